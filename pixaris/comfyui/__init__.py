@@ -1,0 +1,1 @@
+"""ComfyUI's wire, both sides. Knows nothing of experiments."""

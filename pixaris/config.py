@@ -1,0 +1,79 @@
+"""Configuration of the installation: ``config.yaml`` and ``PIXARIS_*`` variables make one frozen `Config`.
+
+What belongs to one search stands in its search file; what belongs to a machine or an account stands here. The file is
+``config.yaml`` in the working folder, or the one ``PIXARIS_CONFIG`` names; a variable wins over the file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import yaml
+
+from pixaris.exceptions import ConfigurationError, Problem, nearest
+
+
+@dataclass(frozen=True)
+class Config:
+    """Where things lie, and the accounts.
+
+    Attributes:
+        eval_dir_local: Folder of local eval sets: ``<eval_dir_local>/<project>/<dataset>/<folder>/*.png``.
+        results_dir: Folder that runs and searches are written to.
+        flux_api_key: Key of the Flux account (never shown).
+    """
+
+    eval_dir_local: Path = Path("local_experiment_inputs")
+    results_dir: Path = Path("local_results")
+    flux_api_key: str = field(default="", repr=False)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Config:
+        """Read the file and the environment.
+
+        Args:
+            environ: The environment, ``os.environ`` by default.
+            folder: Where ``config.yaml`` is looked for, the working folder by default.
+
+        Raises:
+            ConfigurationError: The file is no mapping, or has unknown keys or values that are no text.
+        """
+        environ = os.environ if environ is None else environ
+        named = environ.get("PIXARIS_CONFIG")
+        path = Path(named) if named else (folder or Path()) / "config.yaml"
+        values: dict[str, str] = {}
+        if path.is_file():
+            values = _read(path, {f.name for f in fields(cls)})
+        elif named:
+            raise ConfigurationError(f"PIXARIS_CONFIG names {named}, which does not exist")
+        for name in (f.name for f in fields(cls)):
+            if value := environ.get(f"PIXARIS_{name.upper()}"):
+                values[name] = value
+        return cls(
+            eval_dir_local=Path(values.get("eval_dir_local", cls.eval_dir_local)),
+            results_dir=Path(values.get("results_dir", cls.results_dir)),
+            flux_api_key=values.get("flux_api_key", ""),
+        )
+
+
+def _read(path: Path, known: set[str]) -> dict[str, str]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigurationError(f"cannot be read: {error}", str(path)) from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigurationError(f"must be a mapping of settings (got {type(loaded).__name__})", str(path))
+    problems = []
+    for key, value in loaded.items():
+        if key not in known:
+            problems.append(Problem(str(key), f"unknown setting{nearest(str(key), known)}; known are {', '.join(sorted(known))}"))
+        elif not isinstance(value, str) or not value:
+            problems.append(Problem(key, f"must be text (got {value!r})"))
+    if problems:
+        raise ConfigurationError(problems, str(path))
+    return loaded

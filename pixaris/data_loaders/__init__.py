@@ -1,0 +1,1 @@
+"""Where eval sets come from."""

@@ -1,0 +1,1 @@
+"""The pool: every endpoint busy, every request answered once."""

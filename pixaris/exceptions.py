@@ -1,0 +1,205 @@
+"""Every error Pixaris raises, split by what the caller can do about it.
+
+::
+
+    PixarisError
+    ├── ConfigurationError          fix the file, the argument or the eval set; nothing was generated      (exit code 2)
+    │   ├── WorkflowError           … the workflow file, or what is bound into it
+    │   ├── DatasetError            … the eval set
+    │   └── ImageError              … bytes that are not an image Pixaris accepts
+    ├── RequestError                this image fails the same way everywhere: never tried elsewhere
+    │   ├── PromptRejectedError     the server refused the prompt (validation, HTTP 400/500)
+    │   ├── ExecutionError          a node raised while it ran
+    │   └── NoOutputError           the prompt ended well and the asked-for node gave no image
+    ├── EndpointError               the endpoint failed, the request is fine: try another endpoint
+    │   ├── UnreachableError        refused, reset, timed out, answered nonsense
+    │   ├── PromptLostError         accepted and then forgotten (restart, cleared queue, dead worker thread)
+    │   ├── InterruptedPromptError  somebody interrupted the prompt on the server
+    │   ├── BadImageError           the image arrived cut short or damaged
+    │   ├── OutOfMemoryError        the server had no memory for it
+    │   └── RateLimitedError        asked to wait (HTTP 429)
+    ├── AccountError                the endpoint's account cannot be used: bad key, no credits            (exit code 3)
+    ├── NoEndpointError             no endpoint is healthy, and the wait limit has passed                 (exit code 3)
+    ├── MetricError                 one metric has no score for one item; the item keeps its place
+    ├── CancelledRequestError       the request was withdrawn before it was done
+    └── SearchFailedError           the search ended without a single scored trial                       (exit code 1)
+
+All of them pickle, with their fields, because they cross process borders on Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault found in something a user wrote.
+
+    Attributes:
+        where: The place, in the user's own words: ``parameters.radius.randint``, ``node 'Blur', input 'sigma'``.
+        message: The rule, the value and the way out, as one sentence.
+    """
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the known word nearest to a typo, or an empty string."""
+    choices = list(known)
+    lowered = {choice.lower(): choice for choice in reversed(choices)}
+    match = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    return f" (did you mean {lowered[match[0]]!r}?)" if match else ""
+
+
+def _rebuild(cls: type[PixarisError], args: tuple[Any, ...], state: dict[str, Any]) -> PixarisError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class PixarisError(Exception):
+    """The root of the tree. ``str(error)`` is what a user reads; ``exit_code`` is what the command line ends with."""
+
+    exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class ConfigurationError(PixarisError):
+    """Something the user wrote is wrong; all faults found are told at once.
+
+    Args:
+        problems: One problem or several; a plain string is a problem without a place.
+        source: The file or object they are in, e.g. ``search_spaces/restore.yaml``.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problems: str | Problem | Sequence[str | Problem], source: str = "") -> None:
+        if isinstance(problems, str | Problem):
+            problems = [problems]
+        self.problems = tuple(p if isinstance(p, Problem) else Problem("", p) for p in problems)
+        self.source = source
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        lines = [str(problem) for problem in self.problems]
+        if len(lines) == 1:
+            return f"{self.source}: {lines[0]}" if self.source else lines[0]
+        head = f"{self.source}: {len(lines)} problems" if self.source else f"{len(lines)} problems"
+        return "\n".join([head, *(f"  - {line}" for line in lines)])
+
+
+class WorkflowError(ConfigurationError):
+    """A workflow file, or what is bound into it, is wrong."""
+
+
+class DatasetError(ConfigurationError):
+    """An eval set is missing, empty or its names do not match."""
+
+
+class ImageError(ConfigurationError):
+    """Bytes that are no image, or not one that Pixaris accepts (format, size)."""
+
+
+class FarSideError(PixarisError):
+    """Shared by errors that quote another machine.
+
+    Args:
+        message: What happened, in one sentence, with the server's own words.
+        endpoint: The URL (without credentials) that answered.
+        node: Title of the node at fault, where one is known.
+    """
+
+    def __init__(self, message: str, *, endpoint: str = "", node: str = "") -> None:
+        self.message = message
+        self.endpoint = endpoint
+        self.node = node
+        place = f" [{endpoint}]" if endpoint else ""
+        super().__init__(f"node {node!r}: {message}{place}" if node else f"{message}{place}")
+
+
+class RequestError(FarSideError):
+    """This request fails the same way on every endpoint; the item gets no image, the search goes on."""
+
+
+class PromptRejectedError(RequestError):
+    """The server refused the prompt before running it."""
+
+
+class ExecutionError(RequestError):
+    """A node raised while the prompt ran."""
+
+
+class NoOutputError(RequestError):
+    """The prompt succeeded but the output node gave no image."""
+
+
+class EndpointError(FarSideError):
+    """The endpoint failed; the same request may succeed elsewhere."""
+
+
+class UnreachableError(EndpointError):
+    """Connection refused or reset, a time-out, or an answer that is not the protocol's."""
+
+
+class PromptLostError(EndpointError):
+    """The server accepted the prompt and then lost it."""
+
+
+class InterruptedPromptError(EndpointError):
+    """The prompt was interrupted on the server by somebody else."""
+
+
+class BadImageError(EndpointError):
+    """The generated image arrived truncated or damaged."""
+
+
+class OutOfMemoryError(EndpointError):
+    """The server ran out of memory."""
+
+
+class RateLimitedError(EndpointError):
+    """The server asked to wait.
+
+    Args:
+        retry_after: Seconds it asked for, or None.
+    """
+
+    def __init__(self, message: str, *, endpoint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, endpoint=endpoint)
+        self.retry_after = retry_after
+
+
+class AccountError(FarSideError):
+    """The account behind an endpoint cannot be used (bad key, no credits): the search stops, nothing is lost."""
+
+    exit_code = 3
+
+
+class NoEndpointError(PixarisError):
+    """No endpoint is healthy and the limit for waiting has passed; the search stops and can be resumed."""
+
+    exit_code = 3
+
+
+class MetricError(PixarisError):
+    """A metric could not score an item; the score is missing for that item and the reason is kept."""
+
+
+class CancelledRequestError(PixarisError):
+    """The request was withdrawn before it was done."""
+
+
+class SearchFailedError(PixarisError):
+    """The search ended and not one trial has a score."""

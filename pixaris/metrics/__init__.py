@@ -1,0 +1,1 @@
+"""Metrics: what makes one generated image better than another."""

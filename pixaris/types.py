@@ -1,0 +1,241 @@
+"""The vocabulary: frozen values that travel between rooms and between processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+from pixaris.exceptions import PixarisError
+from pixaris.images import EncodedImage
+
+ParamValue: TypeAlias = str | int | float | bool
+Direction: TypeAlias = Literal["max", "min"]
+EndpointKind: TypeAlias = Literal["comfyui", "flux"]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationParam:
+    """One parameter of a run: the value of one input of one node, found by its title."""
+
+    node_name: str
+    input: str
+    value: ParamValue
+
+    def as_dict(self) -> dict[str, ParamValue]:
+        """The form it has in ``args["generation_params"]`` and in result files."""
+        return {"node_name": self.node_name, "input": self.input, "value": self.value}
+
+
+@dataclass(frozen=True)
+class EvalItem:
+    """One row of the eval set.
+
+    Attributes:
+        index: Position in the eval set, from 0; it never changes, whatever fails.
+        name: Unique in the eval set; the files' common stem.
+        inputs: Folder name to image, for the folders that feed the workflow.
+        references: Folder name to image, for the folders that only metrics see.
+    """
+
+    index: int
+    name: str
+    inputs: Mapping[str, EncodedImage] = field(default_factory=dict)
+    references: Mapping[str, EncodedImage] = field(default_factory=dict)
+
+    def image(self, folder: str) -> EncodedImage:
+        """The image of a folder, be it a reference or an input.
+
+        Raises:
+            KeyError: The eval set has no such folder.
+        """
+        return self.references[folder] if folder in self.references else self.inputs[folder]
+
+
+@dataclass(frozen=True)
+class EvalSet:
+    """The ordered items an experiment run goes through.
+
+    Attributes:
+        name: The dataset's name.
+        items: In their fixed order.
+    """
+
+    name: str
+    items: tuple[EvalItem, ...]
+
+    @property
+    def input_folders(self) -> tuple[str, ...]:
+        """Folders that feed the workflow (``Input`` feeds the node titled "Load Input Image")."""
+        return tuple(self.items[0].inputs) if self.items else ()
+
+    @property
+    def reference_folders(self) -> tuple[str, ...]:
+        """Folders that only metrics see."""
+        return tuple(self.items[0].references) if self.items else ()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the names and every image's digest."""
+        sha = hashlib.sha256()
+        for item in self.items:
+            folders = {**item.inputs, **item.references}
+            sha.update(json.dumps([item.name, {k: v.digest for k, v in sorted(folders.items())}]).encode())
+        return sha.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True)
+class InputImage:
+    """An image a workflow loads: where it goes and what it shows."""
+
+    node_id: str
+    input: str
+    image: EncodedImage
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """Everything an endpoint needs for one workflow execution, and nothing else.
+
+    Attributes:
+        id: Unique per submission; results and retries are matched by it.
+        item: Name of the eval item it is for.
+        kind: The endpoints that can serve it.
+        payload: What is sent, as canonical JSON text: the bound workflow for ComfyUI.
+        images: Images to upload; the payload already names them by `upload_name`.
+        output: Where the result is read: the output node's id for ComfyUI.
+        affinity_key: Equal for requests that need the same models loaded.
+    """
+
+    id: str
+    item: str
+    kind: EndpointKind
+    payload: str
+    images: tuple[InputImage, ...] = ()
+    output: str = ""
+    affinity_key: str = ""
+
+    @cached_property
+    def cache_key(self) -> str:
+        """SHA-256 of all that changes the image: endpoint kind, payload (it names its images by content), output."""
+        return hashlib.sha256("\0".join((self.kind, self.output, self.payload)).encode()).hexdigest()
+
+
+def upload_name(image: EncodedImage) -> str:
+    """The name under which an input image lies on a server, ``pixaris/<digest>.png``: equal names mean equal pixels."""
+    return f"pixaris/{image.digest[:40]}.png"
+
+
+@dataclass(frozen=True)
+class GeneratedImage:
+    """What an endpoint made of one request.
+
+    Attributes:
+        request_id: The request it answers.
+        item: The eval item's name, copied from the request.
+        image: Decoded safely and encoded anew.
+        endpoint: Where it was made (URL without credentials).
+        seconds: Time the server ran for it, without its queue.
+        attempts: How many endpoints were tried, this one included.
+    """
+
+    request_id: str
+    item: str
+    image: EncodedImage
+    endpoint: str
+    seconds: float
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """One item of one experiment run: its image or its error, and its scores. It keeps its place whatever happens.
+
+    Attributes:
+        index: The item's position in the eval set.
+        name: The item's name.
+        generated: The image, or None.
+        error: Why there is no image (or no score), or None.
+        scores: Score name to value; a metric that could not score this item is absent.
+    """
+
+    index: int
+    name: str
+    generated: GeneratedImage | None = None
+    error: PixarisError | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+RunStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSummary:
+    """A score over a run's items so far.
+
+    Attributes:
+        mean: Over the items that have the score.
+        std: Sample standard deviation over them; 0.0 for one item.
+        count: How many items have it.
+    """
+
+    mean: float
+    std: float
+    count: int
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """An experiment run as it stands: what experiment handlers are given, while it grows and when it has ended.
+
+    Attributes:
+        id: Unique; the same run stored again has the same id.
+        name: ``experiment_run_name``, or the trial's name in a search.
+        project: The project's name.
+        eval_set: All items, with input and reference images.
+        status: "running" until it ends; "stopped" when a scheduler ended it early.
+        params: What is bound into the workflow.
+        values: In a search: parameter name to value.
+        items: Results so far, in the order of the eval set (those not generated yet are absent).
+        metrics: Score name to its summary over `items`.
+        directions: Score name to "max" or "min", where the metric declares it.
+        search: Name of the search it is a trial of, or "".
+        workflow: The bound workflow (API format, images not bound), where there is one.
+        workflow_image: Picture of the workflow to keep with the results, or None.
+        started: Unix time of the start.
+        seconds: Wall time so far.
+        notes: Anything else worth keeping in ``run.json`` (plain JSON values).
+    """
+
+    id: str
+    name: str
+    project: str
+    eval_set: EvalSet
+    status: RunStatus
+    params: tuple[GenerationParam, ...] = ()
+    values: Mapping[str, ParamValue] = field(default_factory=dict)
+    items: tuple[ItemResult, ...] = ()
+    metrics: Mapping[str, MetricSummary] = field(default_factory=dict)
+    directions: Mapping[str, Direction] = field(default_factory=dict)
+    search: str = ""
+    workflow: Mapping[str, Any] | None = None
+    workflow_image: EncodedImage | None = None
+    started: float = 0.0
+    seconds: float = 0.0
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        """The folder runs of one kind share: the search they belong to, else their eval set."""
+        return self.search or self.eval_set.name
+
+    @property
+    def failures(self) -> tuple[ItemResult, ...]:
+        """Items that have an error."""
+        return tuple(item for item in self.items if item.error is not None)
