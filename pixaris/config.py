@@ -46,7 +46,7 @@ class Config:
         path = Path(named) if named else (folder or Path()) / "config.yaml"
         values: dict[str, str] = {}
         if path.is_file():
-            values = _read(path, {f.name for f in fields(cls)})
+            values = _read(path, {f.name: f.repr for f in fields(cls)})
         elif named:
             raise ConfigurationError(f"PIXARIS_CONFIG names {named}, which does not exist")
         for name in (f.name for f in fields(cls)):
@@ -59,10 +59,11 @@ class Config:
         )
 
 
-def _read(path: Path, known: set[str]) -> dict[str, str]:
+def _read(path: Path, known: Mapping[str, bool]) -> dict[str, str]:
+    """Read the file; `known` maps a setting's name to whether its value may be shown."""
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise ConfigurationError(f"cannot be read: {error}", str(path)) from None
     if loaded is None:
         return {}
@@ -73,7 +74,9 @@ def _read(path: Path, known: set[str]) -> dict[str, str]:
         if key not in known:
             problems.append(Problem(str(key), f"unknown setting{nearest(str(key), known)}; known are {', '.join(sorted(known))}"))
         elif not isinstance(value, str) or not value:
-            problems.append(Problem(key, f"must be text (got {value!r})"))
+            shown = known[key] and not isinstance(value, list | dict | set)
+            got = repr(value) if shown else type(value).__name__
+            problems.append(Problem(key, f"must be text, in quotes if it looks like a number (got {got})"))
     if problems:
         raise ConfigurationError(problems, str(path))
     return loaded

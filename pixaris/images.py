@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -21,8 +21,12 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MAX_PIXELS = 40_000_000
 MAX_BYTES = 200 * 1024 * 1024
 
-# Pillow raises these, and only these, for bytes it cannot decode.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, UnidentifiedImageError)
+# What Pillow raises for bytes it cannot decode.
+_DECODE_ERRORS = (
+    *(OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError),
+    *(Image.DecompressionBombError, Image.DecompressionBombWarning),  # the warning where warnings are errors
+    *(struct.error, TypeError, LookupError, ArithmeticError),  # damaged headers and EXIF blocks
+)
 
 
 def decode(data: bytes, name: str = "image") -> Image.Image:
@@ -44,33 +48,44 @@ def decode(data: bytes, name: str = "image") -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise ImageError(f"{name} has {width}×{height} pixels; images may have at most {MAX_PIXELS:,}; scale it down")
+            raise ImageError(f"{width}×{height} pixels are too many; images may have at most {MAX_PIXELS:,}; scale it down")
         image.load()
-        return _eight_bit(ImageOps.exif_transpose(image))
+        return as_rgb(image)
+    except ImageError as error:
+        raise ImageError(error.problems, name) from None
     except _DECODE_ERRORS as error:
-        if isinstance(error, ImageError):
-            raise
         reason = "it is empty" if not data else str(error) or type(error).__name__
         raise ImageError(f"{name} is not a readable image: {reason}; allowed are whole {', '.join(FORMATS)} files") from None
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Convert to 8-bit RGB or RGBA. 16-bit gray is scaled, not clipped as Pillow's own conversion does."""
-    if image.mode in ("RGB", "RGBA"):
-        image = image.copy()
-        image.info = {}
-        return image
-    if image.mode.startswith("I;16") or image.mode == "I":
-        image = image.convert("I").point(lambda level: level * (1 / 257)).convert("L")
-    has_alpha = "A" in image.getbands() or "transparency" in image.info
-    image = image.convert("RGBA" if has_alpha else "RGB")
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Return what an image shows as 8-bit RGB, or RGBA where it has transparency: upright, without metadata, always a copy.
+
+    EXIF orientation is applied. 16-bit gray is scaled (level / 257, rounded), not clipped as Pillow's own conversion does;
+    Pillow's 32-bit mode ``I`` is taken to hold 16-bit levels too.
+
+    Raises:
+        ImageError: The mode has no fixed scale (floats) or no way to RGB.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ImageError("an image of floats (mode F) has no fixed scale; convert it to 8 or 16 bits first")
+    if image.mode.startswith("I"):
+        image = image.convert("I").point(lambda level: level * (1 / 257) + 0.5).convert("L")
+        image.info.pop("transparency", None)  # names a 16-bit level, which is gone
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    if image.mode != mode:
+        try:
+            image = image.convert(mode)
+        except ValueError as error:
+            raise ImageError(f"an image of mode {image.mode} cannot be made {mode}: {error}") from None
     image.info = {}
     return image
 
 
 def encode_png(image: Image.Image, compress_level: int = 1) -> bytes:
     """Encode as an 8-bit RGB or RGBA PNG without metadata (what ComfyUI decodes exactly)."""
-    image = _eight_bit(image)
+    image = as_rgb(image)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=compress_level)
     return buffer.getvalue()
@@ -97,8 +112,12 @@ class EncodedImage:
 
     @classmethod
     def of(cls, image: Image.Image) -> EncodedImage:
-        """Encode a Pillow image; gray, palette and 16-bit images become RGB or RGBA."""
-        image = _eight_bit(image)
+        """Encode a Pillow image as `as_rgb` shows it; gray, palette and 16-bit images become RGB or RGBA.
+
+        Raises:
+            ImageError: As `as_rgb`.
+        """
+        image = as_rgb(image)
         return cls(encode_png(image), digest(image))
 
     @classmethod
@@ -115,10 +134,20 @@ class EncodedImage:
         """Read, decode and encode a file; errors name its path."""
         return cls.from_bytes(read_image_file(path), str(path))
 
-    @cached_property
+    @property
     def image(self) -> Image.Image:
         """The decoded image (decoded once; treat it as read-only)."""
-        return decode(self.data, f"image {self.digest[:12]}")
+        # Not a cached_property: until Python 3.12 that decodes in one thread at a time, whatever image it is.
+        image: Image.Image | None = self.__dict__.get("_image")
+        if image is None:
+            image = self.__dict__["_image"] = decode(self.data, f"image {self.digest[:12]}")
+        return image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, read from the PNG header without decoding."""
+        width, height = struct.unpack(">II", self.data[16:24])
+        return width, height
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, EncodedImage) and other.digest == self.digest
@@ -144,3 +173,22 @@ def read_image_file(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def preview(image: EncodedImage, side: int = 768, size: int = 256 * 1024) -> bytes:
+    """Return a smaller file of an image for looking at: PNG, or JPEG (quality 90) for opaque photographs.
+
+    Args:
+        image: The image.
+        side: Pixels that its longer side may have; larger images are scaled down.
+        size: Bytes that a PNG may have before an opaque image becomes a JPEG; drawings and masks seldom reach it.
+    """
+    if max(image.size) <= side and len(image.data) <= size:
+        return image.data
+    picture = decode(image.data)  # not image.image, which would stay in memory
+    picture.thumbnail((side, side), Image.Resampling.BICUBIC)
+    if picture.mode == "RGBA" or len(image.data) <= size:
+        return encode_png(picture)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()

@@ -111,6 +111,7 @@ class GenerationRequest:
         images: Images to upload; the payload already names them by `upload_name`.
         output: Where the result is read: the output node's id for ComfyUI.
         affinity_key: Equal for requests that need the same models loaded.
+        titles: Node id and title of the payload's nodes, for errors; no part of the cache key.
     """
 
     id: str
@@ -120,6 +121,7 @@ class GenerationRequest:
     images: tuple[InputImage, ...] = ()
     output: str = ""
     affinity_key: str = ""
+    titles: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def cache_key(self) -> str:

@@ -1,10 +1,26 @@
-"""The seam for eval sets."""
+"""The seam for eval sets, and what every loader shares: aligning names across folders and decoding safely."""
 
 from __future__ import annotations
 
+import os
+import re
+import unicodedata
 from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
-from pixaris.types import EvalSet
+from pixaris.exceptions import DatasetError, ImageError, Problem, nearest
+from pixaris.images import SUFFIXES, EncodedImage
+from pixaris.types import EvalItem, EvalSet
+
+Source: TypeAlias = Path | bytes
+"""An image file, or its bytes."""
+
+SHOWN = 10
+"""How many names an error message lists before it says how many more there are."""
 
 
 class DatasetLoader(ABC):
@@ -22,3 +38,117 @@ class DatasetLoader(ABC):
         Raises:
             DatasetError: It is missing, empty, or its names do not match; all faults are told at once.
         """
+
+
+def aligned(
+    name: str, folders: Mapping[str, Mapping[str, Source]], references: Collection[str] = (), *, place: str = ""
+) -> EvalSet:
+    """Make an eval set of folders of images.
+
+    Images belong together by their names without suffix. Hidden files and files without an image suffix (`images.SUFFIXES`, in
+    any case) are passed over. Items are in natural order: ``img2`` before ``img10``. Images are decoded in threads.
+
+    Args:
+        name: The dataset's name.
+        folders: Folder name to its files: file name to the file's bytes, wherever they are.
+        references: The folders that only metrics see; the others feed the workflow.
+        place: What the eval set is called in errors, e.g. its path; by default its name.
+
+    Raises:
+        DatasetError: A reference folder does not exist; a folder has no images, or several of one name, or lacks names that
+            others have; an image cannot be decoded. All of these are told at once.
+    """
+    references = (references,) if isinstance(references, str) else tuple(references)
+    problems = [
+        Problem(f"references: {folder!r}", f"no such folder{nearest(folder, folders)}; there are {_listed(sorted(folders))}")
+        for folder in references
+        if folder not in folders
+    ]
+    images: dict[str, dict[str, tuple[str, Source]]] = {}
+    for folder, files in folders.items():
+        images[folder], found = _by_stem(files)
+        problems += [Problem(f"folder {folder!r}", message) for message in found]
+    names = sorted({stem for stems in images.values() for stem in stems}, key=natural)
+    for folder, stems in images.items():
+        missing = [stem for stem in names if stem not in stems]
+        if stems and missing:
+            problems.append(
+                Problem(f"folder {folder!r}", f"has no image for {len(missing)} of {len(names)} names: {_listed(missing)}")
+            )
+    decoded, unreadable = _decoded(images)
+    problems += unreadable
+    if not folders:
+        problems.append(Problem("", "no folders of images"))
+    if problems:
+        raise DatasetError(problems, place or f"eval set {name!r}")
+    items = tuple(
+        EvalItem(
+            index,
+            stem,
+            inputs={folder: decoded[folder, stem] for folder in images if folder not in references},
+            references={folder: decoded[folder, stem] for folder in images if folder in references},
+        )
+        for index, stem in enumerate(names)
+    )
+    return EvalSet(name, items)
+
+
+def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """Sort key that reads digits as numbers and ignores case.
+
+    >>> sorted(["img10", "IMG2", "img1"], key=natural)
+    ['img1', 'IMG2', 'img10']
+    """
+    parts = re.split(r"(\d+)", name.casefold())
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts if part], name
+
+
+def _by_stem(files: Mapping[str, Source]) -> tuple[dict[str, tuple[str, Source]], list[str]]:
+    """Group a folder's image files by stem; return stem to file name and source, and what is wrong with the folder."""
+    grouped: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        path = PurePosixPath(file)
+        if not file.startswith(".") and path.suffix.lower() in SUFFIXES:
+            # macOS decomposes accents in file names and others do not: one spelling, or equal names would differ.
+            grouped[unicodedata.normalize("NFC", path.stem)].append(file)
+    faults = [] if grouped else [f"holds no images ({', '.join(SUFFIXES)})"]
+    twice = [" and ".join(sorted(same)) for _, same in sorted(grouped.items(), key=_by_name) if len(same) > 1]
+    if twice:
+        faults.append(f"has several images of one name: {_listed(twice)}; keep one of each")
+    return {stem: (same[0], files[same[0]]) for stem, same in grouped.items()}, faults
+
+
+def _by_name(named: tuple[str, object]) -> tuple[list[tuple[bool, int, str]], str]:
+    return natural(named[0])
+
+
+def _decoded(
+    images: Mapping[str, Mapping[str, tuple[str, Source]]],
+) -> tuple[dict[tuple[str, str], EncodedImage], list[Problem]]:
+    """Decode all images, in threads because decoding releases the interpreter lock."""
+    tasks = [(folder, stem, *named) for folder, stems in images.items() for stem, named in stems.items()]
+
+    def work(task: tuple[str, str, str, Source]) -> EncodedImage | Problem:
+        folder, _, file, source = task
+        try:
+            if isinstance(source, Path):
+                return EncodedImage.from_file(source)
+            return EncodedImage.from_bytes(source, f"{folder}/{file}")
+        except ImageError as error:
+            return Problem("", str(error))
+
+    with ThreadPoolExecutor(min(32, (os.cpu_count() or 1) + 2)) as pool:
+        results = list(pool.map(work, tasks))
+    decoded: dict[tuple[str, str], EncodedImage] = {}
+    unreadable: list[Problem] = []
+    for (folder, stem, *_), result in zip(tasks, results, strict=True):
+        if isinstance(result, Problem):
+            unreadable.append(result)
+        else:
+            decoded[folder, stem] = result
+    return decoded, unreadable
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown or "none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 
 from pixaris.types import RunRecord
 
@@ -25,6 +26,11 @@ class ExperimentHandler(ABC):
             PixarisError: It cannot be stored; the run ends with that error.
         """
 
+    @property
+    def results_dir(self) -> Path | None:
+        """The folder under which it keeps files, if it does: a search then puts its own books beside them."""
+        return None
+
     def close(self) -> None:  # noqa: B027  (optional to implement)
         """Write what is buffered and let go of files. Called once, after the last run of a process."""
 
@@ -38,6 +44,10 @@ class ExperimentHandlers(ExperimentHandler):
     def store_results(self, run: RunRecord) -> None:
         for handler in self.handlers:
             handler.store_results(run)
+
+    @property
+    def results_dir(self) -> Path | None:
+        return next((folder for handler in self.handlers if (folder := handler.results_dir) is not None), None)
 
     def close(self) -> None:
         for handler in self.handlers:

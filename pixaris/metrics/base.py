@@ -10,7 +10,8 @@ from typing import ClassVar
 
 from PIL import Image
 
-from pixaris.exceptions import ConfigurationError, MetricError
+from pixaris.exceptions import ConfigurationError, ImageError, MetricError, Problem
+from pixaris.images import as_rgb
 from pixaris.types import Direction, EvalItem
 
 
@@ -98,11 +99,11 @@ class ReferenceMetric(BaseMetric):
     """A metric that compares a generated image with a reference; implement `compare`.
 
     Args:
-        references: The references themselves, one per eval item in its order …
+        references: The references themselves, one per eval item in its order (copied, made upright 8-bit RGB or RGBA) …
         reference: … or the eval set's folder that holds them.
 
     Raises:
-        ConfigurationError: Both are given, or neither.
+        ConfigurationError: Both are given, or neither; a reference is no image, or cannot be decoded.
     """
 
     def __init__(self, references: Sequence[Image.Image] | None = None, *, reference: str | None = None) -> None:
@@ -111,11 +112,11 @@ class ReferenceMetric(BaseMetric):
                 f"{type(self).__name__} takes either the reference images or the name of their folder "
                 f"(reference=...), {'not both' if references is not None else 'one of them'}"
             )
-        self.references = None if references is None else tuple(references)
+        self.references = None if references is None else _decoded(references, type(self).__name__)
         self.reference = reference
 
     def compare(self, image: Image.Image, reference: Image.Image) -> float | Mapping[str, float]:
-        """Return the value of an image against its reference (both RGB or RGBA, or as the user opened them)."""
+        """Return the value of an image against its reference (8-bit RGB or RGBA; read-only, other threads may hold it)."""
         raise NotImplementedError
 
     def score(self, image: Image.Image, item: EvalItem) -> float | Mapping[str, float]:
@@ -136,6 +137,24 @@ class ReferenceMetric(BaseMetric):
 
     def reference_folders(self) -> tuple[str, ...]:
         return (self.reference,) if self.reference else ()
+
+
+def _decoded(references: Sequence[object], metric: str) -> tuple[Image.Image, ...]:
+    # Decoded here, because Pillow opens files lazily: in threads that is a race, and 50 open images are 50 open files.
+    decoded: list[Image.Image] = []
+    problems: list[Problem] = []
+    for index, reference in enumerate(references):
+        where = f"reference {index} of {metric}"
+        if not isinstance(reference, Image.Image):
+            problems.append(Problem(where, f"must be a Pillow image (got {type(reference).__name__}); open it with Image.open"))
+            continue
+        try:
+            decoded.append(as_rgb(reference))
+        except (ImageError, OSError, SyntaxError, ValueError) as error:
+            problems.append(Problem(where, f"cannot be decoded: {error}"))
+    if problems:
+        raise ConfigurationError(problems)
+    return tuple(decoded)
 
 
 def _mean(values: Sequence[float]) -> float:

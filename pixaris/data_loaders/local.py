@@ -1,0 +1,110 @@
+"""Eval sets from folders on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pixaris.data_loaders.base import DatasetLoader, aligned
+from pixaris.exceptions import DatasetError, Problem, nearest
+from pixaris.images import SUFFIXES
+from pixaris.types import EvalItem, EvalSet
+
+ITEM_LIST = "items.txt"
+
+
+class LocalDatasetLoader(DatasetLoader):
+    """Loads ``<eval_dir_local>/<project>/<dataset>/<Folder>/<name>.png``.
+
+    Every folder has one image per item; images belong together by name, whatever their suffix. A folder ``Input`` feeds the node
+    titled "Load Input Image". EXIF orientation is applied. Hidden files and folders, and other files than images, are passed
+    over; a file that is called an image and is none is an error.
+
+    An eval set without input images (text to image) has no folders but a file ``items.txt`` with one item name per line.
+
+    Args:
+        project: The project's name.
+        dataset: The eval set's name.
+        eval_dir_local: Folder of all eval sets.
+        references: Folders that only metrics see.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        dataset: str,
+        eval_dir_local: str | os.PathLike[str] = "local_experiment_inputs",
+        references: Sequence[str] = (),
+    ) -> None:
+        self.project = project
+        self.dataset = dataset
+        self.path = Path(eval_dir_local) / project / dataset
+        self.references = (references,) if isinstance(references, str) else tuple(references)
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str], references: Sequence[str] = ()) -> LocalDatasetLoader:
+        """Load the eval set that lies at a path, whatever its parent folders are called.
+
+        Args:
+            path: The folder that holds the folders of images; its name is the eval set's.
+            references: Folders that only metrics see.
+        """
+        where = Path(os.path.abspath(path))
+        return cls(where.parent.name, where.name, where.parent.parent, references)
+
+    def load_dataset(self) -> EvalSet:
+        """Return the eval set.
+
+        Raises:
+            DatasetError: The folder is missing, or laid out otherwise, or as `aligned`.
+        """
+        if not self.path.is_dir():
+            raise DatasetError(f"no such eval set{self._neighbours()}", str(self.path))
+        try:
+            folders = {
+                folder.name: {file.name: file for file in sorted(folder.iterdir()) if not file.is_dir()}
+                for folder in sorted(self.path.iterdir())
+                if folder.is_dir() and not folder.name.startswith(".")
+            }
+        except OSError as error:
+            raise DatasetError(f"cannot be read: {error.strerror}: {error.filename}", str(self.path)) from None
+        if not folders:
+            return self._without_folders()
+        return aligned(self.dataset, folders, self.references, place=str(self.path))
+
+    def _without_folders(self) -> EvalSet:
+        loose = [file.name for file in self.path.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
+        listing = self.path / ITEM_LIST
+        if not loose and listing.is_file() and not self.references:
+            return EvalSet(self.dataset, _listed_items(listing))
+        fault = (
+            f"its {len(loose)} images lie in it directly; images belong into one folder per input"
+            if loose
+            else f"it has no folders of images{' for the references' if self.references else f' and no {ITEM_LIST}'}"
+        )
+        raise DatasetError(f"{fault}: {self.path.name}/Input/<name>.png, {self.path.name}/Mask/<name>.png, …", str(self.path))
+
+    def _neighbours(self) -> str:
+        above = self.path.parent
+        if above.is_dir():
+            known = sorted(folder.name for folder in above.iterdir() if folder.is_dir())
+            return f"{nearest(self.path.name, known)}; in {above} there are: {', '.join(known) or 'none'}"
+        if above.parent.is_dir():
+            known = sorted(folder.name for folder in above.parent.iterdir() if folder.is_dir())
+            return f": there is no project {above.name!r}{nearest(above.name, known)} in {above.parent}"
+        return f": there is no folder {above.parent} of eval sets"
+
+
+def _listed_items(listing: Path) -> tuple[EvalItem, ...]:
+    try:
+        lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot be read as UTF-8 text: {error}", str(listing)) from None
+    names = [line for line in lines if line]
+    problems = [Problem(f"item {name!r}", "is named twice") for name in dict.fromkeys(names) if names.count(name) > 1]
+    if not names:
+        problems.append(Problem("", "names no items; write one item name per line"))
+    if problems:
+        raise DatasetError(problems, str(listing))
+    return tuple(EvalItem(index, name) for index, name in enumerate(names))

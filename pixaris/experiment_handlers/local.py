@@ -1,0 +1,178 @@
+"""Results as files in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixaris import __version__
+from pixaris.exceptions import ConfigurationError
+from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.experiment_handlers.folders import run_folder
+from pixaris.files import append_json_line, plain, read_json_lines, safe_name, write_bytes, write_json, write_json_lines
+from pixaris.types import ItemResult, RunRecord
+
+RUN_FILE = "run.json"
+ITEMS_FILE = "items.jsonl"
+IMAGES_FOLDER = "generated_images"
+WORKFLOW_FILE = "workflow_apiformat.json"
+WORKFLOW_IMAGE = "workflow.png"
+TRACKING_FILE = "experiment_tracking.jsonl"
+
+
+@dataclass
+class _Stored:
+    folder: Path
+    images: dict[str, str]  # item name to the digest of its image file
+    workflow: bool = False
+
+
+class LocalExperimentHandler(ExperimentHandler):
+    """Keeps every run in a folder of its own, readable while it grows and after a kill::
+
+        <local_results_folder>/
+          experiment_tracking.jsonl            one line per run that has ended
+          <project>/<search, or dataset>/<run name>/
+            run.json                           the run: parameters, scores, counts, failures
+            items.jsonl                        one line per item: scores or error, endpoint, image file
+            generated_images/<item name>.png
+            workflow_apiformat.json            the workflow with its parameters bound, where there is one
+            workflow.png                       the workflow's picture, where there is one
+
+    Names are made safe for file systems. A second run of the same name (another id) gets ``<run name>-2``. A run that ends again
+    in another way (it was interrupted and then resumed) gets a second line in ``experiment_tracking.jsonl``: the last one counts.
+
+    Args:
+        local_results_folder: The root; relative to the working folder of the process that makes the handler.
+    """
+
+    def __init__(self, local_results_folder: str | os.PathLike[str] = "local_results") -> None:
+        self.root = Path(os.path.abspath(local_results_folder))  # trial processes have other working folders
+        self._stored: dict[str, _Stored] = {}
+
+    def store_results(self, run: RunRecord) -> None:
+        """Store a run as it stands: new images once, the small files anew.
+
+        Raises:
+            ConfigurationError: The folder cannot be written.
+        """
+        try:
+            self._store(run)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the results of run {run.name!r} cannot be written: {error.strerror or error}; choose another results folder",
+                str(error.filename or self.root),
+            ) from error
+
+    def folder_of(self, run: RunRecord) -> Path:
+        """Return the run's folder, which is made for it if it has none yet (its name depends on who came first)."""
+        return self._claim(run).folder
+
+    @property
+    def results_dir(self) -> Path:
+        """The root."""
+        return self.root
+
+    def search_folder(self, run: RunRecord) -> Path:
+        """Return the folder that the run shares with the others of its search (or, outside a search, of its eval set)."""
+        return self.root / safe_name(run.project) / safe_name(run.group)
+
+    def _claim(self, run: RunRecord) -> _Stored:
+        stored = self._stored.get(run.id)
+        if stored is None:
+            folder = run_folder(self.search_folder(run), run.name, RUN_FILE, {**_summary(run), "status": "running"})
+            rows = read_json_lines(folder / ITEMS_FILE)
+            kept = {str(row.get("name")): str(row.get("digest")) for row in rows if (folder / str(row.get("image"))).is_file()}
+            stored = self._stored[run.id] = _Stored(folder, kept)
+        return stored
+
+    def _store(self, run: RunRecord) -> None:
+        stored = self._claim(run)
+        folder = stored.folder
+        for item in run.items:
+            if item.generated and stored.images.get(item.name) != item.generated.image.digest:
+                write_bytes(folder / _image_file(item), item.generated.image.data)
+                stored.images[item.name] = item.generated.image.digest
+        if not stored.workflow:
+            if run.workflow is not None:
+                write_json(folder / WORKFLOW_FILE, run.workflow)
+            if run.workflow_image is not None:
+                write_bytes(folder / WORKFLOW_IMAGE, run.workflow_image.data)
+            stored.workflow = True
+        write_json_lines(folder / ITEMS_FILE, map(_item_row, run.items))
+        write_json(folder / RUN_FILE, {**_summary(run), "failures": _failures(run), "notes": run.notes})
+        if run.status != "running":
+            self._track(run, folder)
+            del self._stored[run.id]
+
+    def _track(self, run: RunRecord, folder: Path) -> None:
+        row: dict[str, Any] = plain({**_summary(run), "folder": folder.relative_to(self.root).as_posix()})
+        path = self.root / TRACKING_FILE
+        if _untimed(row) != _untimed(_last_line_of(run.id, path)):
+            append_json_line(path, row)
+
+
+def _summary(run: RunRecord) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "name": run.name,
+        "project": run.project,
+        "dataset": run.eval_set.name,
+        "search": run.search,
+        "status": run.status,
+        "params": [param.as_dict() for param in run.params],
+        "values": dict(run.values),
+        "metrics": {
+            name: {"mean": m.mean, "std": m.std, "count": m.count, "direction": run.directions.get(name)}
+            for name, m in run.metrics.items()
+        },
+        "items": {
+            "total": len(run.eval_set),
+            "done": len(run.items),
+            "generated": sum(item.generated is not None for item in run.items),
+            "failed": len(run.failures),
+        },
+        "started": run.started,
+        "seconds": run.seconds,
+        "pixaris": __version__,
+    }
+
+
+def _failures(run: RunRecord) -> list[dict[str, Any]]:
+    return [
+        {"index": item.index, "name": item.name, "type": type(item.error).__name__, "error": str(item.error)}
+        for item in run.failures
+    ]
+
+
+def _item_row(item: ItemResult) -> dict[str, Any]:
+    made = item.generated
+    return {
+        "index": item.index,
+        "name": item.name,
+        "scores": dict(item.scores),
+        "error": None if item.error is None else str(item.error),
+        "image": _image_file(item) if made else None,
+        "digest": made.image.digest if made else None,
+        "endpoint": made.endpoint if made else None,
+        "seconds": made.seconds if made else None,
+        "attempts": made.attempts if made else None,
+    }
+
+
+def _image_file(item: ItemResult) -> str:
+    return f"{IMAGES_FOLDER}/{safe_name(item.name)}.png"
+
+
+def _last_line_of(run_id: str, path: Path) -> dict[str, Any]:
+    needle = json.dumps(run_id, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    if not path.is_file() or needle not in path.read_bytes():  # most runs end once: do not parse the file for them
+        return {}
+    return next((row for row in reversed(read_json_lines(path)) if row.get("id") == run_id), {})
+
+
+def _untimed(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "seconds"}

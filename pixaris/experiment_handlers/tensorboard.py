@@ -1,0 +1,214 @@
+"""Results as TensorBoard events: scores as curves, images side by side, one row per run in the HPARAMS tab.
+
+The only module that imports TensorBoard. It writes TensorBoard's own protocol buffers; TensorFlow is not needed.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.util.tensor_util import make_tensor_proto
+
+from pixaris.exceptions import ConfigurationError
+from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.experiment_handlers.folders import read_marker, run_folder
+from pixaris.experiment_handlers.records import RecordFile
+from pixaris.files import write_json
+from pixaris.images import EncodedImage, preview
+from pixaris.types import EvalItem, ItemResult, ParamValue, RunRecord, RunStatus
+
+STATE_FILE = "pixaris.json"
+_ENDED = {"finished": "STATUS_SUCCESS", "stopped": "STATUS_SUCCESS", "failed": "STATUS_FAILURE"}
+
+
+def command(logdir: str | os.PathLike[str]) -> str:
+    """Return the command that shows a folder in TensorBoard, with all images (by default it keeps ten at random)."""
+    return f"tensorboard --logdir {shlex.quote(os.fspath(logdir))} --samples_per_plugin images=1000"
+
+
+@dataclass
+class _Run:
+    """What has been written of one run; kept in the run's folder, so that a resumed run goes on where it was."""
+
+    folder: Path
+    id: str
+    hparams: bool
+    scalars: dict[str, int]  # metric to the last step
+    images: dict[str, str]  # tag to the digest of the image shown
+    ended: str
+    writer: RecordFile | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "hparams": self.hparams, "scalars": self.scalars, "images": self.images, "ended": self.ended}
+
+
+class TensorboardHandler(ExperimentHandler):
+    """Writes each run into ``<logdir>/<run name>/``; look at it with the command that `command` returns.
+
+    - **SCALARS**: each metric's mean so far; the step is the number of items that have the score.
+    - **IMAGES**: one tag per item, ``images/<item name>``, so that runs lie side by side. Its samples are the inputs, the output
+      and the references, in this order (the tag's description names them); they are previews of at most 768 pixels.
+    - **HPARAMS**: one row per run. In a search, its columns are the search's parameters; otherwise ``<node name>.<input>``.
+      The columns are left to TensorBoard, which takes them from all runs in the folder; a fixed list in each run would hide the
+      parameters and metrics that only other runs have.
+
+    A run that was interrupted has no end, because it can be resumed. A second run of the same name (another id) gets
+    ``<run name>-2``.
+
+    Args:
+        logdir: The folder; relative to the working folder of the process that makes the handler.
+    """
+
+    def __init__(self, logdir: str | os.PathLike[str]) -> None:
+        self.logdir = Path(os.path.abspath(logdir))  # trial processes have other working folders
+        self._runs: dict[str, _Run] = {}
+        self._previews: dict[str, bytes] = {}  # by digest, of inputs and references: every run shows them again
+
+    def store_results(self, run: RunRecord) -> None:
+        """Write what is new of a run, and flush it.
+
+        Raises:
+            ConfigurationError: The folder cannot be written.
+        """
+        try:
+            self._store(run)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the events of run {run.name!r} cannot be written: {error.strerror or error}; choose another logdir",
+                str(error.filename or self.logdir),
+            ) from error
+
+    def close(self) -> None:
+        for state in self._runs.values():
+            if state.writer is not None:
+                state.writer.close()
+        self._runs.clear()
+        self._previews.clear()
+
+    def folder_of(self, run: RunRecord) -> Path:
+        """Return the folder of the run's events, which is made for it if it has none yet."""
+        return self._state(run).folder
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"logdir": self.logdir, "_runs": {}, "_previews": {}}  # what was written is on disk
+
+    def _state(self, run: RunRecord) -> _Run:
+        if run.id not in self._runs:
+            folder = run_folder(self.logdir, run.name, STATE_FILE, {"id": run.id})
+            kept = read_marker(folder / STATE_FILE)
+            self._runs[run.id] = _Run(
+                folder,
+                run.id,
+                hparams=bool(kept.get("hparams")),
+                scalars=dict(kept.get("scalars") or {}),
+                images=dict(kept.get("images") or {}),
+                ended=str(kept.get("ended") or ""),
+            )
+        return self._runs[run.id]
+
+    def _store(self, run: RunRecord) -> None:
+        state = self._state(run)
+        for step, summary in self._news(run, state):
+            event = Event(wall_time=run.started + run.seconds, step=step, summary=summary)
+            if state.writer is None:
+                state.writer = _new_event_file(state.folder, event.wall_time)
+            state.writer.write(event.SerializeToString())
+        if state.writer is not None:
+            state.writer.flush()
+            write_json(state.folder / STATE_FILE, state.as_dict())
+        if run.status != "running":
+            if state.writer is not None:
+                state.writer.close()
+            del self._runs[run.id]
+
+    def _news(self, run: RunRecord, state: _Run) -> Iterator[tuple[int, Summary]]:
+        """Yield step and summary of everything in the run that is not in the state yet, and bring the state up to date."""
+        if not state.hparams:
+            state.hparams = True
+            yield 0, _session_start(run)
+        if run.workflow_image is not None and "workflow" not in state.images:
+            state.images["workflow"] = run.workflow_image.digest
+            yield 0, _images("workflow", run.workflow_image.size, [preview(run.workflow_image)], "The workflow of this run.")
+        for item in run.items:
+            tag = f"images/{item.name}"
+            if item.generated is not None and state.images.get(tag) != item.generated.image.digest:
+                state.images[tag] = item.generated.image.digest
+                yield 0, self._item(tag, run.eval_set.items[item.index], item, item.generated.image)
+        for name, metric in run.metrics.items():
+            if metric.count > state.scalars.get(name, 0):
+                state.scalars[name] = metric.count
+                better = {"max": "higher is better", "min": "lower is better"}.get(run.directions.get(name, ""), "")
+                yield metric.count, scalar_pb(name, metric.mean, description=better or None)
+        if run.status in _ENDED and not state.ended:
+            state.ended = run.status
+            yield 0, _session_end(run.status, run.started + run.seconds)
+
+    def _item(self, tag: str, item: EvalItem, result: ItemResult, output: EncodedImage) -> Summary:
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in result.scores.items())
+        shown = {
+            **{f"{folder} (input)": self._preview(image) for folder, image in item.inputs.items()},
+            f"output ({scores})" if scores else "output": preview(output),
+            **{f"{folder} (reference)": self._preview(image) for folder, image in item.references.items()},
+        }
+        listed = ", ".join(f"{number} {what}" for number, what in enumerate(shown, 1))
+        return _images(tag, output.size, list(shown.values()), f"Samples: {listed}.")
+
+    def _preview(self, image: EncodedImage) -> bytes:
+        if image.digest not in self._previews:
+            self._previews[image.digest] = preview(image)
+        return self._previews[image.digest]
+
+
+def _new_event_file(folder: Path, wall_time: float) -> RecordFile:
+    # Not TensorBoard's EventFileWriter: it names files by the second and process, and TensorBoard passes over a file that sorts
+    # before one it has read; it also writes in a thread, where an error has nobody to go to.
+    for number in count(len(list(folder.glob("events.out.tfevents.*")))):
+        try:
+            file = RecordFile(folder / f"events.out.tfevents.{number:010d}")
+        except FileExistsError:
+            continue
+        file.write(Event(wall_time=wall_time, file_version="brain.Event:2").SerializeToString())
+        return file
+    raise AssertionError("count() ended")
+
+
+def _images(tag: str, size: tuple[int, int], pictures: Sequence[bytes], description: str) -> Summary:
+    tensor = make_tensor_proto([b"%d" % size[0], b"%d" % size[1], *pictures], dtype=DT_STRING)
+    described = image_metadata.create_summary_metadata(display_name=tag, description=description)
+    return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=tensor)])
+
+
+def _session_start(run: RunRecord) -> Summary:
+    info = plugin_data_pb2.SessionStartInfo(start_time_secs=run.started)
+    values: Mapping[str, ParamValue] = run.values or {f"{p.node_name}.{p.input}": p.value for p in run.params}
+    for name, value in values.items():
+        if isinstance(value, bool):
+            info.hparams[name].bool_value = value
+        elif isinstance(value, str):
+            info.hparams[name].string_value = value
+        else:
+            info.hparams[name].number_value = value
+    return _hparams(hparams_metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=info))
+
+
+def _session_end(status: RunStatus, when: float) -> Summary:
+    info = plugin_data_pb2.SessionEndInfo(status=api_pb2.Status.Value(_ENDED[status]), end_time_secs=when)
+    return _hparams(hparams_metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info))
+
+
+def _hparams(tag: str, content: Any) -> Summary:  # noqa: ANN401  (a protocol buffer)
+    described = hparams_metadata.create_summary_metadata(content)
+    return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=hparams_metadata.NULL_TENSOR)])

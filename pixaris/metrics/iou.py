@@ -1,0 +1,59 @@
+"""Intersection over union of masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pixaris.metrics.base import ReferenceMetric
+from pixaris.metrics.pixels import fitted, flat
+from pixaris.types import Direction
+
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+class IoUMetric(ReferenceMetric):
+    """Intersection over union (Jaccard index) of the generated mask and the true one: ``|A ∩ B| / |A ∪ B|``.
+
+    - A pixel belongs to a mask where its luminance is at least 0.5, that is where the 8-bit level is 128 or more; nothing is
+      dithered. The luminance is Rec. 601's, ``0.299 R + 0.587 G + 0.114 B``, rounded to 8 bits as Pillow's mode ``L``.
+    - Transparency counts as black. Masks may have any mode: ``1``, ``L``, ``P``, ``RGB``, ``RGBA``, 16-bit gray.
+    - A generated mask of another size is resized to the true mask's with the nearest-neighbour filter, if the aspect ratio is the
+      same within one pixel; otherwise the item has no score.
+    - Two empty masks agree: 1.0. One empty and one not: 0.0.
+
+    Source: P. Jaccard, "The distribution of the flora in the alpine zone", New Phytologist 11(2), 1912.
+
+    Args:
+        true_masks: The true masks, one per eval item in its order …
+        reference: … or the eval set's folder that holds them.
+
+    Raises:
+        ConfigurationError: Both are given, or neither; a mask is no image.
+
+    >>> left, top = Image.new("L", (4, 4)), Image.new("L", (4, 4))
+    >>> left.paste(255, (0, 0, 2, 4))
+    >>> top.paste(255, (0, 0, 4, 2))
+    >>> round(IoUMetric([left]).calculate([top])["iou"], 4)  # 4 of 12 pixels
+    0.3333
+    """
+
+    name = "iou"
+    direction: Direction = "max"
+    range = (0.0, 1.0)
+
+    def __init__(self, true_masks: Sequence[Image.Image] | None = None, *, reference: str | None = None) -> None:
+        super().__init__(true_masks, reference=reference)
+
+    def compare(self, image: Image.Image, reference: Image.Image) -> float:
+        generated, true = _mask(fitted(image, reference, Image.Resampling.NEAREST)), _mask(reference)
+        union = int(np.count_nonzero(generated | true))
+        return int(np.count_nonzero(generated & true)) / union if union else 1.0
+
+
+def _mask(image: Image.Image) -> Mask:
+    return np.asarray(flat(image).convert("L")) > 127

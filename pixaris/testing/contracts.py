@@ -1,0 +1,197 @@
+"""What every implementation of a seam must do, as functions to call from your own tests.
+
+>>> from pixaris.metrics.similarity import MAEMetric
+>>> from pixaris.testing import samples
+>>> items = samples.eval_set(3).items
+>>> check_metric(MAEMetric(reference="Original"), [item.inputs["Input"].image for item in items], items)
+
+They need no test framework; what does not hold raises `ContractError`, which is an `AssertionError`.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image
+
+from pixaris.data_loaders.base import DatasetLoader
+from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.images import digest
+from pixaris.metrics.base import BaseMetric
+from pixaris.testing import samples
+from pixaris.types import EvalItem, EvalSet, RunRecord
+
+T = TypeVar("T")
+
+
+class ContractError(AssertionError):
+    """An implementation breaks the contract of its seam; the message says which rule."""
+
+
+def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Sequence[EvalItem]) -> None:
+    """Check a metric against the contract of `BaseMetric`.
+
+    Args:
+        metric: The metric.
+        images: Images that it can score, at least two …
+        items: … and their eval items, with the reference folders that it reads.
+
+    Raises:
+        ContractError: A rule is broken.
+    """
+    _require(len(images) == len(items) >= 2, "check_metric needs two images or more, and as many items")
+    low, high = metric.range
+    _require(bool(metric.name), "a metric has a name")
+    _require(metric.direction in ("max", "min", None), f'direction is "max", "min" or None (got {metric.direction!r})')
+    _require(low < high, f"range is (smallest, largest) (got {metric.range})")
+    for folder in metric.reference_folders():
+        _require(all(_has(item, folder) for item in items), f"the items given to check_metric need a folder {folder!r}")
+
+    before = [digest(image) for image in images]
+    values = _values(metric, images, items)
+    _require([digest(image) for image in images] == before, "a metric leaves the images as they are")
+    for row in values:
+        for name, value in row.items():
+            _require(low <= value <= high, f"{name} = {value} is outside of the metric's range {metric.range}")
+    names = {name for row in values for name in row}
+    unknown = set(metric.directions()) - names
+    _require(not unknown, f"directions() names {sorted(unknown)}, which are no scores; the scores are {sorted(names)}")
+
+    copied = _copied(metric)
+    _require(_values(copied, images, items) == values, "a metric gives the same values after pickling (it travels to trials)")
+    if metric.per_item:
+        with ThreadPoolExecutor(4) as pool:
+            again = list(pool.map(lambda pair: metric.named(metric.score(*pair)), list(zip(images, items, strict=True)) * 3))
+        _require(again == values * 3, "score() gives the same values when several threads call it at once")
+
+
+def check_dataset_loader(loader: DatasetLoader) -> EvalSet:
+    """Check a loader against the contract of `DatasetLoader`; return what it loaded.
+
+    Raises:
+        ContractError: A rule is broken.
+    """
+    loaded = loader.load_dataset()
+    _require(len(loaded) > 0, "an eval set has items; a loader that finds none raises DatasetError")
+    _require([item.index for item in loaded.items] == list(range(len(loaded))), "items are numbered from 0 in their order")
+    names = [item.name for item in loaded.items]
+    _require(all(names) and len(set(names)) == len(names), f"items have unique names (got {names})")
+    for item in loaded.items:
+        _require(
+            (tuple(item.inputs), tuple(item.references)) == (loaded.input_folders, loaded.reference_folders),
+            f"every item has an image in every folder; {item.name!r} has {[*item.inputs, *item.references]}",
+        )
+        for folder, image in {**item.inputs, **item.references}.items():
+            _require(digest(image.image) == image.digest, f"{folder} of {item.name!r} does not decode to what its digest says")
+    both = set(loaded.input_folders) & set(loaded.reference_folders)
+    _require(not both, f"a folder is an input or a reference, not both: {sorted(both)}")
+    _require(_copied(loader).load_dataset().digest == loaded.digest, "loading again gives the same eval set in the same order")
+    return loaded
+
+
+def check_experiment_handler(make_handler: Callable[[Path], ExperimentHandler], folder: Path) -> None:
+    """Check a handler against the contract of `ExperimentHandler`.
+
+    Args:
+        make_handler: Makes a handler that keeps its results below the folder it is given; called several times, as if by several
+            processes.
+        folder: An empty folder.
+
+    Raises:
+        ContractError: A rule is broken.
+    """
+    root = folder / "results"
+    items = samples.eval_set(4)
+    handler = _copied(make_handler(root))
+    handler.store_results(samples.run_record(items, 0))
+    sizes = [_size(root)]
+    for done in (1, 2, 4):
+        handler.store_results(samples.run_record(items, done, failed={1}))
+        sizes.append(_size(root))
+    _require(sizes == sorted(sizes) and sizes[-1] > sizes[0], "results grow while a run goes on")
+    finished = samples.run_record(items, 4, "finished", failed={1})
+    handler.store_results(finished)
+    _unchanged(root, lambda: handler.store_results(finished), "storing an ended run again changes nothing")
+    handler.close()
+    _unchanged(root, lambda: _store(make_handler(root), finished), "nor does storing it again from another process")
+
+    _unchanged(
+        root,
+        lambda: _store(make_handler(root), samples.run_record(items, 2, "stopped", id="run-2")),
+        "another run of the same name leaves the first as it is",
+        may_grow=True,
+    )
+    interrupted = samples.run_record(items, 2, "interrupted", id="run-3", name="resumed")
+    _store(make_handler(root), interrupted)
+    size = _size(root)
+    _store(make_handler(root), samples.run_record(items, 4, "finished", id="run-3", name="resumed"))
+    _require(_size(root) > size, "an interrupted run that is resumed goes on")
+
+    odd = EvalSet("../odd: set", tuple(EvalItem(i, name) for i, name in enumerate(("../up", "a/b", "ü" * 200, "CON"))))
+    named = samples.run_record(odd, 4, "finished", id="run-4", name="../../odd/näme " + "x" * 300, project="..")
+    _store(make_handler(root), named)
+    outside = sorted(path.name for path in folder.iterdir() if path != root)
+    _require(not outside, f"nothing is written outside of the handler's folder, whatever things are called (found {outside})")
+
+
+def _copied(thing: T) -> T:
+    try:
+        copied: T = pickle.loads(pickle.dumps(thing))
+    except Exception as error:  # pickling raises whatever the object's own methods raise
+        raise ContractError(f"{type(thing).__name__} must pickle, because it travels to other processes: {error}") from error
+    return copied
+
+
+def _store(handler: ExperimentHandler, run: RunRecord) -> None:
+    handler.store_results(run)
+    handler.close()
+
+
+def _values(metric: BaseMetric, images: Sequence[Image.Image], items: Sequence[EvalItem]) -> list[dict[str, float]]:
+    if metric.per_item:
+        rows = [metric.named(metric.score(image, item)) for image, item in zip(images, items, strict=True)]
+    else:
+        rows = [metric.named(metric.calculate(images))]
+    for row in rows:
+        _require(all(map(math.isfinite, row.values())), f"values are finite numbers (got {row})")
+    if metric.per_item and not metric.reference_folders():  # calculate() has no eval set to read references from
+        means = metric.calculate(images)
+        for name in {name for row in rows for name in row}:
+            mean = math.fsum(row[name] for row in rows if name in row) / sum(name in row for row in rows)
+            _require(math.isclose(means.get(name, math.nan), mean), f"calculate() gives the mean of score() for {name!r}")
+    return rows
+
+
+def _has(item: EvalItem, folder: str) -> bool:
+    return folder in item.references or folder in item.inputs
+
+
+def _files(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def _size(root: Path) -> int:
+    return sum(map(len, _files(root).values()))
+
+
+def _unchanged(root: Path, action: Callable[[], None], rule: str, *, may_grow: bool = False) -> None:
+    before = _files(root)
+    action()
+    after = _files(root)
+    changed = [path for path, data in before.items() if not after.get(path, b"").startswith(data)]
+    if not may_grow:
+        changed += [path for path, data in after.items() if before.get(path) != data]
+    _require(not changed, f"{rule}; it changed {', '.join(sorted({str(path.relative_to(root)) for path in changed}))}")
+
+
+def _require(holds: bool, rule: str) -> None:
+    if not holds:
+        raise ContractError(rule)
+
+
+__all__ = ["ContractError", "check_dataset_loader", "check_experiment_handler", "check_metric"]

@@ -1,0 +1,166 @@
+"""BaseMetric and ReferenceMetric: what they give for free and what they refuse."""
+
+from __future__ import annotations
+
+import doctest
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import pytest
+from PIL import Image
+
+from pixaris.exceptions import ConfigurationError, MetricError
+from pixaris.metrics.base import BaseMetric, ReferenceMetric
+from pixaris.metrics.similarity import MAEMetric
+from pixaris.testing import contracts, samples
+from pixaris.testing.contracts import ContractError, check_metric
+from pixaris.types import EvalItem
+
+
+class RedShareMetric(BaseMetric):
+    direction = "max"
+    range = (0.0, 1.0)
+
+    def score(self, image: Image.Image, item: EvalItem) -> float:
+        return image.convert("RGB").split()[0].resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)) / 255  # type: ignore[operator]
+
+
+class CountMetric(BaseMetric):
+    """Only for whole runs."""
+
+    def calculate(self, images: Sequence[Image.Image]) -> dict[str, float]:
+        return {"count": float(len(images))}
+
+
+def test_a_metric_is_named_after_its_class_and_knows_whether_it_scores_items() -> None:
+    assert (RedShareMetric.name, RedShareMetric.per_item) == ("red_share", True)
+    assert (CountMetric.name, CountMetric.per_item) == ("count", False)
+
+
+def test_a_metric_that_implements_nothing_is_refused_when_it_is_defined() -> None:
+    with pytest.raises(TypeError, match=r"EmptyMetric must implement score\(image, item\) or calculate\(images\)"):
+        type("EmptyMetric", (BaseMetric,), {})
+
+
+def test_calculate_is_the_mean_of_score_by_name() -> None:
+    class Two(BaseMetric):
+        def score(self, image: Image.Image, item: EvalItem) -> Mapping[str, float]:
+            return {"width": image.width, **({"tall": image.height} if image.height > 10 else {})}
+
+    values = Two().calculate([Image.new("RGB", (10, 8)), Image.new("RGB", (20, 12))])
+    assert values == {"width": 15.0, "tall": 12.0}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_no_number_is_no_score(value: float) -> None:
+    with pytest.raises(MetricError, match=r"red_share is .*, which is no score"):
+        RedShareMetric().named(value)
+
+
+def test_references_are_given_one_way_or_the_other() -> None:
+    with pytest.raises(ConfigurationError, match=r"either the reference images or the name of their folder .* one of them"):
+        MAEMetric()
+    with pytest.raises(ConfigurationError, match="not both"):
+        MAEMetric([samples.picture(1)], reference="Original")
+
+
+def test_references_that_are_no_images_are_all_named() -> None:
+    cut = io.BytesIO()
+    samples.picture(1, (64, 64)).save(cut, "PNG")
+    torn = Image.open(io.BytesIO(cut.getvalue()[:2000]))
+    with pytest.raises(ConfigurationError) as caught:
+        MAEMetric([samples.picture(1), "masks/a.png", torn])  # type: ignore[list-item]
+    text = str(caught.value)
+    assert "reference 1 of MAEMetric: must be a Pillow image (got str); open it with Image.open" in text
+    assert "reference 2 of MAEMetric: cannot be decoded: " in text
+
+
+def test_references_opened_lazily_are_read_at_once_so_that_no_file_stays_open() -> None:
+    buffer = io.BytesIO()
+    samples.picture(1).save(buffer, "PNG")
+    metric = MAEMetric([Image.open(buffer)])
+    buffer.close()
+    assert metric.calculate([samples.picture(1)]) == {"mae": 0.0}
+
+
+def test_an_item_without_a_reference_has_no_score_and_says_why() -> None:
+    item = EvalItem(0, "photo 1", inputs={"Input": samples.eval_set(1).items[0].inputs["Input"]})
+    with pytest.raises(MetricError, match="item 'photo 1' has no image in folder 'Original'"):
+        MAEMetric(reference="Original").score(samples.picture(1), item)
+    with pytest.raises(MetricError, match="mae has 1 references but the eval set goes on to item 4"):
+        MAEMetric([samples.picture(1)]).score(samples.picture(1), EvalItem(3, "photo 4"))
+
+
+def test_a_reference_may_be_an_input_folder() -> None:
+    item = samples.eval_set(1).items[0]
+    assert MAEMetric(reference="Input").score(item.inputs["Input"].image, item) == 0.0
+
+
+def test_given_references_are_matched_by_the_items_place() -> None:
+    references = [samples.picture(1), samples.picture(2), samples.picture(3)]
+    metric = MAEMetric(references)
+    assert metric.score(samples.picture(3), EvalItem(2, "third, though it may be the first that is scored")) == 0.0
+
+
+def test_the_contract_suite_passes_user_metrics_of_both_kinds() -> None:
+    items = samples.eval_set(3).items
+    images = [item.inputs["Input"].image for item in items]
+    for metric in (RedShareMetric(), CountMetric()):
+        check_metric(metric, images, items)
+
+
+def test_the_example_of_the_contract_suites_is_right() -> None:
+    tried = doctest.testmod(contracts)
+    assert (tried.failed, tried.attempted) == (0, 4)
+
+
+class WideMetric(RedShareMetric):
+    range = (0.0, 0.01)
+
+
+class DrawingMetric(RedShareMetric):
+    def score(self, image: Image.Image, item: EvalItem) -> float:
+        image.paste((0, 0, 0), (0, 0, 5, 5))
+        return 0.5
+
+
+class DriftingMetric(RedShareMetric):
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def score(self, image: Image.Image, item: EvalItem) -> float:
+        self.calls += 1
+        return 1 / self.calls
+
+
+class LockedMetric(RedShareMetric):
+    def __init__(self) -> None:
+        self.model = lambda image: 0.5
+
+
+@pytest.mark.parametrize(
+    ("metric", "rule"),
+    [
+        (WideMetric(), "outside of the metric's range"),
+        (DrawingMetric(), "leaves the images as they are"),
+        (DriftingMetric(), "same values after pickling|gives the mean"),
+    ],
+)
+def test_the_contract_suite_names_the_rule_that_is_broken(metric: BaseMetric, rule: str) -> None:
+    items = samples.eval_set(2).items
+    with pytest.raises(ContractError, match=rule):
+        check_metric(metric, [samples.picture(1), samples.picture(2)], items)
+
+
+def test_a_metric_that_cannot_travel_to_a_trial_fails_the_contract_suite() -> None:
+    with pytest.raises(ContractError, match="must pickle"):
+        check_metric(LockedMetric(), [samples.picture(1), samples.picture(2)], samples.eval_set(2).items)
+
+
+def test_reference_metrics_must_say_how_they_compare() -> None:
+    class Lazy(ReferenceMetric):
+        pass
+
+    with pytest.raises(NotImplementedError):
+        Lazy(reference="Original").score(samples.picture(1), samples.eval_set(1).items[0])
