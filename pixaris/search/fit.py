@@ -1,0 +1,93 @@
+"""Whether a domain's values fit the node input they are for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pixaris.comfyui.object_info import WIDGET_TYPES, InputSpec, ObjectInfo
+from pixaris.comfyui.values import UnfitError, fit
+from pixaris.comfyui.workflow import Workflow
+from pixaris.exceptions import WorkflowError
+from pixaris.search.domain import Domain
+from pixaris.types import ParamValue
+
+_IMAGE_LOADERS = ("LoadImage", "LoadImageMask", "LoadImageOutput")
+_MOST_TOLD = 5
+
+
+@dataclass(frozen=True, order=True)
+class Target:
+    """One input of one node, found by its title."""
+
+    node_name: str
+    input: str
+
+    def __str__(self) -> str:
+        return f"`{self.input}` of node {self.node_name!r}"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a domain cannot be bound.
+
+    Attributes:
+        message: The rule and the value.
+        of_target: The node or input is at fault, not the values.
+    """
+
+    message: str
+    of_target: bool = False
+
+
+def faults_of_domain(target: Target, domain: Domain, workflow: Workflow, object_info: ObjectInfo | None) -> list[Fault]:
+    """Everything that keeps a domain's values from being bound to an input.
+
+    Args:
+        target: The input.
+        domain: The values; a fixed value is a choice of one.
+        workflow: It must have the node and the input.
+        object_info: What the server says of its nodes; without, only the workflow's own value tells the type.
+    """
+    try:
+        node = workflow.node(target.node_name)
+        spec = object_info.input(node.class_type, target.input) if object_info else None
+        if (spec and spec.upload) or (node.class_type in _IMAGE_LOADERS and target.input == "image"):
+            return [Fault(f"{target} is an image file, which the eval set provides; no parameter can set it", of_target=True)]
+        # an optional input that the workflow leaves out is known from the server alone
+        absent = spec is not None and target.input not in node.inputs
+        own = None if absent else workflow.value(target.node_name, target.input)
+    except WorkflowError as error:
+        return [Fault(str(problem), of_target=True) for problem in error.problems]
+    if spec is not None and spec.type not in WIDGET_TYPES:
+        return [Fault(f"{target} takes a link ({spec.type}), not a value", of_target=True)]
+    if domain.bounds is not None and (wanted := _wanted_instead_of_numbers(spec, own)):
+        return [Fault(f"{target} is {wanted}, so {domain.kind} cannot set it; use choice")]
+    if domain.bounds is not None and not domain.whole and spec is not None and spec.type == "INT":
+        return [Fault(f"{target} takes whole numbers, but {domain.describe()} draws fractions; {_whole_instead(domain)}")]
+    values: tuple[ParamValue, ...] = domain.bounds or domain.options
+    unfit = [reason for value in values if (reason := _unfit(value, spec, own))]
+    drawn = f", drawn by {domain.describe()}" if domain.bounds else ""
+    more = [f"… and {len(unfit) - _MOST_TOLD} more values do not fit"] if len(unfit) > _MOST_TOLD else []
+    return [Fault(f"{target} {message}{drawn}") for message in unfit[:_MOST_TOLD]] + [Fault(f"{target}: {text}") for text in more]
+
+
+def _wanted_instead_of_numbers(spec: InputSpec | None, own: ParamValue | None) -> str:
+    if spec is not None:
+        return {"BOOLEAN": "true or false", "STRING": "text", "COMBO": "one of the server's options"}.get(spec.type, "")
+    if isinstance(own, bool):
+        return "true or false"
+    return "text" if isinstance(own, str) else ""
+
+
+def _unfit(value: ParamValue, spec: InputSpec | None, own: ParamValue | None) -> str:
+    try:
+        fit(value, spec, own)
+    except UnfitError as error:
+        return str(error)
+    return ""
+
+
+def _whole_instead(domain: Domain) -> str:
+    if domain.kind == "loguniform":
+        return "use lograndint"
+    return "use a whole step q and whole bounds" if domain.q is not None else "use randint, or quniform with q = 1"

@@ -1,0 +1,271 @@
+"""The search file: what a person writes, read whole, with every problem in it told at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pixaris.endpoints.discovery import EndpointSource
+from pixaris.exceptions import ConfigurationError, Problem, nearest
+from pixaris.files import safe_name
+from pixaris.search.overrides import apply_overrides
+from pixaris.search.read import ComponentSpec, Reader, shown
+from pixaris.search.read_endpoints import endpoints_of_urls, read_endpoints
+from pixaris.search.read_parameters import read_generation_params, read_parameters
+from pixaris.search.space import Space
+from pixaris.search.strategies import SearchOptions, read_search_options
+from pixaris.search.yaml_file import join, read_yaml
+from pixaris.types import Direction, GenerationParam
+
+__all__ = [
+    "ComponentSpec",
+    "DatasetSpec",
+    "GeneratorSpec",
+    "ObjectiveSpec",
+    "SearchOptions",
+    "SearchSpec",
+    "read_search_file",
+]
+
+_KEYS = (
+    "name",
+    "project",
+    "dataset",
+    "generator",
+    "endpoints",
+    "generation_params",
+    "parameters",
+    "metrics",
+    "objective",
+    "search",
+    "results",
+)
+_SCORE_IS_TYPE = frozenset(("ssim", "psnr", "mae", "iou"))
+"""Metrics whose only score has their own name; of others, the score names are known only once they are built."""
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """The eval set.
+
+    Attributes:
+        name: Its name; with a path, the folder's.
+        path: Its folder, or None where it is looked up by project and name.
+        references: Folders that only metrics see.
+    """
+
+    name: str
+    path: Path | None = None
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GeneratorSpec:
+    """The generator.
+
+    Attributes:
+        type: Its name (``comfyui``), or ``module:Class``.
+        workflow: The workflow file in API format.
+        options: Everything else, for the generator itself.
+    """
+
+    type: str
+    workflow: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ObjectiveSpec:
+    """The score to optimise; without a direction, the metric's own counts."""
+
+    metric: str
+    direction: Direction | None = None
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """A search file's content.
+
+    Attributes:
+        path: The file; relative paths in it start at its folder.
+        name: The search's name, by default the file's.
+        project: The project it belongs to.
+        dataset: The eval set.
+        generator: What generates, with its workflow.
+        endpoints: Where it generates.
+        generation_params: Values that are the same in every trial.
+        space: The parameters.
+        metrics: What scores the images.
+        objective: What is optimised; ``metric`` is "" where the file names none.
+        search: How the space is searched.
+        results: Folder of the results, or None for the configured one.
+        lines: Dotted path to line number, 0 for ``--set``; see `pixaris.search.yaml_file.place`.
+    """
+
+    path: Path
+    name: str
+    project: str
+    dataset: DatasetSpec
+    generator: GeneratorSpec
+    endpoints: tuple[EndpointSource, ...]
+    generation_params: tuple[GenerationParam, ...]
+    space: Space
+    metrics: tuple[ComponentSpec, ...]
+    objective: ObjectiveSpec
+    search: SearchOptions
+    results: Path | None
+    lines: Mapping[str, int]
+
+
+def read_search_file(
+    path: str | Path, overrides: Sequence[str] = (), *, endpoints: Sequence[str] = (), need_parameters: bool = True
+) -> tuple[SearchSpec, list[Problem]]:
+    """Read a search file, as far as it can be read.
+
+    Args:
+        path: The YAML file.
+        overrides: ``dotted.key=value`` each; they win over the file.
+        endpoints: URLs that stand in for the file's ``endpoints``.
+        need_parameters: False for a single run: parameters, metrics and objective may be absent.
+
+    Returns:
+        The file's content, with harmless values where it is wrong, and all that is wrong. The caller adds what later stages find
+        and raises one `ConfigurationError`; with problems the content is good for nothing else.
+
+    Raises:
+        ConfigurationError: There is no file, or no YAML mapping in it.
+    """
+    path = Path(path)
+    document = read_yaml(path)
+    if not isinstance(document.value, dict):
+        raise ConfigurationError(f"must be a mapping, starting with name: ... (got {shown(document.value)})", source=str(path))
+    document = apply_overrides(document, overrides)
+    reader = Reader(document)
+    fields = reader.section("", document.value, _KEYS)
+    if need_parameters and not fields.get("parameters"):
+        hint = "name what to vary: radius: {node_name: Blur, input: blur_radius, randint: [1, 6]} (pixaris run needs none)"
+        reader.tell("parameters", f"is {'empty' if fields.get('parameters') == {} else 'missing'}; {hint}")
+    fixed = read_generation_params(reader, "generation_params", fields.get("generation_params", []))
+    space = read_parameters(reader, "parameters", fields.get("parameters") or {}, fixed)
+    metrics = _metrics(reader, fields, required=need_parameters)
+    spec = SearchSpec(
+        path=path,
+        name=_folder_name(reader, "name", fields.get("name", path.stem)),
+        project=_folder_name(reader, "project", fields["project"]) if _has(reader, fields, "project", "project: demo") else "",
+        dataset=_dataset(reader, fields, path.parent),
+        generator=_generator(reader, fields, path.parent),
+        endpoints=endpoints_of_urls(reader, endpoints) if endpoints else _endpoints(reader, fields, path.parent),
+        generation_params=fixed,
+        space=space,
+        metrics=metrics,
+        objective=_objective(reader, fields, metrics, required=need_parameters),
+        search=read_search_options(reader, fields.get("search", {}), space),
+        results=path.parent / reader.text("results", fields["results"]) if "results" in fields else None,
+        lines=reader.lines,
+    )
+    return spec, reader.problems
+
+
+def _has(reader: Reader, fields: Mapping[str, Any], key: str, example: str) -> bool:
+    return reader.required("", fields, key, f"write {example}")
+
+
+def _folder_name(reader: Reader, path: str, value: object) -> str:
+    text = reader.text(path, value)
+    if text and safe_name(text) != text:
+        allowed = "only letters, digits, spaces and _ . , + = ( ) [ ] - may be in it, no space or dot at its ends"
+        reader.tell(path, f"names a folder: {allowed} (got {shown(text)})")
+    return text
+
+
+def _dataset(reader: Reader, fields: Mapping[str, Any], folder: Path) -> DatasetSpec:
+    if not _has(reader, fields, "dataset", "dataset: photos"):
+        return DatasetSpec("")
+    value: object = fields["dataset"]
+    references: tuple[str, ...] = ()
+    if isinstance(value, dict):
+        inner = reader.section("dataset", value, ("name", "path", "references"))
+        if "references" in inner:
+            references = reader.texts("dataset.references", inner["references"], "write references: [Original]")
+        if "name" in inner and "path" in inner:
+            reader.tell("dataset", "has a name and a path; keep one of them")
+        if "path" in inner:
+            text = reader.text("dataset.path", inner["path"])
+            return DatasetSpec(_last_name(folder / text), folder / text, references)
+        if not reader.required("dataset", inner, "name", "write name: photos, or path: ../photos"):
+            return DatasetSpec("", None, references)
+        return DatasetSpec(_folder_name(reader, "dataset.name", inner["name"]), None, references)
+    text = reader.text("dataset", value)
+    if "/" in text or text.startswith("."):
+        return DatasetSpec(_last_name(folder / text), folder / text)
+    return DatasetSpec(_folder_name(reader, "dataset", text) if text else "")
+
+
+def _last_name(path: Path) -> str:
+    return os.path.basename(os.path.abspath(path))
+
+
+def _generator(reader: Reader, fields: Mapping[str, Any], folder: Path) -> GeneratorSpec:
+    example = "generator: {type: comfyui, workflow: workflows/restore_apiformat.json}"
+    if not _has(reader, fields, "generator", example):
+        return GeneratorSpec("")
+    component = reader.component("generator", fields["generator"])
+    options = dict(component.options)
+    workflow = options.pop("workflow", None)
+    if workflow is None:
+        if component.type.startswith("comfyui"):
+            typo = nearest("workflow", options).replace("did you mean", "is it")
+            reader.tell("generator.workflow", f"is missing{typo}; write workflow: workflows/restore_apiformat.json")
+        return GeneratorSpec(component.type, None, options)
+    text = reader.text("generator.workflow", workflow)
+    return GeneratorSpec(component.type, folder / text if text else None, options)
+
+
+def _endpoints(reader: Reader, fields: Mapping[str, Any], folder: Path) -> tuple[EndpointSource, ...]:
+    example = "endpoints: {embedded: 2}, or endpoints: [http://10.0.0.5:8188]"
+    return read_endpoints(reader, "endpoints", fields["endpoints"], folder) if _has(reader, fields, "endpoints", example) else ()
+
+
+def _metrics(reader: Reader, fields: Mapping[str, Any], *, required: bool) -> tuple[ComponentSpec, ...]:
+    example = "metrics: [{type: ssim, reference: Original}]"
+    if "metrics" not in fields and not required:
+        return ()
+    if not _has(reader, fields, "metrics", example):
+        return ()
+    if fields["metrics"] == []:
+        reader.tell("metrics", f"needs at least one metric; write {example}")
+    entries = reader.items("metrics", fields["metrics"], f"write {example}")
+    return tuple(reader.component(join("metrics", index), entry) for index, entry in enumerate(entries))
+
+
+def _objective(reader: Reader, fields: Mapping[str, Any], metrics: Sequence[ComponentSpec], *, required: bool) -> ObjectiveSpec:
+    types = [metric.type for metric in metrics if metric.type]
+    if "objective" not in fields and not required:
+        return ObjectiveSpec("")
+    if not _has(reader, fields, "objective", f"objective: {{metric: {types[0] if types else 'ssim'}}}"):
+        return ObjectiveSpec("")
+    path, value, direction = "objective", fields["objective"], None
+    if isinstance(value, dict):
+        inner = reader.section(path, value, ("metric", "direction"))
+        if "direction" in inner:
+            direction = _direction(reader, "objective.direction", inner["direction"])
+        if not reader.required(path, inner, "metric", "name the score to optimise"):
+            return ObjectiveSpec("", direction)
+        path, value = "objective.metric", inner["metric"]
+    metric = reader.text(path, value)
+    if metric and types and metric not in types and all(name in _SCORE_IS_TYPE for name in types):
+        message = f"{shown(metric)} is no score of the metrics{nearest(metric, types)}; they give {', '.join(types)}"
+        reader.tell(path, f"{message}; name one of these, or add the metric that gives it")
+    return ObjectiveSpec(metric, direction)
+
+
+def _direction(reader: Reader, path: str, value: object) -> Direction | None:
+    if value == "max":
+        return "max"
+    if value == "min":
+        return "min"
+    reader.tell(path, f"must be max or min (got {shown(value)}){nearest(str(value), ('max', 'min'))}")
+    return None
