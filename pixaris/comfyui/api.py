@@ -1,0 +1,160 @@
+"""A ComfyUI server's routes as typed calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from pixaris.comfyui.messages import ImageRef, NodeNames, PromptRecord, QueueState, Refusal, parse_history, parse_queue, refusal
+from pixaris.comfyui.object_info import ObjectInfo
+from pixaris.comfyui.transport import Failure, Transport
+from pixaris.exceptions import EndpointError
+from pixaris.images import MAX_BYTES
+
+_WITHDRAW_SECONDS = 3.0  # for calls made while giving up on a prompt: a frozen server must not hold up the caller
+
+
+class ComfyApi:
+    """The calls Pixaris makes. Thread-safe. All raise UnreachableError and RateLimitedError as `Transport.call` does.
+
+    Args:
+        transport: Connections to the server.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._http = transport
+
+    @property
+    def url(self) -> str:
+        """The server, without credentials."""
+        return self._http.address.url
+
+    def system_stats(self) -> dict[str, Any]:
+        """Versions, memory and devices."""
+        stats = self._http.get("/system_stats")
+        if not isinstance(stats, dict) or not isinstance(stats.get("system"), dict):
+            raise self._http.nonsense("answered GET /system_stats with JSON that is not ComfyUI's; is this a ComfyUI server?")
+        return stats
+
+    def object_info(self, classes: Iterable[str] | None) -> ObjectInfo:
+        """All node classes, or some; classes the server does not have are absent."""
+        if classes is None:
+            return ObjectInfo(self._object(self._http.get("/object_info"), "GET /object_info"))
+        found: dict[str, Any] = {}
+        for name in dict.fromkeys(classes):
+            found.update(self._object(self._http.get(f"/object_info/{quote(name, safe='')}"), "GET /object_info"))
+        return ObjectInfo(found)
+
+    def queue(self) -> QueueState:
+        """What runs and what waits, whoever sent it."""
+        try:
+            return parse_queue(self._http.get("/queue"))
+        except ValueError as error:
+            raise self._http.nonsense(f"answered GET /queue with JSON that is not ComfyUI's: {error}") from Failure("broken off")
+
+    def history(self, prompt_id: str) -> PromptRecord | None:
+        """How a prompt ended, or None if it has not, or is not known."""
+        try:
+            return parse_history(self._http.get(f"/history/{quote(prompt_id, safe='')}"), prompt_id)
+        except ValueError as error:
+            raise self._http.nonsense(f"answered GET /history with JSON that is not ComfyUI's: {error}") from Failure(
+                "broken off"
+            )
+
+    def submit(self, payload: str, client_id: str, prompt_id: str, names: NodeNames) -> str | Refusal:
+        """Queue a prompt.
+
+        Args:
+            payload: The graph as JSON text.
+            client_id: Whose websocket hears of it.
+            prompt_id: A lowercase uuid of ours.
+            names: For the error, if it is refused.
+
+        Returns:
+            The id under which the server has it, or why it refused it.
+
+        Raises:
+            UnreachableError: With the `failure_kind` "broken off" or "timed out" the prompt may have been queued all the same.
+        """
+        head = json.dumps({"client_id": client_id, "prompt_id": prompt_id})
+        body = f'{head[:-1]}, "prompt": {payload}}}'.encode()
+        reply = self._http.call("POST", "/prompt", data=body, content_type="application/json", repeat=False)
+        if reply.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
+            return refusal(_json_or_none(reply.body), reply.gist, names, self.url)
+        if reply.status != HTTPStatus.OK:
+            raise self._http.nonsense(f"answered POST /prompt with {reply.gist}; is this a ComfyUI server?")
+        accepted = self._object(self._http.parsed(reply, "POST /prompt"), "POST /prompt")
+        if accepted.get("node_errors"):  # part of the graph would not run
+            with suppress(EndpointError):
+                self.withdraw([str(accepted.get("prompt_id", prompt_id))])
+            return refusal(accepted, reply.gist, names, self.url)
+        given = accepted.get("prompt_id")
+        if not isinstance(given, str) or not given:
+            raise self._http.nonsense("accepted a prompt without giving its id; is this a ComfyUI server?") from Failure(
+                "broken off"
+            )
+        return given
+
+    def withdraw(self, prompt_ids: list[str]) -> None:
+        """Delete prompts that wait and interrupt those that run; other people's prompts are not touched.
+
+        First delete, then interrupt: a prompt that starts in between is caught by the second.
+        """
+        self._http.post("/queue", {"delete": prompt_ids}, seconds=_WITHDRAW_SECONDS)
+        for prompt_id in prompt_ids:
+            self._http.post("/interrupt", {"prompt_id": prompt_id}, seconds=_WITHDRAW_SECONDS)
+
+    def delete_pending(self, prompt_id: str) -> None:
+        """Take one copy of a prompt out of the queue."""
+        self._http.post("/queue", {"delete": [prompt_id]}, seconds=_WITHDRAW_SECONDS)
+
+    def upload(self, data: bytes, subfolder: str, filename: str) -> str:
+        """Store a PNG in the server's input folder, never over another file.
+
+        Returns:
+            The name under which LoadImage finds it; another one than asked for if that name has other bytes.
+        """
+        fields = [("image", (filename, data, "image/png")), ("type", "input"), ("subfolder", subfolder)]
+        reply = self._http.send_form("/upload/image", fields)
+        if reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise self._http.nonsense(
+                f"takes no upload of {len(data):,} bytes ({reply.gist}); start it with a larger --max-upload-size"
+            )
+        if reply.status != HTTPStatus.OK:
+            raise self._http.nonsense(f"answered POST /upload/image with {reply.gist}")
+        stored = self._object(self._http.parsed(reply, "POST /upload/image"), "POST /upload/image")
+        name, folder = stored.get("name"), stored.get("subfolder", "")
+        if not isinstance(name, str) or not name or not isinstance(folder, str) or stored.get("type", "input") != "input":
+            raise self._http.nonsense("answered POST /upload/image with nonsense")
+        return f"{folder}/{name}" if folder else name
+
+    def view(self, ref: ImageRef) -> bytes | None:
+        """Download an image; None if the server does not have the file any more.
+
+        Raises:
+            UnreachableError: With the `failure_kind` "broken off" it arrived cut short.
+        """
+        params = {"filename": ref.filename, "subfolder": ref.subfolder, "type": ref.type}
+        seconds = self._http.timeouts.transfer
+        reply = self._http.call("GET", "/view", params=params, seconds=seconds, limit=MAX_BYTES, repeat=False)
+        if reply.status == HTTPStatus.NOT_FOUND:
+            return None
+        if reply.status != HTTPStatus.OK:
+            raise self._http.nonsense(f"answered GET /view with {reply.gist}")
+        return reply.body
+
+    def _object(self, value: Any, what: str) -> dict[str, Any]:  # noqa: ANN401  (any JSON value)
+        if not isinstance(value, dict):
+            raise self._http.nonsense(f"answered {what} with JSON that is not ComfyUI's; is this a ComfyUI server?")
+        return value
+
+
+def _json_or_none(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

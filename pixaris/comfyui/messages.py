@@ -1,0 +1,309 @@
+"""What a server says, read into values: websocket frames, queue, history, refusals. Pure, and distrustful of every field."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from pixaris.exceptions import (
+    EndpointError,
+    ExecutionError,
+    InterruptedPromptError,
+    OutOfMemoryError,
+    PromptRejectedError,
+    RequestError,
+)
+
+PromptStatus: TypeAlias = Literal["success", "error", "interrupted"]
+
+_FOLDERS = ("output", "temp", "input")
+_OUT_OF_MEMORY = ("outofmemory", "allocation on device", "out of memory")
+_TEXT_LIMIT = 1000
+
+
+@dataclass(frozen=True)
+class Event:
+    """A websocket message that names a prompt.
+
+    Attributes:
+        kind: The message's type, e.g. ``execution_start``.
+        prompt_id: The prompt it is about.
+        ended: Whether it is the last one of its prompt (``executing`` without a node).
+    """
+
+    kind: str
+    prompt_id: str
+    ended: bool
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """Where a server keeps an image. Only ever passed back to it, never used as a path."""
+
+    filename: str
+    subfolder: str
+    type: str
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """A server's queue.
+
+    Attributes:
+        running: Prompt ids being executed (a ComfyUI runs one at a time).
+        pending: Prompt ids that wait, in the order they will run.
+    """
+
+    running: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+
+    def __contains__(self, prompt_id: object) -> bool:
+        return prompt_id in self.running or prompt_id in self.pending
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether prompts wait and none runs: normal for milliseconds, a dead worker thread if it lasts."""
+        return bool(self.pending) and not self.running
+
+
+@dataclass(frozen=True)
+class PromptRecord:
+    """How a prompt ended, from the server's history.
+
+    Attributes:
+        status: "interrupted" is told from "error" by the last status message.
+        images: Output node id to its images.
+        seconds: Time the server ran for it, or None if it does not say.
+        error: The ``execution_error`` message's fields, if there is one.
+    """
+
+    status: PromptStatus
+    images: Mapping[str, tuple[ImageRef, ...]] = field(default_factory=dict)
+    seconds: float | None = None
+    error: Mapping[str, Any] = field(default_factory=dict)
+
+
+class NodeNames:
+    """Names the nodes of a prompt in errors: by title where it is known, else by class and id.
+
+    Args:
+        payload: The prompt, as JSON text.
+        titles: Node id and title.
+    """
+
+    def __init__(self, payload: str, titles: Sequence[tuple[str, str]] = ()) -> None:
+        self._payload = payload
+        self._titles = dict(titles)
+
+    def name(self, node_id: str, class_type: str = "") -> str:
+        """The name of a node."""
+        if node_id in self._titles:
+            return self._titles[node_id]
+        node = json.loads(self._payload).get(node_id, {})  # parsed only when something went wrong
+        meta = node.get("_meta")
+        title = meta.get("title") if isinstance(meta, dict) else None
+        return str(title) if title else f"{node.get('class_type') or class_type or 'node'} (id {node_id})"
+
+
+def parse_event(text: bytes) -> Event | None:
+    """Read a text frame; None if it names no prompt or is not what the protocol sends."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    data = message.get("data") if isinstance(message, dict) else None
+    kind = message.get("type") if isinstance(message, dict) else None
+    prompt_id = data.get("prompt_id") if isinstance(data, dict) else None
+    if not isinstance(kind, str) or not isinstance(data, dict) or not isinstance(prompt_id, str):
+        return None
+    return Event(kind, prompt_id, ended=kind == "executing" and data.get("node", "") is None)
+
+
+def parse_queue(body: object) -> QueueState:
+    """Read the reply of ``GET /queue``.
+
+    Raises:
+        ValueError: It is not one.
+    """
+    if not isinstance(body, dict) or not {"queue_running", "queue_pending"} <= body.keys():
+        raise ValueError("it has no queue_running and queue_pending")
+    running, pending = (list(_queue_items(body[key])) for key in ("queue_running", "queue_pending"))
+    return QueueState(tuple(key for _, key in running), tuple(key for _, key in sorted(pending)))
+
+
+def _queue_items(raw: object) -> Iterator[tuple[float, str]]:
+    for item in raw if isinstance(raw, list) else []:
+        if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str):
+            yield (item[0] if isinstance(item[0], int | float) else 0.0), item[1]
+
+
+def parse_history(body: object, prompt_id: str) -> PromptRecord | None:
+    """Read the reply of ``GET /history/{id}``; None if it has no row, which means not ended yet or not known.
+
+    Raises:
+        ValueError: It is not such a reply.
+    """
+    if not isinstance(body, dict):
+        raise ValueError("it is not an object")
+    row = body.get(prompt_id)
+    if row is None:
+        return None
+    if not isinstance(row, dict):
+        raise ValueError("the prompt's row is not an object")
+    raw_status = row.get("status")
+    status = raw_status if isinstance(raw_status, dict) else {}
+    messages = dict(_status_messages(status.get("messages")))
+    last = list(messages)[-1] if messages else ""
+    return PromptRecord(
+        status=_verdict(status.get("status_str"), last),
+        images=_images(row.get("outputs")),
+        seconds=_seconds(messages),
+        error=messages.get("execution_error", {}),
+    )
+
+
+def _status_messages(raw: object) -> Iterator[tuple[str, dict[str, Any]]]:
+    for message in raw if isinstance(raw, list) else []:
+        if isinstance(message, list) and len(message) == 2 and isinstance(message[0], str):
+            yield message[0], message[1] if isinstance(message[1], dict) else {}
+
+
+def _verdict(status: object, last_message: str) -> PromptStatus:
+    if last_message == "execution_interrupted":
+        return "interrupted"
+    if status == "error" or last_message == "execution_error":
+        return "error"
+    return "success"  # old servers write no status for what went well
+
+
+def _images(raw: object) -> dict[str, tuple[ImageRef, ...]]:
+    found: dict[str, tuple[ImageRef, ...]] = {}
+    for node_id, output in raw.items() if isinstance(raw, dict) else ():
+        entries = output.get("images") if isinstance(output, dict) else None
+        found[node_id] = tuple(
+            ImageRef(_text(entry.get("filename")), _text(entry.get("subfolder", "")), _text(entry.get("type", "output")))
+            for entry in (entries if isinstance(entries, list) else ())
+            if isinstance(entry, dict)
+        )
+    return found
+
+
+def _seconds(messages: Mapping[str, Mapping[str, Any]]) -> float | None:
+    start = messages.get("execution_start", {}).get("timestamp")
+    end = messages.get("execution_success", {}).get("timestamp")
+    if isinstance(start, int | float) and isinstance(end, int | float) and end >= start:
+        return (end - start) / 1000
+    return None
+
+
+def is_sane(ref: ImageRef) -> bool:
+    """Whether an image reference is one a ComfyUI gives: a plain file name, a relative folder, a known type."""
+    texts = (ref.filename, ref.subfolder, ref.type)
+    if not all(isinstance(text, str) and text.isprintable() and ":" not in text for text in texts):
+        return False
+    name_is_plain = not re.search(r"[/\\]|\.\.", ref.filename) and (ref.filename[:1] != "." or ref.filename.startswith("._"))
+    # A server on Windows separates folders by backslashes.
+    folders = re.split(r"[/\\]", ref.subfolder) if ref.subfolder else []
+    return ref.type in _FOLDERS and bool(ref.filename) and name_is_plain and not {"", ".", ".."} & set(folders)
+
+
+def outcome_error(record: PromptRecord, names: NodeNames, url: str) -> RequestError | EndpointError:
+    """The error of a prompt that did not end well."""
+    if record.status == "interrupted":
+        return InterruptedPromptError("the prompt was interrupted on the server by somebody else", endpoint=url)
+    kind, message = _line(record.error.get("exception_type")), _line(record.error.get("exception_message"))
+    node_id = record.error.get("node_id")
+    node = names.name(str(node_id), _line(record.error.get("node_type"))) if node_id is not None else ""
+    text = ": ".join(part for part in (kind, message) if part) or "the execution failed and the server does not say why"
+    if any(sign in text.lower() for sign in _OUT_OF_MEMORY):
+        return OutOfMemoryError(f"the server ran out of memory: {text}", endpoint=url, node=node)
+    return ExecutionError(text, endpoint=url, node=node)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a server does not run a prompt.
+
+    Attributes:
+        error: What to raise.
+        missing_file: Whether a file that a node names is not on the server.
+    """
+
+    error: PromptRejectedError
+    missing_file: bool = False
+
+
+def refusal(body: object, gist: str, names: NodeNames, url: str) -> Refusal:
+    """Read the reply to a refused prompt.
+
+    Args:
+        body: The reply's JSON, or None.
+        gist: What to say where the reply does not explain itself.
+        names: Names of the prompt's nodes.
+        url: The server.
+    """
+    reply = body if isinstance(body, dict) else {}
+    faults = list(_node_faults(reply.get("node_errors")))
+    if faults:
+        node = names.name(faults[0].node_id, faults[0].class_type)
+        texts = [faults[0].text]
+        for fault in faults[1:]:
+            other = "" if fault.node_id == faults[0].node_id else f"node {names.name(fault.node_id, fault.class_type)!r}: "
+            texts.append(other + fault.text)
+        missing = any(fault.kind == "custom_validation_failed" for fault in faults)
+        return Refusal(PromptRejectedError("; ".join(texts)[: 4 * _TEXT_LIMIT], endpoint=url, node=node), missing)
+    error = reply.get("error")
+    if isinstance(error, dict):
+        node_id = _node_id_of(error)
+        details = "" if node_id else _line(error.get("details"))
+        text = ": ".join(part for part in (_line(error.get("message")), details) if part)
+        return Refusal(PromptRejectedError(text or gist, endpoint=url, node=names.name(node_id) if node_id else ""))
+    text = _line(error) if isinstance(error, str) else ""
+    return Refusal(PromptRejectedError(f"the server refused the prompt: {text or gist}", endpoint=url))
+
+
+@dataclass(frozen=True)
+class _Fault:
+    node_id: str
+    class_type: str
+    kind: str
+    text: str
+
+
+def _node_faults(raw: object) -> Iterator[_Fault]:
+    for node_id, entry in raw.items() if isinstance(raw, dict) else ():
+        errors = entry.get("errors") if isinstance(entry, dict) else None
+        for error in errors if isinstance(errors, list) else []:
+            if isinstance(error, dict):
+                yield _Fault(str(node_id), _line(entry.get("class_type")), _line(error.get("type")), _fault_text(error))
+
+
+def _fault_text(error: Mapping[str, Any]) -> str:
+    extra = error.get("extra_info")
+    input_name = _line(extra.get("input_name")) if isinstance(extra, dict) else ""
+    message, details = _line(error.get("message")), _line(error.get("details"))
+    if not input_name and error.get("type") == "required_input_missing":
+        input_name = details
+    if details and details != input_name:
+        message = f"{message}: {details}" if message else details
+    return f"input {input_name!r}: {message}" if input_name else message
+
+
+def _node_id_of(error: Mapping[str, Any]) -> str:
+    extra = error.get("extra_info")
+    if isinstance(extra, dict) and isinstance(extra.get("node_id"), str):
+        return str(extra["node_id"])
+    match = re.fullmatch(r"Node ID '#(.+)'", _line(error.get("details")))
+    return match[1] if match else ""
+
+
+def _text(raw: object) -> str:
+    return raw if isinstance(raw, str) else ":"  # which `is_sane` refuses
+
+
+def _line(raw: object) -> str:
+    """Text of a server as one line of bounded length."""
+    return " ".join(str(raw).split())[:_TEXT_LIMIT] if isinstance(raw, str | int | float) else ""

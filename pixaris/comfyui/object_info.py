@@ -1,0 +1,200 @@
+"""What a server says its nodes are: the reply of ``/object_info`` as typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pixaris.types import ParamValue
+
+MODEL_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".gguf", ".onnx", ".pkl")
+WIDGET_TYPES = ("INT", "FLOAT", "BOOLEAN", "STRING", "COMBO")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of a node class.
+
+    Attributes:
+        type: ``INT``, ``FLOAT``, ``BOOLEAN``, ``STRING``, ``COMBO``, or what it must be linked to (``IMAGE``, ``MODEL``, …).
+        required: Whether the server refuses a prompt without it.
+        default: What the user interface fills in, where the server tells.
+        min: Smallest value the server accepts, inclusive.
+        max: Largest value the server accepts, inclusive.
+        options: The choices of a ``COMBO``; empty also where the server tells them only to its own user interface.
+        upload: Whether it names an image in the server's input folder, which can be uploaded.
+        multiselect: Whether a ``COMBO`` takes several options.
+        remote: Whether the choices are fetched by the user interface, so that any value may be right.
+    """
+
+    type: str
+    required: bool
+    default: ParamValue | None = None
+    min: float | None = None
+    max: float | None = None
+    options: tuple[ParamValue, ...] = ()
+    upload: bool = False
+    multiselect: bool = False
+    remote: bool = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether a value must be one of `options`."""
+        return self.type == "COMBO" and not self.upload and not self.remote
+
+    @property
+    def lists_models(self) -> bool:
+        """Whether the choices are model files."""
+        return self.type == "COMBO" and not self.upload and any(is_model_file(option) for option in self.options)
+
+    @classmethod
+    def parse(cls, raw: object, required: bool) -> InputSpec:
+        """Read ``[type, {…}]``: the second member may be absent, a combo is ``[[…], {…}]`` or ``["COMBO", {"options": […]}]``."""
+        parts = raw if isinstance(raw, list | tuple) else [raw]
+        kind = parts[0] if parts else "*"
+        details: Mapping[str, Any] = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
+        options: object = ()
+        if isinstance(kind, list | tuple):
+            kind, options = "COMBO", kind
+        elif kind == "COMBO":
+            options = details.get("options", ())
+        listed = isinstance(options, list | tuple)
+        return cls(
+            type=kind if isinstance(kind, str) else "*",
+            required=required,
+            default=_literal(details.get("default")),
+            min=_number(details.get("min")),
+            max=_number(details.get("max")),
+            options=tuple(_literals(options)),
+            upload=bool(details.get("image_upload")),
+            multiselect=bool(details.get("multiselect")),
+            remote="remote" in details or not listed,
+        )
+
+
+@dataclass(frozen=True)
+class NodeClass:
+    """One node class as a server has it.
+
+    Attributes:
+        name: The class type.
+        inputs: Required and optional inputs by name (hidden ones are the server's own business).
+        outputs: Types of its output slots, in order.
+        output_node: Whether a prompt may end in it.
+    """
+
+    name: str
+    inputs: Mapping[str, InputSpec] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    output_node: bool = False
+
+    @classmethod
+    def parse(cls, name: str, raw: Mapping[str, Any]) -> NodeClass:
+        """Read one entry of ``/object_info``; parts that are absent or of another form count as empty."""
+        inputs: dict[str, InputSpec] = {}
+        sections = raw.get("input")
+        for section in ("required", "optional"):
+            specs = sections.get(section) if isinstance(sections, Mapping) else None
+            if isinstance(specs, Mapping):
+                inputs.update({key: InputSpec.parse(spec, section == "required") for key, spec in specs.items()})
+        outputs = raw.get("output")
+        slots = outputs if isinstance(outputs, list | tuple) else ()
+        return cls(
+            name=name,
+            inputs=inputs,
+            outputs=tuple(slot if isinstance(slot, str) else "COMBO" for slot in slots),
+            output_node=raw.get("output_node") is True,
+        )
+
+
+class ObjectInfo:
+    """The node classes of one server. Immutable and picklable.
+
+    Args:
+        raw: The reply of ``/object_info``, or several ``/object_info/{Class}`` replies merged.
+    """
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self._classes = {name: NodeClass.parse(name, entry) for name, entry in raw.items() if isinstance(entry, Mapping)}
+
+    def classes(self) -> tuple[str, ...]:
+        """Names of all node classes."""
+        return tuple(self._classes)
+
+    def node_class(self, class_type: str) -> NodeClass | None:
+        """A node class, or None if the server has no such class."""
+        return self._classes.get(class_type)
+
+    def input(self, class_type: str, name: str) -> InputSpec | None:
+        """An input's specification, or None if the class or its input is unknown."""
+        known = self._classes.get(class_type)
+        return known.inputs.get(name) if known else None
+
+    def outputs(self, class_type: str) -> tuple[str, ...]:
+        """Types of a class's output slots; empty if the class is unknown."""
+        known = self._classes.get(class_type)
+        return known.outputs if known else ()
+
+    def is_output(self, class_type: str) -> bool:
+        """Whether a prompt may end in this class."""
+        known = self._classes.get(class_type)
+        return known is not None and known.output_node
+
+    def __contains__(self, class_type: object) -> bool:
+        return class_type in self._classes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ObjectInfo) and other._classes == self._classes
+
+    __hash__ = None  # type: ignore[assignment]  # it holds dicts; equality is for tests
+
+    def __repr__(self) -> str:
+        return f"ObjectInfo({len(self._classes)} classes)"
+
+
+def is_model_file(value: object) -> bool:
+    """Whether a value looks like the name of a model file."""
+    return isinstance(value, str) and value.lower().endswith(MODEL_SUFFIXES)
+
+
+def types_match(received: str, wanted: str) -> bool:
+    """Whether a server links an output of one type to an input of another.
+
+    ``*`` matches all, a comma-separated union matches if one member does. Types that a server works out for itself while it
+    validates (``COMFY_…_V3``) count as matching.
+    """
+    if received == wanted or "*" in (received, wanted) or _is_dynamic(received) or _is_dynamic(wanted):
+        return True
+    return bool(_members(received) & _members(wanted))
+
+
+def _members(union: str) -> set[str]:
+    return {member.strip() for member in union.split(",")}
+
+
+def _is_dynamic(kind: str) -> bool:
+    return kind.startswith("COMFY_")
+
+
+def absent_is_fine(spec: InputSpec, name: str, given: Iterable[str]) -> bool:
+    """Whether a node may leave an input out: it is optional, or stands in the prompt as its parts (``images.image0``)."""
+    return not spec.required or _is_dynamic(spec.type) or any(key.startswith(f"{name}.") for key in given)
+
+
+def _literal(raw: object) -> ParamValue | None:
+    return raw if isinstance(raw, str | int | float | bool) else None
+
+
+def _literals(raw: object) -> list[ParamValue]:
+    return [value for value in raw if isinstance(value, str | int | float | bool)] if isinstance(raw, list | tuple) else []
+
+
+def _number(raw: object) -> float | None:
+    return raw if isinstance(raw, int | float) and not isinstance(raw, bool) else None

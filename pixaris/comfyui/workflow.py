@@ -1,0 +1,322 @@
+"""An immutable API-format graph: find nodes by title, bind parameters and images, say what is wrong, give the payload."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pixaris.comfyui import validation
+from pixaris.comfyui.node import Node, freeze, read_nodes, thaw
+from pixaris.comfyui.object_info import ObjectInfo, is_model_file
+from pixaris.comfyui.values import UnfitError, fit
+from pixaris.exceptions import Problem, WorkflowError, nearest
+from pixaris.images import SUFFIXES
+from pixaris.types import GenerationParam, ParamValue
+
+__all__ = ["Node", "ObjectInfo", "Workflow"]
+
+DEFAULT_OUTPUT = "Save Image"
+
+_MODEL_INPUT = re.compile(
+    r"(ckpt|checkpoint|unet|diffusion_model|model|vae|clip|clip_vision|text_encoder|lora|control_?net|control_net|style_model"
+    r"|gligen|upscale_model|hypernetwork|ipadapter|pulid|embedding)(_file|_name)\w*|(clip|lora|model)_?\d+|lora|unet|ckpt"
+)
+_IMAGE_INPUTS = frozenset(("image", "images", "pixels", "samples", "latent", "latent_image", "mask"))
+_IMAGE_TYPES = frozenset(("IMAGE", "LATENT", "MASK"))
+
+
+class Workflow:
+    """A graph of nodes as a server runs it. Immutable, picklable, equal by content; every change gives a new object.
+
+    Attributes:
+        source: Its path, or ``workflow``: how errors name it.
+        nodes: The nodes by id, in the file's order.
+    """
+
+    source: str
+    nodes: Mapping[str, Node]
+
+    def __init__(self, nodes: Mapping[str, Node], source: str = "workflow") -> None:
+        self.source = source
+        self.nodes = MappingProxyType(dict(nodes))
+
+    @classmethod
+    def load(cls, source: str | Path | Mapping[str, Any]) -> Workflow:
+        """Read an API-format workflow.
+
+        Args:
+            source: A file's path, or the parsed file.
+
+        Raises:
+            WorkflowError: It cannot be read, is not JSON, is UI format, or has nodes that are none; all faults at once.
+        """
+        name, nodes = read_nodes(source)
+        return cls(nodes, name)
+
+    def find(self, name: str) -> Node | None:
+        """The node with a title, else with an id; None if there is none.
+
+        Raises:
+            WorkflowError: The title stands twice.
+        """
+        titled = [node for node in self.nodes.values() if node.title == name]
+        if len(titled) > 1:
+            ids = ", ".join(node.id for node in titled)
+            raise WorkflowError(
+                f"the title {name!r} stands {_times(len(titled))} (ids {ids}): use the id, or rename one", self.source
+            )
+        return titled[0] if titled else self.nodes.get(name)
+
+    def node(self, name: str) -> Node:
+        """The node with a title, else with an id.
+
+        Raises:
+            WorkflowError: There is none (the message names the nearest title), or the title stands twice.
+        """
+        found = self.find(name)
+        if found is None:
+            raise WorkflowError(self._no_node(name), self.source)
+        return found
+
+    def value(self, node_name: str, input: str) -> ParamValue | None:
+        """The literal an input has; None if it is null.
+
+        Raises:
+            WorkflowError: No such node or input, or the input is linked or holds a structure.
+        """
+        node = self.node(node_name)
+        if input not in node.inputs:
+            raise WorkflowError(_no_input(node, input, node.inputs), self.source)
+        value = node.inputs[input]
+        if node.is_linked(input):
+            raise WorkflowError(self._linked(node, input), self.source)
+        if value is not None and not isinstance(value, str | int | float | bool):
+            raise WorkflowError(
+                f"input {input!r} of node {node.label} holds a structure, not a value: {thaw(value)!r}", self.source
+            )
+        return value
+
+    def bind(self, params: Iterable[GenerationParam], object_info: ObjectInfo | None = None) -> Workflow:
+        """A workflow with other values; this one stays as it is.
+
+        Args:
+            params: Values to bind. Numpy scalars are taken as plain numbers.
+            object_info: With it, types, ranges and options are checked, and inputs that the file leaves out can be bound.
+
+        Raises:
+            WorkflowError: Some values cannot be bound; all of them are told.
+        """
+        nodes = dict(self.nodes)
+        bound: dict[tuple[str, str], ParamValue] = {}
+        problems: list[Problem] = []
+        for param in params:
+            where = f"node {param.node_name!r}, input {param.input!r}"
+            try:
+                node, value = self._fitted(param, object_info)
+                before = bound.setdefault((node.id, param.input), value)
+                if before != value or isinstance(before, bool) != isinstance(value, bool):
+                    raise UnfitError(f"is bound twice, to {before!r} and to {value!r}; keep one")
+                nodes[node.id] = nodes[node.id].with_input(param.input, value)
+            except UnfitError as error:
+                problems.append(Problem(where, str(error)))
+            except WorkflowError as error:
+                problems.extend(Problem(where, problem.message) for problem in error.problems)
+        if problems:
+            raise WorkflowError(problems, self.source)
+        return Workflow(nodes, self.source)
+
+    def image_input(self, node_name: str) -> str:
+        """The input under which a node names the image file it loads.
+
+        Raises:
+            WorkflowError: No such node, or it loads no image file.
+        """
+        node = self.node(node_name)
+        files = [name for name, value in node.inputs.items() if isinstance(value, str) and value.lower().endswith(SUFFIXES)]
+        if isinstance(node.inputs.get("image"), str) or (node.class_type.startswith("LoadImage") and not node.is_linked("image")):
+            return "image"
+        if len(files) != 1:
+            loaders = [other.title for other in self.nodes.values() if other.class_type.startswith("LoadImage")]
+            known = f"; nodes that do: {', '.join(map(repr, loaders))}" if loaders else "; add a LoadImage node"
+            raise WorkflowError(f"node {node.label} loads no image file{known}", self.source)
+        return files[0]
+
+    def bind_image(self, node_name: str, file_name: str) -> Workflow:
+        """A workflow in which an image-loading node loads another file.
+
+        Args:
+            node_name: Title or id of a LoadImage node, or one like it.
+            file_name: A name in the server's input folder, e.g. ``pixaris/0a1b.png``.
+
+        Raises:
+            WorkflowError: No such node, it loads no image file, or the name is empty.
+        """
+        node, name = self.node(node_name), self.image_input(node_name)
+        if not isinstance(file_name, str) or not file_name:
+            raise WorkflowError(f"the image for node {node.label} must be a file name (got {file_name!r})", self.source)
+        return Workflow({**self.nodes, node.id: node.with_input(name, file_name)}, self.source)
+
+    def output_node(self, name: str | None = None) -> Node:
+        """The node whose images are the result.
+
+        Args:
+            name: Title or id; None means the node titled "Save Image", else the only SaveImage, else the only PreviewImage.
+
+        Raises:
+            WorkflowError: There is none, or several; candidates are listed.
+        """
+        if name is not None:
+            return self.node(name)
+        titled = self.find(DEFAULT_OUTPUT)
+        if titled is not None:
+            return titled
+        for class_type in ("SaveImage", "PreviewImage"):
+            found = [node for node in self.nodes.values() if node.class_type == class_type]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                break
+        used = {source for node in self.nodes.values() for _, source, _ in node.links()}
+        candidates = found or [node for node in self.nodes.values() if node.id not in used]
+        listed = ", ".join(node.label for node in candidates)
+        raise WorkflowError(
+            f"which node gives the result is not clear: title one {DEFAULT_OUTPUT!r}, or name it; candidates: {listed or 'none'}",
+            self.source,
+        )
+
+    def seeds(self) -> tuple[tuple[Node, str], ...]:
+        """Inputs named ``seed`` or ``noise_seed`` that hold a number of their own."""
+        return tuple(
+            (node, name)
+            for node in self.nodes.values()
+            for name in ("seed", "noise_seed")
+            if type(node.inputs.get(name)) in (int, float)
+        )
+
+    def problems(self, object_info: ObjectInfo, pending: Iterable[tuple[str, str]] | None = None) -> list[Problem]:
+        """Everything the server would refuse about this graph, at once; empty if it would run.
+
+        Args:
+            object_info: The server's node classes.
+            pending: (node title or id, input) of values that will still be bound: they are not judged. When given, an image file
+                that another node loads must be on the server; when None, image files are not looked for.
+
+        Raises:
+            WorkflowError: A name in `pending` is unknown or stands twice.
+        """
+        places = None if pending is None else {(self.node(name).id, input) for name, input in pending}
+        return validation.problems(self.nodes, object_info, places)
+
+    @property
+    def titles(self) -> tuple[tuple[str, str], ...]:
+        """Node id and title of every node."""
+        return tuple((node.id, node.title) for node in self.nodes.values())
+
+    def canonical_json(self) -> str:
+        """The payload as text: sorted keys, no titles. Equal graphs that generate the same have equal texts."""
+        graph = {node.id: {"class_type": node.class_type, "inputs": thaw(node.inputs)} for node in self.nodes.values()}
+        return json.dumps(graph, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """A fresh API-format dict with titles, ready to load into ComfyUI."""
+        return {node.id: node.as_dict() for node in self.nodes.values()}
+
+    def affinity_key(self, object_info: ObjectInfo | None = None) -> str:
+        """Equal for graphs that need the same model files loaded; empty if the graph loads none.
+
+        Args:
+            object_info: With it, inputs whose options are model files count, whatever their name.
+        """
+        files = {
+            f"{name}={value}"
+            for node in self.nodes.values()
+            if not self._works_on_images(node, object_info)
+            for name, value in node.inputs.items()
+            if isinstance(value, str) and value and _loads_model(node, name, value, object_info)
+        }
+        return "\n".join(sorted(files))
+
+    def _fitted(self, param: GenerationParam, info: ObjectInfo | None) -> tuple[Node, ParamValue]:
+        node = self.node(param.node_name)
+        spec = info.input(node.class_type, param.input) if info else None
+        if param.input not in node.inputs and spec is None:
+            known = info.node_class(node.class_type) if info else None
+            raise UnfitError(_no_input(node, param.input, {**(known.inputs if known else {}), **node.inputs}))
+        if node.is_linked(param.input):
+            raise UnfitError(self._linked(node, param.input))
+        return node, fit(_plain(param.value), spec, node.inputs.get(param.input))
+
+    def _linked(self, node: Node, input: str) -> str:
+        source = next(
+            (self.nodes[key].label for name, key, _ in node.links() if name == input and key in self.nodes), "another node"
+        )
+        return f"input {input!r} of node {node.label} is linked to node {source}, so it has no value of its own; use that node"
+
+    def _no_node(self, name: str) -> str:
+        titles = [node.title for node in self.nodes.values()]
+        shown = ", ".join(repr(title) for title in titles[:20]) + (", …" if len(titles) > 20 else "")
+        return f"no node has the title or id {name!r}{nearest(str(name), titles)}; titles are {shown}"
+
+    def _works_on_images(self, node: Node, info: ObjectInfo | None) -> bool:
+        for name, source, slot in node.links():
+            outputs = info.outputs(self.nodes[source].class_type) if info and source in self.nodes else ()
+            if slot < len(outputs):
+                if outputs[slot] in _IMAGE_TYPES:
+                    return True
+            elif name in _IMAGE_INPUTS:
+                return True
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Workflow) and other._content == self._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+    @property
+    def _content(self) -> str:  # text, because 1, 1.0 and True are equal values
+        return json.dumps(self.as_dict(), sort_keys=True)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in self.__dict__ or name not in ("source", "nodes"):
+            raise AttributeError(f"a Workflow does not change; bind() gives a new one (tried to set {name!r})")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Workflow does not change (tried to delete {name!r})")
+
+    def __reduce__(self) -> tuple[Any, ...]:  # mapping proxies do not pickle
+        return Workflow, (dict(self.nodes), self.source)
+
+    def __repr__(self) -> str:
+        return f"Workflow({self.source!r}, {len(self.nodes)} nodes)"
+
+
+def _loads_model(node: Node, name: str, value: str, info: ObjectInfo | None) -> bool:
+    spec = info.input(node.class_type, name) if info else None
+    if spec is not None:
+        return spec.lists_models or (spec.type == "COMBO" and not spec.upload and is_model_file(value))
+    return _MODEL_INPUT.fullmatch(name) is not None or is_model_file(value)
+
+
+def _plain(value: object) -> ParamValue:
+    try:
+        plain = freeze(value)
+    except ValueError as error:
+        raise UnfitError(f"cannot be bound: {error}") from None
+    if not isinstance(plain, str | int | float | bool):
+        raise UnfitError(f"must be a number, text, or true or false (got {value!r})")
+    return plain
+
+
+def _no_input(node: Node, input: str, known: Mapping[str, object]) -> str:
+    names = ", ".join(known) or "none"
+    return f"node {node.label} has no input {input!r}{nearest(input, known)}; its inputs are {names}"
+
+
+def _times(count: int) -> str:
+    return "twice" if count == 2 else f"{count} times"
