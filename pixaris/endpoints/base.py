@@ -96,7 +96,7 @@ class EndpointClient(ABC):
         """
 
     def cancel(self, request_id: str) -> None:  # noqa: B027  (optional to implement)
-        """Withdraw a request that `run` works on in another thread, and nobody else's; `run` then raises CancelledRequestError."""
+        """Withdraw a request that `run` has in another thread, and nobody else's; `run` then raises CancelledRequestError."""
 
     def close(self) -> None:  # noqa: B027  (optional to implement)
         """Let go of connections. Called once."""
@@ -113,6 +113,10 @@ class EndpointPool(ABC):
             requests: In the order they should start.
             priority: Smaller runs first; work done ahead of a decision has a larger number.
         """
+
+    @abstractmethod
+    def promote(self, request_ids: Iterable[str], priority: int = 0) -> None:
+        """Change the priority of requests that wait: what was done ahead is now waited for."""
 
     @abstractmethod
     def cancel(self, request_ids: Iterable[str]) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from pixaris.endpoints.base import Endpoint
 
 
 @dataclass(frozen=True)
@@ -12,11 +16,11 @@ class StaticSource:
     """A server that somebody else runs.
 
     Attributes:
-        url: ``http(s)://[user:password@]host[:port][/path]``.
+        url: ``http(s)://[user:password@]host[:port][/path]``; not shown, because it may hold credentials.
         depth: Requests it is given at once.
     """
 
-    url: str
+    url: str = field(repr=False)
     depth: int = 2
 
 
@@ -49,3 +53,16 @@ class EmbeddedSource:
 
 
 EndpointSource: TypeAlias = StaticSource | ManagedSource | EmbeddedSource
+
+
+def endpoint_of(source: StaticSource) -> Endpoint:
+    """The endpoint of a URL; ``user:password@`` becomes an Authorization header, so that the URL can be shown."""
+    parts = urlsplit(source.url)
+    headers: tuple[tuple[str, str], ...] = ()
+    host = parts.netloc
+    if "@" in host:
+        credentials, host = host.rsplit("@", 1)
+        token = base64.b64encode(":".join(unquote(part) for part in credentials.split(":", 1)).encode()).decode()
+        headers = (("Authorization", f"Basic {token}"),)
+    url = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+    return Endpoint(url, headers=headers, depth=source.depth)

@@ -1,0 +1,38 @@
+# make demo: everything from a clone to a winner.   make test, make check: what must never break.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := local_experiment_inputs/demo
+
+.PHONY: demo test check bench lock clean
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing what Pixaris needs into .venv (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/ready
+	@$(BIN)/pixaris dataset demo $(DEMO)
+	@$(BIN)/pixaris search search_spaces/restore.yaml
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_layers.py
+
+bench: .venv/ready
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+# a new lock file: pinned versions and hashes, without addresses
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--group dev --all-extras pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

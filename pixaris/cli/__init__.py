@@ -1,0 +1,67 @@
+"""The command line: one module per command, imported when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from pixaris import __version__
+from pixaris.exceptions import PixarisError
+
+COMMANDS = {
+    "search": "search parameters: run a search file",
+    "run": "one experiment run of a search file, with the workflow's own values",
+    "check": "find everything wrong with a search file without generating",
+    "dataset": "make the demo's eval sets",
+    "serve": "run an embedded, ComfyUI-compatible endpoint",
+}
+"""Command to what it does; the module of the same name has ``arguments(parser)`` and ``main(options) -> int``."""
+
+EXIT_CODES = (
+    """exit codes: 0 done · 1 failed · 2 the input is wrong · 3 stopped: no endpoint, or account refused · 130 interrupted"""
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments, ``sys.argv[1:]`` by default.
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = _parser(arguments).parse_args(arguments)
+    command = import_module(f"pixaris.cli.{options.command}")
+    try:
+        code: int = command.main(options)
+    except PixarisError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+    return code
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; only the command that is asked for is imported."""
+    parser = argparse.ArgumentParser(
+        prog="pixaris",
+        description="Find the parameters that make an image pipeline best, with evidence.",
+        epilog=EXIT_CODES,
+    )
+    parser.add_argument("--version", action="version", version=f"pixaris {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EXIT_CODES)
+        if name == asked:
+            import_module(f"pixaris.cli.{name}").arguments(command)
+    return parser

@@ -1,0 +1,22 @@
+"""``pixaris dataset demo DIR``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    demo = kinds.add_parser("demo", help="photographs for search_spaces/restore.yaml and cutout.yaml")
+    demo.add_argument("folder", metavar="DIR", type=Path, help="where the eval sets go, e.g. local_experiment_inputs/demo")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Make the eval sets."""
+    from pixaris.data_loaders.demo import prepare
+
+    for name, count in prepare(options.folder).items():
+        print(f"{options.folder / name}: {count} items")
+    return 0

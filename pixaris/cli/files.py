@@ -1,0 +1,83 @@
+"""What the commands that take a search file share: its arguments, how it is read, checked and described."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pixaris.components import assemble
+from pixaris.endpoints.discovery import EmbeddedSource, ManagedSource
+from pixaris.exceptions import ConfigurationError, Problem
+from pixaris.search.prepare import Checked
+from pixaris.search.spec import SearchSpec, read_search_file
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a search file."""
+    parser.add_argument("file", metavar="FILE", type=Path, help="the search file (YAML)")
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="generate here instead of on the file's endpoints; may be given several times",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="change a key of the file, e.g. --set search.num_samples=4 --set dataset=./photos; may be given several times",
+    )
+
+
+def read(options: argparse.Namespace, overrides: list[str], *, need_parameters: bool = True) -> tuple[SearchSpec, list[Problem]]:
+    """Read the search file with what the command line changes."""
+    return read_search_file(
+        options.file, [*options.overrides, *overrides], endpoints=options.endpoint, need_parameters=need_parameters
+    )
+
+
+def check(spec: SearchSpec, problems: list[Problem], *, every_endpoint: bool, searching: bool = True) -> Checked:
+    """Check a search as far as possible, and raise all that is wrong at once.
+
+    Args:
+        spec: The file's content.
+        problems: What is wrong with it so far.
+        every_endpoint: Whether every endpoint must answer, or just one.
+        searching: Whether it must have an objective.
+
+    Raises:
+        ConfigurationError: Something is wrong.
+    """
+    search = assemble(spec, problems)
+    checked = search.check(every_endpoint=every_endpoint, searching=searching) if search is not None else None
+    found = list(dict.fromkeys([*problems, *(checked.problems if checked else ())]))
+    if found or checked is None:
+        raise ConfigurationError(found, str(spec.path))
+    return checked
+
+
+def describe(checked: Checked) -> str:
+    """What will be run, in a few lines."""
+    search, setup = checked.search, checked.setup
+    places = [
+        f"{source.replicas} embedded"
+        if isinstance(source, EmbeddedSource)
+        else f"{source.replicas} managed"
+        if isinstance(source, ManagedSource)
+        else source.url.rsplit("@", 1)[-1]
+        for source in checked.sources
+    ]
+    lines = [
+        f"eval set    {setup.eval_set.name}: {len(setup.eval_set)} items"
+        + (f", inputs {', '.join(setup.eval_set.input_folders)}" if setup.eval_set.input_folders else "")
+        + (f", references {', '.join(setup.eval_set.reference_folders)}" if setup.eval_set.reference_folders else ""),
+        f"endpoints   {', '.join(places) or search.image_generator.__class__.__name__}",
+    ]
+    baseline = checked.baseline()
+    for index, parameter in enumerate(checked.space.parameters):
+        head = "parameters" if index == 0 else ""
+        lines.append(f"{head:<11} {parameter.name}: {parameter.domain.describe()} (workflow: {baseline[parameter.name]})")
+    return "\n".join(lines)

@@ -1,0 +1,162 @@
+"""A search on the terminal: live on a screen, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pixaris.search.progress import SearchProgress
+from pixaris.search.results import TrialResult
+
+_LINE_SECONDS = 10.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``42 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def values(trial: TrialResult) -> str:
+    """A trial's parameters in one line."""
+    return " ".join(f"{name}={number(value)}" for name, value in trial.values.items())
+
+
+def number(value: object) -> str:
+    """A value, floats with four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def summary(progress: SearchProgress) -> str:
+    """The state of a search in one line."""
+    planned = "?" if progress.images_planned is None else str(progress.images_planned)
+    parts = [
+        f"images {progress.images}/{planned}",
+        f"trials {progress.finished} done, {progress.stopped} stopped, {progress.running} running"
+        + (f", {progress.failed} failed" if progress.failed else "")
+        + (f" of {progress.trials}" if progress.trials is not None else ""),
+    ]
+    if progress.best is not None and progress.best.objective is not None:
+        parts.append(f"best {progress.metric} {progress.best.objective:.4f} ({progress.best.name})" + _against(progress))
+    if progress.rate:
+        parts.append(f"{progress.rate:.1f} images/s")
+    if progress.seconds_left is not None:
+        parts.append(f"{duration(progress.seconds_left)} left")
+    return " · ".join(parts)
+
+
+def _against(progress: SearchProgress) -> str:
+    if progress.baseline is None or progress.baseline.objective is None:
+        return ""
+    return f", baseline {progress.baseline.objective:.4f}"
+
+
+def trial_line(trial: TrialResult) -> str:
+    """An ended trial in one line."""
+    score = "no score" if trial.objective is None else f"{trial.objective:.4f}"
+    what = "baseline " if trial.number == 0 else ""
+    failures = f" · {trial.failures} failed" if trial.failures else ""
+    error = f" · {trial.error.splitlines()[0]}" if trial.error and trial.objective is None else ""
+    return f"{trial.name} {trial.status:<11} {score} on {trial.scored} images{failures} · {what}{values(trial)}{error}"
+
+
+class PlainProgress:
+    """Lines, for pipes and logs."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._phase = ""
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def update(self, progress: SearchProgress) -> None:
+        if progress.phase != self._phase:
+            self._phase = progress.phase
+            self._say(f"{progress.phase} …")
+        elif time.monotonic() - self._last >= _LINE_SECONDS:
+            self._say(summary(progress))
+
+    def trial_ended(self, trial: TrialResult, progress: SearchProgress) -> None:
+        self._say(trial_line(trial))
+
+    def event(self, sentence: str) -> None:
+        self._say(f"endpoint {sentence}")
+
+    def _say(self, line: str) -> None:
+        self._last = time.monotonic()
+        print(line, flush=True)
+
+
+class LiveProgress:
+    """A few lines that stay at the bottom of the screen; new bests and events scroll above them."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._best = ""
+
+    def __enter__(self) -> LiveProgress:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def update(self, progress: SearchProgress) -> None:
+        self._live.update(self._picture(progress))
+
+    def trial_ended(self, trial: TrialResult, progress: SearchProgress) -> None:
+        best = progress.best
+        if best is not None and best.name == trial.name and trial.name != self._best:
+            self._best = trial.name
+            self._console.print(Text("new best  " if trial.number else "baseline  ", "bold green") + Text(trial_line(trial)))
+        elif trial.objective is None and trial.status == "failed":
+            self._console.print(Text("failed    ", "bold red") + Text(trial_line(trial)))
+        self.update(progress)
+
+    def event(self, sentence: str) -> None:
+        self._console.print(Text("endpoint  ", "bold yellow") + Text(sentence))
+
+    def _picture(self, progress: SearchProgress) -> Group:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column()
+        planned = progress.images_planned
+        images = f"{progress.images} of {planned}" if planned is not None else str(progress.images)
+        extra = [f"{progress.rate:.1f} images/s"] if progress.rate else []
+        extra += [f"{duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
+        grid.add_row("images", " · ".join([images, *extra]))
+        states = (f"{progress.finished} done", f"{progress.stopped} stopped", f"{progress.running} running")
+        failed = (f"{progress.failed} failed",) if progress.failed else ()
+        planned_trials = (f"{progress.trials} in all",) if progress.trials is not None else ()
+        grid.add_row("trials", " · ".join((*states, *failed, *planned_trials)))
+        best = progress.best
+        if best is not None and best.objective is not None:
+            grid.add_row("best", f"{progress.metric} {best.objective:.4f}{_against(progress)} · {best.name} · {values(best)}")
+        resting = [endpoint for endpoint in progress.endpoints if endpoint.state != "healthy"]
+        if progress.endpoints:
+            healthy = f"{len(progress.endpoints) - len(resting)} of {len(progress.endpoints)} healthy"
+            grid.add_row("endpoints", healthy + (f" · {resting[0].url}: {resting[0].last_failure}" if resting else ""))
+        bar = ProgressBar(total=planned or 1, completed=progress.images, width=60)
+        return Group(Text(f"{progress.phase} · {duration(progress.seconds)}", "bold"), bar, grid)
+
+
+def listener() -> PlainProgress | LiveProgress:
+    """The one that fits where the output goes."""
+    console = Console(highlight=False)
+    return LiveProgress(console) if console.is_terminal and sys.stdout.isatty() else PlainProgress()

@@ -1,0 +1,115 @@
+"""``pixaris search FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pixaris.cli import files
+from pixaris.search.results import SearchResult, TrialResult
+from pixaris.types import EvalSet
+
+_SHEET_ITEMS = 12
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    files.arguments(parser)
+    parser.add_argument(
+        "--num-samples", metavar="N", help="parameter sets to try besides the baseline (--set search.num_samples=N)"
+    )
+
+
+def main(options: argparse.Namespace) -> int:
+    """Search, and say what was found."""
+    from pixaris.cli.progress import listener
+
+    extra = [] if options.num_samples is None else [f"search.num_samples={options.num_samples}"]
+    spec, problems = files.read(options, extra)
+    checked = files.check(spec, problems, every_endpoint=False)
+    print(files.describe(checked), flush=True)
+    with listener() as progress:
+        result = checked.run(progress)
+    report(result, comparison(result, checked.setup.eval_set))
+    if result.error is not None:
+        print(f"error: {result.error}", file=sys.stderr)
+        return result.error.exit_code
+    if result.status == "interrupted":
+        print(f"stopped: {result.reason}; what was done is kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
+    """Draw input, baseline, winner and reference of the items side by side; None while there is nothing to compare."""
+    from pixaris.files import safe_name, write_bytes
+    from pixaris.images import EncodedImage, encode_png
+    from pixaris.report.sheet import Column, contact_sheet
+
+    best = result.best
+    if best is None:
+        return None
+    items = eval_set.items[:_SHEET_ITEMS]
+
+    def made(trial: TrialResult, title: str) -> Column:
+        files = [Path(trial.folder) / "generated_images" / f"{safe_name(item.name)}.png" for item in items]
+        images = [EncodedImage.from_file(file).image if file.is_file() else None for file in files]
+        scores = [trial.item_scores[item.index] for item in items]
+        notes = ["no score" if score is None else f"{result.metric} {score:.4f}" for score in scores]
+        mean = "" if trial.objective is None else f"{result.metric} {trial.objective:.4f}"
+        return Column(title, f"{trial.name} · {mean}", images, notes)
+
+    given = [Column(folder, "input", [item.inputs[folder].image for item in items]) for folder in eval_set.input_folders]
+    wanted = [Column(name, "reference", [item.references[name].image for item in items]) for name in eval_set.reference_folders]
+    trials = [made(result.baseline, "Baseline")] if result.baseline is not None else []
+    trials += [made(best, "Winner")] if best.number != 0 else []
+    path = result.folder / "comparison.png"
+    write_bytes(path, encode_png(contact_sheet([*given, *trials, *wanted], [item.name for item in items]), 6))
+    return path
+
+
+def report(result: SearchResult, picture: Path | None) -> None:
+    """Print what was found and where to look at it."""
+    from pixaris.cli.progress import duration, number
+
+    ended = {status: sum(trial.status == status for trial in result.trials) for status in ("finished", "stopped", "failed")}
+    counts = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
+    did = f"{len(result.trials)} trials ({counts or 'none ended'}), {result.images} images, {duration(result.seconds)}"
+    print(f"\n{result.name}: {did}")
+    best, baseline = result.best, result.baseline
+    if best is None:
+        print("no trial has a score")
+    else:
+        higher = "higher is better" if result.direction == "max" else "lower is better"
+        print(f"\nwinner    {best.name}{' (the baseline itself)' if best.number == 0 else ''}")
+        print(f"{result.metric:<9} {best.objective:.4f} on {best.scored} images ({higher})")
+        if baseline is not None and baseline.objective is not None:
+            print(f"baseline  {baseline.objective:.4f} (the workflow's own values)")
+            difference = result.difference(best) if best.number != 0 else None
+            if difference is not None and difference.low is not None:
+                interval = f"95 % interval {difference.low:+.4f} … {difference.high:+.4f}"
+                print(f"change    {difference.mean:+.4f} per image, {interval}, {difference.count} images")
+        width = max(map(len, best.values), default=0)
+        print("parameters")
+        for name, value in best.values.items():
+            own = f"   (workflow: {number(baseline.values[name])})" if baseline is not None and name in baseline.values else ""
+            print(f"  {name:<{width}}  {number(value)}{own}")
+    print("\nlook at it")
+    if best is not None:
+        print(f"  images       {shown(Path(best.folder) / 'generated_images')}")
+    if picture is not None:
+        print(f"  comparison   {shown(picture)}")
+    print(f"  all trials   {shown(result.folder / 'trials.jsonl')}")
+    if (result.folder / "tensorboard").is_dir():
+        from pixaris.experiment_handlers.tensorboard import command
+
+        print(f"  TensorBoard  {command(shown(result.folder / 'tensorboard'))}")
+
+
+def shown(path: Path) -> Path:
+    """A path as short as it can be written here."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path

@@ -1,0 +1,176 @@
+"""The composition root: names in a search file become objects.
+
+A component is named by a short name of the tables below, or as ``module:Class`` for the user's own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pixaris.config import Config
+from pixaris.data_loaders.base import DatasetLoader
+from pixaris.data_loaders.local import LocalDatasetLoader
+from pixaris.exceptions import ConfigurationError, Problem, WorkflowError, nearest
+from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
+from pixaris.generation.base import ImageGenerator, load_node
+from pixaris.metrics.base import BaseMetric
+from pixaris.search.prepare import Search
+from pixaris.search.spec import ComponentSpec, DatasetSpec, GeneratorSpec, SearchSpec
+from pixaris.search.yaml_file import place
+
+METRICS: Mapping[str, str] = {
+    "iou": "pixaris.metrics.iou:IoUMetric",
+    "ssim": "pixaris.metrics.similarity:SSIMMetric",
+    "psnr": "pixaris.metrics.similarity:PSNRMetric",
+    "mae": "pixaris.metrics.similarity:MAEMetric",
+}
+GENERATORS: Mapping[str, str] = {"comfyui": "pixaris.generation.comfyui:ComfyGenerator"}
+
+
+def resolve(name: str, known: Mapping[str, str], base: type) -> type:
+    """Find a component's class.
+
+    Args:
+        name: A name of `known`, or ``module:Class``.
+        known: Short name to ``module:Class``.
+        base: What the class must inherit from.
+
+    Raises:
+        ConfigurationError: There is no such name, module or class, or the class is none of the kind.
+    """
+    if name not in known and ":" not in name:
+        raise ConfigurationError(f"{name!r} is not known{nearest(name, known)}; known are {', '.join(known)}, or module:Class")
+    module_name, _, class_name = known.get(name, name).partition(":")
+    try:
+        found = getattr(import_module(module_name), class_name)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"{name!r}: no module {error.name!r} can be imported; is it on the Python path?") from None
+    except AttributeError:
+        raise ConfigurationError(f"{name!r}: module {module_name!r} has no {class_name!r}") from None
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ConfigurationError(f"{name!r} is no {base.__name__}; inherit from {base.__module__}.{base.__name__}")
+    return found
+
+
+def make(cls: type, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  (whatever the class is)
+    """Make a component; an option that it does not take is told with those it does.
+
+    Raises:
+        ConfigurationError: An option is unknown, missing or wrong.
+    """
+    try:
+        inspect.signature(cls).bind(**options)
+    except TypeError as error:
+        takes = [name for name in inspect.signature(cls).parameters if name != "self"]
+        raise ConfigurationError(f"{cls.__name__}: {error}; it takes {', '.join(takes) or 'no options'}") from None
+    try:
+        return cls(**options)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{cls.__name__}: {error}") from None
+
+
+def assemble(spec: SearchSpec, problems: list[Problem]) -> Search | None:
+    """Make a search from its file.
+
+    Args:
+        spec: The file's content.
+        problems: What is wrong with it so far; what is found here is added.
+
+    Returns:
+        The search, also of a file with problems as far as it can be made, so that more of them can be found; None if not.
+    """
+    generator = _generator(spec, problems)
+    metrics = [metric for one in spec.metrics if (metric := _metric(one, spec, problems)) is not None]
+    if generator is None:
+        return None
+    results = spec.results or Config.load().results_dir
+    options = spec.search
+    return Search(
+        data_loader=_loader(spec, _references(spec.dataset, metrics, generator)),
+        image_generator=generator,
+        space=spec.space,
+        metrics=metrics,
+        objective=spec.objective.metric,
+        direction=spec.objective.direction,
+        experiment_handler=partial(files_and_events, results),
+        endpoints=spec.endpoints,
+        args={"generation_params": spec.generation_params},
+        project=spec.project,
+        name=spec.name,
+        algorithm=options.algorithm.type,
+        algorithm_options=options.algorithm.options,
+        scheduler=options.scheduler.type,
+        scheduler_options=options.scheduler.options,
+        num_samples=options.num_samples,
+        seed=options.seed,
+        step=options.step,
+        max_concurrent=options.max_concurrent,
+        results_dir=results,
+        source=spec.path,
+        lines=spec.lines,
+    )
+
+
+def files_and_events(results: Path, folder: Path) -> ExperimentHandler:
+    """What a search or run from a file keeps: files, and TensorBoard events beside them.
+
+    Args:
+        results: The results folder.
+        folder: The search's (or run's) folder in it.
+    """
+    from pixaris.experiment_handlers.local import LocalExperimentHandler
+    from pixaris.experiment_handlers.tensorboard import TensorboardHandler
+
+    return ExperimentHandlers([LocalExperimentHandler(results), TensorboardHandler(folder / "tensorboard")])
+
+
+def _generator(spec: SearchSpec, problems: list[Problem]) -> ImageGenerator | None:
+    given: GeneratorSpec = spec.generator
+    options: dict[str, Any] = dict(given.options)
+    if given.workflow is not None:
+        options["workflow_apiformat_json"] = given.workflow
+    return _made(given.type, GENERATORS, ImageGenerator, options, ("generator", spec), problems)  # type: ignore[no-any-return]
+
+
+def _metric(given: ComponentSpec, spec: SearchSpec, problems: list[Problem]) -> BaseMetric | None:
+    return _made(given.type, METRICS, BaseMetric, given.options, (given.where, spec), problems)  # type: ignore[no-any-return]
+
+
+def _made(
+    name: str,
+    known: Mapping[str, str],
+    base: type,
+    options: Mapping[str, Any],
+    where: tuple[str, SearchSpec],
+    problems: list[Problem],
+) -> Any:  # noqa: ANN401  (an instance of `base`)
+    if not name:
+        return None  # its absence is a problem already
+    path, spec = where
+    try:
+        return make(resolve(name, known, base), options)
+    except ConfigurationError as error:
+        at = place(path, spec.lines)
+        source = f"{error.source}: " if isinstance(error, WorkflowError) and error.source else ""
+        problems += [Problem(at, f"{source}{problem}") for problem in error.problems]
+        return None
+
+
+def _references(dataset: DatasetSpec, metrics: list[BaseMetric], generator: ImageGenerator) -> tuple[str, ...]:
+    """Folders that only metrics see: those the file names, and those that metrics read and no node loads."""
+    read = [folder for metric in metrics for folder in metric.reference_folders()]
+    workflow = generator.workflow
+    unfed = [folder for folder in read if workflow is None or workflow.find(load_node(folder)) is None]
+    return tuple(dict.fromkeys([*dataset.references, *unfed]))
+
+
+def _loader(spec: SearchSpec, references: tuple[str, ...]) -> DatasetLoader:
+    dataset = spec.dataset
+    if dataset.path is not None:
+        return LocalDatasetLoader.at(dataset.path, references=references)
+    return LocalDatasetLoader(spec.project, dataset.name, Config.load().eval_dir_local, references)

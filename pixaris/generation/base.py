@@ -1,0 +1,196 @@
+"""The seam for image generation."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from pixaris.comfyui.object_info import ObjectInfo
+from pixaris.comfyui.workflow import Workflow
+from pixaris.endpoints.base import Endpoint
+from pixaris.endpoints.clients import connect
+from pixaris.exceptions import ConfigurationError, Problem
+from pixaris.images import EncodedImage
+from pixaris.types import EvalSet, GenerationParam, GenerationRequest
+
+
+def load_node(folder: str) -> str:
+    """Title of the node that a folder of the eval set feeds: ``Input`` feeds "Load Input Image"."""
+    return f"Load {folder} Image"
+
+
+class ItemArgs(Mapping[str, Any]):
+    """The arguments for one image: the run's ``args`` with what belongs to the item.
+
+    It reads like the dict that users know (``args["pillow_images"]`` gives Pillow images, ``args["generation_params"]`` dicts)
+    and gives our own generators the typed values without decoding anything.
+
+    Attributes:
+        item: The eval item's name, or "" outside a run.
+        images: Node title to image, the item's own and the run's.
+        params: The parameter set.
+    """
+
+    def __init__(
+        self,
+        args: Mapping[str, Any],
+        *,
+        item: str = "",
+        images: Mapping[str, EncodedImage] | None = None,
+        params: Sequence[GenerationParam] = (),
+    ) -> None:
+        self._args = dict(args)
+        self.item = item
+        self.images = dict(images or {})
+        self.params = tuple(params)
+
+    @classmethod
+    def of(cls, args: Mapping[str, Any], *, item: str = "") -> ItemArgs:
+        """Read a plain dict: its ``generation_params`` and ``pillow_images``.
+
+        Raises:
+            ConfigurationError: One of them has the wrong form; all faults are told at once.
+        """
+        if isinstance(args, ItemArgs):
+            return args
+        problems: list[Problem] = []
+        params = read_generation_params(args.get("generation_params") or (), problems)
+        images = read_pillow_images(args.get("pillow_images") or (), problems)
+        if problems:
+            raise ConfigurationError(problems, "args")
+        return cls(args, item=item, images=images, params=params)
+
+    def for_item(self, item: str, images: Mapping[str, EncodedImage]) -> ItemArgs:
+        """The same arguments with an item's own images added."""
+        return ItemArgs(self._args, item=item, images={**self.images, **images}, params=self.params)
+
+    def with_params(self, params: Sequence[GenerationParam]) -> ItemArgs:
+        """The same arguments with parameters added; a later value for the same input wins."""
+        merged = {(p.node_name, p.input): p for p in (*self.params, *params)}
+        return ItemArgs(self._args, item=self.item, images=self.images, params=tuple(merged.values()))
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401  (whatever the user's components need)
+        if key == "pillow_images":
+            return [{"node_name": name, "pillow_image": image.image} for name, image in self.images.items()]
+        if key == "generation_params":
+            return [param.as_dict() for param in self.params]
+        return self._args[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self._args, "pillow_images", "generation_params"]))
+
+    def __len__(self) -> int:
+        return len(dict.fromkeys([*self._args, "pillow_images", "generation_params"]))
+
+
+class ImageGenerator(ABC):
+    """Makes one image from an item's arguments.
+
+    Implement **one** of two methods:
+
+    - `generate_single_image(args)`: make the image yourself. It is called from several threads at once, as many as
+      ``args["max_parallel_jobs"]`` says (1 by default).
+    - `request(args)` and `endpoints()`: describe the image as a request; the pool runs it on an endpoint, with retries and
+      fail-over. `generate_single_image` then comes for free.
+
+    A generator must pickle: it is sent to trial processes. What it holds is never changed; connections open lazily.
+    """
+
+    uses_endpoints: bool = False
+    """True where `request` is implemented (set by the class itself)."""
+    workflow: Workflow | None = None
+    """The ComfyUI workflow it runs, where it runs one: then parameters are checked against it and its servers."""
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.uses_endpoints = cls.request is not ImageGenerator.request
+        if not cls.uses_endpoints and cls.generate_single_image is ImageGenerator.generate_single_image:
+            raise TypeError(f"{cls.__name__} must implement generate_single_image(args) or request(args)")
+
+    def generate_single_image(self, args: Mapping[str, Any]) -> tuple[Image.Image, str]:
+        """Make one image.
+
+        Args:
+            args: See `ItemArgs`: ``pillow_images``, ``generation_params`` and whatever the user put in.
+
+        Returns:
+            The image and a name for it.
+
+        Raises:
+            PixarisError: It cannot be made; any other exception is treated the same: the item has no image, the run goes on.
+        """
+        item = ItemArgs.of(args)
+        request = self.request(item)
+        endpoints = self.endpoints()
+        if not endpoints:
+            raise ConfigurationError(f"{type(self).__name__} has no endpoint; give it one")
+        client = connect(endpoints[0])
+        try:
+            return client.run(request).image.image, f"{item.item or 'generated'}.png"
+        finally:
+            client.close()
+
+    def request(self, args: ItemArgs) -> GenerationRequest:
+        """Describe one image as a request for an endpoint.
+
+        Raises:
+            ConfigurationError: The arguments do not fit the workflow.
+        """
+        raise NotImplementedError(f"{type(self).__name__} makes its images itself")
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The endpoints it was made with, for use outside a search file."""
+        return ()
+
+    def for_servers(self, object_infos: Sequence[ObjectInfo]) -> ImageGenerator:
+        """The same generator, knowing what its ComfyUI servers say about their nodes."""
+        return self
+
+    def problems(self, eval_set: EvalSet, args: ItemArgs) -> list[Problem]:
+        """Everything that would make every image of a run fail, found without generating. Called once before a run."""
+        return []
+
+    def bound_workflow(self, args: ItemArgs) -> Mapping[str, Any] | None:
+        """The workflow with the run's parameters, to be kept with the results; None if there is none."""
+        return None
+
+
+def read_generation_params(given: Any, problems: list[Problem]) -> tuple[GenerationParam, ...]:  # noqa: ANN401  (user input)
+    """Read ``[{node_name, input, value}, …]``; faults are added to `problems`."""
+    params = []
+    for index, entry in enumerate(given):
+        where = f"generation_params[{index}]"
+        if isinstance(entry, GenerationParam):
+            params.append(entry)
+        elif not isinstance(entry, Mapping) or not {"node_name", "input", "value"} <= set(entry):
+            problems.append(Problem(where, f"must be {{node_name, input, value}} (got {entry!r})"))
+        elif not isinstance(entry["value"], str | int | float | bool):
+            problems.append(Problem(where, f"value must be text, a number or a truth value (got {entry['value']!r})"))
+        else:
+            params.append(GenerationParam(str(entry["node_name"]), str(entry["input"]), entry["value"]))
+    return tuple(params)
+
+
+def read_pillow_images(given: Any, problems: list[Problem]) -> dict[str, EncodedImage]:  # noqa: ANN401  (user input)
+    """Read ``[{node_name, pillow_image}, …]``; faults are added to `problems`."""
+    images: dict[str, EncodedImage] = {}
+    for index, entry in enumerate(given):
+        where = f"pillow_images[{index}]"
+        if not isinstance(entry, Mapping) or not {"node_name", "pillow_image"} <= set(entry):
+            problems.append(Problem(where, f"must be {{node_name, pillow_image}} (got {entry!r})"))
+            continue
+        image = entry["pillow_image"]
+        if isinstance(image, Image.Image):
+            try:
+                image = EncodedImage.of(image)
+            except OSError as error:  # Pillow opens lazily: a damaged file shows now
+                problems.append(Problem(where, f"the image cannot be read: {error}"))
+                continue
+        if not isinstance(image, EncodedImage):
+            problems.append(Problem(where, f"pillow_image must be a PIL image (got {type(image).__name__})"))
+            continue
+        images[str(entry["node_name"])] = image
+    return images

@@ -1,0 +1,106 @@
+"""Images from ComfyUI workflows."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixaris.comfyui.object_info import ObjectInfo
+from pixaris.comfyui.workflow import Workflow
+from pixaris.endpoints.base import Endpoint
+from pixaris.exceptions import ConfigurationError, Problem, nearest
+from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
+from pixaris.types import EvalSet, GenerationParam, GenerationRequest, InputImage, upload_name
+
+
+class ComfyGenerator(ImageGenerator):
+    """Runs a ComfyUI workflow for every item.
+
+    A folder ``Input`` of the eval set feeds the node titled "Load Input Image", and so on. Seeds (inputs named ``seed`` or
+    ``noise_seed``) are set from the item's name, so that an item has the same seed in every run; a seed in the parameters wins.
+
+    Args:
+        workflow_apiformat_json: The workflow in API format, as a path or a dict.
+        api_host: Where ComfyUI answers, for use outside a search file: ``localhost:8188`` or a URL.
+        output_node: Title or id of the node whose first image is the result; by default the node titled "Save Image", else the
+            only node that saves images.
+        object_info: What the server says about its nodes, to bind numbers by their type; None to go by the workflow's own values.
+
+    Raises:
+        WorkflowError: The workflow cannot be read, or has no such output node.
+    """
+
+    def __init__(
+        self,
+        workflow_apiformat_json: str | Path | Mapping[str, Any] | Workflow,
+        api_host: str = "localhost:8188",
+        *,
+        output_node: str | None = None,
+        object_info: ObjectInfo | None = None,
+    ) -> None:
+        given = workflow_apiformat_json
+        self.workflow: Workflow = given if isinstance(given, Workflow) else Workflow.load(given)
+        self.api_host = api_host
+        self.output_node = output_node
+        self.object_info = object_info
+        self._output = self.workflow.output_node(output_node)
+
+    def for_servers(self, object_infos: Sequence[ObjectInfo]) -> ComfyGenerator:
+        info = object_infos[0] if object_infos else None
+        return ComfyGenerator(self.workflow, self.api_host, output_node=self.output_node, object_info=info)
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        host = self.api_host
+        return (Endpoint((host if "://" in host else f"http://{host}").rstrip("/")),)
+
+    def request(self, args: ItemArgs) -> GenerationRequest:
+        workflow = self.workflow.bind([*self._seeds(args), *args.params], self.object_info)
+        images = []
+        for name, image in args.images.items():
+            node = workflow.node(name)
+            workflow = workflow.bind_image(name, upload_name(image))
+            images.append(InputImage(node.id, self.workflow.image_input(name), image))
+        return GenerationRequest(
+            id=str(uuid.uuid4()),
+            item=args.item,
+            kind="comfyui",
+            payload=workflow.canonical_json(),
+            images=tuple(images),
+            output=self._output.id,
+            affinity_key=workflow.affinity_key(self.object_info),
+        )
+
+    def _seeds(self, args: ItemArgs) -> list[GenerationParam]:
+        """The item's own seed for every seed the parameters leave alone (32 bits: every node accepts them)."""
+        if not args.item:
+            return []
+        seed = int.from_bytes(hashlib.sha256(args.item.encode()).digest()[:4], "big")
+        given = {(self.workflow.node(p.node_name).id, p.input) for p in args.params}
+        return [GenerationParam(node.id, name, seed) for node, name in self.workflow.seeds() if (node.id, name) not in given]
+
+    def bound_workflow(self, args: ItemArgs) -> Mapping[str, Any]:
+        return self.workflow.bind(args.params, self.object_info).as_dict()
+
+    def problems(self, eval_set: EvalSet, args: ItemArgs) -> list[Problem]:
+        problems = []
+        titles = [node.title for node in self.workflow.nodes.values()]
+        for folder in eval_set.input_folders:
+            if self.workflow.find(load_node(folder)) is None:
+                problems.append(
+                    Problem(
+                        f"folder {folder!r} of eval set {eval_set.name!r}",
+                        f"feeds the node {load_node(folder)!r}, which {self.workflow.source} lacks"
+                        f"{nearest(load_node(folder), titles)}; title a node so, or name the folder among the references",
+                    )
+                )
+        for name in args.images:
+            if self.workflow.find(name) is None:
+                problems.append(Problem("pillow_images", f"no node is titled {name!r}{nearest(name, titles)}"))
+        try:
+            self.workflow.bind(args.params, self.object_info)
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+        return problems

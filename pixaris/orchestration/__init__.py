@@ -1,0 +1,1 @@
+"""Experiment runs: one eval set, one workflow, one parameter set."""

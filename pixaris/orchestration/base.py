@@ -1,0 +1,171 @@
+"""The plain functions: one experiment run, or a grid of them, from the components and ``args``."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from pixaris.data_loaders.base import DatasetLoader
+from pixaris.endpoints.base import Endpoint, EndpointPool
+from pixaris.endpoints.local import LocalPool
+from pixaris.exceptions import ConfigurationError, PixarisError
+from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.generation.base import ImageGenerator, ItemArgs
+from pixaris.images import EncodedImage
+from pixaris.metrics.base import BaseMetric
+from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter, check
+from pixaris.search.prepare import Search
+from pixaris.search.space import Space
+from pixaris.types import RunRecord
+
+if TYPE_CHECKING:  # Ray takes a second to import
+    from pixaris.search.progress import ProgressListener
+    from pixaris.search.results import SearchResult
+
+Progress = Callable[[RunRecord], None]
+
+
+def generate_images_based_on_dataset(
+    data_loader: DatasetLoader,
+    image_generator: ImageGenerator,
+    experiment_handler: ExperimentHandler,
+    metrics: Sequence[BaseMetric],
+    args: Mapping[str, Any],
+    *,
+    pool: EndpointPool | None = None,
+    progress: Progress | None = None,
+) -> RunRecord:
+    """Run an eval set once: generate, score, store. Needs no Ray.
+
+    Args:
+        data_loader: Loads the eval set.
+        image_generator: Makes the images.
+        experiment_handler: Keeps the results.
+        metrics: Score the images.
+        args: ``project``, ``dataset``, ``experiment_run_name``, ``generation_params``, ``pillow_images``, 
+            ``workflow_pillow_image``, ``max_parallel_jobs``, and whatever the components need. The names default to the eval set's and the time.
+        pool: Runs the requests; by default threads on the generator's own endpoints. It stays open.
+        progress: Called with the run as it stands, about once for every four images.
+
+    Returns:
+        The run: its images and scores per item, the means in ``metrics``. An item that failed has its error.
+
+    Raises:
+        ConfigurationError: All that is wrong, before anything is generated.
+        PixarisError: Nothing could go on (no endpoint, account refused); what is done is stored.
+    """
+    eval_set = data_loader.load_dataset()
+    item_args = ItemArgs.of(args)
+    setup = RunSetup(
+        project=str(args.get("project", "default")),
+        eval_set=eval_set,
+        generator=image_generator,
+        metrics=tuple(metrics),
+        args=item_args,
+        workflow_image=_picture(args.get("workflow_pillow_image")),
+    )
+    check(setup)
+    own = LocalPool(_endpoints(image_generator)) if pool is None and image_generator.uses_endpoints else None
+    parallel = _parallel(args)
+    shared = pool or own
+    submitter: Submitter = (
+        PoolSubmitter(image_generator, shared)
+        if shared is not None and image_generator.uses_endpoints
+        else ThreadSubmitter(image_generator, parallel)
+    )
+    name = str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
+    run = ExperimentRun(setup=setup, submitter=submitter, handler=experiment_handler, name=name)
+    try:
+        return _go_through(run, progress)
+    finally:
+        if own is not None:
+            own.close()
+
+
+def _go_through(run: ExperimentRun, progress: Progress | None) -> RunRecord:
+    try:
+        while not run.done:
+            run.start_ahead(len(run.setup.eval_set))
+            record = run.advance(4)
+            if progress is not None:
+                progress(record)
+        record = run.finish("finished" if any(item.generated for item in run.record("running").items) else "failed")
+    except PixarisError:
+        run.finish("interrupted")
+        raise
+    except KeyboardInterrupt:
+        run.finish("interrupted")
+        raise
+    if progress is not None:
+        progress(record)
+    return record
+
+
+def generate_images_for_hyperparameter_search_based_on_dataset(
+    data_loader: DatasetLoader,
+    image_generator: ImageGenerator,
+    experiment_handler: ExperimentHandler,
+    metrics: Sequence[BaseMetric],
+    args: Mapping[str, Any],
+    *,
+    listener: ProgressListener | None = None,
+) -> SearchResult:
+    """Run an eval set with every combination of ``args["hyperparameters"]``, as a search on Ray.
+
+    Args:
+        data_loader: Loads the eval set.
+        image_generator: Makes the images; its endpoints are used.
+        experiment_handler: Keeps the results of every run.
+        metrics: Score the images; the first score that says whether higher is better is the objective, unless
+            ``args["objective"]`` names one.
+        args: As for `generate_images_based_on_dataset`; ``hyperparameters`` is ``[{node_name, input, value: [...]}, …]``;
+            ``experiment_run_name`` is the search's name.
+        listener: Is told how it goes.
+
+    Returns:
+        Every run with its scores, the best, and the baseline (the workflow's own values).
+
+    Raises:
+        ConfigurationError: All that is wrong, before anything is generated.
+    """
+    space = Space.from_hyperparameters(args.get("hyperparameters") or ())
+    if not space.parameters:
+        raise ConfigurationError("hyperparameters: name at least one {node_name, input, value: [...]}", "args")
+    scores = itertools.chain.from_iterable(metric.directions() for metric in metrics)
+    objective = str(args.get("objective") or next(scores, ""))
+    return Search(
+        data_loader=data_loader,
+        image_generator=image_generator,
+        space=space,
+        metrics=metrics,
+        objective=objective,
+        experiment_handler=experiment_handler,
+        args={key: value for key, value in args.items() if key != "hyperparameters"},
+        endpoints=tuple(args.get("endpoints") or ()),
+        project=str(args.get("project", "default")),
+        name=str(args.get("experiment_run_name") or "hyperparameter_search"),
+        algorithm="grid",
+        results_dir=experiment_handler.results_dir,
+    ).run(listener)
+
+
+def _endpoints(generator: ImageGenerator) -> tuple[Endpoint, ...]:
+    endpoints = generator.endpoints()
+    if not endpoints:
+        raise ConfigurationError(f"{type(generator).__name__} has no endpoint; give it one")
+    return endpoints
+
+
+def _parallel(args: Mapping[str, Any]) -> int:
+    value = args.get("max_parallel_jobs", 1)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"max_parallel_jobs must be a whole number from 1 (got {value!r})", "args")
+    return value
+
+
+def _picture(image: Image.Image | None) -> EncodedImage | None:
+    return None if image is None else EncodedImage.of(image)

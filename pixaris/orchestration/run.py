@@ -1,0 +1,347 @@
+"""One experiment run: generate, score and store an eval set's items, some at a time."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pixaris.endpoints.base import EndpointPool
+from pixaris.exceptions import (
+    AccountError,
+    CancelledRequestError,
+    ConfigurationError,
+    ExecutionError,
+    MetricError,
+    NoEndpointError,
+    PixarisError,
+    Problem,
+)
+from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
+from pixaris.images import EncodedImage
+from pixaris.metrics.base import BaseMetric
+from pixaris.types import (
+    Direction,
+    EvalItem,
+    EvalSet,
+    GeneratedImage,
+    GenerationParam,
+    ItemResult,
+    MetricSummary,
+    ParamValue,
+    RunRecord,
+    RunStatus,
+)
+
+log = logging.getLogger(__name__)
+
+AHEAD = 10
+"""Priority of images generated before anybody waits for them."""
+
+_ENDS_THE_RUN = (AccountError, NoEndpointError, CancelledRequestError)
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """What all runs of a search share; it pickles.
+
+    Attributes:
+        project: The project's name.
+        eval_set: The items, with their images.
+        generator: Makes the images.
+        metrics: Score them.
+        args: What the user gave for every image, with the parameters that are the same in every run.
+        search: Name of the search, or "".
+        order: The order in which items are generated, as indices; the eval set's own by default.
+        workflow_image: Picture of the workflow to keep with the results, or None.
+    """
+
+    project: str
+    eval_set: EvalSet
+    generator: ImageGenerator
+    metrics: tuple[BaseMetric, ...]
+    args: ItemArgs
+    search: str = ""
+    order: tuple[int, ...] = ()
+    workflow_image: EncodedImage | None = None
+
+    def problems(self) -> list[Problem]:
+        """Everything that would make every image fail, found without generating."""
+        found = self.generator.problems(self.eval_set, self.args)
+        folders = (*self.eval_set.input_folders, *self.eval_set.reference_folders)
+        for metric in self.metrics:
+            for folder in metric.reference_folders():
+                if folder not in folders:
+                    has = ", ".join(folders) or "no folders"
+                    message = f"needs the folder {folder!r}, but the eval set {self.eval_set.name!r} has {has}"
+                    found.append(Problem(f"metric {metric.name!r}", message))
+        return found
+
+    def indices(self) -> tuple[int, ...]:
+        """Item indices in the order they are generated."""
+        return self.order or tuple(range(len(self.eval_set)))
+
+
+class Submitter(Protocol):
+    """Starts items: what an experiment run needs of a pool."""
+
+    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+        """Queue the items and return their futures."""
+
+    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        """Make what was queued ahead as urgent as the rest."""
+
+    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        """Give up on items nobody waits for."""
+
+
+class PoolSubmitter:
+    """Items as requests to an endpoint pool."""
+
+    def __init__(self, generator: ImageGenerator, pool: EndpointPool) -> None:
+        self._generator = generator
+        self._pool = pool
+        self._ids: dict[Future[GeneratedImage], str] = {}
+
+    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+        requests = [self._generator.request(args) for args in items]
+        futures = self._pool.submit(requests, priority=priority)
+        self._ids = {f: request_id for f, request_id in self._ids.items() if not f.done()}
+        self._ids.update(zip(futures, (request.id for request in requests), strict=True))
+        return futures
+
+    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        if waiting := self._unanswered(futures):
+            self._pool.promote(waiting, 0)
+
+    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        if waiting := self._unanswered(futures):
+            self._pool.cancel(waiting)
+
+    def _unanswered(self, futures: Sequence[Future[GeneratedImage]]) -> list[str]:
+        return [self._ids[future] for future in futures if not future.done() and future in self._ids]
+
+
+class ThreadSubmitter:
+    """Items as calls of a generator that makes its images itself.
+
+    Args:
+        generator: It.
+        parallel: Calls at once.
+    """
+
+    def __init__(self, generator: ImageGenerator, parallel: int) -> None:
+        self._generator = generator
+        self._threads = ThreadPoolExecutor(max_workers=max(1, parallel), thread_name_prefix="pixaris-generator")
+
+    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+        return [self._threads.submit(self._generate, args) for args in items]
+
+    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        pass  # threads take items in the order they came
+
+    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        for future in futures:
+            future.cancel()
+
+    def _generate(self, args: ItemArgs) -> GeneratedImage:
+        started = time.monotonic()
+        try:
+            image, _ = self._generator.generate_single_image(args)
+            encoded = EncodedImage.of(image)
+        except PixarisError:
+            raise
+        except Exception as error:
+            log.debug("%s failed for %s", type(self._generator).__name__, args.item, exc_info=True)
+            raise ExecutionError(f"{type(self._generator).__name__} raised {type(error).__name__}: {error}") from error
+        return GeneratedImage(uuid.uuid4().hex, args.item, encoded, type(self._generator).__name__, time.monotonic() - started)
+
+
+@dataclass
+class ExperimentRun:
+    """One eval set, one workflow, one parameter set; advanced some items at a time.
+
+    Attributes:
+        setup: What it shares with other runs.
+        submitter: Starts its items.
+        handler: Keeps its results; called after every `advance` and by `finish`.
+        name: Its name.
+        params: Its parameter set.
+        values: In a search: parameter name to value.
+        notes: Kept in the record as they are.
+    """
+
+    setup: RunSetup
+    submitter: Submitter
+    handler: ExperimentHandler
+    name: str
+    params: tuple[GenerationParam, ...] = ()
+    values: Mapping[str, ParamValue] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def __post_init__(self) -> None:
+        self._started = time.time()
+        self._clock = time.monotonic()
+        self._results: dict[int, ItemResult] = {}
+        self._futures: dict[int, Future[GeneratedImage]] = {}
+        self._todo = list(self.setup.indices())
+        self._args = self.setup.args.with_params(self.params)
+        self._whole: dict[str, float] = {}
+        self._failures: dict[str, str] = {}
+        self._finished: RunStatus | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether every item has a result."""
+        return not self._todo
+
+    def start_ahead(self, count: int) -> None:
+        """Queue the next items before anybody waits for them."""
+        self._start(self._todo[:count], AHEAD)
+
+    def advance(self, count: int) -> RunRecord:
+        """Generate, score and store the next items.
+
+        Args:
+            count: How many.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            AccountError, NoEndpointError, CancelledRequestError: Nothing can go on; what was scored before is kept and stored.
+        """
+        batch = self._todo[:count]
+        self._start(batch, 0)
+        self.submitter.hurry([self._futures[index] for index in batch])
+        waiting = {self._futures[index]: index for index in batch}
+        ended: PixarisError | None = None
+        for future in as_completed(waiting):
+            index = waiting[future]
+            result = self._result(self.setup.eval_set.items[index], future)
+            if isinstance(result.error, _ENDS_THE_RUN):
+                ended = result.error
+                continue
+            self._results[index] = result
+        for index in batch:
+            self._futures.pop(index, None)
+        self._todo = [index for index in self._todo if index not in self._results]
+        if ended is not None:
+            raise ended
+        if self.done:
+            self._score_whole()
+        record = self.record("running")
+        self.handler.store_results(record)
+        return record
+
+    def finish(self, status: RunStatus) -> RunRecord:
+        """End the run: withdraw what is queued, store the final record. Only the first call counts."""
+        if self._finished is None:
+            self._finished = status
+            self.submitter.withdraw(list(self._futures.values()))
+            self._futures.clear()
+            record = self.record(status)
+            self.handler.store_results(record)
+            return record
+        return self.record(self._finished)
+
+    def record(self, status: RunStatus) -> RunRecord:
+        """The run as it stands."""
+        items = tuple(self._results[index] for index in sorted(self._results))
+        return RunRecord(
+            id=self.id,
+            name=self.name,
+            project=self.setup.project,
+            eval_set=self.setup.eval_set,
+            status=status,
+            params=self._args.params,
+            values=self.values,
+            items=items,
+            metrics={**summarise(items), **{k: MetricSummary(v, 0.0, len(items)) for k, v in self._whole.items()}},
+            directions=directions(self.setup.metrics),
+            search=self.setup.search,
+            workflow=self.setup.generator.bound_workflow(self._args),
+            workflow_image=self.setup.workflow_image,
+            started=self._started,
+            seconds=time.monotonic() - self._clock,
+            notes={**self.notes, **({"metric_failures": self._failures} if self._failures else {})},
+        )
+
+    def _start(self, indices: Sequence[int], priority: int) -> None:
+        fresh = [index for index in indices if index not in self._futures]
+        items = [self.setup.eval_set.items[index] for index in fresh]
+        args = [
+            self._args.for_item(item.name, {load_node(folder): image for folder, image in item.inputs.items()}) for item in items
+        ]
+        self._futures.update(zip(fresh, self.submitter.start(args, priority), strict=True))
+
+    def _result(self, item: EvalItem, future: Future[GeneratedImage]) -> ItemResult:
+        try:
+            generated = future.result()
+        except PixarisError as error:
+            return ItemResult(item.index, item.name, error=error)
+        if generated.item != item.name:
+            raise AssertionError(f"asked for {item.name!r}, was given {generated.item!r}")
+        image = generated.image.image
+        scores: dict[str, float] = {}
+        failed: list[str] = []
+        for metric in self.setup.metrics:
+            if metric.per_item:
+                try:
+                    scores.update(metric.named(metric.score(image, item)))
+                except Exception as error:
+                    log.debug("%s could not score %s", metric.name, item.name, exc_info=True)
+                    failed.append(f"{metric.name}: {_reason(error)}")
+        problem = MetricError("; ".join(failed)) if failed else None
+        return ItemResult(item.index, item.name, generated, problem, scores)
+
+    def _score_whole(self) -> None:
+        """Ask the metrics that have no value per item, once every item has an image."""
+        items = [self._results[index] for index in sorted(self._results)]
+        images = [result.generated.image.image for result in items if result.generated is not None]
+        for metric in (metric for metric in self.setup.metrics if not metric.per_item):
+            if len(images) < len(items):
+                self._failures[metric.name] = f"needs every image, and {len(items) - len(images)} failed"
+                continue
+            try:
+                self._whole.update(metric.named(metric.calculate(images)))
+            except Exception as error:
+                log.debug("%s could not score the run", metric.name, exc_info=True)
+                self._failures[metric.name] = _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, PixarisError) else f"{type(error).__name__}: {error}"
+
+
+def summarise(items: Sequence[ItemResult]) -> dict[str, MetricSummary]:
+    """Mean, spread and number of every score over the items that have it."""
+    names = dict.fromkeys(name for item in items for name in item.scores)
+    summaries = {}
+    for name in names:
+        values = [item.scores[name] for item in items if name in item.scores]
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        summaries[name] = MetricSummary(statistics.fmean(values), spread, len(values))
+    return summaries
+
+
+def directions(metrics: Sequence[BaseMetric]) -> dict[str, Direction]:
+    """Score name to direction over all metrics."""
+    return {name: direction for metric in metrics for name, direction in metric.directions().items()}
+
+
+def check(setup: RunSetup) -> None:
+    """Raise every problem of a setup at once.
+
+    Raises:
+        ConfigurationError: There are some.
+    """
+    if problems := setup.problems():
+        raise ConfigurationError(problems)

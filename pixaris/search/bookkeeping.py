@@ -1,0 +1,277 @@
+"""What the driver of a search knows and writes down: trials as they end, progress, the outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ray import tune
+from ray.tune.stopper import NoopStopper
+
+from pixaris.endpoints.base import PoolStatus
+from pixaris.endpoints.ray import RayPool
+from pixaris.exceptions import PixarisError, SearchFailedError
+from pixaris.files import append_json_line, write_json
+from pixaris.search.plan import SearchPlan
+from pixaris.search.progress import ProgressListener, SearchProgress
+from pixaris.search.results import SearchResult, SearchStatus, TrialResult, TrialStatus
+from pixaris.search.schedulers import TIME
+from pixaris.search.searchers import OBJECTIVE
+from pixaris.search.trial import trial_name
+
+_POLL_SECONDS = 0.5
+
+
+class Bookkeeper:
+    """Keeps a search's books. Tune's callbacks come from the main thread, the pool's news from a thread of its own.
+
+    Args:
+        plan: The search.
+        listener: Is told how it goes.
+
+    Attributes:
+        stopped: Whether the search was asked to stop.
+        reason: Why, or "".
+        fatal: The error that ended it, or None.
+    """
+
+    def __init__(self, plan: SearchPlan, listener: ProgressListener) -> None:
+        self._plan = plan
+        self._listener = listener
+        self._lock = threading.RLock()
+        self._trials: dict[int, TrialResult] = {}
+        self._started = time.monotonic()
+        self._first_image: tuple[float, int] | None = None
+        self._pool = PoolStatus(())
+        self._phase = "starting Ray"
+        self.stopped = False
+        self.reason = ""
+        self.fatal: PixarisError | None = None
+        self._save("running")
+        self._listener.update(self.progress())
+
+    # What happens
+
+    def phase(self, phase: str) -> None:
+        """Say what goes on."""
+        with self._lock:
+            self._phase = phase
+            self._listener.update(self.progress())
+
+    def interrupt(self, reason: str) -> None:
+        """Ask the search to stop. Safe to call from a signal handler."""
+        self.stopped = True
+        self.reason = self.reason or reason
+        self._phase = "stopping"
+
+    def close(self, status: SearchStatus, reason: str) -> SearchResult:
+        """Write the final books."""
+        with self._lock:
+            for number, trial in self._trials.items():
+                if trial.status == "running":
+                    self._trials[number] = self._end(trial, "interrupted")
+            self._save(status, reason)
+            return self.result(status, reason)
+
+    def result(self, status: SearchStatus, reason: str = "") -> SearchResult:
+        """The search as it stands."""
+        plan = self._plan
+        return SearchResult(
+            name=plan.setup.search,
+            folder=plan.folder,
+            status=status,
+            metric=plan.objective,
+            direction=plan.direction,
+            trials=tuple(self._trials[number] for number in sorted(self._trials)),
+            items=tuple(item.name for item in plan.setup.eval_set.items),
+            seconds=time.monotonic() - self._started,
+            images=self._images(),
+            reason=reason,
+        )
+
+    def _save(self, status: SearchStatus, reason: str = "") -> None:
+        write_json(self._plan.folder / "search.json", self.result(status, reason).head())
+
+    # Tune's side
+
+    def trial_started(self, config: Mapping[str, Any]) -> None:
+        """A trial begins (or begins again after its process died)."""
+        with self._lock:
+            number = config["number"]
+            folder = str(self._plan.folder / trial_name(number))
+            self._trials[number] = TrialResult(number, trial_name(number), "running", dict(config["values"]), folder=folder)
+
+    def trial_reported(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """A trial has more items."""
+        with self._lock:
+            self._trials[config["number"]] = self._from(config, result, "running")
+
+    def trial_ended(self, config: Mapping[str, Any], result: Mapping[str, Any], error: str = "") -> None:
+        """A trial is over: it went through, was stopped, or failed."""
+        with self._lock:
+            known = self._trials[config["number"]]
+            trial = self._from(config, result, "running") if OBJECTIVE in result else known
+            if error or result.get("broken"):
+                status: TrialStatus = "failed"
+            elif result.get("interrupted") or (self.stopped and not result.get("ended")):
+                status = "interrupted"
+            elif trial.objective is None:
+                status = "failed"
+            else:
+                status = "finished" if result.get("ended") else "stopped"
+            self._trials[trial.number] = self._end(trial, status, error)
+            if result.get("broken") and self.fatal is None:
+                log_file = self._plan.folder / "logs" / "trials.log"
+                self.fatal = SearchFailedError(f"{trial.name} broke off: {trial.error}; details are in {log_file}")
+                self.interrupt(str(self.fatal))
+
+    def _end(self, trial: TrialResult, status: TrialStatus, error: str = "") -> TrialResult:
+        ended = TrialResult(**{**_fields(trial), "status": status, "error": error or trial.error})
+        self._trials[trial.number] = ended
+        append_json_line(self._plan.folder / "trials.jsonl", ended.as_dict())
+        self._listener.trial_ended(ended, self.progress())
+        return ended
+
+    def _from(self, config: Mapping[str, Any], result: Mapping[str, Any], status: TrialStatus) -> TrialResult:
+        objective = result[OBJECTIVE]
+        number = config["number"]
+        return TrialResult(
+            number=number,
+            name=trial_name(number),
+            status=status,
+            values=dict(config["values"]),
+            objective=objective if math.isfinite(objective) else None,
+            scores=dict(result["scores"]),
+            item_scores=tuple(result["item_scores"]),
+            items=result[TIME],
+            failures=result["failures"],
+            seconds=result["seconds"],
+            folder=str(self._plan.folder / trial_name(number)),
+            error=result["error"],
+        )
+
+    def callback(self) -> tune.Callback:
+        """Tune's callback that keeps these books."""
+        return _Callback(self)
+
+    def stopper(self) -> tune.Stopper:
+        """Tune's stopper that ends the search when it is asked to stop."""
+        return _Stopper(self)
+
+    # The pool's side
+
+    @contextlib.contextmanager
+    def watching(self, pool: RayPool) -> Iterator[None]:
+        """Follow the pool while Tune runs: progress, events, the error that ends everything."""
+        ended = threading.Event()
+        thread = threading.Thread(target=self._watch, args=(pool, ended), name="pixaris-progress", daemon=True)
+        self.phase("searching")
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self._poll(pool)
+
+    def _watch(self, pool: RayPool, ended: threading.Event) -> None:
+        while not ended.wait(_POLL_SECONDS):
+            self._poll(pool)
+
+    def _poll(self, pool: RayPool) -> None:
+        seen = self._pool.first_event + len(self._pool.events)
+        status = pool.status(seen)
+        with self._lock:
+            self._pool = status
+            if self._first_image is None and status.done:
+                self._first_image = (time.monotonic(), status.done)
+            for sentence in status.events:
+                self._listener.event(sentence)
+            if isinstance(status.fatal, PixarisError) and self.fatal is None:
+                self.fatal = status.fatal
+                self.interrupt(str(status.fatal))
+            self._listener.update(self.progress())
+
+    # How far it is
+
+    def _images(self) -> int:
+        return self._pool.done or sum(trial.items - trial.failures for trial in self._trials.values())
+
+    def progress(self) -> SearchProgress:
+        """The snapshot a listener is shown."""
+        plan = self._plan
+        trials = list(self._trials.values())
+        result = self.result("running")
+        saved = sum(plan.items - trial.items for trial in trials if trial.status in ("stopped", "failed", "interrupted"))
+        failed = sum(trial.failures for trial in trials)
+        rate = None
+        if self._first_image is not None:
+            since, already = self._first_image
+            elapsed = time.monotonic() - since
+            rate = (self._pool.done - already) / elapsed if elapsed > 1.0 and self._pool.done > already else None
+        return SearchProgress(
+            phase=self._phase,
+            images=self._images(),
+            images_planned=plan.trials * plan.items - saved - failed if plan.trials is not None else None,
+            trials=plan.trials,
+            running=sum(trial.status == "running" for trial in trials),
+            finished=sum(trial.status == "finished" for trial in trials),
+            stopped=sum(trial.status == "stopped" for trial in trials),
+            failed=sum(trial.status == "failed" for trial in trials),
+            seconds=time.monotonic() - self._started,
+            rate=rate,
+            metric=plan.objective,
+            best=result.best,
+            baseline=result.baseline if result.baseline and result.baseline.objective is not None else None,
+            endpoints=self._pool.endpoints,
+        )
+
+
+def _fields(trial: TrialResult) -> dict[str, Any]:
+    return {name: getattr(trial, name) for name in trial.__dataclass_fields__}
+
+
+class _Callback(tune.Callback):
+    def __init__(self, books: Bookkeeper) -> None:
+        self._books = books
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tune.Callback, ()  # Tune pickles its settings; books belong to this process
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:  # noqa: ANN401
+        self._books.trial_started(trial.config)
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,  # noqa: ANN401
+        result: dict[str, Any],
+        **info: object,
+    ) -> None:
+        self._books.trial_reported(trial.config, result)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:  # noqa: ANN401
+        self._books.trial_ended(trial.config, trial.last_result or {})
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:  # noqa: ANN401
+        lines = (trial.get_pickled_error() or "its process died").__str__().strip().splitlines()
+        self._books.trial_ended(trial.config, trial.last_result or {}, lines[-1] if lines else "its process died")
+
+
+class _Stopper(tune.Stopper):
+    def __init__(self, books: Bookkeeper) -> None:
+        self._books = books
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NoopStopper, ()
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._books.stopped

@@ -1,0 +1,308 @@
+"""A search from its parts: check all that can be known, start the endpoints, run it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pixaris.config import Config
+from pixaris.data_loaders.base import DatasetLoader
+from pixaris.endpoints.base import Endpoint
+from pixaris.endpoints.discovery import EndpointSource, ManagedSource
+from pixaris.endpoints.process import ServerProcesses
+from pixaris.exceptions import ConfigurationError, Problem, nearest
+from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.files import safe_name, write_json
+from pixaris.generation.base import ImageGenerator, ItemArgs
+from pixaris.metrics.base import BaseMetric
+from pixaris.orchestration.run import RunSetup, directions
+from pixaris.search import servers
+from pixaris.search.space import Space
+from pixaris.search.yaml_file import place
+from pixaris.types import Direction, EvalSet
+
+if TYPE_CHECKING:  # Ray takes a second to import; checking a search needs none of it
+    from ray.tune.schedulers import TrialScheduler
+    from ray.tune.search import Searcher
+
+    from pixaris.search.plan import SearchPlan
+    from pixaris.search.progress import ProgressListener
+    from pixaris.search.results import SearchResult
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A hyperparameter search, from its parts.
+
+    Attributes:
+        data_loader: Loads the eval set.
+        image_generator: Makes the images.
+        space: What to vary: a `Space`, or parameter name to ``(node title, input, domain)``, where a domain is one of Ray Tune's
+            (``tune.uniform(1, 12)``) or a list of values.
+        metrics: Score the images.
+        objective: Name of the score to optimise.
+        experiment_handler: Keeps the trials' results; or a function that makes it, given the search's folder.
+        direction: "max" or "min"; by default the metric's own.
+        endpoints: Where images are generated: URLs, or sources of `pixaris.endpoints.discovery`. By default the generator's own.
+        args: What every image is made with besides: ``generation_params``, ``pillow_images``, ``max_parallel_jobs``, ….
+        project: The project's name.
+        name: The search's name; a second search of that name is called ``name-2``.
+        algorithm: ``grid``, ``random``, ``tpe``, or any Ray Tune searcher made for `pixaris.search.OBJECTIVE`.
+        algorithm_options: Options of a named algorithm.
+        scheduler: ``fifo``, ``asha``, or any Ray Tune scheduler.
+        scheduler_options: Options of a named scheduler.
+        num_samples: Parameter sets to try besides the baseline (a grid tries them all).
+        seed: Makes the proposals and the order of the items repeatable.
+        step: Items between two reports; chosen by default.
+        max_concurrent: Trials at once; chosen from the endpoints' places by default.
+        results_dir: Where results go; by default what the configuration says.
+        source: The search file, kept with the results, and named in errors.
+        lines: The search file's keys and their lines, for errors.
+    """
+
+    data_loader: DatasetLoader
+    image_generator: ImageGenerator
+    space: Space | Mapping[str, tuple[str, str, Any]]
+    metrics: Sequence[BaseMetric]
+    objective: str
+    experiment_handler: ExperimentHandler | Callable[[Path], ExperimentHandler]
+    direction: Direction | None = None
+    endpoints: Sequence[EndpointSource | str] = ()
+    args: Mapping[str, Any] = field(default_factory=dict)
+    project: str = "default"
+    name: str = "search"
+    algorithm: str | Searcher = "tpe"
+    algorithm_options: Mapping[str, Any] = field(default_factory=dict)
+    scheduler: str | TrialScheduler = "fifo"
+    scheduler_options: Mapping[str, Any] = field(default_factory=dict)
+    num_samples: int | None = 20
+    seed: int | None = None
+    step: int | None = None
+    max_concurrent: int | None = None
+    results_dir: str | Path | None = None
+    source: Path | None = None
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def check(self, *, every_endpoint: bool = True, searching: bool = True) -> Checked:
+        """Find everything that can be known without generating.
+
+        Args:
+            every_endpoint: Whether an endpoint that does not answer is a problem as long as another does.
+            searching: Whether there must be an objective; a single run needs none.
+
+        Returns:
+            What was loaded, and all problems.
+        """
+        problems: list[Problem] = []
+        args = _collect(problems, lambda: ItemArgs.of(self.args)) or ItemArgs({})
+        eval_set = _collect(problems, self.data_loader.load_dataset, self._place("dataset")) or EvalSet("", ())
+        space = _collect(problems, self._space) or Space()
+        sources = _collect(problems, self._sources) or ()
+        setup = RunSetup(self.project, eval_set, self.image_generator, tuple(self.metrics), args)
+        if eval_set.items:
+            problems += setup.problems()
+        if searching:
+            problems += self._objective_problems()
+        survey = servers.survey(sources, self.image_generator.workflow)
+        problems += survey.problems(every_endpoint=every_endpoint)
+        checked = Checked(self, setup, space, sources, survey)
+        return checked.with_problems([*problems, *checked.fit_problems()])
+
+    def run(self, listener: ProgressListener | None = None) -> SearchResult:
+        """Check, start the endpoints, search, stop the endpoints.
+
+        Args:
+            listener: Is told how it goes.
+
+        Raises:
+            ConfigurationError: All that is wrong, before anything is generated.
+            SearchFailedError: No trial has a score.
+            PixarisError: Nothing could go on; what is done is kept.
+        """
+        result = self.check(every_endpoint=False).run(listener)
+        if result.error is not None:
+            raise result.error
+        return result
+
+    @property
+    def results(self) -> Path:
+        """The folder that results go to."""
+        return Path(self.results_dir) if self.results_dir else Config.load().results_dir
+
+    def _place(self, path: str) -> str:
+        return place(path, self.lines) if self.lines else ""
+
+    def _space(self) -> Space:
+        if isinstance(self.space, Space):
+            return self.space
+        from pixaris.search.searchers import space_of
+
+        return space_of(self.space)
+
+    def _sources(self) -> tuple[EndpointSource, ...]:
+        given = self.endpoints
+        if not given:
+            return tuple(servers.source_of(endpoint.url) for endpoint in self.image_generator.endpoints())
+        return tuple(servers.source_of(one) if isinstance(one, str) else one for one in given)
+
+    def _objective_problems(self) -> list[Problem]:
+        where = self._place("objective.metric") or "objective"
+        known = [name for metric in self.metrics for name in (metric.directions() or {metric.name: "max"})]
+        if self.objective not in known:
+            hint = f"the metrics give {', '.join(known) or 'nothing'}"
+            return [Problem(where, f"{self.objective!r} is no score of this search{nearest(self.objective, known)}; {hint}")]
+        if self.direction is None and self.objective not in directions(tuple(self.metrics)):
+            return [Problem(where, f"{self.objective!r} does not say whether higher is better; add direction: max or min")]
+        return []
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A search whose parts are loaded, with all that is wrong with it."""
+
+    search: Search
+    setup: RunSetup
+    space: Space
+    sources: tuple[EndpointSource, ...]
+    survey: servers.Survey
+    problems: tuple[Problem, ...] = ()
+
+    def with_problems(self, problems: Sequence[Problem]) -> Checked:
+        """The same with these problems, each once."""
+        return Checked(self.search, self.setup, self.space, self.sources, self.survey, tuple(dict.fromkeys(problems)))
+
+    def fit_problems(self) -> list[Problem]:
+        """What keeps workflow and space from running on the endpoints."""
+        generator = self.search.image_generator
+        if generator.workflow is None:
+            return []
+        found = self.survey.workflow_problems(generator.workflow, self.setup)
+        for info in self.survey.infos.values() or [None]:
+            found += self.space.problems(generator.workflow, info, self.search.lines, self.setup.args.params)
+        return found
+
+    def raise_problems(self) -> None:
+        """Raise all problems at once.
+
+        Raises:
+            ConfigurationError: There are some.
+        """
+        if self.problems:
+            raise ConfigurationError(self.problems, str(self.search.source or ""))
+
+    def run(self, listener: ProgressListener | None = None) -> SearchResult:
+        """Start the endpoints, search, stop the endpoints. An error that ends the search is in the result, with what was done.
+
+        Raises:
+            ConfigurationError: As `raise_problems`; or a managed server lacks something.
+            UnreachableError: A managed server does not come up.
+        """
+        self.raise_problems()
+        from pixaris.search.run import run_search
+
+        search = self.search
+        folder = search_folder(search.results / safe_name(search.project), safe_name(search.name))
+        with self.endpoints(folder / "logs") as endpoints:
+            plan = self._plan(folder, endpoints)
+            self._keep_recipe(folder)
+            return run_search(plan, listener)
+
+    @contextlib.contextmanager
+    def endpoints(self, logs: Path) -> Iterator[tuple[Endpoint, ...]]:
+        """The endpoints, started where they are ours to start; they are stopped at the end.
+
+        Raises:
+            ConfigurationError: A managed server lacks something the search needs.
+            UnreachableError: A managed server does not come up.
+        """
+        with ServerProcesses(servers.managed(self.sources), logs, servers.answers) as started:
+            ours = servers.survey_urls([process.url for process in started.processes], self.search.image_generator.workflow)
+            if any(isinstance(source, ManagedSource) for source in self.sources) and ours.infos:
+                checked = Checked(self.search, self.setup, self.space, self.sources, ours)
+                checked.with_problems(checked.fit_problems()).raise_problems()
+            depths = [source.depth for source in servers.managed(self.sources) for _ in range(source.replicas)]
+            yield (
+                *servers.static(self.sources),
+                *(Endpoint(process.url, depth=depth) for process, depth in zip(started.processes, depths, strict=True)),
+            )
+
+    def _plan(self, folder: Path, endpoints: tuple[Endpoint, ...]) -> SearchPlan:
+        from pixaris.search.plan import SearchPlan
+
+        search, infos = self.search, list(self.survey.infos.values())
+        generator = search.image_generator.for_servers(infos)
+        handler = search.experiment_handler
+        setup = RunSetup(self.setup.project, self.setup.eval_set, generator, self.setup.metrics, self.setup.args, folder.name)
+        return SearchPlan(
+            setup=setup,
+            handler=handler if isinstance(handler, ExperimentHandler) else handler(folder),
+            folder=folder,
+            space=self.space,
+            baseline=self.baseline(),
+            objective=search.objective,
+            direction=search.direction or directions(setup.metrics)[search.objective],
+            endpoints=endpoints,
+            algorithm=search.algorithm,
+            algorithm_options=tuple(search.algorithm_options.items()),
+            scheduler=search.scheduler,
+            scheduler_options=tuple(search.scheduler_options.items()),
+            num_samples=search.num_samples,
+            seed=search.seed,
+            step=search.step,
+            max_concurrent=search.max_concurrent,
+            parallel=int(search.args.get("max_parallel_jobs", 1)),
+        )
+
+    def baseline(self) -> dict[str, Any]:
+        """The workflow's own values; without a workflow, each parameter's first or lowest value.
+
+        Raises:
+            WorkflowError: The workflow has no such value.
+        """
+        workflow = self.search.image_generator.workflow
+        if workflow is not None:
+            infos = list(self.survey.infos.values())
+            return dict(self.space.baseline(workflow, infos[0] if infos else None))
+        return {p.name: p.domain.options[0] if p.domain.options else p.domain.low for p in self.space.parameters}
+
+    def _keep_recipe(self, folder: Path) -> None:
+        """Keep what the search was made from beside what it finds."""
+        if self.search.source is not None:
+            shutil.copyfile(self.search.source, folder / "search.yaml")
+        write_json(folder / "space.json", {"space": self.space.as_dict(), "baseline": self.baseline()})
+
+
+def search_folder(parent: Path, name: str) -> Path:
+    """Make a folder of our own: ``name``, or ``name-2``, ``name-3``, … if there is one.
+
+    Raises:
+        ConfigurationError: It cannot be made.
+    """
+    for number in range(1, 100_000):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigurationError(f"the results folder {folder} cannot be made: {error.strerror}") from None
+        return folder
+    raise ConfigurationError(f"{parent} has too many searches called {name!r}; move some away")
+
+
+def _collect(problems: list[Problem], load: Callable[[], T], where: str = "") -> T | None:
+    """Load something; what is wrong with it is added to the problems, at the place it comes from."""
+    try:
+        return load()
+    except ConfigurationError as error:
+        for problem in error.problems:
+            places = [place for place in (where, error.source, problem.where) if place]
+            problems.append(Problem(", ".join(places), problem.message))
+        return None

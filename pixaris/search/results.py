@@ -1,0 +1,164 @@
+"""What a search found: plain values, read from and written to its folder. Ray-free."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pixaris.exceptions import ConfigurationError, PixarisError
+from pixaris.files import read_json, read_json_lines
+from pixaris.statistics.paired import PairedDifference
+from pixaris.types import Direction, ParamValue
+
+SearchStatus: TypeAlias = Literal["running", "finished", "interrupted", "failed"]
+TrialStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One trial: one parameter set over the eval set, or over its first items.
+
+    Attributes:
+        number: 0 is the baseline.
+        name: ``trial_0003``; also its folder's name.
+        status: "stopped" if a scheduler ended it early.
+        values: Parameter name to value.
+        objective: Mean of the objective over the items that have it, or None.
+        scores: Score name to its mean.
+        item_scores: The objective per item, in the eval set's order; None where an item has none (yet).
+        items: Items done, failed ones included.
+        failures: Items without an image or a score.
+        seconds: Wall time.
+        folder: Where its images and scores are.
+        error: Why it failed, or "".
+    """
+
+    number: int
+    name: str
+    status: TrialStatus
+    values: Mapping[str, ParamValue]
+    objective: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    item_scores: tuple[float | None, ...] = ()
+    items: int = 0
+    failures: int = 0
+    seconds: float = 0.0
+    folder: str = ""
+    error: str = ""
+
+    @property
+    def scored(self) -> int:
+        """Items that have the objective."""
+        return sum(score is not None for score in self.item_scores)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> TrialResult:
+        """Read what `as_dict` wrote; keys of later versions are passed over."""
+        known = {key: row[key] for key in cls.__dataclass_fields__ if key in row}
+        return cls(**{**known, "item_scores": tuple(known.get("item_scores", ()))})
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A search as it stands: its trials, the best of them, and the baseline.
+
+    Attributes:
+        name: The search's name.
+        folder: Where everything lies.
+        status: "interrupted" if it was stopped from outside, with `reason`.
+        metric: Name of the objective's score.
+        direction: "max" or "min".
+        trials: By number.
+        items: Names of the eval set's items, in order.
+        seconds: Wall time.
+        images: Images generated.
+        reason: Why it ended before its end, or "".
+        error: What ended it, in the process that ran it.
+    """
+
+    name: str
+    folder: Path
+    status: SearchStatus
+    metric: str
+    direction: Direction
+    trials: tuple[TrialResult, ...]
+    items: tuple[str, ...] = ()
+    seconds: float = 0.0
+    images: int = 0
+    reason: str = ""
+    error: PixarisError | None = field(default=None, compare=False)
+
+    @property
+    def baseline(self) -> TrialResult | None:
+        """The trial with the workflow's own values."""
+        return next((trial for trial in self.trials if trial.number == 0), None)
+
+    @property
+    def best(self) -> TrialResult | None:
+        """The best trial, or None while no trial has a score."""
+        ranked = self.ranking()
+        return ranked[0] if ranked else None
+
+    def ranking(self) -> list[TrialResult]:
+        """Trials with a score, best first.
+
+        A mean over easy items is no better than one over all, so a trial with more scored items always ranks before one with
+        fewer; among equals the objective decides, then the number.
+        """
+        scored = [trial for trial in self.trials if trial.objective is not None and math.isfinite(trial.objective)]
+        sign = -1.0 if self.direction == "max" else 1.0
+        return sorted(scored, key=lambda trial: (-trial.scored, sign * (trial.objective or 0.0), trial.number))
+
+    def difference(self, trial: TrialResult) -> PairedDifference | None:
+        """A trial's objective minus the baseline's, over the items that both have; None without any."""
+        if self.baseline is None:
+            return None
+        pairs = zip(trial.item_scores, self.baseline.item_scores, strict=False)
+        differences = [a - b for a, b in pairs if a is not None and b is not None]
+        return PairedDifference.of(differences) if differences else None
+
+    def with_trials(self, trials: Sequence[TrialResult]) -> SearchResult:
+        """The same search with these trials."""
+        return replace(self, trials=tuple(sorted(trials, key=lambda trial: trial.number)))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> SearchResult:
+        """Read a search from its folder, also one that is still running or was killed.
+
+        Raises:
+            ConfigurationError: There is no search.
+        """
+        folder = Path(folder)
+        head = read_json(folder / "search.json")
+        if head is None:
+            raise ConfigurationError(f"{folder} holds no search (no search.json)")
+        latest = {
+            row["number"]: TrialResult.from_dict(row) for row in read_json_lines(folder / "trials.jsonl") if "number" in row
+        }
+        return cls(
+            name=head["name"],
+            folder=folder,
+            status=head["status"],
+            metric=head["metric"],
+            direction=head["direction"],
+            trials=tuple(latest[number] for number in sorted(latest)),
+            items=tuple(head["items"]),
+            seconds=head["seconds"],
+            images=head["images"],
+            reason=head["reason"],
+        )
+
+    def head(self) -> dict[str, Any]:
+        """Everything but the trials, as plain JSON values: what ``search.json`` holds."""
+        row = {
+            key: getattr(self, key) for key in ("name", "status", "metric", "direction", "items", "seconds", "images", "reason")
+        }
+        best = self.best
+        return {**row, "best": best.name if best else None}

@@ -1,0 +1,202 @@
+"""Runs a search: starts Ray, the pool and Tune, keeps the books, ends everything it started."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import signal
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from pixaris.endpoints.ray import RayPool, start_pool
+from pixaris.exceptions import ConfigurationError, PixarisError, SearchFailedError
+from pixaris.search import schedulers, searchers
+from pixaris.search.bookkeeping import Bookkeeper
+from pixaris.search.plan import SearchPlan
+from pixaris.search.progress import ProgressListener, Silent
+from pixaris.search.results import SearchResult
+from pixaris.search.searchers import OBJECTIVE, Proposals
+from pixaris.search.trial import ExperimentTrial, TrialRecipe, trial_name
+
+log = logging.getLogger(__name__)
+
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+}
+
+
+def run_search(plan: SearchPlan, listener: ProgressListener | None = None) -> SearchResult:
+    """Run a search to its end, or until it is interrupted.
+
+    Ctrl-C (SIGINT) and SIGTERM stop it in order when it runs in the main thread: what is done is kept, prompts are withdrawn.
+
+    Args:
+        plan: What to run.
+        listener: Is told how it goes.
+
+    Returns:
+        What was found. Its status says how it ended; what ended it before its end is its ``error``: `SearchFailedError` (no trial
+        has a score), `NoEndpointError` or `AccountError`. Everything that was done is kept in the folder.
+    """
+    books = Bookkeeper(plan, listener or Silent())
+    try:
+        with _ray_session(), _pool(plan, books) as pool:
+            _tune(plan, pool, books)
+    except PixarisError as error:
+        return replace(books.close("failed", str(error)), error=error)
+    except BaseException as error:
+        books.close("interrupted", f"the program was ended ({type(error).__name__})")
+        raise
+    if books.fatal is not None:
+        return replace(books.close("interrupted", str(books.fatal)), error=books.fatal)
+    if books.stopped:
+        return books.close("interrupted", books.reason)
+    result = books.result("finished")
+    if result.best is not None:
+        return books.close("finished", "")
+    reason = next((trial.error for trial in result.trials if trial.error), "no trial was run")
+    failure = SearchFailedError(f"no trial has a score: {reason}")
+    return replace(books.close("failed", str(failure)), error=failure)
+
+
+def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> None:
+    recipe_of_pool, driver_pool = pool
+    scheduler = _scheduler(plan)
+    searcher = Proposals(_inner(plan), plan.space, plan.baseline, limit=plan.trials, direction=plan.direction)
+    indices = list(range(plan.items))
+    random.Random(plan.seed or 0).shuffle(indices)
+    recipe = TrialRecipe(
+        search_id=uuid.uuid4().hex,
+        setup=replace(plan.setup, order=tuple(indices)),
+        handler=plan.handler,
+        space=plan.space,
+        objective=plan.objective,
+        step=plan.items_per_step,
+        ahead=plan.items_per_step,
+        parallel=plan.parallel,
+        pool=recipe_of_pool,
+        log_file=plan.folder.resolve() / "logs" / "trials.log",
+    )
+    cpus = float(ray.cluster_resources().get("CPU", 1.0))
+    share = min(1.0, cpus / (plan.concurrent + 0.01))
+    trainable = tune.with_resources(tune.with_parameters(ExperimentTrial, recipe=recipe), {"cpu": share})
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=plan.trials or -1,
+            max_concurrent_trials=plan.concurrent,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial_name(trial.config.get("number", 0)),
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str((plan.folder / ".tune").resolve()),
+            stop=books.stopper(),
+            callbacks=[books.callback()],
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=2),
+        ),
+    )
+    with books.watching(driver_pool), _signals(books, driver_pool):
+        tuner.fit()
+
+
+def _inner(plan: SearchPlan) -> Searcher:
+    if not isinstance(plan.algorithm, str):
+        domains = searchers.tune_domains(plan.space)
+        plan.algorithm.set_search_properties(OBJECTIVE, plan.direction, domains)  # changes nothing that it was made with
+        return plan.algorithm
+    options = dict(plan.algorithm_options)
+    if plan.algorithm == "grid":
+        return searchers.grid(plan.space, plan.baseline, plan.direction)
+    if plan.algorithm == "random":
+        return searchers.random(plan.space, plan.num_samples or 1, plan.seed, plan.direction)
+    if plan.algorithm == "tpe":
+        return searchers.tpe(plan.space, plan.seed, plan.direction, parallel=plan.concurrent > 1, options=options)
+    raise ConfigurationError(f"search.algorithm must be grid, random or tpe (got {plan.algorithm!r})")
+
+
+def _scheduler(plan: SearchPlan) -> TrialScheduler:
+    if not isinstance(plan.scheduler, str):
+        plan.scheduler.set_search_properties(OBJECTIVE, plan.direction)
+        return plan.scheduler
+    return schedulers.build(
+        plan.scheduler,
+        dict(plan.scheduler_options),
+        items=plan.items,
+        step=plan.items_per_step,
+        direction=plan.direction,
+    )
+
+
+@contextlib.contextmanager
+def _ray_session() -> Iterator[None]:
+    """Ray as it is: the session this process has, the cluster of the environment, or a local one of our own."""
+    os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        yield
+        return
+    address = None if os.environ.get("RAY_ADDRESS") else "local"
+    ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _pool(plan: SearchPlan, books: Bookkeeper) -> Iterator[tuple[Any, RayPool]]:
+    books.phase("starting the endpoints' workers")
+    images = [image for item in plan.setup.eval_set.items for image in item.inputs.values()]
+    images += list(plan.setup.args.images.values())
+    recipe, pool = start_pool(plan.endpoints, images=images, policy=plan.policy)
+    try:
+        yield recipe, pool
+    finally:
+        pool.shut_down()
+
+
+@contextlib.contextmanager
+def _signals(books: Bookkeeper, pool: RayPool) -> Iterator[None]:
+    """Turn the first Ctrl-C or SIGTERM into an orderly stop, the second into the usual end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        books.interrupt(f"it was interrupted ({signal.Signals(number).name})")
+        threading.Thread(target=pool.stop, daemon=True).start()
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,236 @@
+"""What proposes parameter sets: Ray Tune's searchers, with the baseline before them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+from ray import tune
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+from ray.tune.search.sample import Domain as TuneDomain
+from ray.tune.search.variant_generator import generate_variants
+
+from pixaris.exceptions import ConfigurationError, Problem
+from pixaris.search.domain import Domain
+from pixaris.search.space import Parameter, Space, Target
+from pixaris.types import Direction, ParamValue
+
+OBJECTIVE = "objective"
+"""The key under which trials report what is optimised."""
+
+
+def to_tune(domain: Domain) -> Any:  # noqa: ANN401  (a Tune domain, or its grid_search mapping)
+    """A domain as the object Ray Tune samples from."""
+    if domain.kind in ("choice", "grid_search"):
+        return getattr(tune, domain.kind)(list(domain.options))
+    bounds = (domain.low, domain.high) if domain.q is None else (domain.low, domain.high, domain.q)
+    return getattr(tune, domain.kind)(*bounds)
+
+
+def from_tune(domain: object) -> Domain:
+    """A Ray Tune domain, its ``grid_search`` mapping, or a plain list of values, as a domain.
+
+    Raises:
+        ConfigurationError: It is none of these, or one that Pixaris cannot check against a workflow yet.
+    """
+    if isinstance(domain, Domain):
+        return domain
+    if isinstance(domain, Mapping) and set(domain) == {"grid_search"}:
+        return Domain("grid_search", options=tuple(domain["grid_search"]))
+    if isinstance(domain, list | tuple):
+        return Domain("grid_search", options=tuple(domain))
+    if isinstance(domain, tune.search.sample.Categorical):
+        return Domain("choice", options=tuple(domain.categories))
+    if isinstance(domain, tune.search.sample.Float | tune.search.sample.Integer):
+        kind, q = _kind_of(domain)
+        if kind is not None:
+            return Domain(kind, low=domain.lower, high=domain.upper, q=q)
+    raise ConfigurationError(
+        f"{domain!r} is no domain Pixaris knows; give tune.choice, grid_search, uniform, loguniform, quniform, randint, "
+        "lograndint, or a list of values"
+    )
+
+
+def space_of(parameters: Mapping[str, tuple[str, str, Any]]) -> Space:
+    """The space of ``{name: (node title, input, domain)}``.
+
+    Raises:
+        ConfigurationError: An entry has another form, or a domain is none; all faults are told at once.
+    """
+    problems: list[Problem] = []
+    found: list[Parameter] = []
+    for name, entry in parameters.items():
+        try:
+            node_name, input_name, domain = entry
+            found.append(Parameter(name, (Target(node_name, input_name),), from_tune(domain)))
+        except (TypeError, ValueError):
+            problems.append(Problem(f"space[{name!r}]", f"must be (node title, input, domain) (got {entry!r})"))
+        except ConfigurationError as error:
+            problems += [Problem(f"space[{name!r}]", str(problem)) for problem in error.problems]
+    if problems:
+        raise ConfigurationError(problems)
+    return Space(tuple(found))
+
+
+def _kind_of(domain: TuneDomain) -> tuple[str | None, float | None]:
+    sampler = domain.get_sampler()
+    q = getattr(sampler, "q", None)
+    logarithmic = "Log" in type(sampler.get_sampler() if q is not None else sampler).__name__
+    integer = isinstance(domain, tune.search.sample.Integer)
+    kinds = {
+        (False, False, False): "uniform",
+        (False, True, False): "loguniform",
+        (False, False, True): "quniform",
+        (True, False, False): "randint",
+        (True, True, False): "lograndint",
+    }
+    return kinds.get((integer, logarithmic, q is not None)), q
+
+
+class ListSearcher(Searcher):
+    """Proposes parameter sets from an iterator, in order."""
+
+    def __init__(self, sets: Iterable[Mapping[str, ParamValue]], metric: str, mode: str) -> None:
+        super().__init__(metric=metric, mode=mode)
+        self._sets = iter(sets)
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config or Searcher.FINISHED)
+        return next((dict(values) for values in self._sets), Searcher.FINISHED)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing is learnt."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing is kept: the list is made anew from the search file."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """See `save`."""
+
+
+class Proposals(Searcher):
+    """The baseline first, then what a searcher proposes, each with its number.
+
+    A configuration is ``{"number": 0, "values": {parameter name: value}}``. The inner searcher sees parameters under neutral
+    names (a node's title may hold any character), learns the baseline's score if it lies in its space, and is told "error" where
+    a trial has no score.
+
+    Args:
+        inner: Proposes the other sets, under the names of `neutral`.
+        space: The search space.
+        baseline: The workflow's own values.
+        limit: Number of trials, the baseline included.
+        direction: Of the objective.
+    """
+
+    def __init__(
+        self, inner: Searcher, space: Space, baseline: Mapping[str, ParamValue], *, limit: int | None, direction: Direction
+    ) -> None:
+        super().__init__(metric=OBJECTIVE, mode=direction)
+        self._inner = inner
+        self._space = space
+        self._domains = {parameter.name: parameter.domain for parameter in space.parameters}
+        self._baseline = dict(baseline)
+        self._limit = limit
+        self._count = 0
+        self._baseline_trial: str | None = None
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config, None for "not now", or Searcher.FINISHED)
+        if self._limit is not None and self._count >= self._limit:
+            return Searcher.FINISHED
+        if self._count == 0:
+            self._baseline_trial = trial_id
+            values: dict[str, Any] = dict(self._baseline)
+        else:
+            proposed = self._inner.suggest(trial_id)
+            if proposed is None or proposed == Searcher.FINISHED:
+                return proposed
+            names = neutral(self._space)
+            values = {names[key]: self._clean(names[key], value) for key, value in proposed.items()}
+        self._count += 1
+        return {"number": self._count - 1, "values": values}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if trial_id != self._baseline_trial and _scored(result):
+            self._inner.on_trial_result(trial_id, result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        scored = result is not None and _scored(result)
+        if trial_id != self._baseline_trial:
+            self._inner.on_trial_complete(trial_id, result if scored else None, error or not scored)
+        elif scored and result is not None and isinstance(self._inner, OptunaSearch) and self._in_space():
+            values = {key: self._baseline[name] for key, name in neutral(self._space).items()}
+            self._inner.add_evaluated_point(values, result[OBJECTIVE])
+
+    def _clean(self, name: str, value: Any) -> ParamValue:  # noqa: ANN401  (numpy scalars in, Python values out)
+        cleaned: ParamValue = self._domains[name].clean(value.item() if isinstance(value, np.generic) else value)
+        return cleaned
+
+    def _in_space(self) -> bool:
+        return all(parameter.domain.contains(self._baseline[parameter.name]) for parameter in self._space.parameters)
+
+    def save(self, checkpoint_path: str) -> None:
+        self._inner.save(checkpoint_path)
+
+    def restore(self, checkpoint_path: str) -> None:
+        self._inner.restore(checkpoint_path)
+
+
+def tune_domains(space: Space) -> dict[str, Any]:
+    """Neutral name to the domain as Tune has it."""
+    return {key: to_tune(parameter.domain) for key, parameter in zip(neutral(space), space.parameters, strict=True)}
+
+
+def neutral(space: Space) -> dict[str, str]:
+    """Neutral name to parameter name."""
+    return {f"p{index}": parameter.name for index, parameter in enumerate(space.parameters)}
+
+
+def grid(space: Space, baseline: Mapping[str, ParamValue], direction: Direction) -> Searcher:
+    """Every combination once; the baseline's own, if it is one of them, is not run twice."""
+    names = {parameter: key for key, parameter in neutral(space).items()}
+    sets = ({names[name]: value for name, value in values.items()} for values in space.grid() if values != dict(baseline))
+    return ListSearcher(sets, OBJECTIVE, direction)
+
+
+def random(space: Space, num_samples: int, seed: int | None, direction: Direction) -> Searcher:
+    """Tune's own random sampling, `num_samples` times (times the grid of what is under ``grid_search``)."""
+    domains = tune_domains(space)
+
+    def sets() -> Iterator[dict[str, Any]]:
+        state = np.random.RandomState(seed)
+        for _ in range(num_samples):
+            for _, resolved in generate_variants(dict(domains), random_state=state):
+                yield resolved
+
+    return ListSearcher(sets(), OBJECTIVE, direction)
+
+
+def tpe(space: Space, seed: int | None, direction: Direction, *, parallel: bool, options: Mapping[str, Any]) -> Searcher:
+    """Optuna's tree-structured Parzen estimator.
+
+    Args:
+        space: The search space, without ``grid_search``.
+        seed: Of the sampler.
+        direction: Of the objective.
+        parallel: Whether several trials run at once; proposals then keep away from those still running.
+        options: For `optuna.samplers.TPESampler`.
+
+    Raises:
+        ConfigurationError: The sampler does not know an option.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    domains = tune_domains(space)
+    try:
+        sampler = optuna.samplers.TPESampler(**{"seed": seed, "constant_liar": parallel, **options})
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"search.algorithm tpe: {error}") from None
+    return OptunaSearch(OptunaSearch.convert_search_space(domains), metric=OBJECTIVE, mode=direction, sampler=sampler)
+
+
+def _scored(result: Mapping[str, Any]) -> bool:
+    value = result.get(OBJECTIVE)
+    return isinstance(value, int | float) and math.isfinite(value)

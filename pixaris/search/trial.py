@@ -1,0 +1,165 @@
+"""A trial: an experiment run as a Ray Tune `Trainable`, reused from one parameter set to the next."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from pixaris.endpoints.ray import RayPoolRecipe
+from pixaris.exceptions import AccountError, CancelledRequestError, NoEndpointError, PixarisError
+from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, ThreadSubmitter
+from pixaris.search.schedulers import TIME
+from pixaris.search.searchers import OBJECTIVE
+from pixaris.search.space import Space
+from pixaris.types import GenerationParam, ParamValue, RunRecord
+
+
+@dataclass(frozen=True)
+class TrialRecipe:
+    """What every trial of a search is made from; it travels to the trial processes once.
+
+    Attributes:
+        search_id: Unique for the search; makes run ids.
+        setup: Eval set, generator, metrics.
+        handler: Keeps the results.
+        space: Binds values to parameters.
+        objective: Name of the score that is optimised.
+        step: Items between two reports.
+        ahead: Items to queue while Tune thinks.
+        parallel: Calls at once, for generators that make their images themselves.
+        pool: How to reach the endpoints.
+        log_file: Where a trial's unexpected errors are written with their traceback.
+    """
+
+    search_id: str
+    setup: RunSetup
+    handler: ExperimentHandler
+    space: Space
+    objective: str
+    step: int
+    ahead: int
+    parallel: int
+    pool: RayPoolRecipe
+    log_file: Path
+
+
+def trial_name(number: int) -> str:
+    """``trial_0003``: the name of a trial, of its folder and of its TensorBoard run."""
+    return f"trial_{number:04d}"
+
+
+class ExperimentTrial(tune.Trainable):
+    """Runs one parameter set after another in one process.
+
+    The process is reused (`reset_config`), because starting one costs more than many a trial. A trial that a scheduler stops gets
+    no call of its own, so the old run is ended wherever the next thing happens: in `reset_config` or in `cleanup`.
+    """
+
+    def setup(self, config: dict[str, Any], recipe: TrialRecipe) -> None:
+        self._recipe = recipe
+        self._pool = recipe.pool.connect()
+        setup = recipe.setup
+        self._submitter = (
+            PoolSubmitter(setup.generator, self._pool)
+            if setup.generator.uses_endpoints
+            else ThreadSubmitter(setup.generator, recipe.parallel)
+        )
+        self._begin(config)
+
+    def _begin(self, config: Mapping[str, Any]) -> None:
+        recipe = self._recipe
+        values: Mapping[str, ParamValue] = config["values"]
+        params: tuple[GenerationParam, ...] = recipe.space.bind(values)
+        number: int = config["number"]
+        self._started = time.monotonic()
+        self._broken = False
+        self._run = ExperimentRun(
+            setup=recipe.setup,
+            submitter=self._submitter,
+            handler=recipe.handler,
+            name=trial_name(number),
+            params=params,
+            values=values,
+            notes={"trial": number, "baseline": number == 0},
+            id=f"{recipe.search_id}-{number}",
+        )
+
+    def step(self) -> dict[str, Any]:
+        """Generate and score the next items; called again until the result says ``done``."""
+        try:
+            return self._advance()
+        except (CancelledRequestError, NoEndpointError, AccountError) as error:
+            record = self._run.finish("interrupted")
+            return self._result(record, done=True, interrupted=True, error=str(error))
+        except Exception as error:
+            # Not an image's failure but the search's own (results that cannot be written, a bug): every trial would fail so.
+            self._broken = True
+            log_failure(self._recipe.log_file, self._run.name)
+            reason = str(error) if isinstance(error, PixarisError) else f"{type(error).__name__}: {error}"
+            return {**self._result(self._run.record("failed"), done=True, error=reason), "broken": True}
+
+    def _advance(self) -> dict[str, Any]:
+        record = self._run.advance(self._recipe.step)
+        hopeless = bool(record.items) and all(item.generated is None for item in record.items)
+        done = self._run.done or hopeless
+        if done:
+            scored = record.metrics.get(self._recipe.objective)
+            record = self._run.finish("finished" if scored else "failed")
+        else:
+            self._run.start_ahead(self._recipe.ahead)
+        return self._result(record, done=done)
+
+    def _result(self, record: RunRecord, *, done: bool, interrupted: bool = False, error: str = "") -> dict[str, Any]:
+        name = self._recipe.objective
+        summary = record.metrics.get(name)
+        by_index = {item.index: item.scores.get(name) for item in record.items}
+        if not error and summary is None and record.failures:
+            error = str(record.failures[0].error)
+        return {
+            OBJECTIVE: summary.mean if summary else math.nan,
+            TIME: len(record.items),
+            "scores": {key: value.mean for key, value in record.metrics.items()},
+            "item_scores": [by_index.get(index) for index in range(len(record.eval_set))],
+            "failures": len(record.failures),
+            "seconds": time.monotonic() - self._started,
+            "interrupted": interrupted,
+            "ended": done and not interrupted,
+            "error": error,
+            "broken": False,
+            "done": done,
+        }
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next parameter set in this process."""
+        self._end()
+        self._begin(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        """End with the process."""
+        self._end()
+        self._recipe.handler.close()
+        self._pool.close()
+
+    def _end(self) -> None:
+        """End the run that a scheduler stopped, or that was interrupted; a finished one has ended itself."""
+        if self._broken:
+            return
+        self._run.finish("interrupted" if self._pool.stopping else "stopped")
+
+
+def log_failure(path: Path, name: str) -> None:
+    """Append the traceback of the exception that is being handled."""
+    with contextlib.suppress(OSError):  # the disk may be what failed; the reason itself travels with the result
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{name}\n{traceback.format_exc()}\n")

@@ -1,0 +1,1 @@
+"""What the numbers can say: differences, intervals. Pure, no I/O."""

@@ -1,0 +1,337 @@
+"""The lease table: examples of each rule, and a state machine that tries everything in any order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
+
+from pixaris.endpoints.base import Endpoint
+from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy
+from pixaris.exceptions import (
+    BadImageError,
+    ExecutionError,
+    InterruptedPromptError,
+    NoEndpointError,
+    OutOfMemoryError,
+    PixarisError,
+    PromptLostError,
+    RateLimitedError,
+    UnreachableError,
+)
+
+A, B = Endpoint("http://a", depth=2), Endpoint("http://b", depth=2)
+
+
+def pool(*endpoints: Endpoint, policy: Policy | None = None) -> Dispatcher:
+    dispatcher = Dispatcher(policy)
+    for endpoint in endpoints:
+        dispatcher.join(endpoint, 0.0, healthy=True)
+    return dispatcher
+
+
+def submit(dispatcher: Dispatcher, *ids: str, priority: int = 0) -> None:
+    for request_id in ids:
+        assert dispatcher.submit(request_id, "comfyui", priority, 0.0)
+
+
+def placed(leases: list[Lease]) -> list[tuple[str, str]]:
+    return [(lease.request_id, lease.url) for lease in leases]
+
+
+def test_requests_spread_over_endpoints_before_they_stack_up() -> None:
+    dispatcher = pool(A, B)
+    submit(dispatcher, *"123")
+    assert placed(dispatcher.assign(0)) == [("1", A.url), ("2", B.url), ("3", A.url)]
+
+
+def test_an_endpoint_is_never_given_more_than_its_depth() -> None:
+    dispatcher = pool(A)
+    submit(dispatcher, *"123")
+    first = dispatcher.assign(0)
+    assert len(first) == 2
+    assert dispatcher.assign(0) == []
+    assert dispatcher.succeeded(first[0])
+    assert placed(dispatcher.assign(0)) == [("3", A.url)]
+
+
+def test_urgent_requests_go_first_and_equals_in_their_order() -> None:
+    dispatcher = pool(Endpoint("http://a", depth=4))
+    submit(dispatcher, "later", priority=10)
+    submit(dispatcher, "first", "second")
+    assert [lease.request_id for lease in dispatcher.assign(0)] == ["first", "second", "later"]
+
+
+def test_a_promoted_request_overtakes() -> None:
+    dispatcher = pool(Endpoint("http://a", depth=1))
+    submit(dispatcher, "one", "two", priority=10)
+    dispatcher.promote("two", 0)
+    assert [lease.request_id for lease in dispatcher.assign(0)] == ["two"]
+
+
+def test_a_request_goes_only_to_endpoints_of_its_kind() -> None:
+    dispatcher = pool(A)
+    assert dispatcher.submit("flux", "flux", 0, 0.0)
+    submit(dispatcher, "comfy")
+    assert placed(dispatcher.assign(0)) == [("comfy", A.url)]
+    assert dispatcher.waiting == 1
+
+
+def test_the_same_request_is_queued_once() -> None:
+    dispatcher = pool(A)
+    submit(dispatcher, "1")
+    assert not dispatcher.submit("1", "comfyui", 0, 0.0)
+    assert len(dispatcher.assign(0)) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [UnreachableError("refused"), PromptLostError("lost"), BadImageError("cut"), OutOfMemoryError("!")]
+)
+def test_an_endpoint_that_fails_rests_and_the_request_goes_elsewhere(error: PixarisError) -> None:
+    dispatcher = pool(A, B)
+    submit(dispatcher, "1")
+    (lease,) = dispatcher.assign(0)
+    assert not dispatcher.failed(lease, error, 1.0)
+    (again,) = dispatcher.assign(1.0)
+    assert (again.url, again.attempt) == (B.url, 2)
+    assert [e.state for e in dispatcher.status()] == ["quarantined", "healthy"]
+    assert dispatcher.events() == (f"{A.url} is quarantined: {error.message}",)  # type: ignore[attr-defined]
+
+
+def test_a_request_that_fails_the_same_way_everywhere_is_not_tried_again() -> None:
+    dispatcher = pool(A, B)
+    submit(dispatcher, "1")
+    (lease,) = dispatcher.assign(0)
+    assert dispatcher.failed(lease, ExecutionError("index 3 is out of bounds"), 0.0)
+    assert dispatcher.assign(0) == []
+    assert [e.state for e in dispatcher.status()] == ["healthy", "healthy"]
+    assert (dispatcher.images, dispatcher.errors) == (0, 1)
+
+
+def test_attempts_are_bounded() -> None:
+    dispatcher = pool(A, policy=Policy(max_attempts=3, first_quarantine=1.0))
+    submit(dispatcher, "1")
+    now, finals = 0.0, []
+    for _ in range(3):
+        (lease,) = dispatcher.assign(now)
+        finals.append(dispatcher.failed(lease, UnreachableError("refused"), now))
+        now += 100
+        for endpoint in dispatcher.probes(now):
+            dispatcher.probed(endpoint.url, None, now)
+    assert finals == [False, False, True]
+
+
+def test_quarantine_ends_with_a_probe_and_doubles_while_probes_fail() -> None:
+    dispatcher = pool(A, policy=Policy(first_quarantine=1.0, max_quarantine=3.0))
+    submit(dispatcher, "1")
+    (lease,) = dispatcher.assign(0)
+    dispatcher.failed(lease, UnreachableError("refused"), 0.0)
+    assert dispatcher.probes(0.9) == []
+    assert dispatcher.next_event(0.25) == pytest.approx(0.75)
+    now = 1.0
+    for rest in (2.0, 3.0, 3.0):
+        assert dispatcher.probes(now) == [A]
+        assert dispatcher.probes(now) == [], "one probe at a time"
+        dispatcher.probed(A.url, UnreachableError("still refused"), now)
+        assert dispatcher.probes(now + rest - 0.01) == []
+        now += rest
+    assert dispatcher.probes(now) == [A]
+    dispatcher.probed(A.url, None, now)
+    assert dispatcher.events()[-1] == f"{A.url} is back"
+    assert placed(dispatcher.assign(now)) == [("1", A.url)]
+
+
+def test_a_new_endpoint_gets_work_after_its_first_probe() -> None:
+    dispatcher = Dispatcher()
+    dispatcher.join(A, 0.0)
+    submit(dispatcher, "1")
+    assert dispatcher.assign(0) == []
+    assert dispatcher.probes(0) == [A]
+    dispatcher.probed(A.url, None, 0.1)
+    assert len(dispatcher.assign(0.1)) == 1
+
+
+def test_a_busy_server_that_asks_to_wait_is_not_blamed() -> None:
+    dispatcher = pool(A, policy=Policy(max_attempts=1))
+    submit(dispatcher, "1")
+    (lease,) = dispatcher.assign(0)
+    assert not dispatcher.failed(lease, RateLimitedError("slow down", retry_after=7), 0.0)
+    assert dispatcher.assign(6.9) == []
+    assert dispatcher.next_event(0.0) == pytest.approx(7.0)
+    assert len(dispatcher.assign(7.0)) == 1
+
+
+def test_an_interrupted_prompt_is_tried_again_without_blame() -> None:
+    dispatcher = pool(A)
+    submit(dispatcher, "1")
+    (lease,) = dispatcher.assign(0)
+    assert not dispatcher.failed(lease, InterruptedPromptError("by somebody"), 0.0)
+    assert dispatcher.status()[0].state == "healthy"
+    assert len(dispatcher.assign(0)) == 1
+
+
+def test_an_answer_after_the_endpoint_left_counts_for_nothing() -> None:
+    dispatcher = pool(A, B)
+    submit(dispatcher, "1")
+    (old,) = dispatcher.assign(0)
+    assert dispatcher.leave(A.url, 0.0) == [old]
+    (new,) = dispatcher.assign(0)
+    assert new.url == B.url
+    assert not dispatcher.succeeded(old)
+    assert not dispatcher.failed(old, ExecutionError("late"), 0.0)
+    assert dispatcher.succeeded(new)
+    assert dispatcher.images == 1
+
+
+def test_a_cancelled_request_frees_its_place_and_its_answer_counts_for_nothing() -> None:
+    dispatcher = pool(Endpoint("http://a", depth=1))
+    submit(dispatcher, "1", "2")
+    (lease,) = dispatcher.assign(0)
+    assert dispatcher.cancel("1") == (True, lease)
+    assert dispatcher.cancel("1") == (False, None)
+    assert not dispatcher.succeeded(lease)
+    assert [one.request_id for one in dispatcher.assign(0)] == ["2"]
+
+
+def test_a_request_whose_worker_died_waits_again_without_blame() -> None:
+    dispatcher = pool(A)
+    submit(dispatcher, "1")
+    (lease,) = dispatcher.assign(0)
+    dispatcher.returned(lease)
+    assert dispatcher.status()[0].failures == 0
+    assert len(dispatcher.assign(0)) == 1
+
+
+def test_the_pool_gives_up_when_nothing_was_healthy_for_too_long() -> None:
+    dispatcher = Dispatcher(Policy(wait_limit=10))
+    dispatcher.join(A, 0.0)
+    assert dispatcher.exhausted(1000.0) is None, "nobody waits"
+    dispatcher.submit("1", "comfyui", 0, 1000.0)
+    assert dispatcher.exhausted(1009.0) is None
+    dispatcher.probes(1009.0)
+    dispatcher.probed(A.url, UnreachableError("refused"), 1009.0)
+    error = dispatcher.exhausted(1010.0)
+    assert isinstance(error, NoEndpointError)
+    assert "refused" in str(error)
+
+
+class LeaseTable(RuleBasedStateMachine):
+    """Anything may happen at any time; no request is lost, none is answered twice, no endpoint is overfull."""
+
+    leases = Bundle("leases")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = Dispatcher(Policy(max_attempts=3, wait_limit=1e9))
+        self.now = 0.0
+        self.endpoints: dict[str, Endpoint] = {}
+        self.asked: set[str] = set()
+        self.answered: list[str] = []
+        self.count = 0
+
+    @rule(name=st.sampled_from("abcd"), depth=st.integers(1, 3), healthy=st.booleans())
+    def join(self, name: str, depth: int, healthy: bool) -> None:
+        endpoint = Endpoint(f"http://{name}", depth=depth)
+        self.endpoints.setdefault(endpoint.url, endpoint)
+        self.table.join(endpoint, self.now, healthy=healthy)
+
+    @precondition(lambda self: self.endpoints)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        url = data.draw(st.sampled_from(sorted(self.endpoints)))
+        del self.endpoints[url]
+        self.table.leave(url, self.now)
+
+    @rule(priority=st.integers(0, 2))
+    def ask(self, priority: int) -> None:
+        self.count += 1
+        request_id = f"r{self.count}"
+        assert self.table.submit(request_id, "comfyui", priority, self.now)
+        self.asked.add(request_id)
+
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data(), priority=st.integers(0, 2))
+    def promote(self, data: st.DataObject, priority: int) -> None:
+        self.table.promote(data.draw(st.sampled_from(sorted(self.asked))), priority)
+
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        request_id = data.draw(st.sampled_from(sorted(self.asked)))
+        known, _ = self.table.cancel(request_id)
+        assert known == (request_id not in self.answered)
+        if known:
+            self.answered.append(request_id)
+
+    @rule(target=leases)
+    def assign(self):  # type: ignore[no-untyped-def]
+        leases = self.table.assign(self.now)
+        for lease in leases:
+            assert lease.request_id in self.asked
+            assert lease.request_id not in self.answered
+        return multiple(*leases)
+
+    @rule(lease=consumes(leases))
+    def succeed(self, lease: Lease) -> None:
+        if self.table.succeeded(lease):
+            self.answered.append(lease.request_id)
+
+    @rule(
+        lease=consumes(leases),
+        error=st.sampled_from(
+            [UnreachableError("x"), PromptLostError("x"), RateLimitedError("x"), ExecutionError("x"), InterruptedPromptError("x")]
+        ),
+    )
+    def fail(self, lease: Lease, error: PixarisError) -> None:
+        if self.table.failed(lease, error, self.now):
+            self.answered.append(lease.request_id)
+
+    @rule(lease=leases)
+    def answer_twice(self, lease: Lease) -> None:
+        if self.table.succeeded(lease):
+            self.answered.append(lease.request_id)
+        assert not self.table.succeeded(lease)
+
+    @rule(lease=consumes(leases))
+    def worker_dies(self, lease: Lease) -> None:
+        self.table.returned(lease)
+
+    @rule(seconds=st.floats(0, 60), well=st.booleans())
+    def time_passes(self, seconds: float, well: bool) -> None:
+        self.now += seconds
+        for endpoint in self.table.probes(self.now):
+            self.table.probed(endpoint.url, None if well else UnreachableError("x"), self.now)
+
+    @invariant()
+    def nothing_is_lost_or_answered_twice(self) -> None:
+        assert len(self.answered) == len(set(self.answered))
+        assert set(self.table.unanswered()) == self.asked - set(self.answered)
+
+    @invariant()
+    def no_endpoint_is_overfull(self) -> None:
+        for status in self.table.status():
+            assert status.in_flight <= self.endpoints[status.url].depth
+
+    @invariant()
+    def waiting_and_in_flight_make_up_the_unanswered(self) -> None:
+        in_flight = sum(status.in_flight for status in self.table.status())
+        assert in_flight + self.table.waiting == len(self.table.unanswered())
+
+    def teardown(self) -> None:
+        """Whatever happened: with one healthy endpoint everything is answered."""
+        self.table.join(Endpoint("http://z", depth=3), self.now, healthy=True)
+        for _ in range(5 * self.count + 50):
+            self.now += 1000
+            for endpoint in self.table.probes(self.now):
+                self.table.probed(endpoint.url, None, self.now)
+            for lease in self.table.assign(self.now):
+                assert self.table.succeeded(lease)
+            for status in self.table.status():
+                if status.in_flight:
+                    self.table.leave(status.url, self.now)  # what old leases hold comes back
+        assert self.table.unanswered() == []
+
+
+TestLeaseTable = LeaseTable.TestCase
+TestLeaseTable.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
