@@ -155,7 +155,7 @@ def _made(
     try:
         return make(resolve(name, known, base), options)
     except ConfigurationError as error:
-        at = place(path, spec.lines)
+        at = path if " (" in path else place(path, spec.lines)
         source = f"{error.source}: " if isinstance(error, WorkflowError) and error.source else ""
         problems += [Problem(at, f"{source}{problem}") for problem in error.problems]
         return None

@@ -52,7 +52,8 @@ def check(spec: SearchSpec, problems: list[Problem], *, every_endpoint: bool, se
         ConfigurationError: Something is wrong.
     """
     search = assemble(spec, problems)
-    checked = search.check(every_endpoint=every_endpoint, searching=searching) if search is not None else None
+    complete = search is not None and len(search.metrics) == len(spec.metrics)  # else its scores are not all known
+    checked = search.check(every_endpoint=every_endpoint, searching=searching and complete) if search is not None else None
     found = list(dict.fromkeys([*problems, *(checked.problems if checked else ())]))
     if found or checked is None:
         raise ConfigurationError(found, str(spec.path))

@@ -43,7 +43,9 @@ class ComfyApi:
     def object_info(self, classes: Iterable[str] | None) -> ObjectInfo:
         """All node classes, or some; classes the server does not have are absent."""
         if classes is None:
-            return ObjectInfo(self._object(self._http.get("/object_info"), "GET /object_info"))
+            return ObjectInfo(
+                self._object(self._http.get("/object_info", seconds=self._http.timeouts.transfer), "GET /object_info")
+            )
         found: dict[str, Any] = {}
         for name in dict.fromkeys(classes):
             found.update(self._object(self._http.get(f"/object_info/{quote(name, safe='')}"), "GET /object_info"))

@@ -8,7 +8,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,13 +111,7 @@ class ComfyClient:
         self._api.system_stats()
         with self._changed:
             left, self._left_behind = self._left_behind, []
-        if left:
-            try:
-                self._api.withdraw(left)
-            except EndpointError:
-                with self._changed:
-                    self._left_behind.extend(left)
-                raise
+        self._withdraw((), "", left)
         self._check_worker()
 
     def system_stats(self) -> dict[str, Any]:
@@ -187,8 +181,11 @@ class ComfyClient:
     def _withdraw(self, jobs: Iterable[_Job], reason: str, left_behind: Iterable[str] = ()) -> None:
         ids = [prompt_id for job in jobs for prompt_id in job.withdraw(reason)] + list(left_behind)
         if ids:
-            with suppress(EndpointError):
+            try:
                 self._api.withdraw(ids)
+            except EndpointError:
+                with self._changed:
+                    self._left_behind.extend(ids)
 
     def __enter__(self) -> ComfyClient:
         return self

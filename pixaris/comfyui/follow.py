@@ -129,6 +129,8 @@ class Prompt:
         with self._lock:
             self._withdrawn = reason
             ids = [self.id] if self._on_server and self._posted else []
+            if ids:
+                self._on_server = False  # the caller's business from now on
         if self._watch is not None:
             self._watch.wake.set()
         return ids

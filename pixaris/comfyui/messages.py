@@ -102,10 +102,18 @@ class NodeNames:
         """The name of a node."""
         if node_id in self._titles:
             return self._titles[node_id]
-        node = json.loads(self._payload).get(node_id, {})  # parsed only when something went wrong
+        node = self._node(node_id)
         meta = node.get("_meta")
         title = meta.get("title") if isinstance(meta, dict) else None
         return str(title) if title else f"{node.get('class_type') or class_type or 'node'} (id {node_id})"
+
+    def _node(self, node_id: str) -> dict[str, Any]:
+        try:
+            graph = json.loads(self._payload)  # parsed only when something went wrong
+        except (ValueError, RecursionError):
+            return {}
+        node = graph.get(node_id) if isinstance(graph, dict) else None
+        return node if isinstance(node, dict) else {}
 
 
 def parse_event(text: bytes) -> Event | None:

@@ -23,7 +23,7 @@ class InputSpec:
         min: Smallest value the server accepts, inclusive.
         max: Largest value the server accepts, inclusive.
         options: The choices of a ``COMBO``; empty also where the server tells them only to its own user interface.
-        upload: Whether it names an image in the server's input folder, which can be uploaded.
+        upload: Whether it names a file in the server's input folder, which users upload (``image_upload``, ``audio_upload``, …).
         multiselect: Whether a ``COMBO`` takes several options.
         remote: Whether the choices are fetched by the user interface, so that any value may be right.
     """
@@ -67,7 +67,7 @@ class InputSpec:
             min=_number(details.get("min")),
             max=_number(details.get("max")),
             options=tuple(_literals(options)),
-            upload=bool(details.get("image_upload")),
+            upload=any(details[key] is True for key in details if key.endswith("_upload")),
             multiselect=bool(details.get("multiselect")),
             remote="remote" in details or not listed,
         )

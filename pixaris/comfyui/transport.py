@@ -82,14 +82,14 @@ class Transport:
         self._lock = threading.Lock()
         self._session: requests.Session | None = None
 
-    def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401  (any JSON value)
+    def get(self, path: str, *, seconds: float | None = None) -> Any:  # noqa: ANN401  (any JSON value)
         """Read JSON.
 
         Raises:
             UnreachableError: No answer, or one that is not 200 with JSON.
             RateLimitedError: HTTP 429.
         """
-        reply = self.call("GET", path, params=params)
+        reply = self.call("GET", path, seconds=seconds)
         if reply.status != HTTPStatus.OK:
             raise self.nonsense(f"answered GET {path} with {reply.gist}")
         return self.parsed(reply, f"GET {path}")

@@ -71,7 +71,7 @@ def _literal_fault(value: object, spec: InputSpec, pending: Collection[Place] | 
     # The list holds the top level of the input folder only; names with a folder or a [type] may exist without standing in it.
     listed = isinstance(value, str) and "/" not in value and not value.endswith("]")
     if pending is not None and spec.upload and listed and value not in spec.options:
-        return f"the image {value!r} is not in the server's input folder; upload it there or feed this node from the eval set"
+        return f"the file {value!r} is not in the server's input folder; upload it there or feed this node from the eval set"
     return ""
 
 

@@ -166,14 +166,14 @@ class Listener:
     def _wait_until_wanted(self, failures: int) -> bool:
         """Wait for the time of the next attempt; False when there is none."""
         with self._changed:
-            if not self._renew:
+            at_once, self._renew = self._renew, False
+            if at_once or not any(watch.client_id == self._client_id for watch in self._watches.values()):
+                self._client_id = uuid.uuid4().hex
+            if not at_once:
                 self._changed.wait_for(lambda: self._stopped, timeout=_PAUSES[min(failures, len(_PAUSES) - 1)])
             if not self._watches and not failures:
                 self._state = "new"  # nobody waits: the next one who does, waits for the connection too
             self._changed.wait_for(lambda: self._stopped or bool(self._watches))
-            if self._renew or not any(watch.client_id == self._client_id for watch in self._watches.values()):
-                self._client_id = uuid.uuid4().hex
-            self._renew = False
             return not self._stopped
 
     def _connect(self) -> Any:  # noqa: ANN401  (websocket-client has no types)

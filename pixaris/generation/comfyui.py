@@ -71,6 +71,7 @@ class ComfyGenerator(ImageGenerator):
             images=tuple(images),
             output=self._output.id,
             affinity_key=workflow.affinity_key(self.object_info),
+            titles=workflow.titles,
         )
 
     def _seeds(self, args: ItemArgs) -> list[GenerationParam]:

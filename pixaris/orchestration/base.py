@@ -46,8 +46,9 @@ def generate_images_based_on_dataset(
         image_generator: Makes the images.
         experiment_handler: Keeps the results.
         metrics: Score the images.
-        args: ``project``, ``dataset``, ``experiment_run_name``, ``generation_params``, ``pillow_images``, 
-            ``workflow_pillow_image``, ``max_parallel_jobs``, and whatever the components need. The names default to the eval set's and the time.
+        args: ``project``, ``dataset``, ``experiment_run_name``, ``generation_params``, ``pillow_images``,
+            ``workflow_pillow_image``, ``max_parallel_jobs``, and whatever the components need. The names default to the eval
+            set's and the time.
         pool: Runs the requests; by default threads on the generator's own endpoints. It stays open.
         progress: Called with the run as it stands, about once for every four images.
 

@@ -241,6 +241,15 @@ class ExperimentRun:
         self.handler.store_results(record)
         return record
 
+    def snapshot(self) -> dict[int, ItemResult]:
+        """The results so far, images included, by item index: enough to go on in another process."""
+        return dict(self._results)
+
+    def go_on_from(self, results: Mapping[int, ItemResult]) -> None:
+        """Take over what another process did of this run; only the other items are still generated."""
+        self._results = dict(results)
+        self._todo = [index for index in self._todo if index not in self._results]
+
     def finish(self, status: RunStatus) -> RunRecord:
         """End the run: withdraw what is queued, store the final record. Only the first call counts."""
         if self._finished is None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -113,8 +115,9 @@ class Bookkeeper:
     def trial_ended(self, config: Mapping[str, Any], result: Mapping[str, Any], error: str = "") -> None:
         """A trial is over: it went through, was stopped, or failed."""
         with self._lock:
-            known = self._trials[config["number"]]
-            trial = self._from(config, result, "running") if OBJECTIVE in result else known
+            if config["number"] not in self._trials:
+                self.trial_started(config)  # its process never came up
+            trial = self._from(config, result, "running") if OBJECTIVE in result else self._trials[config["number"]]
             if error or result.get("broken"):
                 status: TrialStatus = "failed"
             elif result.get("interrupted") or (self.stopped and not result.get("ended")):
@@ -124,10 +127,15 @@ class Bookkeeper:
             else:
                 status = "finished" if result.get("ended") else "stopped"
             self._trials[trial.number] = self._end(trial, status, error)
-            if result.get("broken") and self.fatal is None:
+            if result.get("broken"):
                 log_file = self._plan.folder / "logs" / "trials.log"
-                self.fatal = SearchFailedError(f"{trial.name} broke off: {trial.error}; details are in {log_file}")
-                self.interrupt(str(self.fatal))
+                self._give_up(f"{trial.name} broke off: {trial.error}; details are in {log_file}")
+            elif error and not any(trial.items for trial in self._trials.values()):
+                self._give_up(f"no trial's process comes up: {error}")
+
+    def _give_up(self, reason: str) -> None:
+        self.fatal = self.fatal or SearchFailedError(reason)
+        self.interrupt(reason)
 
     def _end(self, trial: TrialResult, status: TrialStatus, error: str = "") -> TrialResult:
         ended = TrialResult(**{**_fields(trial), "status": status, "error": error or trial.error})
@@ -259,8 +267,17 @@ class _Callback(tune.Callback):
         self._books.trial_ended(trial.config, trial.last_result or {})
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:  # noqa: ANN401
-        lines = (trial.get_pickled_error() or "its process died").__str__().strip().splitlines()
-        self._books.trial_ended(trial.config, trial.last_result or {}, lines[-1] if lines else "its process died")
+        self._books.trial_ended(trial.config, trial.last_result or {}, _last_error(trial.error_file))
+
+
+def _last_error(path: str | None) -> str:
+    """The last exception in the file that Tune writes of a trial's errors."""
+    try:
+        lines = Path(path or "").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    errors = [line.strip() for line in lines if re.match(r"\s*[\w.]*(Error|Exception|Exit)\b.*: ", line)]
+    return errors[-1] if errors else "its process died"
 
 
 class _Stopper(tune.Stopper):

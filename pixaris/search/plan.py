@@ -90,9 +90,12 @@ class SearchPlan:
 
     @property
     def concurrent(self) -> int:
-        """Trials at once: a trial keeps two steps' images in flight, so a few trials fill every place."""
+        """Trials at once: a trial keeps two steps' images in flight, so a few trials fill every place.
+
+        Two at least where there are several places: while one trial scores and reports, the other one generates.
+        """
         if self.max_concurrent is not None:
             return self.max_concurrent
         slots = sum(endpoint.depth for endpoint in self.endpoints) or self.parallel
-        wanted = max(1, -(-3 * slots // (2 * 2 * self.items_per_step)))
+        wanted = max(min(2, slots), -(-3 * slots // (2 * 2 * self.items_per_step)))
         return min(wanted, self.trials or wanted)

@@ -13,6 +13,7 @@ from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.discovery import EndpointSource, ManagedSource
+from pixaris.endpoints.dispatcher import Policy
 from pixaris.endpoints.process import ServerProcesses
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.experiment_handlers.base import ExperimentHandler
@@ -62,6 +63,7 @@ class Search:
         seed: Makes the proposals and the order of the items repeatable.
         step: Items between two reports; chosen by default.
         max_concurrent: Trials at once; chosen from the endpoints' places by default.
+        policy: Limits of retries, quarantine and waiting for endpoints.
         results_dir: Where results go; by default what the configuration says.
         source: The search file, kept with the results, and named in errors.
         lines: The search file's keys and their lines, for errors.
@@ -86,6 +88,7 @@ class Search:
     seed: int | None = None
     step: int | None = None
     max_concurrent: int | None = None
+    policy: Policy | None = None
     results_dir: str | Path | None = None
     source: Path | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
@@ -257,6 +260,7 @@ class Checked:
             seed=search.seed,
             step=search.step,
             max_concurrent=search.max_concurrent,
+            policy=search.policy,
             parallel=int(search.args.get("max_parallel_jobs", 1)),
         )
 

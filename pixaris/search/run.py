@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import signal
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -160,11 +161,25 @@ def _ray_session() -> Iterator[None]:
         yield
         return
     address = None if os.environ.get("RAY_ADDRESS") else "local"
-    ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(_import_paths())  # of the processes Ray starts now
+    try:
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _import_paths() -> list[str]:
+    """Where this process finds the user's own modules; trial processes must find them too."""
+    installed = tuple(os.path.abspath(prefix) for prefix in (sys.prefix, sys.base_prefix))
+    paths = [os.path.abspath(path) for path in sys.path]
+    return list(dict.fromkeys(path for path in paths if os.path.isdir(path) and not path.startswith(installed)))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -92,14 +92,18 @@ def _kind_of(domain: TuneDomain) -> tuple[str | None, float | None]:
 
 
 class ListSearcher(Searcher):
-    """Proposes parameter sets from an iterator, in order."""
+    """Proposes the parameter sets of a list, in order."""
 
-    def __init__(self, sets: Iterable[Mapping[str, ParamValue]], metric: str, mode: str) -> None:
-        super().__init__(metric=metric, mode=mode)
-        self._sets = iter(sets)
+    def __init__(self, sets: Iterable[Mapping[str, ParamValue]], direction: Direction) -> None:
+        super().__init__(metric=OBJECTIVE, mode=direction)
+        self._sets = tuple(sets)
+        self._next = 0
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config or Searcher.FINISHED)
-        return next((dict(values) for values in self._sets), Searcher.FINISHED)
+        if self._next == len(self._sets):
+            return Searcher.FINISHED
+        self._next += 1
+        return dict(self._sets[self._next - 1])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing is learnt."""
@@ -192,21 +196,15 @@ def neutral(space: Space) -> dict[str, str]:
 def grid(space: Space, baseline: Mapping[str, ParamValue], direction: Direction) -> Searcher:
     """Every combination once; the baseline's own, if it is one of them, is not run twice."""
     names = {parameter: key for key, parameter in neutral(space).items()}
-    sets = ({names[name]: value for name, value in values.items()} for values in space.grid() if values != dict(baseline))
-    return ListSearcher(sets, OBJECTIVE, direction)
+    sets = [{names[name]: value for name, value in values.items()} for values in space.grid() if values != dict(baseline)]
+    return ListSearcher(sets, direction)
 
 
 def random(space: Space, num_samples: int, seed: int | None, direction: Direction) -> Searcher:
     """Tune's own random sampling, `num_samples` times (times the grid of what is under ``grid_search``)."""
-    domains = tune_domains(space)
-
-    def sets() -> Iterator[dict[str, Any]]:
-        state = np.random.RandomState(seed)
-        for _ in range(num_samples):
-            for _, resolved in generate_variants(dict(domains), random_state=state):
-                yield resolved
-
-    return ListSearcher(sets(), OBJECTIVE, direction)
+    domains, state = tune_domains(space), np.random.RandomState(seed)
+    sets = [found for _ in range(num_samples) for _, found in generate_variants(dict(domains), random_state=state)]
+    return ListSearcher(sets, direction)
 
 
 def tpe(space: Space, seed: int | None, direction: Direction, *, parallel: bool, options: Mapping[str, Any]) -> Searcher:

@@ -47,8 +47,9 @@ class Survey:
         pending = [place for place in pending if workflow.find(place[0]) is not None]
         pending += [(param.node_name, param.input) for param in setup.args.params if workflow.find(param.node_name) is not None]
         found: dict[Problem, list[str]] = {}
+        known = pending if setup.eval_set.items else None  # without an eval set nobody can say which images are missing
         for url, info in self.infos.items():
-            for problem in workflow.problems(info, pending):
+            for problem in workflow.problems(info, known):
                 found.setdefault(problem, []).append(url)
         return [
             replace(

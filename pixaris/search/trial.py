@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import pickle
 import time
 import traceback
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from pixaris.search.schedulers import TIME
 from pixaris.search.searchers import OBJECTIVE
 from pixaris.search.space import Space
 from pixaris.types import GenerationParam, ParamValue, RunRecord
+
+_CHECKPOINT = "results.pickle"
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class ExperimentTrial(tune.Trainable):
         params: tuple[GenerationParam, ...] = recipe.space.bind(values)
         number: int = config["number"]
         self._started = time.monotonic()
+        self._stepped = False
         self._broken = False
         self._run = ExperimentRun(
             setup=recipe.setup,
@@ -95,12 +99,13 @@ class ExperimentTrial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Generate and score the next items; called again until the result says ``done``."""
+        self._stepped = True
         try:
             return self._advance()
         except (CancelledRequestError, NoEndpointError, AccountError) as error:
             record = self._run.finish("interrupted")
             return self._result(record, done=True, interrupted=True, error=str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (it ends the search; its traceback goes to the log file)
             # Not an image's failure but the search's own (results that cannot be written, a bug): every trial would fail so.
             self._broken = True
             log_failure(self._recipe.log_file, self._run.name)
@@ -138,6 +143,14 @@ class ExperimentTrial(tune.Trainable):
             "done": done,
         }
 
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Keep the run for another process; only schedulers that pause trials ask for it."""
+        (Path(checkpoint_dir) / _CHECKPOINT).write_bytes(pickle.dumps(self._run.snapshot()))
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """Go on with a run that was paused."""
+        self._run.go_on_from(pickle.loads((Path(checkpoint_dir) / _CHECKPOINT).read_bytes()))
+
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next parameter set in this process."""
         self._end()
@@ -151,8 +164,11 @@ class ExperimentTrial(tune.Trainable):
         self._pool.close()
 
     def _end(self) -> None:
-        """End the run that a scheduler stopped, or that was interrupted; a finished one has ended itself."""
-        if self._broken:
+        """End the run that a scheduler stopped, or that was interrupted; a finished one has ended itself.
+
+        Tune sometimes makes a process for a trial and then gives the trial to another: a run without a step is not ours to end.
+        """
+        if self._broken or not self._stepped:
             return
         self._run.finish("interrupted" if self._pool.stopping else "stopped")
 

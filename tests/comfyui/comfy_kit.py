@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from pixaris.comfyui.workflow import Workflow
 from pixaris.images import EncodedImage
 from pixaris.types import GeneratedImage, GenerationRequest, InputImage, upload_name
 
-QUICK = Timeouts(connect=2.0, read=0.6, transfer=3.0, lost_after=0.1, dead_worker=0.4, quiet=0.1, lively=0.3)
+QUICK = Timeouts(connect=2.0, read=5.0, transfer=10.0, lost_after=0.1, dead_worker=2.0, quiet=0.1, lively=0.3)
+IMPATIENT = replace(QUICK, read=0.6, transfer=3.0, dead_worker=0.4)
 
 
 class Server:

@@ -35,7 +35,14 @@ class Gateway:
         self.seen: list[str] = []
         self.origins: list[str] = []
         self.opened: list[str] = []
+        self.transports: list[tuple[asyncio.AbstractEventLoop, asyncio.Transport]] = []
         self.url = ""
+
+    def cut_sockets(self) -> None:
+        """Break every websocket without a closing frame."""
+        while self.transports:
+            loop, transport = self.transports.pop()
+            loop.call_soon_threadsafe(transport.abort)
 
     def play(self, path: str, *tricks: Any) -> None:
         """Answer the next requests for a path with these: a Response, or the name of a way to fail."""
@@ -84,6 +91,8 @@ class Gateway:
 
     async def pass_socket(self, request: web.Request) -> web.WebSocketResponse:
         self.opened.append(request.query["clientId"])
+        assert request.transport is not None
+        self.transports.append((asyncio.get_running_loop(), request.transport))
         front = web.WebSocketResponse()
         await front.prepare(request)
         async with request.app[SESSION].ws_connect(f"{self.target}/ws", params=request.query) as back:

@@ -65,7 +65,7 @@ def test_a_small_prompt_takes_milliseconds(server: Server, connect: Connect) -> 
         asked, started = picture(color), time.perf_counter()
         client.run(asked)
         taken.append(time.perf_counter() - started)
-    assert statistics.median(taken) < 0.05  # about 5 ms on an idle machine; this one may be busy
+    assert statistics.median(taken) < 0.1  # about 5 ms on an idle machine; this one may be busy
 
 
 def test_recorded_workflows_give_the_recorded_pixels(server: Server, connect: Connect) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from comfy_kit import QUICK, Server, in_thread, picture, pixel, process, slow, until
+from comfy_kit import IMPATIENT, QUICK, Server, in_thread, picture, pixel, process, slow, until
+from gateway import gateway
 
 from pixaris.comfyui.client import ComfyClient
 from pixaris.exceptions import (
@@ -53,7 +54,7 @@ def test_prompts_of_a_cleared_queue_are_lost(server: Server, connect: Connect) -
 
 
 def test_a_dead_worker_is_told_from_a_busy_one_and_its_server_stays_unfit(own_server: Server, connect: Connect) -> None:
-    client = connect(own_server.url)
+    client = connect(own_server.url, timeouts=IMPATIENT)
     client.probe()
     own_server.fault("dead_worker")
     with pytest.raises(PromptLostError, match="worker thread is dead"):
@@ -68,23 +69,20 @@ def test_a_probe_that_finds_prompts_waiting_for_a_dead_worker_says_so(own_server
     own_server.fault("dead_worker")
     foreign(own_server)
     with pytest.raises(UnreachableError, match="worker thread is dead"):
-        connect(own_server.url).probe()
+        connect(own_server.url, timeouts=IMPATIENT).probe()
 
 
-def test_a_server_that_was_found_dead_and_lives_again_passes_the_probe(connect: Connect) -> None:
-    with process("--faults", '[{"fault": "dead_worker"}]') as (url, dead):
-        client = connect(url)
+def test_a_server_that_was_found_dead_and_is_replaced_passes_the_probe(
+    own_server: Server, server: Server, connect: Connect
+) -> None:
+    with gateway(own_server.url) as front:
+        client = connect(front.url, timeouts=IMPATIENT)
+        own_server.fault("dead_worker")
         with pytest.raises(PromptLostError):
             client.run(picture(1))
-        dead.kill()
-        dead.wait()
-        with process_on(url):
-            client.probe()
-            assert pixel(client.run(picture(2))) == (0, 0, 2)
-
-
-def process_on(url: str):  # type: ignore[no-untyped-def]  # the context manager of `process`
-    return process("--port", url.rpartition(":")[2])
+        front.target = server.url
+        client.probe()
+        assert pixel(client.run(picture(2))) == (0, 0, 2)
 
 
 def test_a_server_that_dies_is_unreachable_at_once_and_usable_when_it_is_back(connect: Connect) -> None:
@@ -97,13 +95,13 @@ def test_a_server_that_dies_is_unreachable_at_once_and_usable_when_it_is_back(co
         assert time.monotonic() - started < 3
         with pytest.raises(UnreachableError, match="refused"):
             client.probe()
-        with process_on(url):
+        with process("--port", url.rpartition(":")[2]):
             client.probe()
             assert pixel(client.run(picture(3))) == (0, 0, 3)
 
 
 def test_a_frozen_server_is_unreachable_and_its_prompt_is_withdrawn_when_it_thaws(server: Server, connect: Connect) -> None:
-    client = connect(server.url)
+    client = connect(server.url, timeouts=IMPATIENT)
     client.run(picture(1))
     slow(server)
     server.fault("hang", route="/queue")
@@ -134,21 +132,26 @@ def test_time_outs_must_be_positive(wrong: dict[str, float]) -> None:
 # Websockets that break
 
 
-def test_a_socket_that_breaks_while_a_prompt_runs_costs_nothing(server: Server, connect: Connect) -> None:
+def test_a_socket_that_breaks_as_a_prompt_ends_costs_nothing(server: Server, connect: Connect) -> None:
     client = connect(server.url)
     server.fault("drop_sockets")
-    server.fault("delay", seconds=0.5)
     assert pixel(client.run(picture(0x0A0B0C))) == (10, 11, 12)
     assert pixel(client.run(picture(0x0A0B0D))) == (10, 11, 13)
 
 
-def test_a_socket_reconnects_while_prompts_wait(server: Server, connect: Connect) -> None:
-    client = connect(server.url)
-    server.fault("drop_sockets")
-    running = in_thread(client, slow(server, 2.0))
-    until(lambda: client._listener.epoch >= 3)
-    assert client._listener.connected
-    assert pixel(running.result(5)) == (0x10, 0x20, 0x30)
+def test_a_socket_that_breaks_while_a_prompt_runs_reconnects_under_the_same_id(server: Server, connect: Connect) -> None:
+    with gateway(server.url) as front:
+        client = connect(front.url, timeouts=dataclasses.replace(QUICK, quiet=5.0, lively=5.0))
+        running = in_thread(client, slow(server, 0.8))
+        until(lambda: client.queue().running)
+        front.cut_sockets()
+        until(lambda: len(front.opened) == 2)
+        assert pixel(running.result(3)) == (0x10, 0x20, 0x30)  # in time: the new socket tells of the end
+        assert front.opened[0] == front.opened[1]
+        front.cut_sockets()
+        until(lambda: not client._listener.connected)
+        until(lambda: pixel(client.run(picture(1))) == (0, 0, 1) and len(front.opened) == 3)
+        assert front.opened[2] != front.opened[1]  # nobody waited for the old one
 
 
 # Cancelling
@@ -172,7 +175,7 @@ def test_cancel_takes_a_running_prompt_off_the_server_and_leaves_the_others(serv
 
 def test_cancel_takes_a_waiting_prompt_out_of_the_queue_and_leaves_what_runs(server: Server, connect: Connect) -> None:
     client, other = connect(server.url), connect(server.url)
-    first = in_thread(other, slow(server, 1.0))
+    first = in_thread(other, slow(server, 0.5))
     until(lambda: other.queue().running)
     asked, also = picture(1), picture(2)
     waiting, staying = in_thread(client, asked), in_thread(client, also)
@@ -227,7 +230,7 @@ def test_close_ends_the_reader_thread(server: Server) -> None:
 
 
 def test_close_of_a_frozen_server_does_not_hang(server: Server) -> None:
-    client = ComfyClient(server.url, timeouts=QUICK)
+    client = ComfyClient(server.url, timeouts=IMPATIENT)
     running = in_thread(client, slow(server))
     until(lambda: client.queue().running)
     server.fault("hang", route="/queue", seconds=8)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from comfy_kit import QUICK, Server, encoded, in_thread, inverted, picture, pixel
+from comfy_kit import IMPATIENT, QUICK, Server, encoded, in_thread, inverted, picture, pixel
 from gateway import Gateway, gateway, keep_session, serving
 
 from pixaris.comfyui.client import ComfyClient
@@ -63,6 +63,7 @@ def test_credentials_in_the_url_become_basic_authentication(server: Server, conn
         assert "wr0ng" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_https_with_a_certificate_of_ones_own(server: Server, connect: Connect) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
@@ -172,7 +173,7 @@ def test_a_server_that_never_answers_is_left_after_the_time_out() -> None:
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handle)
-    with serving(app) as url, ComfyClient(url, timeouts=QUICK) as client:
+    with serving(app) as url, ComfyClient(url, timeouts=IMPATIENT) as client:
         started = time.monotonic()
         with pytest.raises(UnreachableError, match=r"did not answer within 0\.6 s"):
             client.probe()
@@ -323,4 +324,4 @@ def test_a_socket_that_goes_deaf_is_replaced_under_a_new_id(server: Server, conn
     with serving(deaf) as url, ComfyClient(url, timeouts=QUICK) as client:
         assert pixel(client.run(picture(14))) == (0, 0, 14)
         assert pixel(client.run(picture(15))) == (0, 0, 15)
-    assert len(set(sockets)) == 2
+    assert len(set(sockets)) == len(sockets) >= 2

@@ -28,9 +28,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 after a signal, 2 if it cannot listen.
     """
-    sys.setswitchinterval(0.001)  # the worker computes; requests and messages shall not wait for it
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parsed = _parser().parse_args(arguments)
+    return serve(_parser().parse_args(arguments), arguments)
+
+
+def serve(parsed: argparse.Namespace, argv: Sequence[str]) -> int:
+    """Serve as `add_arguments` were parsed; see `main`.
+
+    Args:
+        parsed: The arguments.
+        argv: The same as written, for ``/system_stats``.
+    """
+    sys.setswitchinterval(0.001)  # the worker computes; requests and messages shall not wait for it
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(asctime)s %(message)s")
     options = Options(
         base_directory=parsed.base_directory,
@@ -38,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         max_upload_megabytes=parsed.max_upload_size,
         keep_outputs=parsed.keep_outputs,
         faults=parsed.faults,
-        argv=arguments,
+        argv=argv,
     )
     return asyncio.run(_serve(options, parsed.listen, parsed.port))
 
@@ -65,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m pixaris.comfyui.server",
         description="Serve ComfyUI's API with its model-free core nodes. There is no authentication, as in ComfyUI.",
     )
+    add_arguments(parser)
+    return parser
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the server's arguments."""
     add = parser.add_argument
     add("--port", type=int, default=8188, help="port to listen on; 0 takes a free one (default: 8188)")
     add("--listen", default="127.0.0.1", metavar="HOST", help="address to listen on (default: 127.0.0.1)")
@@ -90,7 +105,6 @@ def _parser() -> argparse.ArgumentParser:
         help="allow injected faults (POST /pixaris/faults); rules to start with",
     )
     add("--verbose", action="store_true", help="tell every prompt's end on standard error")
-    return parser
 
 
 def _count(text: str) -> int:

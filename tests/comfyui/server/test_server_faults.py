@@ -104,7 +104,7 @@ def test_short_truncation_gives_a_whole_answer_that_does_not_decode(faulty: Any,
     assert int(reply.headers["Content-Length"]) == len(reply.content)
     with pytest.raises(OSError):
         Image.open(io.BytesIO(reply.content)).load()
-    assert len(faulty.get("/view", params=file).content) == len(reply.content) * 2 or len(reply.content) * 2 + 1
+    assert len(faulty.get("/view", params=file).content) // 2 == len(reply.content)
 
 
 def test_cut_truncation_breaks_the_connection(faulty: Any, recorded: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,9 @@ def tiny(color: int, prefix: str = "t") -> dict[str, Any]:
     }
 
 
-def busy(client: Any, seconds: float = 0.3) -> str:
-    """Start a prompt that runs for a while and wait until it does."""
-    client.post("/pixaris/faults", json={"fault": "delay", "seconds": seconds})
+def busy(client: Any) -> str:
+    """Start a prompt that runs until it is interrupted, and wait until it does."""
+    client.post("/pixaris/faults", json={"fault": "delay", "seconds": 60})
     with client.listen() as listener:
         prompt_id = client.submit(tiny(0xABCDEF))
         listener.until_node("1")
@@ -30,25 +32,17 @@ def test_queue_runs_in_the_recorded_order(faulty: Any, recorded: Any) -> None:
     session = recorded.transcript("queue")
     first = busy(faulty)
     posted = {}
-    for name in session["names"].values():
-        if name.startswith("p0"):
-            continue
-        label, options, number = name.split(" ", 1)[0], name[name.index("{") : name.index("}") + 1], name.rsplit("=", 1)[1]
-        posted[label[:2]] = faulty.submit(
-            tiny(len(posted)), **json.loads(options.replace("'", '"').replace("T", "t").replace("F", "f"))
-        )
-        del number
+    for name in list(session["names"].values())[1:]:  # "p3d {'front': True} num=-59"
+        options = ast.literal_eval(name[name.index("{") : name.index("}") + 1])
+        posted[name[:2]] = faulty.submit(tiny(len(posted)), **options)
     rows = faulty.get("/queue").json()
     assert [row[1] for row in rows["queue_running"]] == [first]
-    heap = (
-        [session["names"][row[1]][:2] for row in session["queue"]["queue"]["queue_pending"]]
-        if "queue" in session["queue"]
-        else [session["names"][row[1]][:2] for row in session["queue"]["queue_pending"]]
-    )
+    heap = [session["names"][row[1]][:2] for row in session["queue"]["queue_pending"]]
     labels = {prompt_id: label for label, prompt_id in posted.items()}
     assert [labels[row[1]] for row in rows["queue_pending"]] == heap
     assert all(len(row) == 5 and row[4] == ["2"] for row in rows["queue_pending"])
     assert faulty.get("/prompt").json() == {"exec_info": {"queue_remaining": 8}}
+    faulty.post("/interrupt")
     for prompt_id in posted.values():
         faulty.wait(prompt_id)
     order = [labels[prompt_id] for prompt_id in faulty.get("/history").json() if prompt_id in labels]
@@ -70,6 +64,7 @@ def test_deleted_prompts_leave_no_trace(faulty: Any) -> None:
     assert [row[1] for row in faulty.get("/queue").json()["queue_pending"]] == [two, three]
     assert faulty.post("/queue", json={"clear": True}).status_code == 200
     assert faulty.get("/queue").json()["queue_pending"] == []
+    faulty.post("/interrupt")
     faulty.wait(running)
     assert faulty.get(f"/history/{one}").json() == {}
     assert faulty.post("/queue").status_code == 500
@@ -84,6 +79,7 @@ def test_one_id_posted_three_times_runs_three_times_and_has_one_row(faulty: Any)
     assert len(faulty.get("/queue").json()["queue_pending"]) == 3
     faulty.post("/queue", json={"delete": [prompt_id]})
     assert len(faulty.get("/queue").json()["queue_pending"]) == 2
+    faulty.post("/interrupt")
     faulty.run(tiny(9))
     assert faulty.get(f"/history/{prompt_id}").json()[prompt_id]["prompt"][2] == tiny(3)
 
@@ -120,12 +116,11 @@ def test_equal_number_and_id_is_a_500_and_ends_the_worker(faulty: Any) -> None:
     prompt_id = str(uuid.uuid4())
     assert faulty.prompt(tiny(1), prompt_id=prompt_id, number=7).status_code == 200
     assert faulty.prompt(tiny(1), prompt_id=prompt_id, number=7).status_code == 500
+    faulty.post("/interrupt")
     faulty.wait(running)
     assert faulty.prompt(tiny(2)).status_code == 200
     faulty.post("/queue", json={"clear": True})
     lost = faulty.submit(tiny(3))
-    import time
-
     time.sleep(0.1)
     rows = faulty.get("/queue").json()
     assert (rows["queue_running"], [row[1] for row in rows["queue_pending"]]) == ([], [lost])
@@ -133,7 +128,7 @@ def test_equal_number_and_id_is_a_500_and_ends_the_worker(faulty: Any) -> None:
 
 
 def test_interrupt_names_its_prompt(faulty: Any) -> None:
-    running = busy(faulty, 5)
+    running = busy(faulty)
     waiting = faulty.submit(tiny(1))
     assert faulty.post("/interrupt", json={"prompt_id": waiting}).status_code == 200
     assert [row[1] for row in faulty.get("/queue").json()["queue_running"]] == [running]
@@ -169,7 +164,7 @@ def test_jobs_tell_all_states(faulty: Any, recorded: Any) -> None:
     failed = faulty.submit(recorded.seg(_3_channel="alpha"))
     done = faulty.submit(tiny(5))
     faulty.wait(done)
-    running = busy(faulty, 5)
+    running = busy(faulty)
     pending = faulty.submit(tiny(1))
     states = {job["id"]: job["status"] for job in faulty.get("/api/jobs").json()["jobs"]}
     assert states == {failed: "failed", done: "completed", running: "in_progress", pending: "pending"}

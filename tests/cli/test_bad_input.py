@@ -1,0 +1,178 @@
+"""What a user may get wrong: one short answer that names file, key, value and the way out; exit code 2; no traceback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kit import WORKFLOW
+
+from pixaris.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path, cells: Path) -> Path:
+    """A search file that is right, with its eval set and workflow."""
+    shutil.copytree(cells, tmp_path / "cells")
+    shutil.copyfile(WORKFLOW, tmp_path / "workflow.json")
+    write(tmp_path, {})
+    return tmp_path
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    right: dict[str, Any] = {
+        "name": "cells",
+        "project": "tests",
+        "dataset": "./cells",
+        "generator": {"type": "comfyui", "workflow": "workflow.json"},
+        "endpoints": {"embedded": 1},
+        "parameters": {"radius": {"node_name": "Blur", "input": "blur_radius", "randint": [1, 6]}},
+        "metrics": [{"type": "iou", "reference": "Mask"}],
+        "objective": {"metric": "iou"},
+        "search": {"algorithm": "tpe", "num_samples": 2},
+        "results": "./results",
+    }
+    return {key: value for key, value in {**right, **changes}.items() if value is not None}
+
+
+def write(folder: Path, changes: dict[str, Any]) -> Path:
+    file = folder / "search.yaml"
+    file.write_text(yaml.safe_dump(content(**changes), sort_keys=False))
+    return file
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    assert err.startswith("error: ")
+    return err
+
+
+def test_the_right_file_has_no_problems(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(folder / "search.yaml")]) == 0
+    assert "no problems found" in capsys.readouterr().out
+
+
+PARAMETER = {"node_name": "Blur", "input": "blur_radius"}
+CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "unknown node title": (
+        {"parameters": {"radius": {"node_name": "Blurr", "input": "blur_radius", "randint": [1, 6]}}},
+        ["parameters.radius (line ", "'Blurr'", "did you mean 'Blur'"],
+    ),
+    "unknown input": (
+        {"parameters": {"radius": {"node_name": "Blur", "input": "radius", "randint": [1, 6]}}},
+        ["parameters.radius (line ", "'radius'", "blur_radius"],
+    ),
+    "low above high": (
+        {"parameters": {"radius": {**PARAMETER, "randint": [6, 1]}}},
+        ["parameters.radius.randint (line ", "low must be below high", "[6, 1]"],
+    ),
+    "value outside the node's range": (
+        {"parameters": {"radius": {**PARAMETER, "randint": [1, 99]}}},
+        ["parameters.radius.randint (line ", "'Blur'", "at most 31", "98", "change parameters.radius.randint"],
+    ),
+    "unknown domain": ({"parameters": {"radius": {**PARAMETER, "randnt": [1, 6]}}}, ["'randnt'", "did you mean 'randint'"]),
+    "unknown metric": (
+        {"metrics": [{"type": "iuo", "reference": "Mask"}], "objective": {"metric": "iou"}},
+        ["metrics.0", "'iuo'", "did you mean 'iou'"],
+    ),
+    "unknown option of a metric": (
+        {"metrics": [{"type": "iou", "refrence": "Mask"}]},
+        ["metrics.0", "refrence", "true_masks, reference"],
+    ),
+    "unknown folder of a metric": ({"metrics": [{"type": "iou", "reference": "Msk"}]}, ["'Msk'"]),
+    "unknown objective": ({"objective": {"metric": "ssim"}}, ["objective", "'ssim'", "iou"]),
+    "unknown algorithm": ({"search": {"algorithm": "bayes"}}, ["search.algorithm", "'bayes'", "grid, random, tpe"]),
+    "unknown scheduler": ({"search": {"scheduler": "hyper"}}, ["search.scheduler", "'hyper'", "fifo, asha"]),
+    "unknown key": ({"endpoint": ["http://localhost:8188"]}, ["'endpoint'", "did you mean 'endpoints'"]),
+    "wrong type": ({"search": {"num_samples": "many"}}, ["search.num_samples", "number", "'many'"]),
+    "unknown generator": ({"generator": {"type": "comfy", "workflow": "workflow.json"}}, ["generator", "'comfy'", "comfyui"]),
+    "missing workflow": ({"generator": {"type": "comfyui", "workflow": "nowhere.json"}}, ["generator", "nowhere.json"]),
+    "missing eval set": ({"dataset": "./nowhere"}, ["dataset", "nowhere", "no such eval set"]),
+    "unreachable endpoint": ({"endpoints": ["http://127.0.0.1:9"]}, ["http://127.0.0.1:9", "refused", "start it"]),
+    "no URL": ({"endpoints": ["ftp://x"]}, ["endpoints.0", "ftp://x"]),
+    "output node": (
+        {"generator": {"type": "comfyui", "workflow": "workflow.json", "output_node": "Save"}},
+        ["generator", "'Save'", "Save Output"],
+    ),
+    "module that does not exist": ({"metrics": [{"type": "no_such:Metric"}], "objective": {"metric": "x"}}, ["no_such"]),
+}
+
+
+@pytest.mark.parametrize(("changes", "words"), CASES.values(), ids=list(CASES))
+def test_each_fault_is_told_with_its_place_and_the_way_out(
+    folder: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], words: list[str]
+) -> None:
+    file = write(folder, changes)
+    for command in ("check", "search"):
+        text = refused(capsys, command, str(file))
+        assert str(file) in text
+        for word in words:
+            assert word in text
+    assert not (folder / "results").exists()
+
+
+def test_all_problems_of_a_file_are_told_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "cells" / "Input" / "cells_03.png").write_text("no image")
+    (folder / "cells" / "Mask" / "cells_01.png").unlink()
+    file = write(
+        folder,
+        {
+            "parameters": {
+                "radius": {"node_name": "Blurr", "input": "blur_radius", "randint": [1, 6]},
+                "value": {"node_name": "Threshold", "input": "value", "uniform": [0.1, 2.0]},
+            },
+            "metrics": [{"type": "iuo", "reference": "Mask"}],
+            "serch": {},
+        },
+    )
+    text = refused(capsys, "check", str(file))
+    for word in ("'Blurr'", "at most 1", "'iuo'", "'serch'", "cells_03.png", "cells_01"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 1\na: 2\n", ["lines 1 and 2", "'a'"]),
+        ("a: &x 1\nb: *x\n", ["line 1"]),
+        ("a: [1\n", ["line "]),
+        ("- 1\n", ["must be a mapping"]),
+        ("", ["empty"]),
+    ],
+)
+def test_what_is_no_search_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: list[str]
+) -> None:
+    file = tmp_path / "search.yaml"
+    file.write_text(text)
+    for command in ("check", "search", "run"):
+        told = refused(capsys, command, str(file))
+        assert str(file) in told
+        assert all(word in told for word in words)
+
+
+def test_a_missing_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nowhere.yaml" in refused(capsys, "search", str(tmp_path / "nowhere.yaml"))
+
+
+def test_a_workflow_in_the_editors_own_format_is_told_how_to_export(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "workflow.json").write_text(json.dumps({"nodes": [], "links": [], "version": 0.4}))
+    assert "Export (API)" in refused(capsys, "check", str(folder / "search.yaml"))
+
+
+def test_what_the_command_line_changes_is_checked_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = refused(capsys, "check", str(folder / "search.yaml"), "--set", "parameters.radius.randint=[0, 6]", "--set", "nonsense")
+    assert "at least 1" in text
+    assert "nonsense" in text
+    assert "num_samples" in refused(capsys, "search", str(folder / "search.yaml"), "--num-samples", "none")
+
+
+def test_a_run_takes_values_of_the_files_parameters_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = refused(capsys, "run", str(folder / "search.yaml"), "--param", "radus=2")
+    assert "did you mean 'radius'" in text

@@ -1,0 +1,50 @@
+"""What many tests need: embedded endpoints, small eval sets, one Ray session."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kit import DATA, start_servers
+
+from pixaris.data_loaders.local import LocalDatasetLoader
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+@pytest.fixture(scope="session")
+def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """URLs of two embedded endpoints that every test may use and none may harm."""
+    with start_servers(tmp_path_factory.mktemp("servers"), 2) as servers:
+        yield [process.url for process in servers.processes]
+
+
+@pytest.fixture(scope="session")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An eval set of six small images (``Input``) with their true masks (``Mask``)."""
+    folder = tmp_path_factory.mktemp("sets") / "cells"
+    for name, source in (("Input", "input"), ("Mask", "mask")):
+        (folder / name).mkdir(parents=True)
+        for image in (DATA / "assets" / source).glob("cells_*.png"):
+            (folder / name / image.name).write_bytes(image.read_bytes())
+    return folder
+
+
+@pytest.fixture
+def cells_loader(cells: Path) -> LocalDatasetLoader:
+    """Loads `cells`, the masks as references."""
+    return LocalDatasetLoader.at(cells, references=["Mask"])
+
+
+@pytest.fixture(scope="module")
+def ray_session() -> Iterator[None]:
+    """One local Ray for the searches of a module."""
+    import ray
+
+    os.environ["PYTHONPATH"] = os.pathsep.join([*(path for path in sys.path if "tests" in path)])
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
