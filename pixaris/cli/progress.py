@@ -140,6 +140,7 @@ class LiveProgress:
         images = f"{progress.images} of {planned}" if planned is not None else str(progress.images)
         extra = [f"{progress.rate:.1f} images/s"] if progress.rate else []
         extra += [f"{duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
+        grid.add_row("", ProgressBar(total=planned or 1, completed=progress.images, width=60))
         grid.add_row("images", " · ".join([images, *extra]))
         states = (f"{progress.finished} done", f"{progress.stopped} stopped", f"{progress.running} running")
         failed = (f"{progress.failed} failed",) if progress.failed else ()
@@ -152,8 +153,7 @@ class LiveProgress:
         if progress.endpoints:
             healthy = f"{len(progress.endpoints) - len(resting)} of {len(progress.endpoints)} healthy"
             grid.add_row("endpoints", healthy + (f" · {resting[0].url}: {resting[0].last_failure}" if resting else ""))
-        bar = ProgressBar(total=planned or 1, completed=progress.images, width=60)
-        return Group(Text(f"{progress.phase} · {duration(progress.seconds)}", "bold"), bar, grid)
+        return Group(Text(f"{progress.phase} · {duration(progress.seconds)}", "bold"), grid)
 
 
 def listener() -> PlainProgress | LiveProgress:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import get_args
 
 from pixaris.cli import files
-from pixaris.search.results import SearchResult, TrialResult
+from pixaris.search.results import SearchResult, TrialResult, TrialStatus
 from pixaris.types import EvalSet
 
 _SHEET_ITEMS = 12
@@ -73,7 +74,7 @@ def report(result: SearchResult, picture: Path | None) -> None:
     """Print what was found and where to look at it."""
     from pixaris.cli.progress import duration, number
 
-    ended = {status: sum(trial.status == status for trial in result.trials) for status in ("finished", "stopped", "failed")}
+    ended = {status: sum(trial.status == status for trial in result.trials) for status in get_args(TrialStatus)}
     counts = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
     did = f"{len(result.trials)} trials ({counts or 'none ended'}), {result.images} images, {duration(result.seconds)}"
     print(f"\n{result.name}: {did}")

@@ -13,23 +13,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pixaris.endpoints.discovery import EmbeddedSource as Embedded
+    from pixaris.endpoints.discovery import ManagedSource as Managed
     from pixaris.search.prepare import Search
     from pixaris.search.results import SearchResult, TrialResult
     from pixaris.search.searchers import OBJECTIVE
     from pixaris.search.space import Domain, Parameter, Space, Target
 
 _HOMES = {
-    "Search": "prepare",
-    "SearchResult": "results",
-    "TrialResult": "results",
-    "OBJECTIVE": "searchers",
-    "Domain": "space",
-    "Parameter": "space",
-    "Space": "space",
-    "Target": "space",
+    "Embedded": "pixaris.endpoints.discovery:EmbeddedSource",
+    "Managed": "pixaris.endpoints.discovery:ManagedSource",
+    "Search": "pixaris.search.prepare:Search",
+    "SearchResult": "pixaris.search.results:SearchResult",
+    "TrialResult": "pixaris.search.results:TrialResult",
+    "OBJECTIVE": "pixaris.search.searchers:OBJECTIVE",
+    "Domain": "pixaris.search.space:Domain",
+    "Parameter": "pixaris.search.space:Parameter",
+    "Space": "pixaris.search.space:Space",
+    "Target": "pixaris.search.space:Target",
 }
 
-__all__ = ["OBJECTIVE", "Domain", "Parameter", "Search", "SearchResult", "Space", "Target", "TrialResult"]
+__all__ = ["OBJECTIVE", "Domain", "Embedded", "Managed", "Parameter", "Search", "SearchResult", "Space", "Target", "TrialResult"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module's attributes are of any type)
@@ -38,4 +42,5 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module's attributes are o
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(import_module(module), attribute)

@@ -148,7 +148,7 @@ class SearchResult:
             status=head["status"],
             metric=head["metric"],
             direction=head["direction"],
-            trials=tuple(latest[number] for number in sorted(latest)),
+            trials=tuple(replace(latest[number], folder=str(folder / latest[number].name)) for number in sorted(latest)),
             items=tuple(head["items"]),
             seconds=head["seconds"],
             images=head["images"],
