@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -36,7 +38,15 @@ _ENDED = {"finished": "STATUS_SUCCESS", "stopped": "STATUS_SUCCESS", "failed": "
 
 def command(logdir: str | os.PathLike[str]) -> str:
     """Return the command that shows a folder in TensorBoard, with all images (by default it keeps ten at random)."""
-    return f"tensorboard --logdir {shlex.quote(os.fspath(logdir))} --samples_per_plugin images=1000"
+    return f"{_program()} --logdir {shlex.quote(os.fspath(logdir))} --samples_per_plugin images=1000"
+
+
+def _program() -> str:
+    """TensorBoard as it can be called here: by name, or beside this Python."""
+    beside = Path(sys.executable).parent / "tensorboard"
+    if shutil.which("tensorboard") or not beside.is_file():
+        return "tensorboard"
+    return shlex.quote(os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside))
 
 
 @dataclass
