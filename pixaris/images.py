@@ -6,6 +6,7 @@ checked before any pixel is read, a truncated file is an error and never a half-
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import struct
@@ -136,12 +137,11 @@ class EncodedImage:
 
     @property
     def image(self) -> Image.Image:
-        """The decoded image (decoded once; treat it as read-only)."""
-        # Not a cached_property: until Python 3.12 that decodes in one thread at a time, whatever image it is.
-        image: Image.Image | None = self.__dict__.get("_image")
-        if image is None:
-            image = self.__dict__["_image"] = decode(self.data, f"image {self.digest[:12]}")
-        return image
+        """The decoded image, a copy for whoever asks: nobody's changes reach another.
+
+        The images used last are kept decoded; all of an eval set would fill the memory of every trial process.
+        """
+        return _decoded(self).copy()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -160,6 +160,11 @@ class EncodedImage:
 
     def __repr__(self) -> str:
         return f"EncodedImage({self.digest[:12]}, {len(self.data):,} bytes)"
+
+
+@functools.lru_cache(maxsize=24)
+def _decoded(encoded: EncodedImage) -> Image.Image:
+    return decode(encoded.data, f"image {encoded.digest[:12]}")
 
 
 def read_image_file(path: Path) -> bytes:

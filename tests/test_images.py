@@ -253,3 +253,9 @@ def test_a_preview_of_a_large_image_is_scaled_down_and_compressed() -> None:
     clear = Image.new("RGBA", (1600, 1000), (255, 0, 0, 40))
     kept = Image.open(io.BytesIO(preview(EncodedImage.of(clear))))
     assert (kept.format, kept.mode, kept.size) == ("PNG", "RGBA", (768, 480))
+
+
+def test_changing_a_decoded_image_changes_nobody_elses() -> None:
+    encoded = EncodedImage.of(Image.new("RGB", (4, 4), "red"))
+    encoded.image.paste("blue", (0, 0, 4, 4))
+    assert encoded.image.getpixel((0, 0)) == (255, 0, 0)

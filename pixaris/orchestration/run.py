@@ -298,13 +298,12 @@ class ExperimentRun:
             return ItemResult(item.index, item.name, error=error)
         if generated.item != item.name:
             raise AssertionError(f"asked for {item.name!r}, was given {generated.item!r}")
-        image = generated.image.image
         scores: dict[str, float] = {}
         failed: list[str] = []
         for metric in self.setup.metrics:
             if metric.per_item:
                 try:
-                    scores.update(metric.named(metric.score(image, item)))
+                    scores.update(metric.named(metric.score(generated.image.image, item)))
                 except Exception as error:
                     log.debug("%s could not score %s", metric.name, item.name, exc_info=True)
                     failed.append(f"{metric.name}: {_reason(error)}")
