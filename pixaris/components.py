@@ -52,6 +52,9 @@ def resolve(name: str, known: Mapping[str, str], base: type) -> type:
         raise ConfigurationError(f"{name!r}: no module {error.name!r} can be imported; is it on the Python path?") from None
     except AttributeError:
         raise ConfigurationError(f"{name!r}: module {module_name!r} has no {class_name!r}") from None
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(f"{name!r}: module {module_name!r} cannot be imported: {reason}") from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ConfigurationError(f"{name!r} is no {base.__name__}; inherit from {base.__module__}.{base.__name__}")
     return found
@@ -70,8 +73,10 @@ def make(cls: type, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  (whatev
         raise ConfigurationError(f"{cls.__name__}: {error}; it takes {', '.join(takes) or 'no options'}") from None
     try:
         return cls(**options)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{cls.__name__}: {error}") from None
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(f"{cls.__name__} cannot be made: {type(error).__name__}: {error}") from error
 
 
 def assemble(spec: SearchSpec, problems: list[Problem]) -> Search | None:
@@ -165,7 +170,7 @@ def _references(dataset: DatasetSpec, metrics: list[BaseMetric], generator: Imag
     """Folders that only metrics see: those the file names, and those that metrics read and no node loads."""
     read = [folder for metric in metrics for folder in metric.reference_folders()]
     workflow = generator.workflow
-    unfed = [folder for folder in read if workflow is None or workflow.find(load_node(folder)) is None]
+    unfed = [folder for folder in read if workflow is None or not workflow.has(load_node(folder))]
     return tuple(dict.fromkeys([*dataset.references, *unfed]))
 
 

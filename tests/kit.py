@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from pixaris.endpoints.clients import answers
 from pixaris.endpoints.discovery import ManagedSource
 from pixaris.endpoints.process import ServerProcesses
-from pixaris.search.servers import answers
 
 DATA = Path(__file__).parent / "data" / "comfyui"
 WORKFLOW = DATA / "workflows" / "02_seg_threshold_grow.json"

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from io import TextIOWrapper
+from types import FrameType
 
 from pixaris import __version__
 from pixaris.exceptions import PixarisError
@@ -15,6 +20,7 @@ COMMANDS = {
     "search": "search parameters: run a search file",
     "run": "one experiment run of a search file, with the workflow's own values",
     "check": "find everything wrong with a search file without generating",
+    "endpoints": "show endpoints: whether they answer, what runs on them, what a search made there",
     "dataset": "make the demo's eval sets",
     "serve": "run an embedded, ComfyUI-compatible endpoint",
 }
@@ -35,12 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = _parser(arguments).parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show "…" must not end a search
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # module:Class in a search file finds the user's modules, as python -m would
+    options = _parser(arguments).parse_args(arguments)
     command = import_module(f"pixaris.cli.{options.command}")
     try:
-        code: int = command.main(options)
+        with _terminating_in_order():
+            code: int = command.main(options)
     except PixarisError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -51,6 +61,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 141
     return code
+
+
+@contextlib.contextmanager
+def _terminating_in_order() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from pixaris.components import assemble
-from pixaris.endpoints.discovery import EmbeddedSource, ManagedSource
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.search.prepare import Checked
 from pixaris.search.spec import SearchSpec, read_search_file
@@ -63,14 +62,7 @@ def check(spec: SearchSpec, problems: list[Problem], *, every_endpoint: bool, se
 def describe(checked: Checked) -> str:
     """What will be run, in a few lines."""
     search, setup = checked.search, checked.setup
-    places = [
-        f"{source.replicas} embedded"
-        if isinstance(source, EmbeddedSource)
-        else f"{source.replicas} managed"
-        if isinstance(source, ManagedSource)
-        else source.url.rsplit("@", 1)[-1]
-        for source in checked.sources
-    ]
+    places = [source.label for source in checked.sources]
     lines = [
         f"eval set    {setup.eval_set.name}: {len(setup.eval_set)} items"
         + (f", inputs {', '.join(setup.eval_set.input_folders)}" if setup.eval_set.input_folders else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -49,11 +50,21 @@ def summary(progress: SearchProgress) -> str:
     ]
     if progress.best is not None and progress.best.objective is not None:
         parts.append(f"best {progress.metric} {progress.best.objective:.4f} ({progress.best.name})" + _against(progress))
+    if waiting := waits_for(progress):
+        return " · ".join([*parts, waiting])
     if progress.rate:
         parts.append(f"{progress.rate:.1f} images/s")
     if progress.seconds_left is not None:
         parts.append(f"{duration(progress.seconds_left)} left")
     return " · ".join(parts)
+
+
+def waits_for(progress: SearchProgress) -> str:
+    """What a search waits for while no endpoint is healthy, else ""."""
+    if not progress.endpoints or any(endpoint.state == "healthy" for endpoint in progress.endpoints):
+        return ""
+    reason = next((endpoint.last_failure for endpoint in progress.endpoints if endpoint.last_failure), "none has answered yet")
+    return f"waiting for an endpoint: {reason}"
 
 
 def _against(progress: SearchProgress) -> str:
@@ -99,7 +110,10 @@ class PlainProgress:
 
     def _say(self, line: str) -> None:
         self._last = time.monotonic()
-        print(line, flush=True)
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:  # whoever read the lines is gone; the search and what it keeps are not
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class LiveProgress:

@@ -30,7 +30,7 @@ def main(options: argparse.Namespace) -> int:
     import time
 
     from pixaris.components import files_and_events
-    from pixaris.endpoints.local import LocalPool
+    from pixaris.experiment_handlers.local import LocalExperimentHandler
     from pixaris.orchestration.base import generate_images_based_on_dataset
 
     spec, problems = files.read(options, [], need_parameters=False)
@@ -38,27 +38,25 @@ def main(options: argparse.Namespace) -> int:
     given = chosen(options.param, checked.baseline(), str(options.file))
     search = checked.search
     name = options.name or f"{spec.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+    if safe_name(name) != name:
+        raise ConfigurationError(f"--name {name!r} cannot name a folder; write for instance {safe_name(name)!r}")
     print(files.describe(checked), flush=True)
     folder = search.results / safe_name(spec.project) / safe_name(checked.setup.eval_set.name)
-    with checked.endpoints(folder / "logs" / name) as endpoints:
-        pool = LocalPool(endpoints)
-        try:
-            run = generate_images_based_on_dataset(
-                search.data_loader,
-                search.image_generator.for_servers(list(checked.survey.infos.values())),
-                files_and_events(search.results, folder),
-                search.metrics,
-                {
-                    "project": spec.project,
-                    "experiment_run_name": name,
-                    "generation_params": [*spec.generation_params, *checked.space.bind(given)],
-                },
-                pool=pool,
-                progress=_say,
-            )
-        finally:
-            pool.close()
-    return report(run, search.results, folder)
+    with checked.local_pool(folder / "logs" / name, _tell) as (pool, admitted):
+        run = generate_images_based_on_dataset(
+            search.data_loader,
+            search.image_generator.for_servers(list(admitted.survey.infos.values())),
+            files_and_events(search.results, folder),
+            search.metrics,
+            {
+                "project": spec.project,
+                "experiment_run_name": name,
+                "generation_params": [*spec.generation_params, *checked.space.bind(given)],
+            },
+            pool=pool,
+            progress=_say,
+        )
+    return report(run, LocalExperimentHandler(search.results).folder_of(run), folder)
 
 
 def chosen(arguments: list[str], baseline: dict[str, ParamValue], source: str) -> dict[str, ParamValue]:
@@ -90,8 +88,18 @@ def _say(run: RunRecord) -> None:
     print(f"images {len(run.items)}/{len(run.eval_set)}{failed} · {scores}", flush=True)
 
 
-def report(run: RunRecord, results: Path, folder: Path) -> int:
-    """Print how it went; 1 if no image was made."""
+def _tell(event: str) -> None:
+    print(f"endpoint {event}", flush=True)
+
+
+def report(run: RunRecord, own: Path, folder: Path) -> int:
+    """Print how it went; 1 if no image was made.
+
+    Args:
+        run: The run.
+        own: Its own folder.
+        folder: The folder it shares with others of its eval set.
+    """
     from pixaris.cli.search import shown
     from pixaris.experiment_handlers.tensorboard import command
 
@@ -99,7 +107,7 @@ def report(run: RunRecord, results: Path, folder: Path) -> int:
         print(f"{item.name}: {item.error}", file=sys.stderr)
     for name, value in run.metrics.items():
         print(f"{name:<12} {value.mean:.4f} ± {value.std:.4f} on {value.count} images")
-    print(f"images       {shown(folder / run.name / 'generated_images')}")
+    print(f"images       {shown(own / 'generated_images')}")
     print(f"TensorBoard  {command(shown(folder / 'tensorboard'))}")
     if run.status == "failed":
         print("error: not one image was made", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import get_args
 
@@ -32,7 +33,8 @@ def main(options: argparse.Namespace) -> int:
     print(files.describe(checked), flush=True)
     with listener() as progress:
         result = checked.run(progress)
-    report(result, comparison(result, checked.setup.eval_set))
+    if result.trials or result.error is None:
+        report(result, comparison(result, checked.setup.eval_set))
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
         return result.error.exit_code
@@ -63,7 +65,8 @@ def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
 
     given = [Column(folder, "input", [item.inputs[folder].image for item in items]) for folder in eval_set.input_folders]
     wanted = [Column(name, "reference", [item.references[name].image for item in items]) for name in eval_set.reference_folders]
-    trials = [made(result.baseline, "Baseline")] if result.baseline is not None else []
+    baseline = result.baseline
+    trials = [made(baseline, "Baseline")] if baseline is not None and baseline.item_scores else []  # it may have none yet
     trials += [made(best, "Winner")] if best.number != 0 else []
     path = result.folder / "comparison.png"
     write_bytes(path, encode_png(contact_sheet([*given, *trials, *wanted], [item.name for item in items]), 6))
@@ -96,6 +99,9 @@ def report(result: SearchResult, picture: Path | None) -> None:
         for name, value in best.values.items():
             own = f"   (workflow: {number(baseline.values[name])})" if baseline is not None and name in baseline.values else ""
             print(f"  {name:<{width}}  {number(value)}{own}")
+    reasons = Counter(trial.error.splitlines()[0] for trial in result.trials if trial.failures and trial.error)
+    for reason, count in reasons.most_common(5):
+        print(f"failed    {reason} ({count} trials)" if count > 1 else f"failed    {reason}")
     print("\nlook at it")
     if best is not None:
         print(f"  images       {shown(Path(best.folder) / 'generated_images')}")

@@ -9,12 +9,24 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from pixaris.comfyui.messages import ImageRef, NodeNames, PromptRecord, QueueState, Refusal, parse_history, parse_queue, refusal
+from pixaris.comfyui.messages import (
+    ImageRef,
+    NodeNames,
+    PromptRecord,
+    QueueState,
+    Refusal,
+    Tag,
+    parse_history,
+    parse_made,
+    parse_queue,
+    refusal,
+)
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.transport import Failure, Transport
-from pixaris.exceptions import EndpointError
+from pixaris.exceptions import EndpointError, UnreachableError
 from pixaris.images import MAX_BYTES
 
+_RECENT = 20  # rows of the history that may hold a prompt whose process has just died
 _WITHDRAW_SECONDS = 3.0  # for calls made while giving up on a prompt: a frozen server must not hold up the caller
 
 
@@ -63,17 +75,26 @@ class ComfyApi:
         try:
             return parse_history(self._http.get(f"/history/{quote(prompt_id, safe='')}"), prompt_id)
         except ValueError as error:
-            raise self._http.nonsense(f"answered GET /history with JSON that is not ComfyUI's: {error}") from Failure(
-                "broken off"
-            )
+            raise self._no_history(error) from Failure("broken off")
 
-    def submit(self, payload: str, client_id: str, prompt_id: str, names: NodeNames) -> str | Refusal:
+    def made(self, session: str) -> dict[str, str]:
+        """Request id to prompt id of a session's prompts that ended well, among the last few that ended."""
+        try:
+            return parse_made(self._http.get(f"/history?max_items={_RECENT}"), session)
+        except ValueError as error:
+            raise self._no_history(error) from Failure("broken off")
+
+    def _no_history(self, error: ValueError) -> UnreachableError:
+        return self._http.nonsense(f"answered GET /history with JSON that is not ComfyUI's: {error}")
+
+    def submit(self, payload: str, client_id: str, prompt_id: str, tag: Tag, names: NodeNames) -> str | Refusal:
         """Queue a prompt.
 
         Args:
             payload: The graph as JSON text.
             client_id: Whose websocket hears of it.
             prompt_id: A lowercase uuid of ours.
+            tag: Whose it is.
             names: For the error, if it is refused.
 
         Returns:
@@ -82,7 +103,7 @@ class ComfyApi:
         Raises:
             UnreachableError: With the `failure_kind` "broken off" or "timed out" the prompt may have been queued all the same.
         """
-        head = json.dumps({"client_id": client_id, "prompt_id": prompt_id})
+        head = json.dumps({"client_id": client_id, "prompt_id": prompt_id, "extra_data": tag.extra_data()})
         body = f'{head[:-1]}, "prompt": {payload}}}'.encode()
         reply = self._http.call("POST", "/prompt", data=body, content_type="application/json", repeat=False)
         if reply.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):

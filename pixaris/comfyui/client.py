@@ -7,15 +7,16 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from pixaris.comfyui.address import Address, Timeouts
 from pixaris.comfyui.api import ComfyApi
 from pixaris.comfyui.follow import Prompt
-from pixaris.comfyui.messages import ImageRef, NodeNames, PromptRecord, QueueState, is_sane, outcome_error
+from pixaris.comfyui.liveness import WorkerCheck
+from pixaris.comfyui.messages import ImageRef, NodeNames, PromptRecord, QueueState, Tag, is_sane, outcome_error
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.transport import Transport, failure_kind
 from pixaris.comfyui.uploads import Uploads
@@ -33,6 +34,8 @@ from pixaris.types import GeneratedImage, GenerationRequest, upload_name
 
 __all__ = ["ComfyClient", "Timeouts"]
 
+_Made: TypeAlias = tuple[PromptRecord, EncodedImage]
+
 _CLOSED = "the client was closed"
 _CLOSE_SECONDS = 2.0
 
@@ -40,7 +43,9 @@ _CLOSE_SECONDS = 2.0
 class ComfyClient:
     """Runs requests on one server. Thread-safe: calls of `run` in several threads share one websocket and one connection pool.
 
-    Nothing is opened before it is used. It pickles as its recipe: URL, headers, time-outs.
+    Nothing is opened before it is used. It pickles as its recipe: URL, headers, time-outs, session.
+
+    Every prompt carries a `Tag` in its ``extra_data``: the session and the request's id.
 
     Args:
         base_url: Like ``http://host:8188``, ``localhost:8188`` or ``https://host/comfy/``. ``user:password@`` before the host
@@ -48,6 +53,8 @@ class ComfyClient:
         headers: Sent with every request and with the websocket's.
         timeouts: How long the server is waited for.
         verify: Whether to check TLS certificates, or the path of the certificate or CA bundle to trust.
+        session: What its prompts are tagged with; by default something unique. A client that succeeds another one on a server
+            shares its session, to take over what that one left there.
 
     Raises:
         ConfigurationError: The URL or a header cannot be used.
@@ -60,9 +67,11 @@ class ComfyClient:
         headers: Mapping[str, str] | None = None,
         timeouts: Timeouts = Timeouts(),  # noqa: B008  (frozen)
         verify: bool | str = True,
+        session: str = "",
     ) -> None:
         self._address = Address.parse(base_url, headers, verify)
         self._timeouts = timeouts
+        self._session = session or str(uuid.uuid4())
         self._transport = Transport(self._address, timeouts)
         self._api = ComfyApi(self._transport)
         self._listener = Listener(self._address, timeouts)
@@ -70,7 +79,7 @@ class ComfyClient:
         self._changed = threading.Condition()
         self._jobs: list[_Job] = []
         self._left_behind: list[str] = []
-        self._worker_died = False
+        self._worker = WorkerCheck(self._api, self._session, timeouts.dead_worker)
         self._closed = False
         weakref.finalize(self, self._listener.stop, 0.0)
 
@@ -89,10 +98,23 @@ class ComfyClient:
             EndpointError: The server failed: unreachable, prompt lost or interrupted, image damaged, out of memory, rate limit.
             CancelledRequestError: `cancel` or `close` withdrew it.
         """
+        return self._run(request, self._generate)
+
+    def resume(self, request: GenerationRequest) -> GeneratedImage:
+        """As `run`, for a request that a client of this session may have submitted before its process died.
+
+        A prompt of it that is queued, runs, or has just ended well is waited for and fetched; otherwise it is submitted.
+
+        Raises:
+            PixarisError: As `run`.
+        """
+        return self._run(request, self._take_over)
+
+    def _run(self, request: GenerationRequest, way: Callable[[_Job], _Made]) -> GeneratedImage:
         with self._job(request) as job:
             started = time.monotonic()
             try:
-                record, image = self._generate(job)
+                record, image = way(job)
             except EndpointError:
                 job.go_on()  # what was withdrawn has not failed
                 raise
@@ -111,8 +133,8 @@ class ComfyClient:
         self._api.system_stats()
         with self._changed:
             left, self._left_behind = self._left_behind, []
-        self._withdraw((), "", left)
-        self._check_worker()
+        self._take_off(left)
+        self._worker.check()
 
     def system_stats(self) -> dict[str, Any]:
         """The server's versions, memory and devices.
@@ -166,6 +188,30 @@ class ComfyClient:
             jobs = [job for job in self._jobs if job.request.id == request_id]
         self._withdraw(jobs, "the request was cancelled")
 
+    def orphans(self) -> tuple[str, ...]:
+        """Requests of this session that the server has, or has just made, and that nobody waits for here.
+
+        Raises:
+            EndpointError: It does not answer as a ComfyUI does.
+        """
+        waiting = self._orphans().values()
+        return tuple(dict.fromkeys((*waiting, *self._api.made(self._session))))
+
+    def withdraw_orphans(self, request_ids: Iterable[str]) -> None:
+        """Take such requests off the server, unless somebody waits for them here meanwhile.
+
+        Raises:
+            EndpointError: It does not answer as a ComfyUI does.
+        """
+        unwanted = set(request_ids)
+        self._take_off([prompt_id for prompt_id, request in self._orphans().items() if request in unwanted])
+
+    def _orphans(self) -> dict[str, str]:
+        waiting = self._api.queue().of(self._session)
+        with self._changed:
+            followed = {job.request.id for job in self._jobs}
+        return {prompt_id: request for prompt_id, request in waiting.items() if request not in followed}
+
     def close(self) -> None:
         """Withdraw this client's prompts from the server and let go of all connections. Calls of `run` end with an error."""
         with self._changed:
@@ -179,13 +225,16 @@ class ComfyClient:
         self._transport.close()
 
     def _withdraw(self, jobs: Iterable[_Job], reason: str, left_behind: Iterable[str] = ()) -> None:
-        ids = [prompt_id for job in jobs for prompt_id in job.withdraw(reason)] + list(left_behind)
-        if ids:
+        self._take_off([prompt_id for job in jobs for prompt_id in job.withdraw(reason)] + list(left_behind))
+
+    def _take_off(self, prompt_ids: list[str]) -> None:
+        """Withdraw prompts; if the server cannot be reached, the next probe does it."""
+        if prompt_ids:
             try:
-                self._api.withdraw(ids)
+                self._api.withdraw(prompt_ids)
             except EndpointError:
                 with self._changed:
-                    self._left_behind.extend(ids)
+                    self._left_behind.extend(prompt_ids)
 
     def __enter__(self) -> ComfyClient:
         return self
@@ -194,7 +243,7 @@ class ComfyClient:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._address, self._timeouts)
+        return _rebuild, (type(self), self._address, self._timeouts, self._session)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -213,7 +262,22 @@ class ComfyClient:
                 self._jobs.remove(job)
                 self._changed.notify_all()
 
-    def _generate(self, job: _Job) -> tuple[PromptRecord, EncodedImage]:
+    def _take_over(self, job: _Job) -> _Made:
+        asked = job.request.id
+        found = [prompt_id for prompt_id, request in self._api.queue().of(self._session).items() if request == asked]
+        prompt_id = found[0] if found else self._api.made(self._session).get(asked)
+        self._take_off(found[1:])
+        if prompt_id is None:
+            return self._generate(job)
+        try:
+            record = self._execute(job, job.request.payload, adopt=prompt_id)
+        except CancelledRequestError:  # before it was taken over, too
+            self._take_off([prompt_id])
+            raise
+        image = self._fetch(self._image_of(job.request, record))
+        return self._generate(job) if image is None else (record, image)
+
+    def _generate(self, job: _Job) -> _Made:
         request = job.request
         try:
             payload = self._with_uploads(job)
@@ -250,12 +314,17 @@ class ComfyClient:
             graph[node_id]["inputs"][input_name] = name
         return json.dumps(graph, sort_keys=True, separators=(",", ":"))
 
-    def _execute(self, job: _Job, payload: str) -> PromptRecord:
+    def _execute(self, job: _Job, payload: str, adopt: str = "") -> PromptRecord:
         names = NodeNames(payload, job.request.titles)
-        prompt = Prompt(self._api, self._listener, self._timeouts, payload, names)
+        tag = Tag(self._session, job.request.id)
+        prompt = Prompt(self._api, self._listener, self._timeouts, payload, tag, names)
         job.start(prompt)
         try:
-            refusal = prompt.submit()
+            refusal = None
+            if adopt:
+                prompt.adopt(adopt)
+            else:
+                refusal = prompt.submit()
             if refusal is not None and refusal.missing_file and job.request.images:
                 raise _FileMissingError(refusal.error)
             if refusal is not None:
@@ -263,7 +332,7 @@ class ComfyClient:
             record = prompt.wait()
         finally:
             prompt.forget()
-            self._worker_died |= prompt.worker_died
+            self._worker.died |= prompt.worker_died
             if prompt.left_behind:
                 with self._changed:
                     self._left_behind.append(prompt.id)
@@ -302,23 +371,6 @@ class ComfyClient:
                 reason = error.message
         raise BadImageError(f"the image arrived damaged twice: {reason}", endpoint=self.url)
 
-    def _check_worker(self) -> None:
-        """A dead worker thread leaves prompts waiting with none running; a server that has died once must run one first."""
-        probe_id = str(uuid.uuid4())
-        if self._worker_died:
-            self._api.submit(_SMALL_PROMPT, uuid.uuid4().hex, probe_id, NodeNames(_SMALL_PROMPT))
-        deadline = time.monotonic() + min(2.0, self._timeouts.dead_worker)
-        while self._api.queue().stands_still:
-            if time.monotonic() > deadline:
-                if self._worker_died:
-                    self._api.withdraw([probe_id])
-                self._worker_died = True
-                raise UnreachableError(
-                    "its worker thread is dead: prompts wait and none runs; restart the server", endpoint=self.url
-                )
-            time.sleep(0.05)
-        self._worker_died = False
-
 
 @dataclass
 class _Job:
@@ -349,15 +401,6 @@ class _FileMissingError(Exception):
         self.error = error
 
 
-# An image of one pixel, shown to nobody: what a server that was found dead must run before it counts as alive.
-_SMALL_PROMPT = json.dumps(
-    {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": 1, "height": 1, "batch_size": 1, "color": 0}},
-        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
-    }
-)
-
-
 def _with_new_prefix(payload: str, node_id: str) -> str:
     graph = json.loads(payload)
     inputs = graph[node_id]["inputs"]
@@ -367,5 +410,5 @@ def _with_new_prefix(payload: str, node_id: str) -> str:
     return json.dumps(graph, sort_keys=True, separators=(",", ":"))
 
 
-def _rebuild(cls: type[ComfyClient], address: Address, timeouts: Timeouts) -> ComfyClient:
-    return cls(address.url, headers=address.headers, timeouts=timeouts, verify=address.verify)
+def _rebuild(cls: type[ComfyClient], address: Address, timeouts: Timeouts, session: str) -> ComfyClient:
+    return cls(address.url, headers=address.headers, timeouts=timeouts, verify=address.verify, session=session)

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from pixaris.comfyui.address import Timeouts
 from pixaris.comfyui.api import ComfyApi
-from pixaris.comfyui.messages import NodeNames, PromptRecord, QueueState, Refusal
+from pixaris.comfyui.messages import NodeNames, PromptRecord, QueueState, Refusal, Tag
 from pixaris.comfyui.transport import failure_kind
 from pixaris.comfyui.websocket import Listener, Watch
 from pixaris.exceptions import CancelledRequestError, EndpointError, PromptLostError, RateLimitedError, UnreachableError
@@ -19,13 +19,14 @@ _LATE_ROW = 0.05  # the history row of a prompt that has just ended may come a m
 
 
 class Prompt:
-    """One submission and what becomes of it. `submit` and `wait` are called by one thread, `withdraw` by any.
+    """One submission and what becomes of it. `submit` (or `adopt`) and `wait` are called by one thread, `withdraw` by any.
 
     Args:
         api: The server.
         listener: Its websocket.
         timeouts: How long to wait for what.
         payload: The graph as JSON text.
+        tag: Whose it is.
         names: For errors.
 
     Attributes:
@@ -33,12 +34,13 @@ class Prompt:
         worker_died: Whether it was given up because the server's worker thread is dead.
     """
 
-    def __init__(self, api: ComfyApi, listener: Listener, timeouts: Timeouts, payload: str, names: NodeNames) -> None:
+    def __init__(self, api: ComfyApi, listener: Listener, timeouts: Timeouts, payload: str, tag: Tag, names: NodeNames) -> None:
         self.id = str(uuid.uuid4())
         self._api = api
         self._listener = listener
         self._timeouts = timeouts
         self._payload = payload
+        self._tag = tag
         self._names = names
         self._watch: Watch | None = None
         self._lock = threading.Lock()
@@ -47,6 +49,7 @@ class Prompt:
         self._withdrawn = ""
         self._copies = 0
         self._posted = False
+        self._adopted = False
         self._looked = 0.0
         self._polls = 0
         self._absent_since: float | None = None
@@ -82,13 +85,30 @@ class Prompt:
             self._listener.rename(watch, reply)
             self.id = reply
             self._looked = 0.0  # messages under this id may have passed
+        self._take_charge()
+        return None
+
+    def adopt(self, prompt_id: str) -> None:
+        """Follow a prompt that the server has already, instead of submitting one.
+
+        Raises:
+            CancelledRequestError: It was withdrawn meanwhile.
+        """
+        self.id = prompt_id
+        self._watch = self._listener.watch(prompt_id)
+        self._adopted = True
+        with self._lock:
+            self._on_server = True
+        self._take_charge()
+
+    def _take_charge(self) -> None:
+        """The server has it: from here on `withdraw` names its id; what was withdrawn before is taken back here."""
         with self._lock:
             self._posted = True
-            ours = bool(self._withdrawn)
-        if ours:
+            withdrawn = bool(self._withdrawn)
+        if withdrawn:
             self._take_back()
         self._go_on()
-        return None
 
     def wait(self) -> PromptRecord:
         """Wait until it has ended, well or not.
@@ -163,7 +183,7 @@ class Prompt:
             raise
 
     def _submit_once(self, watch: Watch) -> str | Refusal:
-        return self._api.submit(self._payload, self._listener.claim(watch), self.id, self._names)
+        return self._api.submit(self._payload, self._listener.claim(watch), self.id, self._tag, self._names)
 
     def _read_ended(self, watch: Watch) -> PromptRecord | None:
         """The history row of a prompt that the websocket says has ended."""
@@ -230,7 +250,7 @@ class Prompt:
         if self._pause is not None:
             return self._looked + self._pause
         limits = self._timeouts
-        if not self._listener.connected:
+        if self._adopted or not self._listener.connected:  # messages of an adopted prompt go to the socket of who submitted it
             return self._looked + min(_FIRST_POLL * 2.0 ** min(self._polls, 8), limits.quiet)
         quiet_at = max(self._looked, self._listener.last_heard) + limits.quiet
         return min(quiet_at, self._looked + max(limits.lively, limits.quiet))

@@ -22,6 +22,7 @@ PromptStatus: TypeAlias = Literal["success", "error", "interrupted"]
 _FOLDERS = ("output", "temp", "input")
 _OUT_OF_MEMORY = ("outofmemory", "allocation on device", "out of memory")
 _TEXT_LIMIT = 1000
+_TAG_KEY = "pixaris"
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,35 @@ class ImageRef:
 
 
 @dataclass(frozen=True)
+class Tag:
+    """Whose a prompt is. It travels in the prompt's ``extra_data``, which a server keeps in its queue and history and in no file.
+
+    Attributes:
+        session: The pool (or single client) that submitted it.
+        request: The generation request it is for; "" for a prompt that only tries the server out.
+    """
+
+    session: str
+    request: str = ""
+
+    def extra_data(self) -> dict[str, Any]:
+        """What is sent along with the prompt."""
+        return {_TAG_KEY: {"session": self.session, "request": self.request}}
+
+
+@dataclass(frozen=True)
 class QueueState:
     """A server's queue.
 
     Attributes:
         running: Prompt ids being executed (a ComfyUI runs one at a time).
         pending: Prompt ids that wait, in the order they will run.
+        tags: Prompt id to its tag; prompts that Pixaris did not submit have none.
     """
 
     running: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
+    tags: Mapping[str, Tag] = field(default_factory=dict)
 
     def __contains__(self, prompt_id: object) -> bool:
         return prompt_id in self.running or prompt_id in self.pending
@@ -67,6 +87,11 @@ class QueueState:
     def stands_still(self) -> bool:
         """Whether prompts wait and none runs: normal for milliseconds, a dead worker thread if it lasts."""
         return bool(self.pending) and not self.running
+
+    def of(self, session: str) -> dict[str, str]:
+        """Prompt id to request id of a session's prompts: what runs first, then what waits, in order."""
+        ours = [prompt_id for prompt_id in (*self.running, *self.pending) if prompt_id in self.tags]
+        return {prompt_id: self.tags[prompt_id].request for prompt_id in ours if self.tags[prompt_id].session == session}
 
 
 @dataclass(frozen=True)
@@ -139,13 +164,41 @@ def parse_queue(body: object) -> QueueState:
     if not isinstance(body, dict) or not {"queue_running", "queue_pending"} <= body.keys():
         raise ValueError("it has no queue_running and queue_pending")
     running, pending = (list(_queue_items(body[key])) for key in ("queue_running", "queue_pending"))
-    return QueueState(tuple(key for _, key in running), tuple(key for _, key in sorted(pending)))
+    tags = {key: tag for _, key, tag in (*running, *pending) if tag is not None}
+    waiting = sorted((number, key) for number, key, _ in pending)
+    return QueueState(tuple(key for _, key, _ in running), tuple(key for _, key in waiting), tags)
 
 
-def _queue_items(raw: object) -> Iterator[tuple[float, str]]:
+def _queue_items(raw: object) -> Iterator[tuple[float, str, Tag | None]]:
     for item in raw if isinstance(raw, list) else []:
         if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str):
-            yield (item[0] if isinstance(item[0], int | float) else 0.0), item[1]
+            yield (item[0] if isinstance(item[0], int | float) else 0.0), item[1], _tag(item)
+
+
+def _tag(item: Sequence[object]) -> Tag | None:
+    """The tag of a row ``[number, prompt id, graph, extra_data, …]``, as queue and history have it."""
+    extra_data = item[3] if len(item) > 3 else None
+    tag = extra_data.get(_TAG_KEY) if isinstance(extra_data, dict) else None
+    session, request = (tag.get("session"), tag.get("request")) if isinstance(tag, dict) else (None, None)
+    return Tag(session, request) if isinstance(session, str) and isinstance(request, str) else None
+
+
+def parse_made(body: object, session: str) -> dict[str, str]:
+    """Read the reply of ``GET /history``: request id to prompt id of a session's prompts that ended well; the newest one counts.
+
+    Raises:
+        ValueError: It is not such a reply.
+    """
+    if not isinstance(body, dict):
+        raise ValueError("it is not an object")
+    made = {}
+    for prompt_id, row in body.items():
+        item = row.get("prompt") if isinstance(row, dict) else None
+        tag = _tag(item) if isinstance(item, list) else None
+        record = parse_history(body, prompt_id) if tag is not None and tag.session == session else None
+        if tag is not None and record is not None and record.status == "success":
+            made[tag.request] = str(prompt_id)
+    return made
 
 
 def parse_history(body: object, prompt_id: str) -> PromptRecord | None:

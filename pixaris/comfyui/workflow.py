@@ -71,6 +71,10 @@ class Workflow:
             )
         return titled[0] if titled else self.nodes.get(name)
 
+    def has(self, name: str) -> bool:
+        """Whether a node has this title or id, be it once or several times."""
+        return name in self.nodes or any(node.title == name for node in self.nodes.values())
+
     def node(self, name: str) -> Node:
         """The node with a title, else with an id.
 

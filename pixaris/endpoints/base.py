@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from pixaris.comfyui.address import Timeouts
 from pixaris.types import EndpointKind, GeneratedImage, GenerationRequest
 
 EndpointState: TypeAlias = Literal["starting", "healthy", "quarantined", "gone"]
@@ -22,12 +23,14 @@ class Endpoint:
         kind: Which requests it serves.
         headers: HTTP headers for authentication; never shown.
         depth: Requests it is given at once. 2 keeps a ComfyUI busy: the next prompt waits in its queue while one runs.
+        timeouts: How long it is waited for.
     """
 
     url: str
     kind: EndpointKind = "comfyui"
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     depth: int = 2
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class EndpointStatus:
         done: Images it has made.
         failures: Attempts that failed on it.
         last_failure: Why the last one did.
+        speed: Seconds per image, as a moving average; None before its first one.
+        models: Affinity keys of the models it holds, the latest first.
     """
 
     url: str
@@ -49,6 +54,8 @@ class EndpointStatus:
     done: int = 0
     failures: int = 0
     last_failure: str = ""
+    speed: float | None = None
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,13 @@ class EndpointClient(ABC):
             AccountError: The account cannot be used.
         """
 
+    def resume(self, request: GenerationRequest) -> GeneratedImage:
+        """As `run`, for a request that may be on the endpoint already: a client of the same pool that died may have sent it.
+
+        What is found there is waited for rather than sent a second time.
+        """
+        return self.run(request)
+
     @abstractmethod
     def probe(self) -> None:
         """Return if the endpoint can take requests, quickly.
@@ -98,20 +112,60 @@ class EndpointClient(ABC):
     def cancel(self, request_id: str) -> None:  # noqa: B027  (optional to implement)
         """Withdraw a request that `run` has in another thread, and nobody else's; `run` then raises CancelledRequestError."""
 
+    def orphans(self) -> tuple[str, ...]:
+        """Requests of this pool that the endpoint has, or has just made, for a client that died.
+
+        Raises:
+            EndpointError: It does not answer.
+        """
+        return ()
+
+    def withdraw_orphans(self, request_ids: Iterable[str]) -> None:  # noqa: B027  (optional to implement)
+        """Take such requests off the endpoint, unless `resume` has them meanwhile.
+
+        Raises:
+            EndpointError: It does not answer.
+        """
+
     def close(self) -> None:  # noqa: B027  (optional to implement)
         """Let go of connections. Called once."""
 
 
 class EndpointPool(ABC):
-    """Runs requests on endpoints: leases per image, fail-over, quarantine. Thread-safe."""
+    """Runs requests on endpoints: leases per image, fail-over, quarantine. Thread-safe.
+
+    Endpoints join and leave at any time; one process at a time says which (the driver's `Roster`), any may submit.
+    """
+
+    @abstractmethod
+    def join(self, endpoint: Endpoint) -> None:
+        """Add an endpoint, without waiting; it gets work once it answers a probe. One that is known already stays as it is.
+
+        Raises:
+            ConfigurationError: Its URL cannot be one; a pool elsewhere tells it as an event instead.
+        """
+
+    @abstractmethod
+    def leave(self, url: str) -> None:
+        """Remove an endpoint, without waiting: what it had goes to others, its client is closed. An unknown one is no error."""
+
+    @abstractmethod
+    def tell(self, sentence: str) -> None:
+        """Add an event for the user."""
 
     @abstractmethod
     def submit(self, requests: Sequence[GenerationRequest], *, priority: int = 0) -> list[Future[GeneratedImage]]:
         """Queue requests; each future gives the image or raises what `EndpointClient.run` raised last.
 
+        A request that is unanswered yet (by its id) is not queued again: its future is the one it has. A future cannot be
+        cancelled by itself; `cancel` does that.
+
         Args:
             requests: In the order they should start.
             priority: Smaller runs first; work done ahead of a decision has a larger number.
+
+        Raises:
+            CancelledRequestError: The pool is closed.
         """
 
     @abstractmethod

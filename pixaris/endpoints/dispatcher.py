@@ -3,17 +3,22 @@
 Nothing here waits, opens a connection or reads a clock: the caller passes ``now`` (seconds, monotonic) and carries out what comes
 back. The thread pool and the Ray pool are two bodies around this one head.
 
-A request is *waiting* or *leased*. A lease says which endpoint tries it and which attempt it is; what comes back for a lease that
-is no longer current (its endpoint left, the request was cancelled) is told apart and counts for nothing.
+A request is *waiting* or *leased*. A lease says which endpoint tries it and which attempt it is; no two leases are equal. What
+comes back for a lease that is no longer current (its endpoint left, the request was cancelled) is told apart and counts for
+nothing.
+
+Which waiting request goes to which endpoint is decided in `pixaris.endpoints.placement`; its docstring has the rules.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
-from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
+from pixaris.endpoints.base import Endpoint, EndpointStatus, PoolStatus
+from pixaris.endpoints.placement import Placement
+from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.server import MovingAverage, Server
+from pixaris.endpoints.waiting import Lease, Request, Waiting
 from pixaris.exceptions import (
     AccountError,
     EndpointError,
@@ -25,60 +30,10 @@ from pixaris.exceptions import (
 )
 from pixaris.types import EndpointKind
 
+__all__ = ["Dispatcher", "Lease", "Policy", "is_fatal"]
 
-@dataclass(frozen=True)
-class Policy:
-    """Limits, in attempts and seconds.
-
-    Attributes:
-        max_attempts: Endpoint failures a request survives; the last one is its result.
-        first_quarantine: How long a failed endpoint rests before its first probe; doubled for each failed probe …
-        max_quarantine: … up to this.
-        memory_rest: How long an endpoint rests after it ran out of memory.
-        rate_rest: How long an endpoint rests after HTTP 429 without a time of its own.
-        wait_limit: How long requests wait while no endpoint is healthy, before the pool gives up.
-    """
-
-    max_attempts: int = 6
-    first_quarantine: float = 1.0
-    max_quarantine: float = 30.0
-    memory_rest: float = 2.0
-    rate_rest: float = 5.0
-    wait_limit: float = 120.0
-
-
-@dataclass(frozen=True)
-class Lease:
-    """One attempt at one request on one endpoint."""
-
-    request_id: str
-    url: str
-    attempt: int
-
-
-@dataclass
-class _Request:
-    id: str
-    kind: EndpointKind
-    priority: int
-    order: int
-    attempts: int = 0
-    failures: int = 0
-    tried: set[str] = field(default_factory=set)
-    lease: Lease | None = None
-
-
-@dataclass
-class _Endpoint:
-    endpoint: Endpoint
-    state: EndpointState
-    leases: dict[str, Lease] = field(default_factory=dict)
-    rest_until: float = 0.0
-    rest: float = 0.0
-    probing: bool = False
-    done: int = 0
-    failures: int = 0
-    last_failure: str = ""
+_LOOK_AGAIN = 1.0
+"""Seconds until requests that wait for a better endpoint than the free ones are looked at again, if nothing happens before."""
 
 
 class Dispatcher:
@@ -92,11 +47,14 @@ class Dispatcher:
         self.policy = policy or Policy()
         self.images = 0
         self.errors = 0
-        self._endpoints: dict[str, _Endpoint] = {}
-        self._requests: dict[str, _Request] = {}
-        self._waiting: list[tuple[int, int, str]] = []
+        self._endpoints: dict[str, Server] = {}
+        self._requests: dict[str, Request] = {}
+        self._waiting = Waiting()
+        self._load = MovingAverage()
         self._order = 0
-        self._none_healthy_since: float | None = None
+        self._began = float("inf")
+        self._leases = 0
+        self._none_healthy_since: dict[EndpointKind, float] = {}
         self._events: list[str] = []
 
     # Endpoints join and leave
@@ -105,111 +63,112 @@ class Dispatcher:
         """Add an endpoint. Unless it is known to be healthy, it gets its first request after a probe."""
         if endpoint.url in self._endpoints:
             return
-        known = _Endpoint(endpoint, "healthy" if healthy else "starting", rest_until=now, rest=self.policy.first_quarantine)
+        known = Server(endpoint, "healthy" if healthy else "starting", rest_until=now, rest=self.policy.first_quarantine)
         self._endpoints[endpoint.url] = known
-        self._note_health(now)
+        self._note_health(endpoint.kind, now)
 
     def leave(self, url: str, now: float) -> list[Lease]:
         """Remove an endpoint; what it had waits again. Returns the leases it held, which no longer count."""
         known = self._endpoints.pop(url, None)
         if known is None:
             return []
-        leases = list(known.leases.values())
-        for lease in leases:
-            self._wait_again(self._requests[lease.request_id])
-        self._note_health(now)
+        leases = [request.lease for request in known.leases.values() if request.lease is not None]
+        for request in known.leases.values():
+            self._waiting.add(request)
+        self._note_health(known.endpoint.kind, now)
         return leases
 
     # Requests
 
-    def submit(self, request_id: str, kind: EndpointKind, priority: int, now: float) -> bool:
-        """Queue a request; False if it is known already (the same id is the same request)."""
+    def submit(
+        self, request_id: str, kind: EndpointKind, priority: int, now: float, *, owner: str = "", affinity: str = ""
+    ) -> bool:
+        """Queue a request; False if it is known already (the same id is the same request).
+
+        Args:
+            request_id: Its id.
+            kind: The endpoints that can serve it.
+            priority: Smaller runs first.
+            now: Seconds.
+            owner: Who waits for it: owners share the endpoints, the one with the fewest unanswered requests goes first.
+            affinity: Equal for requests that need the same models; "" if that makes no difference.
+        """
         if request_id in self._requests:
             return False
-        if self._none_healthy_since is not None and not self._requests:
-            self._none_healthy_since = now  # an idle pool's past does not count against its first request
+        if not any(self._healthy(kind)) and not self._waiting.asks(kind):
+            self._none_healthy_since[kind] = now  # an idle pool's past does not count against its first request
+        self._began = min(self._began, now)
         self._order += 1
-        request = _Request(request_id, kind, priority, self._order)
+        request = Request(request_id, kind, priority, self._order, now, owner, affinity)
         self._requests[request_id] = request
-        heapq.heappush(self._waiting, (priority, request.order, request_id))
+        self._waiting.enter(request)
         return True
 
     def promote(self, request_id: str, priority: int) -> None:
         """Give a waiting request a new priority (work done ahead has become work that is waited for)."""
         request = self._requests.get(request_id)
-        if request is None or request.priority == priority:
-            return
-        request.priority = priority
-        if request.lease is None:
-            heapq.heappush(self._waiting, (priority, request.order, request_id))
+        if request is not None and request.priority != priority:
+            self._waiting.move(request, priority)
 
     def cancel(self, request_id: str) -> tuple[bool, Lease | None]:
         """Forget a request. Returns whether it was known, and the lease that must be stopped on its endpoint, if any."""
-        request = self._requests.pop(request_id, None)
+        request = self._requests.get(request_id)
         if request is None:
             return False, None
-        if request.lease is not None:
-            self._release(request.lease)
-        return True, request.lease
+        lease = request.lease
+        if lease is not None:
+            self._endpoints[lease.url].release(request)
+        self._forget(request)
+        return True, lease
 
     def assign(self, now: float) -> list[Lease]:
-        """Lease waiting requests to free places, most urgent first, the emptiest endpoint first."""
+        """Lease waiting requests to free places, by the rules of `pixaris.endpoints.placement`."""
         leases = []
-        passed_over = []
-        free = {kind: self._free(kind, now) for kind in {e.endpoint.kind for e in self._endpoints.values()}}
-        while self._waiting and any(free.values()):
-            entry = heapq.heappop(self._waiting)
-            request = self._requests.get(entry[2])
-            if request is None or request.lease is not None or request.priority != entry[0]:
-                continue  # cancelled, leased or promoted meanwhile
-            endpoint = self._choose(request, free.get(request.kind, []))
-            if endpoint is None:
-                passed_over.append(entry)
-                continue
-            request.attempts += 1
-            request.lease = Lease(request.id, endpoint.endpoint.url, request.attempts)
-            endpoint.leases[request.id] = request.lease
-            leases.append(request.lease)
-            if len(endpoint.leases) >= endpoint.endpoint.depth:
-                free[request.kind].remove(endpoint)
-        for entry in passed_over:
-            heapq.heappush(self._waiting, entry)
+        expected = self.policy.models_at_once if now < self._began + self.policy.head_start else 1
+        for kind in list(self._waiting.kinds()):
+            servers = list(self._healthy(kind))
+            for request, server in Placement(servers, self._waiting, self.policy, self._load.value, expected, now).run():
+                leases.append(self._lease(request, server))
         return leases
 
-    def _free(self, kind: EndpointKind, now: float) -> list[_Endpoint]:
-        return [
-            e
-            for e in self._endpoints.values()
-            if e.state == "healthy" and e.endpoint.kind == kind and e.rest_until <= now and len(e.leases) < e.endpoint.depth
-        ]
-
-    def _choose(self, request: _Request, free: list[_Endpoint]) -> _Endpoint | None:
-        """An endpoint the request has not failed on; one it has only where no other is healthy."""
-        fresh = [e for e in free if e.endpoint.url not in request.tried]
-        if not fresh and any(self._healthy(request.kind, besides=request.tried)):
+    def claim(self, request_id: str, url: str, now: float) -> Lease | None:
+        """Lease a waiting request to the endpoint that has it already; None if it does not wait, or has no place there."""
+        request, server = self._requests.get(request_id), self._endpoints.get(url)
+        if request is None or request.lease is not None:
             return None
-        return min(fresh or free, key=lambda e: (len(e.leases), len(e.leases) / e.endpoint.depth, e.done), default=None)
+        if server is None or server not in self._healthy(request.kind) or not server.free or server.rest_until > now:
+            return None
+        self._waiting.remove(request)
+        server.take(request, self.policy.models_held, now)
+        server.disturbed = True  # when it began is not known
+        return self._lease(request, server)
 
-    def _healthy(self, kind: EndpointKind, besides: Iterable[str] = ()) -> Iterable[_Endpoint]:
-        return (
-            e
-            for e in self._endpoints.values()
-            if e.state == "healthy" and e.endpoint.kind == kind and e.endpoint.url not in besides
-        )
+    def lease(self, request_id: str) -> Lease | None:
+        """The lease of a request, if it has one."""
+        request = self._requests.get(request_id)
+        return request.lease if request is not None else None
+
+    def _healthy(self, kind: EndpointKind) -> Iterable[Server]:
+        return (e for e in self._endpoints.values() if e.state == "healthy" and e.endpoint.kind == kind)
 
     # What came back
 
-    def succeeded(self, lease: Lease) -> bool:
-        """Count an image. False if the lease is no longer current: then nobody waits for this answer."""
-        if not self._current(lease):
+    def succeeded(self, lease: Lease, now: float) -> bool:
+        """Count an image, and learn from its time. False if the lease is no longer current: then nobody waits for this answer."""
+        request = self._current(lease)
+        if request is None:
             return False
-        del self._requests[lease.request_id]
-        self._release(lease)
         known = self._endpoints[lease.url]
+        known.answer(request, self._load, now)
+        self._forget(request)
         known.done += 1
-        known.rest = self.policy.first_quarantine
+        known.relapses = 0
         self.images += 1
         return True
+
+    def lost(self) -> None:
+        """An image that was counted never reached the process that asked for it, and is asked for again."""
+        self.images = max(0, self.images - 1)
 
     def failed(self, lease: Lease, error: PixarisError, now: float) -> bool:
         """Count a failed attempt, and rest the endpoint if the fault is its own.
@@ -217,29 +176,41 @@ class Dispatcher:
         Returns:
             True if `error` is the request's final result; False if it waits for another endpoint, or the lease is not current.
         """
-        if not self._current(lease):
+        request = self._current(lease)
+        if request is None:
             return False
-        request = self._requests[lease.request_id]
-        self._release(lease)
+        self._endpoints[lease.url].release(request, now)
         if isinstance(error, EndpointError):
             self._rest(self._endpoints[lease.url], error, now)
             if not isinstance(error, RateLimitedError):
                 request.tried.add(lease.url)
                 request.failures += 1
             if request.failures < self.policy.max_attempts:
-                self._wait_again(request)
+                self._waiting.add(request)
                 return False
-        del self._requests[lease.request_id]
+        self._forget(request)
         self.errors += 1
         return True
 
-    def returned(self, lease: Lease) -> None:
-        """Take a request back that was never really tried (its worker died): it waits again, nobody is to blame."""
-        if self._current(lease):
-            self._release(lease)
-            self._wait_again(self._requests[lease.request_id])
+    def returned(self, lease: Lease) -> bool:
+        """Take a request back that was not tried to the end (its worker died): it waits again, no endpoint is to blame.
 
-    def _rest(self, known: _Endpoint, error: EndpointError, now: float) -> None:
+        Returns:
+            True if that has happened `Policy.max_attempts` times: then it is what kills the workers, and is not tried again.
+        """
+        request = self._current(lease)
+        if request is None:
+            return False
+        self._endpoints[lease.url].release(request)
+        request.returns += 1
+        if request.returns < self.policy.max_attempts:
+            self._waiting.add(request)
+            return False
+        self._forget(request)
+        self.errors += 1
+        return True
+
+    def _rest(self, known: Server, error: EndpointError, now: float) -> None:
         known.failures += 1
         known.last_failure = error.message
         if isinstance(error, InterruptedPromptError):
@@ -250,10 +221,13 @@ class Dispatcher:
         if known.state != "healthy":
             return
         known.state = "quarantined"
-        known.rest = self.policy.memory_rest if isinstance(error, OutOfMemoryError) else self.policy.first_quarantine
+        known.forget()
+        first = self.policy.memory_rest if isinstance(error, OutOfMemoryError) else self.policy.first_quarantine
+        known.rest = min(first * 2.0 ** min(known.relapses, 16), max(first, self.policy.max_quarantine))
+        known.relapses += 1
         known.rest_until = now + known.rest
-        self._events.append(f"{known.endpoint.url} is quarantined: {error.message}")
-        self._note_health(now)
+        self.tell(f"{known.endpoint.url} is quarantined: {error.message}")
+        self._note_health(known.endpoint.kind, now)
 
     # Probes
 
@@ -273,13 +247,13 @@ class Dispatcher:
         known.probing = False
         if error is None:
             if known.state == "quarantined":
-                self._events.append(f"{url} is back")
+                self.tell(f"{url} is back")
             known.state = "healthy"
-            self._note_health(now)
+            self._note_health(known.endpoint.kind, now)
             return
         if known.state == "starting":
             known.state = "quarantined"
-            self._events.append(f"{url} does not answer yet: {error}")
+            self.tell(f"{url} does not answer yet: {error}")
         known.last_failure = str(error)
         known.rest = min(known.rest * 2, self.policy.max_quarantine)
         known.rest_until = now + known.rest
@@ -289,25 +263,31 @@ class Dispatcher:
     def next_event(self, now: float) -> float | None:
         """Seconds until something is due without anybody calling (a probe, the end of a rest, the wait limit), or None."""
         times = [e.rest_until for e in self._endpoints.values() if e.state != "healthy" and not e.probing]
-        if self._waiting:
+        if self._requests:
             times += [e.rest_until for e in self._endpoints.values() if e.state == "healthy" and e.rest_until > now]
-            if self._none_healthy_since is not None:
-                times.append(self._none_healthy_since + self.policy.wait_limit)
+            times += [since + self.policy.wait_limit for _, since in self._stranded()]
+            if any(e.free and e.rest_until <= now for kind in self._waiting.kinds() for e in self._healthy(kind)):
+                times.append(now + _LOOK_AGAIN)
         return max(0.0, min(times) - now) if times else None
 
     def exhausted(self, now: float) -> NoEndpointError | None:
-        """The reason to give up, once requests have waited `Policy.wait_limit` seconds with no endpoint healthy."""
-        since = self._none_healthy_since
-        if since is None or not self._requests or now - since < self.policy.wait_limit:
-            return None
-        reasons = "; ".join(f"{url}: {e.last_failure or 'no answer'}" for url, e in self._endpoints.items())
-        return NoEndpointError(f"no endpoint has been healthy for {now - since:.0f} s ({reasons or 'there is none'})")
+        """The reason to give up, once requests have waited `Policy.wait_limit` seconds with no endpoint of their kind healthy."""
+        for kind, since in self._stranded():
+            if now - since >= self.policy.wait_limit:
+                endpoints = [e for e in self._endpoints.values() if e.endpoint.kind == kind]
+                reasons = "; ".join(f"{e.endpoint.url}: {e.last_failure or 'no answer'}" for e in endpoints)
+                return NoEndpointError(f"no endpoint has been healthy for {now - since:.0f} s ({reasons or 'there is none'})")
+        return None
 
-    def _note_health(self, now: float) -> None:
-        if any(e.state == "healthy" for e in self._endpoints.values()):
-            self._none_healthy_since = None
-        elif self._none_healthy_since is None:
-            self._none_healthy_since = now
+    def _stranded(self) -> Iterable[tuple[EndpointKind, float]]:
+        """Kinds that are asked for and have no healthy endpoint, and since when."""
+        return ((kind, since) for kind, since in self._none_healthy_since.items() if self._waiting.asks(kind))
+
+    def _note_health(self, kind: EndpointKind, now: float) -> None:
+        if any(self._healthy(kind)):
+            self._none_healthy_since.pop(kind, None)
+        else:
+            self._none_healthy_since.setdefault(kind, now)
 
     def endpoint(self, url: str) -> Endpoint | None:
         """The endpoint of a URL, while it is part of the pool."""
@@ -321,37 +301,64 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """Requests without a lease."""
-        return sum(request.lease is None for request in self._requests.values())
+        return self._waiting.count
 
     @property
     def slots(self) -> int:
         """Places on healthy endpoints."""
         return sum(e.endpoint.depth for e in self._endpoints.values() if e.state == "healthy")
 
+    @property
+    def resting(self) -> bool:
+        """Whether an endpoint is quarantined: then it may still have what it was given, because it could not be told."""
+        return any(e.state == "quarantined" for e in self._endpoints.values())
+
     def status(self) -> tuple[EndpointStatus, ...]:
         """Every endpoint as it stands."""
         return tuple(
-            EndpointStatus(url, e.state, len(e.leases), e.done, e.failures, e.last_failure) for url, e in self._endpoints.items()
+            EndpointStatus(
+                url, e.state, len(e.leases), e.done, e.failures, e.last_failure, speed=e.speed.value, models=tuple(e.models)
+            )
+            for url, e in self._endpoints.items()
         )
+
+    def tell(self, sentence: str) -> None:
+        """Add an event."""
+        self._events.append(sentence)
 
     def events(self, since: int = 0) -> tuple[str, ...]:
         """What happened to endpoints, as sentences, from number `since` on."""
         return tuple(self._events[since:])
 
+    def pool_status(self, since_event: int, fatal: Exception | None) -> PoolStatus:
+        """The pool as it stands; all events, if there never were `since_event` (the number is another dispatcher's)."""
+        first = since_event if since_event <= len(self._events) else 0
+        return PoolStatus(
+            endpoints=self.status(),
+            waiting=self.waiting,
+            done=self.images,
+            failed=self.errors,
+            fatal=fatal,
+            events=self.events(first),
+            first_event=first,
+        )
+
     # Inside
 
-    def _current(self, lease: Lease) -> bool:
+    def _current(self, lease: Lease) -> Request | None:
+        """The request of a lease that still counts."""
         request = self._requests.get(lease.request_id)
-        return request is not None and request.lease == lease
+        return request if request is not None and request.lease == lease else None
 
-    def _release(self, lease: Lease) -> None:
-        known = self._endpoints.get(lease.url)
-        if known is not None:
-            known.leases.pop(lease.request_id, None)
+    def _lease(self, request: Request, server: Server) -> Lease:
+        request.attempts += 1
+        self._leases += 1
+        request.lease = Lease(request.id, server.endpoint.url, request.attempts, self._leases)
+        return request.lease
 
-    def _wait_again(self, request: _Request) -> None:
-        request.lease = None
-        heapq.heappush(self._waiting, (request.priority, request.order, request.id))
+    def _forget(self, request: Request) -> None:
+        del self._requests[request.id]
+        self._waiting.leave(request)
 
 
 def is_fatal(error: PixarisError) -> bool:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
+from pixaris.endpoints import clients
 from pixaris.endpoints.base import Endpoint, EndpointClient, EndpointPool, PoolStatus
-from pixaris.endpoints.clients import connect
+from pixaris.endpoints.connection import Connection
 from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy, is_fatal
-from pixaris.exceptions import CancelledRequestError, PixarisError, UnreachableError
+from pixaris.endpoints.janitor import Janitor
+from pixaris.exceptions import CancelledRequestError, PixarisError
 from pixaris.types import GeneratedImage, GenerationRequest
 
-log = logging.getLogger(__name__)
+_MAX_THREADS = 4096  # they start as they are needed; a limit that is reached would let one endpoint that hangs hold up the others
 
 
 class LocalPool(EndpointPool):
@@ -24,7 +27,8 @@ class LocalPool(EndpointPool):
     Args:
         endpoints: The endpoints to start with.
         policy: Limits of retries and quarantine.
-        connect: Makes the client of an endpoint.
+        connect: Makes the client of an endpoint; by default a real one, and a janitor takes its prompts off the servers if this
+            process is killed.
     """
 
     def __init__(
@@ -32,34 +36,51 @@ class LocalPool(EndpointPool):
         endpoints: Sequence[Endpoint],
         *,
         policy: Policy | None = None,
-        connect: Callable[[Endpoint], EndpointClient] = connect,
+        connect: Callable[[Endpoint], EndpointClient] | None = None,
     ) -> None:
-        self._connect = connect
+        session = str(uuid.uuid4())
+        self._connect = connect or partial(clients.connect, session=session)
+        self._janitor = Janitor(session) if connect is None else None
         self._dispatcher = Dispatcher(policy)
-        self._clients: dict[str, EndpointClient] = {}
+        self._connections: dict[str, Connection] = {}
         self._requests: dict[str, tuple[GenerationRequest, Future[GeneratedImage]]] = {}
         self._fatal: PixarisError | None = None
         self._closed = False
         self._changed = threading.Condition()
-        self._threads = ThreadPoolExecutor(
-            max_workers=max(8, 2 * sum(e.depth for e in endpoints) + 4), thread_name_prefix="pixaris-pool"
-        )
+        self._threads = ThreadPoolExecutor(max_workers=_MAX_THREADS, thread_name_prefix="pixaris-pool")
         for endpoint in endpoints:
             self.join(endpoint)
         self._keeper = threading.Thread(target=self._keep, name="pixaris-pool-keeper", daemon=True)
         self._keeper.start()
 
     def join(self, endpoint: Endpoint) -> None:
-        """Add an endpoint; it gets work once it answers a probe."""
         with self._changed:
-            self._clients.setdefault(endpoint.url, self._connect(endpoint))
-            self._dispatcher.join(endpoint, time.monotonic())
-            self._changed.notify()
+            if endpoint.url not in self._connections and not self._closed:
+                self._connections[endpoint.url] = Connection(endpoint.url, self._connect(endpoint))
+                if self._janitor is not None:
+                    self._janitor.join(endpoint)
+                self._dispatcher.join(endpoint, time.monotonic())
+                self._changed.notify()
+
+    def leave(self, url: str) -> None:
+        with self._changed:
+            connection = None if self._closed else self._connections.pop(url, None)
+            if connection is not None:
+                self._dispatcher.leave(url, time.monotonic())
+                self._threads.submit(self._let_go, url, connection)
+                self._assign()
+                self._changed.notify()
+
+    def tell(self, sentence: str) -> None:
+        with self._changed:
+            self._dispatcher.tell(sentence)
 
     def submit(self, requests: Sequence[GenerationRequest], *, priority: int = 0) -> list[Future[GeneratedImage]]:
         with self._changed:
             if self._closed:
                 raise CancelledRequestError("the pool is closed")
+            if self._janitor is not None:
+                self._janitor.start()
             futures = [self._enter(request, priority) for request in requests]
             self._assign()
             self._changed.notify()
@@ -69,11 +90,12 @@ class LocalPool(EndpointPool):
         if request.id in self._requests:
             return self._requests[request.id][1]
         future: Future[GeneratedImage] = Future()
+        future.set_running_or_notify_cancel()  # whoever holds it cannot cancel it, so setting its result cannot fail
         if self._fatal is not None:
             future.set_exception(self._fatal)
             return future
         self._requests[request.id] = (request, future)
-        self._dispatcher.submit(request.id, request.kind, priority, time.monotonic())
+        self._dispatcher.submit(request.id, request.kind, priority, time.monotonic(), affinity=request.affinity_key)
         return future
 
     def promote(self, request_ids: Iterable[str], priority: int = 0) -> None:
@@ -82,32 +104,15 @@ class LocalPool(EndpointPool):
                 self._dispatcher.promote(request_id, priority)
 
     def cancel(self, request_ids: Iterable[str]) -> None:
-        stopped: list[tuple[EndpointClient, str]] = []
         with self._changed:
-            futures = []
-            for request_id in request_ids:
-                known, lease = self._dispatcher.cancel(request_id)
-                if known:
-                    futures.append(self._requests.pop(request_id)[1])
-                if lease is not None:
-                    stopped.append((self._clients[lease.url], request_id))
+            futures = self._withdraw(request_ids)
             self._assign()
-        for client, request_id in stopped:
-            self._withdraw(client, request_id)
         for future in futures:
             future.set_exception(CancelledRequestError("the request was cancelled"))
 
     def status(self, since_event: int = 0) -> PoolStatus:
         with self._changed:
-            return PoolStatus(
-                endpoints=self._dispatcher.status(),
-                waiting=self._dispatcher.waiting,
-                done=self._dispatcher.images,
-                failed=self._dispatcher.errors,
-                fatal=self._fatal,
-                events=self._dispatcher.events(since_event),
-                first_event=since_event,
-            )
+            return self._dispatcher.pool_status(since_event, self._fatal)
 
     def close(self) -> None:
         with self._changed:
@@ -115,11 +120,15 @@ class LocalPool(EndpointPool):
                 return
             self._closed = True
             self._changed.notify()
-            unanswered = self._dispatcher.unanswered()
-        self.cancel(unanswered)
-        for client in self._clients.values():
-            client.close()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+            futures = self._withdraw(self._dispatcher.unanswered())
+            closing = [self._threads.submit(connection.close) for connection in self._connections.values()]
+        for future in futures:
+            future.set_exception(CancelledRequestError("the pool was closed"))
+        for closed in closing:
+            closed.result()
+        self._threads.shutdown(wait=True)
+        if self._janitor is not None:
+            self._janitor.dismiss(sweep=self._dispatcher.resting)
         self._keeper.join()
 
     # Inside; the condition's lock is held
@@ -129,35 +138,39 @@ class LocalPool(EndpointPool):
             return
         for lease in self._dispatcher.assign(time.monotonic()):
             request, _ = self._requests[lease.request_id]
-            self._threads.submit(self._run, lease, request, self._clients[lease.url])
+            self._threads.submit(self._run, lease, request, self._connections[lease.url])
+
+    def _withdraw(self, request_ids: Iterable[str]) -> list[Future[GeneratedImage]]:
+        """Forget requests, and stop those that run, in threads of their own: an endpoint that hangs holds up nobody."""
+        futures = []
+        for request_id in request_ids:
+            known, lease = self._dispatcher.cancel(request_id)
+            if known:
+                futures.append(self._requests.pop(request_id)[1])
+            if lease is not None:
+                self._threads.submit(self._connections[lease.url].cancel, lease)
+        return futures
 
     def _stop_all(self, reason: PixarisError) -> list[Future[GeneratedImage]]:
-        self._fatal = reason
-        futures = []
-        for request_id in self._dispatcher.unanswered():
-            self._dispatcher.cancel(request_id)
-            futures.append(self._requests.pop(request_id)[1])
-        return futures
+        self._fatal = self._fatal or reason
+        return self._withdraw(self._dispatcher.unanswered())
 
     # In threads of their own
 
-    def _run(self, lease: Lease, request: GenerationRequest, client: EndpointClient) -> None:
+    def _run(self, lease: Lease, request: GenerationRequest, connection: Connection) -> None:
         error: PixarisError | None = None
         image: GeneratedImage | None = None
         try:
-            image = client.run(request)
+            image = connection.run(lease, request)
         except PixarisError as raised:
             error = raised
-        except Exception as raised:
-            log.exception("the client of %s failed", lease.url)
-            error = UnreachableError(f"{type(raised).__name__}: {raised}", endpoint=lease.url)
         self._settle(lease, image, error)
 
     def _settle(self, lease: Lease, image: GeneratedImage | None, error: PixarisError | None) -> None:
         settled: list[Future[GeneratedImage]] = []
         with self._changed:
             if error is None:
-                if self._dispatcher.succeeded(lease):
+                if self._dispatcher.succeeded(lease, time.monotonic()):
                     settled = [self._requests.pop(lease.request_id)[1]]
             elif is_fatal(error):
                 settled = self._stop_all(error)
@@ -191,19 +204,17 @@ class LocalPool(EndpointPool):
                 future.set_exception(self._fatal)
 
     def _probe(self, url: str) -> None:
-        error: PixarisError | None = None
-        try:
-            self._clients[url].probe()
-        except PixarisError as raised:
-            error = raised
+        connection = self._connections.get(url)
+        if connection is None:
+            return  # it has left meanwhile
+        error = connection.probe()
         with self._changed:
             self._dispatcher.probed(url, error, time.monotonic())
             self._assign()
             self._changed.notify()
 
-    @staticmethod
-    def _withdraw(client: EndpointClient, request_id: str) -> None:
-        try:
-            client.cancel(request_id)
-        except PixarisError as error:
-            log.debug("could not withdraw %s: %s", request_id, error)
+    def _let_go(self, url: str, connection: Connection) -> None:
+        connection.close()
+        with self._changed:
+            if self._janitor is not None and url not in self._connections:
+                self._janitor.leave(url)

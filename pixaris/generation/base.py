@@ -67,6 +67,10 @@ class ItemArgs(Mapping[str, Any]):
         """The same arguments with an item's own images added."""
         return ItemArgs(self._args, item=item, images={**self.images, **images}, params=self.params)
 
+    def without_params(self) -> ItemArgs:
+        """The same arguments without parameters."""
+        return ItemArgs(self._args, item=self.item, images=self.images)
+
     def with_params(self, params: Sequence[GenerationParam]) -> ItemArgs:
         """The same arguments with parameters added; a later value for the same input wins."""
         merged = {(p.node_name, p.input): p for p in (*self.params, *params)}
@@ -101,8 +105,12 @@ class ImageGenerator(ABC):
 
     uses_endpoints: bool = False
     """True where `request` is implemented (set by the class itself)."""
+    output_id: str = ""
+    """Id of the workflow's node that gives the result, where there is one."""
     workflow: Workflow | None = None
     """The ComfyUI workflow it runs, where it runs one: then parameters are checked against it and its servers."""
+    object_info: ObjectInfo | None = None
+    """What its servers say about their nodes, once that is known (`for_servers`)."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -158,6 +166,18 @@ class ImageGenerator(ABC):
         return None
 
 
+def max_parallel_jobs(args: Mapping[str, Any]) -> int:
+    """How many images a generator of the user's own may make at once: ``args["max_parallel_jobs"]``, 1 by default.
+
+    Raises:
+        ConfigurationError: It is no whole number from 1.
+    """
+    value = args.get("max_parallel_jobs", 1)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(f"max_parallel_jobs must be a whole number from 1 (got {value!r})", "args")
+    return value
+
+
 def read_generation_params(given: Any, problems: list[Problem]) -> tuple[GenerationParam, ...]:  # noqa: ANN401  (user input)
     """Read ``[{node_name, input, value}, …]``; faults are added to `problems`."""
     params = []
@@ -167,10 +187,12 @@ def read_generation_params(given: Any, problems: list[Problem]) -> tuple[Generat
             params.append(entry)
         elif not isinstance(entry, Mapping) or not {"node_name", "input", "value"} <= set(entry):
             problems.append(Problem(where, f"must be {{node_name, input, value}} (got {entry!r})"))
-        elif not isinstance(entry["value"], str | int | float | bool):
-            problems.append(Problem(where, f"value must be text, a number or a truth value (got {entry['value']!r})"))
         else:
-            params.append(GenerationParam(str(entry["node_name"]), str(entry["input"]), entry["value"]))
+            value = entry["value"].item() if hasattr(entry["value"], "item") else entry["value"]  # numpy scalars
+            if isinstance(value, str | int | float | bool):
+                params.append(GenerationParam(str(entry["node_name"]), str(entry["input"]), value))
+            else:
+                problems.append(Problem(where, f"value must be text, a number or a truth value (got {value!r})"))
     return tuple(params)
 
 

@@ -46,7 +46,7 @@ class ComfyGenerator(ImageGenerator):
         self.api_host = api_host
         self.output_node = output_node
         self.object_info = object_info
-        self._output = self.workflow.output_node(output_node)
+        self.output_id = self.workflow.output_node(output_node).id
 
     def for_servers(self, object_infos: Sequence[ObjectInfo]) -> ComfyGenerator:
         info = object_infos[0] if object_infos else None
@@ -69,7 +69,7 @@ class ComfyGenerator(ImageGenerator):
             kind="comfyui",
             payload=workflow.canonical_json(),
             images=tuple(images),
-            output=self._output.id,
+            output=self.output_id,
             affinity_key=workflow.affinity_key(self.object_info),
             titles=workflow.titles,
         )
@@ -89,7 +89,7 @@ class ComfyGenerator(ImageGenerator):
         problems = []
         titles = [node.title for node in self.workflow.nodes.values()]
         for folder in eval_set.input_folders:
-            if self.workflow.find(load_node(folder)) is None:
+            if not self.workflow.has(load_node(folder)):
                 problems.append(
                     Problem(
                         f"folder {folder!r} of eval set {eval_set.name!r}",
@@ -98,8 +98,14 @@ class ComfyGenerator(ImageGenerator):
                     )
                 )
         for name in args.images:
-            if self.workflow.find(name) is None:
+            if not self.workflow.has(name):
                 problems.append(Problem("pillow_images", f"no node is titled {name!r}{nearest(name, titles)}"))
+        for name in [*(load_node(folder) for folder in eval_set.input_folders), *args.images]:
+            try:
+                if self.workflow.has(name):
+                    self.workflow.image_input(name)
+            except ConfigurationError as error:
+                problems.extend(error.problems)
         try:
             self.workflow.bind(args.params, self.object_info)
         except ConfigurationError as error:

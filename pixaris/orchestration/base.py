@@ -14,10 +14,11 @@ from pixaris.endpoints.base import Endpoint, EndpointPool
 from pixaris.endpoints.local import LocalPool
 from pixaris.exceptions import ConfigurationError, PixarisError
 from pixaris.experiment_handlers.base import ExperimentHandler
-from pixaris.generation.base import ImageGenerator, ItemArgs
+from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
-from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter, check
+from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter
+from pixaris.search import servers
 from pixaris.search.prepare import Search
 from pixaris.search.space import Space
 from pixaris.types import RunRecord
@@ -61,6 +62,9 @@ def generate_images_based_on_dataset(
     """
     eval_set = data_loader.load_dataset()
     item_args = ItemArgs.of(args)
+    own_endpoints = _endpoints(image_generator) if pool is None and image_generator.uses_endpoints else ()
+    survey = servers.survey_of(own_endpoints, image_generator.workflow)
+    image_generator = image_generator.for_servers(list(survey.infos.values())) if survey.infos else image_generator
     setup = RunSetup(
         project=str(args.get("project", "default")),
         eval_set=eval_set,
@@ -69,9 +73,13 @@ def generate_images_based_on_dataset(
         args=item_args,
         workflow_image=_picture(args.get("workflow_pillow_image")),
     )
-    check(setup)
-    own = LocalPool(_endpoints(image_generator)) if pool is None and image_generator.uses_endpoints else None
-    parallel = _parallel(args)
+    problems = [*survey.problems(every_endpoint=False), *setup.problems()]
+    if image_generator.workflow is not None:
+        problems += survey.workflow_problems(image_generator.workflow, setup)
+    if problems:
+        raise ConfigurationError(tuple(dict.fromkeys(problems)))
+    parallel = max_parallel_jobs(args)
+    own = LocalPool(own_endpoints) if own_endpoints else None
     shared = pool or own
     submitter: Submitter = (
         PoolSubmitter(image_generator, shared)
@@ -138,6 +146,10 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         raise ConfigurationError("hyperparameters: name at least one {node_name, input, value: [...]}", "args")
     scores = itertools.chain.from_iterable(metric.directions() for metric in metrics)
     objective = str(args.get("objective") or next(scores, ""))
+    if not objective:
+        raise ConfigurationError(
+            "a search compares scores: give at least one metric that says whether higher is better", "metrics"
+        )
     return Search(
         data_loader=data_loader,
         image_generator=image_generator,
@@ -159,13 +171,6 @@ def _endpoints(generator: ImageGenerator) -> tuple[Endpoint, ...]:
     if not endpoints:
         raise ConfigurationError(f"{type(generator).__name__} has no endpoint; give it one")
     return endpoints
-
-
-def _parallel(args: Mapping[str, Any]) -> int:
-    value = args.get("max_parallel_jobs", 1)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"max_parallel_jobs must be a whole number from 1 (got {value!r})", "args")
-    return value
 
 
 def _picture(image: Image.Image | None) -> EncodedImage | None:

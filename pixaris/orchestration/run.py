@@ -15,7 +15,6 @@ from pixaris.endpoints.base import EndpointPool
 from pixaris.exceptions import (
     AccountError,
     CancelledRequestError,
-    ConfigurationError,
     ExecutionError,
     MetricError,
     NoEndpointError,
@@ -81,6 +80,10 @@ class RunSetup:
                     has = ", ".join(folders) or "no folders"
                     message = f"needs the folder {folder!r}, but the eval set {self.eval_set.name!r} has {has}"
                     found.append(Problem(f"metric {metric.name!r}", message))
+            given = getattr(metric, "references", None)
+            if given is not None and len(given) != len(self.eval_set):
+                message = f"has {len(given)} references, but the eval set {self.eval_set.name!r} has {len(self.eval_set)} items"
+                found.append(Problem(f"metric {metric.name!r}", f"{message}; give one for each item, in its order"))
         return found
 
     def indices(self) -> tuple[int, ...]:
@@ -343,13 +346,3 @@ def summarise(items: Sequence[ItemResult]) -> dict[str, MetricSummary]:
 def directions(metrics: Sequence[BaseMetric]) -> dict[str, Direction]:
     """Score name to direction over all metrics."""
     return {name: direction for metric in metrics for name, direction in metric.directions().items()}
-
-
-def check(setup: RunSetup) -> None:
-    """Raise every problem of a setup at once.
-
-    Raises:
-        ConfigurationError: There are some.
-    """
-    if problems := setup.problems():
-        raise ConfigurationError(problems)

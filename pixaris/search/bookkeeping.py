@@ -19,6 +19,7 @@ from pixaris.endpoints.ray import RayPool
 from pixaris.exceptions import PixarisError, SearchFailedError
 from pixaris.files import append_json_line, write_json
 from pixaris.search.plan import SearchPlan
+from pixaris.search.pool_file import WRITE_SECONDS, write_endpoints
 from pixaris.search.progress import ProgressListener, SearchProgress
 from pixaris.search.results import SearchResult, SearchStatus, TrialResult, TrialStatus
 from pixaris.search.schedulers import TIME
@@ -49,6 +50,7 @@ class Bookkeeper:
         self._started = time.monotonic()
         self._first_image: tuple[float, int] | None = None
         self._pool = PoolStatus(())
+        self._written = -WRITE_SECONDS
         self._phase = "starting Ray"
         self.stopped = False
         self.reason = ""
@@ -174,10 +176,9 @@ class Bookkeeper:
 
     @contextlib.contextmanager
     def watching(self, pool: RayPool) -> Iterator[None]:
-        """Follow the pool while Tune runs: progress, events, the error that ends everything."""
+        """Follow the pool while endpoints start and Tune runs: progress, events, the error that ends everything."""
         ended = threading.Event()
         thread = threading.Thread(target=self._watch, args=(pool, ended), name="pixaris-progress", daemon=True)
-        self.phase("searching")
         thread.start()
         try:
             yield
@@ -195,6 +196,7 @@ class Bookkeeper:
         status = pool.status(seen)
         with self._lock:
             self._pool = status
+            self._write_endpoints()
             if self._first_image is None and status.done:
                 self._first_image = (time.monotonic(), status.done)
             for sentence in status.events:
@@ -203,6 +205,12 @@ class Bookkeeper:
                 self.fatal = status.fatal
                 self.interrupt(str(status.fatal))
             self._listener.update(self.progress())
+
+    def _write_endpoints(self) -> None:
+        if time.monotonic() - self._written >= WRITE_SECONDS:
+            self._written = time.monotonic()
+            with contextlib.suppress(OSError):  # a full disk: only whoever looks from outside misses it
+                write_endpoints(self._plan.folder, self._pool.endpoints, time.time())
 
     # How far it is
 

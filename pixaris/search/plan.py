@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from pixaris.endpoints.base import Endpoint
+from pixaris.endpoints.discovery import EmbeddedSource, EndpointSource, ManagedSource
 from pixaris.endpoints.dispatcher import Policy
+from pixaris.exceptions import ConfigurationError
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.orchestration.run import RunSetup
-from pixaris.search import schedulers
+from pixaris.search import ordering, schedulers
 from pixaris.search.space import Space
 from pixaris.types import Direction, ParamValue
 
@@ -31,7 +35,8 @@ class SearchPlan:
         baseline: The workflow's own values of the space's parameters.
         objective: Name of the score to optimise.
         direction: "max" or "min".
-        endpoints: Where images are generated; empty for generators that make their images themselves.
+        sources: Where images are generated; empty for generators that make their images themselves.
+        admit: Holds the search against servers that were started, once the first answers; gives `setup`, made for them.
         algorithm: ``grid``, ``random`` or ``tpe``, or any Ray Tune searcher.
         algorithm_options: For a named algorithm.
         scheduler: ``fifo`` or ``asha``, or any Ray Tune scheduler.
@@ -42,6 +47,7 @@ class SearchPlan:
         max_concurrent: Trials at once; None: chosen from the endpoints' places.
         parallel: Calls at once, for generators that make their images themselves.
         policy: Limits of retries and quarantine.
+        endpoints_found: How many endpoints there are; the sources may promise more.
     """
 
     setup: RunSetup
@@ -51,7 +57,8 @@ class SearchPlan:
     baseline: dict[str, ParamValue]
     objective: str
     direction: Direction
-    endpoints: tuple[Endpoint, ...]
+    sources: tuple[EndpointSource, ...]
+    admit: Callable[[Sequence[Endpoint]], RunSetup]
     algorithm: str | Searcher = "tpe"
     algorithm_options: tuple[tuple[str, Any], ...] = ()
     scheduler: str | TrialScheduler = "fifo"
@@ -62,6 +69,7 @@ class SearchPlan:
     max_concurrent: int | None = None
     parallel: int = 1
     policy: Policy | None = None
+    endpoints_found: int = 0
 
     @property
     def items(self) -> int:
@@ -90,12 +98,39 @@ class SearchPlan:
 
     @property
     def concurrent(self) -> int:
-        """Trials at once: a trial keeps two steps' images in flight, so a few trials fill every place.
+        """Trials at once: a trial keeps two steps' images in flight, so a few trials fill every place there will be.
 
-        Two at least where there are several places: while one trial scores and reports, the other one generates.
+        Two at least where there are several places: while one trial scores and reports, the other one generates. And one for each
+        of the models that are worked on at the same time.
         """
         if self.max_concurrent is not None:
             return self.max_concurrent
-        slots = sum(endpoint.depth for endpoint in self.endpoints) or self.parallel
-        wanted = max(min(2, slots), -(-3 * slots // (2 * 2 * self.items_per_step)))
+        slots = sum(source.places for source in self.sources) or self.parallel
+        wanted = max(min(2, slots), -(-3 * slots // (2 * 2 * self.items_per_step)), self.models_at_once)
         return min(wanted, self.trials or wanted)
+
+    @cached_property
+    def models_at_once(self) -> int:
+        """Models that are worked on at the same time, so that each endpoint can stay with its own; 1 if the space varies none."""
+        replicas = [source.replicas if isinstance(source, EmbeddedSource | ManagedSource) else 1 for source in self.sources]
+        endpoints = max(sum(replicas), self.endpoints_found)
+        return ordering.models_at_once(self.space, self._deciding, min(endpoints, self.max_concurrent or endpoints))
+
+    def by_models(self, sets: Sequence[Mapping[str, ParamValue]]) -> list[int]:
+        """The order of parameter sets, as indices, that needs few model loads; the baseline, which has its turn first, apart."""
+        keys = ordering.keys([self.baseline, *sets], self._deciding, self._affinity_key)
+        return [index - 1 for index in ordering.by_models(keys, self.models_at_once) if index]
+
+    @cached_property
+    def _deciding(self) -> tuple[str, ...]:
+        return ordering.deciding(self.space, self.baseline, self._affinity_key)
+
+    def _affinity_key(self, values: Mapping[str, ParamValue]) -> str:
+        generator = self.setup.generator
+        if generator.workflow is None:
+            return ""
+        params = self.setup.args.with_params(self.space.bind(values)).params
+        try:
+            return generator.workflow.bind(params, generator.object_info).affinity_key(generator.object_info)
+        except ConfigurationError:
+            return ""  # only the servers know of such an input, and they have not been asked yet

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
+import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.discovery import EndpointSource, ManagedSource
+from pixaris.endpoints.discovery import EndpointSource, ManagedSource, TunnelSource
 from pixaris.endpoints.dispatcher import Policy
-from pixaris.endpoints.process import ServerProcesses
+from pixaris.endpoints.local import LocalPool
+from pixaris.endpoints.roster import Roster
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.experiment_handlers.base import ExperimentHandler
-from pixaris.files import safe_name, write_json
-from pixaris.generation.base import ImageGenerator, ItemArgs
+from pixaris.files import safe_name, write_bytes, write_json
+from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
+from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.orchestration.run import RunSetup, directions
 from pixaris.search import servers
@@ -36,6 +39,7 @@ if TYPE_CHECKING:  # Ray takes a second to import; checking a search needs none 
 
 
 T = TypeVar("T")
+_EVENT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class Search:
         objective: Name of the score to optimise.
         experiment_handler: Keeps the trials' results; or a function that makes it, given the search's folder.
         direction: "max" or "min"; by default the metric's own.
-        endpoints: Where images are generated: URLs, or sources of `pixaris.endpoints.discovery`. By default the generator's own.
+        endpoints: Where images are generated: URLs (``dns://name:port`` among them), or sources of
+            `pixaris.endpoints.discovery`. By default the generator's own.
         args: What every image is made with besides: ``generation_params``, ``pillow_images``, ``max_parallel_jobs``, ….
         project: The project's name.
         name: The search's name; a second search of that name is called ``name-2``.
@@ -108,11 +113,24 @@ class Search:
         eval_set = _collect(problems, self.data_loader.load_dataset, self._place("dataset")) or EvalSet("", ())
         space = _collect(problems, self._space) or Space()
         sources = _collect(problems, self._sources) or ()
-        setup = RunSetup(self.project, eval_set, self.image_generator, tuple(self.metrics), args)
-        if eval_set.items:
-            problems += setup.problems()
+        _collect(problems, lambda: max_parallel_jobs(self.args))
+        picture = self.args.get("workflow_pillow_image")
+        setup = RunSetup(
+            self.project,
+            eval_set,
+            self.image_generator,
+            tuple(self.metrics),
+            args,
+            workflow_image=None if picture is None else _collect(problems, lambda: EncodedImage.of(picture)),
+        )
+        if eval_set.items:  # parameters are held against the workflow together with the space, below
+            told = args if self.image_generator.workflow is None else args.without_params()
+            problems += replace(setup, args=told).problems()
         if searching:
             problems += self._objective_problems()
+        if self.source is None:  # a file's are told with their lines
+            problems += servers.variable_problems(sources)
+        problems += servers.program_problems(sources, self._place("endpoints.iap") or "endpoints.iap")
         survey = servers.survey(sources, self.image_generator.workflow)
         problems += survey.problems(every_endpoint=every_endpoint)
         checked = Checked(self, setup, space, sources, survey)
@@ -151,6 +169,8 @@ class Search:
 
     def _sources(self) -> tuple[EndpointSource, ...]:
         given = self.endpoints
+        if not given and self.source is not None:
+            return ()  # the file's are all wrong, which is a problem already
         if not given:
             return tuple(servers.source_of(endpoint.url) for endpoint in self.image_generator.endpoints())
         return tuple(servers.source_of(one) if isinstance(one, str) else one for one in given)
@@ -158,7 +178,8 @@ class Search:
     def _objective_problems(self) -> list[Problem]:
         where = self._place("objective.metric") or "objective"
         known = [name for metric in self.metrics for name in (metric.directions() or {metric.name: "max"})]
-        if self.objective not in known:
+        unknown = any(not metric.directions() for metric in self.metrics)  # such a metric's scores show when it runs
+        if self.objective not in known and not (unknown and self.direction):
             hint = f"the metrics give {', '.join(known) or 'nothing'}"
             return [Problem(where, f"{self.objective!r} is no score of this search{nearest(self.objective, known)}; {hint}")]
         if self.direction is None and self.objective not in directions(tuple(self.metrics)):
@@ -179,7 +200,7 @@ class Checked:
 
     def with_problems(self, problems: Sequence[Problem]) -> Checked:
         """The same with these problems, each once."""
-        return Checked(self.search, self.setup, self.space, self.sources, self.survey, tuple(dict.fromkeys(problems)))
+        return replace(self, problems=tuple(dict.fromkeys(problems)))
 
     def fit_problems(self) -> list[Problem]:
         """What keeps workflow and space from running on the endpoints."""
@@ -204,45 +225,73 @@ class Checked:
         """Start the endpoints, search, stop the endpoints. An error that ends the search is in the result, with what was done.
 
         Raises:
-            ConfigurationError: As `raise_problems`; or a managed server lacks something.
-            UnreachableError: A managed server does not come up.
+            ConfigurationError: As `raise_problems`.
         """
         self.raise_problems()
         from pixaris.search.run import run_search
 
         search = self.search
         folder = search_folder(search.results / safe_name(search.project), safe_name(search.name))
-        with self.endpoints(folder / "logs") as endpoints:
-            plan = self._plan(folder, endpoints)
-            self._keep_recipe(folder)
-            return run_search(plan, listener)
+        plan = self._plan(folder)
+        self._keep_recipe(folder)
+        return run_search(plan, listener)
 
     @contextlib.contextmanager
-    def endpoints(self, logs: Path) -> Iterator[tuple[Endpoint, ...]]:
-        """The endpoints, started where they are ours to start; they are stopped at the end.
+    def local_pool(self, logs: Path, tell: Callable[[str], None]) -> Iterator[tuple[LocalPool, Checked]]:
+        """The endpoints in a pool on threads, started where they are ours to start, and stopped at the end. Needs no Ray.
+
+        Args:
+            logs: Where the logs of what is started go.
+            tell: Told what happens to endpoints, from a thread of its own.
+
+        Returns:
+            The pool, as soon as one endpoint answers (the others join as they come up), and `admit`'s answer.
 
         Raises:
-            ConfigurationError: A managed server lacks something the search needs.
-            UnreachableError: A managed server does not come up.
+            ConfigurationError: No server comes up and the user's words are to blame, or one lacks what the workflow needs.
+            UnreachableError: No server comes up.
         """
-        with ServerProcesses(servers.managed(self.sources), logs, servers.answers) as started:
-            ours = servers.survey_urls([process.url for process in started.processes], self.search.image_generator.workflow)
-            if any(isinstance(source, ManagedSource) for source in self.sources) and ours.infos:
-                checked = Checked(self.search, self.setup, self.space, self.sources, ours)
-                checked.with_problems(checked.fit_problems()).raise_problems()
-            depths = [source.depth for source in servers.managed(self.sources) for _ in range(source.replicas)]
-            yield (
-                *servers.static(self.sources),
-                *(Endpoint(process.url, depth=depth) for process, depth in zip(started.processes, depths, strict=True)),
-            )
+        started = [*servers.embedded(self.sources), *servers.managed(self.sources)]
+        roster = Roster(servers.static(self.sources))
+        with contextlib.ExitStack() as stack:
+            for feed in servers.feeds(self.sources, started, logs):
+                stack.enter_context(roster.fed_by(feed))
+            pool = stack.enter_context(contextlib.closing(LocalPool((), policy=self.search.policy)))
+            stack.enter_context(_telling(pool, tell))
+            stack.enter_context(roster.feeding(pool))
+            roster.wait()
+            yield pool, self.admit(roster.started)
 
-    def _plan(self, folder: Path, endpoints: tuple[Endpoint, ...]) -> SearchPlan:
+    def admit(self, endpoints: Sequence[Endpoint]) -> Checked:
+        """Hold workflow and space against the servers that were started.
+
+        Args:
+            endpoints: Those that answer by now.
+
+        Returns:
+            The same search, knowing what these servers can do.
+
+        Raises:
+            ConfigurationError: They lack something that the search needs.
+        """
+        workflow = self.search.image_generator.workflow
+        if not any(isinstance(source, ManagedSource | TunnelSource) for source in self.sources):
+            return self
+        ours = servers.survey_of(endpoints, workflow)
+        if ours.infos:
+            found = replace(self, survey=ours)
+            found.with_problems(found.fit_problems()).raise_problems()
+        return replace(self, survey=replace(self.survey, infos={**self.survey.infos, **ours.infos}))
+
+    def _setup(self, name: str) -> RunSetup:
+        generator = self.search.image_generator.for_servers(list(self.survey.infos.values()))
+        return replace(self.setup, generator=generator, search=name)
+
+    def _plan(self, folder: Path) -> SearchPlan:
         from pixaris.search.plan import SearchPlan
 
-        search, infos = self.search, list(self.survey.infos.values())
-        generator = search.image_generator.for_servers(infos)
+        search, setup = self.search, self._setup(folder.name)
         handler = search.experiment_handler
-        setup = RunSetup(self.setup.project, self.setup.eval_set, generator, self.setup.metrics, self.setup.args, folder.name)
         return SearchPlan(
             setup=setup,
             handler=handler if isinstance(handler, ExperimentHandler) else handler(folder),
@@ -251,7 +300,8 @@ class Checked:
             baseline=self.baseline(),
             objective=search.objective,
             direction=search.direction or directions(setup.metrics)[search.objective],
-            endpoints=endpoints,
+            sources=self.sources,
+            admit=lambda endpoints: self.admit(endpoints)._setup(folder.name),
             algorithm=search.algorithm,
             algorithm_options=tuple(search.algorithm_options.items()),
             scheduler=search.scheduler,
@@ -261,7 +311,7 @@ class Checked:
             step=search.step,
             max_concurrent=search.max_concurrent,
             policy=search.policy,
-            parallel=int(search.args.get("max_parallel_jobs", 1)),
+            parallel=max_parallel_jobs(search.args),
         )
 
     def baseline(self) -> dict[str, Any]:
@@ -277,10 +327,22 @@ class Checked:
         return {p.name: p.domain.options[0] if p.domain.options else p.domain.low for p in self.space.parameters}
 
     def _keep_recipe(self, folder: Path) -> None:
-        """Keep what the search was made from beside what it finds."""
+        """Keep what the search was made from beside what it finds, without the credentials of URLs."""
         if self.search.source is not None:
-            shutil.copyfile(self.search.source, folder / "search.yaml")
-        write_json(folder / "space.json", {"space": self.space.as_dict(), "baseline": self.baseline()})
+            text = self.search.source.read_bytes()
+            write_bytes(folder / "search.yaml", re.sub(rb"(?<=://)[^/\s]*@", b"***@", text))
+        search = self.search
+        names = ("objective", "direction", "num_samples", "seed", "step", "max_concurrent")
+        recipe = {
+            "space": self.space.as_dict(),
+            "baseline": self.baseline(),
+            "generation_params": [param.as_dict() for param in self.setup.args.params],
+            "algorithm": search.algorithm if isinstance(search.algorithm, str) else type(search.algorithm).__name__,
+            "scheduler": search.scheduler if isinstance(search.scheduler, str) else type(search.scheduler).__name__,
+            **{name: getattr(search, name) for name in names},
+            "endpoints": [*(e.url for e in servers.static(self.sources)), *(type(s).__name__ for s in self.sources)],
+        }
+        write_json(folder / "recipe.json", recipe)
 
 
 def search_folder(parent: Path, name: str) -> Path:
@@ -299,6 +361,28 @@ def search_folder(parent: Path, name: str) -> Path:
             raise ConfigurationError(f"the results folder {folder} cannot be made: {error.strerror}") from None
         return folder
     raise ConfigurationError(f"{parent} has too many searches called {name!r}; move some away")
+
+
+@contextlib.contextmanager
+def _telling(pool: LocalPool, tell: Callable[[str], None]) -> Iterator[None]:
+    """Pass on a pool's events as they come."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        seen, last = 0, False
+        while not last:
+            last = ended.wait(_EVENT_SECONDS)
+            for sentence in pool.status(seen).events:
+                tell(sentence)
+                seen += 1
+
+    thread = threading.Thread(target=watch, name="pixaris-events", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _collect(problems: list[Problem], load: Callable[[], T], where: str = "") -> T | None:

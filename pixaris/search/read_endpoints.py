@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from pixaris.endpoints.discovery import EmbeddedSource, EndpointSource, ManagedSource, StaticSource
+from pixaris.endpoints.discovery import (
+    DnsSource,
+    EmbeddedSource,
+    EndpointSource,
+    Headers,
+    ManagedSource,
+    StaticSource,
+    TunnelSource,
+    dns_source,
+)
+from pixaris.exceptions import ConfigurationError
 from pixaris.search.read import Reader, masked, shown
-from pixaris.search.yaml_file import join
+from pixaris.search.read_credentials import CREDENTIALS, read_credentials
+from pixaris.search.yaml_file import join, line_of
 
 _FORMS = "endpoints: {embedded: 2} or endpoints: [http://10.0.0.5:8188]"
-_KNOWN = ("url", "depth", "embedded", "managed")
-_MANAGED = ("command", "replicas", "environment", "working_directory", "start_timeout", "depth")
+_KNOWN = ("url", "dns", "depth", *CREDENTIALS, "embedded", "managed", "iap")
+_MANAGED = ("command", "replicas", "num_gpus", "environment", "working_directory", "start_timeout", "depth")
+_IAP = ("instance", "port", "zone", "project", "depth", "gcloud", "start_timeout")
+_NAMES = {
+    "instance": r"[a-z]([-a-z0-9]*[a-z0-9])?",
+    "zone": r"[a-z]([-a-z0-9]*[a-z0-9])?",
+    "project": r"[a-z0-9]([-.:a-z0-9]*[a-z0-9])?",
+}
 _DEFAULT = ManagedSource(())
+_TUNNEL = TunnelSource(())
 
 
 def read_endpoints(reader: Reader, path: str, value: object, folder: Path) -> tuple[EndpointSource, ...]:
@@ -22,46 +42,141 @@ def read_endpoints(reader: Reader, path: str, value: object, folder: Path) -> tu
     if isinstance(value, dict | str):
         return tuple(_entry(reader, path, value, folder))
     sources: list[EndpointSource] = []
+    known: set[str] = set()
     entries = reader.items(path, value, f"write {_FORMS}")
     if value == []:
         reader.tell(path, f"needs at least one endpoint; write {_FORMS}")
     for index, entry in enumerate(entries):
         where = join(path, index)
         for source in _entry(reader, where, entry, folder):
-            if isinstance(source, StaticSource) and source.url in [s.url for s in sources if isinstance(s, StaticSource)]:
-                reader.tell(
-                    where, f"{masked(source.url)} is listed twice; keep one of them (depth says how many requests it gets)"
-                )
-            else:
+            names = _names(source)
+            for twice in sorted(names & known):
+                reader.tell(where, f"{twice} is listed twice; keep one of them (depth says how many requests it gets)")
+            if not names & known:
                 sources.append(source)
+            known |= names
     return tuple(sources)
 
 
 def endpoints_of_urls(reader: Reader, urls: Sequence[str]) -> tuple[EndpointSource, ...]:
     """The sources of ``--endpoint URL`` arguments."""
-    found = [_url(reader, f"--endpoint {masked(url)}", url) for url in urls]
-    return tuple(StaticSource(url) for url in dict.fromkeys(found) if url)
+    found = [_address(reader, f"--endpoint {masked(url)}", url, typed=True) for url in urls]
+    return tuple(dict.fromkeys(source for source in found if source is not None))
+
+
+def _names(source: EndpointSource) -> set[str]:
+    """What may be listed once: an endpoint that is there twice would get twice its depth."""
+    if isinstance(source, StaticSource):
+        return {masked(source.url)}
+    if isinstance(source, DnsSource):
+        return {source.label}
+    if isinstance(source, TunnelSource):
+        place = (
+            f"{source.port}" + (f" in {source.zone}" if source.zone else "") + (f" of {source.project}" if source.project else "")
+        )
+        return {f"instance {instance} with port {place}" for instance in source.instances}
+    return set()
 
 
 def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[EndpointSource]:
     if isinstance(value, str):
-        url = _url(reader, path, value)
-        return [StaticSource(url)] if url else []
+        source = _address(reader, path, value)
+        return [source] if source else []
     fields = reader.section(path, value, _KNOWN)
     sources: list[EndpointSource] = []
-    if "url" in fields:
-        depth = reader.whole(join(path, "depth"), fields.get("depth", StaticSource.depth), at_least=1)
-        if url := _url(reader, join(path, "url"), fields["url"]):
-            sources.append(StaticSource(url, depth or StaticSource.depth))
-    elif "depth" in fields:
-        reader.tell(join(path, "depth"), "belongs to a url; write {url: http://..., depth: 2}")
+    if "url" in fields or "dns" in fields:
+        sources += _addresses(reader, path, fields)
+    else:
+        for key in ("depth", *CREDENTIALS):
+            if key in fields:
+                example = "depth: 2" if key == "depth" else f"{key}: ..."
+                reader.tell(join(path, key), f"belongs to a url; write {{url: http://..., {example}}}")
     if "embedded" in fields:
         sources += _embedded(reader, join(path, "embedded"), fields["embedded"])
     if "managed" in fields:
         sources += _managed(reader, join(path, "managed"), fields["managed"], folder)
+    if "iap" in fields:
+        several = isinstance(fields["iap"], list)
+        for index, inner in enumerate(fields["iap"] if several else [fields["iap"]]):
+            sources += _tunnel(reader, join(join(path, "iap"), index) if several else join(path, "iap"), inner)
     if isinstance(value, dict) and not value:
         reader.tell(path, f"needs at least one endpoint; write {_FORMS}")
     return sources
+
+
+def _addresses(reader: Reader, path: str, fields: Mapping[str, Any]) -> list[EndpointSource]:
+    depth = reader.whole(join(path, "depth"), fields.get("depth", StaticSource.depth), at_least=1) or StaticSource.depth
+    headers = read_credentials(reader, path, fields)
+    sources: list[EndpointSource] = []
+    if "url" in fields and (url := _url(reader, join(path, "url"), fields["url"])):
+        if "@" in url and any(name.lower() == "authorization" for name, _ in headers):
+            reader.tell(join(path, "url"), "has credentials, and so has the endpoint besides; keep one of them")
+        sources.append(StaticSource(url, depth, headers))
+    if "dns" in fields:
+        where = join(path, "dns")
+        text = reader.text(where, fields["dns"])
+        source = _dns(reader, where, text if text.startswith("dns://") else f"dns://{text}", depth, headers) if text else None
+        sources += [source] if source else []
+    return sources
+
+
+def _address(reader: Reader, path: str, value: object, *, typed: bool = False) -> EndpointSource | None:
+    if isinstance(value, str) and value.startswith("dns://"):
+        return _dns(reader, path, value, StaticSource.depth, ())
+    url = _url(reader, path, value, typed=typed)
+    return StaticSource(url) if url else None
+
+
+def _dns(reader: Reader, path: str, text: str, depth: int, headers: Headers) -> DnsSource | None:
+    try:
+        return dns_source(text, depth=depth, headers=headers)
+    except ConfigurationError as error:
+        reader.tell(path, str(error))
+        return None
+
+
+def _tunnel(reader: Reader, path: str, value: object) -> list[EndpointSource]:
+    fields = reader.section(path, value, _IAP)
+    example = "write {instance: gpu-1, zone: europe-west4-a, project: my-project}"
+    if not isinstance(value, dict) or not reader.required(path, fields, "instance", example):
+        return []
+    where = join(path, "instance")
+    if isinstance(fields["instance"], list):
+        instances = reader.texts(where, fields["instance"], "write instance: [gpu-1, gpu-2]")
+    else:
+        instances = tuple(filter(None, [reader.text(where, fields["instance"])]))
+    instances = tuple(name for name in instances if _named(reader, where, "instance", name))
+    zone, project = (
+        _named(reader, join(path, key), key, reader.text(join(path, key), fields[key])) if key in fields else None
+        for key in ("zone", "project")
+    )
+    port = reader.whole(join(path, "port"), fields.get("port", _TUNNEL.port), at_least=1, at_most=65535)
+    depth = reader.whole(join(path, "depth"), fields.get("depth", _TUNNEL.depth), at_least=1)
+    timeout = reader.above(join(path, "start_timeout"), fields.get("start_timeout", _TUNNEL.start_timeout), 0)
+    gcloud = reader.text(join(path, "gcloud"), fields.get("gcloud", _TUNNEL.gcloud))
+    if fields["instance"] == []:
+        reader.tell(where, f"needs at least one VM; {example}")
+    if not instances:
+        return []
+    return [
+        TunnelSource(
+            instances=instances,
+            port=port or _TUNNEL.port,
+            zone=zone,
+            project=project,
+            depth=depth or _TUNNEL.depth,
+            gcloud=gcloud or _TUNNEL.gcloud,
+            start_timeout=float(timeout or _TUNNEL.start_timeout),
+        )
+    ]
+
+
+def _named(reader: Reader, path: str, key: str, name: str) -> str | None:
+    """A name as Google Cloud has them; it becomes part of a command."""
+    if name and not re.fullmatch(_NAMES[key], name):
+        reader.tell(path, f"must be the {key}'s name: lower-case letters, digits and hyphens (got {shown(name)})")
+        return None
+    return name or None
 
 
 def _embedded(reader: Reader, path: str, value: object) -> list[EndpointSource]:
@@ -82,6 +197,7 @@ def _managed(reader: Reader, path: str, value: object, folder: Path) -> list[End
     replicas = reader.whole(join(path, "replicas"), fields.get("replicas", 1), at_least=1)
     depth = reader.whole(join(path, "depth"), fields.get("depth", _DEFAULT.depth), at_least=1)
     timeout = reader.above(join(path, "start_timeout"), fields.get("start_timeout", _DEFAULT.start_timeout), 0)
+    gpus = _gpus(reader, join(path, "num_gpus"), fields.get("num_gpus", _DEFAULT.num_gpus))
     directory = reader.text(join(path, "working_directory"), fields.get("working_directory", "."))
     environment = {
         name: _word(reader, join(join(path, "environment"), name), word)
@@ -97,8 +213,16 @@ def _managed(reader: Reader, path: str, value: object, folder: Path) -> list[End
             working_directory=str(folder / directory) if "working_directory" in fields else None,
             start_timeout=float(timeout or _DEFAULT.start_timeout),
             depth=depth or _DEFAULT.depth,
+            num_gpus=gpus,
         )
     ]
+
+
+def _gpus(reader: Reader, path: str, value: object) -> float:
+    number = reader.number(path, value)
+    if number is not None and (number < 0 or (number > 1 and number != int(number))):
+        reader.tell(path, f"must be 0, a fraction below 1, or a whole number (got {shown(value)})")
+    return float(number or 0)
 
 
 def _command(reader: Reader, path: str, value: object) -> tuple[str, ...]:
@@ -128,7 +252,15 @@ def _word(reader: Reader, path: str, value: object) -> str:
     return value if value == "" and isinstance(value, str) else reader.text(path, value)
 
 
-def _url(reader: Reader, path: str, value: object) -> str | None:
+def _url(reader: Reader, path: str, value: object, *, typed: bool = False) -> str | None:
+    """The URL of a server.
+
+    Args:
+        reader: Is told what is wrong.
+        path: Where it stands.
+        value: What stands there.
+        typed: Whether it is an argument of the command; so is what ``--set`` gives.
+    """
     text = reader.text(path, value)
     if not text:
         return None
@@ -150,6 +282,9 @@ def _url(reader: Reader, path: str, value: object) -> str | None:
         reader.tell(path, f"needs a host{' and a port above 0' if host else ''} (got {got}); write http://10.0.0.5:8188")
     elif parts.query or parts.fragment:
         reader.tell(path, f"must end with its path, without ? and # (got {got})")
+    elif "@" in parts.netloc and (typed or line_of(path, reader.lines) == 0):
+        way_out = f"name it in the file: {{url: {masked(text).replace('***@', '')}, basic_auth: {{env: COMFY_AUTH}}}}"
+        reader.tell(path, f"has credentials (got {got}), and every user of the machine sees command lines; {way_out}")
     else:
         return text.rstrip("/")
     return None

@@ -17,17 +17,19 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.schedulers import TrialScheduler
+from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 from ray.tune.search import Searcher
 
-from pixaris.endpoints.ray import RayPool, start_pool
+from pixaris.endpoints.dispatcher import Policy
+from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
+from pixaris.endpoints.roster import Roster
 from pixaris.exceptions import ConfigurationError, PixarisError, SearchFailedError
-from pixaris.search import schedulers, searchers
+from pixaris.search import schedulers, searchers, servers
 from pixaris.search.bookkeeping import Bookkeeper
 from pixaris.search.plan import SearchPlan
 from pixaris.search.progress import ProgressListener, Silent
 from pixaris.search.results import SearchResult
-from pixaris.search.searchers import OBJECTIVE, Proposals
+from pixaris.search.searchers import OBJECTIVE, ListSearcher, Proposals
 from pixaris.search.trial import ExperimentTrial, TrialRecipe, trial_name
 
 log = logging.getLogger(__name__)
@@ -55,12 +57,14 @@ def run_search(plan: SearchPlan, listener: ProgressListener | None = None) -> Se
 
     Returns:
         What was found. Its status says how it ended; what ended it before its end is its ``error``: `SearchFailedError` (no trial
-        has a score), `NoEndpointError` or `AccountError`. Everything that was done is kept in the folder.
+        has a score), `NoEndpointError`, `AccountError`; before its first trial `UnreachableError` (no endpoint comes up) or
+        `ConfigurationError`. Everything that was done is kept in the folder.
     """
     books = Bookkeeper(plan, listener or Silent())
     try:
-        with _ray_session(), _pool(plan, books) as pool:
-            _tune(plan, pool, books)
+        with _roster(plan) as roster, _ray_session(), _managed(plan, roster), _pool(plan, roster, books) as pool:
+            with books.watching(pool[1]):
+                _tune(_admitted(plan, roster, books), pool, books)
     except PixarisError as error:
         return replace(books.close("failed", str(error)), error=error)
     except BaseException as error:
@@ -80,6 +84,7 @@ def run_search(plan: SearchPlan, listener: ProgressListener | None = None) -> Se
 
 def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> None:
     recipe_of_pool, driver_pool = pool
+    plan = replace(plan, endpoints_found=len(driver_pool.status().endpoints))
     scheduler = _scheduler(plan)
     searcher = Proposals(_inner(plan), plan.space, plan.baseline, limit=plan.trials, direction=plan.direction)
     indices = list(range(plan.items))
@@ -119,27 +124,39 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
             failure_config=tune.FailureConfig(max_failures=2),
         ),
     )
-    with books.watching(driver_pool), _signals(books, driver_pool):
+    books.phase("searching")
+    with _signals(books, driver_pool):
         tuner.fit()
 
 
 def _inner(plan: SearchPlan) -> Searcher:
     if not isinstance(plan.algorithm, str):
         domains = searchers.tune_domains(plan.space)
+        if not isinstance(plan.algorithm, Searcher):
+            kind = type(plan.algorithm).__name__
+            raise ConfigurationError(f"algorithm must be grid, random, tpe or a ray.tune.search.Searcher (got {kind})")
         plan.algorithm.set_search_properties(OBJECTIVE, plan.direction, domains)  # changes nothing that it was made with
         return plan.algorithm
     options = dict(plan.algorithm_options)
     if plan.algorithm == "grid":
-        return searchers.grid(plan.space, plan.baseline, plan.direction)
+        return _by_models(plan, searchers.grid(plan.space, plan.baseline, plan.direction))
     if plan.algorithm == "random":
-        return searchers.random(plan.space, plan.num_samples or 1, plan.seed, plan.direction)
+        return _by_models(plan, searchers.random(plan.space, plan.num_samples or 1, plan.seed, plan.direction))
     if plan.algorithm == "tpe":
         return searchers.tpe(plan.space, plan.seed, plan.direction, parallel=plan.concurrent > 1, options=options)
     raise ConfigurationError(f"search.algorithm must be grid, random or tpe (got {plan.algorithm!r})")
 
 
+def _by_models(plan: SearchPlan, searcher: ListSearcher) -> Searcher:
+    names = searchers.neutral(plan.space)
+    order = plan.by_models([{names[key]: value for key, value in found.items()} for found in searcher.sets])
+    return ListSearcher([searcher.sets[index] for index in order], plan.direction)
+
+
 def _scheduler(plan: SearchPlan) -> TrialScheduler:
     if not isinstance(plan.scheduler, str):
+        if isinstance(plan.scheduler, PopulationBasedTraining):
+            raise ConfigurationError("population based training changes a running trial's parameters; use fifo, asha or median")
         plan.scheduler.set_search_properties(OBJECTIVE, plan.direction)
         return plan.scheduler
     return schedulers.build(
@@ -163,12 +180,17 @@ def _ray_session() -> Iterator[None]:
     address = None if os.environ.get("RAY_ADDRESS") else "local"
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(_import_paths())  # of the processes Ray starts now
+    terminated = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except SystemExit:  # SIGTERM: Ray handles it in its own way while it starts
+        raise KeyboardInterrupt from None
     finally:
         os.environ.pop("PYTHONPATH")
         if before is not None:
             os.environ["PYTHONPATH"] = before
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminated)  # Ray's own ends the program with code 15 and without a word
     try:
         yield
     finally:
@@ -182,14 +204,56 @@ def _import_paths() -> list[str]:
     return list(dict.fromkeys(path for path in paths if os.path.isdir(path) and not path.startswith(installed)))
 
 
+def _on_cluster() -> bool:
+    """Whether Ray has, or may get, other nodes than this machine."""
+    if os.environ.get("RAY_ADDRESS"):
+        return True
+    return ray.is_initialized() and sum(bool(node["Alive"]) for node in ray.nodes()) > 1
+
+
 @contextlib.contextmanager
-def _pool(plan: SearchPlan, books: Bookkeeper) -> Iterator[tuple[Any, RayPool]]:
+def _roster(plan: SearchPlan) -> Iterator[Roster]:
+    """The endpoints that need no Ray, on their way: what takes long is begun first."""
+    roster = Roster(servers.static(plan.sources))
+    local = [] if _on_cluster() else servers.embedded(plan.sources)
+    with contextlib.ExitStack() as stack:
+        for feed in servers.feeds(plan.sources, local, plan.folder / "logs"):
+            stack.enter_context(roster.fed_by(feed))
+        yield roster
+
+
+@contextlib.contextmanager
+def _managed(plan: SearchPlan, roster: Roster) -> Iterator[None]:
+    """The servers that Ray places."""
+    on_cluster = _on_cluster()
+    wanted = servers.managed(plan.sources) + (servers.embedded(plan.sources) if on_cluster else [])
+    if not wanted:
+        yield
+        return
+    with roster.fed_by(ManagedServers(wanted, plan.folder / "logs", on_cluster=on_cluster)):
+        yield
+
+
+def _admitted(plan: SearchPlan, roster: Roster, books: Bookkeeper) -> SearchPlan:
+    """The plan, made for the first servers that answer."""
+    if not roster.awaits:
+        return plan
+    books.phase("waiting for the first endpoint")
+    roster.wait()
+    return replace(plan, setup=plan.admit(roster.started))
+
+
+@contextlib.contextmanager
+def _pool(plan: SearchPlan, roster: Roster, books: Bookkeeper) -> Iterator[tuple[Any, RayPool]]:
     books.phase("starting the endpoints' workers")
     images = [image for item in plan.setup.eval_set.items for image in item.inputs.values()]
     images += list(plan.setup.args.images.values())
-    recipe, pool = start_pool(plan.endpoints, images=images, policy=plan.policy)
+    listed = plan.algorithm in ("grid", "random")  # then the order of trials keeps as many models under way
+    policy = replace(plan.policy or Policy(), models_at_once=plan.models_at_once if listed else 1)
+    recipe, pool = start_pool(servers.static(plan.sources), images=images, policy=policy)
     try:
-        yield recipe, pool
+        with roster.feeding(pool):
+            yield recipe, pool
     finally:
         pool.shut_down()
 

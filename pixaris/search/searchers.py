@@ -92,18 +92,22 @@ def _kind_of(domain: TuneDomain) -> tuple[str | None, float | None]:
 
 
 class ListSearcher(Searcher):
-    """Proposes the parameter sets of a list, in order."""
+    """Proposes the parameter sets of a list, in order.
+
+    Attributes:
+        sets: The list.
+    """
 
     def __init__(self, sets: Iterable[Mapping[str, ParamValue]], direction: Direction) -> None:
         super().__init__(metric=OBJECTIVE, mode=direction)
-        self._sets = tuple(sets)
+        self.sets = tuple(sets)
         self._next = 0
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config or Searcher.FINISHED)
-        if self._next == len(self._sets):
+        if self._next == len(self.sets):
             return Searcher.FINISHED
         self._next += 1
-        return dict(self._sets[self._next - 1])
+        return dict(self.sets[self._next - 1])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing is learnt."""
@@ -193,14 +197,14 @@ def neutral(space: Space) -> dict[str, str]:
     return {f"p{index}": parameter.name for index, parameter in enumerate(space.parameters)}
 
 
-def grid(space: Space, baseline: Mapping[str, ParamValue], direction: Direction) -> Searcher:
+def grid(space: Space, baseline: Mapping[str, ParamValue], direction: Direction) -> ListSearcher:
     """Every combination once; the baseline's own, if it is one of them, is not run twice."""
     names = {parameter: key for key, parameter in neutral(space).items()}
     sets = [{names[name]: value for name, value in values.items()} for values in space.grid() if values != dict(baseline)]
     return ListSearcher(sets, direction)
 
 
-def random(space: Space, num_samples: int, seed: int | None, direction: Direction) -> Searcher:
+def random(space: Space, num_samples: int, seed: int | None, direction: Direction) -> ListSearcher:
     """Tune's own random sampling, `num_samples` times (times the grid of what is under ``grid_search``)."""
     domains, state = tune_domains(space), np.random.RandomState(seed)
     sets = [found for _ in range(num_samples) for _, found in generate_variants(dict(domains), random_state=state)]

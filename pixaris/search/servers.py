@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from pixaris.comfyui.client import ComfyClient
 from pixaris.comfyui.object_info import ObjectInfo
@@ -13,8 +14,22 @@ from pixaris.comfyui.server.nodes.registry import declarations
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.clients import connect
-from pixaris.endpoints.discovery import EmbeddedSource, EndpointSource, ManagedSource, StaticSource, endpoint_of
-from pixaris.exceptions import EndpointError, Problem
+from pixaris.endpoints.discovery import (
+    DnsSource,
+    EmbeddedSource,
+    EndpointSource,
+    ManagedSource,
+    StaticSource,
+    TunnelSource,
+    Variable,
+    dns_source,
+    endpoint_of,
+)
+from pixaris.endpoints.dns import DnsFeed, addresses
+from pixaris.endpoints.feeds import Feed
+from pixaris.endpoints.managed import LocalServers, embedded_command
+from pixaris.endpoints.tunnels import TunnelFeed, gcloud_problem
+from pixaris.exceptions import EndpointError, Problem, UnreachableError
 from pixaris.generation.base import load_node
 from pixaris.orchestration.run import RunSetup
 
@@ -28,14 +43,16 @@ class Survey:
     Attributes:
         infos: Endpoint to its node classes.
         silent: Endpoint to why it did not answer.
+        others: Whether there are endpoints that cannot be asked, because they are started with the search.
     """
 
     infos: Mapping[str, ObjectInfo] = field(default_factory=dict)
     silent: Mapping[str, EndpointError] = field(default_factory=dict)
+    others: bool = False
 
     def problems(self, *, every_endpoint: bool) -> list[Problem]:
-        """Endpoints that do not answer; with one that does, only if every one must."""
-        if self.infos and not every_endpoint:
+        """Endpoints that do not answer; with one that does or may, only if every one must."""
+        if (self.infos or self.others) and not every_endpoint:
             return []
         hint = "start it, correct its address, or leave it out"
         return [Problem(f"endpoint {url}", f"{error.message}; {hint}") for url, error in self.silent.items()]
@@ -44,12 +61,12 @@ class Survey:
         """What the endpoints would refuse about the workflow; the same fault on several is told once."""
         pending = [(load_node(folder), "image") for folder in setup.eval_set.input_folders]
         pending += [(name, "image") for name in setup.args.images]
-        pending = [place for place in pending if workflow.find(place[0]) is not None]
-        pending += [(param.node_name, param.input) for param in setup.args.params if workflow.find(param.node_name) is not None]
+        pending = [place for place in pending if _once(workflow, place[0])]
+        pending += [(param.node_name, param.input) for param in setup.args.params if _once(workflow, param.node_name)]
         found: dict[Problem, list[str]] = {}
         known = pending if setup.eval_set.items else None  # without an eval set nobody can say which images are missing
         for url, info in self.infos.items():
-            for problem in workflow.problems(info, known):
+            for problem in [*workflow.problems(info, known), *_output_problems(workflow, info, setup.generator.output_id)]:
                 found.setdefault(problem, []).append(url)
         return [
             replace(
@@ -59,64 +76,87 @@ class Survey:
         ]
 
 
-def source_of(url: str) -> StaticSource:
+def source_of(url: str) -> EndpointSource:
     """A URL as an endpoint source; ``host:port`` means http.
 
     Raises:
         ConfigurationError: It is no URL of a server.
     """
+    if url.startswith("dns://"):
+        return dns_source(url)
     source = StaticSource(url if "://" in url else f"http://{url}")
     connect(endpoint_of(source)).close()
     return source
 
 
+def variable_problems(sources: Sequence[EndpointSource]) -> list[Problem]:
+    """Environment variables with credentials that are missing or wrong."""
+    return [Problem(f"endpoint {source.label}", problem) for source in sources for problem in _missing(source)]
+
+
+def program_problems(sources: Sequence[EndpointSource], where: str) -> list[Problem]:
+    """Programs of endpoints that are not installed on this machine."""
+    lacking = [gcloud_problem(source) for source in sources if isinstance(source, TunnelSource)]
+    return [Problem(where, problem) for problem in dict.fromkeys(lacking) if problem]
+
+
+def _missing(source: EndpointSource) -> list[str]:
+    if not isinstance(source, StaticSource | DnsSource):
+        return []
+    variables = [value for _, value in source.headers if isinstance(value, Variable)]
+    return [problem for variable in variables if (problem := variable.problem(os.environ))]
+
+
 def static(sources: Sequence[EndpointSource]) -> list[Endpoint]:
-    """The endpoints that somebody else runs."""
+    """The endpoints that somebody else runs, at addresses of their own."""
     return [endpoint_of(source) for source in sources if isinstance(source, StaticSource)]
 
 
 def managed(sources: Sequence[EndpointSource]) -> list[ManagedSource]:
-    """The servers to start."""
-    return [
-        embedded_command(source) if isinstance(source, EmbeddedSource) else source
-        for source in sources
-        if not isinstance(source, StaticSource)
-    ]
+    """The servers that a command starts."""
+    return [source for source in sources if isinstance(source, ManagedSource)]
 
 
-def embedded_command(source: EmbeddedSource) -> ManagedSource:
-    """The embedded endpoint as a command."""
-    command = (sys.executable, "-m", "pixaris.comfyui.server", "--port", "{port}")
-    return ManagedSource(command=command, replicas=source.replicas, start_timeout=30.0)
+def embedded(sources: Sequence[EndpointSource]) -> list[ManagedSource]:
+    """The embedded endpoints, as commands."""
+    return [embedded_command(source) for source in sources if isinstance(source, EmbeddedSource)]
 
 
-def answers(url: str) -> None:
-    """Return if a server answers.
+def feeds(sources: Sequence[EndpointSource], started: Sequence[ManagedSource], logs: Path) -> list[Feed]:
+    """What brings endpoints up from this process: look-ups, tunnels, and servers on this machine.
 
-    Raises:
-        EndpointError: It does not.
+    Args:
+        sources: Where endpoints come from.
+        started: The servers to start on this machine.
+        logs: Where their logs go.
     """
-    client = connect(Endpoint(url))
-    try:
-        client.probe()
-    finally:
-        client.close()
+    found: list[Feed] = [LocalServers(started, logs)] if started else []
+    found += [DnsFeed(source) for source in sources if isinstance(source, DnsSource)]
+    return found + [TunnelFeed(source, logs) for source in sources if isinstance(source, TunnelSource)]
 
 
 def survey(sources: Sequence[EndpointSource], workflow: Workflow | None) -> Survey:
     """Ask every endpoint that runs already; the embedded one is known without asking."""
-    asked = _survey(static(sources), workflow)
+    if workflow is None:
+        return Survey()
+    usable = [source for source in sources if not _missing(source)]
+    found, unresolved = static(usable), {}
+    for source in usable:
+        if isinstance(source, DnsSource):
+            try:
+                found += [source.endpoint(address) for address in addresses(source)]
+            except UnreachableError as error:
+                unresolved[source.label] = error
+    asked = survey_of(found, workflow)
+    infos = dict(asked.infos)
     if any(isinstance(source, EmbeddedSource) for source in sources):
-        return replace(asked, infos={**asked.infos, EMBEDDED: ObjectInfo(declarations())})
-    return asked
+        infos[EMBEDDED] = ObjectInfo(declarations())
+    others = any(isinstance(source, ManagedSource | TunnelSource) for source in sources)
+    return Survey(infos, {**asked.silent, **unresolved}, others)
 
 
-def survey_urls(urls: Iterable[str], workflow: Workflow | None) -> Survey:
-    """Ask the servers at these URLs."""
-    return _survey([Endpoint(url) for url in urls], workflow)
-
-
-def _survey(endpoints: Sequence[Endpoint], workflow: Workflow | None) -> Survey:
+def survey_of(endpoints: Sequence[Endpoint], workflow: Workflow | None) -> Survey:
+    """Ask these endpoints."""
     if workflow is None or not endpoints:
         return Survey()
     with ThreadPoolExecutor(max_workers=min(32, len(endpoints))) as threads:
@@ -134,3 +174,17 @@ def _ask(endpoint: Endpoint) -> ObjectInfo | EndpointError:
         return error
     finally:
         client.close()
+
+
+def _once(workflow: Workflow, name: str) -> bool:
+    """Whether a node is found by this name (a title that stands twice is a problem told elsewhere)."""
+    return workflow.has(name) and sum(node.title == name for node in workflow.nodes.values()) <= 1
+
+
+def _output_problems(workflow: Workflow, info: ObjectInfo, output: str) -> list[Problem]:
+    node = workflow.nodes.get(output)
+    if node is None or node.class_type not in info or info.is_output(node.class_type):
+        return []
+    saving = [other.title for other in workflow.nodes.values() if info.is_output(other.class_type)]
+    hint = f"; nodes that do: {', '.join(map(repr, saving))}" if saving else ""
+    return [Problem(f"output node {node.title!r}", f"its class {node.class_type} saves no image{hint}")]

@@ -192,6 +192,7 @@ class Space:
                 problems.append(Problem(where, f"node_name and input must be text (got {node_name!r} and {name!r})"))
                 continue
             target = Target(node_name, name)
+            values = values.tolist() if hasattr(values, "tolist") else list(values) if isinstance(values, range) else values
             if target in parameters:
                 problems.append(Problem(where, f"{target} is listed twice; write all its values into one list"))
             elif not isinstance(values, list | tuple):

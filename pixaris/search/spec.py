@@ -225,6 +225,9 @@ def _generator(reader: Reader, fields: Mapping[str, Any], folder: Path) -> Gener
 
 
 def _endpoints(reader: Reader, fields: Mapping[str, Any], folder: Path) -> tuple[EndpointSource, ...]:
+    generator = fields.get("generator")
+    if "endpoints" not in fields and isinstance(generator, dict) and ":" in str(generator.get("type", "")):
+        return ()  # a generator of the user's own may make its images itself
     example = "endpoints: {embedded: 2}, or endpoints: [http://10.0.0.5:8188]"
     return read_endpoints(reader, "endpoints", fields["endpoints"], folder) if _has(reader, fields, "endpoints", example) else ()
 

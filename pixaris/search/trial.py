@@ -127,7 +127,7 @@ class ExperimentTrial(tune.Trainable):
         name = self._recipe.objective
         summary = record.metrics.get(name)
         by_index = {item.index: item.scores.get(name) for item in record.items}
-        if not error and summary is None and record.failures:
+        if not error and record.failures:
             error = str(record.failures[0].error)
         return {
             OBJECTIVE: summary.mean if summary else math.nan,

@@ -96,6 +96,23 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "missing eval set": ({"dataset": "./nowhere"}, ["dataset", "nowhere", "no such eval set"]),
     "unreachable endpoint": ({"endpoints": ["http://127.0.0.1:9"]}, ["http://127.0.0.1:9", "refused", "start it"]),
     "no URL": ({"endpoints": ["ftp://x"]}, ["endpoints.0", "ftp://x"]),
+    "variable that is not set": (
+        {"endpoints": [{"url": "http://127.0.0.1:9", "headers": {"Authorization": {"env": "PIXARIS_TEST_UNSET"}}}]},
+        ["endpoints.0.headers.Authorization.env (line ", "PIXARIS_TEST_UNSET is not set", "export PIXARIS_TEST_UNSET="],
+    ),
+    "credentials in the file": (
+        {"endpoints": [{"url": "http://127.0.0.1:9", "headers": {"Authorization": "Bearer abc"}}]},
+        ["endpoints.0.headers.Authorization (line ", "{env: COMFY_TOKEN}"],
+    ),
+    "unknown name": (
+        {"endpoints": ["dns://no-such-name.invalid:8188"]},
+        ["endpoint dns://no-such-name.invalid:8188", "cannot be resolved", "correct its address"],
+    ),
+    "missing gcloud": (
+        {"endpoints": {"iap": {"instance": "gpu-1", "gcloud": "/nowhere/gcloud"}}},
+        ["endpoints.iap (line ", "'/nowhere/gcloud' is not a program", "install the Google Cloud CLI"],
+    ),
+    "unknown key of a tunnel": ({"endpoints": {"iap": {"instanc": "gpu-1"}}}, ["'instanc'", "did you mean 'instance'"]),
     "output node": (
         {"generator": {"type": "comfyui", "workflow": "workflow.json", "output_node": "Save"}},
         ["generator", "'Save'", "Save Output"],
@@ -173,6 +190,51 @@ def test_what_the_command_line_changes_is_checked_too(folder: Path, capsys: pyte
     assert "num_samples" in refused(capsys, "search", str(folder / "search.yaml"), "--num-samples", "none")
 
 
+def test_credentials_on_the_command_line_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "http://me:secret@127.0.0.1:9"
+    for arguments in (["--endpoint", url], ["--set", f"endpoints=[{url}]"]):
+        text = refused(capsys, "check", str(folder / "search.yaml"), *arguments)
+        assert "every user of the machine sees command lines" in text
+        assert "basic_auth: {env: COMFY_AUTH}" in text
+        assert "secret" not in text
+
+
 def test_a_run_takes_values_of_the_files_parameters_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = refused(capsys, "run", str(folder / "search.yaml"), "--param", "radus=2")
     assert "did you mean 'radius'" in text
+
+
+def test_a_module_that_breaks_is_told_with_its_own_words(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "breaks_at_import.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(folder)
+    file = write(folder, {"metrics": [{"type": "breaks_at_import:Metric"}], "objective": {"metric": "x", "direction": "max"}})
+    assert "ZeroDivisionError: division by zero" in refused(capsys, "check", str(file))
+
+
+def test_a_node_that_saves_nothing_is_no_output_node(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    generator = {"type": "comfyui", "workflow": "workflow.json", "output_node": "Grow"}
+    text = refused(capsys, "check", str(write(folder, {"generator": generator})))
+    assert "GrowMask saves no image" in text
+    assert "'Save Output'" in text
+
+
+def test_a_title_that_stands_twice_hides_no_other_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workflow = json.loads(WORKFLOW.read_text())
+    workflow["9"] = {**workflow["1"]}
+    (folder / "workflow.json").write_text(json.dumps(workflow))
+    text = refused(capsys, "check", str(write(folder, {"objective": {"metric": "simm"}})))
+    assert "'Load Input Image' stands" in text
+    assert "'simm'" in text
+
+
+def test_a_run_s_name_must_name_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "'../x'" in refused(capsys, "run", str(folder / "search.yaml"), "--name", "../x")
+
+
+def test_a_port_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--port", "99999"])
+    assert ended.value.code == 2
+    assert "from 0 to 65535" in capsys.readouterr().err

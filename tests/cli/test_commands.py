@@ -123,6 +123,7 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_behind(file: Path, tmp_pat
     assert {trial.status for trial in result.trials} <= {"finished", "interrupted", "stopped"}
     assert sum(trial.items for trial in result.trials) >= 6
     assert children_of(["ray", str(search.pid)]) == []
+    assert children_of(["pixaris.endpoints.janitor", str(search.pid)]) == []
 
 
 def test_a_killed_search_leaves_no_server_behind(file: Path) -> None:
@@ -190,3 +191,33 @@ def test_help_and_version_name_the_commands(capsys: pytest.CaptureFixture[str]) 
     assert "--endpoint" in out
     assert "exit codes" in out
     assert os.linesep in out
+
+
+def test_a_search_goes_on_quietly_when_nobody_reads_its_lines(file: Path, endpoints: list[str]) -> None:
+    search = subprocess.Popen(
+        command("search", file, "--endpoint", endpoints[0], "--set", "name=piped"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert search.stdout is not None
+    assert search.stderr is not None
+    search.stdout.readline()
+    search.stdout.close()
+    errors = search.stderr.read().decode()
+    search.wait(60)
+    search.stderr.close()
+    assert "Traceback" not in errors
+    assert SearchResult.load(file.parent / "results" / "tests" / "piped").status == "finished"
+
+
+def test_sigterm_ends_a_search_that_is_only_starting_in_order(file: Path, endpoints: list[str]) -> None:
+    search = subprocess.Popen(
+        command("search", file, "--endpoint", endpoints[0]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert search.stdout is not None
+    for line in search.stdout:
+        if "starting Ray" in line:
+            break
+    time.sleep(0.5)
+    search.terminate()
+    out, err = search.communicate(timeout=40)
+    assert search.returncode == 130, err
+    assert "Traceback" not in out + err

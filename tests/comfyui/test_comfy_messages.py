@@ -18,6 +18,7 @@ from pixaris.comfyui.messages import (
     outcome_error,
     parse_event,
     parse_history,
+    parse_made,
     parse_queue,
     refusal,
 )
@@ -163,7 +164,8 @@ JSON = st.recursive(
 def test_no_json_does_harm(value: Any) -> None:
     parse_event(json.dumps(value).encode())
     refusal(value, "HTTP 400", NodeNames(SEG), "")
-    for read in (parse_queue, lambda body: parse_history(body, "p"), lambda body: parse_history({"p": body}, "p")):
+    readers = (lambda body: parse_history(body, "p"), lambda body: parse_history({"p": body}, "p"))
+    for read in (parse_queue, lambda body: parse_made(body, "s"), *readers):
         try:
             record = read(value)
         except ValueError:

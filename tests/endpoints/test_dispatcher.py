@@ -52,7 +52,7 @@ def test_an_endpoint_is_never_given_more_than_its_depth() -> None:
     first = dispatcher.assign(0)
     assert len(first) == 2
     assert dispatcher.assign(0) == []
-    assert dispatcher.succeeded(first[0])
+    assert dispatcher.succeeded(first[0], 0.0)
     assert placed(dispatcher.assign(0)) == [("3", A.url)]
 
 
@@ -178,9 +178,9 @@ def test_an_answer_after_the_endpoint_left_counts_for_nothing() -> None:
     assert dispatcher.leave(A.url, 0.0) == [old]
     (new,) = dispatcher.assign(0)
     assert new.url == B.url
-    assert not dispatcher.succeeded(old)
+    assert not dispatcher.succeeded(old, 0.0)
     assert not dispatcher.failed(old, ExecutionError("late"), 0.0)
-    assert dispatcher.succeeded(new)
+    assert dispatcher.succeeded(new, 0.0)
     assert dispatcher.images == 1
 
 
@@ -190,7 +190,7 @@ def test_a_cancelled_request_frees_its_place_and_its_answer_counts_for_nothing()
     (lease,) = dispatcher.assign(0)
     assert dispatcher.cancel("1") == (True, lease)
     assert dispatcher.cancel("1") == (False, None)
-    assert not dispatcher.succeeded(lease)
+    assert not dispatcher.succeeded(lease, 0.0)
     assert [one.request_id for one in dispatcher.assign(0)] == ["2"]
 
 
@@ -216,6 +216,91 @@ def test_the_pool_gives_up_when_nothing_was_healthy_for_too_long() -> None:
     assert "refused" in str(error)
 
 
+def test_the_pool_gives_up_even_if_it_never_had_an_endpoint() -> None:
+    dispatcher = Dispatcher(Policy(wait_limit=10))
+    submit(dispatcher, "1")
+    assert dispatcher.next_event(0.0) == pytest.approx(10.0)
+    assert isinstance(dispatcher.exhausted(10.0), NoEndpointError)
+
+
+def test_a_healthy_endpoint_of_another_kind_does_not_keep_a_request_waiting_for_ever() -> None:
+    dispatcher = pool(A, policy=Policy(wait_limit=10))
+    submit(dispatcher, "comfy")
+    assert dispatcher.submit("flux", "flux", 0, 5.0)
+    assert dispatcher.exhausted(14.0) is None
+    assert dispatcher.next_event(14.0) == pytest.approx(1.0)
+    assert isinstance(dispatcher.exhausted(15.0), NoEndpointError)
+    dispatcher.cancel("flux")
+    assert dispatcher.exhausted(15.0) is None
+
+
+def test_nothing_is_due_once_every_request_is_withdrawn() -> None:
+    dispatcher = Dispatcher(Policy(wait_limit=10))
+    dispatcher.join(A, 0.0)
+    dispatcher.probes(0.0)
+    submit(dispatcher, "1", "2")
+    dispatcher.cancel("1")
+    dispatcher.cancel("2")
+    assert dispatcher.next_event(1000.0) is None, "a pool that asks again at once would never rest"
+
+
+def test_an_endpoint_that_answers_probes_and_makes_nothing_rests_longer_each_time() -> None:
+    dispatcher = pool(A, policy=Policy(max_attempts=9, first_quarantine=1.0, max_quarantine=5.0))
+    submit(dispatcher, "1", "2")
+    now = 0.0
+    for rest in (1.0, 2.0, 4.0, 5.0):
+        lease, other = dispatcher.assign(now)
+        dispatcher.failed(lease, BadImageError("cut"), now)
+        assert dispatcher.probes(now + rest - 0.01) == []
+        now += rest
+        assert dispatcher.probes(now) == [A]
+        dispatcher.probed(A.url, None, now)
+        dispatcher.returned(other)
+    lease, other = dispatcher.assign(now)
+    assert dispatcher.succeeded(lease, 0.0)
+    dispatcher.failed(other, BadImageError("cut"), now)
+    assert dispatcher.probes(now + 1.0) == [A], "an image makes up for what was before"
+
+
+def test_a_request_that_is_cancelled_and_comes_again_has_nothing_to_do_with_its_old_lease() -> None:
+    dispatcher = pool(A)
+    submit(dispatcher, "1")
+    (old,) = dispatcher.assign(0)
+    dispatcher.cancel("1")
+    submit(dispatcher, "1")
+    (new,) = dispatcher.assign(0)
+    assert (old.url, old.attempt) == (new.url, new.attempt)
+    assert not dispatcher.succeeded(old, 0.0)
+    assert not dispatcher.failed(old, ExecutionError("late"), 0.0)
+    assert dispatcher.succeeded(new, 0.0)
+
+
+def test_a_request_that_kills_its_workers_is_given_up() -> None:
+    dispatcher = pool(A, policy=Policy(max_attempts=3))
+    submit(dispatcher, "1")
+    finals = [dispatcher.returned(dispatcher.assign(0)[0]) for _ in range(3)]
+    assert finals == [False, False, True]
+    assert (dispatcher.unanswered(), dispatcher.errors) == ([], 1)
+
+
+def test_an_image_that_was_lost_on_its_way_counts_once() -> None:
+    dispatcher = pool(A)
+    submit(dispatcher, "1")
+    assert dispatcher.succeeded(dispatcher.assign(0)[0], 0.0)
+    dispatcher.lost()
+    submit(dispatcher, "1")
+    assert dispatcher.succeeded(dispatcher.assign(0)[0], 0.0)
+    assert dispatcher.images == 1
+
+
+def test_events_are_told_from_a_number_on_and_all_of_them_to_who_knew_another_pool() -> None:
+    dispatcher = Dispatcher()
+    for sentence in ("one", "two", "three"):
+        dispatcher.tell(sentence)
+    seen = [dispatcher.pool_status(since, None) for since in (0, 2, 3, 40)]
+    assert [(status.first_event, len(status.events)) for status in seen] == [(0, 3), (2, 1), (3, 0), (0, 3)]
+
+
 class LeaseTable(RuleBasedStateMachine):
     """Anything may happen at any time; no request is lost, none is answered twice, no endpoint is overfull."""
 
@@ -223,11 +308,12 @@ class LeaseTable(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = Dispatcher(Policy(max_attempts=3, wait_limit=1e9))
+        self.table = Dispatcher(Policy(max_attempts=3, wait_limit=1e9, patience=20.0, models_at_once=2))
         self.now = 0.0
         self.endpoints: dict[str, Endpoint] = {}
         self.asked: set[str] = set()
         self.answered: list[str] = []
+        self.resting: dict[str, float] = {}
         self.count = 0
 
     @rule(name=st.sampled_from("abcd"), depth=st.integers(1, 3), healthy=st.booleans())
@@ -243,12 +329,18 @@ class LeaseTable(RuleBasedStateMachine):
         del self.endpoints[url]
         self.table.leave(url, self.now)
 
-    @rule(priority=st.integers(0, 2))
-    def ask(self, priority: int) -> None:
-        self.count += 1
-        request_id = f"r{self.count}"
-        assert self.table.submit(request_id, "comfyui", priority, self.now)
-        self.asked.add(request_id)
+    @rule(
+        priority=st.integers(0, 2),
+        owner=st.sampled_from("xyz"),
+        affinity=st.sampled_from(["", "m", "n", "o"]),
+        more=st.booleans(),
+    )
+    def ask(self, priority: int, owner: str, affinity: str, more: bool) -> None:
+        for _ in range(4 if more else 1):
+            self.count += 1
+            request_id = f"r{self.count}"
+            assert self.table.submit(request_id, "comfyui", priority, self.now, owner=owner, affinity=affinity)
+            self.asked.add(request_id)
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data(), priority=st.integers(0, 2))
@@ -270,11 +362,31 @@ class LeaseTable(RuleBasedStateMachine):
         for lease in leases:
             assert lease.request_id in self.asked
             assert lease.request_id not in self.answered
+        idle = [e for e in self.table.status() if e.state == "healthy" and e.url not in self.busy]
+        if self.table.waiting and not any(e.in_flight for e in self.table.status()):
+            assert not idle, "an endpoint that may be used is idle, as all are, while work waits"
         return multiple(*leases)
 
-    @rule(lease=consumes(leases))
-    def succeed(self, lease: Lease) -> None:
-        if self.table.succeeded(lease):
+    @property
+    def busy(self) -> set[str]:
+        """Endpoints that asked to be left alone for a while."""
+        return {url for url, until in self.resting.items() if until > self.now}
+
+    @rule(target=leases, data=st.data())
+    def claim(self, data: st.DataObject):  # type: ignore[no-untyped-def]
+        """A request turns up on an endpoint that has it already."""
+        if not self.asked or not self.endpoints:
+            return multiple()
+        request_id, url = data.draw(st.sampled_from(sorted(self.asked))), data.draw(st.sampled_from(sorted(self.endpoints)))
+        waits = request_id not in self.answered and self.table.lease(request_id) is None
+        lease = self.table.claim(request_id, url, self.now)
+        assert lease is None or (waits and self.table.lease(request_id) == lease and lease.url == url)
+        return multiple(*([lease] if lease else []))
+
+    @rule(lease=consumes(leases), seconds=st.floats(0, 9))
+    def succeed(self, lease: Lease, seconds: float) -> None:
+        self.now += seconds
+        if self.table.succeeded(lease, self.now):
             self.answered.append(lease.request_id)
 
     @rule(
@@ -284,18 +396,30 @@ class LeaseTable(RuleBasedStateMachine):
         ),
     )
     def fail(self, lease: Lease, error: PixarisError) -> None:
+        current = self.table.lease(lease.request_id) == lease
         if self.table.failed(lease, error, self.now):
             self.answered.append(lease.request_id)
+        if current and isinstance(error, RateLimitedError):
+            self.resting[lease.url] = self.now + 5.0
 
     @rule(lease=leases)
     def answer_twice(self, lease: Lease) -> None:
-        if self.table.succeeded(lease):
+        if self.table.succeeded(lease, self.now):
             self.answered.append(lease.request_id)
-        assert not self.table.succeeded(lease)
+        assert not self.table.succeeded(lease, self.now)
 
     @rule(lease=consumes(leases))
     def worker_dies(self, lease: Lease) -> None:
-        self.table.returned(lease)
+        if self.table.returned(lease):
+            self.answered.append(lease.request_id)
+
+    @precondition(lambda self: self.answered)
+    @rule(data=st.data())
+    def ask_again(self, data: st.DataObject) -> None:
+        """An id that was answered may come again; what is still under way for the old one counts for nothing."""
+        request_id = data.draw(st.sampled_from(sorted(self.answered)))
+        assert self.table.submit(request_id, "comfyui", 0, self.now, owner="x", affinity="m")
+        self.answered.remove(request_id)
 
     @rule(seconds=st.floats(0, 60), well=st.booleans())
     def time_passes(self, seconds: float, well: bool) -> None:
@@ -309,6 +433,14 @@ class LeaseTable(RuleBasedStateMachine):
         assert set(self.table.unanswered()) == self.asked - set(self.answered)
 
     @invariant()
+    def nothing_is_due_in_the_past_for_ever(self) -> None:
+        for endpoint in self.table.probes(self.now):
+            self.table.probed(endpoint.url, UnreachableError("x"), self.now)
+        if self.table.exhausted(self.now) is None:
+            due = self.table.next_event(self.now)
+            assert due is None or due > 0
+
+    @invariant()
     def no_endpoint_is_overfull(self) -> None:
         for status in self.table.status():
             assert status.in_flight <= self.endpoints[status.url].depth
@@ -317,6 +449,8 @@ class LeaseTable(RuleBasedStateMachine):
     def waiting_and_in_flight_make_up_the_unanswered(self) -> None:
         in_flight = sum(status.in_flight for status in self.table.status())
         assert in_flight + self.table.waiting == len(self.table.unanswered())
+        assert self.table.waiting == sum(self.table.lease(request_id) is None for request_id in self.table.unanswered())
+        assert all(len(status.models) <= 1 and (status.speed is None or status.speed >= 0) for status in self.table.status())
 
     def teardown(self) -> None:
         """Whatever happened: with one healthy endpoint everything is answered."""
@@ -326,7 +460,7 @@ class LeaseTable(RuleBasedStateMachine):
             for endpoint in self.table.probes(self.now):
                 self.table.probed(endpoint.url, None, self.now)
             for lease in self.table.assign(self.now):
-                assert self.table.succeeded(lease)
+                assert self.table.succeeded(lease, self.now)
             for status in self.table.status():
                 if status.in_flight:
                     self.table.leave(status.url, self.now)  # what old leases hold comes back

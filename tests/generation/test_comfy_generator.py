@@ -17,6 +17,7 @@ from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.base import ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.images import EncodedImage
+from pixaris.metrics.iou import IoUMetric
 from pixaris.orchestration.base import generate_images_based_on_dataset
 from pixaris.types import EvalItem, EvalSet, GenerationParam, upload_name
 
@@ -151,3 +152,30 @@ def test_a_value_of_the_wrong_type_is_told_before_it_is_sent(endpoints: list[str
     args = {"generation_params": [{"node_name": "Blur", "input": "blur_radius", "value": "much"}]}
     with pytest.raises(ConfigurationError, match="blur_radius"):
         ComfyGenerator(WORKFLOW, endpoints[0]).generate_single_image(args)
+
+
+@pytest.mark.parametrize("value", [7.5, 99])
+def test_a_run_asks_the_server_which_values_fit(
+    cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path, value: float
+) -> None:
+    args = {"generation_params": [{"node_name": "Blur", "input": "blur_radius", "value": value}]}
+    with pytest.raises(ConfigurationError, match="blur_radius"):
+        generate_images_based_on_dataset(
+            cells_loader, ComfyGenerator(WORKFLOW, endpoints[0]), LocalExperimentHandler(tmp_path), [], args
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_does_not_answer_is_told_at_once(cells_loader: LocalDatasetLoader, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"http://127\.0\.0\.1:9.*refused"):
+        generate_images_based_on_dataset(
+            cells_loader, ComfyGenerator(WORKFLOW, "127.0.0.1:9"), LocalExperimentHandler(tmp_path), [], {}
+        )
+
+
+def test_references_must_be_as_many_as_the_items(cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path) -> None:
+    masks = [Image.new("L", (128, 96))] * 7
+    with pytest.raises(ConfigurationError, match="has 7 references, but the eval set 'cells' has 6 items"):
+        generate_images_based_on_dataset(
+            cells_loader, ComfyGenerator(WORKFLOW, endpoints[0]), LocalExperimentHandler(tmp_path), [IoUMetric(masks)], {}
+        )

@@ -14,7 +14,15 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pixaris.endpoints.discovery import EmbeddedSource, ManagedSource, StaticSource
+from pixaris.endpoints.discovery import (
+    DnsSource,
+    EmbeddedSource,
+    ManagedSource,
+    StaticSource,
+    TunnelSource,
+    Variable,
+    endpoint_of,
+)
 from pixaris.exceptions import ConfigurationError
 from pixaris.search.domain import KINDS
 from pixaris.search.spec import ComponentSpec, DatasetSpec, ObjectiveSpec, SearchSpec, read_search_file
@@ -169,6 +177,72 @@ def test_endpoints_have_many_forms(file: Path) -> None:
     assert read(section(file, endpoints="http://h:1")).endpoints == (StaticSource("http://h:1"),)
 
 
+def test_endpoints_come_from_names_tunnels_and_graphics_cards(file: Path) -> None:
+    text = """
+  - dns://comfyui.batch.svc:8188
+  - {dns: "gpu.example.com:443?scheme=https", depth: 4}
+  - {managed: {command: "server {port}", num_gpus: 0.5}}
+  - iap: {instance: gpu-1}
+  - iap: {instance: [gpu-1, gpu-2], port: 9000, zone: europe-west4-a, project: "example.com:p-1", depth: 1, gcloud: /opt/gcloud,
+          start_timeout: 90}
+  - iap: [{instance: a1, zone: z}, {instance: a1, zone: y}]"""
+    assert read(section(file, endpoints=text)).endpoints == (
+        DnsSource("comfyui.batch.svc", 8188),
+        DnsSource("gpu.example.com", 443, "https", 4),
+        ManagedSource(("server", "{port}"), num_gpus=0.5),
+        TunnelSource(("gpu-1",)),
+        TunnelSource(("gpu-1", "gpu-2"), 9000, "europe-west4-a", "example.com:p-1", 1, "/opt/gcloud", 90.0),
+        TunnelSource(("a1",), zone="z"),
+        TunnelSource(("a1",), zone="y"),
+    )
+    assert read(section(file, endpoints="dns://h:1")).endpoints == (DnsSource("h", 1),)
+    assert read(file, endpoints=["dns://h:2"]).endpoints == (DnsSource("h", 2),)
+
+
+def test_credentials_come_from_the_environment_and_are_never_shown(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMFY_TOKEN", "Bearer secret ")
+    monkeypatch.setenv("COMFY_AUTH", "me:se:cret")
+    text = """
+  - {url: "https://a", headers: {Authorization: {env: COMFY_TOKEN}, X-Key: {env: COMFY_AUTH}}}
+  - {url: "https://b", basic_auth: {env: COMFY_AUTH}, depth: 3}
+  - {dns: "c:1", basic_auth: {env: COMFY_AUTH}}"""
+    token, auth = Variable("COMFY_TOKEN"), Variable("COMFY_AUTH")
+    basic = (("Authorization", Variable("COMFY_AUTH", basic=True)),)
+    first, second, third = read(section(file, endpoints=text)).endpoints
+    assert first == StaticSource("https://a", headers=(("Authorization", token), ("X-Key", auth)))
+    assert second == StaticSource("https://b", 3, basic)
+    assert third == DnsSource("c", 1, headers=basic)
+    assert isinstance(first, StaticSource)
+    assert isinstance(second, StaticSource)
+    assert endpoint_of(first).headers == (("Authorization", "Bearer secret"), ("X-Key", "me:se:cret"))
+    assert endpoint_of(second).headers == (("Authorization", "Basic bWU6c2U6Y3JldA=="),)
+    assert "cret" not in f"{first} {second} {third} {endpoint_of(first)} {endpoint_of(second)}"
+    monkeypatch.delenv("COMFY_TOKEN")
+    monkeypatch.setenv("COMFY_AUTH", "no-secret-colon")
+    unset = "the environment variable COMFY_TOKEN is not set; set it where Pixaris is started: export COMFY_TOKEN=..."
+    wrong = (
+        "the environment variable COMFY_AUTH must hold user:password (its value is not shown); set it where Pixaris is started: "
+    )
+    assert told(file) == [
+        f"endpoints.0.headers.Authorization.env (line 6): {unset}",
+        f"endpoints.1.basic_auth.env (line 7): {wrong}export COMFY_AUTH=user:password",
+        f"endpoints.2.basic_auth.env (line 8): {wrong}export COMFY_AUTH=user:password",
+    ]
+
+
+def test_credentials_on_the_command_line_are_refused_and_not_shown(file: Path) -> None:
+    way_out = "and every user of the machine sees command lines; name it in the file: {url: https://h:1/x, basic_auth: {env: "
+    (message,) = told(file, endpoints=["https://me:secret@h:1/x"])
+    assert message.startswith("--endpoint https://***@h:1/x: has credentials (got 'https://***@h:1/x'), ")
+    assert way_out in message
+    for override in ("endpoints=[https://me:secret@h:1/x]", "endpoints.url=https://me:secret@h:1/x"):
+        section(file, endpoints="{depth: 2, url: http://h}")
+        (message,) = told(file, override)
+        assert way_out in message
+        assert "secret" not in message
+    assert told(section(file, endpoints="[https://me:secret@h:1/x]")) == []
+
+
 def test_endpoints_of_the_caller_stand_in_for_the_files(file: Path) -> None:
     section(file, endpoints=None)
     assert told(file) == ["endpoints: is missing; write endpoints: {embedded: 2}, or endpoints: [http://10.0.0.5:8188]"]
@@ -184,7 +258,7 @@ def test_endpoints_of_the_caller_stand_in_for_the_files(file: Path) -> None:
     ("endpoints", "problem"),
     [
         ("[]", "endpoints (line 5): needs at least one endpoint; write endpoints: {embedded: 2} or"),
-        ("{x: 1}", "endpoints.x (line 5): 'x' is no known key; known are url, depth, embedded, managed"),
+        ("{x: 1}", "endpoints.x (line 5): 'x' is no known key; known are url, dns, depth, headers, "),
         ("5", "endpoints (line 5): must be a list (got 5); write endpoints: {embedded: 2} or endpoints: [http://10.0.0.5:8188]"),
         (
             "[10.0.0.5:8188]",
@@ -214,7 +288,47 @@ def test_endpoints_of_the_caller_stand_in_for_the_files(file: Path) -> None:
             "{managed: {command: '{port}', environment: {A: true}}}",
             "environment.A (line 5): must be text, but YAML reads true; put it",
         ),
-        ("{managed: {command: '{port}', gpus: 2}}", "endpoints.managed.gpus (line 5): 'gpus' is no known key"),
+        (
+            "{managed: {command: '{port}', gpus: 2}}",
+            "endpoints.managed.gpus (line 5): 'gpus' is no known key (did you mean 'num_gpus'?)",
+        ),
+        (
+            "{managed: {command: '{port}', num_gpus: 1.5}}",
+            "num_gpus (line 5): must be 0, a fraction below 1, or a whole number (got 1.5)",
+        ),
+        ("{managed: {command: '{port}', num_gpus: -1}}", "num_gpus (line 5): must be 0, a fraction below 1, or a whole number"),
+        ("{headers: {A: {env: B}}}", "endpoints.headers (line 5): belongs to a url; write {url: http://..., headers: ...}"),
+        (
+            "{url: http://h, headers: secret}",
+            "endpoints.headers (line 5): must be a mapping of header names (its value is not sh",
+        ),
+        (
+            "{url: http://h, headers: {A: secret}}",
+            "headers.A (line 5): must name an environment variable (its value is not shown); write {env: COMFY_TOKEN}",
+        ),
+        (
+            "{url: http://h, headers: {A: {env: 'the secret'}}}",
+            "headers.A.env (line 5): must be the name of an environment variabl",
+        ),
+        ("{url: http://h, headers: {'A B': {env: B}}}", "is no name of an HTTP header"),
+        (
+            "{url: http://h, basic_auth: 'me:secret'}",
+            "basic_auth (line 5): must name an environment variable (its value is not sh",
+        ),
+        ("{url: http://h, basic_auth: {}}", "endpoints.basic_auth.env (line 5): is missing; write {env: COMFY_AUTH}"),
+        ("['dns://h']", "endpoints.0 (line 5): needs a port from 1 to 65535 (got 'dns://h'); write dns://comfyui.batch.svc:8188"),
+        (
+            "['dns://me:secret@h:1']",
+            "endpoints.0 (line 5): takes no credentials (got 'dns://***@h:1'); write {dns: ..., basic_au",
+        ),
+        ("['dns://h:1', {dns: 'h:1'}]", "endpoints.1 (line 5): dns://h:1 is listed twice; keep one of them"),
+        ("{iap: {zone: z}}", "endpoints.iap.instance (line 5): is missing; write {instance: gpu-1, zone: europe-west4-a"),
+        ("{iap: {instance: []}}", "endpoints.iap.instance (line 5): needs at least one VM"),
+        ("{iap: {instance: --help}}", "endpoints.iap.instance (line 5): must be the instance's name: lower-case letters, digits"),
+        ("{iap: {instance: a, zone: B}}", "endpoints.iap.zone (line 5): must be the zone's name"),
+        ("{iap: {instance: a, port: 70000}}", "endpoints.iap.port (line 5): must be at most 65535 (got 70000)"),
+        ("{iap: 5}", "endpoints.iap (line 5): must be a mapping of keys and values (got 5)"),
+        ("[{iap: {instance: a}}, {iap: {instance: [b, a]}}]", "endpoints.1 (line 5): instance a with port 8188 is listed twice"),
     ],
 )
 def test_bad_endpoints_say_what_is_wrong_and_never_show_credentials(file: Path, endpoints: str, problem: str) -> None:
@@ -607,7 +721,9 @@ def blocks() -> list[str]:
     return re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def test_every_example_of_the_page_is_valid(file: Path) -> None:
+def test_every_example_of_the_page_is_valid(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMFY_TOKEN", "Bearer x")
+    monkeypatch.setenv("COMFY_AUTH", "user:password")
     examples = blocks()
     assert len(examples) > 5
     whole = yaml.safe_load(examples[0])

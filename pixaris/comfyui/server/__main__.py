@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the server's arguments."""
     add = parser.add_argument
-    add("--port", type=int, default=8188, help="port to listen on; 0 takes a free one (default: 8188)")
+    add("--port", type=_port, default=8188, help="port to listen on; 0 takes a free one (default: 8188)")
     add("--listen", default="127.0.0.1", metavar="HOST", help="address to listen on (default: 127.0.0.1)")
     add(
         "--base-directory",
@@ -105,6 +105,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="allow injected faults (POST /pixaris/faults); rules to start with",
     )
     add("--verbose", action="store_true", help="tell every prompt's end on standard error")
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535 (got {number})")
+    return number
 
 
 def _count(text: str) -> int:

@@ -1,0 +1,85 @@
+"""``pixaris endpoints FILE|URL …``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pixaris.endpoints.discovery import EndpointSource
+from pixaris.exceptions import ConfigurationError, Problem
+from pixaris.search.spec import SearchSpec, read_search_file
+
+_REFRESH_SECONDS = 1.0
+_UPDATE_SECONDS = 5.0
+_PIPE_WIDTH = 400
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "targets", metavar="FILE|URL", nargs="+", help="a search file (its endpoints are meant), or a server's URL"
+    )
+    parser.add_argument("--once", action="store_true", help="print the table once; so it is in a pipe, too")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Show the endpoints until Ctrl-C, or once; 3 if once and none of them answers."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from pixaris.cli.endpoint_table import Board
+
+    specs, sources = read_targets(options.targets)
+    board = Board(specs, sources)
+    console = Console(highlight=False)
+    if options.once or not (console.is_terminal and sys.stdout.isatty()):
+        board.update()
+        board.wait()
+        (console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)).print(board.picture())
+        return 0 if board.answers else 3
+    try:
+        with Live(console=console, auto_refresh=False) as live:
+            due = 0.0
+            while True:
+                if time.monotonic() >= due:
+                    board.update()
+                    due = time.monotonic() + _UPDATE_SECONDS
+                live.update(board.picture(), refresh=True)
+                time.sleep(_REFRESH_SECONDS)
+    except KeyboardInterrupt:
+        return 0
+
+
+def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[EndpointSource]]:
+    """Read the command's arguments.
+
+    Returns:
+        The search files, and all endpoint sources, those of the files among them; each once.
+
+    Raises:
+        ConfigurationError: A file cannot be read, its endpoints are wrong, or something is neither a file nor a URL.
+    """
+    from pixaris.search.read import Reader
+    from pixaris.search.read_endpoints import endpoints_of_urls
+    from pixaris.search.yaml_file import Document
+
+    specs: list[SearchSpec] = []
+    sources: list[EndpointSource] = []
+    problems: list[Problem] = []
+    for target in targets:
+        if Path(target).suffix in (".yaml", ".yml") or Path(target).is_file():
+            spec, found = read_search_file(target, need_parameters=False)
+            specs.append(spec)
+            sources += spec.endpoints
+            problems += [replace(one, where=f"{target}, {one.where}") for one in found if one.where.startswith("endpoints")]
+        else:
+            reader = Reader(Document({}))
+            sources += endpoints_of_urls(reader, [target])
+            problems += [replace(one, where=one.where.removeprefix("--endpoint ")) for one in reader.problems]
+    if problems:
+        raise ConfigurationError(problems)
+    return specs, [source for index, source in enumerate(sources) if source not in sources[:index]]

@@ -1,0 +1,127 @@
+"""One endpoint's client as the pools use it: every failure has its type, and a cancellation is never too early or too late."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from pixaris.endpoints.base import EndpointClient
+from pixaris.endpoints.dispatcher import Lease
+from pixaris.exceptions import CancelledRequestError, InterruptedPromptError, PixarisError, UnreachableError
+from pixaris.types import GeneratedImage, GenerationRequest
+
+log = logging.getLogger(__name__)
+
+_REMEMBERED = 1000
+_PAUSES = (0.02, 0.1, 0.4, 1.0)
+"""Seconds between two attempts to cancel: a run that has just begun may not have told its client yet."""
+
+
+class Connection:
+    """Wraps a client. Thread-safe.
+
+    Args:
+        url: The endpoint.
+        client: Talks to it.
+    """
+
+    def __init__(self, url: str, client: EndpointClient) -> None:
+        self._url = url
+        self._client = client
+        self._changed = threading.Condition()
+        self._running: dict[int, str] = {}
+        self._withdrawn: OrderedDict[int, None] = OrderedDict()
+
+    def run(self, lease: Lease, request: GenerationRequest, *, resume: bool = False) -> GeneratedImage:
+        """Run a request under a lease.
+
+        Args:
+            lease: The lease.
+            request: The request.
+            resume: Whether a process that died may have sent it to this endpoint already.
+
+        Raises:
+            CancelledRequestError: `cancel` was called with this lease, before or meanwhile.
+            PixarisError: As `EndpointClient.run`; whatever else the client raises is an UnreachableError.
+        """
+        with self._changed:
+            cancelled = lease.serial in self._withdrawn
+            if not cancelled:
+                self._running[lease.serial] = request.id
+        if cancelled:
+            if resume:
+                self.withdraw_orphans([request.id])
+            raise CancelledRequestError("the request was cancelled")
+        try:
+            image = self._client.resume(request) if resume else self._client.run(request)
+        except CancelledRequestError:
+            if lease.serial in self._withdrawn:
+                raise
+            raise InterruptedPromptError("somebody else withdrew the request", endpoint=self._url) from None
+        except PixarisError:
+            raise
+        except Exception as error:
+            log.exception("the client of %s failed", self._url)
+            raise UnreachableError(f"{type(error).__name__}: {error}", endpoint=self._url) from error
+        finally:
+            with self._changed:
+                del self._running[lease.serial]
+                self._changed.notify_all()
+        if (image.request_id, image.item) != (request.id, request.item):
+            wrong = f"gave the image of {image.item!r} ({image.request_id}) for {request.item!r} ({request.id})"
+            raise UnreachableError(wrong, endpoint=self._url)
+        return image
+
+    def probe(self) -> PixarisError | None:
+        """Probe the endpoint; what is wrong with it, or None."""
+        try:
+            self._client.probe()
+        except PixarisError as error:
+            return error
+        except Exception as error:
+            log.exception("the client of %s failed", self._url)
+            return UnreachableError(f"{type(error).__name__}: {error}", endpoint=self._url)
+        return None
+
+    def cancel(self, lease: Lease) -> None:
+        """End the run of a lease, whether it has begun or is about to."""
+        with self._changed:
+            self._withdrawn[lease.serial] = None
+            while len(self._withdrawn) > _REMEMBERED:
+                self._withdrawn.popitem(last=False)
+        for pause in _PAUSES:
+            request_id = self._running.get(lease.serial)
+            if request_id is None:
+                return
+            try:
+                self._client.cancel(request_id)
+            except Exception as error:
+                log.debug("could not withdraw %s from %s: %s", request_id, self._url, error, exc_info=True)
+            with self._changed:
+                self._changed.wait_for(lambda: lease.serial not in self._running, timeout=pause)
+
+    def orphans(self) -> tuple[str, ...]:
+        """Requests of this pool that the endpoint has for a process that died; none, if it does not answer."""
+        try:
+            return self._client.orphans()
+        except Exception as error:
+            log.debug("%s does not say what it has: %s", self._url, error, exc_info=True)
+            return ()
+
+    def withdraw_orphans(self, request_ids: Iterable[str]) -> None:
+        """Take such requests off the endpoint."""
+        try:
+            self._client.withdraw_orphans(request_ids)
+        except Exception as error:
+            log.debug("could not take orphans off %s: %s", self._url, error, exc_info=True)
+
+    def close(self) -> None:
+        """Withdraw what runs and let go of connections."""
+        with self._changed:
+            self._withdrawn.update(dict.fromkeys(self._running))
+        try:
+            self._client.close()
+        except Exception:
+            log.exception("the client of %s did not close in order", self._url)

@@ -1,0 +1,220 @@
+"""Which request goes to which endpoint: one round of it, for the endpoints and the requests of one kind.
+
+The rules, in words:
+
+1. **Whether.** An endpoint reckons when it would have finished one more request: what it has and this one, at its seconds per
+   image, and a load for each that needs other models. It takes one only if more requests wait for those models than the other
+   endpoints that hold them finish before then. Otherwise they wait for these, though it has a place: the tail of a search waits
+   neither for a slow endpoint nor for a load. Where it takes one, the first in the queue are left to those others.
+2. **Which endpoint.** The one that would have finished first; of equals the emptier one, then the one that has done less.
+3. **Which request.** Work whose models it holds (no affinity key: everybody holds it) before other work, whatever the priority;
+   if a load costs less than an image, priority comes first. Of one priority: what waited longer than `Policy.patience` or 20
+   images, oldest first; then the owner with the fewest unanswered requests of that priority; then the oldest.
+4. **Taking over other models.** Only with no work that it holds the models for, and only by rule 1 with more than the load itself
+   reckoned: half a load of gain, and a load to come back if it gives up models. So what nobody holds is taken at once, what
+   others hold only if it would wait much longer than a load. Of several the models whose work would take longest without it.
+   While nobody knows what a load costs it counts as nothing, for an endpoint that is idle: rather load than do nothing.
+5. **Leaving room.** While more models are expected (`Policy.models_at_once`) than are held, endpoints that hold none yet are kept
+   for them: those who join models that are held already are no more than these models' share.
+6. **Nothing starves.** What waited as long as in rule 3 and whose models nobody holds is taken over by the first endpoint with a
+   place that has worked for its own models for as long, and for six times a load, even if it has more work for these.
+
+A request that failed on an endpoint goes before its priority, to another one; back to one it failed on only if no other can be
+used. Whoever would be the first to finish a request, of those that hold its models, takes it if it has a place; if nobody holds
+them, anybody does: so endpoints are never all idle while work waits for them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import statistics
+from collections.abc import Iterator, Sequence
+from math import ceil, inf
+
+from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.server import Server
+from pixaris.endpoints.waiting import Level, Line, Rank, Request, Waiting
+
+_TAKE_OVER = 1.5
+"""Loads reckoned for work whose models are not held: it must save more than it costs …"""
+_GIVE_UP = 1.0
+"""… and these for the models that are given up for it: they will be loaded again."""
+_TENURE = 6.0
+"""Loads that an endpoint works for its models at least, though others starve."""
+_PATIENT_IMAGES = 20
+_HAIR = 1e-6
+
+
+class Placement:
+    """One round. It changes what it is given: the requests it places are taken from those that wait.
+
+    Args:
+        servers: The healthy endpoints of one kind.
+        waiting: All requests that wait.
+        policy: `Policy.patience` and `Policy.models_held`.
+        load: Seconds that loading models adds to an image, or None if nobody knows yet.
+        expected: Affinity keys that will be asked for soon.
+        now: Seconds.
+    """
+
+    def __init__(
+        self, servers: Sequence[Server], waiting: Waiting, policy: Policy, load: float | None, expected: int, now: float
+    ) -> None:
+        self._servers = [server for server in servers if server.rest_until <= now]
+        self._waiting = waiting
+        self._policy = policy
+        self._now = now
+        self._levels = waiting.levels(servers[0].endpoint.kind) if servers else []
+        self._load = load or 0.0
+        self._unknown = load is None
+        self._expected = expected
+        self._holders: dict[str, list[Server]] = {"": self._servers}
+        known = [server.speed.value for server in servers if server.speed.value is not None]
+        typical = statistics.median(known) if known else None
+        patience = max(policy.patience, _PATIENT_IMAGES * (typical or 0.0))
+        self._overdue = now - patience
+        self._tenure = max(patience, _TENURE * self._load)
+        for server in self._servers:
+            silence = (
+                0.0 if server.loading and load is None else server.silence(now) - (2 * self._load if server.loading else 0.0)
+            )
+            server.pace = max(server.usual(typical or 1.0, load), silence, _HAIR)  # who is late with an image has become slow
+            for key in server.models:
+                self._holders.setdefault(key, []).append(server)
+        self._cheap = self._load < (typical or 0.0)
+
+    def run(self) -> Iterator[tuple[Request, Server]]:
+        """Place what can be placed; each request has been given to its endpoint when it comes out."""
+        free = [(*self._place(server), index) for index, server in enumerate(self._servers) if server.free]
+        heapq.heapify(free)
+        while free and any(level.waiting for level in self._levels):
+            index = heapq.heappop(free)[-1]
+            server = self._servers[index]
+            request = self._next(server)
+            if request is None:
+                continue
+            self._give(request, server)
+            yield request, server
+            if server.free:
+                heapq.heappush(free, (*self._place(server), index))
+
+    def _next(self, server: Server) -> Request | None:
+        depths = range(len(self._levels))
+        if self._cheap:
+            found = (self._own(server, depth) or self._other(server, depth) for depth in depths)
+        else:
+            found = (choose(server, depth) for choose in (self._own, self._other) for depth in depths)
+        return next((request for request in found if request is not None), None)
+
+    def _place(self, server: Server) -> tuple[float, float, int]:
+        return self._finish(server, 0.0), len(server.leases) / server.endpoint.depth, server.done
+
+    def _give(self, request: Request, server: Server) -> None:
+        self._waiting.remove(request)
+        before = list(server.models)
+        server.take(request, self._policy.models_held, self._now)
+        if server.models != before:
+            for key in set(before).difference(server.models):
+                self._holders[key].remove(server)
+            for key in set(server.models).difference(before):
+                self._holders.setdefault(key, []).append(server)
+
+    # One endpoint's next request
+
+    def _own(self, server: Server, depth: int) -> Request | None:
+        """What it takes before it thinks of other models."""
+        level = self._levels[depth]
+        request = self._retry(server, level) or self._starving(server, level)
+        if request is not None:
+            return request
+        found = [self._pick(server, depth, line) for key in ("", *server.models) if (line := level.lines.get(key))]
+        picks = [pick for pick in found if pick is not None]
+        return min(picks, key=lambda pick: pick[0])[1] if picks else None
+
+    def _other(self, server: Server, depth: int) -> Request | None:
+        """What it takes over other models for."""
+        best: tuple[tuple[float, Rank], Request] | None = None
+        for key, line in self._levels[depth].lines.items():
+            if server.holds(key) or not self._may_load(server, key):
+                continue
+            pick = self._pick(server, depth, line)
+            if pick is None:
+                continue
+            rank, request = pick
+            merit = (-self._drain(key, line.count), rank)
+            if best is None or merit < best[0]:
+                best = merit, request
+        return best[1] if best else None
+
+    def _may_load(self, server: Server, affinity: str) -> bool:
+        """Whether it may join those who hold models already; anybody may where nobody does."""
+        holders = len(self._holders.get(affinity, ()))
+        if not holders:
+            return True
+        if server.leases and self._unknown:
+            return False
+        if server.models or self._expected <= 1:
+            return True
+        held = sum(bool(key and servers) for key, servers in self._holders.items())
+        return held >= self._expected or holders < len(self._servers) // self._expected
+
+    def _retry(self, server: Server, level: Level) -> Request | None:
+        for _, request in sorted(level.retries.items()):
+            if server.endpoint.url in request.tried:
+                if any(one.endpoint.url not in request.tried for one in self._servers):
+                    continue
+                others = self._holders.get(request.affinity, [])
+            else:
+                others = [one for one in self._holders.get(request.affinity, []) if one.endpoint.url not in request.tried]
+            if not self._sooner(others, server, request.affinity, enough=1):
+                return request
+        return None
+
+    def _starving(self, server: Server, level: Level) -> Request | None:
+        if server.turned + self._tenure > self._now or all(map(server.holds, level.lines)):
+            return None
+        unheld = [line.oldest for key, line in level.lines.items() if not self._holders.get(key)]
+        oldest = min(unheld, key=lambda request: request.order, default=None)
+        return oldest if oldest is not None and oldest.since <= self._overdue else None
+
+    def _pick(self, server: Server, depth: int, line: Line) -> tuple[Rank, Request] | None:
+        """The request of a line that this endpoint would be the first to finish, if there is one."""
+        ahead = sum(level.count(line.affinity) for level in self._levels[:depth])
+        enough = ahead + line.count
+        sooner = self._sooner(self._holders.get(line.affinity, []), server, line.affinity, enough)
+        if sooner >= enough:
+            return None
+        return self._levels[depth].pick(line, max(0, sooner - ahead), self._overdue)
+
+    # Reckoning
+
+    def _finish(self, server: Server, load: float) -> float:
+        """Seconds until an endpoint has finished one request more."""
+        return (len(server.leases) + 1) * server.pace + server.loading * self._load + load
+
+    def _sooner(self, others: Sequence[Server], server: Server, affinity: str, enough: int) -> int:
+        """How many more requests other endpoints finish before this one would finish its next; at most about `enough`."""
+        load = 0.0 if server.holds(affinity) else max(self._cost(server), 2 * _HAIR * server.pace)
+        finish = self._finish(server, load)
+        count = 0
+        for other in others:
+            if other is not server:
+                more = ceil((finish - other.loading * self._load) / other.pace - _HAIR) - 1 - len(other.leases)
+                if more > 0:
+                    count += more
+                    if count >= enough:
+                        break
+        return count
+
+    def _cost(self, server: Server) -> float:
+        """Seconds that taking over other models must save."""
+        return (_TAKE_OVER + (_GIVE_UP if len(server.models) >= self._policy.models_held else 0.0)) * self._load
+
+    def _drain(self, affinity: str, count: int) -> float:
+        """Seconds until those who hold the models have finished what waits for them."""
+        holders = self._holders.get(affinity)
+        if not holders:
+            return inf
+        leases = sum(len(server.leases) for server in holders)
+        done = max(server.silence(self._now) for server in holders)  # of the image, or the load, that they are at
+        return (leases + count) / sum(1 / server.pace for server in holders) - done

@@ -1,0 +1,71 @@
+"""Prompts whose process died, and where they are: they are taken over rather than run twice, or else withdrawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Orphans:
+    """What the pool actor knows of them. Almost always empty.
+
+    A worker that died leaves the requests it had (`left`). A pool actor that was started again does not know what its
+    predecessor's workers had where: it looks through each endpoint's queue once (`found`), and knows the request when it is
+    submitted again (`submitted`).
+
+    Args:
+        now: Seconds, monotonic.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+        self._expected = False
+        self._searched: set[str] = set()
+        self._suspected: set[str] = set()
+        self._found: dict[str, str] = {}
+        self._places: dict[str, str] = {}
+
+    def expect(self) -> None:
+        """A predecessor died: every endpoint may have some."""
+        self._expected = True
+
+    def suspect(self, url: str) -> None:
+        """An endpoint did not let an orphan be taken over; it may have it still."""
+        self._suspected.add(url)
+
+    def is_unknown(self, url: str) -> bool:
+        """Whether an endpoint is still to be looked through."""
+        return url in self._suspected or (self._expected and url not in self._searched)
+
+    def found(self, url: str, request_ids: Iterable[str]) -> None:
+        """An endpoint was looked through."""
+        self._searched.add(url)
+        self._suspected.discard(url)
+        self._found.update(dict.fromkeys(request_ids, url))
+
+    def submitted(self, key: str, request_id: str) -> None:
+        """A request is in the pool; if an orphan of it was found, it is known by its key from now on."""
+        if request_id in self._found:
+            self._places[key] = self._found.pop(request_id)
+
+    def left(self, key: str, url: str) -> None:
+        """A worker died while it had a request on an endpoint."""
+        self._places[key] = url
+
+    def places(self) -> list[tuple[str, str]]:
+        """Requests of the pool that an endpoint may have already, and the endpoint's URL."""
+        return list(self._places.items())
+
+    def take(self, key: str) -> str:
+        """Forget a request's orphan; where it is, or "" if there is none."""
+        return self._places.pop(key, "") if self._places else ""
+
+    def unclaimed(self, before: float) -> list[tuple[str, str]]:
+        """Forget orphans whose request is not in the pool: request ids and URLs.
+
+        Args:
+            before: A pool actor that was started again after this time gives its clients time to submit again.
+        """
+        if not self._found or (self._expected and self._since > before):
+            return []
+        unclaimed, self._found = list(self._found.items()), {}
+        return unclaimed

@@ -1,0 +1,144 @@
+"""The actor that holds the connections and does the I/O."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from pixaris.endpoints.base import Endpoint
+from pixaris.endpoints.clients import connect
+from pixaris.endpoints.connection import Connection
+from pixaris.endpoints.dispatcher import Lease
+from pixaris.endpoints.ray.messages import Envelope, Outcome, without_bytes
+from pixaris.exceptions import CancelledRequestError, PixarisError, RequestError
+from pixaris.images import EncodedImage
+from pixaris.types import GenerationRequest
+
+SLOTS = 64
+"""Places on endpoints that one worker serves."""
+_CONTROL_THREADS = 32
+_IMAGE_MEMORY = 256 * 1024 * 1024
+
+
+def start_worker(session: str) -> Any:  # noqa: ANN401  (an actor handle)
+    """Start a worker; it ends with the actor that started it.
+
+    Args:
+        session: As for `clients.connect`.
+    """
+    # More threads than places: what was cancelled holds its thread until its endpoint lets go. Probes and such have their own.
+    groups = {"control": _CONTROL_THREADS}
+    return ray.remote(num_cpus=0, max_concurrency=2 * SLOTS, concurrency_groups=groups)(WorkerActor).remote(session)
+
+
+class WorkerActor:
+    """Serves many endpoints: holds their connections, runs requests in threads.
+
+    Args:
+        session: As for `clients.connect`.
+    """
+
+    def __init__(self, session: str) -> None:
+        self._session = session
+        self._connections: dict[str, Connection] = {}
+        self._images: OrderedDict[str, bytes] = OrderedDict()
+        self._held = 0
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def run(self, endpoint: Endpoint, envelope: Envelope, lease: Lease, resume: bool) -> Outcome:
+        """Run one request on one endpoint, as `Connection.run`; an error is an outcome, never raised."""
+        request_id = envelope.request.id
+        try:
+            request = self._with_bytes(envelope)
+            image = self._connection(endpoint).run(lease, request, resume=resume)
+        except PixarisError as error:
+            return Outcome(request_id, error=error)
+        bare = replace(image, image=without_bytes(image.image), attempts=lease.attempt)
+        return Outcome(request_id, image=bare, data=ray.put(image.image.data))
+
+    @ray.method(concurrency_group="control")
+    def probe(self, endpoint: Endpoint) -> PixarisError | None:
+        """Probe an endpoint; what is wrong with it, or None."""
+        try:
+            return self._connection(endpoint).probe()
+        except PixarisError as error:
+            return error
+
+    @ray.method(concurrency_group="control")
+    def cancel(self, endpoint: Endpoint, lease: Lease) -> None:
+        """Withdraw a request from its endpoint, even if `run` has not begun yet."""
+        self._connection(endpoint).cancel(lease)
+
+    @ray.method(concurrency_group="control")
+    def orphans(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """Requests that an endpoint has for a worker that died."""
+        return self._connection(endpoint).orphans()
+
+    @ray.method(concurrency_group="control")
+    def withdraw_orphans(self, endpoint: Endpoint, request_ids: Sequence[str]) -> None:
+        """Take such requests off an endpoint."""
+        self._connection(endpoint).withdraw_orphans(request_ids)
+
+    @ray.method(concurrency_group="control")
+    def let_go(self, endpoint: Endpoint) -> None:
+        """Withdraw what an endpoint has and close its connection."""
+        with self._lock:
+            connection = self._connections.pop(endpoint.url, None)
+        if connection is not None:
+            connection.close()
+
+    @ray.method(concurrency_group="control")
+    def pid(self) -> int:
+        """This process."""
+        return os.getpid()
+
+    @ray.method(concurrency_group="control")
+    def close(self) -> None:
+        """Withdraw what is left and close every connection; nothing runs here any more."""
+        with self._lock:
+            self._closed = True
+            connections = list(self._connections.values())
+        with ThreadPoolExecutor(max_workers=32) as threads:
+            list(threads.map(Connection.close, connections))
+
+    def _connection(self, endpoint: Endpoint) -> Connection:
+        with self._lock:
+            if self._closed:
+                raise CancelledRequestError("the pool is closed")
+            connection = self._connections.get(endpoint.url)
+            if connection is None:
+                connection = self._connections[endpoint.url] = Connection(endpoint.url, connect(endpoint, self._session))
+            return connection
+
+    def _with_bytes(self, envelope: Envelope) -> GenerationRequest:
+        filled = tuple(
+            replace(one, image=EncodedImage(self._bytes(one.image.digest, envelope), one.image.digest))
+            for one in envelope.request.images
+        )
+        return replace(envelope.request, images=filled)
+
+    def _bytes(self, digest: str, envelope: Envelope) -> bytes:
+        with self._lock:
+            if digest in self._images:
+                self._images.move_to_end(digest)
+                return self._images[digest]
+        try:
+            data: bytes = ray.get(envelope.images[digest])
+        except RayError as error:  # no endpoint is to blame: they went with the process that held them
+            raise RequestError(f"its input images are gone from the object store: {error}") from None
+        with self._lock:
+            if digest not in self._images:
+                self._images[digest] = data
+                self._held += len(data)
+            while self._held > _IMAGE_MEMORY and len(self._images) > 1:
+                self._held -= len(self._images.popitem(last=False)[1])
+        return data

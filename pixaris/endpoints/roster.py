@@ -1,0 +1,144 @@
+"""Who is there: between the feeds that bring endpoints up and the pool that uses them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from pixaris.endpoints.base import Endpoint, EndpointPool, PoolStatus
+from pixaris.endpoints.feeds import Down, Failed, Feed, Notice, Told, Up
+from pixaris.exceptions import ConfigurationError, PixarisError, Problem, UnreachableError
+
+_POLL_SECONDS = 0.1
+
+
+class Roster:
+    """The endpoints of one search. Feeds may start before there is a pool; it is told all that has happened when it comes.
+
+    Thread-safe.
+
+    Args:
+        endpoints: Those that somebody else runs.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint] = ()) -> None:
+        self._lock = threading.Lock()
+        self._pool: EndpointPool | None = None
+        self._members = {endpoint.url: endpoint for endpoint in endpoints}
+        self._started: dict[str, Endpoint] = {}
+        self._pending: set[str] = set()
+        self._failed: dict[str, PixarisError] = {}
+        self._sentences: list[str] = []
+        self._awaits = False
+
+    @contextlib.contextmanager
+    def fed_by(self, feed: Feed) -> Iterator[None]:
+        """Run a feed."""
+        with self._lock:
+            self._awaits = True
+            self._pending |= set(feed.names)
+        try:
+            feed.start(self.take)
+            yield
+        finally:
+            feed.stop()
+
+    @contextlib.contextmanager
+    def feeding(self, pool: EndpointPool) -> Iterator[None]:
+        """Keep a pool's endpoints as they are here, until the pool is closed."""
+        with self._lock:
+            self._pool = pool
+            for endpoint in self._members.values():
+                pool.join(endpoint)
+            for sentence in self._sentences:
+                pool.tell(sentence)
+            self._sentences.clear()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._pool = None
+
+    def take(self, notice: Notice) -> None:
+        """Take what a feed reports."""
+        with self._lock:
+            if isinstance(notice, Up):
+                self._up(notice)
+            elif isinstance(notice, Down):
+                self._members.pop(notice.url, None)
+                self._started.pop(notice.url, None)
+                if self._pool is not None:
+                    self._pool.leave(notice.url)
+            elif isinstance(notice, Failed):
+                self._pending.discard(notice.name)
+                self._failed[notice.name] = notice.error
+                self._tell(str(notice.error))
+            elif isinstance(notice, Told):
+                self._tell(notice.sentence)
+
+    def _up(self, notice: Up) -> None:
+        self._pending.discard(notice.name)
+        self._failed.pop(notice.name, None)
+        self._members[notice.endpoint.url] = notice.endpoint
+        if notice.answered:
+            self._started[notice.endpoint.url] = notice.endpoint
+        if self._pool is not None:
+            self._pool.join(notice.endpoint)
+
+    def _tell(self, sentence: str) -> None:
+        if self._pool is not None:
+            self._pool.tell(sentence)
+        else:
+            self._sentences.append(sentence)
+
+    @property
+    def awaits(self) -> bool:
+        """Whether anything is being brought up, so that there is something to wait for."""
+        return self._awaits
+
+    @property
+    def started(self) -> tuple[Endpoint, ...]:
+        """The endpoints that feeds started and that have answered."""
+        with self._lock:
+            return tuple(self._started.values())
+
+    def wait(self, pause: Callable[[float], object] = time.sleep) -> None:
+        """Wait, while it feeds a pool, until an endpoint answers. Returns at once where nothing is being started.
+
+        Args:
+            pause: Waits so many seconds.
+
+        Raises:
+            ConfigurationError: None comes up, because something the user wrote is wrong.
+            UnreachableError: None comes up; the text has every one's reason.
+            PixarisError: The pool cannot go on.
+        """
+        while self._awaits:
+            with self._lock:
+                pool, pending, started = self._pool, bool(self._pending), bool(self._started)
+            if started or pool is None:
+                return
+            status = pool.status()
+            if isinstance(status.fatal, PixarisError):
+                raise status.fatal
+            states = {endpoint.state for endpoint in status.endpoints}
+            if "healthy" in states:
+                return
+            known = {endpoint.url for endpoint in status.endpoints}
+            if not pending and "starting" not in states and known >= set(self._members):
+                raise self._none(status)
+            pause(_POLL_SECONDS)
+
+    def _none(self, status: PoolStatus) -> PixarisError:
+        with self._lock:
+            errors = list(self._failed.values())
+        wrong = [problem for error in errors if isinstance(error, ConfigurationError) for problem in error.problems]
+        if wrong:
+            return ConfigurationError(list(dict.fromkeys(wrong)))
+        if len(errors) == 1 and not status.endpoints:
+            return errors[0]
+        reasons = [Problem("", str(error)) for error in errors]
+        reasons += [Problem(one.url, one.last_failure or "it does not answer") for one in status.endpoints]
+        return UnreachableError("no endpoint comes up:\n" + "\n".join(f"  - {reason}" for reason in reasons))

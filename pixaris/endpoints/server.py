@@ -1,0 +1,140 @@
+"""An endpoint as the dispatcher knows it: what it has, how fast it is, which models it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pixaris.endpoints.base import Endpoint, EndpointState
+from pixaris.endpoints.waiting import Request
+
+_WEIGHT = 0.2
+
+
+class MovingAverage:
+    """An exponential moving average; `value` is None before the first number."""
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+
+    def learn(self, number: float) -> None:
+        """Take a number into account."""
+        self.value = number if self.value is None else self.value + _WEIGHT * (number - self.value)
+
+
+@dataclass
+class Server:
+    """An endpoint, its leases and what was learnt about it.
+
+    Attributes:
+        endpoint: It.
+        state: Whether it works.
+        leases: The requests it has, by id, in the order it got them.
+        loading: How many of them need models that it must load first.
+        models: Affinity keys of the models it holds, the latest first.
+        turned: When it last took over other models.
+        speed: Seconds per image.
+        pace: Seconds per image as they are reckoned with in one round of placement.
+        disturbed: Its next image's time tells nothing about its speed.
+        rest_until: When it may be used, or probed, again.
+        rest: Seconds of its last quarantine.
+        probing: Whether a probe is under way.
+        relapses: Quarantines since its last image.
+        done: Images it has made.
+        failures: Attempts that failed on it.
+        last_failure: Why the last one did.
+    """
+
+    endpoint: Endpoint
+    state: EndpointState
+    rest_until: float = 0.0
+    rest: float = 0.0
+    probing: bool = False
+    relapses: int = 0
+    done: int = 0
+    failures: int = 0
+    last_failure: str = ""
+    leases: dict[str, Request] = field(default_factory=dict)
+    loading: int = 0
+    models: list[str] = field(default_factory=list)
+    turned: float = float("-inf")
+    speed: MovingAverage = field(default_factory=MovingAverage)
+    pace: float = 1.0
+    disturbed: bool = False
+    _since: float = 0.0
+    _cold: float | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether it has a place for another request."""
+        return len(self.leases) < self.endpoint.depth
+
+    def holds(self, affinity: str) -> bool:
+        """Whether a request can run without loading models first."""
+        return not affinity or affinity in self.models
+
+    def take(self, request: Request, models_held: int, now: float) -> None:
+        """Give it a request; the models it needs are then held, and the oldest of more than `models_held` no longer."""
+        request.leased = now
+        request.loads = not self.holds(request.affinity)
+        if not self.leases:
+            self._since = now
+        self.leases[request.id] = request
+        if request.loads:
+            self.loading += 1
+            self.turned = now
+        if request.affinity:
+            self.models = [request.affinity, *(key for key in self.models if key != request.affinity)][: max(1, models_held)]
+
+    def release(self, request: Request, now: float | None = None) -> None:
+        """Take a request away that has ended now, or nobody knows when: then the next image's time tells nothing."""
+        del self.leases[request.id]
+        self.loading -= request.loads
+        self.disturbed = now is None
+        self._since = self._since if now is None else now
+
+    def answer(self, request: Request, load: MovingAverage, now: float) -> None:
+        """Take an image for a request, and learn from the time it took.
+
+        An endpoint works on its requests one after the other: an image took it the time since its image before, or since the
+        request came if it was idle then. That is right at any depth, also for endpoints that work on several at once: it is what
+        an image costs of the endpoint's time.
+
+        Args:
+            request: It.
+            load: Learns what loading models adds: the time of the first image with them, less that of an image without.
+            now: Seconds.
+        """
+        seconds = now - max(request.leased, self._since)
+        disturbed = self.disturbed
+        self.release(request, now)
+        if disturbed:
+            self._cold = None
+        elif request.loads:
+            self._cold = seconds
+            if self.speed.value is not None:
+                self._learn_load(load, self.speed.value)
+        else:
+            self.speed.learn(seconds)
+            self._learn_load(load, seconds)
+
+    def _learn_load(self, load: MovingAverage, usual: float) -> None:
+        if self._cold is not None:
+            load.learn(max(0.0, self._cold - usual))
+            self._cold = None
+
+    def forget(self) -> None:
+        """It failed: it may come back as another process, with no models in its memory."""
+        self.models.clear()
+        self._cold = None
+
+    def usual(self, typical: float, load: float | None) -> float:
+        """Seconds per image, as far as anybody knows: its own; what its first image took beside a load; the typical ones."""
+        if self.speed.value is not None:
+            return self.speed.value
+        if self._cold is not None and load is not None:
+            return max(typical, self._cold - load)
+        return typical
+
+    def silence(self, now: float) -> float:
+        """Seconds it has been working on its present image."""
+        return now - self._since if self.leases else 0.0

@@ -1,0 +1,249 @@
+"""The requests that wait, kept so that the next one is found without looking at all of them.
+
+By kind of endpoint, by priority (a `Level`), by affinity key (a `Line`), by owner (a `Queue`). Requests that have failed on an
+endpoint stand apart in their level: they cannot go to any endpoint, and there are few of them.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pixaris.types import EndpointKind
+
+Rank: TypeAlias = tuple[bool, int, int]
+"""Smaller goes first: has it not waited too long; unanswered requests of its owner; its age."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One attempt at one request on one endpoint.
+
+    Attributes:
+        request_id: The request.
+        url: The endpoint.
+        attempt: Number of the attempt, from 1.
+        serial: Unique in the dispatcher: a request that is cancelled and submitted again gets another lease.
+    """
+
+    request_id: str
+    url: str
+    attempt: int
+    serial: int
+
+
+@dataclass
+class Request:
+    """A request without a result.
+
+    Attributes:
+        id: Unique among them.
+        kind: The endpoints that can serve it.
+        priority: Smaller runs first.
+        order: Its age: smaller is older.
+        since: When it was submitted.
+        owner: Whose it is: those who ask share the endpoints.
+        affinity: The models it needs; "" if that makes no difference.
+        attempts: Leases it has had.
+        failures: How many of them ended in the fault of an endpoint …
+        returns: … and how many in the death of a worker.
+        tried: Endpoints it failed on.
+        lease: The one it has, or None while it waits.
+        leased: When it got it.
+        loads: Whether its endpoint had to load its models.
+    """
+
+    id: str
+    kind: EndpointKind
+    priority: int
+    order: int
+    since: float
+    owner: str = ""
+    affinity: str = ""
+    attempts: int = 0
+    failures: int = 0
+    returns: int = 0
+    tried: set[str] = field(default_factory=set)
+    lease: Lease | None = None
+    leased: float = 0.0
+    loads: bool = False
+
+
+class Queue:
+    """One owner's requests in a line, oldest first: one that comes back has its old place."""
+
+    def __init__(self) -> None:
+        self._requests: dict[int, Request] = {}
+        self._orders: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def add(self, request: Request) -> None:
+        self._requests[request.order] = request
+        heapq.heappush(self._orders, request.order)
+
+    def remove(self, request: Request) -> None:
+        del self._requests[request.order]
+        while self._orders and self._orders[0] not in self._requests:
+            heapq.heappop(self._orders)
+
+    @property
+    def oldest(self) -> Request:
+        return self._requests[self._orders[0]]
+
+
+class Line:
+    """The requests of one priority that need the same models, by owner. Never empty."""
+
+    def __init__(self, affinity: str) -> None:
+        self.affinity = affinity
+        self.count = 0
+        self.queues: dict[str, Queue] = {}
+
+    @property
+    def oldest(self) -> Request:
+        """The one that waits the longest."""
+        return min((queue.oldest for queue in self.queues.values()), key=lambda request: request.order)
+
+
+class Level:
+    """The requests of one priority.
+
+    Attributes:
+        lines: Affinity key to the requests that need it.
+        retries: Requests that have failed on an endpoint, by age.
+        unanswered: Owner to the number of its requests of this priority without a result, leased ones included.
+    """
+
+    def __init__(self) -> None:
+        self.lines: dict[str, Line] = {}
+        self.retries: dict[int, Request] = {}
+        self.unanswered: Counter[str] = Counter()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any request waits."""
+        return bool(self.lines or self.retries)
+
+    def count(self, affinity: str) -> int:
+        """How many wait in a line."""
+        line = self.lines.get(affinity)
+        return line.count if line else 0
+
+    def add(self, request: Request) -> None:
+        if request.tried:
+            self.retries[request.order] = request
+            return
+        line = self.lines.get(request.affinity)
+        if line is None:
+            line = self.lines[request.affinity] = Line(request.affinity)
+        queue = line.queues.get(request.owner)
+        if queue is None:
+            queue = line.queues[request.owner] = Queue()
+        queue.add(request)
+        line.count += 1
+
+    def remove(self, request: Request) -> None:
+        if self.retries.pop(request.order, None) is not None:
+            return
+        line = self.lines[request.affinity]
+        queue = line.queues[request.owner]
+        queue.remove(request)
+        line.count -= 1
+        if not queue:
+            del line.queues[request.owner]
+        if not line.count:
+            del self.lines[request.affinity]
+
+    def rank(self, request: Request, overdue: float) -> Rank:
+        """Who goes first: what waits since `overdue` or longer, oldest first; then the owner whose decision is nearest.
+
+        The owner with the fewest unanswered requests is the nearest to its decision; among equals the older request goes first.
+        """
+        if request.since <= overdue:
+            return False, 0, request.order
+        return True, self.unanswered[request.owner], request.order
+
+    def pick(self, line: Line, skip: int, overdue: float) -> tuple[Rank, Request]:
+        """The most urgent request of a line after the first `skip` (fewer than it has), each queue taken as a whole."""
+        heads = [(self.rank(queue.oldest, overdue), queue) for queue in line.queues.values()]
+        if skip == 0 or len(heads) == 1:
+            rank, queue = min(heads, key=lambda head: head[0])
+            return rank, queue.oldest
+        for rank, queue in sorted(heads, key=lambda head: head[0]):
+            skip -= len(queue)
+            if skip < 0:
+                return rank, queue.oldest
+        raise AssertionError("more are skipped than wait")
+
+
+class Waiting:
+    """All requests that wait.
+
+    Attributes:
+        count: How many.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._levels: dict[EndpointKind, dict[int, Level]] = {}
+
+    def enter(self, request: Request) -> None:
+        """Take a new request, which waits."""
+        self._level(request).unanswered[request.owner] += 1
+        self.add(request)
+
+    def add(self, request: Request) -> None:
+        """Let a request wait (again)."""
+        request.lease = None
+        self._level(request).add(request)
+        self.count += 1
+
+    def remove(self, request: Request) -> None:
+        """A request waits no longer: it has a lease."""
+        self._level(request).remove(request)
+        self.count -= 1
+
+    def leave(self, request: Request) -> None:
+        """Forget a request that has its result or was withdrawn."""
+        if request.lease is None:
+            self.remove(request)
+        level = self._level(request)
+        level.unanswered[request.owner] -= 1
+        if not level.unanswered[request.owner]:
+            del level.unanswered[request.owner]
+        if not level.unanswered:
+            del self._levels[request.kind][request.priority]
+
+    def move(self, request: Request, priority: int) -> None:
+        """Change a request's priority."""
+        lease = request.lease
+        self.leave(request)
+        request.priority = priority
+        self.enter(request)
+        if lease is not None:
+            self.remove(request)
+            request.lease = lease
+
+    def levels(self, kind: EndpointKind) -> Sequence[Level]:
+        """The priorities of a kind, most urgent first."""
+        return [level for _, level in sorted(self._levels.get(kind, {}).items(), key=lambda item: item[0])]
+
+    def kinds(self) -> Iterator[EndpointKind]:
+        """The kinds of endpoint that something waits for."""
+        return (kind for kind, levels in self._levels.items() if any(level.waiting for level in levels.values()))
+
+    def asks(self, kind: EndpointKind) -> bool:
+        """Whether a request of a kind has no result yet."""
+        return bool(self._levels.get(kind))
+
+    def _level(self, request: Request) -> Level:
+        levels = self._levels.setdefault(request.kind, {})
+        level = levels.get(request.priority)
+        if level is None:
+            level = levels[request.priority] = Level()
+        return level

@@ -1,0 +1,178 @@
+"""The pool on Ray when its own processes die: a worker, the pool actor, a process that asked."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import ray
+from pool_kit import POLICY, answers, colour, endpoint, fault, heal, healthy, idle, mixed, negative, queued, ran, run, until
+
+from pixaris.comfyui.server.inprocess import serve_in_thread
+from pixaris.comfyui.server.worker import Options
+from pixaris.endpoints.ray import RayPool, RayPoolRecipe, start_pool
+from pixaris.endpoints.ray.messages import Delivery, Envelope
+from pixaris.exceptions import RequestError
+
+Started = tuple[RayPoolRecipe, RayPool, list[str]]
+
+
+@pytest.fixture(scope="module")
+def shared(ray_session: None) -> Iterator[Started]:
+    """One pool on two servers, for all tests here."""
+    with serve_in_thread(Options(faults=[])) as one, serve_in_thread(Options(faults=[])) as other:
+        urls = [one.url, other.url]
+        recipe, pool = start_pool([endpoint(url) for url in urls], policy=replace(POLICY, client_limit=1.5))
+        yield recipe, pool, urls
+        pool.shut_down()
+
+
+@pytest.fixture
+def started(shared: Started) -> Started:
+    """The shared pool, idle, on servers without faults."""
+    for url in shared[2]:
+        heal(url)
+    until(lambda: idle(shared[1]) and healthy(shared[1]) == 2)
+    return shared
+
+
+def slow_down(urls: list[str]) -> None:
+    for url in urls:
+        fault(url, "delay", seconds=0.1, times=None)
+
+
+def collect(actor: Any, client: str) -> Delivery:
+    """The first outcomes of a client, by the pool actor's own protocol."""
+    delivery = Delivery("")
+    while not delivery.outcomes:
+        delivery = ray.get(actor.collect.remote(client, delivery.token, 0))
+    return delivery
+
+
+def test_images_travel_by_reference(started: Started) -> None:
+    recipe, pool, _ = started
+    asked = negative(0x123456, side=64)
+    actor: Any = ray.get_actor(recipe.name, namespace="pixaris")
+    one = asked.request.images[0]
+    bare = replace(asked.request, images=(replace(one, image=replace(one.image, data=b"")),))
+    ray.get(actor.submit.remote("somebody", [Envelope(bare, {one.image.digest: ray.put(one.image.data)}, "somebody")], 0))
+    delivery = collect(actor, "somebody")
+    (outcome,) = delivery.outcomes
+    assert outcome.image is not None
+    assert outcome.image.image.data == b""
+    assert isinstance(outcome.data, ray.ObjectRef)
+    asked.check(replace(outcome.image, image=replace(outcome.image.image, data=ray.get(outcome.data))))
+    assert collect(actor, "somebody") == delivery, "until they are acknowledged"
+    assert ray.get(actor.collect.remote("somebody", delivery.token, 1)).outcomes == ()
+    assert pool.status().failed == 0
+
+
+def test_a_worker_that_is_killed_is_replaced_and_every_request_answered_once(started: Started) -> None:
+    _, pool, urls = started
+    slow_down(urls)
+    before = pool.status()
+    asked = mixed(24)
+    futures = pool.submit([one.request for one in asked])
+    until(lambda: pool.status().done > before.done + 3)
+    worker = pool.pids()[1]
+    os.kill(worker, signal.SIGKILL)
+    answers(asked, futures)
+    status = pool.status(before.first_event + len(before.events))
+    assert (status.done - before.done, status.failed, status.waiting) == (24, 0, 0)
+    assert any("another one takes over" in event for event in status.events)
+    assert [one.state for one in status.endpoints] == ["healthy", "healthy"], "no endpoint is to blame"
+    assert pool.pids()[1] != worker
+
+
+def test_a_pool_actor_that_is_killed_comes_back_and_every_request_is_answered_once(started: Started) -> None:
+    recipe, pool, urls = started
+    slow_down(urls)
+    other = recipe.connect()
+    mine, theirs = mixed(20, 200), mixed(8, 300)
+    futures = pool.submit([one.request for one in mine[:12]])
+    ahead = pool.submit([one.request for one in mine[12:]], priority=10)
+    their_futures = other.submit([one.request for one in theirs])
+    until(lambda: any(future.done() for future in futures))
+    old = pool.pids()
+    os.kill(old[0], signal.SIGKILL)
+    assert pool.status().fatal is None, "asking meanwhile waits for its return"
+    answers(mine, [*futures, *ahead])
+    answers(theirs, their_futures)
+    assert "was started again" in pool.status().events[0]
+    assert not set(pool.pids()) & set(old)
+    other.close()
+
+
+def test_a_pool_actor_that_is_killed_while_nobody_waits_is_not_missed(started: Started) -> None:
+    _, pool, _ = started
+    os.kill(pool.pids()[0], signal.SIGKILL)
+    asked = mixed(6, 400)
+    first = pool.submit([one.request for one in asked])  # into the hole
+    answers(asked, first)
+    run(pool, mixed(6, 410))
+
+
+class Client:
+    """A process that asks for images and waits, as a trial does."""
+
+    def __init__(self, recipe: RayPoolRecipe) -> None:
+        self._pool = recipe.connect()
+
+    def ask(self, numbers: list[int]) -> int:
+        self._futures = self._pool.submit([*(colour(n).request for n in numbers), *(negative(n).request for n in numbers)])
+        return os.getpid()
+
+
+def test_a_process_that_dies_has_its_requests_withdrawn(started: Started) -> None:
+    recipe, pool, urls = started
+    until(lambda: idle(pool))
+    for url in urls:
+        fault(url, "delay", seconds=60.0)
+    client = ray.remote(num_cpus=0)(Client).remote(recipe)
+    pid = ray.get(client.ask.remote(list(range(500, 510))))
+    until(lambda: [queued(url) for url in urls] == [2, 2])
+    assert pool.status().waiting == 16
+    os.kill(pid, signal.SIGKILL)
+    mine = [colour(600), colour(601)]
+    futures = pool.submit([one.request for one in mine])
+    until(lambda: pool.status().waiting < 16)
+    for url in urls:
+        heal(url)
+    answers(mine, futures)
+    until(lambda: idle(pool) and sum(map(queued, urls)) == 0)
+    made = {number for url in urls for number in ran(url) if 500 <= number < 510}
+    assert len(made) <= 4, "only what was on a server already can have been made"
+    assert [one.state for one in pool.status().endpoints] == ["healthy", "healthy"]
+
+
+def test_one_client_neither_sees_nor_cancels_what_another_asked_for(started: Started) -> None:
+    recipe, pool, urls = started
+    other = recipe.connect()
+    slow_down(urls)
+    asked = colour(700)
+    (mine,), (theirs,) = pool.submit([asked.request]), other.submit([asked.request])
+    assert mine is not theirs
+    other.close()
+    answers([asked], [mine])
+
+
+def lost() -> bytes:
+    """Stands for an object that cannot be had any more: getting it raises, as it does when its node is gone."""
+    raise OSError("gone")
+
+
+def test_input_images_that_are_gone_are_no_endpoints_fault(started: Started) -> None:
+    recipe, pool, _ = started
+    actor: Any = ray.get_actor(recipe.name, namespace="pixaris")
+    asked = negative(0x654321)
+    one = asked.request.images[0]
+    bare = replace(asked.request, images=(replace(one, image=replace(one.image, data=b"")),))
+    envelope = Envelope(bare, {one.image.digest: ray.remote(num_cpus=0)(lost).remote()}, "loser")
+    ray.get(actor.submit.remote("loser", [envelope], 0))
+    (outcome,) = collect(actor, "loser").outcomes
+    assert type(outcome.error) is RequestError
+    assert [one.state for one in pool.status().endpoints] == ["healthy", "healthy"]

@@ -1,0 +1,141 @@
+"""Tunnels to Google Cloud VMs: opened on free ports, watched, opened again; gcloud's words become the user's."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import OpenPool, Servers
+from pool_kit import answers, endpoint, healthy, mixed, until
+from sources_kit import Gcloud, reporting
+
+from pixaris.comfyui.server.inprocess import serve_in_thread
+from pixaris.endpoints.discovery import TunnelSource
+from pixaris.endpoints.roster import Roster
+from pixaris.endpoints.tunnels import TunnelFeed
+from pixaris.exceptions import ConfigurationError, UnreachableError
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+@pytest.fixture
+def gcloud(tmp_path: Path, servers: Servers) -> Gcloud:
+    """A gcloud whose tunnels lead to a server."""
+    return Gcloud(tmp_path / "bin", port_of(servers(1)[0]))
+
+
+@pytest.fixture
+def source(gcloud: Gcloud) -> TunnelSource:
+    return TunnelSource(("gpu-1",), zone="europe-west4-a", project="my-project", gcloud=gcloud.program, start_timeout=5.0)
+
+
+def feed(source: TunnelSource, folder: Path) -> TunnelFeed:
+    return TunnelFeed(source, folder / "logs", interval=0.1, rest=0.05)
+
+
+def test_a_tunnel_is_opened_for_each_instance_and_closed_at_the_end(source: TunnelSource, gcloud: Gcloud, tmp_path: Path) -> None:
+    with reporting(feed(replace(source, instances=("gpu-1", "gpu-2")), tmp_path)) as reports:
+        ports = [port_of(url) for url in reports.wait_for(2)]
+        assert len(set(ports)) == 2
+        asked = sorted(gcloud.calls)
+        assert [call[:4] for call in asked] == [["compute", "start-iap-tunnel", name, "8188"] for name in ("gpu-1", "gpu-2")]
+        assert {call[4] for call in asked} == {f"--local-host-port=localhost:{port}" for port in ports}
+        assert all(call[5:] == ["--zone=europe-west4-a", "--project=my-project"] for call in asked)
+    assert gcloud.ends == ["SIGINT", "SIGINT"], "it is asked to end as Ctrl-C does"
+    assert (reports.errors, reports.sentences) == ([], [])
+
+
+def test_a_gcloud_that_ignores_ctrl_c_is_ended_too(source: TunnelSource, gcloud: Gcloud, tmp_path: Path) -> None:
+    gcloud.does("stubborn")
+    with reporting(feed(source, tmp_path)) as reports:
+        reports.wait_for(1)
+    assert gcloud.ends == ["SIGTERM"]
+
+
+def test_a_port_that_gcloud_finds_taken_is_not_insisted_on(source: TunnelSource, gcloud: Gcloud, tmp_path: Path) -> None:
+    gcloud.does("port busy", "port busy", "slow")
+    with reporting(feed(source, tmp_path)) as reports:
+        (url,) = reports.wait_for(1)
+        ports = [call[4].rpartition(":")[2] for call in gcloud.calls]
+        assert len(set(ports)) == 3
+        assert url.endswith(ports[-1])
+        assert reports.errors == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "words"),
+    [
+        ("no such VM", ConfigurationError, ["'gpu-1'", "no such VM", "'europe-west4-a'", "'my-project'", "was not found"]),
+        ("no login", ConfigurationError, ["not logged in", "gcloud auth login"]),
+        ("forbidden", ConfigurationError, ["roles/iap.tunnelResourceAccessor", "Handshake status 403"]),
+        ("no backend", UnreachableError, ["nothing answers on port 8188 of instance 'gpu-1'", "35.235.240.0/20"]),
+        ("strange", UnreachableError, ["ended with code 1", "Segmentation fault"]),
+    ],
+)
+def test_each_failure_is_told_once_with_the_way_out_and_tried_again(
+    source: TunnelSource, gcloud: Gcloud, tmp_path: Path, mode: str, kind: type[Exception], words: list[str]
+) -> None:
+    gcloud.does(mode, mode)
+    with reporting(feed(source, tmp_path)) as reports:
+        reports.wait_for(1)
+        (error,) = reports.errors
+        assert type(error) is kind
+        assert all(word in str(error) for word in words), str(error)
+    assert len(gcloud.calls) == 3
+
+
+def test_a_missing_gcloud_is_told_with_where_to_get_it(source: TunnelSource, tmp_path: Path) -> None:
+    with reporting(feed(replace(source, gcloud="gcloud-that-is-not-there"), tmp_path)) as reports:
+        (error,) = reports.errors
+        assert isinstance(error, ConfigurationError)
+        assert "'gcloud-that-is-not-there' is not a program" in str(error)
+        assert "https://cloud.google.com/sdk" in str(error)
+
+
+def test_a_tunnel_that_drops_is_opened_again_and_no_image_is_lost(
+    source: TunnelSource, gcloud: Gcloud, tmp_path: Path, local_pool: OpenPool
+) -> None:
+    roster, pool = Roster(), local_pool()
+    with roster.fed_by(feed(source, tmp_path)), roster.feeding(pool):
+        roster.wait()
+        asked = mixed(40)
+        futures = pool.submit([one.request for one in asked])
+        futures[5].result(15)
+        os.kill(gcloud.pids[0], signal.SIGKILL)
+        answers(asked, futures)
+        status = pool.status()
+        assert status.done == 40
+        assert [one.state for one in status.endpoints] == ["healthy"]
+        assert any("the tunnel to gpu-1 dropped: gcloud ended" in event for event in status.events)
+        assert len(gcloud.calls) == 2
+
+
+def test_a_tunnel_that_nothing_answers_through_is_opened_anew(gcloud: Gcloud, source: TunnelSource, tmp_path: Path) -> None:
+    with reporting(feed(source, tmp_path)) as reports:
+        reports.wait_for(1)
+        gcloud.does(target=9)  # the VM's server is gone
+        until(lambda: reports.sentences)
+        assert "nothing answers through it" in reports.sentences[0]
+        assert reports.urls == []
+        with serve_in_thread() as other:
+            gcloud.does(target=port_of(other.url))
+            reports.wait_for(1)
+
+
+def test_a_pool_works_with_what_is_there_while_a_tunnel_cannot_be_opened(
+    source: TunnelSource, gcloud: Gcloud, tmp_path: Path, local_pool: OpenPool, servers: Servers
+) -> None:
+    gcloud.does(*["no backend"] * 50)
+    pool = local_pool()
+    roster = Roster()
+    with roster.fed_by(feed(source, tmp_path)), roster.feeding(pool):
+        with pytest.raises(UnreachableError, match="nothing answers on port 8188"):
+            roster.wait()
+        pool.join(endpoint(servers(1)[0]))
+        roster.wait()
+        assert healthy(pool) == 1

@@ -1,0 +1,127 @@
+"""Managed servers that Ray places: each with its GPUs, back after whatever dies, gone when the search ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import OpenPool
+from kit import server
+from pool_kit import healthy, mixed, run, until
+from sources_kit import reporting
+
+from pixaris.endpoints.discovery import EmbeddedSource, ManagedSource
+from pixaris.endpoints.feeds import Down, Feed, Up
+from pixaris.endpoints.managed import embedded_command
+from pixaris.endpoints.ray import ManagedServers
+from pixaris.endpoints.roster import Roster
+from pixaris.exceptions import UnreachableError
+
+
+@pytest.fixture(scope="module")
+def one_gpu() -> Iterator[None]:
+    """A Ray with one GPU, as far as Ray knows."""
+    import ray
+
+    ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def with_gpu(number: float, replicas: int = 1, **options: float) -> ManagedSource:
+    source = server(replicas)
+    return ManagedSource(source.command, replicas, num_gpus=number, **options)  # type: ignore[arg-type]
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def alive(pid: int | None) -> bool:
+    return pid is not None and Path(f"/proc/{pid}").exists()
+
+
+def server_pid(feed: ManagedServers) -> int | None:
+    pids = feed.server_pids()
+    return pids[0] if pids else None
+
+
+def environment(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/environ").read_text().split("\0")
+
+
+@pytest.mark.usefixtures("one_gpu")
+def test_a_server_has_its_gpu_to_itself_and_another_waits_for_one(tmp_path: Path, local_pool: OpenPool) -> None:
+    roster, pool = Roster(), local_pool()
+    feed = ManagedServers([with_gpu(1, replicas=2)], tmp_path, patience=1.0)
+    with roster.fed_by(feed), roster.feeding(pool):
+        roster.wait()
+        run(pool, mixed(4))
+        assert healthy(pool) == 1
+        assert pool.status().endpoints[0].url.startswith("http://127.0.0.1:")
+        pid = server_pid(feed)
+        assert pid is not None
+        assert "CUDA_VISIBLE_DEVICES=0" in environment(pid)
+        until(lambda: pool.status().events)
+        assert pool.status().events == ("managed-1 waits for num_gpus: 1; the cluster has 1 GPU(s), 0 of them free",)
+        assert (tmp_path / "managed-0.log").is_file()
+    assert not alive(pid)
+
+
+@pytest.mark.usefixtures("one_gpu")
+def test_what_no_node_can_give_is_told_and_nothing_at_all_is_an_error(tmp_path: Path, local_pool: OpenPool) -> None:
+    roster = Roster()
+    feed = ManagedServers([with_gpu(8, start_timeout=1.0)], tmp_path, patience=0.2)
+    with roster.fed_by(feed), roster.feeding(local_pool()):
+        with pytest.raises(UnreachableError, match="has waited 1 s for num_gpus: 8; the cluster has 1 GPU"):
+            roster.wait()
+
+
+@pytest.mark.usefixtures("one_gpu")
+def test_a_server_comes_back_after_its_own_death_and_after_its_actors(tmp_path: Path) -> None:
+    feed = ManagedServers([with_gpu(0)], tmp_path)
+    with reporting(feed) as reports:
+        (url,) = reports.wait_for(1)
+        pid = server_pid(feed)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: server_pid(feed) not in (None, pid))
+        until(lambda: reports.sentences)
+        assert f"{url}: it ended with code -9; it is started again" in reports.sentences[0]
+        pid = server_pid(feed)
+        assert pid is not None
+        os.kill(parent(pid), signal.SIGKILL)
+        until(lambda: not alive(pid))
+        until(lambda: [type(notice) for notice in reports.notices if isinstance(notice, Up | Down)] == [Up, Down, Up])
+        assert "the process that kept managed-0 ended" in reports.sentences[-1]
+        pid = server_pid(feed)
+    assert not alive(pid)
+
+
+@pytest.mark.usefixtures("one_gpu")
+def test_on_a_cluster_it_answers_at_its_nodes_address_or_says_why_not(tmp_path: Path) -> None:
+    import ray
+
+    address = ray.util.get_node_ip_address()
+    deaf = ManagedSource((sys.executable, "-m", "pixaris.comfyui.server", "--port", "{port}"), start_timeout=3.0)
+    feed: Feed = ManagedServers([embedded_command(EmbeddedSource(1)), deaf], tmp_path, on_cluster=True)
+    with reporting(feed) as reports:
+        if address == "127.0.0.1":
+            pytest.skip("this machine has no other address")
+        (url,) = reports.wait_for(1)
+        assert url.startswith(f"http://{address}:")
+        until(lambda: reports.errors)
+        assert "it answers on 127.0.0.1 only; let it listen on {host}" in str(reports.errors[0])
+
+
+@pytest.mark.usefixtures("one_gpu")
+def test_a_command_that_ends_is_told_with_its_last_lines(tmp_path: Path, local_pool: OpenPool) -> None:
+    roster = Roster()
+    broken = ManagedSource(("sh", "-c", "echo no model called sd15; exit 3", "{port}"))
+    with roster.fed_by(ManagedServers([broken], tmp_path)), roster.feeding(local_pool()):
+        with pytest.raises(UnreachableError, match=r"ended with code 3(.|\n)*no model called sd15"):
+            roster.wait()
