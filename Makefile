@@ -18,7 +18,7 @@ demo: .venv/ready
 	@$(BIN)/pixaris search search_spaces/restore.yaml
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -13,16 +13,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pixaris.endpoints.discovery import DnsSource as Dns
     from pixaris.endpoints.discovery import EmbeddedSource as Embedded
     from pixaris.endpoints.discovery import ManagedSource as Managed
+    from pixaris.endpoints.discovery import StaticSource as Static
+    from pixaris.endpoints.discovery import TunnelSource as Tunnel
+    from pixaris.endpoints.discovery import Variable
     from pixaris.search.prepare import Search
     from pixaris.search.results import SearchResult, TrialResult
     from pixaris.search.searchers import OBJECTIVE
     from pixaris.search.space import Domain, Parameter, Space, Target
 
 _HOMES = {
+    "Dns": "pixaris.endpoints.discovery:DnsSource",
     "Embedded": "pixaris.endpoints.discovery:EmbeddedSource",
     "Managed": "pixaris.endpoints.discovery:ManagedSource",
+    "Static": "pixaris.endpoints.discovery:StaticSource",
+    "Tunnel": "pixaris.endpoints.discovery:TunnelSource",
+    "Variable": "pixaris.endpoints.discovery:Variable",
     "Search": "pixaris.search.prepare:Search",
     "SearchResult": "pixaris.search.results:SearchResult",
     "TrialResult": "pixaris.search.results:TrialResult",
@@ -33,7 +41,22 @@ _HOMES = {
     "Target": "pixaris.search.space:Target",
 }
 
-__all__ = ["OBJECTIVE", "Domain", "Embedded", "Managed", "Parameter", "Search", "SearchResult", "Space", "Target", "TrialResult"]
+__all__ = [
+    "OBJECTIVE",
+    "Dns",
+    "Domain",
+    "Embedded",
+    "Managed",
+    "Parameter",
+    "Search",
+    "SearchResult",
+    "Space",
+    "Static",
+    "Target",
+    "TrialResult",
+    "Tunnel",
+    "Variable",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module's attributes are of any type)

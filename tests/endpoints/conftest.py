@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from pool_kit import POLICY, endpoint
+from pool_kit import POLICY, OpenPool, Servers, endpoint
 
 from pixaris.comfyui.server.inprocess import serve_in_thread
 from pixaris.comfyui.server.worker import Options
-from pixaris.endpoints.base import Endpoint, EndpointPool
+from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.dispatcher import Policy
 from pixaris.endpoints.local import LocalPool
-
-OpenPool = Callable[..., EndpointPool]
-Servers = Callable[[int], list[str]]
 
 
 @pytest.fixture

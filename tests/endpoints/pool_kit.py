@@ -21,6 +21,9 @@ from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.images import EncodedImage, digest
 from pixaris.types import GeneratedImage, GenerationParam, GenerationRequest
 
+OpenPool = Callable[..., EndpointPool]
+Servers = Callable[[int], list[str]]
+
 QUICK = Timeouts(connect=2.0, read=8.0, transfer=10.0, lost_after=0.1, dead_worker=1.0, quiet=0.2, lively=0.5)
 HASTY = Timeouts(connect=1.0, read=0.6, transfer=2.0, lost_after=0.1, dead_worker=0.5, quiet=0.2, lively=0.5)
 POLICY = Policy(first_quarantine=0.1, max_quarantine=0.4, memory_rest=0.1, rate_rest=0.2, wait_limit=30.0)

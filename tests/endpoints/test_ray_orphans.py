@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
-from pool_kit import HASTY, Asked, answers, colour, endpoint, fault, queued, ran, until
+from pool_kit import HASTY, Asked, OpenPool, Servers, answers, colour, endpoint, fault, queued, ran, until
 
-from pixaris.endpoints.base import EndpointPool
 from pixaris.endpoints.ray import RayPool
 from pixaris.endpoints.ray.orphans import Orphans
-
-OpenPool = Callable[..., EndpointPool]
-Servers = Callable[[int], list[str]]
 
 
 def numbers(asked: Sequence[Asked]) -> list[int]:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import OpenPool, Servers
-from pool_kit import mixed, run, until
+from pool_kit import OpenPool, Servers, mixed, run, until
 from sources_kit import reporting
 
 from pixaris.endpoints.discovery import DnsSource, Variable, dns_source

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import OpenPool, Servers
-from pool_kit import answers, endpoint, healthy, mixed, until
+from pool_kit import OpenPool, Servers, answers, endpoint, healthy, mixed, until
 from sources_kit import Gcloud, reporting
 
 from pixaris.comfyui.server.inprocess import serve_in_thread

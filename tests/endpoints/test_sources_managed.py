@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import OpenPool
 from kit import server
-from pool_kit import healthy, mixed, run, until
+from pool_kit import OpenPool, healthy, mixed, run, until
 from sources_kit import reporting
 
 from pixaris.endpoints.base import EndpointPool

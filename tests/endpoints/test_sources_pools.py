@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from conftest import OpenPool, Servers
-from pool_kit import answers, colour, endpoint, fault, heal, healthy, mixed, queued, run, until
+from pool_kit import OpenPool, Servers, answers, colour, endpoint, fault, heal, healthy, mixed, queued, run, until
 
 from pixaris.endpoints.ray import RayPool
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import OpenPool
 from kit import server
-from pool_kit import healthy, mixed, run, until
+from pool_kit import OpenPool, healthy, mixed, run, until
 from sources_kit import reporting
 
 from pixaris.endpoints.discovery import EmbeddedSource, ManagedSource
@@ -66,6 +65,7 @@ def test_a_server_has_its_gpu_to_itself_and_another_waits_for_one(tmp_path: Path
         pid = server_pid(feed)
         assert pid is not None
         assert "CUDA_VISIBLE_DEVICES=0" in environment(pid)
+        assert not any(variable.startswith("OMP_NUM_THREADS=") for variable in environment(pid)), "Ray's own, not the server's"
         until(lambda: pool.status().events)
         assert pool.status().events == ("managed-1 waits for num_gpus: 1; the cluster has 1 GPU(s), 0 of them free",)
         assert (tmp_path / "managed-0.log").is_file()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import os
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class ManagedServerActor:
         self._token = uuid.uuid4().hex
         self._notices: list[Notice] = []
         self._changed = threading.Condition()
+        _undo_rays_environment(source)
         host = ray.util.get_node_ip_address() if on_cluster else "127.0.0.1"
         process = ServerProcess(source, _writable(log_file), answers, free_ports(1)[0], host=host)
         self._replica = Replica(name, process, self._report)
@@ -143,6 +145,10 @@ class ManagedServers(Feed):
         actor_class = ray.remote(num_cpus=0, max_concurrency=4, max_restarts=_MAX_RESTARTS)(ManagedServerActor)
         for name, source in self._wanted:
             log_file = (self._folder / f"{name}.log").resolve()
+            if (
+                source.working_directory is not None and not self._on_cluster
+            ):  # else it is on the node, seen from the job's folder
+                source = replace(source, working_directory=str(Path(source.working_directory).resolve()))
             actor = actor_class.options(num_gpus=source.num_gpus).remote(name, source, log_file, self._on_cluster)
             self._placed.append(_Placed(name, source, actor, time.monotonic() + source.start_timeout))
         self._thread = run_thread(self.names, lambda: self._follow(report), report)
@@ -234,6 +240,13 @@ def _gpus() -> str:
     total = ray.cluster_resources().get("GPU", 0.0)
     free = ray.available_resources().get("GPU", 0.0)
     return f"the cluster has {total:g} GPU(s), {free:g} of them free" if total else "the cluster has no GPU"
+
+
+def _undo_rays_environment(source: ManagedSource) -> None:
+    """Ray sets, for its own workers, what would slow a server down or hide the GPUs of one that asked for none in particular."""
+    os.environ.pop("OMP_NUM_THREADS", None)
+    if not source.num_gpus and os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        del os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 def _writable(log_file: Path) -> Path:
