@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := local_experiment_inputs/demo
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test test-long check bench lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
@@ -20,6 +20,10 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# what kills and restarts real Ray processes and servers again and again
+test-long: .venv/ready
+	$(BIN)/python -m pytest -m long
+
 check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -27,7 +31,7 @@ check: .venv/ready
 	$(BIN)/python -m pytest tests/test_layers.py
 
 bench: .venv/ready
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in embedded_server dispatcher grid throughput; do file=benchmarks/$$file.py; echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 # a new lock file: pinned versions and hashes, without addresses
 lock:

@@ -48,3 +48,22 @@ def ray_session() -> Iterator[None]:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
+
+
+LONG = {
+    "test_left_behind.py",
+    "test_ray_orphans.py",
+    "test_ray_pool.py",
+    "test_sources_managed.py",
+    "test_sources_ray.py",
+    "test_sources_search.py",
+    "test_janitor.py",
+}
+"""Files that kill and restart real Ray processes and servers again and again: minutes, so `make test-long` runs them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of `LONG`."""
+    for item in items:
+        if item.path.name in LONG:
+            item.add_marker(pytest.mark.long)
