@@ -280,15 +280,15 @@ def test_when_everything_goes_wrong_at_once_every_image_is_right(open_pool: Open
 
 
 def test_with_no_server_at_all_it_gives_up_after_the_limit(open_pool: OpenPool) -> None:
-    pool = open_pool(NOBODY, "http://127.0.0.1:11", policy=replace(POLICY, wait_limit=1.0))
+    pool = open_pool(NOBODY, "http://127.0.0.1:11", policy=replace(POLICY, wait_limit=5.0))
     started = time.monotonic()
     futures = pool.submit([colour(1).request, negative(2).request])
     for future in futures:
-        error = future.exception(10)
+        error = future.exception(30)
         assert isinstance(error, NoEndpointError)
         assert "refused" in str(error)
         assert NOBODY in str(error)
-    assert 0.9 < time.monotonic() - started < 6
+    assert 4.9 < time.monotonic() - started < 25
     assert isinstance(pool.status().fatal, NoEndpointError)
     (late,) = pool.submit([colour(3).request])
     assert isinstance(late.exception(5), NoEndpointError)

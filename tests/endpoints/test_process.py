@@ -157,7 +157,9 @@ def test_a_server_whose_wrapper_dies_is_ended_before_the_next_one_starts(tmp_pat
     one.start()
     try:
         (child,) = pids(tmp_path, 1)
-        wrapper = one.pid
+        deadline = time.monotonic() + 10
+        while (wrapper := one.pid) is None and time.monotonic() < deadline:
+            time.sleep(0.01)  # the process writes before the thread that started it has noted it
         assert wrapper is not None
         os.kill(wrapper, signal.SIGKILL)
         assert len(pids(tmp_path, 2)) == 2
