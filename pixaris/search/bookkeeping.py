@@ -27,6 +27,8 @@ from pixaris.search.searchers import OBJECTIVE
 from pixaris.search.trial import trial_name
 
 _POLL_SECONDS = 0.5
+_LAST_REPORTS_SECONDS = 10.0
+"""How long a search that is asked to stop waits for its trials to report what they have; a slow metric may keep one from it."""
 
 
 class Bookkeeper:
@@ -53,6 +55,7 @@ class Bookkeeper:
         self._written = -WRITE_SECONDS
         self._phase = "starting Ray"
         self.stopped = False
+        self._stop_by = math.inf
         self.reason = ""
         self.fatal: PixarisError | None = None
         self._save("running")
@@ -68,9 +71,20 @@ class Bookkeeper:
 
     def interrupt(self, reason: str) -> None:
         """Ask the search to stop. Safe to call from a signal handler."""
+        if not self.stopped:
+            self._stop_by = time.monotonic() + _LAST_REPORTS_SECONDS
         self.stopped = True
         self.reason = self.reason or reason
         self._phase = "stopping"
+
+    @property
+    def settled(self) -> bool:
+        """Whether a search that was asked to stop can be ended: its trials have told what they have, or had the time to."""
+        if not self.stopped:
+            return False
+        with self._lock:
+            running = any(trial.status == "running" for trial in self._trials.values())
+        return not running or time.monotonic() > self._stop_by
 
     def close(self, status: SearchStatus, reason: str) -> SearchResult:
         """Write the final books."""
@@ -169,7 +183,7 @@ class Bookkeeper:
         return _Callback(self)
 
     def stopper(self) -> tune.Stopper:
-        """Tune's stopper that ends the search when it is asked to stop."""
+        """Tune's stopper that ends the search when it is asked to stop and its trials have told what they have."""
         return _Stopper(self)
 
     # The pool's side
@@ -299,4 +313,4 @@ class _Stopper(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        return self._books.stopped
+        return self._books.settled

@@ -86,7 +86,14 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
     recipe_of_pool, driver_pool = pool
     plan = replace(plan, endpoints_found=len(driver_pool.status().endpoints))
     scheduler = _scheduler(plan)
-    searcher = Proposals(_inner(plan), plan.space, plan.baseline, limit=plan.trials, direction=plan.direction)
+    searcher = Proposals(
+        _inner(plan),
+        plan.space,
+        plan.baseline,
+        limit=plan.trials,
+        direction=plan.direction,
+        stopped=lambda: books.stopped,
+    )
     indices = list(range(plan.items))
     random.Random(plan.seed or 0).shuffle(indices)
     recipe = TrialRecipe(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -132,13 +132,22 @@ class Proposals(Searcher):
         baseline: The workflow's own values.
         limit: Number of trials, the baseline included.
         direction: Of the objective.
+        stopped: Whether nothing more is to be started.
     """
 
     def __init__(
-        self, inner: Searcher, space: Space, baseline: Mapping[str, ParamValue], *, limit: int | None, direction: Direction
+        self,
+        inner: Searcher,
+        space: Space,
+        baseline: Mapping[str, ParamValue],
+        *,
+        limit: int | None,
+        direction: Direction,
+        stopped: Callable[[], bool] = bool,  # never
     ) -> None:
         super().__init__(metric=OBJECTIVE, mode=direction)
         self._inner = inner
+        self._stopped = stopped
         self._space = space
         self._domains = {parameter.name: parameter.domain for parameter in space.parameters}
         self._baseline = dict(baseline)
@@ -147,7 +156,7 @@ class Proposals(Searcher):
         self._baseline_trial: str | None = None
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config, None for "not now", or Searcher.FINISHED)
-        if self._limit is not None and self._count >= self._limit:
+        if self._stopped() or (self._limit is not None and self._count >= self._limit):
             return Searcher.FINISHED
         if self._count == 0:
             self._baseline_trial = trial_id
@@ -172,6 +181,9 @@ class Proposals(Searcher):
         elif scored and result is not None and isinstance(self._inner, OptunaSearch) and self._in_space():
             values = {key: self._baseline[name] for key, name in neutral(self._space).items()}
             self._inner.add_evaluated_point(values, result[OBJECTIVE])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_stopped": bool}  # Tune keeps a copy of its searcher; who may stop it belongs to this process
 
     def _clean(self, name: str, value: Any) -> ParamValue:  # noqa: ANN401  (numpy scalars in, Python values out)
         cleaned: ParamValue = self._domains[name].clean(value.item() if isinstance(value, np.generic) else value)
