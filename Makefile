@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := local_experiment_inputs/demo
 
-.PHONY: demo test test-long check bench lock clean
+.PHONY: demo test test-long chaos check bench lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
@@ -23,6 +23,10 @@ test: .venv/ready
 # what kills and restarts real Ray processes and servers again and again
 test-long: .venv/ready
 	$(BIN)/python -m pytest -m long
+
+# ten thousand images on Ray while servers, workers and the pool are killed, stopped and made to fail
+chaos: .venv/ready
+	$(BIN)/python -m pytest tests/endpoints/test_chaos.py -k ray -s --chaos-requests 10000 --timeout 3600
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -62,6 +62,12 @@ LONG = {
 """Files that kill and restart real Ray processes and servers again and again: minutes, so `make test-long` runs them."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much chaos: `make chaos` has more of it."""
+    parser.addoption("--chaos-requests", type=int, default=400, help="images that the chaos test asks for")
+    parser.addoption("--chaos-seed", type=int, default=7, help="what it breaks, and when")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of `LONG`."""
     for item in items:

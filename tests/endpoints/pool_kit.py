@@ -29,29 +29,29 @@ HASTY = Timeouts(connect=1.0, read=0.6, transfer=2.0, lost_after=0.1, dead_worke
 POLICY = Policy(first_quarantine=0.1, max_quarantine=0.4, memory_rest=0.1, rate_rest=0.2, wait_limit=30.0)
 
 
-def _node(class_type: str, title: str, **inputs: Any) -> dict[str, Any]:
+def node(class_type: str, title: str, **inputs: Any) -> dict[str, Any]:
     return {"class_type": class_type, "inputs": inputs, "_meta": {"title": title}}
 
 
 COLOUR = Workflow.load(
     {
-        "1": _node("EmptyImage", "Colour", width=16, height=8, batch_size=1, color=0),
-        "2": _node("SaveImage", "Save Image", images=["1", 0], filename_prefix="test"),
+        "1": node("EmptyImage", "Colour", width=16, height=8, batch_size=1, color=0),
+        "2": node("SaveImage", "Save Image", images=["1", 0], filename_prefix="test"),
     }
 )
 NEGATIVE = Workflow.load(
     {
-        "1": _node("LoadImage", "Load Input Image", image="none.png"),
-        "2": _node("ImageInvert", "Negative", image=["1", 0]),
-        "3": _node("SaveImage", "Save Image", images=["2", 0], filename_prefix="test"),
+        "1": node("LoadImage", "Load Input Image", image="none.png"),
+        "2": node("ImageInvert", "Negative", image=["1", 0]),
+        "3": node("SaveImage", "Save Image", images=["2", 0], filename_prefix="test"),
     }
 )
 BROKEN = Workflow.load(
     {
-        "1": _node("EmptyImage", "Colour", width=16, height=8, batch_size=1, color=0),
-        "2": _node("ImageToMask", "Transparency", image=["1", 0], channel="alpha"),  # there is none: it raises
-        "3": _node("MaskToImage", "Show It", mask=["2", 0]),
-        "4": _node("SaveImage", "Save Image", images=["3", 0], filename_prefix="test"),
+        "1": node("EmptyImage", "Colour", width=16, height=8, batch_size=1, color=0),
+        "2": node("ImageToMask", "Transparency", image=["1", 0], channel="alpha"),  # there is none: it raises
+        "3": node("MaskToImage", "Show It", mask=["2", 0]),
+        "4": node("SaveImage", "Save Image", images=["3", 0], filename_prefix="test"),
     }
 )
 
