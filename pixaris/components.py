@@ -115,6 +115,7 @@ def assemble(spec: SearchSpec, problems: list[Problem]) -> Search | None:
         seed=options.seed,
         step=options.step,
         max_concurrent=options.max_concurrent,
+        policy=spec.limits,
         results_dir=results,
         source=spec.path,
         lines=spec.lines,

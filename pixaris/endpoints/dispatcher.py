@@ -228,6 +228,7 @@ class Dispatcher:
         known.rest_until = now + known.rest
         self.tell(f"{known.endpoint.url} is quarantined: {error.message}")
         self._note_health(known.endpoint.kind, now)
+        self._tell_if_none_is_left(known.endpoint.kind)
 
     # Probes
 
@@ -254,6 +255,7 @@ class Dispatcher:
         if known.state == "starting":
             known.state = "quarantined"
             self.tell(f"{url} does not answer yet: {error}")
+            self._tell_if_none_is_left(known.endpoint.kind)
         known.last_failure = str(error)
         known.rest = min(known.rest * 2, self.policy.max_quarantine)
         known.rest_until = now + known.rest
@@ -282,6 +284,12 @@ class Dispatcher:
     def _stranded(self) -> Iterable[tuple[EndpointKind, float]]:
         """Kinds that are asked for and have no healthy endpoint, and since when."""
         return ((kind, since) for kind, since in self._none_healthy_since.items() if self._waiting.asks(kind))
+
+    def _tell_if_none_is_left(self, kind: EndpointKind) -> None:
+        """Say that requests wait for nobody, unless an endpoint may still answer its first probe."""
+        states = {e.state for e in self._endpoints.values() if e.endpoint.kind == kind}
+        if states == {"quarantined"} and self._waiting.asks(kind):
+            self.tell(f"no endpoint is healthy; waiting up to {self.policy.wait_limit:g} s for one to come back")
 
     def _note_health(self, kind: EndpointKind, now: float) -> None:
         if any(self._healthy(kind)):

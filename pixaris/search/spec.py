@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pixaris.endpoints.discovery import EndpointSource
+from pixaris.endpoints.policy import Policy
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.files import safe_name
 from pixaris.search.overrides import apply_overrides
 from pixaris.search.read import ComponentSpec, Reader, shown
 from pixaris.search.read_endpoints import endpoints_of_urls, read_endpoints
+from pixaris.search.read_limits import read_limits
 from pixaris.search.read_parameters import read_generation_params, read_parameters
 from pixaris.search.space import Space
 from pixaris.search.strategies import SearchOptions, read_search_options
@@ -41,6 +43,7 @@ _KEYS = (
     "metrics",
     "objective",
     "search",
+    "limits",
     "results",
 )
 _SCORE_IS_TYPE = frozenset(("ssim", "psnr", "mae", "iou"))
@@ -101,6 +104,7 @@ class SearchSpec:
         metrics: What scores the images.
         objective: What is optimised; ``metric`` is "" where the file names none.
         search: How the space is searched.
+        limits: What the pool works by.
         results: Folder of the results, or None for the configured one.
         lines: Dotted path to line number, 0 for ``--set``; see `pixaris.search.yaml_file.place`.
     """
@@ -116,6 +120,7 @@ class SearchSpec:
     metrics: tuple[ComponentSpec, ...]
     objective: ObjectiveSpec
     search: SearchOptions
+    limits: Policy
     results: Path | None
     lines: Mapping[str, int]
 
@@ -163,6 +168,7 @@ def read_search_file(
         metrics=metrics,
         objective=_objective(reader, fields, metrics, required=need_parameters),
         search=read_search_options(reader, fields.get("search", {}), space),
+        limits=read_limits(reader, "limits", fields.get("limits", {})),
         results=path.parent / reader.text("results", fields["results"]) if "results" in fields else None,
         lines=reader.lines,
     )

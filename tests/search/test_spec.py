@@ -23,6 +23,7 @@ from pixaris.endpoints.discovery import (
     Variable,
     endpoint_of,
 )
+from pixaris.endpoints.policy import Policy
 from pixaris.exceptions import ConfigurationError
 from pixaris.search.domain import KINDS
 from pixaris.search.spec import ComponentSpec, DatasetSpec, ObjectiveSpec, SearchSpec, read_search_file
@@ -618,6 +619,12 @@ def test_overrides_win_over_the_file(file: Path) -> None:
     assert spec.lines["parameters.radius.randint"] == 0
 
 
+def test_limits_are_the_pools_policy(file: Path) -> None:
+    assert read(file).limits == Policy()
+    limits = read(file, "limits={wait: 5, attempts: 2}").limits
+    assert (limits.wait_limit, limits.max_attempts) == (5.0, 2)
+
+
 def test_overrides_make_sections_that_the_file_lacks(file: Path) -> None:
     assert read(section(file, search=None), "search.seed=3").search.seed == 3
 
@@ -633,6 +640,8 @@ def test_overrides_make_sections_that_the_file_lacks(file: Path) -> None:
         ("search.seed=*x", "--set search.seed: line 1, column 1: uses the alias *x; aliases are not allowed"),
         ("search.seed=007", "search.seed (--set search.seed): `007` is ambiguous: YAML reads it as 7"),
         ("search.seed=x", "search.seed (--set search.seed): must be a number (got 'x')"),
+        ("limits.wait=0", "limits.wait (--set limits.wait): must be at least 1 (got 0)"),
+        ("limits.tries=3", "limits.tries (--set limits.tries): 'tries' is no known key"),
         ("serach.seed=1", "serach (--set serach): 'serach' is no known key (did you mean 'search'?)"),
         ("search.sed=1", "search.sed (--set search.sed): 'sed' is no known key (did you mean 'seed'?)"),
         (
