@@ -145,6 +145,7 @@ class GeneratedImage:
         endpoint: Where it was made (URL without credentials).
         seconds: Time the server ran for it, without its queue.
         attempts: How many endpoints were tried, this one included.
+        cost: What the endpoint's account was charged for it, in that account's unit; None where nothing is charged.
     """
 
     request_id: str
@@ -153,6 +154,7 @@ class GeneratedImage:
     endpoint: str
     seconds: float
     attempts: int = 1
+    cost: float | None = None
 
 
 @dataclass(frozen=True)

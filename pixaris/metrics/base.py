@@ -6,27 +6,57 @@ import math
 import re
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Literal, TypeAlias
 
 from PIL import Image
 
-from pixaris.exceptions import ConfigurationError, ImageError, MetricError, Problem
-from pixaris.images import as_rgb
+from pixaris.exceptions import MetricError
+from pixaris.images import EncodedImage
+from pixaris.metrics.execution import Execution, Prompt
+from pixaris.metrics.item_images import ItemImages
 from pixaris.types import Direction, EvalItem
+
+__all__ = ["COMPUTING", "NEEDS", "WAITING", "BaseMetric", "Execution", "MaskedMetric", "Prompt", "ReferenceMetric", "Scale"]
+
+Need: TypeAlias = Literal["reference", "mask", "prompt"]
+
+NEEDS: tuple[Need, ...] = ("reference", "mask", "prompt")
+WAITING = 16
+COMPUTING = 4
+"""How many calls of `BaseMetric.score` at once help a metric that waits for something else, and one that computes here."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the values of one score mean.
+
+    Attributes:
+        direction: "max" if higher is better, "min" if lower is; None for values that are only watched.
+        range: Smallest and largest possible value.
+        unit: Unit of the value, "" for none.
+    """
+
+    direction: Direction | None = None
+    range: tuple[float, float] = (-math.inf, math.inf)
+    unit: str = ""
 
 
 class BaseMetric(ABC):
     """Gives a generated image a number.
 
-    Implement **one** of two methods:
+    Implement **one** of three methods:
 
-    - `score(image, item)`: a value for one image. It is called in the process that runs the trial, possibly from several
-      threads at once, and never sees a wrong item: ``item`` is the eval item the image was generated for. `calculate` then
-      comes for free.
+    - `score(image, item)`: a value for one image.
+    - `score_execution(execution)`: the same, for what depends on more than pixels: the prompt, the seconds, the cost.
     - `calculate(images)`: values for a whole run, for what has no value per image. It is called with one image per eval item, in
       the eval set's order, and only when every item has an image.
 
-    Both may raise anything: an exception makes the score missing for that item (or run), with its text as the reason; the run
+    The first two are called in the process that runs the trial, while the next images are generated, from several threads at once
+    (`parallel`); they never see a wrong item: it is the one the image was generated for. `calculate` then comes for free.
+
+    All may raise anything: an exception makes the score missing for that item (or run), with its text as the reason; the run
     goes on. A metric must pickle (it is sent to trial processes), so open models and connections lazily.
 
     Attributes:
@@ -34,12 +64,20 @@ class BaseMetric(ABC):
         direction: "max" if higher is better, "min" if lower is; None for values that are only watched.
         range: Smallest and largest possible value.
         unit: Unit of the value, "" for none.
+        scores: Score name to its scale, for metrics that give several; else there is one, with the four facts above.
+        needs: What it compares the image with: "reference", "mask", "prompt".
+        extra: The optional dependencies it needs, as in ``pip install pixaris[extra]``; "" for none.
+        parallel: How many calls at once it gets in one process: many help where it waits for a network, few where it computes.
     """
 
     name: str = ""
     direction: Direction | None = None
     range: tuple[float, float] = (-math.inf, math.inf)
     unit: str = ""
+    scores: Mapping[str, Scale] = MappingProxyType({})
+    needs: tuple[Need, ...] = ()
+    extra: ClassVar[str] = ""
+    parallel: int = WAITING
     per_item: ClassVar[bool] = True
     """False where only `calculate` is implemented (set by the class itself)."""
 
@@ -47,10 +85,11 @@ class BaseMetric(ABC):
         super().__init_subclass__(**kwargs)
         if not cls.name:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__.removesuffix("Metric")).lower() or cls.__name__
-        scores = cls.score is not BaseMetric.score
-        if not scores and cls.calculate is BaseMetric.calculate:
-            raise TypeError(f"{cls.__name__} must implement score(image, item) or calculate(images)")
-        cls.per_item = scores
+        cls.per_item = cls.score is not BaseMetric.score or cls.score_execution is not BaseMetric.score_execution
+        if not cls.per_item and cls.calculate is BaseMetric.calculate:
+            raise TypeError(
+                f"{cls.__name__} must implement score(image, item) or calculate(images) (or score_execution(execution))"
+            )
 
     def score(self, image: Image.Image, item: EvalItem) -> float | Mapping[str, float]:
         """Return the value of one image, or several named values.
@@ -59,7 +98,13 @@ class BaseMetric(ABC):
             image: The generated image, RGB or RGBA, fully loaded.
             item: The eval item it was generated for.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no value per image")
+        return self.score_execution(Execution(EncodedImage.of(image), item))
+
+    def score_execution(self, execution: Execution) -> float | Mapping[str, float]:
+        """Return the value of one workflow execution, or several named values."""
+        if type(self).score is BaseMetric.score:
+            raise NotImplementedError(f"{type(self).__name__} has no value per image")
+        return self.score(execution.image.image, execution.item)
 
     def calculate(self, images: Sequence[Image.Image]) -> dict[str, float]:
         """Return the values of a whole run.
@@ -86,12 +131,24 @@ class BaseMetric(ABC):
                 raise MetricError(f"{name} is {number}, which is no score")
         return row
 
+    def scales(self) -> dict[str, Scale]:
+        """Score name to what its values mean, for every score that is known before it is given."""
+        return dict(self.scores) or {self.name: Scale(self.direction, self.range, self.unit)}
+
     def directions(self) -> dict[str, Direction]:
         """Score name to direction, for every score that declares one."""
-        return {self.name: self.direction} if self.direction else {}
+        return {name: scale.direction for name, scale in self.scales().items() if scale.direction}
 
     def reference_folders(self) -> tuple[str, ...]:
         """Folders of the eval set that this metric reads."""
+        return tuple(images.folder for images in self.item_images() if images.folder)
+
+    def item_images(self) -> tuple[ItemImages, ...]:
+        """The images it compares an item's image with: a folder's, or given ones. Checked against the eval set before a run."""
+        return ()
+
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The prompts it reads; those that stand in the workflow are looked for there before anything is generated."""
         return ()
 
 
@@ -106,55 +163,49 @@ class ReferenceMetric(BaseMetric):
         ConfigurationError: Both are given, or neither; a reference is no image, or cannot be decoded.
     """
 
+    needs: tuple[Need, ...] = ("reference",)
+    parallel = COMPUTING
+
     def __init__(self, references: Sequence[Image.Image] | None = None, *, reference: str | None = None) -> None:
-        if (references is None) == (reference is None):
-            raise ConfigurationError(
-                f"{type(self).__name__} takes either the reference images or the name of their folder "
-                f"(reference=...), {'not both' if references is not None else 'one of them'}"
-            )
-        self.references = None if references is None else _decoded(references, type(self).__name__)
-        self.reference = reference
+        self._references = ItemImages.of(type(self).__name__, self.name, "reference", references, reference)
 
     def compare(self, image: Image.Image, reference: Image.Image) -> float | Mapping[str, float]:
         """Return the value of an image against its reference (8-bit RGB or RGBA; read-only, other threads may hold it)."""
         raise NotImplementedError
 
     def score(self, image: Image.Image, item: EvalItem) -> float | Mapping[str, float]:
-        return self.compare(image, self._reference_of(item))
+        return self.compare(image, self._references.image_for(item))
 
-    def _reference_of(self, item: EvalItem) -> Image.Image:
-        if self.references is None:
-            assert self.reference is not None
-            try:
-                return item.image(self.reference).image
-            except KeyError:
-                raise MetricError(f"item {item.name!r} has no image in folder {self.reference!r}") from None
-        if item.index >= len(self.references):
-            raise MetricError(
-                f"{self.name} has {len(self.references)} references but the eval set goes on to item {item.index + 1}"
-            )
-        return self.references[item.index]
-
-    def reference_folders(self) -> tuple[str, ...]:
-        return (self.reference,) if self.reference else ()
+    def item_images(self) -> tuple[ItemImages, ...]:
+        return (self._references,)
 
 
-def _decoded(references: Sequence[object], metric: str) -> tuple[Image.Image, ...]:
-    # Decoded here, because Pillow opens files lazily: in threads that is a race, and 50 open images are 50 open files.
-    decoded: list[Image.Image] = []
-    problems: list[Problem] = []
-    for index, reference in enumerate(references):
-        where = f"reference {index} of {metric}"
-        if not isinstance(reference, Image.Image):
-            problems.append(Problem(where, f"must be a Pillow image (got {type(reference).__name__}); open it with Image.open"))
-            continue
-        try:
-            decoded.append(as_rgb(reference))
-        except (ImageError, OSError, SyntaxError, ValueError) as error:
-            problems.append(Problem(where, f"cannot be decoded: {error}"))
-    if problems:
-        raise ConfigurationError(problems)
-    return tuple(decoded)
+class MaskedMetric(BaseMetric):
+    """A metric that looks at a generated image where a mask says; implement `look`.
+
+    Args:
+        mask_images: The masks themselves, one per eval item in its order …
+        mask: … or the eval set's folder that holds them.
+
+    Raises:
+        ConfigurationError: Both are given, or neither; a mask is no image, or cannot be decoded.
+    """
+
+    needs: tuple[Need, ...] = ("mask",)
+    parallel = COMPUTING
+
+    def __init__(self, mask_images: Sequence[Image.Image] | None = None, *, mask: str | None = None) -> None:
+        self._masks = ItemImages.of(type(self).__name__, self.name, "mask", mask_images, mask)
+
+    def look(self, image: Image.Image, mask: Image.Image) -> float | Mapping[str, float]:
+        """Return the value of an image, given its mask (8-bit RGB or RGBA; read-only, other threads may hold it)."""
+        raise NotImplementedError
+
+    def score(self, image: Image.Image, item: EvalItem) -> float | Mapping[str, float]:
+        return self.look(image, self._masks.image_for(item))
+
+    def item_images(self) -> tuple[ItemImages, ...]:
+        return (self._masks,)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from pixaris.endpoints.base import EndpointPool
@@ -20,11 +21,12 @@ from pixaris.exceptions import (
     NoEndpointError,
     PixarisError,
     Problem,
+    WorkflowError,
 )
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
 from pixaris.images import EncodedImage
-from pixaris.metrics.base import BaseMetric
+from pixaris.metrics.base import BaseMetric, Execution, Prompt
 from pixaris.types import (
     Direction,
     EvalItem,
@@ -75,16 +77,27 @@ class RunSetup:
         found = self.generator.problems(self.eval_set, self.args)
         folders = (*self.eval_set.input_folders, *self.eval_set.reference_folders)
         for metric in self.metrics:
+            where = f"metric {metric.name!r}"
             for folder in metric.reference_folders():
                 if folder not in folders:
                     has = ", ".join(folders) or "no folders"
                     message = f"needs the folder {folder!r}, but the eval set {self.eval_set.name!r} has {has}"
-                    found.append(Problem(f"metric {metric.name!r}", message))
-            given = getattr(metric, "references", None)
-            if given is not None and len(given) != len(self.eval_set):
-                message = f"has {len(given)} references, but the eval set {self.eval_set.name!r} has {len(self.eval_set)} items"
-                found.append(Problem(f"metric {metric.name!r}", f"{message}; give one for each item, in its order"))
+                    found.append(Problem(where, message))
+            for images in metric.item_images():
+                if message := images.count_problem(self.eval_set):
+                    found.append(Problem(where, message))
+            for prompt in metric.prompts():
+                found += self._prompt_problems(where, prompt)
         return found
+
+    def _prompt_problems(self, where: str, prompt: Prompt) -> list[Problem]:
+        if self.generator.workflow is None or not prompt.node_name:
+            return []
+        try:
+            self.generator.workflow.value(prompt.node_name, prompt.input)
+        except WorkflowError as error:
+            return [Problem(f"{where}, prompt", problem.message) for problem in error.problems]
+        return []
 
     def indices(self) -> tuple[int, ...]:
         """Item indices in the order they are generated."""
@@ -200,6 +213,10 @@ class ExperimentRun:
         self._failures: dict[str, str] = {}
         self._finished: RunStatus | None = None
 
+    @cached_property
+    def _workflow(self) -> Mapping[str, Any] | None:
+        return self.setup.generator.bound_workflow(self._args)
+
     @property
     def done(self) -> bool:
         """Whether every item has a result."""
@@ -279,7 +296,7 @@ class ExperimentRun:
             metrics={**summarise(items), **{k: MetricSummary(v, 0.0, len(items)) for k, v in self._whole.items()}},
             directions=directions(self.setup.metrics),
             search=self.setup.search,
-            workflow=self.setup.generator.bound_workflow(self._args),
+            workflow=self._workflow,
             workflow_image=self.setup.workflow_image,
             started=self._started,
             seconds=time.monotonic() - self._clock,
@@ -301,12 +318,13 @@ class ExperimentRun:
             return ItemResult(item.index, item.name, error=error)
         if generated.item != item.name:
             raise AssertionError(f"asked for {item.name!r}, was given {generated.item!r}")
+        execution = Execution(generated.image, item, generated, self._args.params, self._workflow)
         scores: dict[str, float] = {}
         failed: list[str] = []
         for metric in self.setup.metrics:
             if metric.per_item:
                 try:
-                    scores.update(metric.named(metric.score(generated.image.image, item)))
+                    scores.update(metric.named(metric.score_execution(execution)))
                 except Exception as error:
                     log.debug("%s could not score %s", metric.name, item.name, exc_info=True)
                     failed.append(f"{metric.name}: {_reason(error)}")

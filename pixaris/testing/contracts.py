@@ -22,7 +22,7 @@ from PIL import Image
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.images import digest
-from pixaris.metrics.base import BaseMetric
+from pixaris.metrics.base import NEEDS, BaseMetric, Scale
 from pixaris.testing import samples
 from pixaris.types import EvalItem, EvalSet, RunRecord
 
@@ -45,10 +45,13 @@ def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Seque
         ContractError: A rule is broken.
     """
     _require(len(images) == len(items) >= 2, "check_metric needs two images or more, and as many items")
-    low, high = metric.range
+    scales = metric.scales()
     _require(bool(metric.name), "a metric has a name")
-    _require(metric.direction in ("max", "min", None), f'direction is "max", "min" or None (got {metric.direction!r})')
-    _require(low < high, f"range is (smallest, largest) (got {metric.range})")
+    for scale in (Scale(metric.direction, metric.range), *scales.values()):
+        _require(scale.direction in ("max", "min", None), f'direction is "max", "min" or None (got {scale.direction!r})')
+        _require(scale.range[0] < scale.range[1], f"range is (smallest, largest) (got {scale.range})")
+    _require(set(metric.needs) <= set(NEEDS), f"needs names some of {', '.join(NEEDS)} (got {metric.needs})")
+    _require(metric.parallel >= 1, f"parallel is a number of calls, at least 1 (got {metric.parallel})")
     for folder in metric.reference_folders():
         _require(all(_has(item, folder) for item in items), f"the items given to check_metric need a folder {folder!r}")
 
@@ -57,7 +60,8 @@ def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Seque
     _require([digest(image) for image in images] == before, "a metric leaves the images as they are")
     for row in values:
         for name, value in row.items():
-            _require(low <= value <= high, f"{name} = {value} is outside of the metric's range {metric.range}")
+            low, high = scales[name].range if name in scales else metric.range
+            _require(low <= value <= high, f"{name} = {value} is outside of the metric's range {(low, high)}")
     names = {name for row in values for name in row}
     unknown = set(metric.directions()) - names
     _require(not unknown, f"directions() names {sorted(unknown)}, which are no scores; the scores are {sorted(names)}")

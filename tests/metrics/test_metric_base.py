@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 
 from pixaris.exceptions import ConfigurationError, MetricError
-from pixaris.metrics.base import BaseMetric, ReferenceMetric
+from pixaris.images import EncodedImage
+from pixaris.metrics import execution as execution_module
+from pixaris.metrics.base import BaseMetric, Execution, MaskedMetric, Prompt, ReferenceMetric, Scale
 from pixaris.metrics.similarity import MAEMetric
 from pixaris.testing import contracts, samples
 from pixaris.testing.contracts import ContractError, check_metric
-from pixaris.types import EvalItem
+from pixaris.types import EvalItem, GeneratedImage, GenerationParam
 
 
 class RedShareMetric(BaseMetric):
@@ -164,3 +166,87 @@ def test_reference_metrics_must_say_how_they_compare() -> None:
 
     with pytest.raises(NotImplementedError):
         Lazy(reference="Original").score(samples.picture(1), samples.eval_set(1).items[0])
+
+
+BOAT = {"6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a boat", "clip": ["4", 1]}, "_meta": {"title": "Prompt"}}}
+
+
+def execution(*params: GenerationParam, workflow: Mapping[str, object] | None = None) -> Execution:
+    image = EncodedImage.of(samples.picture(1))
+    return Execution(image, EvalItem(0, "lake"), GeneratedImage("r", "lake", image, "http://a", 2.5), params, workflow)
+
+
+class TookMetric(BaseMetric):
+    """Seconds of generation."""
+
+    def score_execution(self, execution: Execution) -> float:
+        if execution.generated is None:
+            raise MetricError("not generated here")
+        return execution.generated.seconds
+
+
+def test_a_metric_may_look_at_more_than_pixels() -> None:
+    assert TookMetric.per_item
+    assert TookMetric().score_execution(execution()) == 2.5
+    with pytest.raises(MetricError, match="not generated here"):
+        TookMetric().calculate([samples.picture(1)])
+
+
+def test_a_metric_of_pixels_scores_an_execution_by_its_image_and_item() -> None:
+    metric = RedShareMetric()
+    assert metric.score_execution(execution()) == metric.score(samples.picture(1), EvalItem(0, "lake"))
+
+
+def test_an_input_has_the_runs_parameter_or_the_workflows_own_value() -> None:
+    green = GenerationParam("Prompt", "text", "a green boat")
+    assert execution(green, workflow=BOAT).value("Prompt", "text") == "a green boat"
+    assert execution(workflow=BOAT).value("Prompt", "text") == execution(workflow=BOAT).value("6", "text") == "a boat"
+    for made, where in ((execution(), "text"), (execution(workflow=BOAT), "clip"), (execution(workflow=BOAT), "txt")):
+        with pytest.raises(MetricError, match=f"input '{where}' of node 'Prompt' has no value in this run"):
+            made.value("Prompt", where)
+
+
+def test_a_prompt_is_text_or_the_place_of_the_text() -> None:
+    assert Prompt.of("a red boat").read(execution(workflow=BOAT)) == "a red boat"
+    assert Prompt.of({"node_name": "Prompt"}).read(execution(workflow=BOAT)) == "a boat"
+
+
+@pytest.mark.parametrize(
+    "given", ["", "  ", 3, None, {}, {"input": "text"}, {"node_name": "A", "inputs": "text"}, {"node_name": 3}]
+)
+def test_what_is_no_prompt_is_told_with_the_two_forms(given: object) -> None:
+    with pytest.raises(ConfigurationError, match="prompt must be text, or its place in the workflow"):
+        Prompt.of(given)
+
+
+class CornersMetric(MaskedMetric):
+    """Two scores at once."""
+
+    scores = {"inside": Scale("max", (0.0, 255.0)), "outside": Scale("min", (0.0, 255.0)), "count": Scale()}  # noqa: RUF012
+
+    def look(self, image: Image.Image, mask: Image.Image) -> Mapping[str, float]:
+        inside = mask.convert("L").getpixel((24, 16))
+        return {"inside": float(inside), "outside": 255.0 - float(inside), "count": 1.0}  # type: ignore[arg-type]
+
+
+def test_a_metric_with_several_scores_declares_each() -> None:
+    metric = CornersMetric(mask="Mask")
+    assert metric.directions() == {"inside": "max", "outside": "min"}
+    assert list(metric.scales()) == ["inside", "outside", "count"]
+    assert RedShareMetric().scales() == {"red_share": Scale("max", (0.0, 1.0))}
+    items = samples.eval_set(2).items
+    check_metric(metric, [samples.picture(1), samples.picture(2)], items)
+
+
+def test_masks_are_given_one_way_or_the_other() -> None:
+    assert CornersMetric(mask="Mask").reference_folders() == ("Mask",)
+    assert CornersMetric([samples.mask(1)]).reference_folders() == ()
+    with pytest.raises(ConfigurationError, match=r"CornersMetric takes either the mask images .* \(mask=...\), one of them"):
+        CornersMetric()
+    with pytest.raises(ConfigurationError, match="mask must be the name of a folder of the eval set"):
+        CornersMetric(mask=["Mask"])  # type: ignore[arg-type]
+
+
+def test_the_examples_of_executions_are_right() -> None:
+    tried = doctest.testmod(execution_module)
+    assert (tried.failed, tried.attempted) == (0, 5)

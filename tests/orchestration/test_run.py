@@ -14,7 +14,8 @@ from pixaris.exceptions import CancelledRequestError, ConfigurationError, Execut
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.images import EncodedImage
-from pixaris.metrics.base import BaseMetric
+from pixaris.metrics.base import BaseMetric, Execution
+from pixaris.metrics.similarity import MAEMetric
 from pixaris.orchestration.base import generate_images_based_on_dataset
 from pixaris.orchestration.run import ExperimentRun, RunSetup, ThreadSubmitter
 from pixaris.types import EvalItem, EvalSet, GenerationParam, RunRecord
@@ -194,3 +195,23 @@ def test_generators_and_metrics_must_implement_their_verb() -> None:
         type("Nothing", (ImageGenerator,), {})
     with pytest.raises(TypeError, match="must implement"):
         type("Nothing", (BaseMetric,), {})
+
+
+def test_a_metric_may_see_how_an_image_was_made_and_with_which_parameters() -> None:
+    class Told(BaseMetric):
+        def score_execution(self, execution: Execution) -> Mapping[str, float]:
+            assert execution.generated is not None
+            assert execution.generated.item == execution.item.name
+            amount = execution.value("Any", "amount")
+            assert isinstance(amount, int)
+            return {"amount": amount, "attempts": execution.generated.attempts}
+
+    record = run_once(Adder(), [Told()], generation_params=[{"node_name": "Any", "input": "amount", "value": 7}])
+    assert {name: value.mean for name, value in record.metrics.items()} == {"amount": 7.0, "attempts": 1.0}
+
+
+def test_references_that_are_not_as_many_as_the_items_are_told_before_anything_is_generated() -> None:
+    generator = Adder()
+    with pytest.raises(ConfigurationError, match=r"metric 'mae': has 3 references, but the eval set 'set' has 4 items"):
+        run_once(generator, [MAEMetric([Image.new("L", (8, 8))] * 3)])
+    assert generator.seen == []

@@ -1,0 +1,90 @@
+"""What a metric may know of a generated image besides its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pixaris.exceptions import ConfigurationError, MetricError
+from pixaris.images import EncodedImage
+from pixaris.types import EvalItem, GeneratedImage, GenerationParam, ParamValue
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One workflow execution, as a metric sees it that needs to know more than pixels.
+
+    Attributes:
+        image: The generated image.
+        item: The eval item it was generated for.
+        generated: How it was generated: where, in how many seconds, at what cost; None for an image that existed before.
+        params: The run's parameter set.
+        workflow: The bound workflow in API format, where there is one.
+    """
+
+    image: EncodedImage
+    item: EvalItem
+    generated: GeneratedImage | None = None
+    params: tuple[GenerationParam, ...] = ()
+    workflow: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    def value(self, node_name: str, input: str) -> ParamValue:
+        """The value that an input of a node had, by the node's title or id: a parameter's, else the workflow's own.
+
+        Raises:
+            MetricError: Neither gives one.
+        """
+        for param in reversed(self.params):
+            if (param.node_name, param.input) == (node_name, input):
+                return param.value
+        for node_id, node in (self.workflow or {}).items():
+            if node_name in (node.get("_meta", {}).get("title"), node_id):
+                value = node["inputs"].get(input)
+                if isinstance(value, str | int | float | bool):
+                    return value
+        raise MetricError(f"input {input!r} of node {node_name!r} has no value in this run")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The text that a metric holds images against: one for all, or what an input of the workflow had.
+
+    >>> from PIL import Image
+    >>> image, boat = EncodedImage.of(Image.new("RGB", (8, 8))), GenerationParam("Positive Prompt", "text", "a green boat")
+    >>> execution = Execution(image, EvalItem(0, "lake"), params=(boat,))
+    >>> Prompt.of("a red boat").read(execution)
+    'a red boat'
+    >>> Prompt.of({"node_name": "Positive Prompt", "input": "text"}).read(execution)
+    'a green boat'
+    """
+
+    text: str = ""
+    node_name: str = ""
+    input: str = "text"
+
+    @classmethod
+    def of(cls, given: object) -> Prompt:
+        """Read a metric's option ``prompt``: text, or ``{node_name, input}``.
+
+        Raises:
+            ConfigurationError: It is neither.
+        """
+        if isinstance(given, Prompt):
+            return given
+        if isinstance(given, str) and given.strip():
+            return cls(text=given)
+        if isinstance(given, Mapping) and given and set(given) <= {"node_name", "input"}:
+            node_name, input = given.get("node_name"), given.get("input", "text")
+            if isinstance(node_name, str) and node_name and isinstance(input, str) and input:
+                return cls(node_name=node_name, input=input)
+        place = "{node_name: Positive Prompt, input: text}"
+        raise ConfigurationError(f"prompt must be text, or its place in the workflow: {place} (got {given!r})")
+
+    def read(self, execution: Execution) -> str:
+        """The prompt of an execution.
+
+        Raises:
+            MetricError: The input has no value in this run.
+        """
+        return str(execution.value(self.node_name, self.input)) if self.node_name else self.text
