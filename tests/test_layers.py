@@ -14,7 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Lowest row first. A module imports strictly lower rows; modules of one room import each other freely; rooms of one row never do.
 ROWS: list[set[str]] = [
-    {"exceptions", "types", "config", "images", "files", "__init__"},
+    {"exceptions", "types", "config", "images", "files", "wire", "__init__"},
     {"comfyui", "flux", "cache", "statistics"},
     {"endpoints"},
     {"data_loaders", "generation", "metrics", "experiment_handlers", "feedback_handlers"},
@@ -33,9 +33,9 @@ IMPLEMENTATIONS = ROWS[3]
 DOORS = {
     "ray": {"endpoints.ray", "search"},
     "optuna": {"search"},
-    "requests": {"comfyui.transport", "flux.client"},
+    "requests": {"wire", "comfyui.transport"},
     "websocket": {"comfyui.client", "comfyui.socket", "comfyui.follow", "comfyui.websocket"},
-    "aiohttp": {"comfyui.server"},
+    "aiohttp": {"comfyui.server", "flux.server"},
     "tensorboard": {"experiment_handlers.tensorboard"},
     "yaml": {"config", "search.yaml_file"},
     "skimage": {"metrics", "data_loaders.demo"},

@@ -16,7 +16,8 @@ import websocket
 
 from pixaris.comfyui.address import Address, Timeouts
 from pixaris.comfyui.messages import Event, parse_event
-from pixaris.comfyui.transport import environment_proxies, trusted_certificates
+from pixaris.comfyui.transport import environment_proxies
+from pixaris.wire import trusted_certificates
 
 MAX_MESSAGE = 64 * 1024 * 1024
 _HEARTBEAT = 20.0  # the server sends no pings

@@ -1,0 +1,218 @@
+"""HTTP, one exchange at a time, through requests: every reply is bounded in size and time, every failure typed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Literal, TypeAlias
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
+
+MAX_JSON_BYTES = 64 * 1024 * 1024
+_CHUNK = 1 << 16
+
+FailureKind: TypeAlias = Literal["not sent", "broken off", "timed out", "too large"]
+
+
+class Failure(Exception):
+    """No whole answer came.
+
+    Args:
+        kind: How far the request got: what is "not sent" has surely not been done; of the others nobody knows.
+        message: What happened, as the end of a sentence that starts with the server: "cannot be reached: …".
+    """
+
+    def __init__(self, kind: FailureKind, message: str = "") -> None:
+        super().__init__(message or kind)
+        self.kind = kind
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer, read whole."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def json(self) -> Any:  # noqa: ANN401  (any JSON value)
+        """The body as JSON.
+
+        Raises:
+            ValueError: It is none.
+        """
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+    @property
+    def gist(self) -> str:
+        """Status and, where it is short text, what the body says."""
+        text = self.body[:2000].decode(errors="replace").strip()
+        if not text or text[0] in "<{[":
+            return f"HTTP {self.status}{' ' + _phrase(self.status)}"
+        return f"HTTP {self.status}: {' '.join(text.split())[:200]}"
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that it asks to wait, if it does."""
+        return _retry_after(self.headers.get("Retry-After"))
+
+
+def open_session(proxies: Mapping[str, str], verify: bool | str = True) -> requests.Session:
+    """Open connections that are kept alive. The session is thread-safe as `exchange` uses it.
+
+    Args:
+        proxies: By scheme.
+        verify: As `requests` takes it; True is `trusted_certificates`.
+    """
+    session = requests.Session()
+    # What requests would read from the environment for every single call is read once; .netrc must not replace our headers.
+    session.trust_env = False
+    session.proxies.update(proxies)
+    session.verify = trusted_certificates() if verify is True else verify
+    session.headers["User-Agent"] = "pixaris"
+    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=64, max_retries=0)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+def exchange(
+    session: requests.Session,
+    method: str,
+    url: str,
+    *,
+    params: Mapping[str, str] | None = None,
+    data: bytes | io.BytesIO | None = None,
+    headers: Mapping[str, str] | None = None,
+    connect: float = 5.0,
+    read: float = 10.0,
+    seconds: float = 10.0,
+    limit: int = MAX_JSON_BYTES,
+) -> Reply:
+    """Send one request and read its answer whole, whatever its status; redirects are not followed.
+
+    Args:
+        session: Of `open_session`.
+        method: HTTP method.
+        url: Where.
+        params: Query.
+        data: Body.
+        headers: Sent besides the session's.
+        connect: Seconds for a connection.
+        read: Seconds without a byte.
+        seconds: For the whole exchange.
+        limit: Bytes the answer may have.
+
+    Raises:
+        Failure: No whole answer came.
+    """
+    deadline = time.monotonic() + seconds
+    wait = (connect, min(seconds, max(read, seconds / 4)))
+    try:
+        with session.request(
+            method, url, params=params, data=data, headers=headers, timeout=wait, allow_redirects=False, stream=True
+        ) as response:
+            body = b"".join(_pieces(response, deadline, limit))
+            return Reply(response.status_code, body, response.headers)
+    except requests.RequestException as error:
+        raise _failure(error, *wait) from error
+
+
+def environment_proxies(url: str) -> dict[str, str]:
+    """The proxies that the environment names for a URL, by scheme."""
+    return dict(get_environ_proxies(url))
+
+
+def trusted_certificates() -> str:
+    """The CA bundle trusted where none is given: the environment's, else the one requests brings."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
+
+
+def _pieces(response: requests.Response, deadline: float, limit: int) -> Iterator[bytes]:
+    size = 0
+    for piece in response.iter_content(_CHUNK):
+        size += len(piece)
+        if size > limit:
+            raise Failure("too large", f"sent more than {limit:,} bytes")
+        if time.monotonic() > deadline:
+            raise Failure("timed out", "took too long to send its answer")
+        yield piece
+
+
+def _failure(error: requests.RequestException, connect: float, read: float) -> Failure:
+    if isinstance(error, requests.ConnectTimeout):
+        return Failure("not sent", f"did not accept a connection within {connect:g} s")
+    if isinstance(error, requests.Timeout) or _is_read_timeout(error):
+        return Failure(_kind(error), f"did not answer within {read:g} s")
+    if isinstance(error, requests.exceptions.SSLError):
+        return Failure(_kind(error), f"cannot be trusted: {_reason(error)}")
+    return Failure(_kind(error), f"cannot be reached: {_reason(error)}")
+
+
+def _kind(error: requests.RequestException) -> FailureKind:
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.ProxyError):
+        return "not sent"
+    if isinstance(error, requests.Timeout) or _is_read_timeout(error):
+        return "timed out"
+    names = {type(link).__name__ for link in _chain(error)}
+    if names & {"NewConnectionError", "NameResolutionError", "ConnectionRefusedError"} or isinstance(error, ValueError):
+        return "not sent"  # ValueError: requests' family of invalid URLs and headers
+    return "broken off"
+
+
+def _is_read_timeout(error: requests.RequestException) -> bool:
+    return any(type(link).__name__ in ("ReadTimeoutError", "TimeoutError") for link in _chain(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and what it wraps: requests and urllib3 keep the original in args, `reason` or the context."""
+    waiting: list[object] = [error]
+    seen: set[int] = set()
+    while waiting:
+        link = waiting.pop(0)
+        if isinstance(link, BaseException) and id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            waiting.extend([*link.args, getattr(link, "reason", None), link.__cause__, link.__context__])
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost reason, in the operating system's words where it has some."""
+    links = list(_chain(error))
+    for link in links:
+        if isinstance(link, OSError) and isinstance(link.strerror, str) and not isinstance(link, requests.RequestException):
+            return link.strerror
+    return " ".join(str(links[-1]).split())[:300] or type(links[-1]).__name__
+
+
+def _retry_after(raw: str | None) -> float | None:
+    """Seconds from a Retry-After header: a number, or an HTTP date."""
+    if not raw:
+        return None
+    try:
+        seconds = float(raw)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(raw).timestamp() - time.time()
+        except (ValueError, TypeError):
+            return None
+    return min(max(seconds, 0.0), 86400.0) if seconds == seconds else None
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
