@@ -8,7 +8,7 @@ from pixaris.comfyui.object_info import WIDGET_TYPES, InputSpec, ObjectInfo
 from pixaris.comfyui.values import UnfitError, fit
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import WorkflowError
-from pixaris.search.domain import Domain
+from pixaris.search.domain import SPREAD, Domain
 from pixaris.types import ParamValue
 
 _IMAGE_LOADERS = ("LoadImage", "LoadImageMask", "LoadImageOutput")
@@ -67,6 +67,7 @@ def faults_of_domain(target: Target, domain: Domain, workflow: Workflow, object_
     values: tuple[ParamValue, ...] = domain.bounds or domain.options
     unfit = [reason for value in values if (reason := _unfit(value, spec, own))]
     drawn = f", drawn by {domain.describe()}" if domain.bounds else ""
+    drawn += f", which reaches {SPREAD:g} standard deviations" if domain.sd is not None else ""
     more = [f"… and {len(unfit) - _MOST_TOLD} more values do not fit"] if len(unfit) > _MOST_TOLD else []
     return [Fault(f"{target} {message}{drawn}") for message in unfit[:_MOST_TOLD]] + [Fault(f"{target}: {text}") for text in more]
 
@@ -88,6 +89,8 @@ def _unfit(value: ParamValue, spec: InputSpec | None, own: ParamValue | None) ->
 
 
 def _whole_instead(domain: Domain) -> str:
-    if domain.kind == "loguniform":
-        return "use lograndint"
+    if domain.sd is not None:
+        return "use qrandn with q = 1"
+    if domain.kind in ("loguniform", "qloguniform"):
+        return f"use {domain.kind.replace('uniform', 'randint')}"
     return "use a whole step q and whole bounds" if domain.q is not None else "use randint, or quniform with q = 1"

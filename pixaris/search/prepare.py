@@ -163,7 +163,7 @@ class Search:
     def _space(self) -> Space:
         if isinstance(self.space, Space):
             return self.space
-        from pixaris.search.searchers import space_of
+        from pixaris.search.conversion import space_of
 
         return space_of(self.space)
 

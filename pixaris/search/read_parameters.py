@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from pixaris.exceptions import ConfigurationError
 from pixaris.search.domain import KINDS, Domain
@@ -106,13 +107,17 @@ def _domain(reader: Reader, path: str, entry: dict[str, object], fields: dict[st
     kind, where = named[0], join(path, named[0])
     value = fields[kind]
     try:
+        if kind == "constant":
+            constant: tuple[Any, ...] = (value,)
+            return Domain(kind, options=constant)
         if KINDS[kind].listed:
             if not isinstance(value, list):
                 reader.tell(where, f"must be a list of values (got {shown(value)}); write {kind}: [{shown(value)}]")
                 return None
             return Domain(kind, options=tuple(value))
         numbers = _numbers(reader, where, kind, value)
-        return Domain(kind, numbers[0], numbers[1], numbers[2] if KINDS[kind].stepped else None) if numbers else None
+        by_name: dict[str, Any] = dict(zip(KINDS[kind].names, numbers or (), strict=False))
+        return Domain(kind, **by_name) if numbers else None
     except ConfigurationError as error:
         for problem in error.problems:
             reader.tell(where, problem.message)
@@ -120,7 +125,7 @@ def _domain(reader: Reader, path: str, entry: dict[str, object], fields: dict[st
 
 
 def _numbers(reader: Reader, path: str, kind: str, value: object) -> list[float] | None:
-    names = ("low", "high", "q") if KINDS[kind].stepped else ("low", "high")
+    names = KINDS[kind].names
     if isinstance(value, dict):
         fields = reader.section(path, value, names)
         missing = [name for name in names if not reader.required(path, fields, name, f"{kind} takes {KINDS[kind].form}")]

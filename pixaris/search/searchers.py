@@ -8,87 +8,17 @@ from typing import Any
 
 import numpy as np
 import optuna
-from ray import tune
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
-from ray.tune.search.sample import Domain as TuneDomain
 from ray.tune.search.variant_generator import generate_variants
 
-from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.search.domain import Domain
-from pixaris.search.space import Parameter, Space, Target
+from pixaris.exceptions import ConfigurationError
+from pixaris.search.conversion import to_tune
+from pixaris.search.space import Space
 from pixaris.types import Direction, ParamValue
 
 OBJECTIVE = "objective"
 """The key under which trials report what is optimised."""
-
-
-def to_tune(domain: Domain) -> Any:  # noqa: ANN401  (a Tune domain, or its grid_search mapping)
-    """A domain as the object Ray Tune samples from."""
-    if domain.kind in ("choice", "grid_search"):
-        return getattr(tune, domain.kind)(list(domain.options))
-    bounds = (domain.low, domain.high) if domain.q is None else (domain.low, domain.high, domain.q)
-    return getattr(tune, domain.kind)(*bounds)
-
-
-def from_tune(domain: object) -> Domain:
-    """A Ray Tune domain, its ``grid_search`` mapping, or a plain list of values, as a domain.
-
-    Raises:
-        ConfigurationError: It is none of these, or one that Pixaris cannot check against a workflow yet.
-    """
-    if isinstance(domain, Domain):
-        return domain
-    if isinstance(domain, Mapping) and set(domain) == {"grid_search"}:
-        return Domain("grid_search", options=tuple(domain["grid_search"]))
-    if isinstance(domain, list | tuple):
-        return Domain("grid_search", options=tuple(domain))
-    if isinstance(domain, tune.search.sample.Categorical):
-        return Domain("choice", options=tuple(domain.categories))
-    if isinstance(domain, tune.search.sample.Float | tune.search.sample.Integer):
-        kind, q = _kind_of(domain)
-        if kind is not None:
-            return Domain(kind, low=domain.lower, high=domain.upper, q=q)
-    raise ConfigurationError(
-        f"{domain!r} is no domain Pixaris knows; give tune.choice, grid_search, uniform, loguniform, quniform, randint, "
-        "lograndint, or a list of values"
-    )
-
-
-def space_of(parameters: Mapping[str, tuple[str, str, Any]]) -> Space:
-    """The space of ``{name: (node title, input, domain)}``.
-
-    Raises:
-        ConfigurationError: An entry has another form, or a domain is none; all faults are told at once.
-    """
-    problems: list[Problem] = []
-    found: list[Parameter] = []
-    for name, entry in parameters.items():
-        try:
-            node_name, input_name, domain = entry
-            found.append(Parameter(name, (Target(node_name, input_name),), from_tune(domain)))
-        except (TypeError, ValueError):
-            problems.append(Problem(f"space[{name!r}]", f"must be (node title, input, domain) (got {entry!r})"))
-        except ConfigurationError as error:
-            problems += [Problem(f"space[{name!r}]", str(problem)) for problem in error.problems]
-    if problems:
-        raise ConfigurationError(problems)
-    return Space(tuple(found))
-
-
-def _kind_of(domain: TuneDomain) -> tuple[str | None, float | None]:
-    sampler = domain.get_sampler()
-    q = getattr(sampler, "q", None)
-    logarithmic = "Log" in type(sampler.get_sampler() if q is not None else sampler).__name__
-    integer = isinstance(domain, tune.search.sample.Integer)
-    kinds = {
-        (False, False, False): "uniform",
-        (False, True, False): "loguniform",
-        (False, False, True): "quniform",
-        (True, False, False): "randint",
-        (True, True, False): "lograndint",
-    }
-    return kinds.get((integer, logarithmic, q is not None)), q
 
 
 class ListSearcher(Searcher):

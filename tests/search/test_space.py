@@ -51,6 +51,11 @@ def faults(
         (Domain("lograndint", 1, 4), [1, 2, 3]),
         (Domain("quniform", 0.1, 0.4, 0.1), [0.1, 0.2, 0.3, 0.4]),
         (Domain("quniform", 2.0, 6.0, 2.0), [2, 4, 6]),
+        (Domain("qloguniform", 0.5, 2, 0.5), [0.5, 1.0, 1.5, 2.0]),
+        (Domain("qrandint", 1, 8, 3), [3, 6]),
+        (Domain("qrandint", 1, 4, 1), [1, 2, 3]),
+        (Domain("qlograndint", 8, 32, 8), [8, 16, 24, 32]),
+        (Domain("constant", options=(3,)), [3]),
     ],
 )
 def test_a_finite_domain_lists_exactly_what_it_contains(domain: Domain, values: list[Any]) -> None:
@@ -94,6 +99,13 @@ def test_true_is_not_one() -> None:
         ("quniform", (0, 1, 5e-324), "the step q is too small for its bounds"),
         ("quniform", (0, 1), "needs [low, high, q]"),
         ("uniform", (0, 1, 2), "has no step q (got 2); quniform has"),
+        ("randint", (0, 8, 2), "has no step q (got 2); qrandint has"),
+        ("qrandint", (1, 8, 0.5), "takes whole numbers (got [1, 8, 0.5]); for fractions use quniform"),
+        ("qlograndint", (1.5, 8, 2), "takes whole numbers (got [1.5, 8, 2]); for fractions use qloguniform"),
+        ("qrandint", (5, 7, 4), "no multiple of the step q lies between low and high (got [5, 7, 4]); it would have no value"),
+        ("qrandint", (3, 3, 1), "low must be below high (got [3, 3, 1]); high itself is never drawn"),
+        ("qlograndint", (0, 8, 2), "low must be above 0 on a log scale (got 0)"),
+        ("qloguniform", (0.1, 1, 0.25), "low and high must be multiples of the step q = 0.25 (got 0.1)"),
         ("uniform", (0, math.inf), "numbers must be finite (got [0, inf])"),
         ("uniform", (math.nan, 1), "numbers must be finite"),
         ("uniform", (0, 10**400), "numbers must be finite"),
@@ -103,7 +115,25 @@ def test_bad_bounds_say_the_rule_the_value_and_the_way_out(kind: str, bounds: tu
     assert any(fault.startswith(message) for fault in faults(kind, *bounds))
 
 
+@pytest.mark.parametrize(
+    ("kind", "numbers", "message"),
+    [
+        ("randn", {"mean": 0.0, "sd": 0.0}, "the standard deviation sd must be above 0 (got 0.0)"),
+        ("randn", {"mean": 0.0}, "needs [mean, sd]"),
+        ("randn", {"low": 0.0, "high": 1.0}, "needs [mean, sd]"),
+        ("randn", {"mean": math.nan, "sd": 1.0}, "numbers must be finite (got [nan, 1.0])"),
+        ("qrandn", {"mean": 0.0, "sd": 1.0, "q": -1.0}, "the step q must be above 0 (got -1.0)"),
+        ("qrandn", {"mean": 0.0, "sd": 1e30, "q": 1.0}, "the step q is too small for its bounds"),
+    ],
+)
+def test_bad_normal_distributions_say_the_rule_and_the_value(kind: str, numbers: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Domain(kind, **numbers)
+    assert caught.value.problems[0].message.startswith(message)
+
+
 def test_bad_lists_say_the_rule_and_the_value() -> None:
+    assert faults("constant", options=(1, 2)) == ["has one value (got [1, 2]); use choice"]
     assert faults("choice") == ["needs at least one value (got an empty list)"]
     assert faults("choice", options=("a", 1, 1.0, "a", None, math.inf)) == [
         "holds 1.0 twice; keep one of them",
@@ -113,7 +143,8 @@ def test_bad_lists_say_the_rule_and_the_value() -> None:
     ]
     assert faults("randnt", 1, 2) == [
         "'randnt' is no domain (did you mean 'randint'?); known are "
-        "choice, grid_search, uniform, loguniform, quniform, randint, lograndint"
+        "choice, grid_search, uniform, loguniform, quniform, qloguniform, randn, qrandn, randint, qrandint, lograndint, "
+        "qlograndint, constant"
     ]
 
 
