@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := local_experiment_inputs/demo
 
-.PHONY: demo test test-long chaos check bench lock clean
+.PHONY: demo test test-legacy test-long chaos check bench lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
@@ -37,10 +37,21 @@ check: .venv/ready
 bench: .venv/ready
 	@for file in embedded_server dispatcher grid throughput; do file=benchmarks/$$file.py; echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-# a new lock file: pinned versions and hashes, without addresses
+# The LLM judge through the SDK that Google has ended, which cannot be installed beside the rest: an environment of its own.
+.venv-legacy/ready: requirements-legacy.lock
+	@test -x .venv-legacy/bin/python || $(PYTHON) -m venv .venv-legacy
+	@.venv-legacy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $<
+	@touch $@
+
+test-legacy: .venv-legacy/ready
+	PIXARIS_GEMINI_SDK=google-generativeai PYTHONPATH=. .venv-legacy/bin/python -m pytest --noconftest tests/metrics/test_judge_sdk.py
+
+# New lock files: pinned versions and hashes, without addresses. Extras that cannot live together are not in LOCKED.
+LOCKED := cluster gemini
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--group dev --all-extras pyproject.toml --output-file requirements.lock
+	$(COMPILE) --group dev $(LOCKED:%=--extra %) pyproject.toml --output-file requirements.lock
+	$(COMPILE) --group pyproject.toml:legacy --output-file requirements-legacy.lock
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-legacy build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

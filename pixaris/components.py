@@ -28,6 +28,14 @@ METRICS: Mapping[str, str] = {
     "ssim": "pixaris.metrics.similarity:SSIMMetric",
     "psnr": "pixaris.metrics.similarity:PSNRMetric",
     "mae": "pixaris.metrics.similarity:MAEMetric",
+    "llm": "pixaris.metrics.llm:LLMMetric",
+    "llm_reality": "pixaris.metrics.llm:LLMRealityMetric",
+    "llm_similarity": "pixaris.metrics.llm:LLMSimilarityMetric",
+    "llm_errors": "pixaris.metrics.llm:LLMErrorsMetric",
+    "llm_style": "pixaris.metrics.llm:LLMStyleMetric",
+    "llm_adherence": "pixaris.metrics.llm_adherence:LLMAdherenceMetric",
+    "llm_preference": "pixaris.metrics.llm_preference:LLMPreferenceMetric",
+    "llm_custom": "pixaris.metrics.llm_custom:LLMCustomMetric",
 }
 GENERATORS: Mapping[str, str] = {"comfyui": "pixaris.generation.comfyui:ComfyGenerator"}
 

@@ -24,11 +24,21 @@ class Config:
         eval_dir_local: Folder of local eval sets: ``<eval_dir_local>/<project>/<dataset>/<folder>/*.png``.
         results_dir: Folder that runs and searches are written to.
         flux_api_key: Key of the Flux account (never shown).
+        gemini_api_key: Key of the LLM judge's account (never shown).
+        gemini_model: Name of the model that judges.
+        gemini_base_url: Where Gemini's API is, if not at Google's own address.
+        gemini_sdk: The SDK that asks it, ``google-genai`` or ``google-generativeai``.
+        judge_cache: Folder of the judge's verdicts.
     """
 
     eval_dir_local: Path = Path("local_experiment_inputs")
     results_dir: Path = Path("local_results")
     flux_api_key: str = field(default="", repr=False)
+    gemini_api_key: str = field(default="", repr=False)
+    gemini_model: str = ""
+    gemini_base_url: str = ""
+    gemini_sdk: str = "google-genai"
+    judge_cache: Path = Path("local_results/.verdicts")
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Config:
@@ -56,6 +66,11 @@ class Config:
             eval_dir_local=Path(values.get("eval_dir_local", cls.eval_dir_local)),
             results_dir=Path(values.get("results_dir", cls.results_dir)),
             flux_api_key=values.get("flux_api_key", ""),
+            gemini_api_key=values.get("gemini_api_key", ""),
+            gemini_model=values.get("gemini_model", ""),
+            gemini_base_url=values.get("gemini_base_url", ""),
+            gemini_sdk=values.get("gemini_sdk", cls.gemini_sdk),
+            judge_cache=Path(values.get("judge_cache", cls.judge_cache)),
         )
 
 

@@ -57,7 +57,8 @@ class BaseMetric(ABC):
     (`parallel`); they never see a wrong item: it is the one the image was generated for. `calculate` then comes for free.
 
     All may raise anything: an exception makes the score missing for that item (or run), with its text as the reason; the run
-    goes on. A metric must pickle (it is sent to trial processes), so open models and connections lazily.
+    goes on. Only `AccountError` ends it: the account that scores cannot be used. A metric must pickle (it is sent to trial
+    processes), so open models and connections lazily.
 
     Attributes:
         name: Name of the score; by default the class name in snake case without "Metric".
@@ -150,6 +151,14 @@ class BaseMetric(ABC):
     def prompts(self) -> tuple[Prompt, ...]:
         """The prompts it reads; those that stand in the workflow are looked for there before anything is generated."""
         return ()
+
+    def problems(self) -> list[str]:
+        """What would keep it from scoring any image at all, such as a refused key; looked for before anything is generated."""
+        return []
+
+    def costs(self) -> Mapping[str, float]:
+        """What its scores have cost so far in this process, by name (calls, tokens, dollars); nothing for what is free."""
+        return {}
 
 
 class ReferenceMetric(BaseMetric):

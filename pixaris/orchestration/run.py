@@ -88,6 +88,7 @@ class RunSetup:
                     found.append(Problem(where, message))
             for prompt in metric.prompts():
                 found += self._prompt_problems(where, prompt)
+            found += [Problem(where, message) for message in metric.problems()]
         return found
 
     def _prompt_problems(self, where: str, prompt: Prompt) -> list[Problem]:

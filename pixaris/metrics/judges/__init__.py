@@ -1,0 +1,1 @@
+"""Judges: multimodal language models that look at images and answer in JSON."""

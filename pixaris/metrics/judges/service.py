@@ -1,0 +1,94 @@
+"""The judge as a service: one for all that ask, with its limits, and with the verdicts that are known already."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pixaris.exceptions import PixarisError
+from pixaris.metrics.hosts.service import Scope, Service
+from pixaris.metrics.judges.base import Judge, Verdict
+from pixaris.metrics.judges.limits import Limits, Pace, PatientJudge
+from pixaris.metrics.judges.verdicts import Question, Verdicts
+
+
+@dataclass(frozen=True)
+class JudgeService(Service[Question, Verdict]):
+    """Answers questions: from the cache, or by asking the judge at the pace of its account.
+
+    One for a whole cluster, so that limits hold whatever the number of trials.
+
+    Attributes:
+        judge: Who is asked.
+        limits: Of its account.
+        cache: Folder of known verdicts, or None.
+    """
+
+    scope: ClassVar[Scope] = "cluster"
+
+    judge: Judge
+    limits: Limits
+    cache: Path | None
+
+    @property
+    def key(self) -> str:
+        return f"judge {self.judge.account} {self.limits} {self.cache}"
+
+    @property
+    def parallel(self) -> int:
+        return self.limits.concurrency
+
+    def open(self) -> Callable[[Sequence[Question]], Sequence[Verdict | PixarisError]]:
+        judge = PatientJudge(self.judge, self.limits, Pace(self.limits.requests_per_minute))
+        return _Desk(judge, None if self.cache is None else Verdicts(self.cache))
+
+
+class _Desk:
+    def __init__(self, judge: Judge, verdicts: Verdicts | None) -> None:
+        self._judge = judge
+        self._verdicts = verdicts
+        self._under_way: dict[str, _Turn] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, questions: Sequence[Question]) -> list[Verdict | PixarisError]:
+        return [self._answer(question) for question in questions]
+
+    def _answer(self, question: Question) -> Verdict | PixarisError:
+        schema = json.loads(question.schema)
+        try:
+            if self._verdicts is None:
+                return self._judge.judge(question.images, question.prompt, schema)
+            key = question.key(self._judge.identity)
+            with self._turn(key):  # who asks the same at the same time waits for the verdict instead of buying another
+                known = self._verdicts.get(key)
+                if known is None:
+                    known = self._judge.judge(question.images, question.prompt, schema)
+                    self._verdicts.put(key, self._judge.identity, known)
+                return known
+        except PixarisError as error:
+            return error
+
+    @contextlib.contextmanager
+    def _turn(self, key: str) -> Iterator[None]:
+        with self._lock:
+            turn = self._under_way.setdefault(key, _Turn())
+            turn.waiting += 1
+        try:
+            with turn.lock:
+                yield
+        finally:
+            with self._lock:
+                turn.waiting -= 1
+                if not turn.waiting:
+                    self._under_way.pop(key, None)
+
+
+class _Turn:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.waiting = 0
