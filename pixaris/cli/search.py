@@ -94,6 +94,8 @@ def report(result: SearchResult, picture: Path | None) -> None:
             if difference is not None and difference.low is not None:
                 interval = f"95 % interval {difference.low:+.4f} … {difference.high:+.4f}"
                 print(f"change    {difference.mean:+.4f} per image, {interval}, {difference.count} images")
+        if result.others:
+            print("\n".join(front(result)))
         width = max(map(len, best.values), default=0)
         print("parameters")
         for name, value in best.values.items():
@@ -112,6 +114,22 @@ def report(result: SearchResult, picture: Path | None) -> None:
         from pixaris.experiment_handlers.tensorboard import command
 
         print(f"  TensorBoard  {command(shown(result.folder / 'tensorboard'))}")
+
+
+def front(result: SearchResult) -> list[str]:
+    """The Pareto front as a table: one line for each trial, best leading score first."""
+    from pixaris.cli.progress import values
+
+    names = [objective.metric for objective in result.objectives]
+    wanted = ", ".join(f"{objective.metric} {objective.direction}" for objective in result.objectives)
+    trials = result.pareto()
+    counted = f"{len(trials)} of {len(result.trials)} trials, the best compromises"
+    width = max(10, *map(len, names))
+    lines = [f"front     {counted} ({wanted})", f"  {'':<12}" + "".join(f"{name:>{width}}  " for name in names)]
+    for trial in trials:
+        scores = "".join(f"{trial.scores[name]:>{width}.4f}  " for name in names)
+        lines.append(f"  {trial.name:<12}{scores}{values(trial)}")
+    return lines
 
 
 def shown(path: Path) -> Path:

@@ -109,6 +109,7 @@ class Bookkeeper:
             seconds=time.monotonic() - self._started,
             images=self._images(),
             reason=reason,
+            others=plan.objectives[1:],
         )
 
     def _save(self, status: SearchStatus, reason: str = "") -> None:

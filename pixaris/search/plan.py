@@ -18,7 +18,8 @@ from pixaris.endpoints.dispatcher import Policy
 from pixaris.exceptions import ConfigurationError
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.orchestration.run import RunSetup
-from pixaris.search import ordering, schedulers
+from pixaris.search import algorithms, ordering, schedulers
+from pixaris.search.results import Objective
 from pixaris.search.space import Space
 from pixaris.types import Direction, ParamValue
 
@@ -33,15 +34,15 @@ class SearchPlan:
         folder: The search's own folder; it exists.
         space: The search space.
         baseline: The workflow's own values of the space's parameters.
-        objective: Name of the score to optimise.
-        direction: "max" or "min".
+        objectives: The scores to optimise; the first one leads.
         sources: Where images are generated; empty for generators that make their images themselves.
         admit: Holds the search against servers that were started, once the first answers; gives `setup`, made for them.
-        algorithm: ``grid``, ``random`` or ``tpe``, or any Ray Tune searcher.
+        algorithm: A row of `pixaris.search.strategies.ALGORITHMS`, or any Ray Tune searcher.
         algorithm_options: For a named algorithm.
-        scheduler: ``fifo`` or ``asha``, or any Ray Tune scheduler.
+        scheduler: A row of `pixaris.search.strategies.SCHEDULERS`, or any Ray Tune scheduler.
         scheduler_options: For a named scheduler.
         num_samples: Parameter sets to try besides the baseline; None: as many as the searcher gives.
+        points_to_evaluate: Parameter sets to try first.
         seed: Of the searcher and of the item order.
         step: Items between two reports; None: chosen.
         max_concurrent: Trials at once; None: chosen from the endpoints' places.
@@ -55,8 +56,7 @@ class SearchPlan:
     folder: Path
     space: Space
     baseline: dict[str, ParamValue]
-    objective: str
-    direction: Direction
+    objectives: tuple[Objective, ...]
     sources: tuple[EndpointSource, ...]
     admit: Callable[[Sequence[Endpoint]], RunSetup]
     algorithm: str | Searcher = "tpe"
@@ -64,12 +64,23 @@ class SearchPlan:
     scheduler: str | TrialScheduler = "fifo"
     scheduler_options: tuple[tuple[str, Any], ...] = ()
     num_samples: int | None = 20
+    points_to_evaluate: tuple[Mapping[str, ParamValue], ...] = ()
     seed: int | None = None
     step: int | None = None
     max_concurrent: int | None = None
     parallel: int = 1
     policy: Policy | None = None
     endpoints_found: int = 0
+
+    @property
+    def objective(self) -> str:
+        """Name of the score that leads."""
+        return self.objectives[0].metric
+
+    @property
+    def direction(self) -> Direction:
+        """Its direction."""
+        return self.objectives[0].direction
 
     @property
     def items(self) -> int:
@@ -93,7 +104,8 @@ class SearchPlan:
             return None
         if self.algorithm == "random":
             grids = [p.domain.size() or 1 for p in self.space.parameters if p.domain.kind == "grid_search"]
-            return 1 + self.num_samples * math.prod(grids)
+            points = len(self._points)
+            return 1 + points + max(0, self.num_samples - points) * math.prod(grids)
         return 1 + self.num_samples
 
     @property
@@ -105,9 +117,63 @@ class SearchPlan:
         """
         if self.max_concurrent is not None:
             return self.max_concurrent
-        slots = sum(source.places for source in self.sources) or self.parallel
+        slots = self._slots
         wanted = max(min(2, slots), -(-3 * slots // (2 * 2 * self.items_per_step)), self.models_at_once)
         return min(wanted, self.trials or wanted)
+
+    @property
+    def at_once(self) -> str:
+        """How many trials run at once and why, in words."""
+        trials = f"{self.concurrent} trials at once" if self.concurrent > 1 else "one trial at a time"
+        if self.max_concurrent is not None:
+            return f"{trials} (as search.max_concurrent says)"
+        places = f"{self._slots} places" if self._slots > 1 else "one place"
+        return f"{trials} for {places} on the endpoints (search.max_concurrent changes that)"
+
+    @property
+    def _slots(self) -> int:
+        """Images that the endpoints take at once."""
+        return sum(source.places for source in self.sources) or self.parallel
+
+    def searcher(self) -> Searcher:
+        """What proposes the parameter sets, made anew.
+
+        Raises:
+            ConfigurationError: It cannot be made of its options, or for this space and these objectives.
+        """
+        task = algorithms.Task(
+            space=self.space,
+            directions=tuple(objective.direction for objective in self.objectives),
+            baseline=self.baseline,
+            num_samples=self.num_samples or 1,
+            seed=self.seed,
+            parallel=self.concurrent > 1,
+            points=self._points,
+        )
+        if isinstance(self.algorithm, str):
+            return algorithms.build(self.algorithm, dict(self.algorithm_options), task)
+        return algorithms.take(self.algorithm, task)
+
+    def tune_scheduler(self) -> TrialScheduler:
+        """What stops trials early.
+
+        Raises:
+            ConfigurationError: It cannot be made of its options, or makes no sense here.
+        """
+        if not isinstance(self.scheduler, str):
+            return schedulers.take(self.scheduler, direction=self.direction, objectives=len(self.objectives))
+        return schedulers.build(
+            self.scheduler,
+            dict(self.scheduler_options),
+            items=self.items,
+            step=self.items_per_step,
+            direction=self.direction,
+        )
+
+    @property
+    def _points(self) -> tuple[Mapping[str, ParamValue], ...]:
+        """The points to try first; the baseline runs anyway."""
+        return tuple(point for point in self.points_to_evaluate if dict(point) != self.baseline)
 
     @cached_property
     def models_at_once(self) -> int:

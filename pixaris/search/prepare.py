@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,14 +18,16 @@ from pixaris.endpoints.dispatcher import Policy
 from pixaris.endpoints.local import LocalPool
 from pixaris.endpoints.roster import Roster
 from pixaris.exceptions import ConfigurationError, Problem, nearest
-from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
 from pixaris.files import safe_name, write_bytes, write_json
 from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.orchestration.run import RunSetup, directions
 from pixaris.search import servers
+from pixaris.search.results import Objective
 from pixaris.search.space import Space
+from pixaris.search.strategies import problems_of
 from pixaris.search.yaml_file import place
 from pixaris.types import Direction, EvalSet
 
@@ -52,19 +54,22 @@ class Search:
         space: What to vary: a `Space`, or parameter name to ``(node title, input, domain)``, where a domain is one of Ray Tune's
             (``tune.uniform(1, 12)``) or a list of values.
         metrics: Score the images.
-        objective: Name of the score to optimise.
+        objective: Name of the score to optimise, or several names, the leading one first.
         experiment_handler: Keeps the trials' results; or a function that makes it, given the search's folder.
-        direction: "max" or "min"; by default the metric's own.
+        direction: "max" or "min", or a mapping of score names to these; by default the metrics' own.
         endpoints: Where images are generated: URLs (``dns://name:port`` among them), or sources of
             `pixaris.endpoints.discovery`. By default the generator's own.
         args: What every image is made with besides: ``generation_params``, ``pillow_images``, ``max_parallel_jobs``, ….
         project: The project's name.
         name: The search's name; a second search of that name is called ``name-2``.
-        algorithm: ``grid``, ``random``, ``tpe``, or any Ray Tune searcher made for `pixaris.search.OBJECTIVE`.
+        algorithm: ``grid``, ``random``, ``tpe``, ``optuna``, any other of Ray Tune's by name (docs/algorithms.md), or a searcher
+            object of Ray Tune made for `pixaris.search.OBJECTIVE`.
         algorithm_options: Options of a named algorithm.
-        scheduler: ``fifo``, ``asha``, or any Ray Tune scheduler.
+        scheduler: ``fifo``, ``asha``, ``median``, ``hyperband``, ``hb_bohb``, or a scheduler object of Ray Tune that counts
+            ``items``.
         scheduler_options: Options of a named scheduler.
         num_samples: Parameter sets to try besides the baseline (a grid tries them all).
+        points_to_evaluate: Parameter sets to try first, right after the baseline; they count as samples.
         seed: Makes the proposals and the order of the items repeatable.
         step: Items between two reports; chosen by default.
         max_concurrent: Trials at once; chosen from the endpoints' places by default.
@@ -78,9 +83,9 @@ class Search:
     image_generator: ImageGenerator
     space: Space | Mapping[str, tuple[str, str, Any]]
     metrics: Sequence[BaseMetric]
-    objective: str
+    objective: str | Sequence[str]
     experiment_handler: ExperimentHandler | Callable[[Path], ExperimentHandler]
-    direction: Direction | None = None
+    direction: Direction | Mapping[str, Direction] | None = None
     endpoints: Sequence[EndpointSource | str] = ()
     args: Mapping[str, Any] = field(default_factory=dict)
     project: str = "default"
@@ -90,6 +95,7 @@ class Search:
     scheduler: str | TrialScheduler = "fifo"
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
     num_samples: int | None = 20
+    points_to_evaluate: Sequence[Mapping[str, Any]] = ()
     seed: int | None = None
     step: int | None = None
     max_concurrent: int | None = None
@@ -128,6 +134,7 @@ class Search:
             problems += replace(setup, args=told).problems()
         if searching:
             problems += self._objective_problems()
+            problems += self._strategy_problems(space)
         if self.source is None:  # a file's are told with their lines
             problems += servers.variable_problems(sources)
         problems += servers.program_problems(sources, self._place("endpoints.iap") or "endpoints.iap")
@@ -175,16 +182,70 @@ class Search:
             return tuple(servers.source_of(endpoint.url) for endpoint in self.image_generator.endpoints())
         return tuple(servers.source_of(one) if isinstance(one, str) else one for one in given)
 
+    @property
+    def objective_names(self) -> tuple[str, ...]:
+        """The scores to optimise, the leading one first."""
+        return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
+
+    def objectives(self) -> tuple[Objective, ...]:
+        """The scores to optimise, with their directions; of a search without problems."""
+        known = {**directions(tuple(self.metrics)), **self._directions()}
+        return tuple(Objective(name, known[name]) for name in self.objective_names)
+
+    def _directions(self) -> Mapping[str, Direction]:
+        """The directions that were given."""
+        if isinstance(self.direction, Mapping):
+            return self.direction
+        return {} if self.direction is None else dict.fromkeys(self.objective_names, self.direction)
+
     def _objective_problems(self) -> list[Problem]:
-        where = self._place("objective.metric") or "objective"
         known = [name for metric in self.metrics for name in (metric.directions() or {metric.name: "max"})]
         unknown = any(not metric.directions() for metric in self.metrics)  # such a metric's scores show when it runs
-        if self.objective not in known and not (unknown and self.direction):
-            hint = f"the metrics give {', '.join(known) or 'nothing'}"
-            return [Problem(where, f"{self.objective!r} is no score of this search{nearest(self.objective, known)}; {hint}")]
-        if self.direction is None and self.objective not in directions(tuple(self.metrics)):
-            return [Problem(where, f"{self.objective!r} does not say whether higher is better; add direction: max or min")]
-        return []
+        given, own = self._directions(), directions(tuple(self.metrics))
+        problems = [] if self.objective_names else [Problem("objective", "name at least one score to optimise")]
+        for index, name in enumerate(self.objective_names):
+            several = "objective.metric" not in self.lines
+            where = self._place(f"objective.{index}.metric" if several else "objective.metric") or "objective"
+            if name not in known and not (unknown and name in given):
+                hint = f"the metrics give {', '.join(known) or 'nothing'}"
+                problems.append(Problem(where, f"{name!r} is no score of this search{nearest(name, known)}; {hint}"))
+            elif name not in given and name not in own:
+                problems.append(Problem(where, f"{name!r} does not say whether higher is better; add direction: max or min"))
+        if isinstance(self.direction, str) and len(self.objective_names) > 1:
+            problems.append(Problem("direction", "with several objectives write {score: 'max' or 'min'}, one for each"))
+        for name, direction in given.items():
+            if name not in self.objective_names or direction not in ("max", "min"):
+                problems.append(Problem("direction", f"must be max or min, of an objective (got {name!r}: {direction!r})"))
+        if repeated := {name for name in self.objective_names if self.objective_names.count(name) > 1}:
+            problems.append(Problem("objective", f"names {', '.join(sorted(repeated))} twice; keep one of them"))
+        return problems
+
+    def _strategy_problems(self, space: Space) -> list[Problem]:
+        """What is wrong with algorithm, scheduler, points and numbers given in Python; a file's are told with their lines."""
+        if self.source is not None:
+            return []
+        fields: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("num_samples", "seed", "step", "max_concurrent")
+            if getattr(self, name) is not None
+        }
+        if self.algorithm == "grid":
+            fields.pop("num_samples", None)
+        for name, options in (("algorithm", self.algorithm_options), ("scheduler", self.scheduler_options)):
+            strategy = getattr(self, name)
+            if isinstance(strategy, str):
+                fields[name] = {"type": strategy, **options}
+            elif options:
+                return [Problem(f"{name}_options", f"belong to a named {name}; give {type(strategy).__name__} its own arguments")]
+        points = [
+            {key: value.item() if hasattr(value, "item") else value for key, value in point.items()}  # numpy scalars
+            for point in self.points_to_evaluate
+        ]
+        if points and not isinstance(self.algorithm, str):
+            kind = type(self.algorithm).__name__
+            return [Problem("points_to_evaluate", f"belong to a named algorithm; give them to {kind} itself")]
+        fields["points_to_evaluate"] = points
+        return problems_of(fields, space, len(self.objective_names))
 
 
 @dataclass(frozen=True)
@@ -231,8 +292,12 @@ class Checked:
         from pixaris.search.run import run_search
 
         search = self.search
+        draft = self._plan(search.results, ExperimentHandlers(()))
+        draft.searcher()
+        draft.tune_scheduler()  # what cannot be made is told before anything is started or left behind
         folder = search_folder(search.results / safe_name(search.project), safe_name(search.name))
-        plan = self._plan(folder)
+        handler = search.experiment_handler
+        plan = self._plan(folder, handler if isinstance(handler, ExperimentHandler) else handler(folder))
         self._keep_recipe(folder)
         return run_search(plan, listener)
 
@@ -287,19 +352,17 @@ class Checked:
         generator = self.search.image_generator.for_servers(list(self.survey.infos.values()))
         return replace(self.setup, generator=generator, search=name)
 
-    def _plan(self, folder: Path) -> SearchPlan:
+    def _plan(self, folder: Path, handler: ExperimentHandler) -> SearchPlan:
         from pixaris.search.plan import SearchPlan
 
         search, setup = self.search, self._setup(folder.name)
-        handler = search.experiment_handler
         return SearchPlan(
             setup=setup,
-            handler=handler if isinstance(handler, ExperimentHandler) else handler(folder),
+            handler=handler,
             folder=folder,
             space=self.space,
             baseline=self.baseline(),
-            objective=search.objective,
-            direction=search.direction or directions(setup.metrics)[search.objective],
+            objectives=search.objectives(),
             sources=self.sources,
             admit=lambda endpoints: self.admit(endpoints)._setup(folder.name),
             algorithm=search.algorithm,
@@ -307,12 +370,18 @@ class Checked:
             scheduler=search.scheduler,
             scheduler_options=tuple(search.scheduler_options.items()),
             num_samples=search.num_samples,
+            points_to_evaluate=tuple(self._point(point) for point in search.points_to_evaluate),
             seed=search.seed,
             step=search.step,
             max_concurrent=search.max_concurrent,
             policy=search.policy,
             parallel=max_parallel_jobs(search.args),
         )
+
+    def _point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """A point of the caller's in the form its values always have."""
+        domains = {parameter.name: parameter.domain for parameter in self.space.parameters}
+        return {name: domains[name].clean(value.item() if hasattr(value, "item") else value) for name, value in point.items()}
 
     def baseline(self) -> dict[str, Any]:
         """The workflow's own values; without a workflow, each parameter's first or lowest value.
@@ -332,9 +401,10 @@ class Checked:
             text = self.search.source.read_bytes()
             write_bytes(folder / "search.yaml", re.sub(rb"(?<=://)[^/\s]*@", b"***@", text))
         search = self.search
-        names = ("objective", "direction", "num_samples", "seed", "step", "max_concurrent")
+        names = ("num_samples", "seed", "step", "max_concurrent")
         recipe = {
             "space": self.space.as_dict(),
+            "objectives": [asdict(objective) for objective in search.objectives()],
             "baseline": self.baseline(),
             "generation_params": [param.as_dict() for param in self.setup.args.params],
             "algorithm": search.algorithm if isinstance(search.algorithm, str) else type(search.algorithm).__name__,

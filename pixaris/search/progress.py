@@ -15,7 +15,7 @@ class SearchProgress:
     """A search at one moment.
 
     Attributes:
-        phase: What goes on: "starting Ray", "searching", "stopping".
+        phase: What goes on: "starting Ray", "searching, 2 trials at once …", "stopping".
         images: Images done.
         images_planned: Images all trials would need, less what stopped trials saved; None if not known.
         trials: Trials that are to run; None if not known.

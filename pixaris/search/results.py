@@ -18,6 +18,21 @@ TrialStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted"
 
 
 @dataclass(frozen=True)
+class Objective:
+    """A score that a search optimises, and its direction."""
+
+    metric: str
+    direction: Direction
+
+    def loss(self, trial: TrialResult) -> float:
+        """A trial's score with a sign that makes smaller better; infinite without a score."""
+        score = trial.scores.get(self.metric)
+        if score is None or not math.isfinite(score):
+            return math.inf
+        return -score if self.direction == "max" else score
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """One trial: one parameter set over the eval set, or over its first items.
 
@@ -73,13 +88,14 @@ class SearchResult:
         name: The search's name.
         folder: Where everything lies.
         status: "interrupted" if it was stopped from outside, with `reason`.
-        metric: Name of the objective's score.
+        metric: Name of the objective's score; of several objectives, of the first, which leads.
         direction: "max" or "min".
         trials: By number.
         items: Names of the eval set's items, in order.
         seconds: Wall time.
         images: Images generated.
         reason: Why it ended before its end, or "".
+        others: The other objectives of a search that has several.
         error: What ended it, in the process that ran it.
     """
 
@@ -93,6 +109,7 @@ class SearchResult:
     seconds: float = 0.0
     images: int = 0
     reason: str = ""
+    others: tuple[Objective, ...] = ()
     error: PixarisError | None = field(default=None, compare=False)
 
     @property
@@ -110,11 +127,33 @@ class SearchResult:
         """Trials with a score, best first.
 
         A mean over easy items is no better than one over all, so a trial with more scored items always ranks before one with
-        fewer; among equals the objective decides, then the number.
+        fewer; among equals the objective decides (then the others, of several), then the number.
         """
         scored = [trial for trial in self.trials if trial.objective is not None and math.isfinite(trial.objective)]
         sign = -1.0 if self.direction == "max" else 1.0
-        return sorted(scored, key=lambda trial: (-trial.scored, sign * (trial.objective or 0.0), trial.number))
+
+        def place(trial: TrialResult) -> tuple[float, ...]:
+            others = [objective.loss(trial) for objective in self.others]
+            return (-trial.scored, sign * (trial.objective or 0.0), *others, trial.number)
+
+        return sorted(scored, key=place)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All objectives, the leading one first."""
+        return (Objective(self.metric, self.direction), *self.others)
+
+    def pareto(self) -> list[TrialResult]:
+        """The Pareto front, best leading score first: no other trial is better in one objective and as good in the rest.
+
+        Trials are compared over the same items, so only those with the most scored items count. With one objective these are the
+        best trial and those that equal it.
+        """
+        ranked = self.ranking()
+        whole = [trial for trial in ranked if trial.scored == ranked[0].scored]
+        losses = {trial.number: tuple(objective.loss(trial) for objective in self.objectives) for trial in whole}
+        complete = [trial for trial in whole if all(map(math.isfinite, losses[trial.number]))]
+        return [trial for trial in complete if not any(_dominates(losses[one.number], losses[trial.number]) for one in complete)]
 
     def difference(self, trial: TrialResult) -> PairedDifference | None:
         """A trial's objective minus the baseline's, over the items that both have; None without any."""
@@ -153,6 +192,7 @@ class SearchResult:
             seconds=head["seconds"],
             images=head["images"],
             reason=head["reason"],
+            others=tuple(Objective(row["metric"], row["direction"]) for row in head.get("objectives", ())[1:]),
         )
 
     def head(self) -> dict[str, Any]:
@@ -161,4 +201,13 @@ class SearchResult:
             key: getattr(self, key) for key in ("name", "status", "metric", "direction", "items", "seconds", "images", "reason")
         }
         best = self.best
-        return {**row, "best": best.name if best else None}
+        row["best"] = best.name if best else None
+        if self.others:
+            row["objectives"] = [asdict(objective) for objective in self.objectives]
+            row["pareto"] = [trial.name for trial in self.pareto()]
+        return row
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether losses are nowhere larger than others and somewhere smaller."""
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))

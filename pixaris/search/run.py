@@ -17,19 +17,18 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 from ray.tune.search import Searcher
 
 from pixaris.endpoints.dispatcher import Policy
 from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
 from pixaris.endpoints.roster import Roster
-from pixaris.exceptions import ConfigurationError, PixarisError, SearchFailedError
+from pixaris.exceptions import PixarisError, SearchFailedError
 from pixaris.search import schedulers, searchers, servers
 from pixaris.search.bookkeeping import Bookkeeper
 from pixaris.search.plan import SearchPlan
 from pixaris.search.progress import ProgressListener, Silent
 from pixaris.search.results import SearchResult
-from pixaris.search.searchers import OBJECTIVE, ListSearcher, Proposals
+from pixaris.search.searchers import ListSearcher, Proposals
 from pixaris.search.trial import ExperimentTrial, TrialRecipe, trial_name
 
 log = logging.getLogger(__name__)
@@ -85,13 +84,13 @@ def run_search(plan: SearchPlan, listener: ProgressListener | None = None) -> Se
 def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> None:
     recipe_of_pool, driver_pool = pool
     plan = replace(plan, endpoints_found=len(driver_pool.status().endpoints))
-    scheduler = _scheduler(plan)
+    scheduler = plan.tune_scheduler()
     searcher = Proposals(
         _inner(plan),
         plan.space,
         plan.baseline,
         limit=plan.trials,
-        direction=plan.direction,
+        directions=[objective.direction for objective in plan.objectives],
         stopped=lambda: books.stopped,
     )
     indices = list(range(plan.items))
@@ -101,7 +100,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
         setup=replace(plan.setup, order=tuple(indices)),
         handler=plan.handler,
         space=plan.space,
-        objective=plan.objective,
+        objectives=tuple(objective.metric for objective in plan.objectives),
         step=plan.items_per_step,
         ahead=plan.items_per_step,
         parallel=plan.parallel,
@@ -109,7 +108,12 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
         log_file=plan.folder.resolve() / "logs" / "trials.log",
     )
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
-    share = min(1.0, cpus / (plan.concurrent + 0.01))
+    share = cpus / (plan.concurrent + 0.01)
+    pauses = schedulers.pauses(scheduler)
+    if pauses:  # then the trials under way are more than those that run, and it is their CPUs that limit how many run
+        share = min(share, max(float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["Alive"]))
+    else:
+        share = min(share, 1.0)
     trainable = tune.with_resources(tune.with_parameters(ExperimentTrial, recipe=recipe), {"cpu": share})
     tuner = tune.Tuner(
         trainable,
@@ -117,7 +121,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
             search_alg=searcher,
             scheduler=scheduler,
             num_samples=plan.trials or -1,
-            max_concurrent_trials=plan.concurrent,
+            max_concurrent_trials=None if pauses else plan.concurrent,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial_name(trial.config.get("number", 0)),
         ),
@@ -131,48 +135,21 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
             failure_config=tune.FailureConfig(max_failures=2),
         ),
     )
-    books.phase("searching")
+    books.phase(f"searching, {plan.at_once}")
     with _signals(books, driver_pool):
         tuner.fit()
 
 
 def _inner(plan: SearchPlan) -> Searcher:
-    if not isinstance(plan.algorithm, str):
-        domains = searchers.tune_domains(plan.space)
-        if not isinstance(plan.algorithm, Searcher):
-            kind = type(plan.algorithm).__name__
-            raise ConfigurationError(f"algorithm must be grid, random, tpe or a ray.tune.search.Searcher (got {kind})")
-        plan.algorithm.set_search_properties(OBJECTIVE, plan.direction, domains)  # changes nothing that it was made with
-        return plan.algorithm
-    options = dict(plan.algorithm_options)
-    if plan.algorithm == "grid":
-        return _by_models(plan, searchers.grid(plan.space, plan.baseline, plan.direction))
-    if plan.algorithm == "random":
-        return _by_models(plan, searchers.random(plan.space, plan.num_samples or 1, plan.seed, plan.direction))
-    if plan.algorithm == "tpe":
-        return searchers.tpe(plan.space, plan.seed, plan.direction, parallel=plan.concurrent > 1, options=options)
-    raise ConfigurationError(f"search.algorithm must be grid, random or tpe (got {plan.algorithm!r})")
+    searcher = plan.searcher()
+    return _by_models(plan, searcher) if isinstance(searcher, ListSearcher) else searcher
 
 
 def _by_models(plan: SearchPlan, searcher: ListSearcher) -> Searcher:
     names = searchers.neutral(plan.space)
-    order = plan.by_models([{names[key]: value for key, value in found.items()} for found in searcher.sets])
-    return ListSearcher([searcher.sets[index] for index in order], plan.direction)
-
-
-def _scheduler(plan: SearchPlan) -> TrialScheduler:
-    if not isinstance(plan.scheduler, str):
-        if isinstance(plan.scheduler, PopulationBasedTraining):
-            raise ConfigurationError("population based training changes a running trial's parameters; use fifo, asha or median")
-        plan.scheduler.set_search_properties(OBJECTIVE, plan.direction)
-        return plan.scheduler
-    return schedulers.build(
-        plan.scheduler,
-        dict(plan.scheduler_options),
-        items=plan.items,
-        step=plan.items_per_step,
-        direction=plan.direction,
-    )
+    fixed, free = searcher.sets[: searcher.fixed], searcher.sets[searcher.fixed :]
+    order = plan.by_models([{names[key]: value for key, value in found.items()} for found in free])
+    return searcher.of([*fixed, *(free[index] for index in order)])
 
 
 @contextlib.contextmanager

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import optuna
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
-from ray.tune.search.variant_generator import generate_variants
 
-from pixaris.exceptions import ConfigurationError
 from pixaris.search.conversion import to_tune
 from pixaris.search.space import Space
 from pixaris.types import Direction, ParamValue
@@ -21,17 +18,36 @@ OBJECTIVE = "objective"
 """The key under which trials report what is optimised."""
 
 
+def objective_keys(count: int) -> list[str]:
+    """The keys under which trials report their objectives: `OBJECTIVE`, then ``objective_2``, ``objective_3``, …."""
+    return [OBJECTIVE, *(f"{OBJECTIVE}_{number}" for number in range(2, count + 1))]
+
+
 class ListSearcher(Searcher):
     """Proposes the parameter sets of a list, in order.
 
+    Args:
+        sets: The list.
+        metric: The keys of the objectives, which it does not read.
+        mode: Their directions.
+        fixed: How many of the first sets keep their place.
+
     Attributes:
         sets: The list.
+        fixed: As given.
     """
 
-    def __init__(self, sets: Iterable[Mapping[str, ParamValue]], direction: Direction) -> None:
-        super().__init__(metric=OBJECTIVE, mode=direction)
+    def __init__(
+        self, sets: Iterable[Mapping[str, ParamValue]], metric: str | list[str], mode: str | list[str], fixed: int = 0
+    ) -> None:
+        super().__init__(metric=metric, mode=mode)
         self.sets = tuple(sets)
+        self.fixed = fixed
         self._next = 0
+
+    def of(self, sets: Iterable[Mapping[str, ParamValue]]) -> ListSearcher:
+        """The same with another list."""
+        return ListSearcher(sets, self._metric, self._mode, self.fixed)
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config or Searcher.FINISHED)
         if self._next == len(self.sets):
@@ -61,7 +77,7 @@ class Proposals(Searcher):
         space: The search space.
         baseline: The workflow's own values.
         limit: Number of trials, the baseline included.
-        direction: Of the objective.
+        directions: Of the objectives.
         stopped: Whether nothing more is to be started.
     """
 
@@ -72,10 +88,12 @@ class Proposals(Searcher):
         baseline: Mapping[str, ParamValue],
         *,
         limit: int | None,
-        direction: Direction,
+        directions: Sequence[Direction],
         stopped: Callable[[], bool] = bool,  # never
     ) -> None:
-        super().__init__(metric=OBJECTIVE, mode=direction)
+        self._keys = objective_keys(len(directions))
+        several = len(directions) > 1
+        super().__init__(metric=self._keys if several else OBJECTIVE, mode=list(directions) if several else directions[0])
         self._inner = inner
         self._stopped = stopped
         self._space = space
@@ -84,6 +102,7 @@ class Proposals(Searcher):
         self._limit = limit
         self._count = 0
         self._baseline_trial: str | None = None
+        self._latest: dict[str, dict[str, Any]] = {}
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config, None for "not now", or Searcher.FINISHED)
         if self._stopped() or (self._limit is not None and self._count >= self._limit):
@@ -101,22 +120,50 @@ class Proposals(Searcher):
         return {"number": self._count - 1, "values": values}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if trial_id != self._baseline_trial and _scored(result):
+        self._latest[trial_id] = result
+        if trial_id != self._baseline_trial and self._scored(result):
             self._inner.on_trial_result(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        scored = result is not None and _scored(result)
+        latest = self._latest.pop(trial_id, None)
+        result = result or latest  # a trial that is stopped while it is paused comes without its result
+        scored = result is not None and self._scored(result)
         if trial_id != self._baseline_trial:
             self._inner.on_trial_complete(trial_id, result if scored else None, error or not scored)
-        elif scored and result is not None and isinstance(self._inner, OptunaSearch) and self._in_space():
-            values = {key: self._baseline[name] for key, name in neutral(self._space).items()}
-            self._inner.add_evaluated_point(values, result[OBJECTIVE])
+        elif scored and result is not None:
+            self._teach_baseline([result[key] for key in self._keys])
+
+    def on_pause(self, trial_id: str) -> None:
+        """The scheduler hb_bohb has paused a trial."""
+        if trial_id != self._baseline_trial and hasattr(self._inner, "on_pause"):
+            self._inner.on_pause(trial_id)
+
+    def on_unpause(self, trial_id: str) -> None:
+        """The scheduler hb_bohb lets a trial go on."""
+        if trial_id != self._baseline_trial and hasattr(self._inner, "on_unpause"):
+            self._inner.on_unpause(trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_stopped": bool}  # Tune keeps a copy of its searcher; who may stop it belongs to this process
 
+    def _scored(self, result: Mapping[str, Any]) -> bool:
+        return all(_finite(result.get(key)) for key in self._keys)
+
+    def _teach_baseline(self, scores: list[float]) -> None:
+        if not self._in_space():
+            return
+        values = {key: self._baseline[name] for key, name in neutral(self._space).items()}
+        if hasattr(self._inner, "learn"):
+            self._inner.learn(values, scores)
+        elif isinstance(self._inner, OptunaSearch) and len(scores) == 1:
+            self._inner.add_evaluated_point(values, scores[0])
+
     def _clean(self, name: str, value: Any) -> ParamValue:  # noqa: ANN401  (numpy scalars in, Python values out)
-        cleaned: ParamValue = self._domains[name].clean(value.item() if isinstance(value, np.generic) else value)
+        domain = self._domains[name]
+        value = value.item() if isinstance(value, np.generic) else value
+        if domain.bounds is not None and not domain.contains(value):
+            value = domain.nearest(value)  # many searchers know no steps and draw what lies between them
+        cleaned: ParamValue = domain.clean(value)
         return cleaned
 
     def _in_space(self) -> bool:
@@ -139,42 +186,5 @@ def neutral(space: Space) -> dict[str, str]:
     return {f"p{index}": parameter.name for index, parameter in enumerate(space.parameters)}
 
 
-def grid(space: Space, baseline: Mapping[str, ParamValue], direction: Direction) -> ListSearcher:
-    """Every combination once; the baseline's own, if it is one of them, is not run twice."""
-    names = {parameter: key for key, parameter in neutral(space).items()}
-    sets = [{names[name]: value for name, value in values.items()} for values in space.grid() if values != dict(baseline)]
-    return ListSearcher(sets, direction)
-
-
-def random(space: Space, num_samples: int, seed: int | None, direction: Direction) -> ListSearcher:
-    """Tune's own random sampling, `num_samples` times (times the grid of what is under ``grid_search``)."""
-    domains, state = tune_domains(space), np.random.RandomState(seed)
-    sets = [found for _ in range(num_samples) for _, found in generate_variants(dict(domains), random_state=state)]
-    return ListSearcher(sets, direction)
-
-
-def tpe(space: Space, seed: int | None, direction: Direction, *, parallel: bool, options: Mapping[str, Any]) -> Searcher:
-    """Optuna's tree-structured Parzen estimator.
-
-    Args:
-        space: The search space, without ``grid_search``.
-        seed: Of the sampler.
-        direction: Of the objective.
-        parallel: Whether several trials run at once; proposals then keep away from those still running.
-        options: For `optuna.samplers.TPESampler`.
-
-    Raises:
-        ConfigurationError: The sampler does not know an option.
-    """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    domains = tune_domains(space)
-    try:
-        sampler = optuna.samplers.TPESampler(**{"seed": seed, "constant_liar": parallel, **options})
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"search.algorithm tpe: {error}") from None
-    return OptunaSearch(OptunaSearch.convert_search_space(domains), metric=OBJECTIVE, mode=direction, sampler=sampler)
-
-
-def _scored(result: Mapping[str, Any]) -> bool:
-    value = result.get(OBJECTIVE)
+def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)

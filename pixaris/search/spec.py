@@ -102,7 +102,7 @@ class SearchSpec:
         generation_params: Values that are the same in every trial.
         space: The parameters.
         metrics: What scores the images.
-        objective: What is optimised; ``metric`` is "" where the file names none.
+        objectives: What is optimised, the leading one first; empty where the file names none.
         search: How the space is searched.
         limits: What the pool works by.
         results: Folder of the results, or None for the configured one.
@@ -118,11 +118,16 @@ class SearchSpec:
     generation_params: tuple[GenerationParam, ...]
     space: Space
     metrics: tuple[ComponentSpec, ...]
-    objective: ObjectiveSpec
+    objectives: tuple[ObjectiveSpec, ...]
     search: SearchOptions
     limits: Policy
     results: Path | None
     lines: Mapping[str, int]
+
+    @property
+    def objective(self) -> ObjectiveSpec:
+        """What leads; its ``metric`` is "" where the file names none."""
+        return self.objectives[0] if self.objectives else ObjectiveSpec("")
 
 
 def read_search_file(
@@ -166,8 +171,8 @@ def read_search_file(
         generation_params=fixed,
         space=space,
         metrics=metrics,
-        objective=_objective(reader, fields, metrics, required=need_parameters),
-        search=read_search_options(reader, fields.get("search", {}), space),
+        objectives=(objectives := _objectives(reader, fields, metrics, required=need_parameters)),
+        search=read_search_options(reader, fields.get("search", {}), space, len(objectives)),
         limits=read_limits(reader, "limits", fields.get("limits", {})),
         results=path.parent / reader.text("results", fields["results"]) if "results" in fields else None,
         lines=reader.lines,
@@ -250,20 +255,37 @@ def _metrics(reader: Reader, fields: Mapping[str, Any], *, required: bool) -> tu
     return tuple(reader.component(join("metrics", index), entry) for index, entry in enumerate(entries))
 
 
-def _objective(reader: Reader, fields: Mapping[str, Any], metrics: Sequence[ComponentSpec], *, required: bool) -> ObjectiveSpec:
+def _objectives(
+    reader: Reader, fields: Mapping[str, Any], metrics: Sequence[ComponentSpec], *, required: bool
+) -> tuple[ObjectiveSpec, ...]:
     types = [metric.type for metric in metrics if metric.type]
-    if "objective" not in fields and not required:
-        return ObjectiveSpec("")
-    if not _has(reader, fields, "objective", f"objective: {{metric: {types[0] if types else 'ssim'}}}"):
-        return ObjectiveSpec("")
-    path, value, direction = "objective", fields["objective"], None
+    example = f"objective: {{metric: {types[0] if types else 'ssim'}}}"
+    if ("objective" not in fields and not required) or not _has(reader, fields, "objective", example):
+        return ()
+    value = fields["objective"]
+    if not isinstance(value, list):
+        return (_objective(reader, "objective", value, types),)
+    if not value:
+        reader.tell("objective", f"needs at least one score; write {example}")
+    found: list[ObjectiveSpec] = []
+    for index, entry in enumerate(value):
+        path = join("objective", index)
+        one = _objective(reader, path, entry, types)
+        if one.metric and one.metric in [other.metric for other in found]:
+            reader.tell(path, f"names {shown(one.metric)} twice; keep one of them")
+        found.append(one)
+    return tuple(found)
+
+
+def _objective(reader: Reader, path: str, value: object, types: Sequence[str]) -> ObjectiveSpec:
+    direction = None
     if isinstance(value, dict):
         inner = reader.section(path, value, ("metric", "direction"))
         if "direction" in inner:
-            direction = _direction(reader, "objective.direction", inner["direction"])
+            direction = _direction(reader, join(path, "direction"), inner["direction"])
         if not reader.required(path, inner, "metric", "name the score to optimise"):
             return ObjectiveSpec("", direction)
-        path, value = "objective.metric", inner["metric"]
+        path, value = join(path, "metric"), inner["metric"]
     metric = reader.text(path, value)
     if metric and types and metric not in types and all(name in _SCORE_IS_TYPE for name in types):
         message = f"{shown(metric)} is no score of the metrics{nearest(metric, types)}; they give {', '.join(types)}"

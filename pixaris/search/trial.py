@@ -19,7 +19,7 @@ from pixaris.exceptions import AccountError, CancelledRequestError, NoEndpointEr
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, ThreadSubmitter
 from pixaris.search.schedulers import TIME
-from pixaris.search.searchers import OBJECTIVE
+from pixaris.search.searchers import objective_keys
 from pixaris.search.space import Space
 from pixaris.types import GenerationParam, ParamValue, RunRecord
 
@@ -35,7 +35,7 @@ class TrialRecipe:
         setup: Eval set, generator, metrics.
         handler: Keeps the results.
         space: Binds values to parameters.
-        objective: Name of the score that is optimised.
+        objectives: Names of the scores that are optimised, the leading one first.
         step: Items between two reports.
         ahead: Items to queue while Tune thinks.
         parallel: Calls at once, for generators that make their images themselves.
@@ -47,7 +47,7 @@ class TrialRecipe:
     setup: RunSetup
     handler: ExperimentHandler
     space: Space
-    objective: str
+    objectives: tuple[str, ...]
     step: int
     ahead: int
     parallel: int
@@ -117,20 +117,21 @@ class ExperimentTrial(tune.Trainable):
         hopeless = bool(record.items) and all(item.generated is None for item in record.items)
         done = self._run.done or hopeless
         if done:
-            scored = record.metrics.get(self._recipe.objective)
+            scored = all(name in record.metrics for name in self._recipe.objectives)
             record = self._run.finish("finished" if scored else "failed")
         else:
             self._run.start_ahead(self._recipe.ahead)
         return self._result(record, done=done)
 
     def _result(self, record: RunRecord, *, done: bool, interrupted: bool = False, error: str = "") -> dict[str, Any]:
-        name = self._recipe.objective
-        summary = record.metrics.get(name)
+        names = self._recipe.objectives
+        name = names[0]
+        means = [record.metrics[each].mean if each in record.metrics else math.nan for each in names]
         by_index = {item.index: item.scores.get(name) for item in record.items}
         if not error and record.failures:
             error = str(record.failures[0].error)
         return {
-            OBJECTIVE: summary.mean if summary else math.nan,
+            **dict(zip(objective_keys(len(names)), means, strict=True)),
             TIME: len(record.items),
             "scores": {key: value.mean for key, value in record.metrics.items()},
             "item_scores": [by_index.get(index) for index in range(len(record.eval_set))],

@@ -31,6 +31,7 @@ from pixaris.search.strategies import ALGORITHMS, SCHEDULERS
 from pixaris.types import GenerationParam
 
 PAGE = Path(__file__).parents[2] / "docs" / "search-file.md"
+ALGORITHMS_PAGE = PAGE.parent / "algorithms.md"
 
 GOOD = """\
 name: restore
@@ -477,8 +478,8 @@ def test_one_parameter_can_set_several_inputs(file: Path) -> None:
             "search.algorithm (line 10): 'tpee' is not known (did you mean 'tpe'?); known are grid, ra",
         ),
         (
-            {"search": "{scheduler: {type: hyperband}}"},
-            "search.scheduler.type (line 10): 'hyperband' is not known; known are fifo, a",
+            {"search": "{scheduler: {type: hyperbnd}}"},
+            "search.scheduler.type (line 10): 'hyperbnd' is not known (did you mean 'hyperband'?); known are fifo, a",
         ),
         (
             {"search": "{scheduler: {type: fifo, grace_period: 3}}"},
@@ -727,7 +728,8 @@ def test_any_override_is_applied_or_named(file: Path, override: str) -> None:
 
 
 def blocks() -> list[str]:
-    return re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (PAGE, ALGORITHMS_PAGE))
+    return re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def test_every_example_of_the_page_is_valid(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -751,7 +753,7 @@ def test_every_override_of_the_page_is_valid(file: Path) -> None:
 
 
 def test_the_page_names_every_domain_algorithm_scheduler_and_option() -> None:
-    text = PAGE.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8") + ALGORITHMS_PAGE.read_text(encoding="utf-8")
     strategies = {**ALGORITHMS, **SCHEDULERS}
     for word in [*KINDS, *strategies, *(option for strategy in strategies.values() for option in strategy.options)]:
         assert f"`{word}`" in text
