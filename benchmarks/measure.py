@@ -58,18 +58,20 @@ def run(
     *,
     items: int,
     side: int = 512,
+    metric: BaseMetric | None = None,
     **settings: Any,  # noqa: ANN401  (fields of Search)
 ) -> tuple[SearchResult, float]:
     """Search on these endpoints; gives the result and the seconds from the call to its end."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        metric = metric or Constant()
         started = time.monotonic()
         result = Search(
             data_loader=Noise(items, side),
             image_generator=ComfyGenerator(WORKFLOW),
             space=space,
-            metrics=[Constant()],
-            objective="constant",
+            metrics=[metric],
+            objective=metric.name,
             experiment_handler=LocalExperimentHandler(folder),
             endpoints=list(urls),
             results_dir=Path(folder),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,25 @@ from pixaris.images import EncodedImage
 ParamValue: TypeAlias = str | int | float | bool
 Direction: TypeAlias = Literal["max", "min"]
 EndpointKind: TypeAlias = Literal["comfyui", "flux"]
+
+_FRAMES = 6
+"""Callers that `half_unpickled` looks at: every ``__init_subclass__`` that calls its parent's is one."""
+
+
+def half_unpickled() -> bool:
+    """Whether the class that is being defined comes out of a pickle: what it has of its own is filled in only after this.
+
+    So a class of the user's script comes to processes that cannot import the script. To be asked in ``__init_subclass__``, which
+    cannot tell such a class from an empty one but by its caller, cloudpickle.
+    """
+    frame = sys._getframe(1)
+    for _ in range(_FRAMES):
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+        if frame.f_code.co_name == "_make_skeleton_class":
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)

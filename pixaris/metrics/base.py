@@ -16,7 +16,7 @@ from pixaris.exceptions import MetricError
 from pixaris.images import EncodedImage
 from pixaris.metrics.execution import Execution, Prompt
 from pixaris.metrics.item_images import ItemImages
-from pixaris.types import Direction, EvalItem
+from pixaris.types import Direction, EvalItem, half_unpickled
 
 __all__ = ["COMPUTING", "NEEDS", "WAITING", "BaseMetric", "Execution", "MaskedMetric", "Prompt", "ReferenceMetric", "Scale"]
 
@@ -84,6 +84,8 @@ class BaseMetric(ABC):
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
+        if half_unpickled():
+            return
         if not cls.name:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__.removesuffix("Metric")).lower() or cls.__name__
         cls.per_item = cls.score is not BaseMetric.score or cls.score_execution is not BaseMetric.score_execution

@@ -17,7 +17,6 @@ from pixaris.exceptions import (
     AccountError,
     CancelledRequestError,
     ExecutionError,
-    MetricError,
     NoEndpointError,
     PixarisError,
     Problem,
@@ -27,6 +26,7 @@ from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric, Execution, Prompt
+from pixaris.orchestration.scoring import Scorer, reason
 from pixaris.types import (
     Direction,
     EvalItem,
@@ -78,6 +78,8 @@ class RunSetup:
         folders = (*self.eval_set.input_folders, *self.eval_set.reference_folders)
         for metric in self.metrics:
             where = f"metric {metric.name!r}"
+            if metric.parallel < 1:
+                found.append(Problem(where, f"parallel is a number of calls, at least 1 (got {metric.parallel})"))
             for folder in metric.reference_folders():
                 if folder not in folders:
                     has = ", ".join(folders) or "no folders"
@@ -192,6 +194,7 @@ class ExperimentRun:
         params: Its parameter set.
         values: In a search: parameter name to value.
         notes: Kept in the record as they are.
+        scorer: Scores its images beside their generation; runs that follow each other may share one. Its own by default.
     """
 
     setup: RunSetup
@@ -202,12 +205,15 @@ class ExperimentRun:
     values: Mapping[str, ParamValue] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    scorer: Scorer | None = None
 
     def __post_init__(self) -> None:
         self._started = time.time()
         self._clock = time.monotonic()
         self._results: dict[int, ItemResult] = {}
+        self._scorer = self.scorer or Scorer(self.setup.metrics)
         self._futures: dict[int, Future[GeneratedImage]] = {}
+        self._scored: dict[int, Future[ItemResult]] = {}
         self._todo = list(self.setup.indices())
         self._args = self.setup.args.with_params(self.params)
         self._whole: dict[str, float] = {}
@@ -227,11 +233,12 @@ class ExperimentRun:
         """Queue the next items before anybody waits for them."""
         self._start(self._todo[:count], AHEAD)
 
-    def advance(self, count: int) -> RunRecord:
+    def advance(self, count: int, *, ahead: int = 0) -> RunRecord:
         """Generate, score and store the next items.
 
         Args:
             count: How many.
+            ahead: How many of those after them to queue meanwhile, before anybody waits for them.
 
         Returns:
             The run as it stands then.
@@ -242,17 +249,16 @@ class ExperimentRun:
         batch = self._todo[:count]
         self._start(batch, 0)
         self.submitter.hurry([self._futures[index] for index in batch])
-        waiting = {self._futures[index]: index for index in batch}
+        self._start(self._todo[count : count + ahead], AHEAD)
         ended: PixarisError | None = None
-        for future in as_completed(waiting):
-            index = waiting[future]
-            result = self._result(self.setup.eval_set.items[index], future)
+        for scored in as_completed([self._scored[index] for index in batch]):
+            result = scored.result()
             if isinstance(result.error, _ENDS_THE_RUN):
                 ended = result.error
                 continue
-            self._results[index] = result
+            self._results[result.index] = result
         for index in batch:
-            self._futures.pop(index, None)
+            del self._futures[index], self._scored[index]
         self._todo = [index for index in self._todo if index not in self._results]
         if ended is not None:
             raise ended
@@ -275,8 +281,13 @@ class ExperimentRun:
         """End the run: withdraw what is queued, store the final record. Only the first call counts."""
         if self._finished is None:
             self._finished = status
+            for scored in self._scored.values():
+                scored.cancel()
             self.submitter.withdraw(list(self._futures.values()))
             self._futures.clear()
+            self._scored.clear()
+            if self.scorer is None:
+                self._scorer.close()
             record = self.record(status)
             self.handler.store_results(record)
             return record
@@ -306,31 +317,18 @@ class ExperimentRun:
 
     def _start(self, indices: Sequence[int], priority: int) -> None:
         fresh = [index for index in indices if index not in self._futures]
+        if not fresh:
+            return
         items = [self.setup.eval_set.items[index] for index in fresh]
         args = [
             self._args.for_item(item.name, {load_node(folder): image for folder, image in item.inputs.items()}) for item in items
         ]
-        self._futures.update(zip(fresh, self.submitter.start(args, priority), strict=True))
+        for item, future in zip(items, self.submitter.start(args, priority), strict=True):
+            self._futures[item.index] = future
+            self._scored[item.index] = self._scorer.follow(future, item, self._shown)
 
-    def _result(self, item: EvalItem, future: Future[GeneratedImage]) -> ItemResult:
-        try:
-            generated = future.result()
-        except PixarisError as error:
-            return ItemResult(item.index, item.name, error=error)
-        if generated.item != item.name:
-            raise AssertionError(f"asked for {item.name!r}, was given {generated.item!r}")
-        execution = Execution(generated.image, item, generated, self._args.params, self._workflow)
-        scores: dict[str, float] = {}
-        failed: list[str] = []
-        for metric in self.setup.metrics:
-            if metric.per_item:
-                try:
-                    scores.update(metric.named(metric.score_execution(execution)))
-                except Exception as error:
-                    log.debug("%s could not score %s", metric.name, item.name, exc_info=True)
-                    failed.append(f"{metric.name}: {_reason(error)}")
-        problem = MetricError("; ".join(failed)) if failed else None
-        return ItemResult(item.index, item.name, generated, problem, scores)
+    def _shown(self, generated: GeneratedImage, item: EvalItem) -> Execution:
+        return Execution(generated.image, item, generated, self._args.params, self._workflow)
 
     def _score_whole(self) -> None:
         """Ask the metrics that have no value per item, once every item has an image."""
@@ -344,11 +342,7 @@ class ExperimentRun:
                 self._whole.update(metric.named(metric.calculate(images)))
             except Exception as error:
                 log.debug("%s could not score the run", metric.name, exc_info=True)
-                self._failures[metric.name] = _reason(error)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, PixarisError) else f"{type(error).__name__}: {error}"
+                self._failures[metric.name] = reason(error)
 
 
 def summarise(items: Sequence[ItemResult]) -> dict[str, MetricSummary]:

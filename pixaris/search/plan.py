@@ -109,6 +109,11 @@ class SearchPlan:
         return 1 + self.num_samples
 
     @property
+    def places(self) -> int:
+        """Images at once, on all the endpoints that there will be."""
+        return sum(source.places for source in self.sources) or self.parallel
+
+    @property
     def concurrent(self) -> int:
         """Trials at once: a trial keeps two steps' images in flight, so a few trials fill every place there will be.
 
@@ -117,8 +122,7 @@ class SearchPlan:
         """
         if self.max_concurrent is not None:
             return self.max_concurrent
-        slots = self._slots
-        wanted = max(min(2, slots), -(-3 * slots // (2 * 2 * self.items_per_step)), self.models_at_once)
+        wanted = max(min(2, self.places), -(-3 * self.places // (2 * 2 * self.items_per_step)), self.models_at_once)
         return min(wanted, self.trials or wanted)
 
     @property
@@ -127,13 +131,8 @@ class SearchPlan:
         trials = f"{self.concurrent} trials at once" if self.concurrent > 1 else "one trial at a time"
         if self.max_concurrent is not None:
             return f"{trials} (as search.max_concurrent says)"
-        places = f"{self._slots} places" if self._slots > 1 else "one place"
+        places = f"{self.places} places" if self.places > 1 else "one place"
         return f"{trials} for {places} on the endpoints (search.max_concurrent changes that)"
-
-    @property
-    def _slots(self) -> int:
-        """Images that the endpoints take at once."""
-        return sum(source.places for source in self.sources) or self.parallel
 
     def searcher(self) -> Searcher:
         """What proposes the parameter sets, made anew.

@@ -18,6 +18,7 @@ from pixaris.endpoints.ray import RayPoolRecipe
 from pixaris.exceptions import AccountError, CancelledRequestError, NoEndpointError, PixarisError
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, ThreadSubmitter
+from pixaris.orchestration.scoring import Scorer
 from pixaris.search.schedulers import TIME
 from pixaris.search.searchers import objective_keys
 from pixaris.search.space import Space
@@ -37,7 +38,8 @@ class TrialRecipe:
         space: Binds values to parameters.
         objectives: Names of the scores that are optimised, the leading one first.
         step: Items between two reports.
-        ahead: Items to queue while Tune thinks.
+        ahead: Items to queue while Tune thinks, at least; more where scoring takes longer than generating.
+        places: Images that all endpoints generate at once.
         parallel: Calls at once, for generators that make their images themselves.
         pool: How to reach the endpoints.
         log_file: Where a trial's unexpected errors are written with their traceback.
@@ -50,6 +52,7 @@ class TrialRecipe:
     objectives: tuple[str, ...]
     step: int
     ahead: int
+    places: int
     parallel: int
     pool: RayPoolRecipe
     log_file: Path
@@ -76,6 +79,7 @@ class ExperimentTrial(tune.Trainable):
             if setup.generator.uses_endpoints
             else ThreadSubmitter(setup.generator, recipe.parallel)
         )
+        self._scorer = Scorer(setup.metrics)
         self._begin(config)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
@@ -95,6 +99,7 @@ class ExperimentTrial(tune.Trainable):
             values=values,
             notes={"trial": number, "baseline": number == 0},
             id=f"{recipe.search_id}-{number}",
+            scorer=self._scorer,
         )
 
     def step(self) -> dict[str, Any]:
@@ -113,14 +118,15 @@ class ExperimentTrial(tune.Trainable):
             return {**self._result(self._run.record("failed"), done=True, error=reason), "broken": True}
 
     def _advance(self) -> dict[str, Any]:
-        record = self._run.advance(self._recipe.step)
+        recipe = self._recipe
+        record = self._run.advance(recipe.step, ahead=self._scorer.ahead(recipe.places))
         hopeless = bool(record.items) and all(item.generated is None for item in record.items)
         done = self._run.done or hopeless
         if done:
-            scored = all(name in record.metrics for name in self._recipe.objectives)
+            scored = all(name in record.metrics for name in recipe.objectives)
             record = self._run.finish("finished" if scored else "failed")
         else:
-            self._run.start_ahead(self._recipe.ahead)
+            self._run.start_ahead(max(recipe.ahead, self._scorer.ahead(recipe.places)))
         return self._result(record, done=done)
 
     def _result(self, record: RunRecord, *, done: bool, interrupted: bool = False, error: str = "") -> dict[str, Any]:
@@ -161,6 +167,7 @@ class ExperimentTrial(tune.Trainable):
     def cleanup(self) -> None:
         """End with the process."""
         self._end()
+        self._scorer.close()
         self._recipe.handler.close()
         self._pool.close()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -215,3 +218,31 @@ def test_references_that_are_not_as_many_as_the_items_are_told_before_anything_i
     with pytest.raises(ConfigurationError, match=r"metric 'mae': has 3 references, but the eval set 'set' has 4 items"):
         run_once(generator, [MAEMetric([Image.new("L", (8, 8))] * 3)])
     assert generator.seen == []
+
+
+SCRIPT = """
+import sys
+from pixaris.generation.base import ImageGenerator
+from pixaris.metrics.base import BaseMetric
+from PIL import Image
+from ray import cloudpickle
+
+class Mine(BaseMetric):
+    direction = "max"
+    def score(self, image, item):
+        return float(image.width)
+
+class Maker(ImageGenerator):
+    def generate_single_image(self, args):
+        return Image.new("RGB", (5, 5)), "x"
+
+sys.stdout.buffer.write(cloudpickle.dumps((Mine(), Maker())))
+"""
+
+
+def test_classes_of_the_users_script_come_to_other_processes_whole() -> None:
+    sent = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, check=True).stdout
+    metric, generator = pickle.loads(sent)
+    assert (metric.name, metric.per_item, metric.directions()) == ("mine", True, {"mine": "max"})
+    assert generator.uses_endpoints is False
+    assert metric.calculate([generator.generate_single_image({})[0]]) == {"mine": 5.0}
