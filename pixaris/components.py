@@ -37,7 +37,30 @@ METRICS: Mapping[str, str] = {
     "llm_preference": "pixaris.metrics.llm_preference:LLMPreferenceMetric",
     "llm_custom": "pixaris.metrics.llm_custom:LLMCustomMetric",
 }
-GENERATORS: Mapping[str, str] = {"comfyui": "pixaris.generation.comfyui:ComfyGenerator"}
+_FLUX: Mapping[str, str] = {
+    "flux_fill": "FluxFillGenerator",
+    "flux_fill_finetuned": "FluxFillFinetunedGenerator",
+    "flux_expand": "FluxExpandGenerator",
+    "flux_pro_1_1": "FluxProGenerator",
+    "flux_ultra": "FluxUltraGenerator",
+    "flux_ultra_finetuned": "FluxUltraFinetunedGenerator",
+    "flux_dev": "FluxDevGenerator",
+    "flux_kontext_pro": "FluxKontextProGenerator",
+    "flux_kontext_max": "FluxKontextMaxGenerator",
+    "flux_2_pro": "Flux2ProGenerator",
+    "flux_2_pro_preview": "Flux2ProPreviewGenerator",
+    "flux_2_max": "Flux2MaxGenerator",
+    "flux_2_flex": "Flux2FlexGenerator",
+    "flux_2_flex_outpainting": "Flux2FlexOutpaintingGenerator",
+    "flux_2_klein_4b": "Flux2Klein4BGenerator",
+    "flux_2_klein_9b": "Flux2Klein9BGenerator",
+    "flux_2_klein_9b_preview": "Flux2Klein9BPreviewGenerator",
+    "flux_3_image": "Flux3ImageGenerator",
+}
+GENERATORS: Mapping[str, str] = {
+    "comfyui": "pixaris.generation.comfyui:ComfyGenerator",
+    **{name: f"pixaris.generation.flux:{cls}" for name, cls in _FLUX.items()},
+}
 
 
 def resolve(name: str, known: Mapping[str, str], base: type) -> type:

@@ -23,7 +23,8 @@ class Config:
     Attributes:
         eval_dir_local: Folder of local eval sets: ``<eval_dir_local>/<project>/<dataset>/<folder>/*.png``.
         results_dir: Folder that runs and searches are written to.
-        flux_api_key: Key of the Flux account (never shown).
+        flux_api_key: Key of the Flux account (never shown); ``BFL_API_KEY``, as its maker calls it, counts where it is not set.
+        flux_base_url: Another address of the Flux API: a region's, a proxy's, a stand-in's.
         gemini_api_key: Key of the LLM judge's account (never shown).
         gemini_model: Name of the model that judges.
         gemini_base_url: Where Gemini's API is, if not at Google's own address.
@@ -34,6 +35,7 @@ class Config:
     eval_dir_local: Path = Path("local_experiment_inputs")
     results_dir: Path = Path("local_results")
     flux_api_key: str = field(default="", repr=False)
+    flux_base_url: str = ""
     gemini_api_key: str = field(default="", repr=False)
     gemini_model: str = ""
     gemini_base_url: str = ""
@@ -65,7 +67,8 @@ class Config:
         return cls(
             eval_dir_local=Path(values.get("eval_dir_local", cls.eval_dir_local)),
             results_dir=Path(values.get("results_dir", cls.results_dir)),
-            flux_api_key=values.get("flux_api_key", ""),
+            flux_api_key=values.get("flux_api_key") or environ.get("BFL_API_KEY", ""),
+            flux_base_url=values.get("flux_base_url", ""),
             gemini_api_key=values.get("gemini_api_key", ""),
             gemini_model=values.get("gemini_model", ""),
             gemini_base_url=values.get("gemini_base_url", ""),

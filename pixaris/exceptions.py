@@ -10,6 +10,7 @@
     ├── RequestError                this image fails the same way everywhere: never tried elsewhere
     │   ├── PromptRejectedError     the server refused the prompt (validation, HTTP 400/500)
     │   ├── ExecutionError          a node raised while it ran
+    │   ├── ModeratedError          the service withheld the image, or refused the request, by its content policy
     │   └── NoOutputError           the prompt ended well and the asked-for node gave no image
     ├── EndpointError               the endpoint failed, the request is fine: try another endpoint
     │   ├── UnreachableError        refused, reset, timed out, answered nonsense
@@ -17,7 +18,8 @@
     │   ├── InterruptedPromptError  somebody interrupted the prompt on the server
     │   ├── BadImageError           the image arrived cut short or damaged
     │   ├── OutOfMemoryError        the server had no memory for it
-    │   └── RateLimitedError        asked to wait (HTTP 429)
+    │   ├── RateLimitedError        asked to wait (HTTP 429)
+    │   └── ChargedError            no image, though it is or may be paid for: never tried again of itself
     ├── AccountError                the endpoint's account cannot be used: bad key, no credits            (exit code 3)
     ├── NoEndpointError             no endpoint is healthy, and the wait limit has passed                 (exit code 3)
     ├── MetricError                 one metric has no score for one item; the item keeps its place
@@ -70,6 +72,8 @@ class PixarisError(Exception):
     """The root of the tree. ``str(error)`` is what a user reads; ``exit_code`` is what the command line ends with."""
 
     exit_code = 1
+    cost: float | None = None
+    """What the endpoint's account was charged for the attempt all the same, where that is known."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
@@ -141,6 +145,18 @@ class ExecutionError(RequestError):
     """A node raised while the prompt ran."""
 
 
+class ModeratedError(RequestError):
+    """A content policy withheld the image.
+
+    Args:
+        reasons: The policy's words for it, as far as it gives any.
+    """
+
+    def __init__(self, message: str, *, endpoint: str = "", node: str = "", reasons: Sequence[str] = ()) -> None:
+        super().__init__(message, endpoint=endpoint, node=node)
+        self.reasons = tuple(reasons)
+
+
 class NoOutputError(RequestError):
     """The prompt succeeded but the output node gave no image."""
 
@@ -179,6 +195,13 @@ class RateLimitedError(EndpointError):
     def __init__(self, message: str, *, endpoint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, endpoint=endpoint)
         self.retry_after = retry_after
+
+
+class ChargedError(EndpointError):
+    """The request was sent, and its image is lost; sending it again may be charged again, so that is left to the user.
+
+    `cost` is None where not even that is known: the answer to the request was lost.
+    """
 
 
 class AccountError(FarSideError):

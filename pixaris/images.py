@@ -92,6 +92,16 @@ def encode_png(image: Image.Image, compress_level: int = 1) -> bytes:
     return buffer.getvalue()
 
 
+def encode_gray_png(image: Image.Image, compress_level: int = 1) -> bytes:
+    """Encode as an 8-bit gray PNG without metadata; what is transparent becomes black."""
+    shown = as_rgb(image)
+    if shown.mode == "RGBA":
+        shown = Image.alpha_composite(Image.new("RGBA", shown.size, (0, 0, 0, 255)), shown)
+    buffer = io.BytesIO()
+    shown.convert("L").save(buffer, "PNG", compress_level=compress_level)
+    return buffer.getvalue()
+
+
 def digest(image: Image.Image) -> str:
     """Return the SHA-256 of what the image shows: mode, size and pixels, whatever file it came from."""
     sha = hashlib.sha256(f"{image.mode}:{image.width}x{image.height}:".encode())
@@ -148,6 +158,11 @@ class EncodedImage:
         """Width and height in pixels, read from the PNG header without decoding."""
         width, height = struct.unpack(">II", self.data[16:24])
         return width, height
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether it has transparency, read from the PNG header without decoding."""
+        return self.data[25] == 6
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, EncodedImage) and other.digest == self.digest

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
-from pixaris.exceptions import PixarisError
+from pixaris.exceptions import ChargedError, PixarisError
 from pixaris.images import EncodedImage
 
 ParamValue: TypeAlias = str | int | float | bool
@@ -258,6 +258,18 @@ class RunRecord:
     def group(self) -> str:
         """The folder runs of one kind share: the search they belong to, else their eval set."""
         return self.search or self.eval_set.name
+
+    @property
+    def cost(self) -> float | None:
+        """What the items were charged, those without an image too; None where nothing was."""
+        outcomes = (item.generated if item.generated is not None else item.error for item in self.items)
+        costs = [outcome.cost for outcome in outcomes if outcome is not None and outcome.cost is not None]
+        return sum(costs) if costs else None
+
+    @property
+    def unaccounted(self) -> int:
+        """Items whose request may have been charged, which nobody can tell because its answer was lost."""
+        return sum(isinstance(item.error, ChargedError) and item.error.cost is None for item in self.items)
 
     @property
     def failures(self) -> tuple[ItemResult, ...]:

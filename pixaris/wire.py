@@ -19,6 +19,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 MAX_JSON_BYTES = 64 * 1024 * 1024
 _CHUNK = 1 << 16
 
+Session: TypeAlias = requests.Session
 FailureKind: TypeAlias = Literal["not sent", "broken off", "timed out", "too large"]
 
 
@@ -69,7 +70,7 @@ class Reply:
         return _retry_after(self.headers.get("Retry-After"))
 
 
-def open_session(proxies: Mapping[str, str], verify: bool | str = True) -> requests.Session:
+def open_session(proxies: Mapping[str, str], verify: bool | str = True) -> Session:
     """Open connections that are kept alive. The session is thread-safe as `exchange` uses it.
 
     Args:
@@ -89,7 +90,7 @@ def open_session(proxies: Mapping[str, str], verify: bool | str = True) -> reque
 
 
 def exchange(
-    session: requests.Session,
+    session: Session,
     method: str,
     url: str,
     *,

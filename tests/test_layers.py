@@ -33,7 +33,7 @@ IMPLEMENTATIONS = ROWS[3]
 DOORS = {
     "ray": {"endpoints.ray", "search"},
     "optuna": {"search"},
-    "requests": {"wire", "comfyui.transport"},
+    "requests": {"wire"},
     "websocket": {"comfyui.client", "comfyui.socket", "comfyui.follow", "comfyui.websocket"},
     "aiohttp": {"comfyui.server", "flux.server"},
     "tensorboard": {"experiment_handlers.tensorboard"},

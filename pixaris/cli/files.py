@@ -70,7 +70,9 @@ def describe(checked: Checked) -> str:
         f"endpoints   {', '.join(places) or search.image_generator.__class__.__name__}",
     ]
     baseline = checked.baseline()
+    whose = "workflow" if search.image_generator.workflow is not None else "default"
     for index, parameter in enumerate(checked.space.parameters):
         head = "parameters" if index == 0 else ""
-        lines.append(f"{head:<11} {parameter.name}: {parameter.domain.describe()} (workflow: {baseline[parameter.name]})")
+        own = f"({whose}: {baseline[parameter.name]})"
+        lines.append(f"{head:<11} {parameter.name}: {parameter.domain.describe()} {own}")
     return "\n".join(lines)

@@ -54,9 +54,19 @@ def summary(progress: SearchProgress) -> str:
         return " · ".join([*parts, waiting])
     if progress.rate:
         parts.append(f"{progress.rate:.1f} images/s")
+    if progress.cost is not None:
+        parts.append(credits(progress.cost))
     if progress.seconds_left is not None:
         parts.append(f"{duration(progress.seconds_left)} left")
     return " · ".join(parts)
+
+
+def credits(cost: float | None, unaccounted: int = 0) -> str:
+    """What was charged, and how many requests may have been charged besides; "" where nothing was."""
+    if cost is None and not unaccounted:
+        return ""
+    besides = f", and {unaccounted} requests may have been charged besides" if unaccounted else ""
+    return f"{cost or 0:.10g} credits{besides}"
 
 
 def waits_for(progress: SearchProgress) -> str:
@@ -153,6 +163,7 @@ class LiveProgress:
         planned = progress.images_planned
         images = f"{progress.images} of {planned}" if planned is not None else str(progress.images)
         extra = [f"{progress.rate:.1f} images/s"] if progress.rate else []
+        extra += [credits(progress.cost)] if progress.cost is not None else []
         extra += [f"{duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
         grid.add_row("", ProgressBar(total=planned or 1, completed=progress.images, width=60))
         grid.add_row("images", " · ".join([images, *extra]))

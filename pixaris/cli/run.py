@@ -100,6 +100,7 @@ def report(run: RunRecord, own: Path, folder: Path) -> int:
         own: Its own folder.
         folder: The folder it shares with others of its eval set.
     """
+    from pixaris.cli.progress import credits
     from pixaris.cli.search import shown
     from pixaris.experiment_handlers.tensorboard import command
 
@@ -107,6 +108,8 @@ def report(run: RunRecord, own: Path, folder: Path) -> int:
         print(f"{item.name}: {item.error}", file=sys.stderr)
     for name, value in run.metrics.items():
         print(f"{name:<12} {value.mean:.4f} ± {value.std:.4f} on {value.count} images")
+    if charged := credits(run.cost, run.unaccounted):
+        print(f"charged      {charged}")
     print(f"images       {shown(own / 'generated_images')}")
     print(f"TensorBoard  {command(shown(folder / 'tensorboard'))}")
     if run.status == "failed":

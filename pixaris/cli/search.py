@@ -75,12 +75,13 @@ def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
 
 def report(result: SearchResult, picture: Path | None) -> None:
     """Print what was found and where to look at it."""
-    from pixaris.cli.progress import duration, number
+    from pixaris.cli.progress import credits, duration, number
 
     ended = {status: sum(trial.status == status for trial in result.trials) for status in get_args(TrialStatus)}
     counts = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
     did = f"{len(result.trials)} trials ({counts or 'none ended'}), {result.images} images, {duration(result.seconds)}"
-    print(f"\n{result.name}: {did}")
+    charged = credits(result.cost, result.unaccounted)
+    print(f"\n{result.name}: {did}{f', {charged}' if charged else ''}")
     best, baseline = result.best, result.baseline
     if best is None:
         print("no trial has a score")

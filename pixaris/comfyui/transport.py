@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import requests
 from urllib3 import encode_multipart_formdata
 
 from pixaris import wire
@@ -35,7 +34,7 @@ class Transport:
         self.address = address
         self.timeouts = timeouts
         self._lock = threading.Lock()
-        self._session: requests.Session | None = None
+        self._session: wire.Session | None = None
 
     def get(self, path: str, *, seconds: float | None = None) -> Any:  # noqa: ANN401  (any JSON value)
         """Read JSON.
@@ -176,13 +175,13 @@ class Transport:
         if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
             raise self.nonsense(f"is not available ({reply.gist})")
 
-    def _connections(self) -> requests.Session:
+    def _connections(self) -> wire.Session:
         with self._lock:
             if self._session is None:
                 self._session = self._open()
             return self._session
 
-    def _open(self) -> requests.Session:
+    def _open(self) -> wire.Session:
         session = wire.open_session(environment_proxies(self.address), self.address.verify)
         session.headers.update(self.address.headers)
         return session

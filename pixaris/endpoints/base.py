@@ -46,6 +46,7 @@ class EndpointStatus:
         last_failure: Why the last one did.
         speed: Seconds per image, as a moving average; None before its first one.
         models: Affinity keys of the models it holds, the latest first.
+        cost: What its account was charged, for images that nobody waits for any more too; None while nothing was.
     """
 
     url: str
@@ -56,6 +57,7 @@ class EndpointStatus:
     last_failure: str = ""
     speed: float | None = None
     models: tuple[str, ...] = ()
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,12 @@ class PoolStatus:
     fatal: Exception | None = None
     events: tuple[str, ...] = ()
     first_event: int = 0
+
+    @property
+    def cost(self) -> float | None:
+        """What all accounts were charged together; None where nothing was."""
+        costs = [one.cost for one in self.endpoints if one.cost is not None]
+        return sum(costs) if costs else None
 
 
 class EndpointClient(ABC):

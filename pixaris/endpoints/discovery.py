@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from pixaris.endpoints.base import Endpoint
+from pixaris.endpoints.flux import FluxSource
 from pixaris.exceptions import ConfigurationError
 
 
@@ -82,6 +83,23 @@ class StaticSource:
     def places(self) -> int:
         """Requests its endpoints take at once."""
         return self.depth
+
+
+@dataclass(frozen=True)
+class GivenSource:
+    """An endpoint that is known already, such as a generator's own."""
+
+    endpoint: Endpoint
+
+    @property
+    def label(self) -> str:
+        """The source as the user is shown it."""
+        return f"Flux at {self.endpoint.url}" if self.endpoint.kind == "flux" else self.endpoint.url
+
+    @property
+    def places(self) -> int:
+        """Requests it takes at once."""
+        return self.endpoint.depth
 
 
 @dataclass(frozen=True)
@@ -208,19 +226,23 @@ class TunnelSource:
         return len(self.instances) * self.depth
 
 
-EndpointSource: TypeAlias = StaticSource | DnsSource | ManagedSource | EmbeddedSource | TunnelSource
+EndpointSource: TypeAlias = StaticSource | GivenSource | FluxSource | DnsSource | ManagedSource | EmbeddedSource | TunnelSource
 
 
-def endpoint_of(source: StaticSource, environment: Mapping[str, str] | None = None) -> Endpoint:
-    """The endpoint of a URL; ``user:password@`` becomes an Authorization header, so that the URL can be shown.
+def endpoint_of(source: StaticSource | GivenSource | FluxSource, environment: Mapping[str, str] | None = None) -> Endpoint:
+    """The endpoint of a source; ``user:password@`` of a URL becomes an Authorization header, so that the URL can be shown.
 
     Args:
-        source: The URL with its headers.
+        source: The URL with its headers, the account, or the endpoint itself.
         environment: Where headers' variables are looked up; by default this process's.
 
     Raises:
         ConfigurationError: A variable cannot be used.
     """
+    if isinstance(source, GivenSource):
+        return source.endpoint
+    if isinstance(source, FluxSource):
+        return source.endpoint(environment)
     parts = urlsplit(source.url)
     headers = _values(source.headers, environment)
     host = parts.netloc

@@ -21,6 +21,7 @@ from pixaris.endpoints.server import MovingAverage, Server
 from pixaris.endpoints.waiting import Lease, Request, Waiting
 from pixaris.exceptions import (
     AccountError,
+    ChargedError,
     EndpointError,
     InterruptedPromptError,
     NoEndpointError,
@@ -185,12 +186,18 @@ class Dispatcher:
             if not isinstance(error, RateLimitedError):
                 request.tried.add(lease.url)
                 request.failures += 1
-            if request.failures < self.policy.max_attempts:
+            if request.failures < self.policy.max_attempts and not isinstance(error, ChargedError):
                 self._waiting.add(request)
                 return False
         self._forget(request)
         self.errors += 1
         return True
+
+    def charge(self, url: str, cost: float | None) -> None:
+        """Add what an endpoint's account was charged, whether or not anybody waits for the image any more."""
+        known = self._endpoints.get(url)
+        if known is not None and cost is not None:
+            known.cost = (known.cost or 0.0) + cost
 
     def returned(self, lease: Lease) -> bool:
         """Take a request back that was not tried to the end (its worker died): it waits again, no endpoint is to blame.
@@ -240,18 +247,22 @@ class Dispatcher:
             known.probing = True
         return [known.endpoint for known in due]
 
-    def probed(self, url: str, error: PixarisError | None, now: float) -> None:
-        """Take the outcome of a probe: back to work, or rest twice as long."""
+    def probed(self, url: str, error: PixarisError | None, now: float) -> bool:
+        """Take the outcome of a probe: back to work, or rest twice as long.
+
+        Returns:
+            Whether the error ends everything: the account is refused, and there are requests for it.
+        """
         known = self._endpoints.get(url)
         if known is None or not known.probing:
-            return
+            return False
         known.probing = False
         if error is None:
             if known.state == "quarantined":
                 self.tell(f"{url} is back")
             known.state = "healthy"
             self._note_health(known.endpoint.kind, now)
-            return
+            return False
         if known.state == "starting":
             known.state = "quarantined"
             self.tell(f"{url} does not answer yet: {error}")
@@ -259,6 +270,7 @@ class Dispatcher:
         known.last_failure = str(error)
         known.rest = min(known.rest * 2, self.policy.max_quarantine)
         known.rest_until = now + known.rest
+        return is_fatal(error) and self._waiting.asks(known.endpoint.kind)
 
     # The pool as a whole
 
@@ -325,7 +337,15 @@ class Dispatcher:
         """Every endpoint as it stands."""
         return tuple(
             EndpointStatus(
-                url, e.state, len(e.leases), e.done, e.failures, e.last_failure, speed=e.speed.value, models=tuple(e.models)
+                url,
+                e.state,
+                len(e.leases),
+                e.done,
+                e.failures,
+                e.last_failure,
+                speed=e.speed.value,
+                models=tuple(e.models),
+                cost=e.cost,
             )
             for url, e in self._endpoints.items()
         )

@@ -168,7 +168,9 @@ class LocalPool(EndpointPool):
 
     def _settle(self, lease: Lease, image: GeneratedImage | None, error: PixarisError | None) -> None:
         settled: list[Future[GeneratedImage]] = []
+        outcome = image if image is not None else error
         with self._changed:
+            self._dispatcher.charge(lease.url, outcome.cost if outcome is not None else None)
             if error is None:
                 if self._dispatcher.succeeded(lease, time.monotonic()):
                     settled = [self._requests.pop(lease.request_id)[1]]
@@ -208,10 +210,14 @@ class LocalPool(EndpointPool):
         if connection is None:
             return  # it has left meanwhile
         error = connection.probe()
+        stopped: list[Future[GeneratedImage]] = []
         with self._changed:
-            self._dispatcher.probed(url, error, time.monotonic())
+            if self._dispatcher.probed(url, error, time.monotonic()) and error is not None:
+                stopped = self._stop_all(error)
             self._assign()
             self._changed.notify()
+        for future in stopped:
+            future.set_exception(error)
 
     def _let_go(self, url: str, connection: Connection) -> None:
         connection.close()

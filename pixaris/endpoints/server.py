@@ -42,6 +42,7 @@ class Server:
         done: Images it has made.
         failures: Attempts that failed on it.
         last_failure: Why the last one did.
+        cost: What its account was charged, or None while nothing was.
     """
 
     endpoint: Endpoint
@@ -53,6 +54,7 @@ class Server:
     done: int = 0
     failures: int = 0
     last_failure: str = ""
+    cost: float | None = None
     leases: dict[str, Request] = field(default_factory=dict)
     loading: int = 0
     models: list[str] = field(default_factory=list)

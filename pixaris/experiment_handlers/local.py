@@ -135,6 +135,8 @@ def _summary(run: RunRecord) -> dict[str, Any]:
             "generated": sum(item.generated is not None for item in run.items),
             "failed": len(run.failures),
         },
+        "cost": run.cost,
+        "unaccounted": run.unaccounted,
         "started": run.started,
         "seconds": run.seconds,
         "pixaris": __version__,
@@ -160,6 +162,7 @@ def _item_row(item: ItemResult) -> dict[str, Any]:
         "endpoint": made.endpoint if made else None,
         "seconds": made.seconds if made else None,
         "attempts": made.attempts if made else None,
+        "cost": made.cost if made else None if item.error is None else item.error.cost,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
@@ -14,7 +15,7 @@ from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.clients import connect
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.images import EncodedImage
-from pixaris.types import EvalSet, GenerationParam, GenerationRequest, half_unpickled
+from pixaris.types import EndpointKind, EvalSet, GenerationParam, GenerationRequest, ParamValue, half_unpickled
 
 
 def load_node(folder: str) -> str:
@@ -90,6 +91,19 @@ class ItemArgs(Mapping[str, Any]):
         return len(dict.fromkeys([*self._args, "pillow_images", "generation_params"]))
 
 
+@dataclass(frozen=True)
+class Fault:
+    """Why a parameter cannot be set.
+
+    Attributes:
+        message: The rule and the value.
+        of_target: The node or input is at fault, not the value.
+    """
+
+    message: str
+    of_target: bool = False
+
+
 class ImageGenerator(ABC):
     """Makes one image from an item's arguments.
 
@@ -107,6 +121,10 @@ class ImageGenerator(ABC):
     """True where `request` is implemented (set by the class itself)."""
     output_id: str = ""
     """Id of the workflow's node that gives the result, where there is one."""
+    kind: EndpointKind = "comfyui"
+    """The endpoints that serve its requests, where it makes any."""
+    has_nodes: bool = True
+    """Whether a parameter needs a ``node_name``."""
     workflow: Workflow | None = None
     """The ComfyUI workflow it runs, where it runs one: then parameters are checked against it and its servers."""
     object_info: ObjectInfo | None = None
@@ -154,6 +172,23 @@ class ImageGenerator(ABC):
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoints it was made with, for use outside a search file."""
         return ()
+
+    @property
+    def most_at_once(self) -> int | None:
+        """Requests that one endpoint may have at once, where the service limits it; else None."""
+        return None
+
+    def fault(self, param: GenerationParam) -> Fault | None:
+        """Why a parameter cannot be set; None if it can, or if that is not known (with a workflow, its nodes tell)."""
+        return None
+
+    def own_value(self, node_name: str, input: str) -> ParamValue | None:
+        """What an input is where no parameter sets it, without a workflow; None if that is nothing in particular."""
+        return None
+
+    def cost(self, eval_set: EvalSet, args: ItemArgs) -> float | None:
+        """Estimate what a run costs, in credits: 0 where nothing is charged, None if it cannot be told."""
+        return 0.0
 
     def for_servers(self, object_infos: Sequence[ObjectInfo]) -> ImageGenerator:
         """The same generator, knowing what its ComfyUI servers say about their nodes."""

@@ -110,6 +110,8 @@ class Bookkeeper:
             images=self._images(),
             reason=reason,
             others=plan.objectives[1:],
+            cost=self._cost(),
+            unaccounted=sum(trial.unaccounted for trial in self._trials.values()),
         )
 
     def _save(self, status: SearchStatus, reason: str = "") -> None:
@@ -177,6 +179,8 @@ class Bookkeeper:
             seconds=result["seconds"],
             folder=str(self._plan.folder / trial_name(number)),
             error=result["error"],
+            cost=result["cost"],
+            unaccounted=result["unaccounted"],
         )
 
     def callback(self) -> tune.Callback:
@@ -232,6 +236,11 @@ class Bookkeeper:
     def _images(self) -> int:
         return self._pool.done or sum(trial.items - trial.failures for trial in self._trials.values())
 
+    def _cost(self) -> float | None:
+        """The accounts' word, which knows of images given up; but a pool that was started again knows less than the trials."""
+        told = [cost for cost in (self._pool.cost, *(trial.cost for trial in self._trials.values())) if cost is not None]
+        return max(self._pool.cost or 0.0, sum(trial.cost or 0.0 for trial in self._trials.values())) if told else None
+
     def progress(self) -> SearchProgress:
         """The snapshot a listener is shown."""
         plan = self._plan
@@ -259,6 +268,7 @@ class Bookkeeper:
             best=result.best,
             baseline=result.baseline if result.baseline and result.baseline.objective is not None else None,
             endpoints=self._pool.endpoints,
+            cost=result.cost,
         )
 
 

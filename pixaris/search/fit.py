@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pixaris.comfyui.object_info import WIDGET_TYPES, InputSpec, ObjectInfo
 from pixaris.comfyui.values import UnfitError, fit
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import WorkflowError
+from pixaris.generation.base import Fault
 from pixaris.search.domain import SPREAD, Domain
-from pixaris.types import ParamValue
+from pixaris.types import GenerationParam, ParamValue
 
 _IMAGE_LOADERS = ("LoadImage", "LoadImageMask", "LoadImageOutput")
 _MOST_TOLD = 5
+_MOST_TRIED = 256
+_BETWEEN = (0.618034, 0.271828, 0.112358)
+"""Where in a domain values are tried besides its bounds, as parts of its width; round numbers would pass where others do not."""
 
 
 @dataclass(frozen=True, order=True)
@@ -23,20 +28,7 @@ class Target:
     input: str
 
     def __str__(self) -> str:
-        return f"`{self.input}` of node {self.node_name!r}"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a domain cannot be bound.
-
-    Attributes:
-        message: The rule and the value.
-        of_target: The node or input is at fault, not the values.
-    """
-
-    message: str
-    of_target: bool = False
+        return f"`{self.input}`" if self.node_name == self.input else f"`{self.input}` of node {self.node_name!r}"
 
 
 def faults_of_domain(target: Target, domain: Domain, workflow: Workflow, object_info: ObjectInfo | None) -> list[Fault]:
@@ -70,6 +62,46 @@ def faults_of_domain(target: Target, domain: Domain, workflow: Workflow, object_
     drawn += f", which reaches {SPREAD:g} standard deviations" if domain.sd is not None else ""
     more = [f"… and {len(unfit) - _MOST_TOLD} more values do not fit"] if len(unfit) > _MOST_TOLD else []
     return [Fault(f"{target} {message}{drawn}") for message in unfit[:_MOST_TOLD]] + [Fault(f"{target}: {text}") for text in more]
+
+
+def faults_by_trying(target: Target, domain: Domain, fault: Callable[[GenerationParam], Fault | None]) -> list[Fault]:
+    """Everything that keeps a domain's values from being set, for generators without a workflow.
+
+    Args:
+        target: The input.
+        domain: The values; a fixed value is a choice of one.
+        fault: Says why one value cannot be set.
+    """
+
+    def tried(values: Sequence[ParamValue]) -> list[Fault]:
+        found = (fault(GenerationParam(target.node_name, target.input, value)) for value in values)
+        return [one for one in found if one is not None]
+
+    faults = tried(domain.options) if domain.bounds is None else tried(domain.bounds) or tried(_between(domain))[:1]
+    of_target = [one for one in faults if one.of_target]
+    if of_target:
+        return of_target[:1]
+    if domain.bounds is None:
+        more = [Fault(f"{target}: … and {len(faults) - _MOST_TOLD} more values do not fit")] if len(faults) > _MOST_TOLD else []
+        return [*faults[:_MOST_TOLD], *more]
+    return [Fault(f"{one.message}, drawn by {domain.describe()}{_fewer(domain, one.message)}") for one in faults]
+
+
+def _between(domain: Domain) -> Sequence[ParamValue]:
+    """Values that a domain draws, besides its bounds."""
+    assert domain.bounds is not None
+    size = domain.size()
+    if size is not None and size <= _MOST_TRIED:
+        return domain.values()
+    low, high = domain.bounds
+    values = [low + part * (high - low) for part in _BETWEEN]
+    return [int(value) for value in values] if domain.whole else values
+
+
+def _fewer(domain: Domain, message: str) -> str:
+    if "whole number" in message and not domain.whole:
+        return f"; {_whole_instead(domain)}"
+    return "; use quniform with that step" if "multiple of" in message else ""
 
 
 def _wanted_instead_of_numbers(spec: InputSpec | None, own: ParamValue | None) -> str:

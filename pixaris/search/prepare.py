@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.discovery import EndpointSource, ManagedSource, TunnelSource
+from pixaris.endpoints.discovery import EndpointSource, GivenSource, ManagedSource, TunnelSource
 from pixaris.endpoints.dispatcher import Policy
 from pixaris.endpoints.local import LocalPool
 from pixaris.endpoints.roster import Roster
@@ -129,16 +129,21 @@ class Search:
             args,
             workflow_image=None if picture is None else _collect(problems, lambda: EncodedImage.of(picture)),
         )
-        if eval_set.items:  # parameters are held against the workflow together with the space, below
-            told = args if self.image_generator.workflow is None else args.without_params()
-            problems += replace(setup, args=told).problems()
+        if eval_set.items:  # parameters are held against workflow or generator together with the space, below
+            told = args.without_params() if self.image_generator.workflow is not None else space.with_params(args)
+            faults = [fault.message for param in told.params if (fault := self.image_generator.fault(param))]
+            problems += [problem for problem in replace(setup, args=told).problems() if problem.message not in faults]
         if searching:
             problems += self._objective_problems()
             problems += self._strategy_problems(space)
         if self.source is None:  # a file's are told with their lines
             problems += servers.variable_problems(sources)
         problems += servers.program_problems(sources, self._place("endpoints.iap") or "endpoints.iap")
+        if self.image_generator.uses_endpoints:
+            problems += servers.kind_problems(sources, self.image_generator.kind, self._place("endpoints"))
         survey = servers.survey(sources, self.image_generator.workflow)
+        if every_endpoint and self.image_generator.kind == "flux":
+            survey = servers.accounts(sources)
         problems += survey.problems(every_endpoint=every_endpoint)
         checked = Checked(self, setup, space, sources, survey)
         return checked.with_problems([*problems, *checked.fit_problems()])
@@ -179,8 +184,10 @@ class Search:
         if not given and self.source is not None:
             return ()  # the file's are all wrong, which is a problem already
         if not given:
-            return tuple(servers.source_of(endpoint.url) for endpoint in self.image_generator.endpoints())
-        return tuple(servers.source_of(one) if isinstance(one, str) else one for one in given)
+            own = self.image_generator.endpoints()
+            return tuple(servers.source_of(one.url) if one.kind == "comfyui" else GivenSource(one) for one in own)
+        kind, limit = self.image_generator.kind, self.image_generator.most_at_once
+        return tuple(servers.limited(servers.source_of(one, kind) if isinstance(one, str) else one, limit) for one in given)
 
     @property
     def objective_names(self) -> tuple[str, ...]:
@@ -267,7 +274,7 @@ class Checked:
         """What keeps workflow and space from running on the endpoints."""
         generator = self.search.image_generator
         if generator.workflow is None:
-            return []
+            return self.space.problems_without_workflow(generator, self.search.lines, self.setup.args.params)
         found = self.survey.workflow_problems(generator.workflow, self.setup)
         for info in self.survey.infos.values() or [None]:
             found += self.space.problems(generator.workflow, info, self.search.lines, self.setup.args.params)
@@ -384,7 +391,7 @@ class Checked:
         return {name: domains[name].clean(value.item() if hasattr(value, "item") else value) for name, value in point.items()}
 
     def baseline(self) -> dict[str, Any]:
-        """The workflow's own values; without a workflow, each parameter's first or lowest value.
+        """The workflow's own values; without a workflow, the generator's, or else each parameter's first or lowest.
 
         Raises:
             WorkflowError: The workflow has no such value.
@@ -393,7 +400,7 @@ class Checked:
         if workflow is not None:
             infos = list(self.survey.infos.values())
             return dict(self.space.baseline(workflow, infos[0] if infos else None))
-        return {p.name: p.domain.options[0] if p.domain.options else p.domain.low for p in self.space.parameters}
+        return self.space.own_values(self.search.image_generator)
 
     def _keep_recipe(self, folder: Path) -> None:
         """Keep what the search was made from beside what it finds, without the credentials of URLs."""

@@ -29,6 +29,7 @@ class SearchProgress:
         best: The best trial so far.
         baseline: The baseline trial, once it has a score.
         endpoints: Every endpoint.
+        cost: Credits charged so far, or None where nothing was.
     """
 
     phase: str = "starting"
@@ -45,6 +46,7 @@ class SearchProgress:
     best: TrialResult | None = None
     baseline: TrialResult | None = None
     endpoints: tuple[EndpointStatus, ...] = ()
+    cost: float | None = None
 
     @property
     def seconds_left(self) -> float | None:

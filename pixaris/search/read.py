@@ -50,6 +50,12 @@ class Reader:
         """The path with its line."""
         return place(path, self.lines)
 
+    def alias(self, path: str, stands_at: str) -> None:
+        """Let a path that the file has in a shorter form have the line of that."""
+        line = line_of(stands_at, self.lines)
+        if line is not None:
+            self.lines[path] = line
+
     def tell(self, path: str, message: str) -> None:
         """Remember a problem."""
         if path not in self._faulty:

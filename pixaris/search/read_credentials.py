@@ -44,19 +44,27 @@ def _headers(reader: Reader, path: str, value: object) -> list[tuple[str, Variab
     return found
 
 
-def _header(reader: Reader, path: str, name: str, value: object, *, basic: bool) -> list[tuple[str, Variable]]:
-    example = "{env: COMFY_AUTH}, a variable that holds user:password" if basic else "{env: COMFY_TOKEN}"
+def read_variable(reader: Reader, path: str, value: object, example: str) -> str:
+    """The name in ``{env: NAME}``, or ""."""
     if not isinstance(value, dict):
         reader.tell(path, f"must name an environment variable (its value is not shown); write {example}")
-        return []
+        return ""
     fields = reader.section(path, value, ("env",))
     if not reader.required(path, fields, "env", f"write {example}"):
-        return []
+        return ""
     if not isinstance(fields["env"], str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", fields["env"]):
         message = "must be the name of an environment variable: letters, digits and _ (its value is not shown)"
         reader.tell(join(path, "env"), f"{message}; write {example}")
+        return ""
+    return fields["env"]
+
+
+def _header(reader: Reader, path: str, name: str, value: object, *, basic: bool) -> list[tuple[str, Variable]]:
+    example = "{env: COMFY_AUTH}, a variable that holds user:password" if basic else "{env: COMFY_TOKEN}"
+    name_of_variable = read_variable(reader, path, value, example)
+    if not name_of_variable:
         return []
-    variable = Variable(fields["env"], basic)
+    variable = Variable(name_of_variable, basic)
     if problem := variable.problem(os.environ):
         reader.tell(join(path, "env"), problem)
     return [(name, variable)]

@@ -19,13 +19,16 @@ from pixaris.endpoints.discovery import (
     TunnelSource,
     dns_source,
 )
+from pixaris.endpoints.flux import FluxSource
 from pixaris.exceptions import ConfigurationError
+from pixaris.flux import trust
 from pixaris.search.read import Reader, masked, shown
-from pixaris.search.read_credentials import CREDENTIALS, read_credentials
+from pixaris.search.read_credentials import CREDENTIALS, read_credentials, read_variable
 from pixaris.search.yaml_file import join, line_of
 
-_FORMS = "endpoints: {embedded: 2} or endpoints: [http://10.0.0.5:8188]"
-_KNOWN = ("url", "dns", "depth", *CREDENTIALS, "embedded", "managed", "iap")
+_FORMS = "endpoints: {embedded: 2} or endpoints: [http://10.0.0.5:8188] (or endpoints: flux)"
+_KNOWN = ("url", "dns", "depth", *CREDENTIALS, "embedded", "managed", "iap", "flux")
+_FLUX = ("url", "depth", "key")
 _MANAGED = ("command", "replicas", "num_gpus", "environment", "working_directory", "start_timeout", "depth")
 _IAP = ("instance", "port", "zone", "project", "depth", "gcloud", "start_timeout")
 _NAMES = {
@@ -58,8 +61,19 @@ def read_endpoints(reader: Reader, path: str, value: object, folder: Path) -> tu
     return tuple(sources)
 
 
-def endpoints_of_urls(reader: Reader, urls: Sequence[str]) -> tuple[EndpointSource, ...]:
-    """The sources of ``--endpoint URL`` arguments."""
+def endpoints_of_urls(reader: Reader, urls: Sequence[str], *, flux: bool = False) -> tuple[EndpointSource, ...]:
+    """The sources of ``--endpoint URL`` arguments.
+
+    Args:
+        reader: Is told what is wrong.
+        urls: What was given.
+        flux: Whether they are addresses of the Flux API.
+    """
+    if flux:
+        given = {url: _flux(reader, f"--endpoint {masked(url)}", {"url": url}) for url in urls}
+        if len(given) > 1:
+            reader.tell("--endpoint", "a Flux account is reached at one address; give one URL")
+        return tuple(source for sources in given.values() for source in sources)
     found = [_address(reader, f"--endpoint {masked(url)}", url, typed=True) for url in urls]
     return tuple(dict.fromkeys(source for source in found if source is not None))
 
@@ -70,6 +84,8 @@ def _names(source: EndpointSource) -> set[str]:
         return {masked(source.url)}
     if isinstance(source, DnsSource):
         return {source.label}
+    if isinstance(source, FluxSource):
+        return {"a Flux account"}
     if isinstance(source, TunnelSource):
         place = (
             f"{source.port}" + (f" in {source.zone}" if source.zone else "") + (f" of {source.project}" if source.project else "")
@@ -79,6 +95,8 @@ def _names(source: EndpointSource) -> set[str]:
 
 
 def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[EndpointSource]:
+    if value == "flux":
+        return _flux(reader, path, {})
     if isinstance(value, str):
         source = _address(reader, path, value)
         return [source] if source else []
@@ -99,9 +117,30 @@ def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[Endpo
         several = isinstance(fields["iap"], list)
         for index, inner in enumerate(fields["iap"] if several else [fields["iap"]]):
             sources += _tunnel(reader, join(join(path, "iap"), index) if several else join(path, "iap"), inner)
+    if "flux" in fields:
+        sources += _flux(reader, join(path, "flux"), fields["flux"])
     if isinstance(value, dict) and not value:
         reader.tell(path, f"needs at least one endpoint; write {_FORMS}")
     return sources
+
+
+def _flux(reader: Reader, path: str, value: object) -> list[EndpointSource]:
+    fields = reader.section(path, value, _FLUX)
+    depth = reader.whole(join(path, "depth"), fields.get("depth", FluxSource.depth), at_least=1) or FluxSource.depth
+    url = ""
+    if "url" in fields and (text := reader.text(join(path, "url"), fields["url"])):
+        try:
+            url = trust.base_url(text)
+        except ConfigurationError as error:
+            reader.tell(join(path, "url"), str(error))
+    if "key" not in fields:
+        source = FluxSource(url, depth)
+    else:
+        variable = read_variable(reader, join(path, "key"), fields["key"], "{env: MY_FLUX_KEY}")
+        source = FluxSource(url, depth, variable)
+    if problem := source.problem():
+        reader.tell(path, problem)
+    return [source]
 
 
 def _addresses(reader: Reader, path: str, fields: Mapping[str, Any]) -> list[EndpointSource]:

@@ -15,13 +15,25 @@ from pixaris.types import GenerationParam
 _NAME = re.compile(r"[\w-]{1,100}")
 _TARGET = ("node_name", "input")
 _EXAMPLE = "radius: {node_name: Blur, input: blur_radius, randint: [1, 6]}"
+_EXAMPLE_WITHOUT_NODES = "guidance: {uniform: [20, 80]}"
 
 
-def read_generation_params(reader: Reader, path: str, value: object) -> tuple[GenerationParam, ...]:
-    """Fixed values: a list of ``{node_name, input, value}``."""
+def read_generation_params(reader: Reader, path: str, value: object, *, nodes: bool = True) -> tuple[GenerationParam, ...]:
+    """Fixed values: a list of ``{node_name, input, value}``.
+
+    Args:
+        reader: Is told what is wrong.
+        path: Where it stands.
+        value: What stands there.
+        nodes: Whether inputs belong to nodes. If not, a node name may be left out, and ``{input: value, ...}`` will do.
+    """
     params: dict[Target, GenerationParam] = {}
+    if not nodes and isinstance(value, dict):
+        value = _unfolded(reader, path, value)
     for index, entry in enumerate(reader.items(path, value, "write - {node_name: KSampler, input: steps, value: 20}")):
         where = join(path, index)
+        if not nodes:
+            entry = _with_node(entry, "")
         fields = reader.section(where, entry, (*_TARGET, "value"))
         target = _target(reader, where, entry)
         if not isinstance(entry, dict) or not reader.required(where, fields, "value", "give the value it has in every trial"):
@@ -41,8 +53,16 @@ def read_generation_params(reader: Reader, path: str, value: object) -> tuple[Ge
     return tuple(params.values())
 
 
-def read_parameters(reader: Reader, path: str, value: object, fixed: tuple[GenerationParam, ...]) -> Space:
-    """The search space: parameter name to target and domain."""
+def read_parameters(reader: Reader, path: str, value: object, fixed: tuple[GenerationParam, ...], *, nodes: bool = True) -> Space:
+    """The search space: parameter name to target and domain.
+
+    Args:
+        reader: Is told what is wrong.
+        path: Where it stands.
+        value: What stands there.
+        fixed: The fixed values.
+        nodes: Whether inputs belong to nodes. If not, a node name may be left out, and an input is the parameter's own name.
+    """
     taken = {Target(param.node_name, param.input): "generation_params" for param in fixed}
     parameters = []
     for name, entry in reader.mapping(path, value).items():
@@ -50,8 +70,11 @@ def read_parameters(reader: Reader, path: str, value: object, fixed: tuple[Gener
         if not _NAME.fullmatch(name):
             reader.tell(where, f"a parameter's name has letters, digits, _ and - (got {shown(name)})")
         if not isinstance(entry, dict):
-            reader.tell(where, f"must say where it is set and its domain (got {shown(entry)}); for example {_EXAMPLE}")
+            example = _EXAMPLE if nodes else _EXAMPLE_WITHOUT_NODES
+            reader.tell(where, f"must say where it is set and its domain (got {shown(entry)}); for example {example}")
             continue
+        if not nodes:
+            entry = _with_node(entry, name)
         fields = reader.section(where, entry, (*_TARGET, "targets", *KINDS))
         targets = _targets(reader, where, entry, fields)
         domain = _domain(reader, where, entry, fields)
@@ -66,6 +89,25 @@ def read_parameters(reader: Reader, path: str, value: object, fixed: tuple[Gener
         if domain is not None and free:
             parameters.append(Parameter(name, tuple(free), domain))
     return Space(tuple(parameters))
+
+
+def _with_node(entry: object, name: str) -> object:
+    """An entry whose input is the parameter's name, and whose node is called as the input, where they are left out."""
+    if not isinstance(entry, dict):
+        return entry
+    if "targets" in entry:
+        targets = entry["targets"]
+        return {**entry, "targets": [_with_node(one, "") for one in targets]} if isinstance(targets, list) else entry
+    given = entry if entry.get("input") is not None or not name else {**entry, "input": name}
+    field = given.get("input")
+    return given if given.get("node_name") is not None or not isinstance(field, str) else {**given, "node_name": field}
+
+
+def _unfolded(reader: Reader, path: str, value: dict[str, object]) -> list[object]:
+    """``{input: value, ...}`` as a list; problems keep their places by the reader's lines."""
+    for index, name in enumerate(value):
+        reader.alias(join(path, index), join(path, name))
+    return [{"node_name": name, "input": name, "value": inner} for name, inner in value.items()]
 
 
 def _targets(reader: Reader, path: str, entry: dict[str, object], fields: dict[str, object]) -> list[Target]:

@@ -49,6 +49,8 @@ class TrialResult:
         seconds: Wall time.
         folder: Where its images and scores are.
         error: Why it failed, or "".
+        cost: Credits its images were charged, or None where nothing was.
+        unaccounted: Requests that may have been charged besides: their answers were lost.
     """
 
     number: int
@@ -63,6 +65,8 @@ class TrialResult:
     seconds: float = 0.0
     folder: str = ""
     error: str = ""
+    cost: float | None = None
+    unaccounted: int = 0
 
     @property
     def scored(self) -> int:
@@ -96,6 +100,8 @@ class SearchResult:
         images: Images generated.
         reason: Why it ended before its end, or "".
         others: The other objectives of a search that has several.
+        cost: Credits the endpoints' accounts were charged, for images that no trial waited for too; None where nothing was.
+        unaccounted: Requests that may have been charged besides: their answers were lost.
         error: What ended it, in the process that ran it.
     """
 
@@ -110,6 +116,8 @@ class SearchResult:
     images: int = 0
     reason: str = ""
     others: tuple[Objective, ...] = ()
+    cost: float | None = None
+    unaccounted: int = 0
     error: PixarisError | None = field(default=None, compare=False)
 
     @property
@@ -193,13 +201,14 @@ class SearchResult:
             images=head["images"],
             reason=head["reason"],
             others=tuple(Objective(row["metric"], row["direction"]) for row in head.get("objectives", ())[1:]),
+            cost=head.get("cost"),
+            unaccounted=head.get("unaccounted", 0),
         )
 
     def head(self) -> dict[str, Any]:
         """Everything but the trials, as plain JSON values: what ``search.json`` holds."""
-        row = {
-            key: getattr(self, key) for key in ("name", "status", "metric", "direction", "items", "seconds", "images", "reason")
-        }
+        names = ("name", "status", "metric", "direction", "items", "seconds", "images", "reason", "cost", "unaccounted")
+        row = {key: getattr(self, key) for key in names}
         best = self.best
         row["best"] = best.name if best else None
         if self.others:

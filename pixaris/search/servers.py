@@ -18,6 +18,7 @@ from pixaris.endpoints.discovery import (
     DnsSource,
     EmbeddedSource,
     EndpointSource,
+    GivenSource,
     ManagedSource,
     StaticSource,
     TunnelSource,
@@ -27,11 +28,14 @@ from pixaris.endpoints.discovery import (
 )
 from pixaris.endpoints.dns import DnsFeed, addresses
 from pixaris.endpoints.feeds import Feed
+from pixaris.endpoints.flux import FluxSource
 from pixaris.endpoints.managed import LocalServers, embedded_command
 from pixaris.endpoints.tunnels import TunnelFeed, gcloud_problem
-from pixaris.exceptions import EndpointError, Problem, UnreachableError
+from pixaris.exceptions import AccountError, EndpointError, FarSideError, PixarisError, Problem, UnreachableError
+from pixaris.flux import trust
 from pixaris.generation.base import load_node
 from pixaris.orchestration.run import RunSetup
+from pixaris.types import EndpointKind
 
 EMBEDDED = "the embedded endpoint"
 
@@ -47,7 +51,7 @@ class Survey:
     """
 
     infos: Mapping[str, ObjectInfo] = field(default_factory=dict)
-    silent: Mapping[str, EndpointError] = field(default_factory=dict)
+    silent: Mapping[str, PixarisError] = field(default_factory=dict)
     others: bool = False
 
     def problems(self, *, every_endpoint: bool) -> list[Problem]:
@@ -55,7 +59,11 @@ class Survey:
         if (self.infos or self.others) and not every_endpoint:
             return []
         hint = "start it, correct its address, or leave it out"
-        return [Problem(f"endpoint {url}", f"{error.message}; {hint}") for url, error in self.silent.items()]
+        problems = []
+        for url, error in self.silent.items():
+            message = error.message if isinstance(error, FarSideError) else str(error)
+            problems.append(Problem(f"endpoint {url}", message if isinstance(error, AccountError) else f"{message}; {hint}"))
+        return problems
 
     def workflow_problems(self, workflow: Workflow, setup: RunSetup) -> list[Problem]:
         """What the endpoints would refuse about the workflow; the same fault on several is told once."""
@@ -76,17 +84,58 @@ class Survey:
         ]
 
 
-def source_of(url: str) -> EndpointSource:
-    """A URL as an endpoint source; ``host:port`` means http.
+def source_of(url: str, kind: EndpointKind = "comfyui") -> EndpointSource:
+    """A URL as an endpoint source of a kind; ``host:port`` means http.
 
     Raises:
         ConfigurationError: It is no URL of a server.
     """
+    if kind == "flux":
+        return FluxSource(trust.base_url(url if "://" in url else f"http://{url}"))
     if url.startswith("dns://"):
         return dns_source(url)
     source = StaticSource(url if "://" in url else f"http://{url}")
     connect(endpoint_of(source)).close()
     return source
+
+
+def limited(source: EndpointSource, most_at_once: int | None) -> EndpointSource:
+    """The source, given no more requests at once than the service allows."""
+    if isinstance(source, FluxSource) and most_at_once is not None:
+        return replace(source, depth=min(source.depth, most_at_once))
+    return source
+
+
+def kind_problems(sources: Sequence[EndpointSource], kind: EndpointKind, where: str) -> list[Problem]:
+    """Sources without one that serves requests of a kind."""
+    if not sources or any(kind_of(source) == kind for source in sources):
+        return []
+    wanted = {"flux": "the Flux API; write endpoints: {flux: {}}", "comfyui": "ComfyUI servers; write endpoints: {embedded: 2}"}
+    shown = ", ".join(source.label for source in sources)
+    return [Problem(where or "endpoints", f"the generator needs {wanted[kind]} (got {shown})")]
+
+
+def kind_of(source: EndpointSource) -> EndpointKind:
+    """Which requests the endpoints of a source serve."""
+    if isinstance(source, GivenSource):
+        return source.endpoint.kind
+    return "flux" if isinstance(source, FluxSource) else "comfyui"
+
+
+def accounts(sources: Sequence[EndpointSource]) -> Survey:
+    """Ask the Flux API whether it takes the keys."""
+    silent: dict[str, PixarisError] = {}
+    for source in sources:
+        if kind_of(source) == "flux" and not _missing(source) and isinstance(source, FluxSource | GivenSource):
+            endpoint = endpoint_of(source)
+            client = connect(endpoint)
+            try:
+                client.probe()
+            except PixarisError as error:
+                silent[endpoint.url] = error
+            finally:
+                client.close()
+    return Survey(silent=silent)
 
 
 def variable_problems(sources: Sequence[EndpointSource]) -> list[Problem]:
@@ -101,6 +150,8 @@ def program_problems(sources: Sequence[EndpointSource], where: str) -> list[Prob
 
 
 def _missing(source: EndpointSource) -> list[str]:
+    if isinstance(source, FluxSource):
+        return [problem] if (problem := source.problem()) else []
     if not isinstance(source, StaticSource | DnsSource):
         return []
     variables = [value for _, value in source.headers if isinstance(value, Variable)]
@@ -109,7 +160,7 @@ def _missing(source: EndpointSource) -> list[str]:
 
 def static(sources: Sequence[EndpointSource]) -> list[Endpoint]:
     """The endpoints that somebody else runs, at addresses of their own."""
-    return [endpoint_of(source) for source in sources if isinstance(source, StaticSource)]
+    return [endpoint_of(source) for source in sources if isinstance(source, StaticSource | GivenSource | FluxSource)]
 
 
 def managed(sources: Sequence[EndpointSource]) -> list[ManagedSource]:
@@ -140,7 +191,7 @@ def survey(sources: Sequence[EndpointSource], workflow: Workflow | None) -> Surv
     if workflow is None:
         return Survey()
     usable = [source for source in sources if not _missing(source)]
-    found, unresolved = static(usable), {}
+    found, unresolved = [one for one in static(usable) if one.kind == "comfyui"], {}
     for source in usable:
         if isinstance(source, DnsSource):
             try:
@@ -157,6 +208,7 @@ def survey(sources: Sequence[EndpointSource], workflow: Workflow | None) -> Surv
 
 def survey_of(endpoints: Sequence[Endpoint], workflow: Workflow | None) -> Survey:
     """Ask these endpoints."""
+    endpoints = [endpoint for endpoint in endpoints if endpoint.kind == "comfyui"]
     if workflow is None or not endpoints:
         return Survey()
     with ThreadPoolExecutor(max_workers=min(32, len(endpoints))) as threads:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import ConfigurationError, Problem, WorkflowError, nearest
+from pixaris.generation.base import Fault, ImageGenerator, ItemArgs
 from pixaris.search.domain import Domain
-from pixaris.search.fit import Fault, Target, faults_of_domain
+from pixaris.search.fit import Target, faults_by_trying, faults_of_domain
 from pixaris.search.yaml_file import place
 from pixaris.types import GenerationParam, ParamValue
 
@@ -106,6 +107,19 @@ class Space:
             for parameter in self.parameters
         }
 
+    def own_values(self, generator: ImageGenerator) -> dict[str, ParamValue]:
+        """As `baseline`, of a generator without a workflow; where it says nothing, a parameter's first or lowest value counts."""
+        values = {}
+        for parameter in self.parameters:
+            own = generator.own_value(parameter.targets[0].node_name, parameter.targets[0].input)
+            values[parameter.name] = parameter.domain.clean(_first(parameter.domain) if own is None else own)
+        return values
+
+    def with_params(self, args: ItemArgs) -> ItemArgs:
+        """Arguments with one value for every parameter, to see what is still missing."""
+        params = [GenerationParam(t.node_name, t.input, _first(p.domain)) for p in self.parameters for t in p.targets]
+        return args.with_params(params)
+
     def size(self) -> int | None:
         """How many parameter sets there are, or None if a domain is continuous."""
         sizes = [size for parameter in self.parameters if (size := parameter.domain.size()) is not None]
@@ -135,6 +149,31 @@ class Space:
             lines: The search file's lines, for the problems' places; without, they have none.
             fixed: The file's generation params.
         """
+        return self._problems(
+            lambda target, domain: faults_of_domain(target, domain, workflow, object_info),
+            lambda target: (workflow.node(target.node_name).id, target.input),
+            lines,
+            fixed,
+        )
+
+    def problems_without_workflow(
+        self, generator: ImageGenerator, lines: Mapping[str, int] | None = None, fixed: Sequence[GenerationParam] = ()
+    ) -> list[Problem]:
+        """As `problems`, for a generator that says itself what can be set."""
+        return self._problems(
+            lambda target, domain: faults_by_trying(target, domain, generator.fault),
+            lambda target: (target.node_name if generator.has_nodes else "", target.input),
+            lines,
+            fixed,
+        )
+
+    def _problems(
+        self,
+        judge: Callable[[Target, Domain], list[Fault]],
+        place_of: Callable[[Target], tuple[str, str]],
+        lines: Mapping[str, int] | None,
+        fixed: Sequence[GenerationParam],
+    ) -> list[Problem]:
         rows = [
             (
                 f"generation_params.{index}",
@@ -150,9 +189,9 @@ class Space:
         problems = []
         taken: dict[tuple[str, str], Target] = {}
         for path, key, target, domain in rows:
-            faults = faults_of_domain(target, domain, workflow, object_info)
+            faults = judge(target, domain)
             if not any(fault.of_target for fault in faults):  # a node's title and its id may stand for one input
-                other = taken.setdefault((workflow.node(target.node_name).id, target.input), target)
+                other = taken.setdefault(place_of(target), target)
                 faults += [Fault(f"{target} and {other} are one input; keep one of them", True)] if other is not target else []
             for fault in faults:
                 if not lines:
@@ -217,6 +256,10 @@ def _own_value(target: Target, workflow: Workflow, object_info: ObjectInfo | Non
     if own is None:
         raise WorkflowError(f"{target} has no value in the workflow and no default on the server; give it one in the workflow")
     return own
+
+
+def _first(domain: Domain) -> ParamValue:
+    return domain.options[0] if domain.bounds is None else domain.bounds[0]
 
 
 def _plain(value: Any) -> ParamValue | None:  # noqa: ANN401  (numpy scalars come in too)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,8 +159,9 @@ def read_search_file(
     if need_parameters and not fields.get("parameters"):
         hint = "name what to vary: radius: {node_name: Blur, input: blur_radius, randint: [1, 6]} (pixaris run needs none)"
         reader.tell("parameters", f"is {'empty' if fields.get('parameters') == {} else 'missing'}; {hint}")
-    fixed = read_generation_params(reader, "generation_params", fields.get("generation_params", []))
-    space = read_parameters(reader, "parameters", fields.get("parameters") or {}, fixed)
+    flux = _is_flux(fields.get("generator"))
+    fixed = read_generation_params(reader, "generation_params", fields.get("generation_params", []), nodes=not flux)
+    space = read_parameters(reader, "parameters", fields.get("parameters") or {}, fixed, nodes=not flux)
     metrics = _metrics(reader, fields, required=need_parameters)
     spec = SearchSpec(
         path=path,
@@ -167,7 +169,9 @@ def read_search_file(
         project=_folder_name(reader, "project", fields["project"]) if _has(reader, fields, "project", "project: demo") else "",
         dataset=_dataset(reader, fields, path.parent),
         generator=_generator(reader, fields, path.parent),
-        endpoints=endpoints_of_urls(reader, endpoints) if endpoints else _endpoints(reader, fields, path.parent),
+        endpoints=endpoints_of_urls(reader, endpoints, flux=flux)
+        if endpoints
+        else _endpoints(reader, fields, path.parent, flux=flux),
         generation_params=fixed,
         space=space,
         metrics=metrics,
@@ -219,6 +223,12 @@ def _last_name(path: Path) -> str:
     return os.path.basename(os.path.abspath(path))
 
 
+def _is_flux(generator: object) -> bool:
+    """Whether it is one of the Flux API's models, whose inputs belong to no nodes."""
+    name = generator.get("type") if isinstance(generator, dict) else generator
+    return isinstance(name, str) and re.match(r"flux_|pixaris\.generation\.flux:", name) is not None
+
+
 def _generator(reader: Reader, fields: Mapping[str, Any], folder: Path) -> GeneratorSpec:
     example = "generator: {type: comfyui, workflow: workflows/restore_apiformat.json}"
     if not _has(reader, fields, "generator", example):
@@ -235,10 +245,12 @@ def _generator(reader: Reader, fields: Mapping[str, Any], folder: Path) -> Gener
     return GeneratorSpec(component.type, folder / text if text else None, options)
 
 
-def _endpoints(reader: Reader, fields: Mapping[str, Any], folder: Path) -> tuple[EndpointSource, ...]:
+def _endpoints(reader: Reader, fields: Mapping[str, Any], folder: Path, *, flux: bool) -> tuple[EndpointSource, ...]:
     generator = fields.get("generator")
     if "endpoints" not in fields and isinstance(generator, dict) and ":" in str(generator.get("type", "")):
         return ()  # a generator of the user's own may make its images itself
+    if "endpoints" not in fields and flux:
+        return read_endpoints(reader, "endpoints", "flux", folder)
     example = "endpoints: {embedded: 2}, or endpoints: [http://10.0.0.5:8188]"
     return read_endpoints(reader, "endpoints", fields["endpoints"], folder) if _has(reader, fields, "endpoints", example) else ()
 

@@ -142,6 +142,8 @@ class ExperimentTrial(tune.Trainable):
             "scores": {key: value.mean for key, value in record.metrics.items()},
             "item_scores": [by_index.get(index) for index in range(len(record.eval_set))],
             "failures": len(record.failures),
+            "cost": record.cost,
+            "unaccounted": record.unaccounted,
             "seconds": time.monotonic() - self._started,
             "interrupted": interrupted,
             "ended": done and not interrupted,

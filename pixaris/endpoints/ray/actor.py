@@ -255,6 +255,8 @@ class PoolActor:
         self._assign()
 
     def _settle(self, lease: Lease, envelope: Envelope, outcome: Outcome, *, died: bool) -> None:
+        made = outcome.image if outcome.image is not None else outcome.error
+        self._dispatcher.charge(lease.url, made.cost if made is not None else None)
         if outcome.error is None:
             final = self._dispatcher.succeeded(lease, time.monotonic())
         elif died:
@@ -337,7 +339,8 @@ class PoolActor:
             error = UnreachableError(f"its worker failed: {failure}", endpoint=endpoint.url)
         if error is None and self._orphans.is_unknown(endpoint.url):
             await self._find_orphans(endpoint, worker)
-        self._dispatcher.probed(endpoint.url, error, time.monotonic())
+        if self._dispatcher.probed(endpoint.url, error, time.monotonic()) and error is not None:
+            self._stop_all(error)
         self._assign()
 
     # What processes that died have left on endpoints
