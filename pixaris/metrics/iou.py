@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pixaris.metrics.base import ReferenceMetric
-from pixaris.metrics.pixels import fitted, flat
+from pixaris.metrics.pixels import masks
 from pixaris.types import Direction
-
-Mask: TypeAlias = NDArray[np.bool_]
 
 
 class IoUMetric(ReferenceMetric):
@@ -50,10 +46,6 @@ class IoUMetric(ReferenceMetric):
         super().__init__(true_masks, reference=reference)
 
     def compare(self, image: Image.Image, reference: Image.Image) -> float:
-        generated, true = _mask(fitted(image, reference, Image.Resampling.NEAREST)), _mask(reference)
+        generated, true = masks(image, reference)
         union = int(np.count_nonzero(generated | true))
         return int(np.count_nonzero(generated & true)) / union if union else 1.0
-
-
-def _mask(image: Image.Image) -> Mask:
-    return np.asarray(flat(image).convert("L")) > 127

@@ -7,18 +7,13 @@ the item has no score.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pixaris.exceptions import MetricError
 from pixaris.metrics.base import ReferenceMetric
-from pixaris.metrics.pixels import fitted, flat
+from pixaris.metrics.pixels import rgb_pair
 from pixaris.types import Direction
-
-Pixels: TypeAlias = NDArray[np.float64]
 
 SSIM_WINDOW = 11
 """Side of the Gaussian window in pixels: σ = 1.5, cut off at 3.5 σ."""
@@ -59,7 +54,7 @@ class SSIMMetric(ReferenceMetric):
             raise MetricError(
                 f"SSIM needs images of at least {SSIM_WINDOW}×{SSIM_WINDOW} pixels (the reference is {width}×{height})"
             )
-        a, b = _pixels(image, reference)
+        a, b = rgb_pair(image, reference)
         if np.array_equal(a, b):
             return 1.0
         ssim = structural_similarity(
@@ -92,7 +87,7 @@ class PSNRMetric(ReferenceMetric):
     def compare(self, image: Image.Image, reference: Image.Image) -> float:
         from skimage.metrics import peak_signal_noise_ratio
 
-        a, b = _pixels(image, reference)
+        a, b = rgb_pair(image, reference)
         return PSNR_CAP if np.array_equal(a, b) else min(PSNR_CAP, float(peak_signal_noise_ratio(a, b, data_range=1.0)))
 
 
@@ -116,11 +111,5 @@ class MAEMetric(ReferenceMetric):
     range = (0.0, 1.0)
 
     def compare(self, image: Image.Image, reference: Image.Image) -> float:
-        a, b = _pixels(image, reference)
+        a, b = rgb_pair(image, reference)
         return float(np.abs(a - b).mean())
-
-
-def _pixels(image: Image.Image, reference: Image.Image) -> tuple[Pixels, Pixels]:
-    """Return image and reference as arrays [height, width, 3] in [0, 1], at the reference's size."""
-    image = fitted(flat(image), reference, Image.Resampling.LANCZOS)
-    return np.asarray(image, np.float64) / 255, np.asarray(flat(reference), np.float64) / 255
