@@ -216,8 +216,7 @@ def _made(
 def _references(dataset: DatasetSpec, metrics: list[BaseMetric], generator: ImageGenerator) -> tuple[str, ...]:
     """Folders that only metrics see: those the file names, and those that metrics read and no node loads."""
     read = [folder for metric in metrics for folder in metric.reference_folders()]
-    workflow = generator.workflow
-    unfed = [folder for folder in read if workflow is None or not workflow.has(load_node(folder))]
+    unfed = [folder for folder in read if not generator.loads(load_node(folder))]
     return tuple(dict.fromkeys([*dataset.references, *unfed]))
 
 

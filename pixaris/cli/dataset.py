@@ -9,7 +9,7 @@ from pathlib import Path
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    demo = kinds.add_parser("demo", help="photographs for search_spaces/restore.yaml and cutout.yaml")
+    demo = kinds.add_parser("demo", help="photographs for the files in search_spaces/")
     demo.add_argument("folder", metavar="DIR", type=Path, help="where the eval sets go, e.g. local_experiment_inputs/demo")
 
 

@@ -14,16 +14,18 @@ from pixaris.config import Config
 from pixaris.endpoints.base import Endpoint, EndpointStatus
 from pixaris.endpoints.discovery import DnsSource, EndpointSource, StaticSource
 from pixaris.endpoints.dns import addresses
-from pixaris.endpoints.look import Look, Observer
+from pixaris.endpoints.flux import FluxSource
+from pixaris.endpoints.look import Look, observer_of
 from pixaris.exceptions import UnreachableError
 from pixaris.files import safe_name
 from pixaris.search import servers
 from pixaris.search.pool_file import running_search
 from pixaris.search.spec import SearchSpec
 
-_PAUSE_SECONDS = 1.0
 _WAIT_SECONDS = 8.0
 _NONE = "–"
+_OF_ACCOUNTS = ("credits", "charged")
+"""Columns that are shown where an account is among the endpoints."""
 
 
 class Watched:
@@ -36,14 +38,14 @@ class Watched:
     def __init__(self, endpoint: Endpoint) -> None:
         self.look: Look | None = None
         self.looked = threading.Event()
-        self._observer = Observer(endpoint)
+        self._observer = observer_of(endpoint)
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
         while True:
             self.look = self._observer.look()
             self.looked.set()
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(self._observer.pause)
 
 
 class Board:
@@ -80,7 +82,8 @@ class Board:
         for url in self._statuses:
             found.setdefault(url, Endpoint(url))
         if not self._statuses:
-            started = [source.label for source in self._sources if not isinstance(source, StaticSource | DnsSource)]
+            there = StaticSource | FluxSource | DnsSource
+            started = [source.label for source in self._sources if not isinstance(source, there)]
             self._notes += [f"{label}: started with a search, and none runs now" for label in started]
         for url, endpoint in found.items():
             if url not in self._watched:
@@ -117,6 +120,8 @@ class Board:
             row(url, self._watched[url].look) | (search_row(self._statuses.get(url)) if self._specs else {})
             for url in self._present
         ]
+        for name in [name for name in _OF_ACCOUNTS if any(name in cells for cells in rows)]:
+            rows = [{**cells, name: cells.get(name, _NONE)} for cells in rows]
         return Group(*([table(rows)] if rows else []), *(Text(note, "dim") for note in self._notes))
 
 
@@ -128,6 +133,8 @@ def row(url: str, look: Look | None) -> dict[str, str]:
         return cells
     if look.error:
         return {**cells, "state": f"does not answer: {look.error}"}
+    if look.credits is not None:
+        return {**cells, "state": "healthy", "credits": f"{look.credits:.10g}"}
     return {
         **cells,
         "state": "busy" if look.busy else "healthy",
@@ -149,6 +156,7 @@ def search_row(status: EndpointStatus | None) -> dict[str, str]:
         "images/s": f"{1 / status.speed:.2f}" if status.speed else _NONE,
         "failures": str(status.failures),
         "last failure": status.last_failure or _NONE,
+        **({"charged": f"{status.cost:.10g}"} if status.cost is not None else {}),
         "models": "; ".join(", ".join(line.rpartition("=")[2] for line in key.split("\n")) for key in status.models) or _NONE,
     }
 

@@ -21,7 +21,10 @@ _PIPE_WIDTH = 400
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "targets", metavar="FILE|URL", nargs="+", help="a search file (its endpoints are meant), or a server's URL"
+        "targets",
+        metavar="FILE|URL",
+        nargs="+",
+        help="a search file (its endpoints are meant), a server's URL, or flux for the configured account",
     )
     parser.add_argument("--once", action="store_true", help="print the table once; so it is in a pipe, too")
 
@@ -64,7 +67,7 @@ def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[Endpoin
         ConfigurationError: A file cannot be read, its endpoints are wrong, or something is neither a file nor a URL.
     """
     from pixaris.search.read import Reader
-    from pixaris.search.read_endpoints import endpoints_of_urls
+    from pixaris.search.read_endpoints import endpoints_of_urls, read_endpoints
     from pixaris.search.yaml_file import Document
 
     specs: list[SearchSpec] = []
@@ -78,7 +81,8 @@ def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[Endpoin
             problems += [replace(one, where=f"{target}, {one.where}") for one in found if one.where.startswith("endpoints")]
         else:
             reader = Reader(Document({}))
-            sources += endpoints_of_urls(reader, [target])
+            is_flux = target == "flux"
+            sources += read_endpoints(reader, "flux", "flux", Path()) if is_flux else endpoints_of_urls(reader, [target])
             problems += [replace(one, where=one.where.removeprefix("--endpoint ")) for one in reader.problems]
     if problems:
         raise ConfigurationError(problems)

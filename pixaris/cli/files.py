@@ -8,6 +8,7 @@ from pathlib import Path
 from pixaris.components import assemble
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.search.prepare import Checked
+from pixaris.search.price import price_of
 from pixaris.search.spec import SearchSpec, read_search_file
 
 
@@ -73,6 +74,8 @@ def describe(checked: Checked) -> str:
     whose = "workflow" if search.image_generator.workflow is not None else "default"
     for index, parameter in enumerate(checked.space.parameters):
         head = "parameters" if index == 0 else ""
-        own = f"({whose}: {baseline[parameter.name]})"
+        own = f"({whose}: {'empty text' if baseline[parameter.name] == '' else baseline[parameter.name]})"
         lines.append(f"{head:<11} {parameter.name}: {parameter.domain.describe()} {own}")
+    if (price := price_of(checked)) is not None:
+        lines.append(f"price       {price.describe()}")
     return "\n".join(lines)

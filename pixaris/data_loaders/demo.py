@@ -1,4 +1,4 @@
-"""The demo's two eval sets, made from photographs that come with scikit-image; docs/demo-data.md lists sources and licences.
+"""The demo's three eval sets, made from photographs that come with scikit-image; docs/demo-data.md lists sources and licences.
 
 Nothing is downloaded, and the same pixels come out every time.
 """
@@ -45,6 +45,8 @@ class Degradation:
 
 OF_PHOTOS = Degradation(blur=1.5, noise=0.04)
 OF_CUTOUTS = Degradation(blur=0.8, noise=0.06)
+GRAY = 127
+"""Level of the hole in the inputs of ``inpaint``."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ CUTOUTS: Mapping[str, Cutout] = {
 
 
 def prepare(folder: Path) -> dict[str, int]:
-    """Make the eval sets ``photos`` (folders ``Input`` and ``Original``) and ``cutout`` (``Input`` and ``Mask``).
+    """Make the eval sets ``photos`` (folders ``Input``, ``Original``), ``cutout`` (``Input``, ``Mask``), ``inpaint`` (all three).
 
     Every image has 256×256 pixels, 8-bit RGB.
 
@@ -127,6 +129,8 @@ def prepare(folder: Path) -> dict[str, int]:
     In ``cutout``, the input is an object in cool light on a background in warm light. The object's light falls to a fifth within
     six pixels of its edge. Then come a blur of σ = 0.8 pixels and noise of σ = 0.06. The mask is white where the object is, else
     black.
+
+    In ``inpaint``, the input is a photograph with a gray hole, the mask is white where the hole is, and the original has none.
 
     Images that are there already are not written again; one of the same name that shows anything else is replaced. Nothing is
     deleted.
@@ -156,9 +160,10 @@ def prepare(folder: Path) -> dict[str, int]:
     return {name: len(items) for name, (_, items) in _LAYOUT.items()}
 
 
-_LAYOUT: Mapping[str, tuple[tuple[str, str], Collection[str]]] = {
+_LAYOUT: Mapping[str, tuple[tuple[str, ...], Collection[str]]] = {
     "photos": (("Input", "Original"), PHOTOS),
     "cutout": (("Input", "Mask"), CUTOUTS),
+    "inpaint": (("Input", "Mask", "Original"), PHOTOS),
 }
 
 
@@ -196,6 +201,13 @@ def _images() -> Iterator[tuple[Path, Image.Image]]:
     for name, photo in photos.items():
         yield Path("photos", "Original", f"{name}.png"), photo
         yield Path("photos", "Input", f"{name}.png"), _degraded(_levels(photo), OF_PHOTOS, name)
+        hole = _outline(Cutout(name, name, "blob", 54, 4), f"{name} hole")
+        yield Path("inpaint", "Original", f"{name}.png"), photo
+        yield Path("inpaint", "Mask", f"{name}.png"), Image.fromarray(hole).convert("RGB")
+        yield (
+            Path("inpaint", "Input", f"{name}.png"),
+            Image.composite(Image.new("RGB", photo.size, (GRAY,) * 3), photo, _mask(hole)),
+        )
     for name, cutout in CUTOUTS.items():
         inside = _outline(cutout, name)
         scene = _scene(_levels(photos[cutout.object]), _levels(photos[cutout.background]), inside)
@@ -250,6 +262,10 @@ def _outline(cutout: Cutout, name: str) -> Flags:
         radius = cutout.size * (1 + np.sum(waves, axis=0))
     inside: Flags = np.hypot(rows - y, columns - x) < radius
     return inside
+
+
+def _mask(inside: Flags) -> Image.Image:
+    return Image.fromarray(inside).convert("L")
 
 
 def _scene(thing: Pixels, background: Pixels, inside: Flags) -> Pixels:

@@ -1,4 +1,4 @@
-"""One look at a ComfyUI server from outside: what anybody may ask, and what disturbs nobody."""
+"""One look at a server from outside: what anybody may ask, and what disturbs nobody."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from pixaris.comfyui.client import ComfyClient, Timeouts
 from pixaris.endpoints.base import Endpoint
-from pixaris.exceptions import EndpointError
+from pixaris.exceptions import EndpointError, FarSideError
+from pixaris.flux import client as flux
+from pixaris.flux.client import FluxClient, key_of
 
 _TIMEOUTS = Timeouts(connect=3.0, read=3.0)
 
@@ -25,6 +27,7 @@ class Look:
         version: Of ComfyUI.
         device: The first one's name.
         memory: Free and total bytes of that device.
+        credits: The balance of a Flux account.
     """
 
     url: str
@@ -34,6 +37,7 @@ class Look:
     version: str = ""
     device: str = ""
     memory: tuple[int, int] | None = None
+    credits: float | None = None
 
     @property
     def busy(self) -> bool:
@@ -41,12 +45,46 @@ class Look:
         return any((*self.running, *self.waiting))
 
 
+class AccountObserver:
+    """Looks at one Flux account, over a connection that it keeps.
+
+    Args:
+        endpoint: The account.
+    """
+
+    pause = 10.0
+    """Seconds between two looks."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._url = endpoint.url
+        self._client = FluxClient(endpoint.url, key_of(dict(endpoint.headers)), timeouts=flux.Timeouts(connect=3.0, read=3.0))
+
+    def look(self) -> Look:
+        """Ask for its balance."""
+        try:
+            return Look(self._url, credits=self._client.credits())
+        except FarSideError as error:
+            return Look(self._url, error=error.message)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()
+
+
+def observer_of(endpoint: Endpoint) -> Observer | AccountObserver:
+    """What looks at an endpoint of its kind."""
+    return AccountObserver(endpoint) if endpoint.kind == "flux" else Observer(endpoint)
+
+
 class Observer:
-    """Looks at one server, over a connection that it keeps.
+    """Looks at one ComfyUI server, over a connection that it keeps.
 
     Args:
         endpoint: The server.
     """
+
+    pause = 1.0
+    """Seconds between two looks."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._url = endpoint.url

@@ -5,12 +5,12 @@ Left out on purpose: ``webhook_url`` and ``webhook_secret``, because an answer t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
-from pixaris.exceptions import Problem, nearest
-from pixaris.flux.fields import Field, ImageField, UnfitError, flag, number, ratio, seed, text, whole
+from pixaris.exceptions import nearest
+from pixaris.flux.fields import Field, ImageField, flag, number, ratio, seed, text, whole
 from pixaris.types import ParamValue
 
 MEGAPIXEL = 1_000_000
@@ -72,31 +72,19 @@ class Model:
         names = [field.name for field in self.fields]
         return f"{self.name} has no field {name!r}{nearest(name, names)}; it has {', '.join(names)}"
 
-    def request_problems(self, values: Mapping[str, ParamValue], given: Iterable[str]) -> list[Problem]:
-        """Everything that is wrong with one request, before it is sent.
+    def missing(self, names: Collection[str], images: Collection[str]) -> list[str]:
+        """What a request lacks.
 
         Args:
-            values: Field name to value.
-            given: Names of the image fields that have an image.
+            names: The fields that are set.
+            images: The image fields that have an image.
         """
-        problems = []
-        for name, value in values.items():
-            field = self.field(name)
-            if field is None:
-                problems.append(Problem("", self.unknown_field(name)))
-                continue
-            try:
-                field.fit(value)
-            except UnfitError as error:
-                problems.append(Problem("", f"`{name}` of {self.name} {error}"))
-        given = set(given)
-        for field in self.fields:
-            if field.required and field.name not in values:
-                problems.append(Problem("", f"`{field.name}` of {self.name} is missing: it takes {field.describe()}"))
-        for image in self.images:
-            if image.required and image.name not in given:
-                problems.append(Problem("", f"{self.name} needs an image for the node {image.title!r}"))
-        return problems
+        fields = [field for field in self.fields if field.required and field.name not in names]
+        return [f"`{field.name}` of {self.name} is missing: it takes {field.describe()}" for field in fields] + [
+            f"{self.name} needs an image for the node {image.title!r}"
+            for image in self.images
+            if image.required and image.name not in images
+        ]
 
     def credits(self, values: Mapping[str, ParamValue], inputs: Iterable[tuple[int, int]]) -> float | None:
         """Estimate what one image costs; None if no price is listed.

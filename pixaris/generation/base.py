@@ -123,6 +123,8 @@ class ImageGenerator(ABC):
     """Id of the workflow's node that gives the result, where there is one."""
     kind: EndpointKind = "comfyui"
     """The endpoints that serve its requests, where it makes any."""
+    charges: bool = False
+    """Whether every image costs something, also one that nobody waits for any more."""
     has_nodes: bool = True
     """Whether a parameter needs a ``node_name``."""
     workflow: Workflow | None = None
@@ -172,6 +174,10 @@ class ImageGenerator(ABC):
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoints it was made with, for use outside a search file."""
         return ()
+
+    def loads(self, title: str) -> bool:
+        """Whether it loads an image for the node of a title."""
+        return self.workflow is not None and self.workflow.has(title)
 
     @property
     def most_at_once(self) -> int | None:

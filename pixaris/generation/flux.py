@@ -17,7 +17,7 @@ from pixaris.flux.models import MOST_PIXELS, Model
 from pixaris.flux.request import input_images, payload_of
 from pixaris.generation.base import Fault, ImageGenerator, ItemArgs, load_node
 from pixaris.images import EncodedImage
-from pixaris.types import EvalSet, GenerationParam, GenerationRequest, ParamValue
+from pixaris.types import EvalItem, EvalSet, GenerationParam, GenerationRequest, ParamValue
 
 _SEEDS = 2**31
 
@@ -39,6 +39,7 @@ class FluxGenerator(ImageGenerator):
 
     model: ClassVar[Model]
     kind = "flux"
+    charges = True
     has_nodes = False
 
     def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
@@ -51,6 +52,9 @@ class FluxGenerator(ImageGenerator):
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
+    def loads(self, title: str) -> bool:
+        return self.model.image_field(title) is not None
+
     @property
     def most_at_once(self) -> int:
         return self.model.active_tasks
@@ -62,11 +66,11 @@ class FluxGenerator(ImageGenerator):
 
     def request(self, args: ItemArgs) -> GenerationRequest:
         images = self._images(args.images)
-        values = self._values(args)
-        problems = [*self._faults(args.params), *self.model.request_problems(values, images)]
-        problems += self._image_problems(images)
+        problems = [*self._faults(args.params), *self._image_problems(images)]
+        problems += [Problem("", message) for message in self.model.missing([param.input for param in args.params], images)]
         if problems:
             raise ConfigurationError(tuple(dict.fromkeys(problems)))
+        values = self._values(args)
         fitted = {name: self._field(name).fit(value) for name, value in values.items()}
         return GenerationRequest(
             id=str(uuid.uuid4()),
@@ -80,10 +84,9 @@ class FluxGenerator(ImageGenerator):
         found = self._faults(args.params)
         found += self._title_problems(eval_set, args)
         for item in eval_set.items:
-            images = self._images({**args.images, **{load_node(name): image for name, image in item.inputs.items()}})
-            told = self._image_problems(images) + self.model.request_problems(self._settable(args), images)
+            images = self._images_of(item, args)
             found += [Problem(f"item {item.name!r}", problem.message) for problem in self._image_problems(images)]
-            found += [problem for problem in told if not problem.where and problem.message.startswith(self.model.name)]
+            found += [Problem("", message) for message in self.model.missing([param.input for param in args.params], images)]
         return list(dict.fromkeys(found))
 
     def fault(self, param: GenerationParam) -> Fault | None:
@@ -111,7 +114,7 @@ class FluxGenerator(ImageGenerator):
         values = self._settable(args)
         total = 0.0
         for item in eval_set.items:
-            images = self._images({**args.images, **{load_node(name): image for name, image in item.inputs.items()}})
+            images = self._images_of(item, args)
             masks = {image.name for image in self.model.images if image.mask}
             credits = self.model.credits(values, [image.size for name, image in images.items() if name not in masks])
             if credits is None:
@@ -143,6 +146,9 @@ class FluxGenerator(ImageGenerator):
         """The images by field; those of other titles are left out."""
         found = {field.name: image for title, image in given.items() if (field := self.model.image_field(title))}
         return {field.name: found[field.name] for field in self.model.images if field.name in found}
+
+    def _images_of(self, item: EvalItem, args: ItemArgs) -> dict[str, EncodedImage]:
+        return self._images({**args.images, **{load_node(folder): image for folder, image in item.inputs.items()}})
 
     def _faults(self, params: Sequence[GenerationParam]) -> list[Problem]:
         faults = [fault for param in params if (fault := self.fault(param))]

@@ -94,6 +94,11 @@ class SearchPlan:
         return min(self.items, self.step or schedulers.default_step(name, self.items))
 
     @property
+    def items_ahead(self) -> int:
+        """Items a trial queues before it is told to go on; none where they are charged and the trial may be stopped instead."""
+        return 0 if self.setup.generator.charges and self.scheduler != "fifo" else self.items_per_step
+
+    @property
     def trials(self) -> int | None:
         """Trials that are to run, the baseline included; None if that is up to the searcher."""
         if self.algorithm == "grid":

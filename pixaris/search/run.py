@@ -102,7 +102,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
         space=plan.space,
         objectives=tuple(objective.metric for objective in plan.objectives),
         step=plan.items_per_step,
-        ahead=plan.items_per_step,
+        ahead=plan.items_ahead,
         places=plan.places,
         parallel=plan.parallel,
         pool=recipe_of_pool,

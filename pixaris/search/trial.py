@@ -38,7 +38,7 @@ class TrialRecipe:
         space: Binds values to parameters.
         objectives: Names of the scores that are optimised, the leading one first.
         step: Items between two reports.
-        ahead: Items to queue while Tune thinks, at least; more where scoring takes longer than generating.
+        ahead: Items to queue while Tune thinks, at least; more where scoring takes longer than generating. 0: none.
         places: Images that all endpoints generate at once.
         parallel: Calls at once, for generators that make their images themselves.
         pool: How to reach the endpoints.
@@ -119,14 +119,14 @@ class ExperimentTrial(tune.Trainable):
 
     def _advance(self) -> dict[str, Any]:
         recipe = self._recipe
-        record = self._run.advance(recipe.step, ahead=self._scorer.ahead(recipe.places))
+        record = self._run.advance(recipe.step, ahead=self._scorer.ahead(recipe.places) if recipe.ahead else 0)
         hopeless = bool(record.items) and all(item.generated is None for item in record.items)
         done = self._run.done or hopeless
         if done:
             scored = all(name in record.metrics for name in recipe.objectives)
             record = self._run.finish("finished" if scored else "failed")
         else:
-            self._run.start_ahead(max(recipe.ahead, self._scorer.ahead(recipe.places)))
+            self._run.start_ahead(max(recipe.ahead, self._scorer.ahead(recipe.places)) if recipe.ahead else 0)
         return self._result(record, done=done)
 
     def _result(self, record: RunRecord, *, done: bool, interrupted: bool = False, error: str = "") -> dict[str, Any]:

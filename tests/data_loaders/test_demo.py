@@ -23,7 +23,7 @@ from pixaris.testing.samples import picture
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The eval sets; tests only read them."""
     folder = tmp_path_factory.mktemp("inputs") / "demo"
-    assert demo.prepare(folder) == {"photos": 12, "cutout": 12}
+    assert demo.prepare(folder) == {"photos": 12, "cutout": 12, "inpaint": 12}
     return folder
 
 
@@ -59,6 +59,15 @@ def test_the_local_loader_takes_both_eval_sets_with_their_references(made: Path,
     assert len({image.digest for image in images}) == len(images)
 
 
+def test_the_holes_are_gray_in_the_inputs_and_white_in_the_masks_and_all_else_is_the_original(made: Path) -> None:
+    for item in demo.PHOTOS:
+        given, mask, original = (levels(made / "inpaint" / folder / f"{item}.png") for folder in ("Input", "Mask", "Original"))
+        hole = mask[..., 0] == 1
+        assert 0.05 < hole.mean() < 0.4
+        assert (given[~hole] == original[~hole]).all()
+        assert (given[hole] == demo.GRAY / 255).all()
+
+
 def test_making_them_anew_gives_the_same_files(made: Path, tmp_path: Path) -> None:
     demo.prepare(tmp_path / "again")
     assert contents(tmp_path / "again") == contents(made)
@@ -66,7 +75,7 @@ def test_making_them_anew_gives_the_same_files(made: Path, tmp_path: Path) -> No
 
 def test_a_complete_set_is_left_as_it_is(copied: Path) -> None:
     before = state(copied)
-    assert demo.prepare(copied) == {"photos": 12, "cutout": 12}
+    assert demo.prepare(copied) == {"photos": 12, "cutout": 12, "inpaint": 12}
     assert state(copied) == before
 
 
@@ -168,7 +177,7 @@ def test_a_file_in_the_way_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 def test_the_command_makes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dataset", "demo", str(tmp_path / "demo")]) == 0
-    assert capsys.readouterr().out.count(": 12 items") == 2
+    assert capsys.readouterr().out.count(": 12 items") == 3
     assert len(LocalDatasetLoader("demo", "cutout", tmp_path, references=["Mask"]).load_dataset()) == 12
 
 
