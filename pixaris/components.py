@@ -158,6 +158,7 @@ def assemble(spec: SearchSpec, problems: list[Problem]) -> Search | None:
         scheduler_options=options.scheduler.options,
         num_samples=options.num_samples,
         points_to_evaluate=options.points_to_evaluate,
+        budget=spec.budget,
         seed=options.seed,
         step=options.step,
         max_concurrent=options.max_concurrent,

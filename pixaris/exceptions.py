@@ -24,6 +24,7 @@
     ├── NoEndpointError             no endpoint is healthy, and the wait limit has passed                 (exit code 3)
     ├── MetricError                 one metric has no score for one item; the item keeps its place
     ├── CancelledRequestError       the request was withdrawn before it was done
+    │   └── BudgetSpentError        … because the search's budget does not pay for it
     └── SearchFailedError           the search ended without a single scored trial                       (exit code 1)
 
 All of them pickle, with their fields, because they cross process borders on Ray.
@@ -222,6 +223,10 @@ class MetricError(PixarisError):
 
 class CancelledRequestError(PixarisError):
     """The request was withdrawn before it was done."""
+
+
+class BudgetSpentError(CancelledRequestError):
+    """The search's budget does not pay for the image, so it was not started."""
 
 
 class SearchFailedError(PixarisError):

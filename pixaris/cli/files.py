@@ -70,6 +70,8 @@ def describe(checked: Checked) -> str:
         + (f", references {', '.join(setup.eval_set.reference_folders)}" if setup.eval_set.reference_folders else ""),
         f"endpoints   {', '.join(places) or search.image_generator.__class__.__name__}",
     ]
+    if budget := search.limits_of_spending():
+        lines.append(f"budget      {budget.describe()}")
     baseline = checked.baseline()
     whose = "workflow" if search.image_generator.workflow is not None else "default"
     for index, parameter in enumerate(checked.space.parameters):

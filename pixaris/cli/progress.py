@@ -50,6 +50,8 @@ def summary(progress: SearchProgress) -> str:
     ]
     if progress.best is not None and progress.best.objective is not None:
         parts.append(f"best {progress.metric} {progress.best.objective:.4f} ({progress.best.name})" + _against(progress))
+    if progress.budget:
+        parts.append(f"budget: {progress.budget}")
     if waiting := waits_for(progress):
         return " · ".join([*parts, waiting])
     if progress.rate:
@@ -171,6 +173,8 @@ class LiveProgress:
         failed = (f"{progress.failed} failed",) if progress.failed else ()
         planned_trials = (f"{progress.trials} in all",) if progress.trials is not None else ()
         grid.add_row("trials", " · ".join((*states, *failed, *planned_trials)))
+        if progress.budget:
+            grid.add_row("budget", progress.budget)
         best = progress.best
         if best is not None and best.objective is not None:
             grid.add_row("best", f"{progress.metric} {best.objective:.4f}{_against(progress)} · {best.name} · {values(best)}")

@@ -41,6 +41,8 @@ def main(options: argparse.Namespace) -> int:
     if result.status == "interrupted":
         print(f"stopped: {result.reason}; what was done is kept", file=sys.stderr)
         return 130
+    if result.status == "stopped":
+        print(f"stopped: {result.reason}; what was done is kept", file=sys.stderr)
     return 0
 
 
@@ -82,6 +84,8 @@ def report(result: SearchResult, picture: Path | None) -> None:
     did = f"{len(result.trials)} trials ({counts or 'none ended'}), {result.images} images, {duration(result.seconds)}"
     charged = credits(result.cost, result.unaccounted)
     print(f"\n{result.name}: {did}{f', {charged}' if charged else ''}")
+    if result.budget:
+        print(f"budget    {result.budget.compare(result.spent)}")
     best, baseline = result.best, result.baseline
     if best is None:
         print("no trial has a score")

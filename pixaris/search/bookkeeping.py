@@ -18,12 +18,14 @@ from pixaris.endpoints.base import PoolStatus
 from pixaris.endpoints.ray import RayPool
 from pixaris.exceptions import PixarisError, SearchFailedError
 from pixaris.files import append_json_line, write_json
+from pixaris.search.budget import Amounts, Answer
 from pixaris.search.plan import SearchPlan
 from pixaris.search.pool_file import WRITE_SECONDS, write_endpoints
 from pixaris.search.progress import ProgressListener, SearchProgress
 from pixaris.search.results import SearchResult, SearchStatus, TrialResult, TrialStatus
 from pixaris.search.schedulers import TIME
 from pixaris.search.searchers import OBJECTIVE
+from pixaris.search.spending import Account
 from pixaris.search.trial import trial_name
 
 _POLL_SECONDS = 0.5
@@ -42,6 +44,7 @@ class Bookkeeper:
         stopped: Whether the search was asked to stop.
         reason: Why, or "".
         fatal: The error that ended it, or None.
+        account: Counts the search's budget, if it has one.
     """
 
     def __init__(self, plan: SearchPlan, listener: ProgressListener) -> None:
@@ -58,6 +61,7 @@ class Bookkeeper:
         self._stop_by = math.inf
         self.reason = ""
         self.fatal: PixarisError | None = None
+        self.account: Account | None = None
         self._save("running")
         self._listener.update(self.progress())
 
@@ -86,6 +90,25 @@ class Bookkeeper:
             running = any(trial.status == "running" for trial in self._trials.values())
         return not running or time.monotonic() > self._stop_by
 
+    @property
+    def seconds(self) -> float:
+        """Wall time since the search was started."""
+        return time.monotonic() - self._started
+
+    def affords(self, proposed: int) -> Answer:
+        """Whether the budget pays for another trial.
+
+        Args:
+            proposed: Trials proposed so far; some of them may not have started yet.
+        """
+        if self.account is None:
+            return "go"
+        with self._lock:
+            items = self._plan.items
+            running = [items - trial.items for trial in self._trials.values() if trial.status == "running"]
+            committed = sum(running) + items * max(0, proposed - len(self._trials))
+        return self.account.answer(committed)
+
     def close(self, status: SearchStatus, reason: str) -> SearchResult:
         """Write the final books."""
         with self._lock:
@@ -112,6 +135,8 @@ class Bookkeeper:
             others=plan.objectives[1:],
             cost=self._cost(),
             unaccounted=sum(trial.unaccounted for trial in self._trials.values()),
+            budget=plan.budget,
+            spent=self.account.spent if self.account is not None else Amounts(),
         )
 
     def _save(self, status: SearchStatus, reason: str = "") -> None:
@@ -146,6 +171,8 @@ class Bookkeeper:
             else:
                 status = "finished" if result.get("ended") else "stopped"
             self._trials[trial.number] = self._end(trial, status, error)
+            if error and self.account is not None:
+                self.account.trial_died(trial.number)
             if result.get("broken"):
                 log_file = self._plan.folder / "logs" / "trials.log"
                 self._give_up(f"{trial.name} broke off: {trial.error}; details are in {log_file}")
@@ -213,6 +240,8 @@ class Bookkeeper:
     def _poll(self, pool: RayPool) -> None:
         seen = self._pool.first_event + len(self._pool.events)
         status = pool.status(seen)
+        if self.account is not None:
+            self.account.look(status.done, status.cost or 0.0)
         with self._lock:
             self._pool = status
             self._write_endpoints()
@@ -253,10 +282,13 @@ class Bookkeeper:
             since, already = self._first_image
             elapsed = time.monotonic() - since
             rate = (self._pool.done - already) / elapsed if elapsed > 1.0 and self._pool.done > already else None
+        planned = plan.trials * plan.items - saved - failed if plan.trials is not None else None
+        if plan.budget.images is not None:
+            planned = plan.budget.images if planned is None else min(planned, plan.budget.images)
         return SearchProgress(
             phase=self._phase,
             images=self._images(),
-            images_planned=plan.trials * plan.items - saved - failed if plan.trials is not None else None,
+            images_planned=planned,
             trials=plan.trials,
             running=sum(trial.status == "running" for trial in trials),
             finished=sum(trial.status == "finished" for trial in trials),
@@ -269,6 +301,7 @@ class Bookkeeper:
             baseline=result.baseline if result.baseline and result.baseline.objective is not None else None,
             endpoints=self._pool.endpoints,
             cost=result.cost,
+            budget=plan.budget.compare(result.spent),
         )
 
 

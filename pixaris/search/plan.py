@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from pixaris.exceptions import ConfigurationError
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.orchestration.run import RunSetup
 from pixaris.search import algorithms, ordering, schedulers
+from pixaris.search.budget import Budget
 from pixaris.search.results import Objective
 from pixaris.search.space import Space
 from pixaris.types import Direction, ParamValue
@@ -43,6 +44,7 @@ class SearchPlan:
         scheduler_options: For a named scheduler.
         num_samples: Parameter sets to try besides the baseline; None: as many as the searcher gives.
         points_to_evaluate: Parameter sets to try first.
+        budget: What the search may spend.
         seed: Of the searcher and of the item order.
         step: Items between two reports; None: chosen.
         max_concurrent: Trials at once; None: chosen from the endpoints' places.
@@ -65,6 +67,7 @@ class SearchPlan:
     scheduler_options: tuple[tuple[str, Any], ...] = ()
     num_samples: int | None = 20
     points_to_evaluate: tuple[Mapping[str, ParamValue], ...] = ()
+    budget: Budget = field(default_factory=Budget)
     seed: int | None = None
     step: int | None = None
     max_concurrent: int | None = None

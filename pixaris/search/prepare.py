@@ -25,10 +25,12 @@ from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.orchestration.run import RunSetup, directions
 from pixaris.search import servers
+from pixaris.search.budget import Budget, read_budget
+from pixaris.search.read import Reader
 from pixaris.search.results import Objective
 from pixaris.search.space import Space
 from pixaris.search.strategies import problems_of
-from pixaris.search.yaml_file import place
+from pixaris.search.yaml_file import Document, place
 from pixaris.types import Direction, EvalSet
 
 if TYPE_CHECKING:  # Ray takes a second to import; checking a search needs none of it
@@ -70,6 +72,8 @@ class Search:
         scheduler_options: Options of a named scheduler.
         num_samples: Parameter sets to try besides the baseline (a grid tries them all).
         points_to_evaluate: Parameter sets to try first, right after the baseline; they count as samples.
+        budget: What the search may spend: a `Budget`, or a mapping of any of ``images``, ``seconds`` (wall time),
+            ``endpoint_seconds`` and ``credits`` to their limits.
         seed: Makes the proposals and the order of the items repeatable.
         step: Items between two reports; chosen by default.
         max_concurrent: Trials at once; chosen from the endpoints' places by default.
@@ -96,6 +100,7 @@ class Search:
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
     num_samples: int | None = 20
     points_to_evaluate: Sequence[Mapping[str, Any]] = ()
+    budget: Budget | Mapping[str, float] | None = None
     seed: int | None = None
     step: int | None = None
     max_concurrent: int | None = None
@@ -136,6 +141,7 @@ class Search:
         if searching:
             problems += self._objective_problems()
             problems += self._strategy_problems(space)
+            problems += self._budget_problems(eval_set)
         if self.source is None:  # a file's are told with their lines
             problems += servers.variable_problems(sources)
         problems += servers.program_problems(sources, self._place("endpoints.iap") or "endpoints.iap")
@@ -226,6 +232,21 @@ class Search:
         if repeated := {name for name in self.objective_names if self.objective_names.count(name) > 1}:
             problems.append(Problem("objective", f"names {', '.join(sorted(repeated))} twice; keep one of them"))
         return problems
+
+    def limits_of_spending(self) -> Budget:
+        """What the search may spend; of a search without problems."""
+        return self.budget if isinstance(self.budget, Budget) else Budget(**(self.budget or {}))  # type: ignore[arg-type]
+
+    def _budget_problems(self, eval_set: EvalSet) -> list[Problem]:
+        given = self.budget.as_dict() if isinstance(self.budget, Budget) else dict(self.budget or {})
+        reader = Reader(Document({"budget": given}, self.lines))
+        budget = read_budget(reader, "budget", given)
+        if self.source is not None and budget.images is None:
+            return []  # a file's faults are told already
+        if budget.images is not None and budget.images < len(eval_set):
+            needs = f"a trial takes an image for each of the {len(eval_set)} items; give it {len(eval_set)} at least"
+            reader.tell("budget.images", f"pays for no trial: {needs} (got {budget.images})")
+        return reader.problems
 
     def _strategy_problems(self, space: Space) -> list[Problem]:
         """What is wrong with algorithm, scheduler, points and numbers given in Python; a file's are told with their lines."""
@@ -377,6 +398,7 @@ class Checked:
             scheduler=search.scheduler,
             scheduler_options=tuple(search.scheduler_options.items()),
             num_samples=search.num_samples,
+            budget=search.limits_of_spending(),
             points_to_evaluate=tuple(self._point(point) for point in search.points_to_evaluate),
             seed=search.seed,
             step=search.step,

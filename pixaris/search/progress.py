@@ -30,6 +30,7 @@ class SearchProgress:
         baseline: The baseline trial, once it has a score.
         endpoints: Every endpoint.
         cost: Credits charged so far, or None where nothing was.
+        budget: What is spent of it, in words; "" without one.
     """
 
     phase: str = "starting"
@@ -47,6 +48,7 @@ class SearchProgress:
     baseline: TrialResult | None = None
     endpoints: tuple[EndpointStatus, ...] = ()
     cost: float | None = None
+    budget: str = ""
 
     @property
     def seconds_left(self) -> float | None:

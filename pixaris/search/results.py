@@ -10,10 +10,11 @@ from typing import Any, Literal, TypeAlias
 
 from pixaris.exceptions import ConfigurationError, PixarisError
 from pixaris.files import read_json, read_json_lines
+from pixaris.search.budget import SPENT, Amounts, Budget
 from pixaris.statistics.paired import PairedDifference
 from pixaris.types import Direction, ParamValue
 
-SearchStatus: TypeAlias = Literal["running", "finished", "interrupted", "failed"]
+SearchStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
 TrialStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
 
 
@@ -91,7 +92,7 @@ class SearchResult:
     Attributes:
         name: The search's name.
         folder: Where everything lies.
-        status: "interrupted" if it was stopped from outside, with `reason`.
+        status: "stopped" if its budget ended it, "interrupted" if it was stopped from outside; both with `reason`.
         metric: Name of the objective's score; of several objectives, of the first, which leads.
         direction: "max" or "min".
         trials: By number.
@@ -99,6 +100,8 @@ class SearchResult:
         seconds: Wall time.
         images: Images generated.
         reason: Why it ended before its end, or "".
+        budget: What it may spend.
+        spent: What it has spent, if it has a budget.
         others: The other objectives of a search that has several.
         cost: Credits the endpoints' accounts were charged, for images that no trial waited for too; None where nothing was.
         unaccounted: Requests that may have been charged besides: their answers were lost.
@@ -118,6 +121,8 @@ class SearchResult:
     others: tuple[Objective, ...] = ()
     cost: float | None = None
     unaccounted: int = 0
+    budget: Budget = field(default_factory=Budget)
+    spent: Amounts = field(default_factory=Amounts)
     error: PixarisError | None = field(default=None, compare=False)
 
     @property
@@ -200,6 +205,8 @@ class SearchResult:
             seconds=head["seconds"],
             images=head["images"],
             reason=head["reason"],
+            budget=Budget(**head.get("budget", {})),
+            spent=Amounts(**(read_json(folder / SPENT) or {})),
             others=tuple(Objective(row["metric"], row["direction"]) for row in head.get("objectives", ())[1:]),
             cost=head.get("cost"),
             unaccounted=head.get("unaccounted", 0),
@@ -211,6 +218,8 @@ class SearchResult:
         row = {key: getattr(self, key) for key in names}
         best = self.best
         row["best"] = best.name if best else None
+        if self.budget:
+            row["budget"], row["spent"] = self.budget.as_dict(), asdict(self.spent)
         if self.others:
             row["objectives"] = [asdict(objective) for objective in self.objectives]
             row["pareto"] = [trial.name for trial in self.pareto()]

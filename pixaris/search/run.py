@@ -29,6 +29,7 @@ from pixaris.search.plan import SearchPlan
 from pixaris.search.progress import ProgressListener, Silent
 from pixaris.search.results import SearchResult
 from pixaris.search.searchers import ListSearcher, Proposals
+from pixaris.search.spending import Account
 from pixaris.search.trial import ExperimentTrial, TrialRecipe, trial_name
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ def run_search(plan: SearchPlan, listener: ProgressListener | None = None) -> Se
     try:
         with _roster(plan) as roster, _ray_session(), _managed(plan, roster), _pool(plan, roster, books) as pool:
             with books.watching(pool[1]):
-                _tune(_admitted(plan, roster, books), pool, books)
+                with _account(plan, books, pool[1]):
+                    _tune(_admitted(plan, roster, books), pool, books)
     except PixarisError as error:
         return replace(books.close("failed", str(error)), error=error)
     except BaseException as error:
@@ -74,9 +76,10 @@ def run_search(plan: SearchPlan, listener: ProgressListener | None = None) -> Se
     if books.stopped:
         return books.close("interrupted", books.reason)
     result = books.result("finished")
+    spent = books.account.reason if books.account is not None else ""
     if result.best is not None:
-        return books.close("finished", "")
-    reason = next((trial.error for trial in result.trials if trial.error), "no trial was run")
+        return books.close("stopped" if spent else "finished", spent)
+    reason = next((trial.error for trial in result.trials if trial.error), spent or "no trial was run")
     failure = SearchFailedError(f"no trial has a score: {reason}")
     return replace(books.close("failed", str(failure)), error=failure)
 
@@ -92,6 +95,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
         limit=plan.trials,
         directions=[objective.direction for objective in plan.objectives],
         stopped=lambda: books.stopped,
+        affords=books.affords,
     )
     indices = list(range(plan.items))
     random.Random(plan.seed or 0).shuffle(indices)
@@ -106,6 +110,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
         places=plan.places,
         parallel=plan.parallel,
         pool=recipe_of_pool,
+        ledger=books.account.actor if books.account is not None else None,
         log_file=plan.folder.resolve() / "logs" / "trials.log",
     )
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
@@ -194,6 +199,21 @@ def _on_cluster() -> bool:
     if os.environ.get("RAY_ADDRESS"):
         return True
     return ray.is_initialized() and sum(bool(node["Alive"]) for node in ray.nodes()) > 1
+
+
+@contextlib.contextmanager
+def _account(plan: SearchPlan, books: Bookkeeper, pool: RayPool) -> Iterator[None]:
+    """What counts a search's budget, if it has one."""
+    if not plan.budget:
+        yield
+        return
+    books.account = Account(plan.budget, plan.folder, items=plan.items, elapsed=books.seconds)
+    try:
+        yield
+    finally:
+        status = pool.status()
+        books.account.look(status.done, status.cost or 0.0)
+        books.account.close()
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from pixaris.search.budget import Answer
 from pixaris.search.conversion import to_tune
 from pixaris.search.space import Space
 from pixaris.types import Direction, ParamValue
@@ -79,6 +80,7 @@ class Proposals(Searcher):
         limit: Number of trials, the baseline included.
         directions: Of the objectives.
         stopped: Whether nothing more is to be started.
+        affords: Whether the budget pays for another trial, given how many were proposed.
     """
 
     def __init__(
@@ -90,12 +92,14 @@ class Proposals(Searcher):
         limit: int | None,
         directions: Sequence[Direction],
         stopped: Callable[[], bool] = bool,  # never
+        affords: Callable[[int], Answer] | None = None,
     ) -> None:
         self._keys = objective_keys(len(directions))
         several = len(directions) > 1
         super().__init__(metric=self._keys if several else OBJECTIVE, mode=list(directions) if several else directions[0])
         self._inner = inner
         self._stopped = stopped
+        self._affords = affords
         self._space = space
         self._domains = {parameter.name: parameter.domain for parameter in space.parameters}
         self._baseline = dict(baseline)
@@ -107,6 +111,9 @@ class Proposals(Searcher):
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config, None for "not now", or Searcher.FINISHED)
         if self._stopped() or (self._limit is not None and self._count >= self._limit):
             return Searcher.FINISHED
+        answer = "go" if self._affords is None else self._affords(self._count)
+        if answer != "go":
+            return None if answer == "wait" else Searcher.FINISHED
         if self._count == 0:
             self._baseline_trial = trial_id
             values: dict[str, Any] = dict(self._baseline)
@@ -144,7 +151,8 @@ class Proposals(Searcher):
             self._inner.on_unpause(trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_stopped": bool}  # Tune keeps a copy of its searcher; who may stop it belongs to this process
+        # Tune keeps a copy of its searcher; who may stop it belongs to this process
+        return {**self.__dict__, "_stopped": bool, "_affords": None}
 
     def _scored(self, result: Mapping[str, Any]) -> bool:
         return all(_finite(result.get(key)) for key in self._keys)

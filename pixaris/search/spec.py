@@ -13,6 +13,7 @@ from pixaris.endpoints.discovery import EndpointSource
 from pixaris.endpoints.policy import Policy
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.files import safe_name
+from pixaris.search.budget import Budget, read_budget
 from pixaris.search.overrides import apply_overrides
 from pixaris.search.read import ComponentSpec, Reader, shown
 from pixaris.search.read_endpoints import endpoints_of_urls, read_endpoints
@@ -44,10 +45,12 @@ _KEYS = (
     "metrics",
     "objective",
     "search",
+    "budget",
     "limits",
     "results",
 )
-_SCORE_IS_TYPE = frozenset(("ssim", "psnr", "mae", "iou"))
+_RESOURCES = ("seconds", "cost")
+_SCORE_IS_TYPE = frozenset(("ssim", "psnr", "mae", "iou", *_RESOURCES))
 """Metrics whose only score has their own name; of others, the score names are known only once they are built."""
 
 
@@ -105,6 +108,7 @@ class SearchSpec:
         metrics: What scores the images.
         objectives: What is optimised, the leading one first; empty where the file names none.
         search: How the space is searched.
+        budget: What the search may spend.
         limits: What the pool works by.
         results: Folder of the results, or None for the configured one.
         lines: Dotted path to line number, 0 for ``--set``; see `pixaris.search.yaml_file.place`.
@@ -121,6 +125,7 @@ class SearchSpec:
     metrics: tuple[ComponentSpec, ...]
     objectives: tuple[ObjectiveSpec, ...]
     search: SearchOptions
+    budget: Budget
     limits: Policy
     results: Path | None
     lines: Mapping[str, int]
@@ -174,9 +179,10 @@ def read_search_file(
         else _endpoints(reader, fields, path.parent, flux=flux),
         generation_params=fixed,
         space=space,
-        metrics=metrics,
+        metrics=(metrics := _with_resources(metrics, fields.get("objective"))),
         objectives=(objectives := _objectives(reader, fields, metrics, required=need_parameters)),
         search=read_search_options(reader, fields.get("search", {}), space, len(objectives)),
+        budget=read_budget(reader, "budget", fields.get("budget", {})),
         limits=read_limits(reader, "limits", fields.get("limits", {})),
         results=path.parent / reader.text("results", fields["results"]) if "results" in fields else None,
         lines=reader.lines,
@@ -265,6 +271,16 @@ def _metrics(reader: Reader, fields: Mapping[str, Any], *, required: bool) -> tu
         reader.tell("metrics", f"needs at least one metric; write {example}")
     entries = reader.items("metrics", fields["metrics"], f"write {example}")
     return tuple(reader.component(join("metrics", index), entry) for index, entry in enumerate(entries))
+
+
+def _with_resources(metrics: Sequence[ComponentSpec], objective: object) -> tuple[ComponentSpec, ...]:
+    """The metrics, with ``seconds`` or ``cost`` added where the objective names them: they need no options."""
+    types = [metric.type for metric in metrics]
+    entries = objective if isinstance(objective, list) else [objective]
+    named = [entry.get("metric") if isinstance(entry, dict) else entry for entry in entries]
+    if any(":" in one for one in types):  # the user's own metric may give such a score
+        return tuple(metrics)
+    return (*metrics, *(ComponentSpec(name, where="objective") for name in _RESOURCES if name in named and name not in types))
 
 
 def _objectives(

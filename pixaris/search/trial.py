@@ -17,11 +17,12 @@ from ray import tune
 from pixaris.endpoints.ray import RayPoolRecipe
 from pixaris.exceptions import AccountError, CancelledRequestError, NoEndpointError, PixarisError
 from pixaris.experiment_handlers.base import ExperimentHandler
-from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, ThreadSubmitter
+from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter
 from pixaris.orchestration.scoring import Scorer
 from pixaris.search.schedulers import TIME
 from pixaris.search.searchers import objective_keys
 from pixaris.search.space import Space
+from pixaris.search.spending import BudgetedSubmitter
 from pixaris.types import GenerationParam, ParamValue, RunRecord
 
 _CHECKPOINT = "results.pickle"
@@ -42,6 +43,7 @@ class TrialRecipe:
         places: Images that all endpoints generate at once.
         parallel: Calls at once, for generators that make their images themselves.
         pool: How to reach the endpoints.
+        ledger: The actor that counts the search's budget, or None if it has none.
         log_file: Where a trial's unexpected errors are written with their traceback.
     """
 
@@ -55,6 +57,7 @@ class TrialRecipe:
     places: int
     parallel: int
     pool: RayPoolRecipe
+    ledger: Any
     log_file: Path
 
 
@@ -74,12 +77,14 @@ class ExperimentTrial(tune.Trainable):
         self._recipe = recipe
         self._pool = recipe.pool.connect()
         setup = recipe.setup
-        self._submitter = (
+        self._submitter: Submitter = (
             PoolSubmitter(setup.generator, self._pool)
             if setup.generator.uses_endpoints
             else ThreadSubmitter(setup.generator, recipe.parallel)
         )
         self._scorer = Scorer(setup.metrics)
+        if recipe.ledger is not None:
+            self._submitter = BudgetedSubmitter(self._submitter, recipe.ledger)
         self._begin(config)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
@@ -87,6 +92,8 @@ class ExperimentTrial(tune.Trainable):
         values: Mapping[str, ParamValue] = config["values"]
         params: tuple[GenerationParam, ...] = recipe.space.bind(values)
         number: int = config["number"]
+        if isinstance(self._submitter, BudgetedSubmitter):
+            self._submitter.trial = number
         self._started = time.monotonic()
         self._stepped = False
         self._broken = False

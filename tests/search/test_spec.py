@@ -25,6 +25,7 @@ from pixaris.endpoints.discovery import (
 )
 from pixaris.endpoints.policy import Policy
 from pixaris.exceptions import ConfigurationError
+from pixaris.search.budget import Budget
 from pixaris.search.domain import KINDS
 from pixaris.search.spec import ComponentSpec, DatasetSpec, ObjectiveSpec, SearchSpec, read_search_file
 from pixaris.search.strategies import ALGORITHMS, SCHEDULERS
@@ -512,6 +513,33 @@ def test_bad_sections_say_what_is_wrong(file: Path, sections: dict[str, str | No
 
 def test_an_objective_of_a_metric_that_may_have_several_scores_is_left_to_later_checks(file: Path) -> None:
     assert read(section(file, metrics="[ssim, my.module:Mine]", objective="mine_p95")).objective.metric == "mine_p95"
+
+
+def test_an_objective_may_name_seconds_without_their_being_a_metric(file: Path) -> None:
+    spec = read(section(file, metrics="[ssim]", objective="[{metric: ssim}, seconds, {metric: cost, direction: max}]"))
+    assert [metric.type for metric in spec.metrics] == ["ssim", "seconds", "cost"]
+    assert spec.objectives == (ObjectiveSpec("ssim"), ObjectiveSpec("seconds"), ObjectiveSpec("cost", "max"))
+
+
+@pytest.mark.parametrize(
+    ("objective", "problem"),
+    [
+        ("[]", "objective (line 9): needs at least one score; write objective: {metric: ssim}"),
+        ("[ssim, {metric: ssim}]", "objective.1 (line 9): names 'ssim' twice; keep one of them"),
+        ("[ssim, {metric: sim}]", "objective.1.metric (line 9): 'sim' is no score of the metrics (did you mean 'ssim'?)"),
+        ("[ssim, {metric: seconds, direction: lower}]", "objective.1.direction (line 9): must be max or min (got 'lower')"),
+        ("[ssim, 3]", "objective.1 (line 9): must be text, but YAML reads 3; put it in quotes if text is meant"),
+    ],
+)
+def test_wrong_objectives_are_told(file: Path, objective: str, problem: str) -> None:
+    (message,) = told(section(file, metrics="[ssim]", objective=objective))
+    assert message.startswith(problem)
+
+
+def test_a_budget_is_read_and_its_faults_are_told(file: Path) -> None:
+    assert read(section(file, budget="{images: 600, credits: 2.5}")).budget == Budget(images=600, credits=2.5)
+    (message,) = told(section(file, budget="{images: none}"))
+    assert message.startswith("budget.images (line 12): must be a number (got 'none')")
 
 
 def test_numbers_in_quotes_count_as_numbers_where_numbers_are_needed(file: Path) -> None:
