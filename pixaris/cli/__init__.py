@@ -21,6 +21,8 @@ COMMANDS = {
     "run": "one experiment run of a search file, with the workflow's own values",
     "check": "find everything wrong with a search file without generating",
     "endpoints": "show endpoints: whether they answer, what runs on them, what a search made there",
+    "metrics": "list the metrics: what is better, the range, what each needs",
+    "score": "score images that exist already",
     "dataset": "make the demo's eval sets",
     "serve": "run an embedded, ComfyUI-compatible endpoint",
 }
