@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from pixaris.components import assemble
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.search.prepare import Checked
 from pixaris.search.price import price_of
+from pixaris.search.space import Parameter
 from pixaris.search.spec import SearchSpec, read_search_file
+from pixaris.types import ParamValue
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,8 +79,17 @@ def describe(checked: Checked) -> str:
     whose = "workflow" if search.image_generator.workflow is not None else "default"
     for index, parameter in enumerate(checked.space.parameters):
         head = "parameters" if index == 0 else ""
-        own = f"({whose}: {'empty text' if baseline[parameter.name] == '' else baseline[parameter.name]})"
-        lines.append(f"{head:<11} {parameter.name}: {parameter.domain.describe()} {own}")
+        only = f", when {', '.join(condition.describe() for condition in parameter.when)}" if parameter.when else ""
+        lines.append(f"{head:<11} {parameter.name}: {parameter.describe()}{only}{_own(baseline, parameter, whose)}")
+    lines += [f"{'':<11} {template.name}: {template.text}" for template in checked.space.templates]
     if (price := price_of(checked)) is not None:
         lines.append(f"price       {price.describe()}")
     return "\n".join(lines)
+
+
+def _own(baseline: Mapping[str, ParamValue], parameter: Parameter, whose: str) -> str:
+    """The value that the baseline has; a constant has the same in every set."""
+    if parameter.name not in baseline or parameter.domain.kind == "constant":
+        return ""
+    value = baseline[parameter.name]
+    return f" ({whose}: {'empty text' if value == '' else value})"

@@ -72,6 +72,10 @@ class ItemArgs(Mapping[str, Any]):
         """The same arguments without parameters."""
         return ItemArgs(self._args, item=self.item, images=self.images)
 
+    def with_images(self, images: Mapping[str, EncodedImage]) -> ItemArgs:
+        """The same arguments with images added; a later one for the same node wins."""
+        return ItemArgs(self._args, item=self.item, images={**self.images, **images}, params=self.params)
+
     def with_params(self, params: Sequence[GenerationParam]) -> ItemArgs:
         """The same arguments with parameters added; a later value for the same input wins."""
         merged = {(p.node_name, p.input): p for p in (*self.params, *params)}

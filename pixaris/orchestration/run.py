@@ -192,6 +192,7 @@ class ExperimentRun:
         handler: Keeps its results; called after every `advance` and by `finish`.
         name: Its name.
         params: Its parameter set.
+        images: Images of its parameter set: title of the node that loads one, to the image.
         values: In a search: parameter name to value.
         notes: Kept in the record as they are.
         scorer: Scores its images beside their generation; runs that follow each other may share one. Its own by default.
@@ -202,6 +203,7 @@ class ExperimentRun:
     handler: ExperimentHandler
     name: str
     params: tuple[GenerationParam, ...] = ()
+    images: Mapping[str, EncodedImage] = field(default_factory=dict)
     values: Mapping[str, ParamValue] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -215,7 +217,7 @@ class ExperimentRun:
         self._futures: dict[int, Future[GeneratedImage]] = {}
         self._scored: dict[int, Future[ItemResult]] = {}
         self._todo = list(self.setup.indices())
-        self._args = self.setup.args.with_params(self.params)
+        self._args = self.setup.args.with_params(self.params).with_images(self.images)
         self._whole: dict[str, float] = {}
         self._failures: dict[str, str] = {}
         self._finished: RunStatus | None = None

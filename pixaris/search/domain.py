@@ -146,6 +146,13 @@ class Domain:
             return all(isinstance(option, int) and not isinstance(option, bool) for option in self.options)
         return self._kind.whole or isinstance(self.q, int)
 
+    @property
+    def first(self) -> ParamValue:
+        """A value to start from: the first one listed, the lowest, or the mean's nearest."""
+        if self._kind.listed:
+            return self.options[0]
+        return self._low if self.mean is None else self.nearest(self.mean)
+
     def size(self) -> int | None:
         """How many values there are, or None for a domain without a list of them."""
         if self._kind.listed:

@@ -44,7 +44,8 @@ def faults_of_domain(target: Target, domain: Domain, workflow: Workflow, object_
         node = workflow.node(target.node_name)
         spec = object_info.input(node.class_type, target.input) if object_info else None
         if (spec and spec.upload) or (node.class_type in _IMAGE_LOADERS and target.input == "image"):
-            return [Fault(f"{target} is an image file, which the eval set provides; no parameter can set it", of_target=True)]
+            message = f"{target} is an image file, which the eval set provides; to try several files, list them under images"
+            return [Fault(message, of_target=True)]
         # an optional input that the workflow leaves out is known from the server alone
         absent = spec is not None and target.input not in node.inputs
         own = None if absent else workflow.value(target.node_name, target.input)
@@ -102,6 +103,17 @@ def _fewer(domain: Domain, message: str) -> str:
     if "whole number" in message and not domain.whole:
         return f"; {_whole_instead(domain)}"
     return "; use quniform with that step" if "multiple of" in message else ""
+
+
+def faults_of_image(target: Target, workflow: Workflow) -> list[Fault]:
+    """Everything that keeps images from being loaded by an input's node."""
+    try:
+        name = workflow.image_input(target.node_name)
+    except WorkflowError as error:
+        return [Fault(str(problem), of_target=True) for problem in error.problems]
+    if name != target.input:
+        return [Fault(f"{target} loads no image file; its input {name!r} does", of_target=True)]
+    return []
 
 
 def _wanted_instead_of_numbers(spec: InputSpec | None, own: ParamValue | None) -> str:

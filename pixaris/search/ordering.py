@@ -53,10 +53,10 @@ def models_at_once(space: Space, names: Sequence[str], endpoints: int) -> int:
 
 def keys(sets: Sequence[Mapping[str, ParamValue]], names: Sequence[str], key_of: KeyOf) -> list[str]:
     """The affinity key of every set; sets that agree in the deciding parameters are looked at once."""
-    known: dict[tuple[ParamValue, ...], str] = {}
+    known: dict[tuple[ParamValue | None, ...], str] = {}
     found = []
     for values in sets:
-        decides = tuple(values[name] for name in names)
+        decides = tuple(values.get(name) for name in names)
         if decides not in known:
             known[decides] = key_of(values)
         found.append(known[decides])

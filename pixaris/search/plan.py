@@ -202,7 +202,7 @@ class SearchPlan:
         generator = self.setup.generator
         if generator.workflow is None:
             return ""
-        params = self.setup.args.with_params(self.space.bind(values)).params
+        params = self.setup.args.with_params(self.space.bind(values, partial=True)).params
         try:
             return generator.workflow.bind(params, generator.object_info).affinity_key(generator.object_info)
         except ConfigurationError:

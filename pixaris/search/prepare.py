@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pixaris.comfyui.workflow import Workflow
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.endpoints.base import Endpoint
@@ -20,7 +21,7 @@ from pixaris.endpoints.roster import Roster
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
 from pixaris.files import safe_name, write_bytes, write_json
-from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
+from pixaris.generation.base import ImageGenerator, ItemArgs, load_node, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.orchestration.run import RunSetup, directions
@@ -121,7 +122,7 @@ class Search:
         """
         problems: list[Problem] = []
         args = _collect(problems, lambda: ItemArgs.of(self.args)) or ItemArgs({})
-        eval_set = _collect(problems, self.data_loader.load_dataset, self._place("dataset")) or EvalSet("", ())
+        eval_set = _collect(problems, self.data_loader.load_dataset, self.place("dataset")) or EvalSet("", ())
         space = _collect(problems, self._space) or Space()
         sources = _collect(problems, self._sources) or ()
         _collect(problems, lambda: max_parallel_jobs(self.args))
@@ -144,9 +145,9 @@ class Search:
             problems += self._budget_problems(eval_set)
         if self.source is None:  # a file's are told with their lines
             problems += servers.variable_problems(sources)
-        problems += servers.program_problems(sources, self._place("endpoints.iap") or "endpoints.iap")
+        problems += servers.program_problems(sources, self.place("endpoints.iap") or "endpoints.iap")
         if self.image_generator.uses_endpoints:
-            problems += servers.kind_problems(sources, self.image_generator.kind, self._place("endpoints"))
+            problems += servers.kind_problems(sources, self.image_generator.kind, self.place("endpoints"))
         survey = servers.survey(sources, self.image_generator.workflow)
         if every_endpoint and self.image_generator.kind == "flux":
             survey = servers.accounts(sources)
@@ -175,7 +176,8 @@ class Search:
         """The folder that results go to."""
         return Path(self.results_dir) if self.results_dir else Config.load().results_dir
 
-    def _place(self, path: str) -> str:
+    def place(self, path: str) -> str:
+        """How problems name a key of the search file; "" without one."""
         return place(path, self.lines) if self.lines else ""
 
     def _space(self) -> Space:
@@ -218,7 +220,7 @@ class Search:
         problems = [] if self.objective_names else [Problem("objective", "name at least one score to optimise")]
         for index, name in enumerate(self.objective_names):
             several = "objective.metric" not in self.lines
-            where = self._place(f"objective.{index}.metric" if several else "objective.metric") or "objective"
+            where = self.place(f"objective.{index}.metric" if several else "objective.metric") or "objective"
             if name not in known and not (unknown and name in given):
                 hint = f"the metrics give {', '.join(known) or 'nothing'}"
                 problems.append(Problem(where, f"{name!r} is no score of this search{nearest(name, known)}; {hint}"))
@@ -296,10 +298,29 @@ class Checked:
         generator = self.search.image_generator
         if generator.workflow is None:
             return self.space.problems_without_workflow(generator, self.search.lines, self.setup.args.params)
-        found = self.survey.workflow_problems(generator.workflow, self.setup)
+        chosen = [title for _, title in self.space.image_nodes]
+        found = [
+            *self.survey.workflow_problems(generator.workflow, self.setup, chosen),
+            *self._image_problems(generator.workflow),
+        ]
         for info in self.survey.infos.values() or [None]:
             found += self.space.problems(generator.workflow, info, self.search.lines, self.setup.args.params)
         return found
+
+    def _image_problems(self, workflow: Workflow) -> list[Problem]:
+        """Nodes that would be given two images."""
+        given = {load_node(folder): f"the folder {folder!r} of the eval set" for folder in self.setup.eval_set.input_folders}
+        given.update(dict.fromkeys(self.setup.args.images, "pillow_images"))
+        sources = {node.id: given[name] for node in workflow.nodes.values() for name in (node.title, node.id) if name in given}
+        return [
+            Problem(
+                self.search.place(f"parameters.{name}"),
+                f"node {title!r} is given its image by {sources[node.id]} already; let the parameter set another node",
+            )
+            for name, title in self.space.image_nodes
+            for node in workflow.nodes.values()
+            if title in (node.title, node.id) and node.id in sources
+        ]
 
     def raise_problems(self) -> None:
         """Raise all problems at once.

@@ -252,7 +252,7 @@ def _admitted(plan: SearchPlan, roster: Roster, books: Bookkeeper) -> SearchPlan
 def _pool(plan: SearchPlan, roster: Roster, books: Bookkeeper) -> Iterator[tuple[Any, RayPool]]:
     books.phase("starting the endpoints' workers")
     images = [image for item in plan.setup.eval_set.items for image in item.inputs.values()]
-    images += list(plan.setup.args.images.values())
+    images += [*plan.setup.args.images.values(), *plan.space.images]
     listed = plan.algorithm in ("grid", "random")  # then the order of trials keeps as many models under way
     policy = replace(plan.policy or Policy(), models_at_once=plan.models_at_once if listed else 1)
     recipe, pool = start_pool(servers.static(plan.sources), images=images, policy=policy)

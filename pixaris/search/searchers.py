@@ -100,7 +100,7 @@ class Proposals(Searcher):
         self._inner = inner
         self._stopped = stopped
         self._affords = affords
-        self._space = space
+        self._space = space.shape
         self._domains = {parameter.name: parameter.domain for parameter in space.parameters}
         self._baseline = dict(baseline)
         self._limit = limit
@@ -122,7 +122,7 @@ class Proposals(Searcher):
             if proposed is None or proposed == Searcher.FINISHED:
                 return proposed
             names = neutral(self._space)
-            values = {names[key]: self._clean(names[key], value) for key, value in proposed.items()}
+            values = self._space.active({names[key]: self._clean(names[key], value) for key, value in proposed.items()})
         self._count += 1
         return {"number": self._count - 1, "values": values}
 
@@ -175,7 +175,7 @@ class Proposals(Searcher):
         return cleaned
 
     def _in_space(self) -> bool:
-        return all(parameter.domain.contains(self._baseline[parameter.name]) for parameter in self._space.parameters)
+        return len(self._baseline) == len(self._space.parameters) and self._space.contains(self._baseline)
 
     def save(self, checkpoint_path: str) -> None:
         self._inner.save(checkpoint_path)
@@ -185,8 +185,9 @@ class Proposals(Searcher):
 
 
 def tune_domains(space: Space) -> dict[str, Any]:
-    """Neutral name to the domain as Tune has it."""
-    return {key: to_tune(parameter.domain) for key, parameter in zip(neutral(space), space.parameters, strict=True)}
+    """Neutral name to the domain as Tune has it; of constants Tune knows nothing."""
+    named = zip(neutral(space), space.parameters, strict=True)
+    return {key: to_tune(parameter.domain) for key, parameter in named if parameter.domain.kind != "constant"}
 
 
 def neutral(space: Space) -> dict[str, str]:

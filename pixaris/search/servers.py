@@ -65,10 +65,16 @@ class Survey:
             problems.append(Problem(f"endpoint {url}", message if isinstance(error, AccountError) else f"{message}; {hint}"))
         return problems
 
-    def workflow_problems(self, workflow: Workflow, setup: RunSetup) -> list[Problem]:
-        """What the endpoints would refuse about the workflow; the same fault on several is told once."""
+    def workflow_problems(self, workflow: Workflow, setup: RunSetup, chosen: Sequence[str] = ()) -> list[Problem]:
+        """What the endpoints would refuse about the workflow; the same fault on several is told once.
+
+        Args:
+            workflow: It.
+            setup: What is bound into it for every image.
+            chosen: Titles of nodes that load an image of the parameter set.
+        """
         pending = [(load_node(folder), "image") for folder in setup.eval_set.input_folders]
-        pending += [(name, "image") for name in setup.args.images]
+        pending += [(name, "image") for name in (*setup.args.images, *chosen)]
         pending = [place for place in pending if _once(workflow, place[0])]
         pending += [(param.node_name, param.input) for param in setup.args.params if _once(workflow, param.node_name)]
         found: dict[Problem, list[str]] = {}

@@ -166,7 +166,7 @@ def read_search_file(
         reader.tell("parameters", f"is {'empty' if fields.get('parameters') == {} else 'missing'}; {hint}")
     flux = _is_flux(fields.get("generator"))
     fixed = read_generation_params(reader, "generation_params", fields.get("generation_params", []), nodes=not flux)
-    space = read_parameters(reader, "parameters", fields.get("parameters") or {}, fixed, nodes=not flux)
+    space = read_parameters(reader, "parameters", fields.get("parameters") or {}, fixed, path.parent, nodes=not flux)
     metrics = _metrics(reader, fields, required=need_parameters)
     spec = SearchSpec(
         path=path,

@@ -90,10 +90,12 @@ class ExperimentTrial(tune.Trainable):
     def _begin(self, config: Mapping[str, Any]) -> None:
         recipe = self._recipe
         values: Mapping[str, ParamValue] = config["values"]
-        params: tuple[GenerationParam, ...] = recipe.space.bind(values)
         number: int = config["number"]
         if isinstance(self._submitter, BudgetedSubmitter):
             self._submitter.trial = number
+        params: tuple[GenerationParam, ...] = recipe.space.bind(
+            values, partial=number == 0 and recipe.setup.generator.workflow is not None
+        )
         self._started = time.monotonic()
         self._stepped = False
         self._broken = False
@@ -103,6 +105,7 @@ class ExperimentTrial(tune.Trainable):
             handler=recipe.handler,
             name=trial_name(number),
             params=params,
+            images=recipe.space.bind_images(values),
             values=values,
             notes={"trial": number, "baseline": number == 0},
             id=f"{recipe.search_id}-{number}",

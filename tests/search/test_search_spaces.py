@@ -38,7 +38,7 @@ def parts(path: Path) -> tuple[SearchSpec, Workflow]:
 
 
 def test_the_demo_has_its_search_files() -> None:
-    assert {"restore.yaml", "cutout.yaml", "flux_fill.yaml"} <= {path.name for path in FILES}
+    assert {"restore.yaml", "cutout.yaml", "grade.yaml", "flux_fill.yaml"} <= {path.name for path in FILES}
 
 
 @pytest.mark.parametrize("path", WITH_WORKFLOW, ids=lambda path: path.stem)
@@ -46,7 +46,9 @@ def test_a_search_file_fits_its_workflow_and_the_embedded_endpoint(path: Path) -
     spec, workflow = parts(path)
     assert workflow.problems(INFO) == []
     assert spec.space.problems(workflow, INFO, spec.lines, spec.generation_params) == []
-    assert set(spec.space.baseline(workflow, INFO)) == set(spec.space.names)
+    baseline = spec.space.baseline(workflow, INFO)
+    assert spec.space.active(baseline) == baseline
+    assert workflow.bind(spec.space.bind(baseline, partial=True), INFO) == workflow.bind(spec.generation_params, INFO)
     assert workflow.output_node().title == "Save Image"
     assert workflow.image_input("Load Input Image") == "image"
 

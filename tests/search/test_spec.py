@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from pixaris.endpoints.discovery import (
     DnsSource,
@@ -766,6 +767,9 @@ def test_every_example_of_the_page_is_valid(file: Path, monkeypatch: pytest.Monk
     examples = blocks()
     assert len(examples) > 5
     whole = yaml.safe_load(examples[0])
+    (file.parent / "inspiration").mkdir()
+    for name, colour in (("dawn", "orange"), ("dusk", "navy")):
+        Image.new("RGB", (4, 4), colour).save(file.parent / "inspiration" / f"{name}.png")
     for example in examples:
         sections = yaml.safe_load(example)
         rest = {key: value for key, value in whole.items() if key not in sections}
