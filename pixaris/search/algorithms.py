@@ -18,6 +18,7 @@ from ray.tune.search.optuna import OptunaSearch
 from ray.tune.search.variant_generator import generate_variants
 
 from pixaris.exceptions import ConfigurationError, nearest
+from pixaris.search.optuna_space import OptunaSpace
 from pixaris.search.searchers import ListSearcher, neutral, objective_keys, tune_domains
 from pixaris.search.space import Space
 from pixaris.search.strategies import ALGORITHMS, sampler_name, strategy_options
@@ -47,8 +48,11 @@ class Task:
     points: tuple[Mapping[str, ParamValue], ...] = ()
 
     def neutral_points(self) -> list[dict[str, ParamValue]]:
-        """The points under the names that searchers see."""
-        return [{key: point[name] for key, name in neutral(self.space).items()} for point in self.points]
+        """The points under the names that searchers see, who know no conditions: what does not count in one has some value."""
+        domains = {key: self.space.domains[name] for key, name in neutral(self.space).items()}
+        varying = {key: domain for key, domain in domains.items() if domain.kind != "constant"}
+        names = neutral(self.space)
+        return [{key: point.get(names[key], domain.first) for key, domain in varying.items()} for point in self.points]
 
     @property
     def metric(self) -> str | list[str]:
@@ -124,11 +128,15 @@ def _listed(task: Task, sets: list[dict[str, ParamValue]], fixed: int) -> ListSe
 
 
 class TeachableOptuna(OptunaSearch):
-    """Tune's Optuna searcher, which also learns a trial with several objectives that it did not propose."""
+    """Tune's Optuna searcher, which also learns trials that it did not propose."""
+
+    _space: OptunaSpace
 
     def learn(self, values: Mapping[str, ParamValue], scores: list[float]) -> None:
-        """Add a trial with its scores, one for each objective."""
-        trial = optuna.trial.create_trial(params=dict(values), distributions=self._space, values=scores)
+        """Add a parameter set with its scores, one for each objective."""
+        trial = optuna.trial.create_trial(
+            params=self._space.encode(values), distributions=self._space.distributions(values), values=scores
+        )
         self._ot_study.add_trial(trial)
 
 
@@ -144,8 +152,8 @@ def _optuna(options: Mapping[str, Any], task: Task) -> Searcher:
     if name == "TPESampler":
         settings = {"constant_liar": task.parallel, **settings}
     sampler = getattr(optuna.samplers, name)(seed=task.seed, **settings)
-    space = OptunaSearch.convert_search_space(tune_domains(task.space))
-    points = task.neutral_points()
+    space = OptunaSpace(task.space, {parameter: key for key, parameter in neutral(task.space).items()})
+    points = [space.encode(point) for point in task.points]
     return TeachableOptuna(space, metric=task.metric, mode=task.mode, sampler=sampler, points_to_evaluate=points)
 
 

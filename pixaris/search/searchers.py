@@ -160,10 +160,11 @@ class Proposals(Searcher):
     def _teach_baseline(self, scores: list[float]) -> None:
         if not self._in_space():
             return
-        values = {key: self._baseline[name] for key, name in neutral(self._space).items()}
+        varying = {parameter.name for parameter in self._space.varying}
         if hasattr(self._inner, "learn"):
-            self._inner.learn(values, scores)
-        elif isinstance(self._inner, OptunaSearch) and len(scores) == 1:
+            self._inner.learn(self._baseline, scores)
+        elif isinstance(self._inner, OptunaSearch) and len(scores) == 1 and varying <= self._baseline.keys():
+            values = {key: self._baseline[name] for key, name in neutral(self._space).items() if name in varying}
             self._inner.add_evaluated_point(values, scores[0])
 
     def _clean(self, name: str, value: Any) -> ParamValue:  # noqa: ANN401  (numpy scalars in, Python values out)
@@ -175,7 +176,7 @@ class Proposals(Searcher):
         return cleaned
 
     def _in_space(self) -> bool:
-        return len(self._baseline) == len(self._space.parameters) and self._space.contains(self._baseline)
+        return self._space.contains(self._baseline)
 
     def save(self, checkpoint_path: str) -> None:
         self._inner.save(checkpoint_path)

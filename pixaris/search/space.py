@@ -104,17 +104,27 @@ class Space:
 
     def contains(self, values: Mapping[str, ParamValue]) -> bool:
         """Whether a parameter set could be drawn: every parameter that counts has a value of its domain, and no other has one."""
-        counting = self.active(values)
-        return counting.keys() == values.keys() and all(
-            parameter.name in values and parameter.domain.contains(values[parameter.name])
-            for parameter in self.parameters
-            if _met(parameter.when, counting)
+        return (
+            self.active(values).keys() == values.keys()
+            and not self.lacking(values)
+            and all(
+                parameter.domain.contains(values[parameter.name]) for parameter in self.parameters if parameter.name in values
+            )
         )
 
     @cached_property
     def order(self) -> tuple[Parameter, ...]:
         """The parameters, each after those it depends on."""
         return tuple(self.parameters[index] for index in in_order(self.parameters)[0])
+
+    def counts(self, parameter: Parameter, values: Mapping[str, Any]) -> bool:
+        """Whether a parameter counts, given the values of those it depends on that count themselves."""
+        return _met(parameter.when, values)
+
+    def lacking(self, values: Mapping[str, Any]) -> list[str]:
+        """Names of parameters that count and have no value."""
+        counting = self.active(values)
+        return [p.name for p in self.parameters if p.name not in counting and _met(p.when, counting)]
 
     def active(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the parameters that count, in the space's order; constants are filled in.

@@ -69,10 +69,9 @@ ALGORITHMS: Mapping[str, Strategy] = {
             "group": FLAG,
             "prior_weight": Option("number", above=0),
         },
-        lacks=_NORMAL | {"qlograndint"},
         many=True,
     ),
-    "optuna": Strategy({"sampler": Option("text")}, lacks=_NORMAL | {"qlograndint"}, many=True),
+    "optuna": Strategy({"sampler": Option("text")}, many=True),
     "hyperopt": Strategy(
         homes=_tune("hyperopt", "HyperOptSearch"), modules=("hyperopt",), packages="hyperopt", seeded="random_state_seed"
     ),
@@ -334,17 +333,18 @@ def _points(reader: Reader, value: object, space: Space) -> tuple[Mapping[str, P
     for index, entry in enumerate(reader.items("search.points_to_evaluate", value, hint)):
         path = join("search.points_to_evaluate", index)
         fields = reader.section(path, entry, names)
-        if missing := [name for name in names if name not in fields]:
+        if missing := space.lacking(fields):
             if isinstance(entry, dict):
-                reader.tell(path, f"lacks {', '.join(missing)}; a point has a value for every parameter")
+                reader.tell(path, f"lacks {', '.join(missing)}; a point has a value for every parameter that counts")
             continue
         point = {}
-        for parameter in space.parameters:
-            given, domain = fields[parameter.name], parameter.domain
+        counting = space.active(fields)
+        for parameter in (one for one in space.parameters if one.name in counting):
+            given, domain = counting[parameter.name], parameter.domain
             if not isinstance(given, str | int | float) or not domain.contains(given):
                 reader.tell(join(path, parameter.name), f"must lie in {domain.describe()} (got {shown(given)})")
             else:
                 point[parameter.name] = domain.clean(given)
-        if len(point) == len(names) and point not in points:
+        if len(point) == len(counting) and point not in points:
             points.append(point)
     return tuple(points)

@@ -19,6 +19,7 @@ from pixaris.orchestration.run import RunSetup
 from pixaris.search import ordering
 from pixaris.search.domain import Domain
 from pixaris.search.plan import SearchPlan
+from pixaris.search.results import Objective
 from pixaris.search.space import Parameter, Space, Target
 from pixaris.types import EvalItem, EvalSet, ParamValue
 
@@ -127,8 +128,7 @@ def plan(*sources: EndpointSource, folder: Path, **changes: Any) -> SearchPlan:
         folder=folder,
         space=space,
         baseline={"model": "b", "sampler": "euler", "cfg": 8.0},
-        objective="x",
-        direction="max",
+        objectives=(Objective("x", "max"),),
         sources=sources,
         admit=lambda _: setup,
         **settings,
