@@ -51,6 +51,7 @@ def ray_session() -> Iterator[None]:
 
 
 LONG = {
+    "test_flux_ray_deaths.py",
     "test_left_behind.py",
     "test_ray_orphans.py",
     "test_ray_pool.py",

@@ -22,12 +22,12 @@ class FluxSource:
 
     Attributes:
         url: The API's base URL; "" is the configured one, else https://api.bfl.ai.
-        depth: Tasks it is given at once.
+        depth: Tasks it is given at once; None is as many as the account may have, which the model may limit.
         variable: The environment variable that holds the key; "" is the configured key.
     """
 
     url: str = ""
-    depth: int = ACTIVE_TASKS
+    depth: int | None = None
     variable: str = field(default="", repr=False)
 
     @property
@@ -38,7 +38,7 @@ class FluxSource:
     @property
     def places(self) -> int:
         """Requests it takes at once."""
-        return self.depth
+        return self.depth or ACTIVE_TASKS
 
     def problem(self, environment: Mapping[str, str] | None = None) -> str:
         """Why it cannot be used, or ""; the key is not shown."""
@@ -60,7 +60,7 @@ class FluxSource:
         known = os.environ if environment is None else environment
         config = Config.load(environment)
         key = known.get(self.variable, "") if self.variable else config.flux_api_key
-        return flux_endpoint(key, self.url or config.flux_base_url, depth=self.depth, variable=self.variable or KEY_VARIABLE)
+        return flux_endpoint(key, self.url or config.flux_base_url, depth=self.places, variable=self.variable or KEY_VARIABLE)
 
 
 def flux_endpoint(key: str, url: str = "", *, depth: int = ACTIVE_TASKS, variable: str = KEY_VARIABLE) -> Endpoint:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -79,6 +80,8 @@ def generate_images_based_on_dataset(
     if problems:
         raise ConfigurationError(tuple(dict.fromkeys(problems)))
     parallel = max_parallel_jobs(args)
+    if args.get("max_parallel_jobs"):  # a server that works on one request after the other has its own number
+        own_endpoints = tuple(replace(e, depth=min(e.depth, parallel)) if e.kind == "flux" else e for e in own_endpoints)
     own = LocalPool(own_endpoints) if own_endpoints else None
     shared = pool or own
     submitter: Submitter = (

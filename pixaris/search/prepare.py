@@ -191,11 +191,14 @@ class Search:
         given = self.endpoints
         if not given and self.source is not None:
             return ()  # the file's are all wrong, which is a problem already
-        if not given:
-            own = self.image_generator.endpoints()
-            return tuple(servers.source_of(one.url) if one.kind == "comfyui" else GivenSource(one) for one in own)
-        kind, limit = self.image_generator.kind, self.image_generator.most_at_once
-        return tuple(servers.limited(servers.source_of(one, kind) if isinstance(one, str) else one, limit) for one in given)
+        generator, jobs = self.image_generator, self.args.get("max_parallel_jobs")
+        found: list[EndpointSource]
+        if given:
+            found = [servers.source_of(one, generator.kind) if isinstance(one, str) else one for one in given]
+        else:
+            own = generator.endpoints()
+            found = [servers.source_of(one.url) if one.kind == "comfyui" else GivenSource(one) for one in own]
+        return tuple(servers.limited(one, generator, jobs if isinstance(jobs, int) and jobs > 0 else None) for one in found)
 
     @property
     def objective_names(self) -> tuple[str, ...]:

@@ -126,7 +126,7 @@ def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[Endpo
 
 def _flux(reader: Reader, path: str, value: object) -> list[EndpointSource]:
     fields = reader.section(path, value, _FLUX)
-    depth = reader.whole(join(path, "depth"), fields.get("depth", FluxSource.depth), at_least=1) or FluxSource.depth
+    depth = reader.whole(join(path, "depth"), fields["depth"], at_least=1) if "depth" in fields else None
     url = ""
     if "url" in fields and (text := reader.text(join(path, "url"), fields["url"])):
         try:

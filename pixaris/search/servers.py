@@ -33,7 +33,7 @@ from pixaris.endpoints.managed import LocalServers, embedded_command
 from pixaris.endpoints.tunnels import TunnelFeed, gcloud_problem
 from pixaris.exceptions import AccountError, EndpointError, FarSideError, PixarisError, Problem, UnreachableError
 from pixaris.flux import trust
-from pixaris.generation.base import load_node
+from pixaris.generation.base import ImageGenerator, load_node
 from pixaris.orchestration.run import RunSetup
 from pixaris.types import EndpointKind
 
@@ -105,10 +105,19 @@ def source_of(url: str, kind: EndpointKind = "comfyui") -> EndpointSource:
     return source
 
 
-def limited(source: EndpointSource, most_at_once: int | None) -> EndpointSource:
-    """The source, given no more requests at once than the service allows."""
-    if isinstance(source, FluxSource) and most_at_once is not None:
-        return replace(source, depth=min(source.depth, most_at_once))
+def limited(source: EndpointSource, generator: ImageGenerator, jobs: int | None) -> EndpointSource:
+    """An account, given no more requests at once than its service allows and the user wants.
+
+    Args:
+        source: Any source; of servers that work on one request after the other, nothing is changed.
+        generator: Its service may have a limit, which the file's own ``depth`` outweighs.
+        jobs: ``args["max_parallel_jobs"]``, where it is given.
+    """
+    if isinstance(source, FluxSource):
+        depth = source.depth or generator.most_at_once or source.places
+        return replace(source, depth=min(depth, jobs or depth))
+    if isinstance(source, GivenSource) and source.endpoint.kind == "flux":
+        return GivenSource(replace(source.endpoint, depth=min(source.places, jobs or source.places)))
     return source
 
 

@@ -237,5 +237,7 @@ def test_who_takes_over_follows_what_was_sent_and_sends_nothing_twice(tmp_path: 
         with pytest.raises(ChargedError, match="ended before the answer came"):
             second.resume(request("half"))
         second.close()
+        elsewhere = client(server, session=f"{session}-other")
         with pytest.raises(ChargedError):  # on another machine nobody knows
-            client(server, session=f"{session}-other").resume(request())
+            elsewhere.resume(request())
+        elsewhere.close()

@@ -11,8 +11,9 @@ import yaml
 from flux_kit import KEY, standing_in
 
 from pixaris.cli import main
+from pixaris.components import assemble
 from pixaris.data_loaders.local import LocalDatasetLoader
-from pixaris.exceptions import ConfigurationError
+from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.flux.server.app import Server
 from pixaris.generation.flux import FluxFillGenerator
@@ -20,6 +21,7 @@ from pixaris.images import encode_png
 from pixaris.metrics.similarity import SSIMMetric
 from pixaris.orchestration.base import generate_images_based_on_dataset
 from pixaris.search.results import SearchResult
+from pixaris.search.spec import read_search_file
 from pixaris.testing import samples
 
 FILE: dict[str, Any] = {
@@ -163,6 +165,37 @@ def test_the_balance_is_among_the_endpoints(
     assert "another-key" not in out
 
 
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        ({}, 24),
+        ({"endpoints": {"flux": {}}}, 24),
+        ({"endpoints": {"flux": {"depth": 60}}}, 60),  # an account that may have more
+        ({"generator": "flux_kontext_max"}, 6),
+        ({"generator": "flux_kontext_max", "endpoints": {"flux": {"depth": 9}}}, 9),
+    ],
+)
+def test_an_account_has_the_places_that_the_file_or_the_model_gives_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], places: int
+) -> None:
+    monkeypatch.setenv("PIXARIS_FLUX_API_KEY", KEY)
+    problems: list[Problem] = []
+    spec, problems = read_search_file(written(folder, **changes))
+    search = assemble(spec, problems)
+    assert search is not None
+    assert [source.places for source in search.check(every_endpoint=False).sources] == [places]
+
+
+def test_an_endpoint_of_the_command_line_is_another_address_of_the_api(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIXARIS_FLUX_API_KEY", KEY)
+    with standing_in() as server:
+        assert main(["run", written(folder), "--endpoint", server.places.api, "--param", "steps=15"]) == 0
+        assert {asked.body["steps"] for asked in server.account.asked if asked.body} == {15}
+    assert "charged      20 credits" in capsys.readouterr().out
+
+
 # Without Ray
 
 
@@ -182,6 +215,7 @@ def test_a_run_of_plain_functions_keeps_what_every_item_cost(folder: Path) -> No
             },
         )
         assert {asked.body["prompt"] for asked in server.account.asked if asked.body} == {"A beautiful woman on a beach"}
+        assert server.account.most_active <= 2
     assert [item.name for item in run.items] == ["0", "1", "2", "3"]  # those that failed keep their place
     assert sorted(type(item.error).__name__ for item in run.items) == ["ChargedError", "ModeratedError", "NoneType", "NoneType"]
     assert (run.cost, run.unaccounted, run.metrics["ssim"].count) == (10.0, 1, 2)
