@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -16,6 +16,7 @@ import optuna
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 from ray.tune.search.variant_generator import generate_variants
+from ray.tune.search.zoopt import ZOOptSearch
 
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.search.optuna_space import OptunaSpace
@@ -23,6 +24,9 @@ from pixaris.search.searchers import ListSearcher, neutral, objective_keys, tune
 from pixaris.search.space import Space
 from pixaris.search.strategies import ALGORITHMS, sampler_name, strategy_options
 from pixaris.types import Direction, ParamValue
+
+_SEEDED_BY_NUMPY = ("nevergrad", "zoopt")
+"""Searchers that draw from numpy's global generator, or are seeded from it."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ class TeachableOptuna(OptunaSearch):
 def _optuna(options: Mapping[str, Any], task: Task) -> Searcher:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", message="Define-by-run function passed")  # some samplers think for a second or two
     settings = {key: value for key, value in options.items() if key != "sampler"}
     name = sampler_name(str(options["sampler"]))
     if not name:
@@ -157,10 +162,40 @@ def _optuna(options: Mapping[str, Any], task: Task) -> Searcher:
     return TeachableOptuna(space, metric=task.metric, mode=task.mode, sampler=sampler, points_to_evaluate=points)
 
 
+class PatientZOOpt(ZOOptSearch):
+    """Tune's ZOOpt searcher, for trials that end before the next one is asked for, or fail.
+
+    ZOOpt waits for its first trials to end, and for ever if they have; it counts one that failed as under way; and it fails on
+    points to evaluate, which it therefore does not see.
+    """
+
+    def __init__(self, points_to_evaluate: Sequence[Mapping[str, ParamValue]] = (), **options: Any) -> None:  # noqa: ANN401
+        super().__init__(**options)
+        self._first = [dict(point) for point in points_to_evaluate]
+        self._unseen: set[str] = set()
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if trial_id not in self._unseen:
+            super().on_trial_complete(trial_id, result, error)
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (as Tune's)
+        if self._first:
+            self._unseen.add(trial_id)
+            return self._first.pop(0)
+        found = super().suggest(trial_id)
+        if found is None and not self._live_trial_mapping:
+            self.optimizer.semaphore, self.optimizer.live_num = 1, 0
+            found = super().suggest(trial_id)
+        return found
+
+
 def _of_tune(name: str, options: Mapping[str, Any], task: Task) -> Searcher:
     strategy = ALGORITHMS[name]
-    module, _, cls = strategy.homes[0].partition(":")
+    module, _, name_of_class = strategy.homes[0].partition(":")
+    cls = PatientZOOpt if name == "zoopt" else getattr(import_module(module), name_of_class)
     settings = dict(options)
+    if task.seed is not None and name in _SEEDED_BY_NUMPY:
+        np.random.seed(task.seed)
     if strategy.seeded and task.seed is not None:
         settings.setdefault(strategy.seeded, task.seed)
     if name == "zoopt":
@@ -169,7 +204,7 @@ def _of_tune(name: str, options: Mapping[str, Any], task: Task) -> Searcher:
         settings = _for_nevergrad(settings, task)
     if task.points:
         settings["points_to_evaluate"] = task.neutral_points()
-    return take(getattr(import_module(module), cls)(**settings), task)
+    return take(cls(**settings), task)
 
 
 def _for_nevergrad(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
@@ -181,8 +216,6 @@ def _for_nevergrad(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
         raise ConfigurationError(
             f"nevergrad has no optimizer {name!r}{nearest(name, known)}; for example NGOpt, OnePlusOne, CMA, DE"
         )
-    if task.seed is not None:
-        np.random.seed(task.seed)  # nevergrad seeds every optimizer from numpy's global generator
     settings = {"budget": max(1, task.num_samples), **options.get("optimizer_kwargs", {})}
     return {**options, "optimizer": known[name], "optimizer_kwargs": settings}
 

@@ -2,8 +2,9 @@
 
 One `Ledger` counts for a whole search. It is asked twice: before a trial starts (`Ledger.affords`), so that trials are whole
 rather than cut, and before an image starts (`Ledger.admit`), so that nothing is started that would exceed the budget. What an
-image will take is certain only where images are counted; of seconds and credits it is expected to take as much as the dearest of
-the last ones, and until the first one is through, it is alone.
+image will take is certain only where images are counted. Of seconds and credits it is expected to take as much as the dearest of
+the last ones, and until the first one is through, it is alone; a whole trial is expected to take their mean, and two standard
+errors.
 
 An image that is withdrawn may have been made all the same, and charged. It stays reserved until the pool has told how many it
 made and what its accounts were charged (`Ledger.audit`).
@@ -11,6 +12,8 @@ made and what its accounts were charged (`Ledger.audit`).
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -120,7 +123,7 @@ class Ledger:
         self._exact = True
         self._tickets = 0
         self._first: float | None = None
-        self._dearest: dict[str, deque[float]] = {
+        self._latest: dict[str, deque[float]] = {
             name: deque(maxlen=_RECENT) for name in ("seconds", "endpoint_seconds", "credits")
         }
 
@@ -187,7 +190,7 @@ class Ledger:
             return
         self._first = now if self._first is None else self._first
         for name, amount in (("seconds", now - opened.since), ("endpoint_seconds", seconds), ("credits", cost or 0.0)):
-            self._dearest[name].append(amount)
+            self._latest[name].append(amount)
         self._spend(seconds, cost or 0.0)
 
     def audit(self, made: int, charged: float, now: float) -> None:
@@ -224,9 +227,12 @@ class Ledger:
             credits=spent.credits + cost,
         )
 
-    def _expected(self, name: str) -> float | None:
-        """What the next image takes, as far as can be known: as much as the dearest of the last ones."""
-        return max(self._dearest[name], default=None)
+    def _expected(self, name: str, images: int = 1) -> float | None:
+        """What each of the next images takes, as far as can be known."""
+        latest = self._latest[name]
+        if images == 1 or len(latest) < 2:
+            return max(latest, default=None)
+        return statistics.fmean(latest) + 2 * statistics.stdev(latest) / math.sqrt(images)
 
     def _uncertain(self) -> bool:
         """Whether what may still be spent can turn out to be less."""
@@ -266,7 +272,7 @@ class Ledger:
         reserved = under_way + len(self._withdrawn) + self._unseen
         for name, limit in self.budget.as_dict().items():
             used: float = getattr(self._spent, name)
-            each = 1.0 if name == "images" else self._expected(name)
+            each = 1.0 if name == "images" else self._expected(name, wanted)
             if name == "seconds":
                 used, each = self._elapsed(now), each if wanted == 1 else self._pace(now)
             never = used >= limit or used + wanted * (each or 0.0) > limit

@@ -118,7 +118,8 @@ def take(scheduler: TrialScheduler, *, direction: Direction, objectives: int) ->
 
 def pauses(scheduler: TrialScheduler) -> bool:
     """Whether it needs more trials under way than run at once: those that wait for the others are paused."""
-    return isinstance(scheduler, HyperBandScheduler)
+    median = isinstance(scheduler, MedianStoppingRule) and (scheduler._min_time_slice > 0 or not scheduler._hard_stop)
+    return median or isinstance(scheduler, HyperBandScheduler)
 
 
 def default_step(name: str, items: int) -> int:

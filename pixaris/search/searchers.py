@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from pixaris.exceptions import SearchFailedError
 from pixaris.search.budget import Answer
 from pixaris.search.conversion import to_tune
 from pixaris.search.space import Space
@@ -107,6 +109,7 @@ class Proposals(Searcher):
         self._count = 0
         self._baseline_trial: str | None = None
         self._latest: dict[str, dict[str, Any]] = {}
+        self._under_way: set[str] = set()
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config, None for "not now", or Searcher.FINISHED)
         if self._stopped() or (self._limit is not None and self._count >= self._limit):
@@ -118,27 +121,36 @@ class Proposals(Searcher):
             self._baseline_trial = trial_id
             values: dict[str, Any] = dict(self._baseline)
         else:
-            proposed = self._inner.suggest(trial_id)
+            with self._asking():
+                proposed = self._inner.suggest(trial_id)
+            if proposed is None and not self._under_way:  # nothing will happen that could change its mind
+                raise SearchFailedError(
+                    f"{self._name} proposes nothing after {self._count} trials, though none of them is under way"
+                )
             if proposed is None or proposed == Searcher.FINISHED:
                 return proposed
             names = neutral(self._space)
             values = self._space.active({names[key]: self._clean(names[key], value) for key, value in proposed.items()})
+        self._under_way.add(trial_id)
         self._count += 1
         return {"number": self._count - 1, "values": values}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._latest[trial_id] = result
         if trial_id != self._baseline_trial and self._scored(result):
-            self._inner.on_trial_result(trial_id, result)
+            with self._asking():
+                self._inner.on_trial_result(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._under_way.discard(trial_id)
         latest = self._latest.pop(trial_id, None)
         result = result or latest  # a trial that is stopped while it is paused comes without its result
         scored = result is not None and self._scored(result)
-        if trial_id != self._baseline_trial:
-            self._inner.on_trial_complete(trial_id, result if scored else None, error or not scored)
-        elif scored and result is not None:
-            self._teach_baseline([result[key] for key in self._keys])
+        with self._asking():
+            if trial_id != self._baseline_trial:
+                self._inner.on_trial_complete(trial_id, result if scored else None, error or not scored)
+            elif scored and result is not None:
+                self._teach_baseline([result[key] for key in self._keys])
 
     def on_pause(self, trial_id: str) -> None:
         """The scheduler hb_bohb has paused a trial."""
@@ -153,6 +165,18 @@ class Proposals(Searcher):
     def __getstate__(self) -> dict[str, Any]:
         # Tune keeps a copy of its searcher; who may stop it belongs to this process
         return {**self.__dict__, "_stopped": bool, "_affords": None}
+
+    @property
+    def _name(self) -> str:
+        return type(self._inner).__name__
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Say whose fault it is when a searcher fails: its code is not ours."""
+        try:
+            yield
+        except Exception as error:
+            raise SearchFailedError(f"{self._name} failed after {self._count} trials: {type(error).__name__}: {error}") from error
 
     def _scored(self, result: Mapping[str, Any]) -> bool:
         return all(_finite(result.get(key)) for key in self._keys)

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from kit import WORKFLOW
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, PopulationBasedTraining, ResourceChangingScheduler
+from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from pixaris.data_loaders.local import LocalDatasetLoader
-from pixaris.exceptions import ConfigurationError
+from pixaris.exceptions import ConfigurationError, SearchFailedError
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.metrics.similarity import PSNRMetric, SSIMMetric
@@ -96,6 +97,48 @@ def test_every_proposal_lies_in_the_space_points_come_first_and_a_seed_repeats_t
         assert all(parameter.domain.contains(values[parameter.name]) for parameter in space.parameters), values
         assert all(type(value) in (int, float, str) for value in values.values())
     assert proposed(name, space, **options) == found
+
+
+@pytest.mark.parametrize("name", ["zoopt", "bayesopt"])
+def test_searchers_of_few_domains_propose_one_set_after_the_other(name: str) -> None:
+    if any(importlib.util.find_spec(module) is None for module in ALGORITHMS[name].modules):
+        pytest.skip(f"{name} is not installed")
+    space = Space((*space_of("value").parameters, Parameter("steps", (Target("Node", "steps"),), DOMAINS["strength"])))
+    task = Task(space, ("max",), {"value": 0.0, "steps": 0.2}, 12, 7, points=({"value": 0.25, "steps": 0.8},))
+    searcher = Proposals(algorithms.build(name, {}, task), space, task.baseline, limit=13, directions=("max",))
+    for number in range(13):
+        values = searcher.suggest(f"t{number}")["values"]
+        assert number != 1 or values == task.points[0]
+        assert space.contains(values)
+        searcher.on_trial_complete(f"t{number}", {"objective": values["value"]})
+
+
+class Scripted(Searcher):
+    """Does what its script says, one word a suggestion."""
+
+    def __init__(self, *script: Any) -> None:
+        super().__init__(metric="objective", mode="max")
+        self._script = list(script)
+
+    def suggest(self, trial_id: str) -> Any:
+        word = self._script.pop(0)
+        if isinstance(word, Exception):
+            raise word
+        return word
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None: ...
+
+
+def test_a_searcher_that_waits_for_nothing_or_fails_ends_the_search_with_its_name() -> None:
+    space = space_of("value")
+    searcher = Proposals(Scripted(None, None, KeyError("p0")), space, {"value": 0.5}, limit=None, directions=("max",))
+    searcher.suggest("t0")
+    assert searcher.suggest("t1") is None, "the baseline is under way"
+    searcher.on_trial_complete("t0", {"objective": 1.0})
+    with pytest.raises(SearchFailedError, match="Scripted proposes nothing after 1 trials, though none of them is under way"):
+        searcher.suggest("t1")
+    with pytest.raises(SearchFailedError, match="Scripted failed after 1 trials: KeyError: 'p0'"):
+        searcher.suggest("t1")
 
 
 @pytest.mark.parametrize("options", [{}, {"sampler": "NSGAIII"}])
@@ -245,6 +288,17 @@ def test_schedulers_count_items(name: str) -> None:
     if name != "fifo":
         assert scheduler._time_attr == "items"
         assert scheduler._metric == "objective"
+
+
+def test_schedulers_that_pause_are_known() -> None:
+    def pausing(name: str, **options: Any) -> bool:
+        return schedulers.pauses(schedulers.build(name, options, items=9, step=2, direction="max"))
+
+    assert pausing("hyperband")
+    assert pausing("median", hard_stop=False)
+    assert pausing("median", min_time_slice=4)
+    assert not pausing("median")
+    assert not pausing("asha")
 
 
 def test_schedulers_that_make_no_sense_for_images_are_refused_as_objects_too() -> None:

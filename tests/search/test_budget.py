@@ -151,6 +151,10 @@ def test_a_trial_waits_until_it_is_known_what_images_take() -> None:
     assert ledger.affords(4, 3, 0.0) == ("go", "")
     assert ledger.affords(9, 0, 0.0) == ("go", "")
     assert ledger.affords(10, 0, 0.0)[0] == "no"
+    for seconds in (0.1, 0.1, 0.1, 0.1):
+        (ticket,), _ = ledger.admit(0, "a", 1, 0.0)
+        ledger.settle(ticket, 0.0, seconds=seconds)
+    assert ledger.affords(12, 0, 0.0)[0] == "go", "one slow image makes no trial dear"
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 6), st.integers(0, 8), st.booleans()), max_size=60)

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from kit import WORKFLOW
 from ray import tune
+from ray.tune.search.optuna import OptunaSearch
 
 from pixaris.cli.search import front
 from pixaris.data_loaders.local import LocalDatasetLoader
+from pixaris.exceptions import SearchFailedError
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.metrics.iou import IoUMetric
@@ -56,6 +58,25 @@ def test_hyperband_pauses_trials_and_they_go_on_where_they_were(
         run = json.loads((Path(trial.folder) / "run.json").read_text())
         assert run["status"] == trial.status
         assert run["metrics"]["iou"]["mean"] == pytest.approx(trial.objective)
+
+
+class Faulty(OptunaSearch):
+    """Fails at its third proposal."""
+
+    def suggest(self, trial_id: str) -> Any:
+        if len(self._ot_trials) == 2:
+            raise RuntimeError("out of ideas")
+        return super().suggest(trial_id)
+
+
+def test_a_searcher_that_fails_ends_the_search_with_its_reason_and_what_was_done(
+    cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SearchFailedError, match="Faulty failed after 3 trials: RuntimeError: out of ideas"):
+        search(cells_loader, tmp_path, endpoints, algorithm=Faulty(seed=1), max_concurrent=1).run()
+    kept = SearchResult.load(tmp_path / "tests" / "cells")
+    assert kept.status == "failed"
+    assert [trial.status for trial in kept.trials] == ["finished"] * 3
 
 
 def test_several_objectives_end_in_a_front_that_is_kept_and_shown(
