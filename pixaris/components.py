@@ -160,6 +160,7 @@ def assemble(spec: SearchSpec, problems: list[Problem]) -> Search | None:
         points_to_evaluate=options.points_to_evaluate,
         budget=spec.budget,
         seed=options.seed,
+        seeds=spec.seeds,
         step=options.step,
         max_concurrent=options.max_concurrent,
         policy=spec.limits,

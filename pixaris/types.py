@@ -187,6 +187,8 @@ class ItemResult:
         generated: The image, or None.
         error: Why there is no image (or no score), or None.
         scores: Score name to value; a metric that could not score this item is absent.
+        samples: With several seeds, the item once for each of them, in their order: ``generated`` is then the first image there
+            is, and the scores are means over the seeds, of those that every seed has.
     """
 
     index: int
@@ -194,6 +196,12 @@ class ItemResult:
     generated: GeneratedImage | None = None
     error: PixarisError | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
+    samples: tuple[ItemResult, ...] = ()
+
+    @property
+    def each(self) -> tuple[ItemResult, ...]:
+        """Its results by seed; itself where there is one."""
+        return self.samples or (self,)
 
 
 RunStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
@@ -262,14 +270,16 @@ class RunRecord:
     @property
     def cost(self) -> float | None:
         """What the items were charged, those without an image too; None where nothing was."""
-        outcomes = (item.generated if item.generated is not None else item.error for item in self.items)
+        results = [result for item in self.items for result in item.each]
+        outcomes = (result.generated if result.generated is not None else result.error for result in results)
         costs = [outcome.cost for outcome in outcomes if outcome is not None and outcome.cost is not None]
         return sum(costs) if costs else None
 
     @property
     def unaccounted(self) -> int:
         """Items whose request may have been charged, which nobody can tell because its answer was lost."""
-        return sum(isinstance(item.error, ChargedError) and item.error.cost is None for item in self.items)
+        results = [result for item in self.items for result in item.each]
+        return sum(isinstance(result.error, ChargedError) and result.error.cost is None for result in results)
 
     @property
     def failures(self) -> tuple[ItemResult, ...]:

@@ -69,6 +69,7 @@ def describe(checked: Checked) -> str:
     places = [source.label for source in checked.sources]
     lines = [
         f"eval set    {setup.eval_set.name}: {len(setup.eval_set)} items"
+        + (f", {setup.seeds} seeds each" if setup.seeds > 1 else "")
         + (f", inputs {', '.join(setup.eval_set.input_folders)}" if setup.eval_set.input_folders else "")
         + (f", references {', '.join(setup.eval_set.reference_folders)}" if setup.eval_set.reference_folders else ""),
         f"endpoints   {', '.join(places) or search.image_generator.__class__.__name__}",

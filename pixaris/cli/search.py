@@ -48,9 +48,10 @@ def main(options: argparse.Namespace) -> int:
 
 def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
     """Draw input, baseline, winner and reference of the items side by side; None while there is nothing to compare."""
+    from pixaris.data_loaders.base import natural
     from pixaris.files import safe_name, write_bytes
     from pixaris.images import EncodedImage, encode_png
-    from pixaris.report.sheet import Column, contact_sheet
+    from pixaris.report.sheet import Column, contact_sheet, tiled
 
     best = result.best
     if best is None:
@@ -58,8 +59,10 @@ def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
     items = eval_set.items[:_SHEET_ITEMS]
 
     def made(trial: TrialResult, title: str) -> Column:
-        files = [Path(trial.folder) / "generated_images" / f"{safe_name(item.name)}.png" for item in items]
-        images = [EncodedImage.from_file(file).image if file.is_file() else None for file in files]
+        folder = Path(trial.folder) / "generated_images"
+        folders = [folder, *sorted(folder.glob("seed_*"), key=lambda one: natural(one.name))]
+        files = [[one / f"{safe_name(item.name)}.png" for one in folders] for item in items]
+        images = [tiled([EncodedImage.from_file(file).image for file in row if file.is_file()]) for row in files]
         scores = [trial.item_scores[item.index] for item in items]
         notes = ["no score" if score is None else f"{result.metric} {score:.4f}" for score in scores]
         mean = "" if trial.objective is None else f"{result.metric} {trial.objective:.4f}"

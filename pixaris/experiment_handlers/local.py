@@ -26,7 +26,7 @@ TRACKING_FILE = "experiment_tracking.jsonl"
 @dataclass
 class _Stored:
     folder: Path
-    images: dict[str, str]  # item name to the digest of its image file
+    images: dict[str, str]  # image file to its digest
     workflow: bool = False
 
 
@@ -38,7 +38,7 @@ class LocalExperimentHandler(ExperimentHandler):
           <project>/<search, or dataset>/<run name>/
             run.json                           the run: parameters, scores, counts, failures
             items.jsonl                        one line per item: scores or error, endpoint, image file
-            generated_images/<item name>.png
+            generated_images/<item name>.png   with several seeds the first one's; seed_2/<item name>.png, … the others'
             workflow_apiformat.json            the workflow with its parameters bound, where there is one
             workflow.png                       the workflow's picture, where there is one
 
@@ -85,7 +85,8 @@ class LocalExperimentHandler(ExperimentHandler):
         if stored is None:
             folder = run_folder(self.search_folder(run), run.name, RUN_FILE, {**_summary(run), "status": "running"})
             rows = read_json_lines(folder / ITEMS_FILE)
-            kept = {str(row.get("name")): str(row.get("digest")) for row in rows if (folder / str(row.get("image"))).is_file()}
+            images = [image for row in rows for image in (row.get("samples") or [row])]
+            kept = {str(row.get("image")): str(row.get("digest")) for row in images if (folder / str(row.get("image"))).is_file()}
             stored = self._stored[run.id] = _Stored(folder, kept)
         return stored
 
@@ -93,9 +94,11 @@ class LocalExperimentHandler(ExperimentHandler):
         stored = self._claim(run)
         folder = stored.folder
         for item in run.items:
-            if item.generated and stored.images.get(item.name) != item.generated.image.digest:
-                write_bytes(folder / _image_file(item), item.generated.image.data)
-                stored.images[item.name] = item.generated.image.digest
+            for number, sample in enumerate(item.each):
+                file = _image_file(item, number)
+                if sample.generated and stored.images.get(file) != sample.generated.image.digest:
+                    write_bytes(folder / file, sample.generated.image.data)
+                    stored.images[file] = sample.generated.image.digest
         if not stored.workflow:
             if run.workflow is not None:
                 write_json(folder / WORKFLOW_FILE, run.workflow)
@@ -151,23 +154,32 @@ def _failures(run: RunRecord) -> list[dict[str, Any]]:
 
 
 def _item_row(item: ItemResult) -> dict[str, Any]:
-    made = item.generated
+    row = {"index": item.index, "name": item.name, **_image_row(item, 0)}
+    if not item.samples:
+        return row
+    first = next((number for number, sample in enumerate(item.samples) if sample.generated), 0)
+    samples = [{"seed": number + 1, **_image_row(sample, number)} for number, sample in enumerate(item.samples)]
+    return {**row, "image": samples[first]["image"], "samples": samples}
+
+
+def _image_row(result: ItemResult, number: int) -> dict[str, Any]:
+    made = result.generated
     return {
-        "index": item.index,
-        "name": item.name,
-        "scores": dict(item.scores),
-        "error": None if item.error is None else str(item.error),
-        "image": _image_file(item) if made else None,
+        "scores": dict(result.scores),
+        "error": None if result.error is None else str(result.error),
+        "image": _image_file(result, number) if made else None,
         "digest": made.image.digest if made else None,
         "endpoint": made.endpoint if made else None,
         "seconds": made.seconds if made else None,
         "attempts": made.attempts if made else None,
-        "cost": made.cost if made else None if item.error is None else item.error.cost,
+        "cost": made.cost if made else None if result.error is None else result.error.cost,
     }
 
 
-def _image_file(item: ItemResult) -> str:
-    return f"{IMAGES_FOLDER}/{safe_name(item.name)}.png"
+def _image_file(item: ItemResult, number: int = 0) -> str:
+    """The image of an item's first seed, or of a later one (`number` counts from 0)."""
+    folder = f"{IMAGES_FOLDER}/seed_{number + 1}" if number else IMAGES_FOLDER
+    return f"{folder}/{safe_name(item.name)}.png"
 
 
 def _last_line_of(run_id: str, path: Path) -> dict[str, Any]:

@@ -153,10 +153,11 @@ class TensorboardHandler(ExperimentHandler):
             state.images["workflow"] = run.workflow_image.digest
             yield 0, _images("workflow", run.workflow_image.size, [preview(run.workflow_image)], "The workflow of this run.")
         for item in run.items:
-            tag = f"images/{item.name}"
-            if item.generated is not None and state.images.get(tag) != item.generated.image.digest:
-                state.images[tag] = item.generated.image.digest
-                yield 0, self._item(tag, run.eval_set.items[item.index], item, item.generated.image)
+            for number, sample in enumerate(item.each, 1):
+                tag = f"images/{item.name}" if number == 1 else f"images/{item.name} (seed {number})"
+                if sample.generated is not None and state.images.get(tag) != sample.generated.image.digest:
+                    state.images[tag] = sample.generated.image.digest
+                    yield 0, self._item(tag, run.eval_set.items[item.index], sample, sample.generated.image)
         for name, metric in run.metrics.items():
             if metric.count > state.scalars.get(name, 0):
                 state.scalars[name] = metric.count

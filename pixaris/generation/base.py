@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class ItemArgs(Mapping[str, Any]):
 
     Attributes:
         item: The eval item's name, or "" outside a run.
+        repeat: Which of the item's seeds it is, from 0.
         images: Node title to image, the item's own and the run's.
         params: The parameter set.
     """
@@ -42,9 +44,11 @@ class ItemArgs(Mapping[str, Any]):
         item: str = "",
         images: Mapping[str, EncodedImage] | None = None,
         params: Sequence[GenerationParam] = (),
+        repeat: int = 0,
     ) -> None:
         self._args = dict(args)
         self.item = item
+        self.repeat = repeat
         self.images = dict(images or {})
         self.params = tuple(params)
 
@@ -64,28 +68,50 @@ class ItemArgs(Mapping[str, Any]):
             raise ConfigurationError(problems, "args")
         return cls(args, item=item, images=images, params=params)
 
-    def for_item(self, item: str, images: Mapping[str, EncodedImage]) -> ItemArgs:
-        """The same arguments with an item's own images added."""
-        return ItemArgs(self._args, item=item, images={**self.images, **images}, params=self.params)
+    @property
+    def seed(self) -> int | None:
+        """The seed that belongs to the item and the repeat, the same in every run: 32 bits, which every node accepts.
+
+        It is ``args["seed"]`` too, unless the user gave one. None outside a run.
+        """
+        if not self.item:
+            return None
+        text = self.item if self.repeat == 0 else f"{self.item}\0{self.repeat}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+    def for_item(self, item: str, images: Mapping[str, EncodedImage], repeat: int = 0) -> ItemArgs:
+        """The same arguments with an item's own images added.
+
+        Args:
+            item: Its name.
+            images: Title of the node that loads one, to the image.
+            repeat: Which of the item's seeds it is.
+        """
+        return ItemArgs(self._args, item=item, images={**self.images, **images}, params=self.params, repeat=repeat)
 
     def without_params(self) -> ItemArgs:
         """The same arguments without parameters."""
-        return ItemArgs(self._args, item=self.item, images=self.images)
+        return self._with(self.images, ())
 
     def with_images(self, images: Mapping[str, EncodedImage]) -> ItemArgs:
         """The same arguments with images added; a later one for the same node wins."""
-        return ItemArgs(self._args, item=self.item, images={**self.images, **images}, params=self.params)
+        return self._with({**self.images, **images}, self.params)
 
     def with_params(self, params: Sequence[GenerationParam]) -> ItemArgs:
         """The same arguments with parameters added; a later value for the same input wins."""
         merged = {(p.node_name, p.input): p for p in (*self.params, *params)}
-        return ItemArgs(self._args, item=self.item, images=self.images, params=tuple(merged.values()))
+        return self._with(self.images, tuple(merged.values()))
+
+    def _with(self, images: Mapping[str, EncodedImage], params: Sequence[GenerationParam]) -> ItemArgs:
+        return ItemArgs(self._args, item=self.item, images=images, params=params, repeat=self.repeat)
 
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401  (whatever the user's components need)
         if key == "pillow_images":
             return [{"node_name": name, "pillow_image": image.image} for name, image in self.images.items()]
         if key == "generation_params":
             return [param.as_dict() for param in self.params]
+        if key == "seed" and key not in self._args and self.seed is not None:
+            return self.seed
         return self._args[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -187,6 +213,10 @@ class ImageGenerator(ABC):
     def most_at_once(self) -> int | None:
         """Requests that one endpoint may have at once, where the service limits it; else None."""
         return None
+
+    def takes_seed(self, args: ItemArgs) -> bool:
+        """Whether ``args.seed`` changes the image; not if it has no seed, or the parameters set it."""
+        return "seed" not in args
 
     def fault(self, param: GenerationParam) -> Fault | None:
         """Why a parameter cannot be set; None if it can, or if that is not known (with a workflow, its nodes tell)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,12 +74,18 @@ class ComfyGenerator(ImageGenerator):
         )
 
     def _seeds(self, args: ItemArgs) -> list[GenerationParam]:
-        """The item's own seed for every seed the parameters leave alone (32 bits: every node accepts them)."""
-        if not args.item:
-            return []
-        seed = int.from_bytes(hashlib.sha256(args.item.encode()).digest()[:4], "big")
-        given = {(self.workflow.node(p.node_name).id, p.input) for p in args.params}
-        return [GenerationParam(node.id, name, seed) for node, name in self.workflow.seeds() if (node.id, name) not in given]
+        """The item's own seed for every seed the parameters leave alone."""
+        seed = args.seed
+        return [] if seed is None else [GenerationParam(node, name, seed) for node, name in self._free_seeds(args)]
+
+    def _free_seeds(self, args: ItemArgs) -> list[tuple[str, str]]:
+        """Node id and input of every seed that no parameter sets."""
+        found = [(self.workflow.find(param.node_name), param.input) for param in args.params]
+        given = {(node.id, name) for node, name in found if node is not None}
+        return [(node.id, name) for node, name in self.workflow.seeds() if (node.id, name) not in given]
+
+    def takes_seed(self, args: ItemArgs) -> bool:
+        return bool(self._free_seeds(args))
 
     def bound_workflow(self, args: ItemArgs) -> Mapping[str, Any]:
         return self.workflow.bind(args.params, self.object_info).as_dict()

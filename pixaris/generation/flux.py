@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -129,6 +128,9 @@ class FluxGenerator(ImageGenerator):
         assert field is not None
         return field
 
+    def takes_seed(self, args: ItemArgs) -> bool:
+        return self.model.field("seed") is not None and "seed" not in self._settable(args)
+
     def _settable(self, args: ItemArgs) -> dict[str, ParamValue]:
         """The parameters that fit, by field."""
         return {param.input: param.value for param in args.params if self.fault(param) is None}
@@ -138,8 +140,8 @@ class FluxGenerator(ImageGenerator):
         values: dict[str, ParamValue] = {}
         if self.model.field("output_format"):
             values["output_format"] = "png"
-        if args.item and self.model.field("seed"):
-            values["seed"] = int.from_bytes(hashlib.sha256(args.item.encode()).digest()[:4], "big") % _SEEDS
+        if args.seed is not None and self.model.field("seed"):
+            values["seed"] = args.seed % _SEEDS
         return {**values, **self._settable(args)}
 
     def _images(self, given: Mapping[str, EncodedImage]) -> dict[str, EncodedImage]:

@@ -18,7 +18,7 @@ from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
-from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter
+from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter, seeds_of
 from pixaris.search import servers
 from pixaris.search.prepare import Search
 from pixaris.search.space import Space
@@ -49,8 +49,8 @@ def generate_images_based_on_dataset(
         experiment_handler: Keeps the results.
         metrics: Score the images.
         args: ``project``, ``dataset``, ``experiment_run_name``, ``generation_params``, ``pillow_images``,
-            ``workflow_pillow_image``, ``max_parallel_jobs``, and whatever the components need. The names default to the eval
-            set's and the time.
+            ``workflow_pillow_image``, ``max_parallel_jobs``, ``seeds`` (images of every item, 1 by default), and whatever the
+            components need. The names default to the eval set's and the time.
         pool: Runs the requests; by default threads on the generator's own endpoints. It stays open.
         progress: Called with the run as it stands, about once for every four images.
 
@@ -73,6 +73,7 @@ def generate_images_based_on_dataset(
         metrics=tuple(metrics),
         args=item_args,
         workflow_image=_picture(args.get("workflow_pillow_image")),
+        seeds=seeds_of(args),
     )
     problems = [*survey.problems(every_endpoint=False), *setup.problems()]
     if image_generator.workflow is not None:
@@ -165,6 +166,7 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         project=str(args.get("project", "default")),
         name=str(args.get("experiment_run_name") or "hyperparameter_search"),
         algorithm="grid",
+        seeds=seeds_of(args),
         results_dir=experiment_handler.results_dir,
     ).run(listener)
 

@@ -14,10 +14,8 @@ from typing import Any, Protocol
 
 from pixaris.endpoints.base import EndpointPool
 from pixaris.exceptions import (
-    AccountError,
-    CancelledRequestError,
+    ConfigurationError,
     ExecutionError,
-    NoEndpointError,
     PixarisError,
     Problem,
     WorkflowError,
@@ -26,6 +24,7 @@ from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric, Execution, Prompt
+from pixaris.orchestration.sampling import ENDS_THE_RUN, together
 from pixaris.orchestration.scoring import Scorer, reason
 from pixaris.types import (
     Direction,
@@ -42,10 +41,13 @@ from pixaris.types import (
 
 log = logging.getLogger(__name__)
 
+SEEDLESS = "every seed would give the same image: no seed is left that the parameters do not set; remove seeds, or free one"
+
+MOST_SEEDS = 1000
+"""Images of one item; more would be a slip."""
+
 AHEAD = 10
 """Priority of images generated before anybody waits for them."""
-
-_ENDS_THE_RUN = (AccountError, NoEndpointError, CancelledRequestError)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class RunSetup:
         search: Name of the search, or "".
         order: The order in which items are generated, as indices; the eval set's own by default.
         workflow_image: Picture of the workflow to keep with the results, or None.
+        seeds: Images of every item, each with a seed of its own; an item's scores are means over them.
     """
 
     project: str
@@ -71,10 +74,18 @@ class RunSetup:
     search: str = ""
     order: tuple[int, ...] = ()
     workflow_image: EncodedImage | None = None
+    seeds: int = 1
+
+    @property
+    def images(self) -> int:
+        """Images of a whole run."""
+        return self.seeds * len(self.eval_set)
 
     def problems(self) -> list[Problem]:
         """Everything that would make every image fail, found without generating."""
         found = self.generator.problems(self.eval_set, self.args)
+        if self.seeds > 1 and not self.generator.takes_seed(self.args):
+            found.append(Problem("seeds", SEEDLESS))
         folders = (*self.eval_set.input_folders, *self.eval_set.reference_folders)
         for metric in self.metrics:
             where = f"metric {metric.name!r}"
@@ -214,7 +225,7 @@ class ExperimentRun:
         self._clock = time.monotonic()
         self._results: dict[int, ItemResult] = {}
         self._scorer = self.scorer or Scorer(self.setup.metrics)
-        self._futures: dict[int, Future[GeneratedImage]] = {}
+        self._futures: dict[int, list[Future[GeneratedImage]]] = {}
         self._scored: dict[int, Future[ItemResult]] = {}
         self._todo = list(self.setup.indices())
         self._args = self.setup.args.with_params(self.params).with_images(self.images)
@@ -250,12 +261,12 @@ class ExperimentRun:
         """
         batch = self._todo[:count]
         self._start(batch, 0)
-        self.submitter.hurry([self._futures[index] for index in batch])
+        self.submitter.hurry([future for index in batch for future in self._futures[index]])
         self._start(self._todo[count : count + ahead], AHEAD)
         ended: PixarisError | None = None
         for scored in as_completed([self._scored[index] for index in batch]):
             result = scored.result()
-            if isinstance(result.error, _ENDS_THE_RUN):
+            if isinstance(result.error, ENDS_THE_RUN):
                 ended = result.error
                 continue
             self._results[result.index] = result
@@ -285,7 +296,7 @@ class ExperimentRun:
             self._finished = status
             for scored in self._scored.values():
                 scored.cancel()
-            self.submitter.withdraw(list(self._futures.values()))
+            self.submitter.withdraw([future for futures in self._futures.values() for future in futures])
             self._futures.clear()
             self._scored.clear()
             if self.scorer is None:
@@ -322,12 +333,16 @@ class ExperimentRun:
         if not fresh:
             return
         items = [self.setup.eval_set.items[index] for index in fresh]
+        seeds = self.setup.seeds
         args = [
-            self._args.for_item(item.name, {load_node(folder): image for folder, image in item.inputs.items()}) for item in items
+            self._args.for_item(item.name, {load_node(folder): image for folder, image in item.inputs.items()}, repeat)
+            for item in items
+            for repeat in range(seeds)
         ]
-        for item, future in zip(items, self.submitter.start(args, priority), strict=True):
-            self._futures[item.index] = future
-            self._scored[item.index] = self._scorer.follow(future, item, self._shown)
+        started = self.submitter.start(args, priority)
+        for number, item in enumerate(items):
+            futures = self._futures[item.index] = started[number * seeds : (number + 1) * seeds]
+            self._scored[item.index] = together([self._scorer.follow(future, item, self._shown) for future in futures])
 
     def _shown(self, generated: GeneratedImage, item: EvalItem) -> Execution:
         return Execution(generated.image, item, generated, self._args.params, self._workflow)
@@ -335,16 +350,30 @@ class ExperimentRun:
     def _score_whole(self) -> None:
         """Ask the metrics that have no value per item, once every item has an image."""
         items = [self._results[index] for index in sorted(self._results)]
-        images = [result.generated.image.image for result in items if result.generated is not None]
+        by_seed = [[item.each[repeat].generated for item in items] for repeat in range(self.setup.seeds)]
+        missing = sum(made is None for row in by_seed for made in row)
         for metric in (metric for metric in self.setup.metrics if not metric.per_item):
-            if len(images) < len(items):
-                self._failures[metric.name] = f"needs every image, and {len(items) - len(images)} failed"
+            if missing:
+                self._failures[metric.name] = f"needs every image, and {missing} failed"
                 continue
             try:
-                self._whole.update(metric.named(metric.calculate(images)))
+                rows = [metric.named(metric.calculate([made.image.image for made in row if made])) for row in by_seed]
+                self._whole.update({name: statistics.fmean(row[name] for row in rows) for name in rows[0]})
             except Exception as error:
                 log.debug("%s could not score the run", metric.name, exc_info=True)
                 self._failures[metric.name] = reason(error)
+
+
+def seeds_of(args: Mapping[str, Any]) -> int:
+    """How many images every item is generated as, each with a seed of its own: ``args["seeds"]``, 1 by default.
+
+    Raises:
+        ConfigurationError: It is no whole number from 1.
+    """
+    value = args.get("seeds", 1)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SEEDS:
+        raise ConfigurationError(f"seeds must be a whole number from 1 to {MOST_SEEDS} (got {value!r})", "args")
+    return value
 
 
 def summarise(items: Sequence[ItemResult]) -> dict[str, MetricSummary]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,18 @@ class Column:
     subtitle: str
     images: Sequence[Image.Image | None]
     notes: Sequence[str] = ()
+
+
+def tiled(images: Sequence[Image.Image]) -> Image.Image | None:
+    """One picture of several of one size, in rows as many as columns; None without any."""
+    if len(images) < 2:
+        return images[0] if images else None
+    across = math.ceil(math.sqrt(len(images)))
+    width, height = max(image.width for image in images), max(image.height for image in images)
+    whole = Image.new("RGB", (across * width, math.ceil(len(images) / across) * height), _PAPER)
+    for number, image in enumerate(images):
+        whole.paste(image.convert("RGB"), (number % across * width, number // across * height))
+    return whole
 
 
 def contact_sheet(columns: Sequence[Column], items: Sequence[str]) -> Image.Image:

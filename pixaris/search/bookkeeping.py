@@ -104,9 +104,9 @@ class Bookkeeper:
         if self.account is None:
             return "go"
         with self._lock:
-            items = self._plan.items
+            items, seeds = self._plan.items, self._plan.setup.seeds
             running = [items - trial.items for trial in self._trials.values() if trial.status == "running"]
-            committed = sum(running) + items * max(0, proposed - len(self._trials))
+            committed = seeds * (sum(running) + items * max(0, proposed - len(self._trials)))
         return self.account.answer(committed)
 
     def close(self, status: SearchStatus, reason: str) -> SearchResult:
@@ -263,7 +263,7 @@ class Bookkeeper:
     # How far it is
 
     def _images(self) -> int:
-        return self._pool.done or sum(trial.items - trial.failures for trial in self._trials.values())
+        return self._pool.done or self._plan.setup.seeds * sum(trial.items - trial.failures for trial in self._trials.values())
 
     def _cost(self) -> float | None:
         """The accounts' word, which knows of images given up; but a pool that was started again knows less than the trials."""
@@ -282,7 +282,7 @@ class Bookkeeper:
             since, already = self._first_image
             elapsed = time.monotonic() - since
             rate = (self._pool.done - already) / elapsed if elapsed > 1.0 and self._pool.done > already else None
-        planned = plan.trials * plan.items - saved - failed if plan.trials is not None else None
+        planned = plan.setup.seeds * (plan.trials * plan.items - saved - failed) if plan.trials is not None else None
         if plan.budget.images is not None:
             planned = plan.budget.images if planned is None else min(planned, plan.budget.images)
         return SearchProgress(

@@ -91,6 +91,11 @@ class SearchPlan:
         return len(self.setup.eval_set)
 
     @property
+    def images(self) -> int:
+        """Images of a whole trial."""
+        return self.setup.images
+
+    @property
     def items_per_step(self) -> int:
         """Items between two reports."""
         name = self.scheduler if isinstance(self.scheduler, str) else "asha"
@@ -130,7 +135,9 @@ class SearchPlan:
         """
         if self.max_concurrent is not None:
             return self.max_concurrent
-        wanted = max(min(2, self.places), -(-3 * self.places // (2 * 2 * self.items_per_step)), self.models_at_once)
+        wanted = max(
+            min(2, self.places), -(-3 * self.places // (2 * 2 * self.items_per_step * self.setup.seeds)), self.models_at_once
+        )
         return min(wanted, self.trials or wanted)
 
     @property

@@ -24,7 +24,7 @@ from pixaris.files import safe_name, write_bytes, write_json
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
-from pixaris.orchestration.run import RunSetup, directions
+from pixaris.orchestration.run import SEEDLESS, RunSetup, directions, seeds_of
 from pixaris.search import servers
 from pixaris.search.budget import Budget, read_budget
 from pixaris.search.read import Reader
@@ -76,6 +76,8 @@ class Search:
         budget: What the search may spend: a `Budget`, or a mapping of any of ``images``, ``seconds`` (wall time),
             ``endpoint_seconds`` and ``credits`` to their limits.
         seed: Makes the proposals and the order of the items repeatable.
+        seeds: Images of every item in every trial, each with a seed of its own that is the same in all trials; an item's scores
+            are means over them.
         step: Items between two reports; chosen by default.
         max_concurrent: Trials at once; chosen from the endpoints' places by default.
         policy: Limits of retries, quarantine and waiting for endpoints.
@@ -103,6 +105,7 @@ class Search:
     points_to_evaluate: Sequence[Mapping[str, Any]] = ()
     budget: Budget | Mapping[str, float] | None = None
     seed: int | None = None
+    seeds: int = 1
     step: int | None = None
     max_concurrent: int | None = None
     policy: Policy | None = None
@@ -134,11 +137,15 @@ class Search:
             tuple(self.metrics),
             args,
             workflow_image=None if picture is None else _collect(problems, lambda: EncodedImage.of(picture)),
+            seeds=_collect(problems, lambda: seeds_of({"seeds": self.seeds})) or 1,
         )
         if eval_set.items:  # parameters are held against workflow or generator together with the space, below
             told = args.without_params() if self.image_generator.workflow is not None else space.with_params(args)
             faults = [fault.message for param in told.params if (fault := self.image_generator.fault(param))]
+            faults.append(SEEDLESS)  # told with its place, below
             problems += [problem for problem in replace(setup, args=told).problems() if problem.message not in faults]
+        if setup.seeds > 1 and not self.image_generator.takes_seed(space.with_params(args)):
+            problems.append(Problem(self.place("seeds") or "seeds", SEEDLESS))
         if searching:
             problems += self._objective_problems()
             problems += self._strategy_problems(space)

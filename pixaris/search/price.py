@@ -15,12 +15,12 @@ class Price:
 
     Attributes:
         run: Of one experiment run over the whole eval set, or None if no price is listed.
-        items: Of the eval set.
+        images: Of a whole run.
         trials: How many there are at most, the baseline among them; None if that is up to the searcher.
     """
 
     run: float | None
-    items: int
+    images: int
     trials: int | None
 
     @property
@@ -32,7 +32,7 @@ class Price:
         """The estimate in one line."""
         if self.run is None:
             return "not listed; every answer says what it cost"
-        parts = [f"about {self.run / max(1, self.items):.4g} credits an image", f"{self.run:.6g} a trial"]
+        parts = [f"about {self.run / max(1, self.images):.4g} credits an image", f"{self.run:.6g} a trial"]
         if self.total is not None:
             parts.append(f"at most {self.total:.6g} in all ({self.trials} trials)")
         return ", ".join(parts)
@@ -45,8 +45,9 @@ def price_of(checked: Checked) -> Price | None:
         args = args.with_params(checked.space.bind(checked.baseline()))
     except ConfigurationError:
         return None  # told as a problem
-    run = generator.cost(checked.setup.eval_set, args)
-    return None if run == 0.0 else Price(run, len(checked.setup.eval_set), _trials(checked))
+    setup = checked.setup
+    run = generator.cost(setup.eval_set, args)
+    return None if run == 0.0 else Price(None if run is None else run * setup.seeds, setup.images, _trials(checked))
 
 
 def _trials(checked: Checked) -> int | None:

@@ -207,7 +207,7 @@ def _account(plan: SearchPlan, books: Bookkeeper, pool: RayPool) -> Iterator[Non
     if not plan.budget:
         yield
         return
-    books.account = Account(plan.budget, plan.folder, items=plan.items, elapsed=books.seconds)
+    books.account = Account(plan.budget, plan.folder, items=plan.images, elapsed=books.seconds)
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from pixaris.endpoints.discovery import EndpointSource
 from pixaris.endpoints.policy import Policy
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.files import safe_name
+from pixaris.orchestration.run import MOST_SEEDS
 from pixaris.search.budget import Budget, read_budget
 from pixaris.search.overrides import apply_overrides
 from pixaris.search.read import ComponentSpec, Reader, shown
@@ -45,6 +46,7 @@ _KEYS = (
     "metrics",
     "objective",
     "search",
+    "seeds",
     "budget",
     "limits",
     "results",
@@ -112,6 +114,7 @@ class SearchSpec:
         limits: What the pool works by.
         results: Folder of the results, or None for the configured one.
         lines: Dotted path to line number, 0 for ``--set``; see `pixaris.search.yaml_file.place`.
+        seeds: Images of every item, each with a seed of its own.
     """
 
     path: Path
@@ -129,6 +132,7 @@ class SearchSpec:
     limits: Policy
     results: Path | None
     lines: Mapping[str, int]
+    seeds: int = 1
 
     @property
     def objective(self) -> ObjectiveSpec:
@@ -186,6 +190,7 @@ def read_search_file(
         limits=read_limits(reader, "limits", fields.get("limits", {})),
         results=path.parent / reader.text("results", fields["results"]) if "results" in fields else None,
         lines=reader.lines,
+        seeds=reader.whole("seeds", fields.get("seeds", 1), at_least=1, at_most=MOST_SEEDS) or 1,
     )
     return spec, reader.problems
 
