@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from pixaris.exceptions import MetricError
-from pixaris.metrics.base import BaseMetric, Execution
+from pixaris.metrics.base import COMPUTING, BaseMetric, Execution
 from pixaris.types import Direction, GeneratedImage
 
 
@@ -30,6 +30,7 @@ class SecondsMetric(BaseMetric):
     direction: Direction = "min"
     range = (0.0, math.inf)
     unit = "s"
+    parallel = COMPUTING
 
     def score_execution(self, execution: Execution) -> float:
         return _generated(execution).seconds
@@ -53,6 +54,7 @@ class CostMetric(BaseMetric):
     direction: Direction = "min"
     range = (0.0, math.inf)
     unit = "credits"
+    parallel = COMPUTING
 
     def score_execution(self, execution: Execution) -> float:
         generated = _generated(execution)

@@ -17,12 +17,16 @@ from pixaris.endpoints.discovery import EmbeddedSource, EndpointSource, ManagedS
 from pixaris.endpoints.dispatcher import Policy
 from pixaris.exceptions import ConfigurationError
 from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.metrics.base import COMPUTING
 from pixaris.orchestration.run import RunSetup
 from pixaris.search import algorithms, ordering, schedulers
 from pixaris.search.budget import Budget
 from pixaris.search.results import Objective
 from pixaris.search.space import Space
 from pixaris.types import Direction, ParamValue
+
+_FOR_SCORING = 4
+"""Trials that run at once, at most, only because metrics are slow: each is a process."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +135,16 @@ class SearchPlan:
         """Trials at once: a trial keeps two steps' images in flight, so a few trials fill every place there will be.
 
         Two at least where there are several places: while one trial scores and reports, the other one generates. And one for each
-        of the models that are worked on at the same time.
+        of the models that are worked on at the same time. Where metrics wait for something else and trials have few images, some
+        more: while a trial's last images are scored, the others must have images left for every place.
         """
         if self.max_concurrent is not None:
             return self.max_concurrent
         wanted = max(
             min(2, self.places), -(-3 * self.places // (2 * 2 * self.items_per_step * self.setup.seeds)), self.models_at_once
         )
+        if any(metric.parallel > COMPUTING for metric in self.setup.metrics):
+            wanted = max(wanted, min(_FOR_SCORING, -(-3 * self.places // max(1, self.items * self.setup.seeds))))
         return min(wanted, self.trials or wanted)
 
     @property

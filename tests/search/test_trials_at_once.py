@@ -1,0 +1,68 @@
+"""How many trials run at once: enough that no endpoint waits for scores, and no more processes than that takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kit import WORKFLOW
+from PIL import Image
+
+from pixaris.endpoints.discovery import StaticSource
+from pixaris.experiment_handlers.local import LocalExperimentHandler
+from pixaris.generation.base import ItemArgs
+from pixaris.generation.comfyui import ComfyGenerator
+from pixaris.metrics.appearance import ContrastMetric
+from pixaris.metrics.base import BaseMetric
+from pixaris.orchestration.run import RunSetup
+from pixaris.search.domain import Domain
+from pixaris.search.plan import Objective, SearchPlan
+from pixaris.search.space import Parameter, Space, Target
+from pixaris.types import EvalItem, EvalSet
+
+
+class Asking(BaseMetric):
+    """Waits for somebody's answer."""
+
+    direction = "max"
+
+    def score(self, image: Image.Image, item: EvalItem) -> float:
+        return 1.0
+
+
+def at_once(
+    metric: BaseMetric, items: int, endpoints: int, folder: Path, *, num_samples: int = 50, step: int | None = None
+) -> int:
+    eval_set = EvalSet("some", tuple(EvalItem(index, f"i{index}") for index in range(items)))
+    setup = RunSetup("tests", eval_set, ComfyGenerator(WORKFLOW), (metric,), ItemArgs({}))
+    return SearchPlan(
+        setup=setup,
+        handler=LocalExperimentHandler(folder),
+        folder=folder,
+        space=Space((Parameter("value", (Target("Threshold", "value"),), Domain("uniform", low=0.0, high=1.0)),)),
+        baseline={"value": 0.5},
+        objectives=(Objective(metric.name, "max"),),
+        sources=tuple(StaticSource(f"http://m{index}") for index in range(endpoints)),
+        admit=lambda _: setup,
+        num_samples=num_samples,
+        step=step,
+    ).concurrent
+
+
+@pytest.mark.parametrize(("items", "trials"), [(100, 2), (24, 2), (8, 3), (6, 4), (2, 4)])
+def test_few_images_and_a_metric_that_waits_need_more_trials(items: int, trials: int, tmp_path: Path) -> None:
+    assert at_once(Asking(), items, 4, tmp_path) == trials
+
+
+@pytest.mark.parametrize(("items", "trials"), [(100, 2), (8, 2), (6, 2), (2, 3)])
+def test_a_metric_that_computes_needs_none(items: int, trials: int, tmp_path: Path) -> None:
+    assert at_once(ContrastMetric(), items, 4, tmp_path) == trials
+
+
+def test_many_endpoints_do_not_make_more_processes_only_for_scores(tmp_path: Path) -> None:
+    assert at_once(Asking(), 50, 256, tmp_path) == at_once(ContrastMetric(), 50, 256, tmp_path) == 8
+    assert at_once(Asking(), 50, 64, tmp_path) == 4
+
+
+def test_never_more_trials_than_there_are(tmp_path: Path) -> None:
+    assert at_once(Asking(), 6, 4, tmp_path, num_samples=2) == 3
