@@ -59,6 +59,25 @@ def decode(data: bytes, name: str = "image") -> Image.Image:
         raise ImageError(f"{name} is not a readable image: {reason}; allowed are whole {', '.join(FORMATS)} files") from None
 
 
+def text_chunks(data: bytes, name: str = "image") -> dict[str, str]:
+    """Return the texts that a PNG carries besides its pixels, by keyword.
+
+    Guarded as `decode`; compressed texts are held to Pillow's limits.
+
+    Raises:
+        ImageError: Not a PNG, too large, truncated or damaged.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=("PNG",))
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageError(f"{name}: {image.width}×{image.height} pixels are too many; at most {MAX_PIXELS:,} are allowed")
+        image.load()  # texts may stand behind the pixels
+    except _DECODE_ERRORS as error:
+        reason = "it is empty" if not data else str(error) or type(error).__name__
+        raise ImageError(f"{name} is not a readable PNG: {reason}") from None
+    return {key: str(value) for key, value in image.info.items() if isinstance(key, str) and isinstance(value, str)}
+
+
 def as_rgb(image: Image.Image) -> Image.Image:
     """Return what an image shows as 8-bit RGB, or RGBA where it has transparency: upright, without metadata, always a copy.
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "search": "search parameters: run a search file",
     "run": "one experiment run of a search file, with the workflow's own values",
     "check": "find everything wrong with a search file without generating",
+    "space": "write a search file from a workflow, or from a PNG that ComfyUI saved",
     "endpoints": "show endpoints: whether they answer, what runs on them, what a search made there",
     "metrics": "list the metrics: what is better, the range, what each needs",
     "score": "score images that exist already",

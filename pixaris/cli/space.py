@@ -1,0 +1,224 @@
+"""``pixaris space WORKFLOW``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from pixaris.cli import files
+from pixaris.comfyui.object_info import ObjectInfo
+from pixaris.comfyui.saved import workflow_of
+from pixaris.comfyui.server.nodes.registry import declarations
+from pixaris.comfyui.workflow import Workflow
+from pixaris.components import METRICS, resolve
+from pixaris.config import Config
+from pixaris.data_loaders.local import ITEM_LIST, LocalDatasetLoader
+from pixaris.exceptions import ConfigurationError
+from pixaris.files import safe_name, write_bytes, write_json, write_text
+from pixaris.images import encode_png
+from pixaris.metrics.base import BaseMetric
+from pixaris.search import servers
+from pixaris.search.propose import Draft, draft
+from pixaris.search.propose_file import Frame, render
+from pixaris.search.sensible import RULE
+from pixaris.search.spec import read_search_file
+
+_DEFAULT_SERVER = "http://localhost:8188"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"which parameters stand in, and which are commented out:\n{RULE}\n\n{parser.epilog}"
+    parser.add_argument(
+        "workflow", metavar="WORKFLOW", type=Path, help="a workflow in API format (JSON), or a PNG that ComfyUI saved"
+    )
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="a ComfyUI server whose node descriptions and models count, and which the file names; may be given several times, "
+        "the first counts. Without it, the descriptions of the endpoint that comes with Pixaris are used",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="the search file; by default NAME.yaml in this folder")
+    parser.add_argument(
+        "--dataset", metavar="SET", help="the eval set: a folder, or a name; without it, one with placeholders is made"
+    )
+    parser.add_argument(
+        "--metric",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="what scores the images (see pixaris metrics); may be given several times, the first is the objective",
+    )
+    parser.add_argument("--project", metavar="NAME", default="default", help="the project (default: default)")
+    parser.add_argument("--force", action="store_true", help="write over files that exist")
+
+
+@dataclass(frozen=True)
+class EvalSetOnDisk:
+    """The eval set that the file will name.
+
+    Attributes:
+        entry: Its name or path, as the file has it.
+        folders: Its folders; None if it is still to be made.
+        path: Where it lies.
+    """
+
+    entry: Mapping[str, str]
+    folders: tuple[str, ...] | None
+    path: Path
+
+
+def main(options: argparse.Namespace) -> int:
+    """Write the file, check it, and say what it holds."""
+    workflow = workflow_of(options.workflow)
+    stem = options.workflow.stem.removesuffix("_apiformat")
+    output: Path = options.output or Path(f"{safe_name(stem)}.yaml")
+    _refuse_overwriting(output, force=options.force)
+    if output.suffix.lower() not in (".yaml", ".yml"):
+        raise ConfigurationError(f"--output must end in .yaml (got {str(output)!r})")
+    info = _object_info(options.endpoint)
+    eval_set = _eval_set(options, output)
+    found = draft(workflow, info, eval_set.folders or ())
+    file = options.workflow
+    pictured = options.workflow.suffix.lower() == ".png"
+    copied = pictured or found.workflow is not workflow
+    if copied:
+        file = output.parent / f"{output.stem}{'' if pictured else '_titled'}_apiformat.json"
+        _refuse_overwriting(file, force=options.force and file.resolve() != options.workflow.resolve())
+    endpoints, advice = _endpoints(options.endpoint, found.workflow, info)
+    frame = Frame(
+        name=safe_name(output.stem),
+        project=options.project,
+        dataset=eval_set.entry,
+        references=_unfed(eval_set, found),
+        workflow=_from(output.parent, file),
+        endpoints=endpoints,
+        metrics=_metrics(options.metric, _unfed(eval_set, found)),
+        head=_head(options, found, advice, copied=copied),
+    )
+    text = render(found, frame)
+    if copied:
+        write_json(file, found.workflow.as_dict())
+        print(f"{file}: the workflow")
+    if eval_set.folders is None:
+        _placeholders(eval_set.path, found.folders)
+        print(f"{eval_set.path}: placeholders for an eval set; put your images there, or name yours with --dataset")
+    write_text(output, text)
+    total = sum(map(len, found.nodes.values()))
+    print(f"{output}: {found.active} parameters stand in, {total - found.active} inputs are commented out")
+    for note in [*advice, *found.notes]:
+        print(f"note: {note}")
+    if not found.active:
+        print("note: no parameter stands in; take some in before you search")
+    if advice and endpoints == [_DEFAULT_SERVER]:
+        return 0  # nobody can say yet what that server takes
+    spec, problems = read_search_file(output, need_parameters=False)
+    files.check(spec, problems, every_endpoint=True, searching=bool(spec.space.parameters))
+    print(f"pixaris check {output} finds no problems")
+    return 0
+
+
+def _refuse_overwriting(path: Path, *, force: bool) -> None:
+    if path.is_dir():
+        raise ConfigurationError(f"{path} is a folder; name a file")
+    if path.exists() and not force:
+        raise ConfigurationError(f"{path} exists; name another with --output, or write over it with --force")
+
+
+def _object_info(urls: Sequence[str]) -> ObjectInfo:
+    """What the first server says of its nodes; without one, what the endpoint that comes with Pixaris knows.
+
+    Raises:
+        ConfigurationError: No URL of a server.
+        EndpointError: It does not answer.
+    """
+    if not urls:
+        return ObjectInfo(declarations())
+    endpoints = servers.static([servers.source_of(url) for url in urls])
+    survey = servers.survey_of(endpoints[:1], Workflow({}))
+    for error in survey.silent.values():
+        raise error
+    if not survey.infos:
+        raise ConfigurationError(f"--endpoint must be the address of a server, such as {_DEFAULT_SERVER} (got {urls[0]!r})")
+    return next(iter(survey.infos.values()))
+
+
+def _endpoints(urls: Sequence[str], workflow: Workflow, info: ObjectInfo) -> tuple[list[str], list[str]]:
+    """The file's endpoints, and what is to be said about them."""
+    if urls:
+        return [url if "://" in url else f"http://{url}" for url in urls], []
+    lacking = sorted({node.class_type for node in workflow.nodes.values() if node.class_type not in info})
+    if not lacking:
+        return [], ["no --endpoint was given: the endpoint that comes with Pixaris knows all nodes, and the file names it"]
+    known = f"no --endpoint was given, and the endpoint that comes with Pixaris has no {', '.join(lacking)}"
+    return [_DEFAULT_SERVER], [f"{known}: the file names {_DEFAULT_SERVER}; put your server there and run pixaris check"]
+
+
+def _eval_set(options: argparse.Namespace, output: Path) -> EvalSetOnDisk:
+    if options.dataset is None:
+        path = output.parent / f"{safe_name(output.stem)}_images"
+        entry = {"path": f"./{path.name}"}
+        return EvalSetOnDisk(entry, _folders(path) if path.is_dir() else None, path)
+    path, entry = Path(options.dataset), {"path": _from(output.parent, Path(options.dataset))}
+    if not path.is_dir():
+        named = Config.load().eval_dir_local / options.project / options.dataset
+        if not named.is_dir():
+            LocalDatasetLoader(options.project, options.dataset, Config.load().eval_dir_local).load_dataset()
+        path, entry = named, {"name": options.dataset}
+    return EvalSetOnDisk(entry, _folders(path), path)
+
+
+def _folders(path: Path) -> tuple[str, ...]:
+    return tuple(sorted(one.name for one in path.iterdir() if one.is_dir() and not one.name.startswith(".")))
+
+
+def _unfed(eval_set: EvalSetOnDisk, found: Draft) -> tuple[str, ...]:
+    return tuple(folder for folder in eval_set.folders or () if folder not in found.folders)
+
+
+def _placeholders(path: Path, folders: Sequence[str]) -> None:
+    """An eval set that a check takes: a picture per folder, or, where no image is loaded, a list of items."""
+    picture = encode_png(Image.radial_gradient("L").convert("RGB"))
+    for folder in folders:
+        write_bytes(path / folder / "placeholder.png", picture)
+    if not folders:
+        write_text(path / ITEM_LIST, "".join(f"item {number}\n" for number in range(1, 9)))
+
+
+def _metrics(names: Sequence[str], references: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Metric to options: a metric that compares gets the first folder that feeds no node."""
+    names = list(dict.fromkeys(names))
+    if not names:
+        names = ["sharpness"] if not references else ["iou" if "mask" in references[0].lower() else "ssim"]
+    found = {}
+    for name in names:
+        compares = "reference" in resolve(name, METRICS, BaseMetric).needs  # type: ignore[attr-defined]
+        if compares and not references:
+            raise ConfigurationError(
+                f"--metric {name} compares with reference images; name an eval set with --dataset that has a folder of them "
+                "which feeds no node"
+            )
+        found[name] = {"reference": references[0]} if compares else {}
+    return found
+
+
+def _head(options: argparse.Namespace, found: Draft, advice: Sequence[str], *, copied: bool) -> list[str]:
+    whose = f"the server {options.endpoint[0].rpartition('@')[2]}" if options.endpoint else "the endpoint that comes with Pixaris"
+    lines = [f"Written by pixaris space from {options.workflow.name}, with the node descriptions of {whose}."]
+    lines += [f"The eval set needs the folders {', '.join(map(repr, found.folders))}."] if found.folders else []
+    lines += ["Its workflow is the copy beside this file."] if copied else []
+    return [*lines, *advice]
+
+
+def _from(folder: Path, path: Path) -> str:
+    """A path as a file in the folder names it."""
+    relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    return relative if relative.startswith(".") else f"./{relative}"
