@@ -107,8 +107,11 @@ class SearchPlan:
 
     @property
     def items_ahead(self) -> int:
-        """Items a trial queues before it is told to go on; none where they are charged and the trial may be stopped instead."""
-        return 0 if self.setup.generator.charges and self.scheduler != "fifo" else self.items_per_step
+        """Items a trial queues before it is told to go on; none where they cost something and it may be stopped instead."""
+        budget = self.budget
+        limits = (budget.images, budget.endpoint_seconds, budget.credits)
+        costly = self.setup.generator.charges or any(limit is not None for limit in limits)
+        return 0 if costly and self.scheduler != "fifo" else self.items_per_step
 
     @property
     def trials(self) -> int | None:

@@ -149,7 +149,7 @@ class Search:
         if searching:
             problems += self._objective_problems()
             problems += self._strategy_problems(space)
-            problems += self._budget_problems(eval_set)
+            problems += self._budget_problems(setup.images)
         if self.source is None:  # a file's are told with their lines
             problems += servers.variable_problems(sources)
         problems += servers.program_problems(sources, self.place("endpoints.iap") or "endpoints.iap")
@@ -249,15 +249,14 @@ class Search:
         """What the search may spend; of a search without problems."""
         return self.budget if isinstance(self.budget, Budget) else Budget(**(self.budget or {}))  # type: ignore[arg-type]
 
-    def _budget_problems(self, eval_set: EvalSet) -> list[Problem]:
+    def _budget_problems(self, images: int) -> list[Problem]:
         given = self.budget.as_dict() if isinstance(self.budget, Budget) else dict(self.budget or {})
         reader = Reader(Document({"budget": given}, self.lines))
         budget = read_budget(reader, "budget", given)
         if self.source is not None and budget.images is None:
             return []  # a file's faults are told already
-        if budget.images is not None and budget.images < len(eval_set):
-            needs = f"a trial takes an image for each of the {len(eval_set)} items; give it {len(eval_set)} at least"
-            reader.tell("budget.images", f"pays for no trial: {needs} (got {budget.images})")
+        if budget.images is not None and budget.images < images:
+            reader.tell("budget.images", f"pays for no trial: one takes {images} images; give it that many (got {budget.images})")
         return reader.problems
 
     def _strategy_problems(self, space: Space) -> list[Problem]:

@@ -57,6 +57,7 @@ def test_a_search_generates_no_image_more_than_its_budget_and_leaves_no_trial_cu
     assert 15 < result.spent.images <= 21, "what early stopping saves is spent on further trials"
     assert result.images == result.spent.images
     assert {trial.status for trial in result.trials} <= {"finished", "stopped"}
+    assert result.images == sum(trial.items for trial in result.trials), "no image is made for a trial that is stopped then"
     assert result.best is not None
     head = json.loads((result.folder / "search.json").read_text())
     assert (head["status"], head["reason"], head["budget"]) == ("stopped", result.reason, {"images": 21})
@@ -98,7 +99,7 @@ def test_a_search_whose_time_is_over_before_it_begins_fails_and_says_why(
 @pytest.mark.parametrize(
     ("budget", "words"),
     [
-        ({"images": 5}, "budget.images: pays for no trial: a trial takes an image for each of the 6 items"),
+        ({"images": 5}, "budget.images: pays for no trial: one takes 6 images; give it that many (got 5)"),
         ({"images": 0}, "budget.images: must be at least 1 (got 0)"),
         ({"image": 9}, "'image' is no known key (did you mean 'images'?)"),
         (Budget(seconds=-1.0), "budget.seconds: must be above 0 (got -1.0)"),
