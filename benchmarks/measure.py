@@ -19,7 +19,7 @@ from pixaris.data_loaders.base import DatasetLoader
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.images import EncodedImage
-from pixaris.metrics.base import BaseMetric
+from pixaris.metrics.base import COMPUTING, BaseMetric
 from pixaris.search import Search, SearchResult
 from pixaris.types import EvalItem, EvalSet
 
@@ -42,6 +42,7 @@ class Constant(BaseMetric):
     """A metric that costs nothing."""
 
     direction = "max"
+    parallel = COMPUTING
 
     def score(self, image: Image.Image, item: EvalItem) -> float:
         return float(item.index)

@@ -224,8 +224,8 @@ class Search:
         return {} if self.direction is None else dict.fromkeys(self.objective_names, self.direction)
 
     def _objective_problems(self) -> list[Problem]:
-        known = [name for metric in self.metrics for name in (metric.directions() or {metric.name: "max"})]
-        unknown = any(not metric.directions() for metric in self.metrics)  # such a metric's scores show when it runs
+        known = [name for metric in self.metrics for name in _scores(metric)]
+        unknown = any(not metric.directions() and not metric.scores for metric in self.metrics)  # its scores show when it runs
         given, own = self._directions(), directions(tuple(self.metrics))
         problems = [] if self.objective_names else [Problem("objective", "name at least one score to optimise")]
         for index, name in enumerate(self.objective_names):
@@ -512,6 +512,12 @@ def _telling(pool: LocalPool, tell: Callable[[str], None]) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def _scores(metric: BaseMetric) -> tuple[str, ...]:
+    """The scores that a metric declares; some say no more of them than `BaseMetric.directions`."""
+    scales, directed = metric.scales(), metric.directions()
+    return tuple(scales if set(directed) <= set(scales) else directed)
 
 
 def _collect(problems: list[Problem], load: Callable[[], T], where: str = "") -> T | None:
