@@ -167,6 +167,8 @@ def assemble(spec: SearchSpec, problems: list[Problem]) -> Search | None:
         results_dir=results,
         source=spec.path,
         lines=spec.lines,
+        fixed_at=spec.fixed_at,
+        unbound=spec.unbound,
     )
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from pathlib import Path
 
 from pixaris.cli import files
+from pixaris.search.estimate import estimate
+from pixaris.search.prepare import Checked
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     files.arguments(parser)
+    parser.add_argument(
+        "--start",
+        action="store_true",
+        help="start managed servers and tunnels too, hold the file against the first that answers, and stop them",
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -17,5 +26,25 @@ def main(options: argparse.Namespace) -> int:
     spec, problems = files.read(options, [], need_parameters=False)
     checked = files.check(spec, problems, every_endpoint=True, searching=bool(spec.space.parameters))
     print(files.describe(checked))
+    for word, sentence in estimate(checked):
+        print(f"{word:<11} {sentence}")
+    if checked.survey.others and options.start:
+        _start(checked)
     print("no problems found")
+    if checked.survey.others and not options.start:
+        print(
+            "not checked: the nodes and models of servers that are started with the search. They are held against this file when "
+            "they answer; pixaris check --start starts them now"
+        )
     return 0
+
+
+def _start(checked: Checked) -> None:
+    """Hold the file against the servers that a search would start.
+
+    Raises:
+        ConfigurationError: They lack something.
+        UnreachableError: None comes up.
+    """
+    with tempfile.TemporaryDirectory(prefix="pixaris-check-") as logs, checked.local_pool(Path(logs), print):
+        print("started     the servers have all that the file needs")

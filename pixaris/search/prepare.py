@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
@@ -84,6 +85,8 @@ class Search:
         results_dir: Where results go; by default what the configuration says.
         source: The search file, kept with the results, and named in errors.
         lines: The search file's keys and their lines, for errors.
+        fixed_at: Places of the generation params in the file's list, for errors; by default 0, 1, 2, ….
+        unbound: Path, node and input of the file's parameters that have no domain, to find out whether there is such an input.
     """
 
     data_loader: DatasetLoader
@@ -112,6 +115,8 @@ class Search:
     results_dir: str | Path | None = None
     source: Path | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
+    fixed_at: Sequence[int] = ()
+    unbound: Sequence[tuple[str, tuple[str, str]]] = ()
 
     def check(self, *, every_endpoint: bool = True, searching: bool = True) -> Checked:
         """Find everything that can be known without generating.
@@ -305,16 +310,23 @@ class Checked:
     def fit_problems(self) -> list[Problem]:
         """What keeps workflow and space from running on the endpoints."""
         generator = self.search.image_generator
+        search, fixed = self.search, self.setup.args.params
         if generator.workflow is None:
-            return self.space.problems_without_workflow(generator, self.search.lines, self.setup.args.params)
+            return self.space.problems_without_workflow(generator, search.lines, fixed, search.fixed_at, search.unbound)
         chosen = [title for _, title in self.space.image_nodes]
         found = [
             *self.survey.workflow_problems(generator.workflow, self.setup, chosen),
             *self._image_problems(generator.workflow),
         ]
-        for info in self.survey.infos.values() or [None]:
-            found += self.space.problems(generator.workflow, info, self.search.lines, self.setup.args.params)
-        return found
+        unfit: dict[Problem, list[str]] = {}
+        infos: Mapping[str, ObjectInfo | None] = self.survey.infos or {"": None}
+        for url, info in infos.items():
+            for one in self.space.problems(generator.workflow, info, search.lines, fixed, search.fixed_at, search.unbound):
+                unfit.setdefault(one, []).append(url)
+        return found + [
+            one if len(urls) == len(infos) else replace(one, where=f"{one.where} on {', '.join(urls)}".strip())
+            for one, urls in unfit.items()
+        ]
 
     def _image_problems(self, workflow: Workflow) -> list[Problem]:
         """Nodes that would be given two images."""

@@ -47,10 +47,11 @@ def price_of(checked: Checked) -> Price | None:
         return None  # told as a problem
     setup = checked.setup
     run = generator.cost(setup.eval_set, args)
-    return None if run == 0.0 else Price(None if run is None else run * setup.seeds, setup.images, _trials(checked))
+    return None if run == 0.0 else Price(None if run is None else run * setup.seeds, setup.images, trials_of(checked))
 
 
-def _trials(checked: Checked) -> int | None:
+def trials_of(checked: Checked) -> int | None:
+    """How many trials there are at most, the baseline among them; None if that is up to the searcher."""
     search, space = checked.search, checked.space
     if not space.parameters:
         return 1

@@ -33,9 +33,15 @@ class Reader:
 
     Args:
         document: What was read; its faults are the first problems, and a path that has a fault gets no second problem.
+
+    Attributes:
+        fixed_at: Places in the list of the generation params that were read: others, which are wrong, are left out.
+        unbound: Path, node and input of parameters whose domain is wrong; node and input may be wrong too.
     """
 
     def __init__(self, document: Document) -> None:
+        self.fixed_at: list[int] = []
+        self.unbound: list[tuple[str, tuple[str, str]]] = []
         self.lines = dict(document.lines)
         self._told = list(document.faults)
         self._faulty = {path for path, _ in document.faults}

@@ -38,6 +38,7 @@ def read_generation_params(reader: Reader, path: str, value: object, *, nodes: b
         nodes: Whether inputs belong to nodes. If not, a node name may be left out, and ``{input: value, ...}`` will do.
     """
     params: dict[Target, GenerationParam] = {}
+    reader.fixed_at.clear()
     if not nodes and isinstance(value, dict):
         value = _unfolded(reader, path, value)
     for index, entry in enumerate(reader.items(path, value, "write - {node_name: KSampler, input: steps, value: 20}")):
@@ -60,6 +61,7 @@ def read_generation_params(reader: Reader, path: str, value: object, *, nodes: b
             reader.tell(where, f"{target} is set twice; keep one of them")
         elif target:
             params[target] = GenerationParam(target.node_name, target.input, fixed)
+            reader.fixed_at.append(index)
     return tuple(params.values())
 
 
@@ -109,6 +111,7 @@ def read_parameters(
             entry = _with_node(entry, name)
         one = _entry(reader, where, name, entry, folder or Path())
         if one is None:
+            reader.unbound += [(where, target) for target in _named_targets(entry)]
             sound = False
             continue
         free = []
@@ -128,6 +131,14 @@ def read_parameters(
         if entry.get("when") is not None:
             found.when[name] = entry["when"]
     return _space(reader, path, found, whole=sound)
+
+
+def _named_targets(entry: dict[str, Any]) -> list[tuple[str, str]]:
+    """Node and input that a faulty entry names, as far as they can be read."""
+    targets = entry.get("targets")
+    rows = [entry, *(targets.values() if isinstance(targets, dict) else targets if isinstance(targets, list) else ())]
+    pairs = [tuple(row.get(key) for key in _TARGET) for row in rows if isinstance(row, dict)]
+    return [(node, name) for node, name in pairs if isinstance(node, str) and isinstance(name, str) and node and name]
 
 
 def _with_node(entry: object, name: str) -> Any:  # noqa: ANN401  (an entry as it was written)

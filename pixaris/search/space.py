@@ -290,6 +290,8 @@ class Space:
         object_info: ObjectInfo | None = None,
         lines: Mapping[str, int] | None = None,
         fixed: Sequence[GenerationParam] = (),
+        fixed_at: Sequence[int] = (),
+        unbound: Sequence[tuple[str, tuple[str, str]]] = (),
     ) -> list[Problem]:
         """Everything that keeps the space, and the fixed values beside it, from fitting the workflow.
 
@@ -298,6 +300,8 @@ class Space:
             object_info: What a server says of its nodes.
             lines: The search file's lines, for the problems' places; without, they have none.
             fixed: The file's generation params.
+            fixed_at: Their places in its list; by default 0, 1, 2, ….
+            unbound: Path, node and input of the file's parameters that have no domain.
         """
         return self._problems(
             lambda target, domain: (
@@ -305,18 +309,25 @@ class Space:
             ),
             lambda target: (workflow.node(target.node_name).id, target.input),
             lines,
-            fixed,
+            _placed(fixed, fixed_at),
+            unbound,
         )
 
     def problems_without_workflow(
-        self, generator: ImageGenerator, lines: Mapping[str, int] | None = None, fixed: Sequence[GenerationParam] = ()
+        self,
+        generator: ImageGenerator,
+        lines: Mapping[str, int] | None = None,
+        fixed: Sequence[GenerationParam] = (),
+        fixed_at: Sequence[int] = (),
+        unbound: Sequence[tuple[str, tuple[str, str]]] = (),
     ) -> list[Problem]:
         """As `problems`, for a generator that says itself what can be set."""
         return self._problems(
             lambda target, domain: [] if domain is None else faults_by_trying(target, domain, generator.fault),
             lambda target: (target.node_name if generator.has_nodes else "", target.input),
             lines,
-            fixed,
+            _placed(fixed, fixed_at),
+            unbound,
         )
 
     def _problems(
@@ -324,7 +335,8 @@ class Space:
         judge: Callable[[Target, Domain | None], list[Fault]],
         place_of: Callable[[Target], tuple[str, str]],
         lines: Mapping[str, int] | None,
-        fixed: Sequence[GenerationParam],
+        fixed: Sequence[tuple[int, GenerationParam]],
+        unbound: Sequence[tuple[str, tuple[str, str]]],
     ) -> list[Problem]:
         rows: list[tuple[str, str, Target, Domain | None]] = [
             (
@@ -333,7 +345,7 @@ class Space:
                 Target(param.node_name, param.input),
                 Domain("choice", options=(param.value,)),
             )
-            for index, param in enumerate(fixed)
+            for index, param in fixed
         ]
         for parameter in self.parameters:
             for index, target in enumerate(parameter.targets):
@@ -357,6 +369,9 @@ class Space:
                     problems.append(Problem(place(path, lines), fault.message))
                 else:
                     problems.append(Problem(place(f"{path}.{key}", lines), f"{fault.message}; change {path}.{key}"))
+        for path, words in unbound:  # any text will do: only what is wrong with node and input counts
+            faults = judge(Target(*words), Domain("choice", options=("",)))
+            problems += [Problem(place(path, lines or {}), fault.message) for fault in faults if fault.of_target]
         return problems
 
     def as_dict(self) -> dict[str, Any]:
@@ -504,3 +519,8 @@ def _count_group(order: Sequence[Parameter]) -> int:
 
 def _repeated(items: Iterable[Any]) -> list[Any]:
     return [item for item, count in Counter(items).items() if count > 1]
+
+
+def _placed(fixed: Sequence[GenerationParam], places: Sequence[int]) -> list[tuple[int, GenerationParam]]:
+    """The fixed values with their places in the file's list, where they are the file's."""
+    return list(zip(places if len(places) == len(fixed) else range(len(fixed)), fixed, strict=True))

@@ -113,6 +113,8 @@ class SearchSpec:
         budget: What the search may spend.
         limits: What the pool works by.
         results: Folder of the results, or None for the configured one.
+        fixed_at: Places of the generation params in the file's list: those that cannot be read are left out of them.
+        unbound: Path, node and input of the parameters that are left out of the space, because their domain is wrong.
         lines: Dotted path to line number, 0 for ``--set``; see `pixaris.search.yaml_file.place`.
         seeds: Images of every item, each with a seed of its own.
     """
@@ -133,6 +135,8 @@ class SearchSpec:
     results: Path | None
     lines: Mapping[str, int]
     seeds: int = 1
+    fixed_at: tuple[int, ...] = ()
+    unbound: tuple[tuple[str, tuple[str, str]], ...] = ()
 
     @property
     def objective(self) -> ObjectiveSpec:
@@ -190,6 +194,8 @@ def read_search_file(
         limits=read_limits(reader, "limits", fields.get("limits", {})),
         results=path.parent / reader.text("results", fields["results"]) if "results" in fields else None,
         lines=reader.lines,
+        fixed_at=tuple(reader.fixed_at),
+        unbound=tuple(reader.unbound),
         seeds=reader.whole("seeds", fields.get("seeds", 1), at_least=1, at_most=MOST_SEEDS) or 1,
     )
     return spec, reader.problems

@@ -19,6 +19,8 @@ from pixaris.exceptions import ConfigurationError, Problem, nearest
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
+_MOST_REFERENCES = 20
+"""Anchors and aliases that are told one by one; a file with more is refused at once."""
 
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLEAN = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
@@ -160,6 +162,7 @@ class _Builder:
         self.faults: list[tuple[str, str]] = []
         self._stack: list[_Open] = []
         self._documents = 0
+        self._references = 0
 
     def take(self, event: yaml.Event) -> None:
         assert event.start_mark is not None
@@ -170,15 +173,13 @@ class _Builder:
             if self._documents > 1:
                 raise _RefusedError(where, "starts a second document (---); a file has one")
         elif isinstance(event, yaml.AliasEvent):
-            raise _RefusedError(where, f"uses the alias *{event.anchor}; aliases are not allowed, write the value out")
+            self._alias(event, where, line)
         elif isinstance(event, yaml.NodeEvent):
             self._node(event, where, line)
         elif isinstance(event, yaml.CollectionEndEvent):
             self._stack.pop()
 
     def _node(self, event: yaml.NodeEvent, where: str, line: int) -> None:
-        if event.anchor is not None:
-            raise _RefusedError(where, f"has the anchor &{event.anchor}; anchors are not allowed, write the value out")
         if (tag := getattr(event, "tag", None)) is not None:
             raise _RefusedError(where, f"has the tag {tag}; tags are not allowed, write a plain value")
         if isinstance(event, yaml.ScalarEvent) and (found := _UNUSABLE.search(event.value)):  # made by an escape: "\0"
@@ -190,6 +191,8 @@ class _Builder:
         path = self._path(parent)
         if path:
             self.lines.setdefault(path, line)
+        if event.anchor is not None:
+            self._reference(path, f"has the anchor &{event.anchor}; anchors are not allowed, write the value out", where)
         if isinstance(event, yaml.ScalarEvent):
             value, fault = scalar(event.value, plain=event.implicit[0])
             if fault:
@@ -201,6 +204,23 @@ class _Builder:
         container: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
         self._add(parent, container)
         self._stack.append(_Open(container, path))
+
+    def _alias(self, event: yaml.AliasEvent, where: str, line: int) -> None:
+        """An alias has no value here; what else is wrong with the file is told with it."""
+        message = f"uses the alias *{event.anchor}; aliases are not allowed, write the value out"
+        parent = self._stack[-1] if self._stack else None
+        if parent is None or (isinstance(parent.container, dict) and parent.key is None):
+            raise _RefusedError(where, message)
+        path = self._path(parent)
+        self.lines.setdefault(path, line)
+        self._reference(path, message, where)
+        self._add(parent, None)
+
+    def _reference(self, path: str, message: str, where: str) -> None:
+        self._references += 1
+        if not path or self._references > _MOST_REFERENCES:
+            raise _RefusedError(where, message)
+        self.faults.append((path, message))
 
     def _key(self, parent: _Open, event: yaml.NodeEvent, where: str, line: int) -> None:
         if not isinstance(event, yaml.ScalarEvent):

@@ -60,6 +60,18 @@ def test_the_right_file_has_no_problems(folder: Path, capsys: pytest.CaptureFixt
 
 PARAMETER = {"node_name": "Blur", "input": "blur_radius"}
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "bad domain on an unknown node": (
+        {"parameters": {"radius": {"node_name": "Blurr", "input": "blur_radius", "randint": [6, 1]}}},
+        ["parameters.radius.randint (line ", "low must be below high", "parameters.radius (line ", "did you mean 'Blur'"],
+    ),
+    "two domains on an unknown input": (
+        {"parameters": {"radius": {**PARAMETER, "input": "radius", "randint": [1, 6], "choice": [1]}}},
+        ["has 2 domains", "no input 'radius'"],
+    ),
+    "fixed value after a malformed one": (
+        {"generation_params": [{"node_name": "Grow"}, {"node_name": "Grow", "input": "expand", "value": 99999}]},
+        ["generation_params.0.input", "generation_params.1.value (line ", "at most 16384", "change generation_params.1.value"],
+    ),
     "unknown node title": (
         {"parameters": {"radius": {"node_name": "Blurr", "input": "blur_radius", "randint": [1, 6]}}},
         ["parameters.radius (line ", "'Blurr'", "did you mean 'Blur'"],

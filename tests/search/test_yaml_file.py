@@ -86,8 +86,8 @@ def test_a_key_written_twice_is_named_with_both_lines_and_the_first_counts() -> 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: *x", "line 2, column 4: uses the alias *x; aliases are not allowed, write the value out"),
-        ("a: &x [1]", "line 1, column 4: has the anchor &x; anchors are not allowed, write the value out"),
+        ("a: 1\n*x : 1", "line 2, column 1: uses the alias *x; aliases are not allowed, write the value out"),
+        ("&x [1]", "line 1, column 1: has the anchor &x; anchors are not allowed, write the value out"),
         (
             "a: !!python/object:os.system 1",
             "line 1, column 4: has the tag tag:yaml.org,2002:python/object:os.system; tags are not",
@@ -112,7 +112,15 @@ def test_what_is_refused_is_refused_with_its_place(text: str, message: str) -> N
 
 def test_a_billion_laughs_are_not_laughed() -> None:
     laughs = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
-    assert "anchors are not allowed" in refusal(laughs)
+    assert "aliases are not allowed" in refusal(laughs)
+
+
+def test_anchors_and_aliases_are_told_with_what_else_is_wrong() -> None:
+    document = parse_yaml("a: &x [1]\nb: {c: *x, d: 2}\ne: no")
+    assert document.value == {"a": [1], "b": {"c": None, "d": 2}, "e": "no"}
+    assert [path for path, _ in document.faults] == ["a", "b.c", "e"]
+    assert document.faults[1][1] == "uses the alias *x; aliases are not allowed, write the value out"
+    assert document.lines["b.c"] == 2
 
 
 def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""``pixaris check``: what it tells of a search, before anything is generated."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from space_kit import object_info, serving, text_to_image
+
+from pixaris.cli import main
+
+
+def written(folder: Path, **changes: Any) -> str:
+    (folder / "workflow.json").write_text(json.dumps(text_to_image()))
+    (folder / "set").mkdir(exist_ok=True)
+    (folder / "set" / "items.txt").write_text("a\nb\nc\n")
+    content: dict[str, Any] = {
+        "name": "x",
+        "project": "p",
+        "dataset": "./set",
+        "generator": {"type": "comfyui", "workflow": "workflow.json"},
+        "parameters": {
+            "cfg": {"node_name": "KSampler", "input": "cfg", "grid_search": [4, 6, 8]},
+            "steps": {"node_name": "KSampler", "input": "steps", "grid_search": [20, 30]},
+        },
+        "metrics": ["sharpness"],
+        "objective": {"metric": "sharpness"},
+        "search": {"algorithm": "grid"},
+        "results": "./results",
+        **changes,
+    }
+    path = folder / "x.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return str(path)
+
+
+def test_which_endpoint_lacks_what_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = {"node_name": "Load Checkpoint", "input": "ckpt_name", "choice": ["sd15.safetensors", "new.safetensors"]}
+    with serving(object_info()) as poor, serving(object_info(models=("sd15.safetensors", "new.safetensors"))) as rich:
+        file = written(tmp_path, endpoints=[rich, poor], parameters={"model": models}, search={"num_samples": 4})
+        assert main(["check", file]) == 2
+        err = capsys.readouterr().err
+        assert f"parameters.model.choice (line 11) on {poor}: " in err
+        assert "'new.safetensors'" in err
+        assert f"on {rich}" not in err
+        assert main(["check", file, "--endpoint", rich]) == 0
+
+
+def test_grid_images_and_time_are_estimated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(object_info()) as url:
+        file = written(tmp_path, endpoints=[url], budget={"images": 12})
+        assert main(["check", file]) == 0
+        out = capsys.readouterr().out
+        assert "6 parameter sets in the whole grid" in out
+        assert "at most 21 (7 trials of 3); the budget pays for 12" in out
+        assert "not known: no earlier search has measured these endpoints" in out
+        folder = tmp_path / "results" / "p" / "earlier"
+        folder.mkdir(parents=True)
+        rows = [{"url": url, "speed": 10.0}, {"url": "http://other:1", "speed": 1.0}, {"url": 7, "speed": "x"}]
+        (folder / "endpoints.json").write_text(json.dumps({"time": 1.0, "endpoints": rows}))
+        assert main(["check", file]) == 0
+        assert "about 2 min (10 s an image, as earlier searches measured on 1 endpoints)" in capsys.readouterr().out
+
+
+def test_the_own_servers_last_speed_counts_for_those_that_are_started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "results" / "p" / "x-2"
+    folder.mkdir(parents=True)
+    (folder / "endpoints.json").write_text(json.dumps({"time": 2, "endpoints": [{"url": "http://127.0.0.1:5", "speed": 4.0}]}))
+    command = [sys.executable, "-m", "pixaris.comfyui.server", "--port", "{port}"]
+    file = written(tmp_path, endpoints={"managed": {"command": command, "replicas": 2}})
+    assert main(["check", file]) == 0
+    out = capsys.readouterr().out
+    assert "about 42 s (4 s an image" in out
+    assert "not checked: the nodes and models of servers that are started with the search" in out
+
+
+def test_servers_that_are_started_can_be_asked_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [sys.executable, "-m", "pixaris.comfyui.server", "--port", "{port}"]
+    file = written(tmp_path, endpoints={"managed": {"command": command}})
+    assert main(["check", file, "--start"]) == 2
+    assert "KSampler" in capsys.readouterr().err
