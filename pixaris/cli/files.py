@@ -17,7 +17,7 @@ from pixaris.types import ParamValue
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a search file."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="the search file (YAML)")
+    parser.add_argument("file", metavar="FILE", type=Path, help="the search file: YAML, or a Python module with SEARCH and SPACE")
     parser.add_argument(
         "--endpoint",
         metavar="URL",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from ray import tune
@@ -11,7 +12,10 @@ from ray.tune.search.sample import Domain as TuneDomain
 
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.search.domain import KINDS, Domain
-from pixaris.search.space import Parameter, Space, Target
+from pixaris.search.read import Reader
+from pixaris.search.read_parameters import read_parameters
+from pixaris.search.space import Space
+from pixaris.search.yaml_file import Document
 
 
 def to_tune(domain: Domain) -> Any:  # noqa: ANN401  (a Tune domain, or its grid_search mapping)
@@ -56,25 +60,79 @@ def from_tune(domain: object) -> Domain:
     )
 
 
-def space_of(parameters: Mapping[str, tuple[str, str, Any]]) -> Space:
-    """The space of ``{name: (node title, input, domain)}``.
+def space_of(parameters: Mapping[str, Any]) -> Space:
+    """The space of what stands in Python: see `written_parameters`. Paths of images start at the current folder.
 
     Raises:
-        ConfigurationError: An entry has another form, or a domain is none; all faults are told at once.
+        ConfigurationError: All that is wrong with it.
     """
+    mapping, problems = written_parameters(parameters)
+    reader = Reader(Document(mapping))
+    space = read_parameters(reader, "space", mapping, (), any_name=True)
+    if found := [*problems, *(problem for problem in reader.problems if not problems)]:
+        raise ConfigurationError(found)
+    return space
+
+
+def written_parameters(parameters: object, name: str = "space") -> tuple[dict[str, Any], list[Problem]]:
+    """Parameters as they stand in Python, in the search file's form.
+
+    Args:
+        parameters: Parameter name to ``(node title, input, domain)``; to a mapping in the file's form, with a domain of Ray
+            Tune's under ``domain``; or, of what stands only in templates and conditions, to the domain alone.
+        name: What to call it in problems.
+
+    Returns:
+        The file's form, and what is wrong.
+    """
+    if not isinstance(parameters, Mapping):
+        form = "{'cfg': ('KSampler', 'cfg', tune.uniform(1, 12)), ...}"
+        return {}, [Problem(name, f"must be a mapping: {form} (got {type(parameters).__name__})")]
+    found: dict[str, Any] = {}
     problems: list[Problem] = []
-    found: list[Parameter] = []
-    for name, entry in parameters.items():
+    for key, entry in parameters.items():
         try:
-            node_name, input_name, domain = entry
-            found.append(Parameter(name, (Target(node_name, input_name),), from_tune(domain)))
-        except (TypeError, ValueError):
-            problems.append(Problem(f"space[{name!r}]", f"must be (node title, input, domain) (got {entry!r})"))
+            found[str(key)] = _written_entry(entry)
         except ConfigurationError as error:
-            problems += [Problem(f"space[{name!r}]", str(problem)) for problem in error.problems]
-    if problems:
-        raise ConfigurationError(problems)
-    return Space(tuple(found))
+            problems += [Problem(f"{name}[{key!r}]", str(problem)) for problem in error.problems]
+    return found, problems
+
+
+def _written_entry(entry: Any) -> dict[str, Any]:  # noqa: ANN401  (what a user gave)
+    if isinstance(entry, Mapping) and set(entry) != {"grid_search"}:
+        fields = {str(key): _written_value(value) for key, value in entry.items() if key != "domain"}
+        return {**fields, **(_written_domain(entry["domain"]) if "domain" in entry else {})}
+    if isinstance(entry, tuple | list):
+        if len(entry) != 3 or not (isinstance(entry[0], str) and isinstance(entry[1], str)):
+            raise ConfigurationError(f"must be (node title, input, domain) (got {entry!r})")
+        return {"node_name": entry[0], "input": entry[1], **_written_domain(entry[2])}
+    if isinstance(entry, TuneDomain | Domain | Mapping):
+        return _written_domain(entry)
+    raise ConfigurationError(f"must be (node title, input, domain) (got {entry!r})")
+
+
+def _written_domain(domain: Any) -> dict[str, Any]:  # noqa: ANN401  (what a user gave)
+    options: Any = None
+    if isinstance(domain, Categorical):
+        options, kind = domain.categories, "choice"
+    elif isinstance(domain, Mapping) and set(domain) == {"grid_search"}:
+        options, kind = domain["grid_search"], "grid_search"
+    elif isinstance(domain, list | tuple):
+        options, kind = domain, "grid_search"
+    if isinstance(options, list | tuple) and any(isinstance(option, Mapping) for option in options):
+        return {kind: _written_value(options)}  # values that move together
+    made = from_tune(domain)
+    return {made.kind: made.arguments()}
+
+
+def _written_value(value: Any) -> Any:  # noqa: ANN401  (what a user gave)
+    if isinstance(value, Mapping):
+        return {str(key): _written_value(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | range) or getattr(value, "ndim", None):
+        return [_written_value(inner) for inner in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    return value.item() if hasattr(value, "item") else value
 
 
 def _kind(domain: TuneDomain, sampler: Sampler) -> str:

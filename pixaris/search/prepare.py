@@ -56,7 +56,8 @@ class Search:
         data_loader: Loads the eval set.
         image_generator: Makes the images.
         space: What to vary: a `Space`, or parameter name to ``(node title, input, domain)``, where a domain is one of Ray Tune's
-            (``tune.uniform(1, 12)``) or a list of values.
+            (``tune.uniform(1, 12)``), a list of values or one value; what else a search file can say (``when``, ``targets``,
+            ``template``, ``images``) stands in a mapping with the file's keys, and the domain under ``domain``.
         metrics: Score the images.
         objective: Name of the score to optimise, or several names, the leading one first.
         experiment_handler: Keeps the trials' results; or a function that makes it, given the search's folder.
@@ -91,7 +92,7 @@ class Search:
 
     data_loader: DatasetLoader
     image_generator: ImageGenerator
-    space: Space | Mapping[str, tuple[str, str, Any]]
+    space: Space | Mapping[str, Any]
     metrics: Sequence[BaseMetric]
     objective: str | Sequence[str]
     experiment_handler: ExperimentHandler | Callable[[Path], ExperimentHandler]
@@ -470,7 +471,8 @@ class Checked:
         """Keep what the search was made from beside what it finds, without the credentials of URLs."""
         if self.search.source is not None:
             text = self.search.source.read_bytes()
-            write_bytes(folder / "search.yaml", re.sub(rb"(?<=://)[^/\s]*@", b"***@", text))
+            name = "search.py" if self.search.source.suffix == ".py" else "search.yaml"
+            write_bytes(folder / name, re.sub(rb"(?<=://)[^/\s]*@", b"***@", text))
         search = self.search
         names = ("num_samples", "seed", "step", "max_concurrent")
         recipe = {

@@ -82,6 +82,7 @@ def read_parameters(
     folder: Path | None = None,
     *,
     nodes: bool = True,
+    any_name: bool = False,
 ) -> Space:
     """The search space: parameter name to target and domain.
 
@@ -93,6 +94,7 @@ def read_parameters(
         folder: Where paths of images start; the current folder by default.
         nodes: Whether inputs belong to nodes. If not, a node name may be left out, and an input is the parameter's own name, if
             that does not stand in a template.
+        any_name: Whether a parameter's name may hold any character, as in Python.
     """
     taken = {Target(param.node_name, param.input): "the fixed value" for param in fixed}
     found = _Found()
@@ -100,7 +102,7 @@ def read_parameters(
     texts = "" if nodes else " ".join(_template_texts(value))
     for name, entry in reader.mapping(path, value).items():
         where = join(path, name)
-        if not _NAME.fullmatch(name):
+        if not any_name and not _NAME.fullmatch(name):
             reader.tell(where, f"a parameter's name has letters, digits, _ and - (got {shown(name)})")
         if not isinstance(entry, dict):
             example = _EXAMPLE if nodes else _EXAMPLE_WITHOUT_NODES

@@ -21,6 +21,7 @@ from pixaris.search.read_endpoints import endpoints_of_urls, read_endpoints
 from pixaris.search.read_limits import read_limits
 from pixaris.search.read_parameters import read_generation_params, read_parameters
 from pixaris.search.space import Space
+from pixaris.search.space_module import read_search_module, read_space_module
 from pixaris.search.strategies import SearchOptions, read_search_options
 from pixaris.search.yaml_file import join, read_yaml
 from pixaris.types import Direction, GenerationParam
@@ -150,7 +151,7 @@ def read_search_file(
     """Read a search file, as far as it can be read.
 
     Args:
-        path: The YAML file.
+        path: The YAML file, or a Python module with SEARCH and SPACE.
         overrides: ``dotted.key=value`` each; they win over the file.
         endpoints: URLs that stand in for the file's ``endpoints``.
         need_parameters: False for a single run: parameters, metrics and objective may be absent.
@@ -163,7 +164,7 @@ def read_search_file(
         ConfigurationError: There is no file, or no YAML mapping in it.
     """
     path = Path(path)
-    document = read_yaml(path)
+    document = read_search_module(path) if path.suffix == ".py" else read_yaml(path)
     if not isinstance(document.value, dict):
         raise ConfigurationError(f"must be a mapping, starting with name: ... (got {shown(document.value)})", source=str(path))
     document = apply_overrides(document, overrides)
@@ -174,7 +175,8 @@ def read_search_file(
         reader.tell("parameters", f"is {'empty' if fields.get('parameters') == {} else 'missing'}; {hint}")
     flux = _is_flux(fields.get("generator"))
     fixed = read_generation_params(reader, "generation_params", fields.get("generation_params", []), nodes=not flux)
-    space = read_parameters(reader, "parameters", fields.get("parameters") or {}, fixed, path.parent, nodes=not flux)
+    parameters, folder = _parameters(reader, fields.get("parameters") or {}, path.parent)
+    space = read_parameters(reader, "parameters", parameters, fixed, folder, nodes=not flux)
     metrics = _metrics(reader, fields, required=need_parameters)
     spec = SearchSpec(
         path=path,
@@ -199,6 +201,19 @@ def read_search_file(
         seeds=reader.whole("seeds", fields.get("seeds", 1), at_least=1, at_most=MOST_SEEDS) or 1,
     )
     return spec, reader.problems
+
+
+def _parameters(reader: Reader, value: object, folder: Path) -> tuple[object, Path]:
+    """The parameters, and where paths in them start; a name ending in ``.py`` is a module that has them."""
+    if not (isinstance(value, str) and value.endswith(".py")):
+        return value, folder
+    module = folder / value
+    try:
+        return read_space_module(module), module.parent
+    except ConfigurationError as error:
+        for problem in error.problems:
+            reader.tell("parameters", f"{module}: {problem}")
+        return {}, folder
 
 
 def _has(reader: Reader, fields: Mapping[str, Any], key: str, example: str) -> bool:
