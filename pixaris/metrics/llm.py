@@ -122,7 +122,7 @@ class LLMMetric(_AspectMetric):
 
     name = "llm"
     needs: tuple[Need, ...] = ("reference",)
-    scores = dict.fromkeys([*(aspect.score for aspect in (REALITY, SIMILARITY, ERRORS, STYLE)), AVERAGE], _SCALE)  # noqa: RUF012
+    scores = dict.fromkeys([*(aspect.score for aspect in (REALITY, SIMILARITY, ERRORS, STYLE)), AVERAGE], _SCALE)
 
     def __init__(
         self,
