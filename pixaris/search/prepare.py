@@ -166,7 +166,13 @@ class Search:
             survey = servers.accounts(sources)
         problems += survey.problems(every_endpoint=every_endpoint)
         checked = Checked(self, setup, space, sources, survey)
-        return checked.with_problems([*problems, *checked.fit_problems()])
+        checked = checked.with_problems([*problems, *checked.fit_problems()])
+        if (
+            searching and not checked.problems and self.algorithm not in ("grid", "random", "tpe")
+        ):  # which cannot fail, and need Ray
+            _collect(problems, checked.make_strategies, self.place("search"))
+            checked = checked.with_problems([*checked.problems, *problems])
+        return checked
 
     def run(self, listener: ProgressListener | None = None) -> SearchResult:
         """Check, start the endpoints, search, stop the endpoints.
@@ -247,7 +253,7 @@ class Search:
         for name, direction in given.items():
             if name not in self.objective_names or direction not in ("max", "min"):
                 problems.append(Problem("direction", f"must be max or min, of an objective (got {name!r}: {direction!r})"))
-        if repeated := {name for name in self.objective_names if self.objective_names.count(name) > 1}:
+        if self.source is None and (repeated := {name for name in self.objective_names if self.objective_names.count(name) > 1}):
             problems.append(Problem("objective", f"names {', '.join(sorted(repeated))} twice; keep one of them"))
         return problems
 
@@ -363,14 +369,22 @@ class Checked:
         from pixaris.search.run import run_search
 
         search = self.search
-        draft = self._plan(search.results, ExperimentHandlers(()))
-        draft.searcher()
-        draft.tune_scheduler()  # what cannot be made is told before anything is started or left behind
+        self.make_strategies()  # what cannot be made is told before anything is started or left behind
         folder = search_folder(search.results / safe_name(search.project), safe_name(search.name))
         handler = search.experiment_handler
         plan = self._plan(folder, handler if isinstance(handler, ExperimentHandler) else handler(folder))
         self._keep_recipe(folder)
         return run_search(plan, listener)
+
+    def make_strategies(self) -> None:
+        """Make algorithm and scheduler, to see that they can be.
+
+        Raises:
+            ConfigurationError: They cannot be made of their options, or for this space and these objectives.
+        """
+        draft = self._plan(self.search.results, ExperimentHandlers(()))
+        draft.searcher()
+        draft.tune_scheduler()
 
     @contextlib.contextmanager
     def local_pool(self, logs: Path, tell: Callable[[str], None]) -> Iterator[tuple[LocalPool, Checked]]:

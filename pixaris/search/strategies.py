@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -236,7 +236,7 @@ def _strategy(reader: Reader, path: str, value: object, known: Mapping[str, Stra
     strategy = known[name]
     missing = [module for module in strategy.modules if find_spec(module) is None]
     if missing:
-        reader.tell(where, f"{name} needs {' and '.join(missing)}, not installed here; pip install {strategy.packages}")
+        reader.tell(where, _needs(name, missing, strategy.packages))
         return component
     forms = strategy_options(name, strategy, component.options)
     options = {}
@@ -292,7 +292,12 @@ def _sampler(reader: Reader, path: str, given: Mapping[str, Any]) -> None:
         return
     module, package = _SAMPLER_MODULES.get(name, ("", ""))
     if module and find_spec(module) is None:
-        reader.tell(where, f"{name} needs {module}, not installed here; pip install {package}")
+        reader.tell(where, _needs(name, [module], package))
+
+
+def _needs(name: str, modules: Sequence[str], packages: str) -> str:
+    one = "package" if len(modules) == 1 else "packages"
+    return f"{name} needs the {one} {' and '.join(modules)}, not installed here: pip install {packages}"
 
 
 def _fits_space(reader: Reader, name: str, strategy: Strategy, space: Space) -> None:
@@ -328,7 +333,7 @@ def _fit_each_other(reader: Reader, algorithm: str, scheduler: str, objectives: 
 def _points(reader: Reader, value: object, space: Space) -> tuple[Mapping[str, ParamValue], ...]:
     """The parameter sets to try first, held against the space; each once."""
     names = space.names
-    points: list[dict[str, ParamValue]] = []
+    points: dict[Any, dict[str, ParamValue]] = {}
     hint = f"write points_to_evaluate: [{{{', '.join(f'{name}: ...' for name in names)}}}]"
     for index, entry in enumerate(reader.items("search.points_to_evaluate", value, hint)):
         path = join("search.points_to_evaluate", index)
@@ -345,6 +350,6 @@ def _points(reader: Reader, value: object, space: Space) -> tuple[Mapping[str, P
                 reader.tell(join(path, parameter.name), f"must lie in {domain.describe()} (got {shown(given)})")
             else:
                 point[parameter.name] = domain.clean(given)
-        if len(point) == len(counting) and point not in points:
-            points.append(point)
-    return tuple(points)
+        if len(point) == len(counting):
+            points.setdefault(tuple((name, type(value), value) for name, value in point.items()), point)
+    return tuple(points.values())

@@ -242,7 +242,8 @@ def test_a_searcher_whose_package_is_missing_names_it(name: str) -> None:
         pytest.skip(f"{name} is installed")
     scheduler = "hb_bohb" if name == "bohb" else "fifo"
     (message,) = told(space_of("value"), algorithm=name, scheduler=scheduler)
-    assert message.endswith(f"not installed here; pip install {strategy.packages}")
+    assert message.startswith(f"search.algorithm: {name} needs the package")
+    assert message.endswith(f"not installed here: pip install {strategy.packages}")
 
 
 def test_every_name_of_tune_is_known_or_refused_with_words() -> None:
@@ -263,7 +264,7 @@ def test_the_kinds_that_searchers_lack_are_kinds_of_tune() -> None:
 def test_a_domain_that_an_algorithm_cannot_draw_from_is_told() -> None:
     strategy = ALGORITHMS["bayesopt"]
     if any(importlib.util.find_spec(module) is None for module in strategy.modules):
-        assert "bayesopt needs bayes_opt" in told(space_of("mode"), algorithm="bayesopt")[0]
+        assert "bayesopt needs the package bayes_opt" in told(space_of("mode"), algorithm="bayesopt")[0]
     text = "\n".join(told(space_of("mode", "value"), algorithm="bayesopt"))
     assert "parameters.mode.choice: algorithm bayesopt cannot draw from choice; it draws from quniform, uniform" in text
 
@@ -339,6 +340,11 @@ def search(cells_loader: LocalDatasetLoader, tmp_path: Path, endpoints: list[str
         ({"algorithm": OptunaSearch(), "algorithm_options": {"seed": 3}}, "belong to a named algorithm"),
         ({"algorithm": OptunaSearch(), "points_to_evaluate": [{"value": 0.5, "grow": 1}]}, "give them to OptunaSearch itself"),
         ({"points_to_evaluate": [{"value": 0.5, "grow": 7}]}, "must lie in randint [-3, 4] (got 7)"),
+        ({"scheduler": PopulationBasedTraining(hyperparam_mutations={"a": [1]}), "algorithm": "optuna"}, "changes a trial's par"),
+        (
+            {"algorithm": "optuna", "algorithm_options": {"sampler": "NSGAII", "population_size": 1}},
+            "search.algorithm optuna: `population_size` must be greater than or equal to 2",
+        ),
     ],
 )
 def test_python_is_told_the_same(
