@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pixaris.cli import files
@@ -35,7 +36,8 @@ def main(options: argparse.Namespace) -> int:
 
     spec, problems = files.read(options, [], need_parameters=False)
     checked = files.check(spec, problems, every_endpoint=False, searching=False)
-    given = chosen(options.param, checked.baseline(), str(options.file))
+    given = chosen(options.param, checked.baseline(), str(options.file), checked.space.names)
+    whole = bool(options.param) and not checked.space.lacking(given)  # else what has no value keeps the workflow's own
     search = checked.search
     name = options.name or f"{spec.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     if safe_name(name) != name:
@@ -51,7 +53,11 @@ def main(options: argparse.Namespace) -> int:
             {
                 "project": spec.project,
                 "experiment_run_name": name,
-                "generation_params": [*spec.generation_params, *checked.space.bind(given)],
+                "generation_params": [*spec.generation_params, *checked.space.bind(given, partial=not whole)],
+                "pillow_images": [
+                    {"node_name": title, "pillow_image": image} for title, image in checked.space.bind_images(given).items()
+                ],
+                "seeds": spec.seeds,
             },
             pool=pool,
             progress=_say,
@@ -59,8 +65,16 @@ def main(options: argparse.Namespace) -> int:
     return report(run, LocalExperimentHandler(search.results).folder_of(run), folder)
 
 
-def chosen(arguments: list[str], baseline: dict[str, ParamValue], source: str) -> dict[str, ParamValue]:
+def chosen(
+    arguments: list[str], baseline: dict[str, ParamValue], source: str, names: Sequence[str] = ()
+) -> dict[str, ParamValue]:
     """The workflow's own values, with those of ``--param``.
+
+    Args:
+        arguments: ``NAME=VALUE`` each.
+        baseline: The workflow's own values.
+        source: The search file.
+        names: Of all parameters; some may have no value in the baseline.
 
     Raises:
         ConfigurationError: A name is unknown, or an argument has no ``=``.
@@ -70,10 +84,13 @@ def chosen(arguments: list[str], baseline: dict[str, ParamValue], source: str) -
     values, problems = dict(baseline), []
     for argument in arguments:
         name, sign, text = argument.partition("=")
-        if not sign or name not in baseline:
-            known = ", ".join(baseline) or "none"
+        known_names = tuple(names) or tuple(baseline)
+        if not sign or name not in known_names:
+            known = ", ".join(known_names) or "none"
             problems.append(
-                Problem(f"--param {argument}", f"must be NAME=VALUE of a parameter{nearest(name, baseline)}; there are {known}")
+                Problem(
+                    f"--param {argument}", f"must be NAME=VALUE of a parameter{nearest(name, known_names)}; there are {known}"
+                )
             )
         else:
             values[name] = scalar(text)[0]
