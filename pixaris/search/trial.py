@@ -129,15 +129,19 @@ class ExperimentTrial(tune.Trainable):
 
     def _advance(self) -> dict[str, Any]:
         recipe = self._recipe
-        record = self._run.advance(recipe.step, ahead=self._scorer.ahead(recipe.places) if recipe.ahead else 0)
+        record = self._run.advance(recipe.step, ahead=self._ahead() if recipe.ahead else 0)
         hopeless = bool(record.items) and all(item.generated is None for item in record.items)
         done = self._run.done or hopeless
         if done:
             scored = all(name in record.metrics for name in recipe.objectives)
             record = self._run.finish("finished" if scored else "failed")
         else:
-            self._run.start_ahead(max(recipe.ahead, self._scorer.ahead(recipe.places)) if recipe.ahead else 0)
+            self._run.start_ahead(max(recipe.ahead, self._ahead()) if recipe.ahead else 0)
         return self._result(record, done=done)
+
+    def _ahead(self) -> int:
+        """Items that are generated while one is scored."""
+        return -(-self._scorer.ahead(self._recipe.places) // self._recipe.setup.seeds)
 
     def _result(self, record: RunRecord, *, done: bool, interrupted: bool = False, error: str = "") -> dict[str, Any]:
         names = self._recipe.objectives

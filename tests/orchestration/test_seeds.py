@@ -24,6 +24,7 @@ from pixaris.metrics.base import BaseMetric
 from pixaris.orchestration.base import generate_images_based_on_dataset
 from pixaris.orchestration.run import SEEDLESS
 from pixaris.orchestration.sampling import averaged, together
+from pixaris.report.sheet import tiled
 from pixaris.types import EvalItem, EvalSet, ItemResult
 
 
@@ -176,3 +177,13 @@ def test_the_whole_is_there_with_the_last_seed() -> None:
     parts[1].set_result(sample(1.0))
     parts[0].set_result(sample(2.0))
     assert whole.result(0).scores == {"s": 1.5}
+
+
+def test_the_images_of_all_seeds_are_shown_as_one_picture() -> None:
+    colours = ["red", "green", "blue"]
+    whole = tiled([Image.new("RGB", (2, 3), colour) for colour in colours])
+    assert whole is not None
+    assert whole.size == (4, 6)
+    corners = [whole.getpixel(place) for place in ((0, 0), (2, 0), (0, 3), (2, 3))]
+    assert corners == [(255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 255)]
+    assert tiled([]) is None
