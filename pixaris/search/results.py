@@ -183,8 +183,8 @@ class SearchResult:
         """All trials as a table for pandas, one row each, by number.
 
         Columns are ``name``, ``status``, ``objective``, ``items``, ``scored``, ``failures``, ``seconds``, ``error``, and
-        ``parameters.<name>`` and ``scores.<name>``, so that no parameter's name meets another column's. What a trial does not have
-        is missing. The index is the trial's number.
+        ``parameters.<name>`` and ``scores.<name>``, so that no parameter's name meets another column's. What a trial does not
+        have is missing. The index is the trial's number.
         """
         import pandas  # half a second, which a search does without
 
