@@ -66,6 +66,7 @@ LONG = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much chaos: `make chaos` has more of it."""
     parser.addoption("--chaos-requests", type=int, default=400, help="images that the chaos test asks for")
+    parser.addoption("--fuzz-cases", type=int, default=120, help="inputs that the fuzz tests try; `make fuzz` tries more")
     parser.addoption("--chaos-seed", type=int, default=7, help="what it breaks, and when")
 
 
