@@ -183,7 +183,7 @@ def _unknown(own: float, limits: _Limits) -> Suggestion:
     low, high = (own / 2, own * 2) if own > 0 else (own * 2, own / 2) if own < 0 else (limits.low, limits.high)
     if limits.high - limits.low <= 1:
         low, high = limits.low, limits.high
-    if math.isfinite(low) and math.isfinite(high) and (limits.whole or 0 < high - low <= 1e6):
+    if math.isfinite(low) and math.isfinite(high) and (limits.whole or 1e-12 < high - low <= 1e6):
         step = 1.0 if limits.whole else 10.0 ** math.floor(math.log10((high - low) / 20))
         if (found := limits.between(low, high, step, False, note)) is not None:
             return found
