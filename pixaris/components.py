@@ -187,6 +187,11 @@ def files_and_events(results: Path, folder: Path) -> ExperimentHandler:
 
 def _generator(spec: SearchSpec, problems: list[Problem]) -> ImageGenerator | None:
     given: GeneratorSpec = spec.generator
+    if given.type in _FLUX and (given.options or given.workflow is not None):
+        names = ", ".join([*given.options, *(["workflow"] if given.workflow is not None else [])])
+        way_out = "what is asked for stands under generation_params or parameters, the account under endpoints"
+        problems.append(Problem(place("generator", spec.lines), f"{given.type} takes no options (got {names}); {way_out}"))
+        return resolve(given.type, GENERATORS, ImageGenerator)()  # type: ignore[no-any-return]
     options: dict[str, Any] = dict(given.options)
     if given.workflow is not None:
         options["workflow_apiformat_json"] = given.workflow

@@ -132,7 +132,7 @@ def row(url: str, look: Look | None) -> dict[str, str]:
     if look is None:
         return cells
     if look.error:
-        return {**cells, "state": f"does not answer: {look.error}"}
+        return {**cells, "state": look.error if look.refused else f"does not answer: {look.error}"}
     if look.credits is not None:
         return {**cells, "state": "healthy", "credits": f"{look.credits:.10g}"}
     return {

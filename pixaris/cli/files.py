@@ -63,6 +63,11 @@ def check(spec: SearchSpec, problems: list[Problem], *, every_endpoint: bool, se
     return checked
 
 
+def owner(checked: Checked) -> str:
+    """Whose values the baseline has."""
+    return "workflow" if checked.search.image_generator.workflow is not None else "default"
+
+
 def describe(checked: Checked) -> str:
     """What will be run, in a few lines."""
     search, setup = checked.search, checked.setup
@@ -77,7 +82,7 @@ def describe(checked: Checked) -> str:
     if budget := search.limits_of_spending():
         lines.append(f"budget      {budget.describe()}")
     baseline = checked.baseline()
-    whose = "workflow" if search.image_generator.workflow is not None else "default"
+    whose = owner(checked)
     for index, parameter in enumerate(checked.space.parameters):
         head = "parameters" if index == 0 else ""
         only = f", when {', '.join(condition.describe() for condition in parameter.when)}" if parameter.when else ""

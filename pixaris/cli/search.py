@@ -13,6 +13,7 @@ from pixaris.search.results import SearchResult, TrialResult, TrialStatus
 from pixaris.types import EvalSet
 
 _SHEET_ITEMS = 12
+_OWN = {"workflow": "the workflow's own values", "default": "the default values"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
     with listener() as progress:
         result = checked.run(progress)
     if result.trials or result.error is None:
-        report(result, comparison(result, checked.setup.eval_set))
+        report(result, comparison(result, checked.setup.eval_set), files.owner(checked))
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
         return result.error.exit_code
@@ -78,8 +79,14 @@ def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
     return path
 
 
-def report(result: SearchResult, picture: Path | None) -> None:
-    """Print what was found and where to look at it."""
+def report(result: SearchResult, picture: Path | None, owner: str = "workflow") -> None:
+    """Print what was found and where to look at it.
+
+    Args:
+        result: It.
+        picture: The comparison, if there is one.
+        owner: Whose values the baseline has.
+    """
     from pixaris.cli.progress import credits, duration, number
 
     ended = {status: sum(trial.status == status for trial in result.trials) for status in get_args(TrialStatus)}
@@ -97,7 +104,7 @@ def report(result: SearchResult, picture: Path | None) -> None:
         print(f"\nwinner    {best.name}{' (the baseline itself)' if best.number == 0 else ''}")
         print(f"{result.metric:<9} {best.objective:.4f} on {best.scored} images ({higher})")
         if baseline is not None and baseline.objective is not None:
-            print(f"baseline  {baseline.objective:.4f} (the workflow's own values)")
+            print(f"baseline  {baseline.objective:.4f} ({_OWN[owner]})")
             difference = result.difference(best) if best.number != 0 else None
             if difference is not None and difference.low is not None:
                 interval = f"95 % interval {difference.low:+.4f} … {difference.high:+.4f}"
@@ -107,7 +114,7 @@ def report(result: SearchResult, picture: Path | None) -> None:
         width = max(map(len, best.values), default=0)
         print("parameters")
         for name, value in best.values.items():
-            own = f"   (workflow: {number(baseline.values[name])})" if baseline is not None and name in baseline.values else ""
+            own = f"   ({owner}: {number(baseline.values[name])})" if baseline is not None and name in baseline.values else ""
             print(f"  {name:<{width}}  {number(value)}{own}")
     reasons = Counter(trial.error.splitlines()[0] for trial in result.trials if trial.failures and trial.error)
     for reason, count in reasons.most_common(5):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pixaris.comfyui.client import ComfyClient, Timeouts
 from pixaris.endpoints.base import Endpoint
-from pixaris.exceptions import EndpointError, FarSideError
+from pixaris.exceptions import AccountError, EndpointError, FarSideError
 from pixaris.flux import client as flux
 from pixaris.flux.client import FluxClient, key_of
 
@@ -28,6 +28,7 @@ class Look:
         device: The first one's name.
         memory: Free and total bytes of that device.
         credits: The balance of a Flux account.
+        refused: Whether the error is its answer.
     """
 
     url: str
@@ -38,6 +39,7 @@ class Look:
     device: str = ""
     memory: tuple[int, int] | None = None
     credits: float | None = None
+    refused: bool = False
 
     @property
     def busy(self) -> bool:
@@ -64,7 +66,7 @@ class AccountObserver:
         try:
             return Look(self._url, credits=self._client.credits())
         except FarSideError as error:
-            return Look(self._url, error=error.message)
+            return Look(self._url, error=error.message, refused=isinstance(error, AccountError))
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -106,7 +106,9 @@ def test_a_search_file_is_checked_and_priced_before_anything_is_sent(
         ),
         ({"generation_params": [{"input": "seed", "value": 1.5}]}, ["`seed` of flux-pro-1.0-fill must be a whole number"]),
         ({"generator": "flux_filll"}, ["did you mean 'flux_fill'?"]),
-        ({"generator": {"type": "flux_fill", "workflow": "x.json"}}, ["it takes api_key, base_url"]),
+        ({"generator": {"type": "flux_fill", "workflow": "x.json"}}, ["flux_fill takes no options (got workflow)"]),
+        ({"generator": {"type": "flux_fill", "api_key": "secret-key"}}, ["(got api_key)", "the account under endpoints"]),
+        ({"generator": {"type": "flux_fill", "prompt": "a boat"}}, ["(got prompt)", "generation_params"]),
         ({"dataset": {"path": "./holes", "references": ["Original", "Mask"]}}, ["needs a mask: a folder 'Mask'"]),
         ({"dataset": "./holes", "metrics": [{"type": "ssim", "reference": "Input"}]}, ["feeds the node 'Load Original Image'"]),
         (
@@ -162,6 +164,7 @@ def test_the_balance_is_among_the_endpoints(
         assert main(["endpoints", "--once", "flux"]) == 3
     out = capsys.readouterr().out
     assert "refuses the key" in out
+    assert "does not answer" not in out
     assert "another-key" not in out
 
 
