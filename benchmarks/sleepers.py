@@ -5,7 +5,7 @@
 Starts endpoints, one port each, prints one JSON line with their URLs, and ends with its standard input. An endpoint runs one
 prompt at a time; a prompt costs ``--seconds``, and ``--load-seconds`` more if it needs another checkpoint than the one before it.
 Every image is the same PNG of about ``--kilobytes``. ``GET /stats`` tells prompts, loads and uploads, and when the first prompt
-came and the last one ended (monotonic clock of the machine).
+came and the last one ended (monotonic clock of the machine). ``GET /die`` ends the process at once.
 """
 
 from __future__ import annotations
@@ -189,6 +189,9 @@ class Sleeper:
         async def stats(request: web.Request) -> web.Response:
             return web.json_response(self.stats)
 
+        async def die(request: web.Request) -> web.Response:
+            os._exit(9)
+
         async def nothing(request: web.Request) -> web.Response:
             return web.Response()
 
@@ -201,6 +204,7 @@ class Sleeper:
         app.router.add_get("/object_info", info)
         app.router.add_get("/system_stats", system)
         app.router.add_get("/stats", stats)
+        app.router.add_get("/die", die)
         app.router.add_post("/interrupt", nothing)
         return app
 

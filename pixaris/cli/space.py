@@ -13,7 +13,7 @@ from PIL import Image
 from pixaris.cli import files
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.saved import workflow_of
-from pixaris.comfyui.server.nodes.registry import declarations
+from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.workflow import Workflow
 from pixaris.components import METRICS, resolve
 from pixaris.config import Config

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pixaris.comfyui.client import ComfyClient
 from pixaris.comfyui.object_info import ObjectInfo
-from pixaris.comfyui.server.nodes.registry import declarations
+from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.clients import connect

@@ -78,7 +78,8 @@ class Ask:
 class Monkey:
     """Breaks something every moment, and mends what it broke."""
 
-    def __init__(self, fleet: list[ServerProcess], pool: EndpointPool, seed: int) -> None:
+    def __init__(self, fleet: list[ServerProcess], pool: EndpointPool, seed: int, answered: Callable[[], int]) -> None:
+        self._answered = answered
         self.done: Counter[str] = Counter()
         self._fleet, self._pool, self._random = fleet, pool, random.Random(seed)
         self._ended = threading.Event()
@@ -99,10 +100,11 @@ class Monkey:
                     heal(process.url)
 
     def _run(self) -> None:
-        last_of_ours = time.monotonic() - 5  # also where there is little time
+        last_of_ours, seen = time.monotonic() - 5, 0  # also where there is little time
         while not self._ended.wait(self._random.uniform(0.05, 0.4)):
-            if self._ours and time.monotonic() - last_of_ours > self._random.uniform(4, 8):
-                last_of_ours = time.monotonic()
+            recovered = self._answered() > seen + 40  # on a slow machine the last death must be over before the next one
+            if self._ours and recovered and time.monotonic() - last_of_ours > self._random.uniform(4, 8):
+                last_of_ours, seen = time.monotonic(), self._answered()
                 with suppress(Exception):  # it is being started again after the last time
                     self._random.choice(self._ours)()
                 continue
@@ -173,8 +175,8 @@ def test_every_image_is_the_one_that_was_asked_for_whatever_dies(
     seed: int = request.config.getoption("--chaos-seed")
     timeouts = replace(HASTY, read=1.5)
     pool = open_pool(*(endpoint(process.url, timeouts=timeouts) for process in fleet), policy=POLICY)
-    monkey = Monkey(fleet, pool, seed)
     answered: Counter[str] = Counter()
+    monkey = Monkey(fleet, pool, seed, lambda: len(answered))
     wrong: list[str] = []
 
     def ask(first: int) -> None:

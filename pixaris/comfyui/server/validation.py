@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.server.nodes import registry
 from pixaris.comfyui.server.storage import Folders
 
@@ -53,7 +54,7 @@ def check(prompt: Json, folders: Folders, targets: Collection[str] | None = None
         error = _unknown_class(node_id, node)
         if error:
             return Verdict(error=error)
-        if registry.declarations()[node["class_type"]]["output_node"] and (targets is None or node_id in targets):
+        if declarations()[node["class_type"]]["output_node"] and (targets is None or node_id in targets):
             outputs.append(node_id)
     if not outputs:
         return Verdict(error=problem("prompt_no_outputs", "Prompt has no outputs"))
@@ -64,7 +65,7 @@ def _unknown_class(node_id: str, node: Json) -> Json | None:
     if not isinstance(node, dict):
         raise TypeError(f"node {node_id!r} is not an object")
     class_type = node.get("class_type")
-    if class_type is not None and class_type in registry.declarations():
+    if class_type is not None and class_type in declarations():
         return None
     title = (node.get("_meta") or {}).get("title") or class_type
     if "class_type" not in node:
@@ -154,7 +155,7 @@ class _Check:
             message = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
             return True, problem("bad_linked_input", message, name, {**extra, "received_value": link})
         source, slot = link
-        received = registry.declarations()[self._prompt[source]["class_type"]]["output"][slot]
+        received = declarations()[self._prompt[source]["class_type"]]["output"][slot]
         if received != spec[0]:
             details = f"{name}, received_type({received}) mismatch input_type({spec[0]})"
             more = {**extra, "received_type": received, "linked_node": link}
@@ -188,7 +189,7 @@ class _Check:
 
 def _declared(class_type: str) -> list[tuple[str, bool, list[Any]]]:
     """List name, required and specification of the inputs a class declares."""
-    parts = registry.declarations()[class_type]["input"]
+    parts = declarations()[class_type]["input"]
     return [
         (name, part == "required", [*spec, {}][:2])
         for part in ("required", "optional")

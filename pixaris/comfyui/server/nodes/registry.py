@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import functools
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
+from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.server.nodes import files, images, masks
 from pixaris.comfyui.server.nodes.files import RunContext
 from pixaris.comfyui.server.nodes.tensors import Tensor
@@ -31,14 +29,6 @@ class Outputs:
 
     values: tuple[Tensor, ...]
     ui: dict[str, Any] | None = None
-
-
-@functools.cache
-def declarations() -> Mapping[str, dict[str, Any]]:
-    """Return ``/object_info`` as shipped: class name to declaration, with LoadImage's options empty. Do not change it."""
-    text = resources.files("pixaris.comfyui.server").joinpath("object_info.json").read_text("utf-8")
-    found: dict[str, dict[str, Any]] = json.loads(text)
-    return found
 
 
 def object_info(folders: Folders, class_type: str | None = None) -> dict[str, Any]:
