@@ -89,6 +89,8 @@ class Worker:
             except WorkerEndedError as error:
                 _LOG.info("worker ends: %s", error)
                 return
+            if self.queue.take_free_memory():  # asked for since the last prompt began: before the next one runs
+                self._executor.cache.clear()
             if item is not None and self.faults.strike("lose"):
                 self.queue.lose()
             elif item is not None:
@@ -97,5 +99,3 @@ class Worker:
                 if self.hub.client_id is not None:
                     self.hub.send("executing", {"node": None, "prompt_id": item.prompt_id}, self.hub.client_id)
                 _LOG.info("prompt %s %s", item.prompt_id, "done" if ended.succeeded else ended.messages[-1][0])
-            if self.queue.take_free_memory():
-                self._executor.cache.clear()
