@@ -70,6 +70,23 @@ class Reply:
         return _retry_after(self.headers.get("Retry-After"))
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What an exchange may take.
+
+    Attributes:
+        connect: Seconds for a connection.
+        read: Seconds without a byte.
+        seconds: For the whole exchange.
+        size: Bytes the answer may have.
+    """
+
+    connect: float = 5.0
+    read: float = 10.0
+    seconds: float = 10.0
+    size: int = MAX_JSON_BYTES
+
+
 def open_session(proxies: Mapping[str, str], verify: bool | str = True) -> Session:
     """Open connections that are kept alive. The session is thread-safe as `exchange` uses it.
 
@@ -93,14 +110,11 @@ def exchange(
     session: Session,
     method: str,
     url: str,
+    limits: Limits,
     *,
     params: Mapping[str, str] | None = None,
     data: bytes | io.BytesIO | None = None,
     headers: Mapping[str, str] | None = None,
-    connect: float = 5.0,
-    read: float = 10.0,
-    seconds: float = 10.0,
-    limit: int = MAX_JSON_BYTES,
 ) -> Reply:
     """Send one request and read its answer whole, whatever its status; redirects are not followed.
 
@@ -108,24 +122,21 @@ def exchange(
         session: Of `open_session`.
         method: HTTP method.
         url: Where.
+        limits: In time and size.
         params: Query.
         data: Body.
         headers: Sent besides the session's.
-        connect: Seconds for a connection.
-        read: Seconds without a byte.
-        seconds: For the whole exchange.
-        limit: Bytes the answer may have.
 
     Raises:
         Failure: No whole answer came.
     """
-    deadline = time.monotonic() + seconds
-    wait = (connect, min(seconds, max(read, seconds / 4)))
+    deadline = time.monotonic() + limits.seconds
+    wait = (limits.connect, min(limits.seconds, max(limits.read, limits.seconds / 4)))
     try:
         with session.request(
             method, url, params=params, data=data, headers=headers, timeout=wait, allow_redirects=False, stream=True
         ) as response:
-            body = b"".join(_pieces(response, deadline, limit))
+            body = b"".join(_pieces(response, deadline, limits.size))
             return Reply(response.status_code, body, response.headers)
     except requests.RequestException as error:
         raise _failure(error, *wait) from error

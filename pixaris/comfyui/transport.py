@@ -14,7 +14,7 @@ from urllib3 import encode_multipart_formdata
 from pixaris import wire
 from pixaris.comfyui.address import Address, Timeouts
 from pixaris.exceptions import RateLimitedError, UnreachableError
-from pixaris.wire import MAX_JSON_BYTES, Failure, FailureKind, Reply
+from pixaris.wire import MAX_JSON_BYTES, Failure, FailureKind, Limits, Reply
 
 
 def failure_kind(error: UnreachableError) -> FailureKind | None:
@@ -98,9 +98,10 @@ class Transport:
             UnreachableError: No answer, a redirect, or refused credentials; `failure_kind` tells how far it got.
             RateLimitedError: HTTP 429.
         """
+        limits = Limits(self.timeouts.connect, self.timeouts.read, seconds or self.timeouts.read, limit)
         for last in (not repeat, True):
             try:
-                return self._exchange(method, path, params, data, content_type, seconds or self.timeouts.read, limit)
+                return self._exchange(method, path, params, data, content_type, limits)
             except UnreachableError as error:
                 if last or failure_kind(error) != "broken off":
                     raise
@@ -139,21 +140,17 @@ class Transport:
         params: Mapping[str, str] | None,
         data: bytes | io.BytesIO | None,
         content_type: str,
-        seconds: float,
-        limit: int,
+        limits: Limits,
     ) -> Reply:
         try:
             reply = wire.exchange(
                 self._connections(),
                 method,
                 self.address.url + path,
+                limits,
                 params=params,
                 data=data,
                 headers={"Content-Type": content_type} if content_type else None,
-                connect=self.timeouts.connect,
-                read=self.timeouts.read,
-                seconds=seconds,
-                limit=limit,
             )
         except Failure as failure:
             raise self.nonsense(failure.message) from (None if failure.kind == "too large" else failure)

@@ -93,9 +93,8 @@ class Transport:
             headers["Content-Type"] = "application/json"
         if with_key and trust.may_have_key(url, self._base):
             headers["x-key"] = self._key
-        reply = wire.exchange(
-            session, method, url, data=body, headers=headers, connect=self._connect, read=self._read, seconds=seconds, limit=limit
-        )
+        limits = wire.Limits(self._connect, self._read, seconds, limit)
+        reply = wire.exchange(session, method, url, limits, data=body, headers=headers)
         secret = self._key.encode()
         if len(secret) > 3 and secret in reply.body and limit == wire.MAX_JSON_BYTES:  # a server that quotes what it refuses
             return Reply(reply.status, reply.body.replace(secret, b"***"), reply.headers)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from PIL import Image
 
-from pixaris.metrics.base import ReferenceMetric
-from pixaris.metrics.pixels import masks
+from pixaris.metrics.overlap import OverlapMetric
+from pixaris.metrics.pixels import Mask
 from pixaris.types import Direction
 
 
-class IoUMetric(ReferenceMetric):
+class IoUMetric(OverlapMetric):
     """Intersection over union (Jaccard index) of the generated mask and the true one: ``|A ∩ B| / |A ∪ B|``.
 
     - A pixel belongs to a mask where its luminance is at least 0.5, that is where the 8-bit level is 128 or more; nothing is
@@ -31,6 +28,7 @@ class IoUMetric(ReferenceMetric):
     Raises:
         ConfigurationError: Both are given, or neither; a mask is no image.
 
+    >>> from PIL import Image
     >>> left, top = Image.new("L", (4, 4)), Image.new("L", (4, 4))
     >>> left.paste(255, (0, 0, 2, 4))
     >>> top.paste(255, (0, 0, 4, 2))
@@ -42,10 +40,6 @@ class IoUMetric(ReferenceMetric):
     direction: Direction = "max"
     range = (0.0, 1.0)
 
-    def __init__(self, true_masks: Sequence[Image.Image] | None = None, *, reference: str | None = None) -> None:
-        super().__init__(true_masks, reference=reference)
-
-    def compare(self, image: Image.Image, reference: Image.Image) -> float:
-        generated, true = masks(image, reference)
+    def agreement(self, generated: Mask, true: Mask) -> float:
         union = int(np.count_nonzero(generated | true))
         return int(np.count_nonzero(generated & true)) / union if union else 1.0

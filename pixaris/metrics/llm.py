@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import Image
 
@@ -179,7 +179,25 @@ class LLMErrorsMetric(_AspectMetric):
         super().__init__([ERRORS], samples, judge)
 
 
-class LLMSimilarityMetric(_AspectMetric):
+class _ComparedMetric(_AspectMetric):
+    """Asks about one aspect in which an image is compared with a reference."""
+
+    aspect: ClassVar[Aspect]
+    needs: tuple[Need, ...] = ("reference",)
+
+    def __init__(
+        self,
+        references: Sequence[Image.Image] | None = None,
+        *,
+        reference: str | None = None,
+        samples: int = 1,
+        judge: Judge | Mapping[str, Any] | None = None,
+    ) -> None:
+        against = ItemImages.of(type(self).__name__, self.name, "reference", references, reference)
+        super().__init__([self.aspect], samples, judge, {self.aspect.compared_with: against})
+
+
+class LLMSimilarityMetric(_ComparedMetric):
     """How similar an image's main object is, to a judge, to that of a reference: 0 another object, 1 the same in every detail.
 
     Args:
@@ -190,21 +208,10 @@ class LLMSimilarityMetric(_AspectMetric):
     """
 
     name = SIMILARITY.score
-    needs: tuple[Need, ...] = ("reference",)
-
-    def __init__(
-        self,
-        references: Sequence[Image.Image] | None = None,
-        *,
-        reference: str | None = None,
-        samples: int = 1,
-        judge: Judge | Mapping[str, Any] | None = None,
-    ) -> None:
-        against = ItemImages.of(type(self).__name__, self.name, "reference", references, reference)
-        super().__init__([SIMILARITY], samples, judge, {"object": against})
+    aspect = SIMILARITY
 
 
-class LLMStyleMetric(_AspectMetric):
+class LLMStyleMetric(_ComparedMetric):
     """How well an image's style matches, to a judge, that of a reference: 0 nothing in common, 1 as if by one hand.
 
     Args:
@@ -215,15 +222,4 @@ class LLMStyleMetric(_AspectMetric):
     """
 
     name = STYLE.score
-    needs: tuple[Need, ...] = ("reference",)
-
-    def __init__(
-        self,
-        references: Sequence[Image.Image] | None = None,
-        *,
-        reference: str | None = None,
-        samples: int = 1,
-        judge: Judge | Mapping[str, Any] | None = None,
-    ) -> None:
-        against = ItemImages.of(type(self).__name__, self.name, "reference", references, reference)
-        super().__init__([STYLE], samples, judge, {"style": against})
+    aspect = STYLE

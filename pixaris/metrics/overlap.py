@@ -6,19 +6,38 @@ black, another size is resized, another aspect ratio has no score.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
 from pixaris.metrics.base import ReferenceMetric, Scale
-from pixaris.metrics.pixels import masks
+from pixaris.metrics.pixels import Mask, masks
 from pixaris.types import Direction
 
 _SHARE = Scale("max", (0.0, 1.0))
 
 
-class DiceMetric(ReferenceMetric):
+class OverlapMetric(ReferenceMetric):
+    """A metric that compares a generated mask with the true one, pixel by pixel; implement `agreement`.
+
+    Args:
+        true_masks: The true masks, one per eval item in its order …
+        reference: … or the eval set's folder that holds them.
+    """
+
+    def __init__(self, true_masks: Sequence[Image.Image] | None = None, *, reference: str | None = None) -> None:
+        super().__init__(true_masks, reference=reference)
+
+    def compare(self, image: Image.Image, reference: Image.Image) -> float | Mapping[str, float]:
+        return self.agreement(*masks(image, reference))
+
+    def agreement(self, generated: Mask, true: Mask) -> float | Mapping[str, float]:
+        """Return the value of a mask against the true one (booleans [height, width], of one size)."""
+        raise NotImplementedError
+
+
+class DiceMetric(OverlapMetric):
     """Dice coefficient (F1 of the pixels) of the generated mask and the true one: ``2 |A ∩ B| / (|A| + |B|)``.
 
     Two empty masks agree: 1.0. One empty and one not: 0.0.
@@ -40,16 +59,12 @@ class DiceMetric(ReferenceMetric):
     direction: Direction = "max"
     range = (0.0, 1.0)
 
-    def __init__(self, true_masks: Sequence[Image.Image] | None = None, *, reference: str | None = None) -> None:
-        super().__init__(true_masks, reference=reference)
-
-    def compare(self, image: Image.Image, reference: Image.Image) -> float:
-        generated, true = masks(image, reference)
+    def agreement(self, generated: Mask, true: Mask) -> float:
         both = int(np.count_nonzero(generated)) + int(np.count_nonzero(true))
         return 2 * int(np.count_nonzero(generated & true)) / both if both else 1.0
 
 
-class PrecisionRecallMetric(ReferenceMetric):
+class PrecisionRecallMetric(OverlapMetric):
     """What share of the generated mask is right, and what share of the true one was found.
 
     ``precision = |A ∩ B| / |A|`` and ``recall = |A ∩ B| / |B|``, A the generated mask, B the true one.
@@ -73,11 +88,7 @@ class PrecisionRecallMetric(ReferenceMetric):
     range = (0.0, 1.0)
     scores = {"precision": _SHARE, "recall": _SHARE}  # noqa: RUF012  (never changed)
 
-    def __init__(self, true_masks: Sequence[Image.Image] | None = None, *, reference: str | None = None) -> None:
-        super().__init__(true_masks, reference=reference)
-
-    def compare(self, image: Image.Image, reference: Image.Image) -> dict[str, float]:
-        generated, true = masks(image, reference)
+    def agreement(self, generated: Mask, true: Mask) -> dict[str, float]:
         made, wanted, right = (int(np.count_nonzero(mask)) for mask in (generated, true, generated & true))
         if not made or not wanted:
             return dict.fromkeys(("precision", "recall"), float(made == wanted))
