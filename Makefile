@@ -52,7 +52,7 @@ test-legacy: .venv-legacy/ready
 
 # New lock files: pinned versions and hashes, without addresses. Extras that cannot live together are not in LOCKED.
 LOCKED := cluster gemini
-COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+COMPILE := uv pip compile --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock:
 	$(COMPILE) --group dev $(LOCKED:%=--extra %) pyproject.toml --output-file requirements.lock
 	$(COMPILE) --group pyproject.toml:legacy --output-file requirements-legacy.lock
