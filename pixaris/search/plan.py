@@ -106,12 +106,17 @@ class SearchPlan:
         return min(self.items, self.step or schedulers.default_step(name, self.items))
 
     @property
+    def stops(self) -> bool:
+        """Whether the scheduler may end a trial early."""
+        return self.scheduler != "fifo"
+
+    @property
     def items_ahead(self) -> int:
         """Items a trial queues before it is told to go on; none where they cost something and it may be stopped instead."""
         budget = self.budget
         limits = (budget.images, budget.endpoint_seconds, budget.credits)
         costly = self.setup.generator.charges or any(limit is not None for limit in limits)
-        return 0 if costly and self.scheduler != "fifo" else self.items_per_step
+        return 0 if costly and self.stops else self.items_per_step
 
     @property
     def trials(self) -> int | None:
@@ -138,8 +143,8 @@ class SearchPlan:
         """Trials at once: a trial keeps two steps' images in flight, so a few trials fill every place there will be.
 
         Two at least where there are several places: while one trial scores and reports, the other one generates. And one for each
-        of the models that are worked on at the same time. Where metrics wait for something else and trials have few images, some
-        more: while a trial's last images are scored, the others must have images left for every place.
+        of the models that are worked on at the same time. Where metrics wait for something else and trials have few images under
+        way, some more: while a trial's last images are scored, the others must have images left for every place.
         """
         if self.max_concurrent is not None:
             return self.max_concurrent
@@ -147,7 +152,8 @@ class SearchPlan:
             min(2, self.places), -(-3 * self.places // (2 * 2 * self.items_per_step * self.setup.seeds)), self.models_at_once
         )
         if any(metric.parallel > COMPUTING for metric in self.setup.metrics):
-            wanted = max(wanted, min(_FOR_SCORING, -(-3 * self.places // max(1, self.items * self.setup.seeds))))
+            kept = min(self.items, 2 * self.items_per_step) if self.stops else self.items
+            wanted = max(wanted, min(_FOR_SCORING, -(-3 * self.places // max(1, kept * self.setup.seeds))))
         return min(wanted, self.trials or wanted)
 
     @property

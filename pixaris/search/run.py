@@ -107,6 +107,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
         objectives=tuple(objective.metric for objective in plan.objectives),
         step=plan.items_per_step,
         ahead=plan.items_ahead,
+        stops=plan.stops,
         places=plan.places,
         parallel=plan.parallel,
         pool=recipe_of_pool,

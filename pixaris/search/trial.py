@@ -39,7 +39,8 @@ class TrialRecipe:
         space: Binds values to parameters.
         objectives: Names of the scores that are optimised, the leading one first.
         step: Items between two reports.
-        ahead: Items to queue while Tune thinks, at least; more where scoring takes longer than generating. 0: none.
+        ahead: Items to queue while Tune thinks; more where scoring takes longer than generating and nothing is stopped. 0: none.
+        stops: Whether the scheduler may end a trial early: then what is queued beyond the next step is likely to be made in vain.
         places: Images that all endpoints generate at once.
         parallel: Calls at once, for generators that make their images themselves.
         pool: How to reach the endpoints.
@@ -54,6 +55,7 @@ class TrialRecipe:
     objectives: tuple[str, ...]
     step: int
     ahead: int
+    stops: bool
     places: int
     parallel: int
     pool: RayPoolRecipe
@@ -141,7 +143,9 @@ class ExperimentTrial(tune.Trainable):
 
     def _ahead(self) -> int:
         """Items that are generated while one is scored."""
-        return -(-self._scorer.ahead(self._recipe.places) // self._recipe.setup.seeds)
+        recipe = self._recipe
+        wanted = -(-self._scorer.ahead(recipe.places) // recipe.setup.seeds)
+        return min(wanted, recipe.ahead) if recipe.stops else wanted
 
     def _result(self, record: RunRecord, *, done: bool, interrupted: bool = False, error: str = "") -> dict[str, Any]:
         names = self._recipe.objectives
