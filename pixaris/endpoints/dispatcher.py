@@ -294,8 +294,10 @@ class Dispatcher:
         return None
 
     def _stranded(self) -> Iterable[tuple[EndpointKind, float]]:
-        """Kinds that are asked for and have no healthy endpoint, and since when."""
-        return ((kind, since) for kind, since in self._none_healthy_since.items() if self._waiting.asks(kind))
+        """Kinds that are asked for and have no healthy endpoint, nor one whose first probe is under way, and since when."""
+        starting = {e.endpoint.kind for e in self._endpoints.values() if e.state == "starting"}
+        since = self._none_healthy_since.items()
+        return ((kind, moment) for kind, moment in since if self._waiting.asks(kind) and kind not in starting)
 
     def _tell_if_none_is_left(self, kind: EndpointKind) -> None:
         """Say that requests wait for nobody, unless an endpoint may still answer its first probe."""

@@ -216,6 +216,17 @@ def test_the_pool_gives_up_when_nothing_was_healthy_for_too_long() -> None:
     assert "refused" in str(error)
 
 
+def test_an_endpoint_that_is_probed_for_the_first_time_may_take_as_long_as_its_probe_does() -> None:
+    dispatcher = Dispatcher(Policy(wait_limit=2))
+    dispatcher.join(A, 0.0)
+    submit(dispatcher, "1")
+    dispatcher.probes(0.0)
+    assert dispatcher.exhausted(5.0) is None
+    assert dispatcher.next_event(5.0) is None, "nothing is due before the probe ends"
+    dispatcher.probed(A.url, UnreachableError("refused"), 5.0)
+    assert isinstance(dispatcher.exhausted(5.0), NoEndpointError)
+
+
 def test_the_pool_gives_up_even_if_it_never_had_an_endpoint() -> None:
     dispatcher = Dispatcher(Policy(wait_limit=10))
     submit(dispatcher, "1")
