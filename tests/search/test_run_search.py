@@ -154,11 +154,10 @@ def test_a_search_without_a_single_score_fails_and_says_why(
 
 def test_a_search_whose_endpoints_all_die_stops_with_what_is_done(cells_loader: LocalDatasetLoader, tmp_path: Path) -> None:
     class Killer:
-        def update(self, progress: SearchProgress) -> None:
-            if progress.images >= 8:
-                servers.processes[0].stop()
+        def update(self, progress: SearchProgress) -> None: ...
 
-        def trial_ended(self, trial: TrialResult, progress: SearchProgress) -> None: ...
+        def trial_ended(self, trial: TrialResult, progress: SearchProgress) -> None:
+            servers.processes[0].stop()
 
         def event(self, sentence: str) -> None: ...
 
@@ -174,8 +173,7 @@ def test_a_search_whose_endpoints_all_die_stops_with_what_is_done(cells_loader: 
             started.run(Killer())
     kept = SearchResult.load(tmp_path / "tests" / "cells")
     assert kept.status == "interrupted"
-    assert kept.baseline is not None
-    assert kept.baseline.scored >= 6
+    assert "finished" in {trial.status for trial in kept.trials}
 
 
 def test_any_searcher_and_scheduler_of_tune_can_be_given(
