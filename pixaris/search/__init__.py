@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pixaris.endpoints.discovery import TunnelSource as Tunnel
     from pixaris.endpoints.discovery import Variable
     from pixaris.search.prepare import Search
+    from pixaris.search.reports import OBJECTIVE
     from pixaris.search.results import SearchResult, TrialResult
-    from pixaris.search.searchers import OBJECTIVE
     from pixaris.search.space import Domain, Parameter, Space, Target
 
 _HOMES = {
@@ -34,7 +34,7 @@ _HOMES = {
     "Search": "pixaris.search.prepare:Search",
     "SearchResult": "pixaris.search.results:SearchResult",
     "TrialResult": "pixaris.search.results:TrialResult",
-    "OBJECTIVE": "pixaris.search.searchers:OBJECTIVE",
+    "OBJECTIVE": "pixaris.search.reports:OBJECTIVE",
     "Domain": "pixaris.search.space:Domain",
     "Parameter": "pixaris.search.space:Parameter",
     "Space": "pixaris.search.space:Space",

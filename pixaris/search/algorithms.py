@@ -20,7 +20,8 @@ from ray.tune.search.zoopt import ZOOptSearch
 
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.search.optuna_space import OptunaSpace
-from pixaris.search.searchers import ListSearcher, neutral, objective_keys, tune_domains
+from pixaris.search.reports import objective_keys
+from pixaris.search.searchers import ListSearcher, neutral, tune_domains
 from pixaris.search.space import Space
 from pixaris.search.strategies import ALGORITHMS, sampler_name, strategy_options
 from pixaris.types import Direction, ParamValue

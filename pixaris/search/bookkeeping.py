@@ -22,9 +22,8 @@ from pixaris.search.budget import Amounts, Answer
 from pixaris.search.plan import SearchPlan
 from pixaris.search.pool_file import WRITE_SECONDS, write_endpoints
 from pixaris.search.progress import ProgressListener, SearchProgress
+from pixaris.search.reports import OBJECTIVE, TIME
 from pixaris.search.results import SearchResult, SearchStatus, TrialResult, TrialStatus
-from pixaris.search.schedulers import TIME
-from pixaris.search.searchers import OBJECTIVE
 from pixaris.search.spending import Account
 from pixaris.search.trial import trial_name
 

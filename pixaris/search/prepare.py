@@ -366,15 +366,18 @@ class Checked:
             ConfigurationError: As `raise_problems`.
         """
         self.raise_problems()
-        from pixaris.search.run import run_search
+        from pixaris.search.session import RaySession
 
         search = self.search
-        self.make_strategies()  # what cannot be made is told before anything is started or left behind
-        folder = search_folder(search.results / safe_name(search.project), safe_name(search.name))
-        handler = search.experiment_handler
-        plan = self._plan(folder, handler if isinstance(handler, ExperimentHandler) else handler(folder))
-        self._keep_recipe(folder)
-        return run_search(plan, listener)
+        with RaySession() as session:  # it comes up while the rest is imported
+            from pixaris.search.run import run_search
+
+            self.make_strategies()  # what cannot be made is told before anything is left behind
+            folder = search_folder(search.results / safe_name(search.project), safe_name(search.name))
+            handler = search.experiment_handler
+            plan = self._plan(folder, handler if isinstance(handler, ExperimentHandler) else handler(folder))
+            self._keep_recipe(folder)
+            return run_search(plan, session, listener)
 
     def make_strategies(self) -> None:
         """Make algorithm and scheduler, to see that they can be.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import random
 import signal
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -29,30 +27,21 @@ from pixaris.search.plan import SearchPlan
 from pixaris.search.progress import ProgressListener, Silent
 from pixaris.search.results import SearchResult
 from pixaris.search.searchers import ListSearcher, Proposals
+from pixaris.search.session import RaySession
 from pixaris.search.spending import Account
 from pixaris.search.trial import ExperimentTrial, TrialRecipe, trial_name
 
 log = logging.getLogger(__name__)
 
-_QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-}
 
-
-def run_search(plan: SearchPlan, listener: ProgressListener | None = None) -> SearchResult:
+def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener | None = None) -> SearchResult:
     """Run a search to its end, or until it is interrupted.
 
     Ctrl-C (SIGINT) and SIGTERM stop it in order when it runs in the main thread: what is done is kept, prompts are withdrawn.
 
     Args:
         plan: What to run.
+        session: Ray, which may be coming up yet.
         listener: Is told how it goes.
 
     Returns:
@@ -62,8 +51,9 @@ def run_search(plan: SearchPlan, listener: ProgressListener | None = None) -> Se
     """
     books = Bookkeeper(plan, listener or Silent())
     try:
-        with _roster(plan) as roster, _ray_session(), _managed(plan, roster), _pool(plan, roster, books) as pool:
-            with books.watching(pool[1]):
+        with _roster(plan, session) as roster:
+            session.wait()
+            with _managed(plan, session, roster), _pool(plan, roster, books) as pool, books.watching(pool[1]):
                 with _account(plan, books, pool[1]):
                     _tune(_admitted(plan, roster, books), pool, books)
     except PixarisError as error:
@@ -160,49 +150,6 @@ def _by_models(plan: SearchPlan, searcher: ListSearcher) -> Searcher:
 
 
 @contextlib.contextmanager
-def _ray_session() -> Iterator[None]:
-    """Ray as it is: the session this process has, the cluster of the environment, or a local one of our own."""
-    os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    if ray.is_initialized():
-        yield
-        return
-    address = None if os.environ.get("RAY_ADDRESS") else "local"
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(_import_paths())  # of the processes Ray starts now
-    terminated = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except SystemExit:  # SIGTERM: Ray handles it in its own way while it starts
-        raise KeyboardInterrupt from None
-    finally:
-        os.environ.pop("PYTHONPATH")
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, terminated)  # Ray's own ends the program with code 15 and without a word
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _import_paths() -> list[str]:
-    """Where this process finds the user's own modules; trial processes must find them too."""
-    installed = tuple(os.path.abspath(prefix) for prefix in (sys.prefix, sys.base_prefix))
-    paths = [os.path.abspath(path) for path in sys.path]
-    return list(dict.fromkeys(path for path in paths if os.path.isdir(path) and not path.startswith(installed)))
-
-
-def _on_cluster() -> bool:
-    """Whether Ray has, or may get, other nodes than this machine."""
-    if os.environ.get("RAY_ADDRESS"):
-        return True
-    return ray.is_initialized() and sum(bool(node["Alive"]) for node in ray.nodes()) > 1
-
-
-@contextlib.contextmanager
 def _account(plan: SearchPlan, books: Bookkeeper, pool: RayPool) -> Iterator[None]:
     """What counts a search's budget, if it has one."""
     if not plan.budget:
@@ -218,10 +165,10 @@ def _account(plan: SearchPlan, books: Bookkeeper, pool: RayPool) -> Iterator[Non
 
 
 @contextlib.contextmanager
-def _roster(plan: SearchPlan) -> Iterator[Roster]:
+def _roster(plan: SearchPlan, session: RaySession) -> Iterator[Roster]:
     """The endpoints that need no Ray, on their way: what takes long is begun first."""
     roster = Roster(servers.static(plan.sources))
-    local = [] if _on_cluster() else servers.embedded(plan.sources)
+    local = [] if session.on_cluster else servers.embedded(plan.sources)
     with contextlib.ExitStack() as stack:
         for feed in servers.feeds(plan.sources, local, plan.folder / "logs"):
             stack.enter_context(roster.fed_by(feed))
@@ -229,9 +176,9 @@ def _roster(plan: SearchPlan) -> Iterator[Roster]:
 
 
 @contextlib.contextmanager
-def _managed(plan: SearchPlan, roster: Roster) -> Iterator[None]:
+def _managed(plan: SearchPlan, session: RaySession, roster: Roster) -> Iterator[None]:
     """The servers that Ray places."""
-    on_cluster = _on_cluster()
+    on_cluster = session.on_cluster
     wanted = servers.managed(plan.sources) + (servers.embedded(plan.sources) if on_cluster else [])
     if not wanted:
         yield

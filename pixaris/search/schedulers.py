@@ -19,12 +19,9 @@ from ray.tune.schedulers import (
 from ray.tune.schedulers.hyperband import _Bracket as RayBracket
 
 from pixaris.exceptions import ConfigurationError, nearest
-from pixaris.search.searchers import OBJECTIVE
+from pixaris.search.reports import OBJECTIVE, TIME
 from pixaris.search.strategies import REFUSED, SCHEDULERS
 from pixaris.types import Direction
-
-TIME = "items"
-"""The key under which trials report how many items they have done; schedulers count in it."""
 
 
 class _Bracket(RayBracket):

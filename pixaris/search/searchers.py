@@ -14,16 +14,9 @@ from ray.tune.search.optuna import OptunaSearch
 from pixaris.exceptions import SearchFailedError
 from pixaris.search.budget import Answer
 from pixaris.search.conversion import to_tune
+from pixaris.search.reports import OBJECTIVE, objective_keys
 from pixaris.search.space import Space
 from pixaris.types import Direction, ParamValue
-
-OBJECTIVE = "objective"
-"""The key under which trials report what is optimised."""
-
-
-def objective_keys(count: int) -> list[str]:
-    """The keys under which trials report their objectives: `OBJECTIVE`, then ``objective_2``, ``objective_3``, …."""
-    return [OBJECTIVE, *(f"{OBJECTIVE}_{number}" for number in range(2, count + 1))]
 
 
 class ListSearcher(Searcher):

@@ -19,8 +19,7 @@ from pixaris.exceptions import AccountError, CancelledRequestError, NoEndpointEr
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter
 from pixaris.orchestration.scoring import Scorer
-from pixaris.search.schedulers import TIME
-from pixaris.search.searchers import objective_keys
+from pixaris.search.reports import TIME, objective_keys
 from pixaris.search.space import Space
 from pixaris.search.spending import BudgetedSubmitter
 from pixaris.types import GenerationParam, ParamValue, RunRecord

@@ -23,8 +23,9 @@ from pixaris.metrics.similarity import PSNRMetric, SSIMMetric
 from pixaris.search import Search, SearchResult, TrialResult, algorithms, schedulers
 from pixaris.search.algorithms import Task
 from pixaris.search.domain import KINDS, Domain
+from pixaris.search.reports import objective_keys
 from pixaris.search.results import Objective
-from pixaris.search.searchers import Proposals, objective_keys
+from pixaris.search.searchers import Proposals
 from pixaris.search.space import Parameter, Space, Target
 from pixaris.search.strategies import ALGORITHMS, SCHEDULERS, problems_of
 from pixaris.types import Direction
