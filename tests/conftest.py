@@ -40,14 +40,14 @@ def cells_loader(cells: Path) -> LocalDatasetLoader:
 
 
 @pytest.fixture(scope="module")
-def ray_session() -> Iterator[None]:
-    """One local Ray for the searches of a module."""
+def ray_session() -> None:
+    """One local Ray for the searches of all modules, whose processes wait for the next search; it ends with the test run."""
     import ray
 
-    os.environ["PYTHONPATH"] = os.pathsep.join([*(path for path in sys.path if "tests" in path)])
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
+    if not ray.is_initialized():
+        os.environ["PYTHONPATH"] = os.pathsep.join([*(path for path in sys.path if "tests" in path)])
+        os.environ["RAY_idle_worker_killing_time_threshold_ms"] = "60000"
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
 
 
 LONG = {

@@ -26,6 +26,7 @@ def one_gpu() -> Iterator[None]:
     """A Ray with one GPU, as far as Ray knows."""
     import ray
 
+    ray.shutdown()
     ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
