@@ -46,7 +46,7 @@ def ray_session() -> None:
 
     if not ray.is_initialized():
         os.environ["PYTHONPATH"] = os.pathsep.join([*(path for path in sys.path if "tests" in path)])
-        os.environ["RAY_idle_worker_killing_time_threshold_ms"] = "60000"
+        os.environ["RAY_idle_worker_killing_time_threshold_ms"] = "60000"  # noqa: SIM112  (so Ray spells it)
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
 
 
