@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pixaris.cache.local import LocalCache, size_of
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.data_loaders.local import LocalDatasetLoader
@@ -164,12 +165,27 @@ def assemble(spec: SearchSpec, problems: list[Problem]) -> Search | None:
         step=options.step,
         max_concurrent=options.max_concurrent,
         policy=spec.limits,
+        cache=cache_of(Config.load()) if spec.cache else None,
         results_dir=results,
         source=spec.path,
         lines=spec.lines,
         fixed_at=spec.fixed_at,
         unbound=spec.unbound,
     )
+
+
+def cache_of(config: Config) -> LocalCache:
+    """The cache of the installation.
+
+    Raises:
+        ConfigurationError: Its size is no size.
+    """
+    try:
+        return LocalCache(config.cache_dir, size_of(config.cache_size))
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            [Problem("cache_size", problem.message) for problem in error.problems], "configuration"
+        ) from None
 
 
 def files_and_events(results: Path, folder: Path) -> ExperimentHandler:

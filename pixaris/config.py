@@ -30,6 +30,8 @@ class Config:
         gemini_base_url: Where Gemini's API is, if not at Google's own address.
         gemini_sdk: The SDK that asks it, ``google-genai`` or ``google-generativeai``.
         judge_cache: Folder of the judge's verdicts.
+        cache_dir: Folder of generated images that later runs take instead of generating them again.
+        cache_size: How large it may grow, such as ``20 GB``; what was not used for longest goes first.
     """
 
     eval_dir_local: Path = Path("local_experiment_inputs")
@@ -41,6 +43,8 @@ class Config:
     gemini_base_url: str = ""
     gemini_sdk: str = "google-genai"
     judge_cache: Path = Path("local_results/.verdicts")
+    cache_dir: Path = Path("~/.cache/pixaris/images")
+    cache_size: str = "20 GB"
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Config:
@@ -74,6 +78,8 @@ class Config:
             gemini_base_url=values.get("gemini_base_url", ""),
             gemini_sdk=values.get("gemini_sdk", cls.gemini_sdk),
             judge_cache=Path(values.get("judge_cache", cls.judge_cache)),
+            cache_dir=Path(values.get("cache_dir", cls.cache_dir)),
+            cache_size=values.get("cache_size", cls.cache_size),
         )
 
 

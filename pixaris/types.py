@@ -166,6 +166,7 @@ class GeneratedImage:
         seconds: Time the server ran for it, without its queue.
         attempts: How many endpoints were tried, this one included.
         cost: What the endpoint's account was charged for it, in that account's unit; None where nothing is charged.
+        cached: Whether it was taken from a cache; then endpoint, seconds and cost are those of its making.
     """
 
     request_id: str
@@ -175,6 +176,7 @@ class GeneratedImage:
     seconds: float
     attempts: int = 1
     cost: float | None = None
+    cached: bool = False
 
 
 @dataclass(frozen=True)
@@ -269,11 +271,18 @@ class RunRecord:
 
     @property
     def cost(self) -> float | None:
-        """What the items were charged, those without an image too; None where nothing was."""
+        """What the items were charged, those without an image too, and not those from a cache; None where nothing was."""
         results = [result for item in self.items for result in item.each]
-        outcomes = (result.generated if result.generated is not None else result.error for result in results)
-        costs = [outcome.cost for outcome in outcomes if outcome is not None and outcome.cost is not None]
+        made = [result.generated for result in results if result.generated is not None and not result.generated.cached]
+        failed = [result.error for result in results if result.generated is None and result.error is not None]
+        costs = [cost for cost in (*(one.cost for one in made), *(one.cost for one in failed)) if cost is not None]
         return sum(costs) if costs else None
+
+    @property
+    def cached(self) -> int:
+        """Images that were taken from a cache."""
+        images = (result.generated for item in self.items for result in item.each)
+        return sum(image is not None and image.cached for image in images)
 
     @property
     def unaccounted(self) -> int:

@@ -15,6 +15,12 @@ from pixaris.data_loaders.local import LocalDatasetLoader
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has a cache of its own, which is empty."""
+    monkeypatch.setenv("PIXARIS_CACHE_DIR", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """URLs of two embedded endpoints that every test may use and none may harm."""

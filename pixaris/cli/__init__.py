@@ -24,6 +24,7 @@ COMMANDS = {
     "endpoints": "show endpoints: whether they answer, what runs on them, what a search made there",
     "metrics": "list the metrics: what is better, the range, what each needs",
     "score": "score images that exist already",
+    "cache": "the images that later runs need not generate again: how many, and make room",
     "dataset": "make the demo's eval sets",
     "serve": "run an embedded, ComfyUI-compatible endpoint",
 }

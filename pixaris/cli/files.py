@@ -35,10 +35,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def cache_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--no-cache``."""
+    parser.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="generate every image, and keep none for later (pixaris cache info tells what there is)",
+    )
+
+
 def read(options: argparse.Namespace, overrides: list[str], *, need_parameters: bool = True) -> tuple[SearchSpec, list[Problem]]:
     """Read the search file with what the command line changes."""
+    cache = ["cache=false"] if getattr(options, "no_cache", False) else []
     return read_search_file(
-        options.file, [*options.overrides, *overrides], endpoints=options.endpoint, need_parameters=need_parameters
+        options.file, [*options.overrides, *cache, *overrides], endpoints=options.endpoint, need_parameters=need_parameters
     )
 
 

@@ -43,7 +43,7 @@ def summary(progress: SearchProgress) -> str:
     """The state of a search in one line."""
     planned = "?" if progress.images_planned is None else str(progress.images_planned)
     parts = [
-        f"images {progress.images}/{planned}",
+        f"images {progress.images}/{planned}" + (f" ({progress.cached} from the cache)" if progress.cached else ""),
         f"trials {progress.finished} done, {progress.stopped} stopped, {progress.running} running"
         + (f", {progress.failed} failed" if progress.failed else "")
         + (f" of {progress.trials}" if progress.trials is not None else ""),
@@ -164,7 +164,8 @@ class LiveProgress:
         grid.add_column()
         planned = progress.images_planned
         images = f"{progress.images} of {planned}" if planned is not None else str(progress.images)
-        extra = [f"{progress.rate:.1f} images/s"] if progress.rate else []
+        extra = [f"{progress.cached} from the cache"] if progress.cached else []
+        extra += [f"{progress.rate:.1f} images/s"] if progress.rate else []
         extra += [credits(progress.cost)] if progress.cost is not None else []
         extra += [f"{duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
         grid.add_row("", ProgressBar(total=planned or 1, completed=progress.images, width=60))

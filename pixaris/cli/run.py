@@ -16,6 +16,7 @@ from pixaris.types import ParamValue, RunRecord
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     files.arguments(parser)
+    files.cache_argument(parser)
     parser.add_argument("--name", default=None, help="name of the run (default: the file's name and the time)")
     parser.add_argument(
         "--param",
@@ -60,6 +61,7 @@ def main(options: argparse.Namespace) -> int:
                 "seeds": spec.seeds,
             },
             pool=pool,
+            cache=search.cache,
             progress=_say,
         )
     return report(run, LocalExperimentHandler(search.results).folder_of(run), folder)
@@ -127,6 +129,8 @@ def report(run: RunRecord, own: Path, folder: Path) -> int:
         print(f"{name:<12} {value.mean:.4f} ± {value.std:.4f} on {value.count} images")
     if charged := credits(run.cost, run.unaccounted):
         print(f"charged      {charged}")
+    if run.cached:
+        print(f"cache        {run.cached} images were taken from it")
     print(f"images       {shown(own / 'generated_images')}")
     print(f"TensorBoard  {command(shown(folder / 'tensorboard'))}")
     if run.status == "failed":

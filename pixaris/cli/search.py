@@ -19,6 +19,7 @@ _OWN = {"workflow": "the workflow's own values", "default": "the default values"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     files.arguments(parser)
+    files.cache_argument(parser)
     parser.add_argument(
         "--num-samples", metavar="N", help="parameter sets to try besides the baseline (--set search.num_samples=N)"
     )
@@ -91,7 +92,8 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
 
     ended = {status: sum(trial.status == status for trial in result.trials) for status in get_args(TrialStatus)}
     counts = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
-    did = f"{len(result.trials)} trials ({counts or 'none ended'}), {result.images} images, {duration(result.seconds)}"
+    images = f"{result.images} images" + (f" ({result.cached} from the cache)" if result.cached else "")
+    did = f"{len(result.trials)} trials ({counts or 'none ended'}), {images}, {duration(result.seconds)}"
     charged = credits(result.cost, result.unaccounted)
     print(f"\n{result.name}: {did}{f', {charged}' if charged else ''}")
     if result.budget:

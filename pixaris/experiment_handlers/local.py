@@ -139,6 +139,7 @@ def _summary(run: RunRecord) -> dict[str, Any]:
             "failed": len(run.failures),
         },
         "cost": run.cost,
+        "cached": run.cached,
         "unaccounted": run.unaccounted,
         "started": run.started,
         "seconds": run.seconds,
@@ -172,6 +173,7 @@ def _image_row(result: ItemResult, number: int) -> dict[str, Any]:
         "endpoint": made.endpoint if made else None,
         "seconds": made.seconds if made else None,
         "attempts": made.attempts if made else None,
+        "cached": made.cached if made else None,
         "cost": made.cost if made else None if result.error is None else result.error.cost,
     }
 

@@ -201,6 +201,17 @@ class ImageGenerator(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} makes its images itself")
 
+    def cache_key(self, args: ItemArgs) -> str | None:
+        """Equal for items that make the same image: 64 hexadecimal digits over all that changes it.
+
+        None means that this cannot be told; then the image is always generated. A generator that makes its images itself says
+        so by overriding this.
+
+        Raises:
+            ConfigurationError: The arguments do not fit the workflow.
+        """
+        return self.request(args).cache_key if self.uses_endpoints else None
+
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoints it was made with, for use outside a search file."""
         return ()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from pixaris.cache.base import CacheStore
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.endpoints.base import Endpoint, EndpointPool
 from pixaris.endpoints.local import LocalPool
@@ -18,6 +19,7 @@ from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
+from pixaris.orchestration.caching import CachingSubmitter
 from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter, seeds_of
 from pixaris.search import servers
 from pixaris.search.prepare import Search
@@ -39,6 +41,7 @@ def generate_images_based_on_dataset(
     args: Mapping[str, Any],
     *,
     pool: EndpointPool | None = None,
+    cache: CacheStore | None = None,
     progress: Progress | None = None,
 ) -> RunRecord:
     """Run an eval set once: generate, score, store. Needs no Ray.
@@ -52,6 +55,7 @@ def generate_images_based_on_dataset(
             ``workflow_pillow_image``, ``max_parallel_jobs``, ``seeds`` (images of every item, 1 by default), and whatever the
             components need. The names default to the eval set's and the time.
         pool: Runs the requests; by default threads on the generator's own endpoints. It stays open.
+        cache: Images that it has are not generated again, and those that are generated are kept in it; by default there is none.
         progress: Called with the run as it stands, about once for every four images.
 
     Returns:
@@ -90,6 +94,8 @@ def generate_images_based_on_dataset(
         if shared is not None and image_generator.uses_endpoints
         else ThreadSubmitter(image_generator, parallel)
     )
+    if cache is not None:
+        submitter = CachingSubmitter(image_generator, submitter, cache)
     name = str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
     run = ExperimentRun(setup=setup, submitter=submitter, handler=experiment_handler, name=name)
     try:
@@ -125,6 +131,7 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
     metrics: Sequence[BaseMetric],
     args: Mapping[str, Any],
     *,
+    cache: CacheStore | None = None,
     listener: ProgressListener | None = None,
 ) -> SearchResult:
     """Run an eval set with every combination of ``args["hyperparameters"]``, as a search on Ray.
@@ -137,6 +144,7 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
             ``args["objective"]`` names one.
         args: As for `generate_images_based_on_dataset`; ``hyperparameters`` is ``[{node_name, input, value: [...]}, …]``;
             ``experiment_run_name`` is the search's name.
+        cache: As for `generate_images_based_on_dataset`.
         listener: Is told how it goes.
 
     Returns:
@@ -168,6 +176,7 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         algorithm="grid",
         seeds=seeds_of(args),
         results_dir=experiment_handler.results_dir,
+        cache=cache,
     ).run(listener)
 
 

@@ -130,6 +130,7 @@ class Bookkeeper:
             items=tuple(item.name for item in plan.setup.eval_set.items),
             seconds=time.monotonic() - self._started,
             images=self._images(),
+            cached=self._cached(),
             reason=reason,
             others=plan.objectives[1:],
             cost=self._cost(),
@@ -206,6 +207,7 @@ class Bookkeeper:
             folder=str(self._plan.folder / trial_name(number)),
             error=result["error"],
             cost=result["cost"],
+            cached=result["cached"],
             unaccounted=result["unaccounted"],
         )
 
@@ -244,8 +246,8 @@ class Bookkeeper:
         with self._lock:
             self._pool = status
             self._write_endpoints()
-            if self._first_image is None and status.done:
-                self._first_image = (time.monotonic(), status.done)
+            if self._first_image is None and (done := self._images()):
+                self._first_image = (time.monotonic(), done)
             for sentence in status.events:
                 self._listener.event(sentence)
             if isinstance(status.fatal, PixarisError) and self.fatal is None:
@@ -262,7 +264,12 @@ class Bookkeeper:
     # How far it is
 
     def _images(self) -> int:
-        return self._pool.done or self._plan.setup.seeds * sum(trial.items - trial.failures for trial in self._trials.values())
+        cached = self._cached()
+        known = self._plan.setup.seeds * sum(trial.items - trial.failures for trial in self._trials.values())
+        return (self._pool.done or max(0, known - cached)) + cached
+
+    def _cached(self) -> int:
+        return sum(trial.cached for trial in self._trials.values())
 
     def _cost(self) -> float | None:
         """The accounts' word, which knows of images given up; but a pool that was started again knows less than the trials."""
@@ -280,7 +287,8 @@ class Bookkeeper:
         if self._first_image is not None:
             since, already = self._first_image
             elapsed = time.monotonic() - since
-            rate = (self._pool.done - already) / elapsed if elapsed > 1.0 and self._pool.done > already else None
+            done = self._images() - already
+            rate = done / elapsed if elapsed > 1.0 and done > 0 else None
         planned = plan.setup.seeds * (plan.trials * plan.items - saved - failed) if plan.trials is not None else None
         if plan.budget.images is not None:
             planned = plan.budget.images if planned is None else min(planned, plan.budget.images)
@@ -300,6 +308,7 @@ class Bookkeeper:
             baseline=result.baseline if result.baseline and result.baseline.objective is not None else None,
             endpoints=self._pool.endpoints,
             cost=result.cost,
+            cached=result.cached,
             budget=plan.budget.compare(result.spent),
         )
 

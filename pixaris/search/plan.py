@@ -12,6 +12,7 @@ from typing import Any
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from pixaris.cache.base import CacheStore
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.discovery import EmbeddedSource, EndpointSource, ManagedSource
 from pixaris.endpoints.dispatcher import Policy
@@ -54,6 +55,7 @@ class SearchPlan:
         max_concurrent: Trials at once; None: chosen from the endpoints' places.
         parallel: Calls at once, for generators that make their images themselves.
         policy: Limits of retries and quarantine.
+        cache: Images that need not be generated again, or None.
         endpoints_found: How many endpoints there are; the sources may promise more.
     """
 
@@ -77,6 +79,7 @@ class SearchPlan:
     max_concurrent: int | None = None
     parallel: int = 1
     policy: Policy | None = None
+    cache: CacheStore | None = None
     endpoints_found: int = 0
 
     @property

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pixaris.cache.base import CacheStore
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.config import Config
@@ -83,6 +84,7 @@ class Search:
         step: Items between two reports; chosen by default.
         max_concurrent: Trials at once; chosen from the endpoints' places by default.
         policy: Limits of retries, quarantine and waiting for endpoints.
+        cache: Images that it has are not generated again, and those that are generated are kept in it; by default there is none.
         results_dir: Where results go; by default what the configuration says.
         source: The search file, kept with the results, and named in errors.
         lines: The search file's keys and their lines, for errors.
@@ -113,6 +115,7 @@ class Search:
     step: int | None = None
     max_concurrent: int | None = None
     policy: Policy | None = None
+    cache: CacheStore | None = None
     results_dir: str | Path | None = None
     source: Path | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
@@ -464,6 +467,7 @@ class Checked:
             step=search.step,
             max_concurrent=search.max_concurrent,
             policy=search.policy,
+            cache=search.cache,
             parallel=max_parallel_jobs(search.args),
         )
 

@@ -17,6 +17,7 @@ class SearchProgress:
     Attributes:
         phase: What goes on: "starting Ray", "searching, 2 trials at once …", "stopping".
         images: Images done.
+        cached: Those of them that were taken from the cache.
         images_planned: Images all trials would need, less what stopped trials saved; None if not known.
         trials: Trials that are to run; None if not known.
         running: Trials running now.
@@ -49,6 +50,7 @@ class SearchProgress:
     endpoints: tuple[EndpointStatus, ...] = ()
     cost: float | None = None
     budget: str = ""
+    cached: int = 0
 
     @property
     def seconds_left(self) -> float | None:

@@ -55,6 +55,7 @@ class TrialResult:
         error: Why it failed, or "".
         cost: Credits its images were charged, or None where nothing was.
         unaccounted: Requests that may have been charged besides: their answers were lost.
+        cached: Images that were taken from the cache.
     """
 
     number: int
@@ -71,6 +72,7 @@ class TrialResult:
     error: str = ""
     cost: float | None = None
     unaccounted: int = 0
+    cached: int = 0
 
     @property
     def scored(self) -> int:
@@ -101,7 +103,8 @@ class SearchResult:
         trials: By number.
         items: Names of the eval set's items, in order.
         seconds: Wall time.
-        images: Images generated.
+        images: Images of all trials, generated or taken from the cache.
+        cached: Those taken from the cache.
         reason: Why it ended before its end, or "".
         budget: What it may spend.
         spent: What it has spent, if it has a budget.
@@ -120,6 +123,7 @@ class SearchResult:
     items: tuple[str, ...] = ()
     seconds: float = 0.0
     images: int = 0
+    cached: int = 0
     reason: str = ""
     others: tuple[Objective, ...] = ()
     cost: float | None = None
@@ -224,6 +228,7 @@ class SearchResult:
             items=tuple(head["items"]),
             seconds=head["seconds"],
             images=head["images"],
+            cached=head.get("cached", 0),
             reason=head["reason"],
             budget=Budget(**head.get("budget", {})),
             spent=Amounts(**(read_json(folder / SPENT) or {})),
@@ -234,9 +239,10 @@ class SearchResult:
 
     def head(self) -> dict[str, Any]:
         """Everything but the trials, as plain JSON values: what ``search.json`` holds."""
-        names = ("name", "status", "metric", "direction", "items", "seconds", "images", "reason", "cost", "unaccounted")
+        names = ("name", "status", "metric", "direction", "items", "seconds", "images", "cached", "reason", "cost")
         row = {key: getattr(self, key) for key in names}
         best = self.best
+        row["unaccounted"] = self.unaccounted
         row["best"] = best.name if best else None
         if self.budget:
             row["budget"], row["spent"] = self.budget.as_dict(), asdict(self.spent)

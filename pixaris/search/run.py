@@ -101,6 +101,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
         places=plan.places,
         parallel=plan.parallel,
         pool=recipe_of_pool,
+        cache=plan.cache,
         ledger=books.account.actor if books.account is not None else None,
         log_file=plan.folder.resolve() / "logs" / "trials.log",
     )

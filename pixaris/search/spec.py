@@ -50,6 +50,7 @@ _KEYS = (
     "seeds",
     "budget",
     "limits",
+    "cache",
     "results",
 )
 _RESOURCES = ("seconds", "cost")
@@ -118,6 +119,7 @@ class SearchSpec:
         unbound: Path, node and input of the parameters that are left out of the space, because their domain is wrong.
         lines: Dotted path to line number, 0 for ``--set``; see `pixaris.search.yaml_file.place`.
         seeds: Images of every item, each with a seed of its own.
+        cache: Whether images are taken from the cache and kept in it.
     """
 
     path: Path
@@ -136,6 +138,7 @@ class SearchSpec:
     results: Path | None
     lines: Mapping[str, int]
     seeds: int = 1
+    cache: bool = True
     fixed_at: tuple[int, ...] = ()
     unbound: tuple[tuple[str, tuple[str, str]], ...] = ()
 
@@ -198,9 +201,17 @@ def read_search_file(
         lines=reader.lines,
         fixed_at=tuple(reader.fixed_at),
         unbound=tuple(reader.unbound),
+        cache=_cache(reader, fields.get("cache", True)),
         seeds=reader.whole("seeds", fields.get("seeds", 1), at_least=1, at_most=MOST_SEEDS) or 1,
     )
     return spec, reader.problems
+
+
+def _cache(reader: Reader, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    reader.tell("cache", f"must be true or false (got {shown(value)}); where it lies says the configuration (cache_dir)")
+    return True
 
 
 def _parameters(reader: Reader, value: object, folder: Path) -> tuple[object, Path]:

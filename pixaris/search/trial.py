@@ -14,9 +14,11 @@ from typing import Any
 
 from ray import tune
 
+from pixaris.cache.base import CacheStore
 from pixaris.endpoints.ray import RayPoolRecipe
 from pixaris.exceptions import AccountError, CancelledRequestError, NoEndpointError, PixarisError
 from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.orchestration.caching import CachingSubmitter
 from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter
 from pixaris.orchestration.scoring import Scorer
 from pixaris.search.reports import TIME, objective_keys
@@ -43,6 +45,7 @@ class TrialRecipe:
         places: Images that all endpoints generate at once.
         parallel: Calls at once, for generators that make their images themselves.
         pool: How to reach the endpoints.
+        cache: Images that need not be generated again, or None.
         ledger: The actor that counts the search's budget, or None if it has none.
         log_file: Where a trial's unexpected errors are written with their traceback.
     """
@@ -58,6 +61,7 @@ class TrialRecipe:
     places: int
     parallel: int
     pool: RayPoolRecipe
+    cache: CacheStore | None
     ledger: Any
     log_file: Path
 
@@ -84,16 +88,19 @@ class ExperimentTrial(tune.Trainable):
             else ThreadSubmitter(setup.generator, recipe.parallel)
         )
         self._scorer = Scorer(setup.metrics)
+        self._budgeted: BudgetedSubmitter | None = None
         if recipe.ledger is not None:
-            self._submitter = BudgetedSubmitter(self._submitter, recipe.ledger)
+            self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, recipe.ledger)
+        if recipe.cache is not None:
+            self._submitter = CachingSubmitter(setup.generator, self._submitter, recipe.cache)
         self._begin(config)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         recipe = self._recipe
         values: Mapping[str, ParamValue] = config["values"]
         number: int = config["number"]
-        if isinstance(self._submitter, BudgetedSubmitter):
-            self._submitter.trial = number
+        if self._budgeted is not None:
+            self._budgeted.trial = number
         params: tuple[GenerationParam, ...] = recipe.space.bind(
             values, partial=number == 0 and recipe.setup.generator.workflow is not None
         )
@@ -160,6 +167,7 @@ class ExperimentTrial(tune.Trainable):
             "item_scores": [by_index.get(index) for index in range(len(record.eval_set))],
             "failures": len(record.failures),
             "cost": record.cost,
+            "cached": record.cached,
             "unaccounted": record.unaccounted,
             "seconds": time.monotonic() - self._started,
             "interrupted": interrupted,

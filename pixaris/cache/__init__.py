@@ -1,0 +1,1 @@
+"""Generated images by what they were made from, so that nothing is generated twice."""
