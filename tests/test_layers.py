@@ -149,6 +149,8 @@ def test_the_package_and_its_help_import_nothing_heavy(statement: str) -> None:
         "requests",
         "pydantic",
         "rich",
+        "sklearn",
+        "pandas",
     }
 
 
