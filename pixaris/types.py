@@ -132,6 +132,7 @@ class GenerationRequest:
         output: Where the result is read: the output node's id for ComfyUI.
         affinity_key: Equal for requests that need the same models loaded.
         titles: Node id and title of the payload's nodes, for errors; no part of the cache key.
+        models: Versions of the models that are loaded, as far as the servers tell them; "" where they do not.
     """
 
     id: str
@@ -142,11 +143,12 @@ class GenerationRequest:
     output: str = ""
     affinity_key: str = ""
     titles: tuple[tuple[str, str], ...] = ()
+    models: str = ""
 
     @cached_property
     def cache_key(self) -> str:
-        """SHA-256 of all that changes the image: endpoint kind, payload (it names its images by content), output."""
-        return hashlib.sha256("\0".join((self.kind, self.output, self.payload)).encode()).hexdigest()
+        """SHA-256 of all that changes the image: endpoint kind, payload (it names its images by content), output, models."""
+        return hashlib.sha256("\0".join((self.kind, self.output, self.payload, self.models)).encode()).hexdigest()
 
 
 def upload_name(image: EncodedImage) -> str:

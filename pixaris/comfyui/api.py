@@ -64,6 +64,22 @@ class ComfyApi:
             found.update(self._object(self._http.get(f"/object_info/{quote(name, safe='')}"), "GET /object_info"))
         return ObjectInfo(found)
 
+    def model_files(self) -> dict[str, str]:
+        """Name of every model file to its size and its time of change; files of one name in several folders share an entry.
+
+        Raises:
+            EndpointError: No answer, or none with these facts: ComfyUI has them since 0.3, at a route that it calls experimental.
+        """
+        found: dict[str, set[str]] = {}
+        folders = self._http.get("/experiment/models")
+        names = [entry.get("name") for entry in folders if isinstance(entry, dict)] if isinstance(folders, list) else []
+        for folder in (name for name in names if isinstance(name, str)):
+            files = self._http.get(f"/experiment/models/{quote(folder, safe='')}")
+            for file in files if isinstance(files, list) else []:
+                if isinstance(file, dict) and isinstance(file.get("name"), str):
+                    found.setdefault(file["name"], set()).add(f"{file.get('size')}@{file.get('modified')}")
+        return {name: " ".join(sorted(versions)) for name, versions in found.items()}
+
     def queue(self) -> QueueState:
         """What runs and what waits, whoever sent it."""
         try:

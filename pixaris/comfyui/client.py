@@ -155,6 +155,13 @@ class ComfyClient:
         """
         return self._api.object_info(classes)
 
+    def model_files(self) -> dict[str, str]:
+        """Model file to its size and time of change, which tell versions apart; {} of a server that does not tell."""
+        try:
+            return self._api.model_files()
+        except EndpointError:
+            return {}
+
     def queue(self) -> QueueState:
         """Prompt ids that run and wait on the server, whoever sent them.
 

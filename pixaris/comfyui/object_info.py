@@ -113,10 +113,21 @@ class ObjectInfo:
 
     Args:
         raw: The reply of ``/object_info``, or several ``/object_info/{Class}`` replies merged.
+        files: Model file to what tells its versions apart, where the server tells that.
+
+    Attributes:
+        files: As given.
     """
 
-    def __init__(self, raw: Mapping[str, Any]) -> None:
+    def __init__(self, raw: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
         self._classes = {name: NodeClass.parse(name, entry) for name, entry in raw.items() if isinstance(entry, Mapping)}
+        self.files: Mapping[str, str] = dict(files or {})
+
+    def with_files(self, files: Mapping[str, str]) -> ObjectInfo:
+        """The same node classes, with model files."""
+        changed = ObjectInfo({}, files)
+        changed._classes = self._classes
+        return changed
 
     def classes(self) -> tuple[str, ...]:
         """Names of all node classes."""

@@ -48,7 +48,7 @@ class ComfyGenerator(ImageGenerator):
         self.output_id = self.workflow.output_node(output_node).id
 
     def for_servers(self, object_infos: Sequence[ObjectInfo]) -> ComfyGenerator:
-        info = object_infos[0] if object_infos else None
+        info = object_infos[0].with_files(_versions(object_infos)) if object_infos else None
         return ComfyGenerator(self.workflow, self.api_host, output_node=self.output_node, object_info=info)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -62,6 +62,7 @@ class ComfyGenerator(ImageGenerator):
             node = workflow.node(name)
             workflow = workflow.bind_image(name, upload_name(image))
             images.append(InputImage(node.id, self.workflow.image_input(name), image))
+        affinity_key = workflow.affinity_key(self.object_info)
         return GenerationRequest(
             id=str(uuid.uuid4()),
             item=args.item,
@@ -69,9 +70,16 @@ class ComfyGenerator(ImageGenerator):
             payload=workflow.canonical_json(),
             images=tuple(images),
             output=self.output_id,
-            affinity_key=workflow.affinity_key(self.object_info),
+            affinity_key=affinity_key,
+            models=self._models(affinity_key),
             titles=workflow.titles,
         )
+
+    def _models(self, affinity_key: str) -> str:
+        """The versions of the model files that are loaded, as far as they are known."""
+        known = self.object_info.files if self.object_info is not None else {}
+        loaded = [line.partition("=")[2] for line in affinity_key.splitlines()]
+        return "\n".join(f"{name} {known[name]}" for name in dict.fromkeys(loaded) if name in known)
 
     def _seeds(self, args: ItemArgs) -> list[GenerationParam]:
         """The item's own seed for every seed the parameters leave alone."""
@@ -116,3 +124,12 @@ class ComfyGenerator(ImageGenerator):
         except ConfigurationError as error:
             problems.extend(error.problems)
         return problems
+
+
+def _versions(object_infos: Sequence[ObjectInfo]) -> dict[str, str]:
+    """Model file to its versions on all servers: which of them makes an image is not known before it is made."""
+    found: dict[str, set[str]] = {}
+    for info in object_infos:
+        for name, version in info.files.items():
+            found.setdefault(name, set()).add(version)
+    return {name: ", ".join(sorted(versions)) for name, versions in found.items()}

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from pixaris.comfyui.client import ComfyClient
@@ -227,16 +228,17 @@ def survey_of(endpoints: Sequence[Endpoint], workflow: Workflow | None) -> Surve
     if workflow is None or not endpoints:
         return Survey()
     with ThreadPoolExecutor(max_workers=min(32, len(endpoints))) as threads:
-        answers = list(threads.map(_ask, endpoints))
+        answers = list(threads.map(partial(_ask, workflow), endpoints))
     infos = {e.url: answer for e, answer in zip(endpoints, answers, strict=True) if isinstance(answer, ObjectInfo)}
     silent = {e.url: answer for e, answer in zip(endpoints, answers, strict=True) if isinstance(answer, EndpointError)}
     return Survey(infos, silent)
 
 
-def _ask(endpoint: Endpoint) -> ObjectInfo | EndpointError:
+def _ask(workflow: Workflow, endpoint: Endpoint) -> ObjectInfo | EndpointError:
     client = ComfyClient(endpoint.url, headers=dict(endpoint.headers))
     try:
-        return client.object_info()
+        info = client.object_info()
+        return info.with_files(client.model_files()) if workflow.affinity_key(info) else info
     except EndpointError as error:
         return error
     finally:
