@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import get_args
 
 from pixaris.cli import files
 from pixaris.search.results import SearchResult, TrialResult, TrialStatus
+from pixaris.search.resume import Earlier, described
 from pixaris.types import EvalSet
 
 _SHEET_ITEMS = 12
@@ -23,6 +25,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--num-samples", metavar="N", help="parameter sets to try besides the baseline (--set search.num_samples=N)"
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the newest search of this name where it was stopped, however that was; without one, start it",
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -33,19 +40,51 @@ def main(options: argparse.Namespace) -> int:
     spec, problems = files.read(options, extra)
     checked = files.check(spec, problems, every_endpoint=False)
     print(files.describe(checked), flush=True)
+    earlier = checked.earlier()
+    resume = options.resume or (earlier is not None and wanted(earlier, again(options)))
+    if resume and earlier is not None:
+        earlier.raise_problems(str(options.file))
+        over, begun = len(earlier.history.ended), len(earlier.history.values)
+        print(f"resuming    {shown(earlier.folder)}: {over} trials are over, {begun - over} go on", flush=True)
     with listener() as progress:
-        result = checked.run(progress)
+        result = checked.run(progress, resume=resume)
     if result.trials or result.error is None:
         report(result, comparison(result, checked.setup.eval_set), files.owner(checked))
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
-        return result.error.exit_code
+    elif result.status in ("interrupted", "stopped"):
+        print(f"stopped: {result.reason}; what was done is kept", file=sys.stderr)
     if result.status == "interrupted":
-        print(f"stopped: {result.reason}; what was done is kept", file=sys.stderr)
-        return 130
-    if result.status == "stopped":
-        print(f"stopped: {result.reason}; what was done is kept", file=sys.stderr)
-    return 0
+        print(f"to go on with it: {again(options)}", file=sys.stderr)
+    elif result.status == "stopped":
+        print(f"to go on with it, give it a larger budget: {again(options)}", file=sys.stderr)
+    if result.error is not None:
+        return result.error.exit_code
+    return 130 if result.status == "interrupted" else 0
+
+
+def wanted(earlier: Earlier, command: str) -> bool:
+    """Whether an earlier search of the same name is to be gone on with: asked on a terminal, else told how."""
+    if not earlier.unfinished or earlier.kept_no_journal:
+        return False
+    stopped = f"{shown(earlier.folder)} was stopped after {len(earlier.history.ended)} trials ({earlier.result.reason})"
+    if earlier.differences:
+        print(f"{stopped}, but is another search: {described(earlier.differences)}; this one starts anew", file=sys.stderr)
+        return False
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return input(f"{stopped}. Go on with it? [Y/n] ").strip().lower() in ("", "y", "yes")
+    print(f"{stopped}; to go on with it instead of starting anew: {command}", file=sys.stderr)
+    return False
+
+
+def again(options: argparse.Namespace) -> str:
+    """The command that goes on with a search."""
+    words = ["pixaris", "search", str(options.file)]
+    words += [word for url in options.endpoint for word in ("--endpoint", url)]
+    words += [word for override in options.overrides for word in ("--set", override)]
+    words += [] if options.num_samples is None else ["--num-samples", options.num_samples]
+    words += ["--no-cache"] if options.no_cache else []
+    return shlex.join([*words, "--resume"])
 
 
 def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:

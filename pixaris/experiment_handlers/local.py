@@ -10,12 +10,11 @@ from typing import Any
 
 from pixaris import __version__
 from pixaris.exceptions import ConfigurationError
-from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.experiment_handlers.base import RUN_FILE, ExperimentHandler
 from pixaris.experiment_handlers.folders import run_folder
 from pixaris.files import append_json_line, plain, read_json_lines, safe_name, write_bytes, write_json, write_json_lines
 from pixaris.types import ItemResult, RunRecord
 
-RUN_FILE = "run.json"
 ITEMS_FILE = "items.jsonl"
 IMAGES_FOLDER = "generated_images"
 WORKFLOW_FILE = "workflow_apiformat.json"

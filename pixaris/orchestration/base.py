@@ -95,7 +95,7 @@ def generate_images_based_on_dataset(
         else ThreadSubmitter(image_generator, parallel)
     )
     if cache is not None:
-        submitter = CachingSubmitter(image_generator, submitter, cache)
+        submitter = CachingSubmitter(image_generator.cache_key, submitter, cache)
     name = str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
     run = ExperimentRun(setup=setup, submitter=submitter, handler=experiment_handler, name=name)
     try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 
 from pixaris.cache.base import CachedImage, CacheStore
 from pixaris.exceptions import CancelledRequestError
-from pixaris.generation.base import ImageGenerator, ItemArgs
+from pixaris.generation.base import ItemArgs
 from pixaris.orchestration.run import Submitter
 from pixaris.types import GeneratedImage
 
@@ -20,19 +20,23 @@ class CachingSubmitter(Submitter):
     An image is kept as soon as it arrives, before anybody scores it: a program that is killed then has it the next time.
 
     Args:
-        generator: Tells items apart; one without a key is always generated.
+        key: Tells items apart, ``ImageGenerator.cache_key`` for instance; an item without a key is always generated.
         submitter: Starts the others.
         cache: Has images.
+        own: Whether what it has was made, and paid, by the same run: then it does not count as taken from a cache.
     """
 
-    def __init__(self, generator: ImageGenerator, submitter: Submitter, cache: CacheStore) -> None:
-        self._generator = generator
+    def __init__(
+        self, key: Callable[[ItemArgs], str | None], submitter: Submitter, cache: CacheStore, *, own: bool = False
+    ) -> None:
+        self._key = key
         self._submitter = submitter
         self._cache = cache
+        self._own = own
         self._started: dict[Future[GeneratedImage], Future[GeneratedImage]] = {}
 
     def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
-        keys = [self._generator.cache_key(args) for args in items]
+        keys = [self._key(args) for args in items]
         futures: list[Future[GeneratedImage]] = [Future() for _ in items]
         missing: list[int] = []
         for index, (args, key) in enumerate(zip(items, keys, strict=True)):
@@ -40,11 +44,9 @@ class CachingSubmitter(Submitter):
             if found is None:
                 missing.append(index)
                 continue
-            futures[index].set_result(
-                GeneratedImage(
-                    uuid.uuid4().hex, args.item, found.image, found.endpoint, found.seconds, cost=found.cost, cached=True
-                )
-            )
+            where, seconds, cost = found.endpoint, found.seconds, found.cost
+            taken = GeneratedImage(uuid.uuid4().hex, args.item, found.image, where, seconds, cost=cost, cached=not self._own)
+            futures[index].set_result(taken)
         if missing:
             started = self._submitter.start([items[index] for index in missing], priority)
             for index, inner in zip(missing, started, strict=True):

@@ -22,10 +22,9 @@ from pixaris.search.budget import Amounts, Answer
 from pixaris.search.plan import SearchPlan
 from pixaris.search.pool_file import WRITE_SECONDS, write_endpoints
 from pixaris.search.progress import ProgressListener, SearchProgress
-from pixaris.search.reports import OBJECTIVE, TIME
-from pixaris.search.results import SearchResult, SearchStatus, TrialResult, TrialStatus
+from pixaris.search.reports import OBJECTIVE
+from pixaris.search.results import SearchResult, SearchStatus, TrialResult, TrialStatus, ended_trials, over_trial, trial_name
 from pixaris.search.spending import Account
-from pixaris.search.trial import trial_name
 
 _POLL_SECONDS = 0.5
 _LAST_REPORTS_SECONDS = 10.0
@@ -51,6 +50,7 @@ class Bookkeeper:
         self._listener = listener
         self._lock = threading.RLock()
         self._trials: dict[int, TrialResult] = {}
+        self._over: dict[int, TrialResult] = {}
         self._started = time.monotonic()
         self._first_image: tuple[float, int] | None = None
         self._pool = PoolStatus(())
@@ -61,8 +61,20 @@ class Bookkeeper:
         self.reason = ""
         self.fatal: PixarisError | None = None
         self.account: Account | None = None
+        self._remember()
         self._save("running")
         self._listener.update(self.progress())
+
+    def _remember(self) -> None:
+        """Take over the trials that ended in an earlier process of the search, also those that it had no time to write down."""
+        plan = self._plan
+        written, values = ended_trials(plan.folder) if plan.history.events else {}, plan.history.values
+        for number, event in plan.history.ended.items():
+            known = written.get(number)
+            if known is None or known.status == "interrupted":
+                known = over_trial(event, values[number], plan.folder)
+                append_json_line(plan.folder / "trials.jsonl", known.as_dict())
+            self._trials[number] = self._over[number] = known
 
     # What happens
 
@@ -128,7 +140,7 @@ class Bookkeeper:
             direction=plan.direction,
             trials=tuple(self._trials[number] for number in sorted(self._trials)),
             items=tuple(item.name for item in plan.setup.eval_set.items),
-            seconds=time.monotonic() - self._started,
+            seconds=self._plan.seconds_before + time.monotonic() - self._started,
             images=self._images(),
             cached=self._cached(),
             reason=reason,
@@ -186,30 +198,15 @@ class Bookkeeper:
     def _end(self, trial: TrialResult, status: TrialStatus, error: str = "") -> TrialResult:
         ended = TrialResult(**{**_fields(trial), "status": status, "error": error or trial.error})
         self._trials[trial.number] = ended
+        before = self._over.get(trial.number)
+        if before is not None and (before.status, before.objective, before.items) == (ended.status, ended.objective, ended.items):
+            return ended  # it went through Tune once more, for a scheduler that needs all trials
         append_json_line(self._plan.folder / "trials.jsonl", ended.as_dict())
         self._listener.trial_ended(ended, self.progress())
         return ended
 
     def _from(self, config: Mapping[str, Any], result: Mapping[str, Any], status: TrialStatus) -> TrialResult:
-        objective = result[OBJECTIVE]
-        number = config["number"]
-        return TrialResult(
-            number=number,
-            name=trial_name(number),
-            status=status,
-            values=dict(config["values"]),
-            objective=objective if math.isfinite(objective) else None,
-            scores=dict(result["scores"]),
-            item_scores=tuple(result["item_scores"]),
-            items=result[TIME],
-            failures=result["failures"],
-            seconds=result["seconds"],
-            folder=str(self._plan.folder / trial_name(number)),
-            error=result["error"],
-            cost=result["cost"],
-            cached=result["cached"],
-            unaccounted=result["unaccounted"],
-        )
+        return TrialResult.from_report(config["number"], config["values"], result, status, self._plan.folder)
 
     def callback(self) -> tune.Callback:
         """Tune's callback that keeps these books."""
@@ -259,6 +256,7 @@ class Bookkeeper:
         if time.monotonic() - self._written >= WRITE_SECONDS:
             self._written = time.monotonic()
             with contextlib.suppress(OSError):  # a full disk: only whoever looks from outside misses it
+                self._save("running")
                 write_endpoints(self._plan.folder, self._pool.endpoints, time.time())
 
     # How far it is
@@ -266,7 +264,7 @@ class Bookkeeper:
     def _images(self) -> int:
         cached = self._cached()
         known = self._plan.setup.seeds * sum(trial.items - trial.failures for trial in self._trials.values())
-        return (self._pool.done or max(0, known - cached)) + cached
+        return (self._plan.images_before + self._pool.done or max(0, known - cached)) + cached
 
     def _cached(self) -> int:
         return sum(trial.cached for trial in self._trials.values())

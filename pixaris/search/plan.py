@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +24,7 @@ from pixaris.metrics.base import COMPUTING
 from pixaris.orchestration.run import RunSetup
 from pixaris.search import algorithms, ordering, schedulers
 from pixaris.search.budget import Budget
+from pixaris.search.journal import History
 from pixaris.search.results import Objective
 from pixaris.search.space import Space
 from pixaris.types import Direction, ParamValue
@@ -56,6 +59,11 @@ class SearchPlan:
         parallel: Calls at once, for generators that make their images themselves.
         policy: Limits of retries and quarantine.
         cache: Images that need not be generated again, or None.
+        id: Unique for the search, and the same when it is resumed; makes run ids.
+        proposal_seed: Of the searcher; drawn where `seed` is None, so that it can be made again.
+        history: What happened before, if it is resumed.
+        seconds_before: Wall time that it took before.
+        images_before: Images that it made before.
         endpoints_found: How many endpoints there are; the sources may promise more.
     """
 
@@ -81,6 +89,23 @@ class SearchPlan:
     policy: Policy | None = None
     cache: CacheStore | None = None
     endpoints_found: int = 0
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    proposal_seed: int = 0
+    history: History = field(default_factory=History)
+    seconds_before: float = 0.0
+    images_before: int = 0
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The order in which every trial goes through the items, as indices."""
+        indices = list(range(self.items))
+        random.Random(self.seed or 0).shuffle(indices)
+        return tuple(indices)
+
+    @property
+    def store(self) -> Path:
+        """Folder of the images that it has made, for the process that goes on with it."""
+        return self.folder / ".images"
 
     @property
     def objective(self) -> str:
@@ -179,7 +204,7 @@ class SearchPlan:
             directions=tuple(objective.direction for objective in self.objectives),
             baseline=self.baseline,
             num_samples=self.num_samples or 1,
-            seed=self.seed,
+            seed=self.proposal_seed,
             parallel=self.concurrent > 1,
             points=self._points,
         )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,17 +22,20 @@ from pixaris.endpoints.discovery import EndpointSource, GivenSource, ManagedSour
 from pixaris.endpoints.dispatcher import Policy
 from pixaris.endpoints.local import LocalPool
 from pixaris.endpoints.roster import Roster
-from pixaris.exceptions import ConfigurationError, Problem, nearest
+from pixaris.exceptions import ConfigurationError, Problem, SearchFailedError, nearest
 from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
-from pixaris.files import safe_name, write_bytes, write_json
+from pixaris.files import safe_name, write_bytes
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.orchestration.run import SEEDLESS, RunSetup, directions, seeds_of
 from pixaris.search import servers
 from pixaris.search.budget import Budget, read_budget
+from pixaris.search.folders import holding, new_folder
 from pixaris.search.read import Reader
+from pixaris.search.recipe import component, items, write_recipe
 from pixaris.search.results import Objective
+from pixaris.search.resume import Earlier
 from pixaris.search.space import Space
 from pixaris.search.strategies import problems_of
 from pixaris.search.yaml_file import Document, place
@@ -177,18 +182,19 @@ class Search:
             checked = checked.with_problems([*checked.problems, *problems])
         return checked
 
-    def run(self, listener: ProgressListener | None = None) -> SearchResult:
+    def run(self, listener: ProgressListener | None = None, *, resume: bool = False) -> SearchResult:
         """Check, start the endpoints, search, stop the endpoints.
 
         Args:
             listener: Is told how it goes.
+            resume: Go on with the newest search of this name, if there is one; else every search is a new one, in a new folder.
 
         Raises:
             ConfigurationError: All that is wrong, before anything is generated.
             SearchFailedError: No trial has a score.
             PixarisError: Nothing could go on; what is done is kept.
         """
-        result = self.check(every_endpoint=False).run(listener)
+        result = self.check(every_endpoint=False).run(listener, resume=resume)
         if result.error is not None:
             raise result.error
         return result
@@ -362,24 +368,49 @@ class Checked:
         if self.problems:
             raise ConfigurationError(self.problems, str(self.search.source or ""))
 
-    def run(self, listener: ProgressListener | None = None) -> SearchResult:
+    def run(self, listener: ProgressListener | None = None, *, resume: bool = False) -> SearchResult:
         """Start the endpoints, search, stop the endpoints. An error that ends the search is in the result, with what was done.
 
+        Args:
+            listener: Is told how it goes.
+            resume: Go on with the newest search of this name, if there is one.
+
         Raises:
-            ConfigurationError: As `raise_problems`.
+            ConfigurationError: As `raise_problems`; or the earlier search is another one, or is still running.
         """
         self.raise_problems()
+        search, earlier = self.search, self.earlier() if resume else None
+        if earlier is None:
+            self.make_strategies()  # what cannot be made is told before anything is left behind
+            folder = new_folder(search.results / safe_name(search.project), safe_name(search.name))
+        else:
+            folder = earlier.folder
+        with holding(folder):
+            if earlier is not None:
+                earlier.raise_problems(str(search.source or ""))
+            return self._run(folder, listener, self.earlier() if resume else None)
+
+    def _run(self, folder: Path, listener: ProgressListener | None, earlier: Earlier | None) -> SearchResult:
         from pixaris.search.session import RaySession
 
-        search = self.search
         with RaySession() as session:  # it comes up while the rest is imported
             from pixaris.search.run import run_search
 
-            self.make_strategies()  # what cannot be made is told before anything is left behind
-            folder = search_folder(search.results / safe_name(search.project), safe_name(search.name))
-            handler = search.experiment_handler
+            handler = self.search.experiment_handler
             plan = self._plan(folder, handler if isinstance(handler, ExperimentHandler) else handler(folder))
-            self._keep_recipe(folder)
+            if earlier is not None:
+                if not earlier.left(plan.trials):
+                    result = earlier.result
+                    return replace(result, error=SearchFailedError(result.reason)) if result.status == "failed" else result
+                plan = replace(
+                    plan,
+                    id=earlier.recipe.get("id", plan.id),
+                    proposal_seed=earlier.recipe.get("proposal_seed", plan.proposal_seed),
+                    history=earlier.history,
+                    seconds_before=earlier.result.seconds,
+                    images_before=earlier.images(plan.store),
+                )
+            self._keep_recipe(plan)
             return run_search(plan, session, listener)
 
     def make_strategies(self) -> None:
@@ -464,6 +495,7 @@ class Checked:
             budget=search.limits_of_spending(),
             points_to_evaluate=tuple(self._point(point) for point in search.points_to_evaluate),
             seed=search.seed,
+            proposal_seed=secrets.randbelow(2**31) if search.seed is None else search.seed,
             step=search.step,
             max_concurrent=search.max_concurrent,
             policy=search.policy,
@@ -488,43 +520,45 @@ class Checked:
             return dict(self.space.baseline(workflow, infos[0] if infos else None))
         return self.space.own_values(self.search.image_generator)
 
-    def _keep_recipe(self, folder: Path) -> None:
-        """Keep what the search was made from beside what it finds, without the credentials of URLs."""
-        if self.search.source is not None:
-            text = self.search.source.read_bytes()
-            name = "search.py" if self.search.source.suffix == ".py" else "search.yaml"
-            write_bytes(folder / name, re.sub(rb"(?<=://)[^/\s]*@", b"***@", text))
-        search = self.search
-        names = ("num_samples", "seed", "step", "max_concurrent")
-        recipe = {
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """What the search is made from, as plain JSON values."""
+        search, generator = self.search, self.search.image_generator
+        return {
             "space": self.space.as_dict(),
             "objectives": [asdict(objective) for objective in search.objectives()],
             "baseline": self.baseline(),
             "generation_params": [param.as_dict() for param in self.setup.args.params],
-            "algorithm": search.algorithm if isinstance(search.algorithm, str) else type(search.algorithm).__name__,
-            "scheduler": search.scheduler if isinstance(search.scheduler, str) else type(search.scheduler).__name__,
-            **{name: getattr(search, name) for name in names},
+            "algorithm": _name(search.algorithm),
+            "algorithm_options": dict(search.algorithm_options),
+            "scheduler": _name(search.scheduler),
+            "scheduler_options": dict(search.scheduler_options),
+            "points_to_evaluate": [dict(point) for point in search.points_to_evaluate],
+            "seeds": self.setup.seeds,
+            **{name: getattr(search, name) for name in ("num_samples", "seed", "step", "max_concurrent")},
             "endpoints": [*(e.url for e in servers.static(self.sources)), *(type(s).__name__ for s in self.sources)],
+            "metrics": [component(metric) for metric in search.metrics],
+            "generator": component(generator),
+            "workflow": None if generator.workflow is None else generator.workflow.as_dict(),
+            "items": items(self.setup.eval_set),
         }
-        write_json(folder / "recipe.json", recipe)
+
+    def earlier(self) -> Earlier | None:
+        """The newest search of the same name and project, if there is one."""
+        search = self.search
+        return Earlier.find(search.results / safe_name(search.project), safe_name(search.name), self.recipe)
+
+    def _keep_recipe(self, plan: SearchPlan) -> None:
+        """Keep what the search was made from beside what it finds, without the credentials of URLs."""
+        if self.search.source is not None:
+            text = self.search.source.read_bytes()
+            name = "search.py" if self.search.source.suffix == ".py" else "search.yaml"
+            write_bytes(plan.folder / name, re.sub(rb"(?<=://)[^/\s]*@", b"***@", text))
+        write_recipe(plan.folder, {**self.recipe, "id": plan.id, "proposal_seed": plan.proposal_seed})
 
 
-def search_folder(parent: Path, name: str) -> Path:
-    """Make a folder of our own: ``name``, or ``name-2``, ``name-3``, … if there is one.
-
-    Raises:
-        ConfigurationError: It cannot be made.
-    """
-    for number in range(1, 100_000):
-        folder = parent / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise ConfigurationError(f"the results folder {folder} cannot be made: {error.strerror}") from None
-        return folder
-    raise ConfigurationError(f"{parent} has too many searches called {name!r}; move some away")
+def _name(strategy: object) -> str:
+    return strategy if isinstance(strategy, str) else type(strategy).__name__
 
 
 @contextlib.contextmanager

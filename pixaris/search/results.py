@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pixaris.exceptions import ConfigurationError, PixarisError
 from pixaris.files import read_json, read_json_lines
 from pixaris.search.budget import SPENT, Amounts, Budget
+from pixaris.search.folders import held
+from pixaris.search.journal import Event, History, nested
+from pixaris.search.reports import OBJECTIVE, TIME
 from pixaris.statistics.paired import PairedDifference
 from pixaris.types import Direction, ParamValue
 
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
 
 SearchStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
 TrialStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
+
+
+def trial_name(number: int) -> str:
+    """``trial_0003``: the name of a trial, of its folder and of its TensorBoard run."""
+    return f"trial_{number:04d}"
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,38 @@ class TrialResult:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
+
+    @classmethod
+    def from_report(
+        cls, number: int, values: Mapping[str, ParamValue], result: Mapping[str, Any], status: TrialStatus, folder: Path
+    ) -> TrialResult:
+        """A trial by what it told last.
+
+        Args:
+            number: The trial's number.
+            values: Its parameter set.
+            result: Its report, whole or only its numbers; empty if there was none yet.
+            status: How it stands.
+            folder: The search's folder.
+        """
+        objective, cost = result.get(OBJECTIVE), result.get("cost")
+        return cls(
+            number=number,
+            name=trial_name(number),
+            status=status,
+            values=dict(values),
+            objective=objective if objective is not None and math.isfinite(objective) else None,
+            scores=dict(result.get("scores", {})),
+            item_scores=tuple(result.get("item_scores", ())),
+            items=int(result.get(TIME, 0)),
+            failures=int(result.get("failures", 0)),
+            seconds=float(result.get("seconds", 0.0)),
+            folder=str(folder / trial_name(number)),
+            error=str(result.get("error", "")),
+            cost=cost if cost is not None and math.isfinite(cost) else None,
+            unaccounted=int(result.get("unaccounted", 0)),
+            cached=int(result.get("cached", 0)),
+        )
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> TrialResult:
@@ -215,21 +255,20 @@ class SearchResult:
         head = read_json(folder / "search.json")
         if head is None:
             raise ConfigurationError(f"{folder} holds no search (no search.json)")
-        latest = {
-            row["number"]: TrialResult.from_dict(row) for row in read_json_lines(folder / "trials.jsonl") if "number" in row
-        }
+        running = head["status"] == "running"
+        killed = running and held(folder) is False
         return cls(
             name=head["name"],
             folder=folder,
-            status=head["status"],
+            status="interrupted" if killed else head["status"],
             metric=head["metric"],
             direction=head["direction"],
-            trials=tuple(replace(latest[number], folder=str(folder / latest[number].name)) for number in sorted(latest)),
+            trials=tuple(_trials(folder, "running" if running and not killed else "interrupted")),
             items=tuple(head["items"]),
             seconds=head["seconds"],
             images=head["images"],
             cached=head.get("cached", 0),
-            reason=head["reason"],
+            reason="its process was killed" if killed else head["reason"],
             budget=Budget(**head.get("budget", {})),
             spent=Amounts(**(read_json(folder / SPENT) or {})),
             others=tuple(Objective(row["metric"], row["direction"]) for row in head.get("objectives", ())[1:]),
@@ -255,3 +294,30 @@ class SearchResult:
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     """Whether losses are nowhere larger than others and somewhere smaller."""
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+def ended_trials(folder: Path) -> dict[int, TrialResult]:
+    """Trials by number as a search's books have them: those that have ended, in whatever way, the last time they did."""
+    rows = [row for row in read_json_lines(folder / "trials.jsonl") if "number" in row]
+    return {row["number"]: replace(TrialResult.from_dict(row), folder=str(folder / row["name"])) for row in rows}
+
+
+def _trials(folder: Path, unfinished: TrialStatus) -> list[TrialResult]:
+    """All trials of a search, also those that are under way, or were when it was killed."""
+    found, history = ended_trials(folder), History.read(folder)
+    over, latest = history.ended, history.latest
+    for number, values in history.values.items():
+        known = found.get(number)
+        if number in over and (known is None or known.status == "interrupted"):
+            found[number] = over_trial(over[number], values, folder)
+        elif known is None or (known.status == "interrupted" and unfinished == "running"):
+            found[number] = TrialResult.from_report(number, values, nested(latest.get(number, {})), unfinished, folder)
+    return [found[number] for number in sorted(found)]
+
+
+def over_trial(event: Event, values: Mapping[str, ParamValue], folder: Path) -> TrialResult:
+    """A trial that is over, as the journal has it."""
+    trial = TrialResult.from_report(event.number, values, nested(event.result), "finished", folder)
+    if trial.objective is None:
+        return replace(trial, status="failed")
+    return trial if event.result.get("ended") else replace(trial, status="stopped")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
+import shutil
 import signal
 import threading
 import uuid
@@ -17,21 +17,28 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
+from pixaris.cache.local import LocalCache
 from pixaris.endpoints.dispatcher import Policy
 from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
 from pixaris.endpoints.roster import Roster
 from pixaris.exceptions import PixarisError, SearchFailedError
+from pixaris.experiment_handlers.base import RUN_FILE
+from pixaris.files import read_json, write_json
 from pixaris.search import schedulers, searchers, servers
 from pixaris.search.bookkeeping import Bookkeeper
+from pixaris.search.journal import Journal
 from pixaris.search.plan import SearchPlan
 from pixaris.search.progress import ProgressListener, Silent
-from pixaris.search.results import SearchResult
+from pixaris.search.replay import JournaledScheduler, Replay
+from pixaris.search.results import SearchResult, trial_name
 from pixaris.search.searchers import ListSearcher, Proposals
 from pixaris.search.session import RaySession
 from pixaris.search.spending import Account
-from pixaris.search.trial import ExperimentTrial, TrialRecipe, trial_name
+from pixaris.search.trial import ExperimentTrial, TrialRecipe
 
 log = logging.getLogger(__name__)
+
+_NO_LIMIT = 2**62
 
 
 def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener | None = None) -> SearchResult:
@@ -68,6 +75,8 @@ def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener
     result = books.result("finished")
     spent = books.account.reason if books.account is not None else ""
     if result.best is not None:
+        if not spent:
+            shutil.rmtree(plan.store, ignore_errors=True)  # nobody goes on with it; its images are in the trials' folders
         return books.close("stopped" if spent else "finished", spent)
     reason = next((trial.error for trial in result.trials if trial.error), spent or "no trial was run")
     failure = SearchFailedError(f"no trial has a score: {reason}")
@@ -87,11 +96,14 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
         stopped=lambda: books.stopped,
         affords=books.affords,
     )
-    indices = list(range(plan.items))
-    random.Random(plan.seed or 0).shuffle(indices)
+    pauses = schedulers.pauses(scheduler)
+    journal = Journal(plan.folder)
+    journaled = JournaledScheduler(scheduler, journal, plan.proposal_seed)
+    at_once = None if pauses else plan.concurrent
+    trials = Replay(searcher, journaled, journal, plan.history, at_once=at_once, rerun=pauses)
     recipe = TrialRecipe(
-        search_id=uuid.uuid4().hex,
-        setup=replace(plan.setup, order=tuple(indices)),
+        search_id=plan.id,
+        setup=replace(plan.setup, order=plan.order),
         handler=plan.handler,
         space=plan.space,
         objectives=tuple(objective.metric for objective in plan.objectives),
@@ -101,13 +113,13 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
         places=plan.places,
         parallel=plan.parallel,
         pool=recipe_of_pool,
+        store=LocalCache(plan.store, _NO_LIMIT),
         cache=plan.cache,
         ledger=books.account.actor if books.account is not None else None,
         log_file=plan.folder.resolve() / "logs" / "trials.log",
     )
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
     share = cpus / (plan.concurrent + 0.01)
-    pauses = schedulers.pauses(scheduler)
     if pauses:  # then the trials under way are more than those that run, and it is their CPUs that limit how many run
         share = min(share, max(float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["Alive"]))
     else:
@@ -116,15 +128,14 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=scheduler,
+            search_alg=trials,
+            scheduler=journaled,
             num_samples=plan.trials or -1,
-            max_concurrent_trials=None if pauses else plan.concurrent,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial_name(trial.config.get("number", 0)),
         ),
         run_config=tune.RunConfig(
-            name="tune",
+            name=f"tune-{uuid.uuid4().hex[:8]}",  # one for each process of a search that is resumed
             storage_path=str((plan.folder / ".tune").resolve()),
             stop=books.stopper(),
             callbacks=[books.callback()],
@@ -133,9 +144,19 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
             failure_config=tune.FailureConfig(max_failures=2),
         ),
     )
+    _settle(plan)
     books.phase(f"searching, {plan.at_once}")
     with _signals(books, driver_pool):
         tuner.fit()
+
+
+def _settle(plan: SearchPlan) -> None:
+    """End the runs of trials that an earlier process was killed before it could end: the scheduler had stopped them."""
+    for number, event in plan.history.ended.items():
+        file = plan.folder / trial_name(number) / RUN_FILE
+        record = read_json(file)
+        if record is not None and record.get("status") not in ("finished", "stopped", "failed"):
+            write_json(file, {**record, "status": "finished" if event.result.get("ended") else "stopped"})
 
 
 def _inner(plan: SearchPlan) -> Searcher:
@@ -156,7 +177,7 @@ def _account(plan: SearchPlan, books: Bookkeeper, pool: RayPool) -> Iterator[Non
     if not plan.budget:
         yield
         return
-    books.account = Account(plan.budget, plan.folder, items=plan.images, elapsed=books.seconds)
+    books.account = Account(plan.budget, plan.folder, items=plan.images, elapsed=books.seconds, made=plan.images_before)
     try:
         yield
     finally:

@@ -51,6 +51,19 @@ class ListSearcher(Searcher):
         self._next += 1
         return dict(self.sets[self._next - 1])
 
+    def put_back(self, proposed: Mapping[str, Any], meant: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Let a set that was just proposed come later, and pass over one that has had its turn.
+
+        Args:
+            proposed: It.
+            meant: Tells the other one.
+        """
+        rest = list(self.sets[self._next :])
+        had = next((index for index, one in enumerate(rest) if meant(one)), None)
+        if had is not None:
+            rest.pop(had)
+        self.sets = (*self.sets[: self._next], proposed, *rest)
+
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing is learnt."""
 
@@ -103,8 +116,20 @@ class Proposals(Searcher):
         self._baseline_trial: str | None = None
         self._latest: dict[str, dict[str, Any]] = {}
         self._under_way: set[str] = set()
+        self._repeated: tuple[int, dict[str, Any]] | None = None
+        self._foreign: dict[str, dict[str, Any]] = {}  # trial to its values, where the inner searcher proposed others
+
+    def repeat(self, number: int, values: Mapping[str, ParamValue]) -> None:
+        """Make the next proposal this one, of an earlier process; the inner searcher proposes too, so that it knows the trial.
+
+        A searcher that was made alike and has heard the same proposes the same. From one that does not (it has no seed, or is of
+        another version) the trial is withdrawn, and it learns the outcome as that of a trial it did not propose, where it can.
+        """
+        self._repeated = (number, dict(values))
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config, None for "not now", or Searcher.FINISHED)
+        if self._repeated is not None:
+            return self._again(trial_id, *self._repeated)
         if self._stopped() or (self._limit is not None and self._count >= self._limit):
             return Searcher.FINISHED
         answer = "go" if self._affords is None else self._affords(self._count)
@@ -122,15 +147,42 @@ class Proposals(Searcher):
                 )
             if proposed is None or proposed == Searcher.FINISHED:
                 return proposed
-            names = neutral(self._space)
-            values = self._space.active({names[key]: self._clean(names[key], value) for key, value in proposed.items()})
+            values = self._values(proposed)
         self._under_way.add(trial_id)
         self._count += 1
         return {"number": self._count - 1, "values": values}
 
+    def _again(self, trial_id: str, number: int, values: dict[str, Any]) -> dict[str, Any]:
+        self._repeated = None
+        self._under_way.add(trial_id)
+        self._count = number + 1
+        if number == 0:
+            self._baseline_trial = trial_id
+            return {"number": number, "values": values}
+        with self._asking():
+            proposed = self._inner.suggest(trial_id)
+        none = proposed is None or proposed == Searcher.FINISHED
+        if none or self._values(proposed) != values:
+            self._foreign[trial_id] = values
+            if isinstance(self._inner, ListSearcher) and not none:
+                self._inner.put_back(proposed, lambda one: self._values(one) == values)
+            elif not none:
+                with self._asking():
+                    self._inner.on_trial_complete(trial_id, None, True)
+        return {"number": number, "values": values}
+
+    def _values(self, proposed: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameter name to value, of what the inner searcher proposes."""
+        names = neutral(self._space)
+        return dict(self._space.active({names[key]: self._clean(names[key], value) for key, value in proposed.items()}))
+
+    def _unknown(self, trial_id: str) -> dict[str, Any] | None:
+        """The values of a trial that the inner searcher did not propose; None of the others."""
+        return self._baseline if trial_id == self._baseline_trial else self._foreign.get(trial_id)
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._latest[trial_id] = result
-        if trial_id != self._baseline_trial and self._scored(result):
+        if self._unknown(trial_id) is None and self._scored(result):
             with self._asking():
                 self._inner.on_trial_result(trial_id, result)
 
@@ -140,19 +192,21 @@ class Proposals(Searcher):
         result = result or latest  # a trial that is stopped while it is paused comes without its result
         scored = result is not None and self._scored(result)
         with self._asking():
-            if trial_id != self._baseline_trial:
+            values = self._unknown(trial_id)
+            if values is None:
                 self._inner.on_trial_complete(trial_id, result if scored else None, error or not scored)
             elif scored and result is not None:
-                self._teach_baseline([result[key] for key in self._keys])
+                self._teach(values, [result[key] for key in self._keys])
+        self._foreign.pop(trial_id, None)
 
     def on_pause(self, trial_id: str) -> None:
         """The scheduler hb_bohb has paused a trial."""
-        if trial_id != self._baseline_trial and hasattr(self._inner, "on_pause"):
+        if self._unknown(trial_id) is None and hasattr(self._inner, "on_pause"):
             self._inner.on_pause(trial_id)
 
     def on_unpause(self, trial_id: str) -> None:
         """The scheduler hb_bohb lets a trial go on."""
-        if trial_id != self._baseline_trial and hasattr(self._inner, "on_unpause"):
+        if self._unknown(trial_id) is None and hasattr(self._inner, "on_unpause"):
             self._inner.on_unpause(trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -174,14 +228,15 @@ class Proposals(Searcher):
     def _scored(self, result: Mapping[str, Any]) -> bool:
         return all(_finite(result.get(key)) for key in self._keys)
 
-    def _teach_baseline(self, scores: list[float]) -> None:
-        if not self._in_space():
+    def _teach(self, given: Mapping[str, ParamValue], scores: list[float]) -> None:
+        """Tell the inner searcher of a set that it did not propose."""
+        if not self._space.contains(given):
             return
         varying = {parameter.name for parameter in self._space.varying}
         if hasattr(self._inner, "learn"):
-            self._inner.learn(self._baseline, scores)
-        elif isinstance(self._inner, OptunaSearch) and len(scores) == 1 and varying <= self._baseline.keys():
-            values = {key: self._baseline[name] for key, name in neutral(self._space).items() if name in varying}
+            self._inner.learn(dict(given), scores)
+        elif isinstance(self._inner, OptunaSearch) and len(scores) == 1 and varying <= given.keys():
+            values = {key: given[name] for key, name in neutral(self._space).items() if name in varying}
             self._inner.add_evaluated_point(values, scores[0])
 
     def _clean(self, name: str, value: Any) -> ParamValue:  # noqa: ANN401  (numpy scalars in, Python values out)
@@ -191,9 +246,6 @@ class Proposals(Searcher):
             value = domain.nearest(value)  # many searchers know no steps and draw what lies between them
         cleaned: ParamValue = domain.clean(value)
         return cleaned
-
-    def _in_space(self) -> bool:
-        return self._space.contains(self._baseline)
 
     def save(self, checkpoint_path: str) -> None:
         self._inner.save(checkpoint_path)

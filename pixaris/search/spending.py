@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,7 @@ class Account:
         folder: The search's.
         items: Images that a whole trial needs.
         elapsed: Seconds since the search was started.
+        made: Images that it made before; those that a killed process had no time to count are counted now.
 
     Attributes:
         actor: The ledger's handle, for the trials.
@@ -96,11 +97,12 @@ class Account:
         spent: What is spent, as it was known last.
     """
 
-    def __init__(self, budget: Budget, folder: Path, *, items: int, elapsed: float = 0.0) -> None:
+    def __init__(self, budget: Budget, folder: Path, *, items: int, elapsed: float = 0.0, made: int = 0) -> None:
         self._items = items
         self._file = folder / SPENT
         self.reason = ""
-        self.spent = Amounts(**(read_json(self._file) or {}))
+        kept = Amounts(**(read_json(self._file) or {}))
+        self.spent = replace(kept, images=max(kept.images, made))
         self.actor = ray.remote(num_cpus=0)(LedgerActor).remote(budget, elapsed, self.spent)
 
     def answer(self, committed: int) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import pickle
 import time
@@ -18,10 +19,12 @@ from pixaris.cache.base import CacheStore
 from pixaris.endpoints.ray import RayPoolRecipe
 from pixaris.exceptions import AccountError, CancelledRequestError, NoEndpointError, PixarisError
 from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.generation.base import ItemArgs
 from pixaris.orchestration.caching import CachingSubmitter
 from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter
 from pixaris.orchestration.scoring import Scorer
 from pixaris.search.reports import TIME, objective_keys
+from pixaris.search.results import trial_name
 from pixaris.search.space import Space
 from pixaris.search.spending import BudgetedSubmitter
 from pixaris.types import GenerationParam, ParamValue, RunRecord
@@ -45,6 +48,7 @@ class TrialRecipe:
         places: Images that all endpoints generate at once.
         parallel: Calls at once, for generators that make their images themselves.
         pool: How to reach the endpoints.
+        store: Images that the search has made, for the process that goes on with it.
         cache: Images that need not be generated again, or None.
         ledger: The actor that counts the search's budget, or None if it has none.
         log_file: Where a trial's unexpected errors are written with their traceback.
@@ -61,14 +65,10 @@ class TrialRecipe:
     places: int
     parallel: int
     pool: RayPoolRecipe
+    store: CacheStore
     cache: CacheStore | None
     ledger: Any
     log_file: Path
-
-
-def trial_name(number: int) -> str:
-    """``trial_0003``: the name of a trial, of its folder and of its TensorBoard run."""
-    return f"trial_{number:04d}"
 
 
 class ExperimentTrial(tune.Trainable):
@@ -91,8 +91,9 @@ class ExperimentTrial(tune.Trainable):
         self._budgeted: BudgetedSubmitter | None = None
         if recipe.ledger is not None:
             self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, recipe.ledger)
+        self._submitter = CachingSubmitter(self._own_key, self._submitter, recipe.store, own=True)
         if recipe.cache is not None:
-            self._submitter = CachingSubmitter(setup.generator, self._submitter, recipe.cache)
+            self._submitter = CachingSubmitter(setup.generator.cache_key, self._submitter, recipe.cache)
         self._begin(config)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
@@ -104,6 +105,8 @@ class ExperimentTrial(tune.Trainable):
         params: tuple[GenerationParam, ...] = recipe.space.bind(
             values, partial=number == 0 and recipe.setup.generator.workflow is not None
         )
+        self._run_id = f"{recipe.search_id}-{number}"
+        self._reported = int(config.get("reported", 0))
         self._started = time.monotonic()
         self._stepped = False
         self._broken = False
@@ -116,9 +119,13 @@ class ExperimentTrial(tune.Trainable):
             images=recipe.space.bind_images(values),
             values=values,
             notes={"trial": number, "baseline": number == 0},
-            id=f"{recipe.search_id}-{number}",
+            id=self._run_id,
             scorer=self._scorer,
         )
+
+    def _own_key(self, args: ItemArgs) -> str:
+        """The key of an image in the search's own store: whose it is, whatever it was made of."""
+        return hashlib.sha256("\0".join((self._run_id, args.item, str(args.repeat))).encode()).hexdigest()
 
     def step(self) -> dict[str, Any]:
         """Generate and score the next items; called again until the result says ``done``."""
@@ -137,7 +144,9 @@ class ExperimentTrial(tune.Trainable):
 
     def _advance(self) -> dict[str, Any]:
         recipe = self._recipe
-        record = self._run.advance(recipe.step, ahead=self._ahead() if recipe.ahead else 0)
+        # what an earlier process of the search has reported already is not reported again
+        count, self._reported = self._reported + recipe.step, 0
+        record = self._run.advance(count, ahead=self._ahead() if recipe.ahead else 0)
         hopeless = bool(record.items) and all(item.generated is None for item in record.items)
         done = self._run.done or hopeless
         if done:

@@ -1,0 +1,143 @@
+"""The folders of searches: one is made, held by the process that runs it, and found again by its name. Ray-free."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pixaris.exceptions import ConfigurationError, nearest
+from pixaris.files import read_json, safe_name
+
+HEAD = "search.json"
+_LOCK = ".lock"
+_TRIES = 20
+_TRY_SECONDS = 0.05
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """Make a folder of our own: ``name``, or ``name-2``, ``name-3``, … if there is one.
+
+    Raises:
+        ConfigurationError: It cannot be made.
+    """
+    for number in range(1, 100_000):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigurationError(f"the results folder {folder} cannot be made: {error.strerror}") from None
+        return folder
+    raise ConfigurationError(f"{parent} has too many searches called {name!r}; move some away")
+
+
+def latest_folder(parent: Path, name: str) -> Path | None:
+    """The newest folder of a name: of ``name``, ``name-2``, … the one with the highest number; None if there is none."""
+    found: dict[int, Path] = {}
+    for head in parent.glob(f"*/{HEAD}"):
+        match = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", head.parent.name)
+        if match:
+            found[int(match[1] or 1)] = head.parent
+    return found[max(found)] if found else None
+
+
+@contextlib.contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Hold a search's folder while it runs; the hold ends with the process, however that ends.
+
+    Raises:
+        ConfigurationError: Another process holds it.
+    """
+    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        for left in reversed(range(_TRIES)):  # whoever looks whether it is held, holds it for a moment
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if not left:
+                    message = f"the search in {folder} is still running; wait for its end, or stop it"
+                    raise ConfigurationError(message) from None
+                time.sleep(_TRY_SECONDS)
+        yield
+    finally:
+        os.close(handle)
+
+
+def held(folder: Path) -> bool | None:
+    """Whether a process runs the search of a folder now; None if that cannot be told (an older search)."""
+    try:
+        handle = os.open(folder / _LOCK, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def searches(results: Path) -> list[Path]:
+    """The folders of all searches in a results folder, ``<results>/<project>/<search>``, by name."""
+    return sorted(head.parent for head in results.glob(f"*/*/{HEAD}"))
+
+
+def runs(results: Path) -> list[Path]:
+    """The folders of all single runs in a results folder, ``<results>/<project>/<eval set>/<run>``, by name."""
+    found = [record.parent for record in results.glob("*/*/*/run.json")]
+    return sorted(folder for folder in found if not (read_json(folder / "run.json") or {"search": True}).get("search"))
+
+
+def find_search(results: Path, name: str) -> Path:
+    """The folder of a search.
+
+    Args:
+        results: The results folder.
+        name: The search's name, ``project/name``, or the path of its folder.
+
+    Raises:
+        ConfigurationError: There is none, or several projects have one.
+    """
+    return _find(name, [Path(name), results / name], searches(results), HEAD, f"there is no search {name!r} in {results}")
+
+
+def find_trial(search: Path, name: str, names: Sequence[str]) -> str:
+    """A trial's name, from its name or number.
+
+    Args:
+        search: The search's folder.
+        name: ``trial_0003``, or ``3``.
+        names: Of all its trials.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    wanted = f"trial_{int(name):04d}" if name.isascii() and name.isdigit() and len(name) < 10 else name
+    if wanted in names:
+        return wanted
+    if not names:
+        raise ConfigurationError(f"{search} has no trials yet")
+    raise ConfigurationError(f"{search} has no {name!r}{nearest(wanted, names)}; it has {names[0]} … {names[-1]}")
+
+
+def _find(name: str, paths: Sequence[Path], known: Sequence[Path], marker: str, missing: str) -> Path:
+    named = [folder for folder in known if folder.name in (name, safe_name(name))]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        words = " or ".join(f"{folder.parent.name}/{folder.name}" for folder in named)
+        raise ConfigurationError(f"several projects have a search {name!r}; write {words}")
+    for path in paths:
+        if (path / marker).is_file():
+            return path
+    names = [*(folder.name for folder in known), *(f"{folder.parent.name}/{folder.name}" for folder in known)]
+    hint = nearest(name, names) or (f"; there are {', '.join(f.name for f in known[:8])}" if known else "")
+    raise ConfigurationError(f"{missing}{hint}; pixaris runs lists them (--results names another folder)")

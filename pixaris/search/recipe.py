@@ -1,0 +1,160 @@
+"""``recipe.json``: what a search was made from, kept beside what it finds, and what another one differs in. Ray-free.
+
+What decides which images are made and how they are judged must stay the same when a search is resumed: the eval set, the
+generator and its workflow, ``generation_params``, ``parameters``, ``metrics``, ``objective``, and under ``search`` all but
+``num_samples`` and ``max_concurrent``. Where and how much is generated may change: ``endpoints``, ``limits``, ``budget``,
+``search.num_samples``, ``search.max_concurrent``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixaris.files import plain, read_json, write_json
+from pixaris.types import EvalSet
+
+FILE = "recipe.json"
+MAY_CHANGE = "endpoints, limits, budget, search.num_samples and search.max_concurrent"
+FIXED = {
+    "generator": "generator",
+    "workflow": "workflow",
+    "generation_params": "generation_params",
+    "space": "parameters",
+    "baseline": "the workflow's own value of",
+    "metrics": "metrics",
+    "objectives": "objective",
+    "algorithm": "search.algorithm",
+    "algorithm_options": "search.algorithm",
+    "scheduler": "search.scheduler",
+    "scheduler_options": "search.scheduler",
+    "points_to_evaluate": "search.points_to_evaluate",
+    "seeds": "seeds",
+    "seed": "search.seed",
+    "step": "search.step",
+}
+"""Key of a recipe that must stay the same, and the words for it in a search file."""
+
+_SECRET = ("key", "token", "secret", "password")
+_WHERE = ("api_host", "host", "url")
+_SHOWN = 3
+_LONG = 60
+
+
+def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
+    """Keep a recipe."""
+    write_json(folder / FILE, recipe)
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """A search's recipe; empty if there is none."""
+    return read_json(folder / FILE) or {}
+
+
+def component(made: object) -> dict[str, Any]:
+    """A generator's or metric's class and its plain public attributes, without secrets and addresses."""
+    facts = {
+        name: value
+        for name, value in vars(made).items()
+        if not name.startswith("_") and name not in _WHERE and not any(word in name.lower() for word in _SECRET)
+    }
+    return {"type": type(made).__name__, **{name: value for name, value in facts.items() if _is_plain(value)}}
+
+
+def items(eval_set: EvalSet) -> dict[str, dict[str, str]]:
+    """Item name to the digests of its images, in the eval set's order."""
+    return {
+        item.name: {folder: image.digest[:16] for folder, image in {**item.inputs, **item.references}.items()}
+        for item in eval_set.items
+    }
+
+
+def workflow_inputs(graph: Mapping[str, Any]) -> dict[str, Any]:
+    """A workflow in API format as ``node 'Title', input 'name'`` to value; links and classes too."""
+    found: dict[str, Any] = {}
+    for node_id, node in graph.items():
+        title = str((node.get("_meta") or {}).get("title") or node.get("class_type"))
+        words = f"node {title!r}"
+        if f"{words}, class" in found:
+            words = f"node {title!r} ({node_id})"
+        found[f"{words}, class"] = node.get("class_type")
+        found.update({f"{words}, input {name!r}": value for name, value in (node.get("inputs") or {}).items()})
+    return found
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What must stay the same and does not: one sentence each, in the search file's words.
+
+    Args:
+        old: The recipe that is kept. A key that it lacks (an older search) is not compared.
+        new: The recipe of the search that is to go on with it.
+    """
+    new = json.loads(json.dumps(plain(new)))
+    found = _of_items(old.get("items"), new.get("items"))
+    for key, words in FIXED.items():
+        if key in old or (key in new and "items" in old):
+            was, is_ = old.get(key), new.get(key)
+            if key == "workflow":
+                was, is_ = workflow_inputs(was or {}), workflow_inputs(is_ or {})
+            found += _between(words, was, is_, " " if key == "baseline" else ": " if key == "workflow" else ".")
+    return list(dict.fromkeys(found))
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two workflows in API format, one line for each input."""
+    before, after = workflow_inputs(old), workflow_inputs(new)
+    return [
+        f"{words}: {_shown(before[words]) if words in before else 'nothing'} → {_shown(after.get(words))}"
+        for words in dict.fromkeys([*before, *after])
+        if before.get(words) != after.get(words)
+    ]
+
+
+def _between(words: str, was: Any, is_: Any, joint: str = ".") -> list[str]:  # noqa: ANN401  (any JSON value)
+    if _same(was, is_):
+        return []
+    if isinstance(was, Mapping) and isinstance(is_, Mapping):
+        keys = dict.fromkeys([*was, *is_])
+        return [line for key in keys for line in _between(f"{words}{joint}{key}", was.get(key), is_.get(key))]
+    if isinstance(was, list) and isinstance(is_, list) and len(was) == len(is_) and any(isinstance(one, Mapping) for one in was):
+        pairs = enumerate(zip(was, is_, strict=True))
+        return [line for index, (a, b) in pairs for line in _between(f"{words}.{index}", a, b)]
+    if was is None:
+        return [f"{words} is new ({_shown(is_)})"]
+    if is_ is None:
+        return [f"{words} is gone (it was {_shown(was)})"]
+    return [f"{words} was {_shown(was)} and is {_shown(is_)}"]
+
+
+def _same(was: object, is_: object) -> bool:
+    return json.dumps(was, sort_keys=True) == json.dumps(is_, sort_keys=True)  # text, because 1, 1.0 and True are equal values
+
+
+def _of_items(was: Mapping[str, Any] | None, is_: Mapping[str, Any] | None) -> list[str]:
+    if was is None or is_ is None or list(was.items()) == list(is_.items()):
+        return []
+    new = [name for name in is_ if name not in was]
+    gone = [name for name in was if name not in is_]
+    other = [name for name in is_ if name in was and is_[name] != was[name]]
+    groups = ((new, "new items"), (gone, "items that are gone"), (other, "items with other images"))
+    found = [f"dataset: {len(names)} {what} ({_list(names)})" for names, what in groups if names]
+    return found or ["dataset: the order of its items differs"]
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)

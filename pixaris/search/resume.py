@@ -1,0 +1,107 @@
+"""An earlier search of the same name: whether it can be gone on with, and what it left. Ray-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixaris.exceptions import ConfigurationError, Problem
+from pixaris.files import read_json
+from pixaris.search import folders
+from pixaris.search.journal import History
+from pixaris.search.recipe import MAY_CHANGE, differences, read_recipe
+from pixaris.search.results import SearchResult
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A search that was begun before, held against the one that is to go on with it.
+
+    Attributes:
+        result: What it found.
+        recipe: What it was made from.
+        history: What happened in it.
+        differences: What must be the same in both and is not, one sentence each.
+    """
+
+    result: SearchResult
+    recipe: Mapping[str, Any]
+    history: History
+    differences: tuple[str, ...] = ()
+
+    @classmethod
+    def find(cls, parent: Path, name: str, recipe: Mapping[str, Any]) -> Earlier | None:
+        """The newest search of a name; None if there is none.
+
+        Args:
+            parent: The project's results.
+            name: The search's name; its folder may be called ``name-2`` and so on.
+            recipe: Of the search that is to go on with it.
+        """
+        folder = folders.latest_folder(parent, name)
+        if folder is None or read_json(folder / folders.HEAD) is None:
+            return None
+        kept = read_recipe(folder)
+        return cls(SearchResult.load(folder), kept, History.read(folder), tuple(differences(kept, recipe)))
+
+    @property
+    def folder(self) -> Path:
+        """Its folder."""
+        return self.result.folder
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it was stopped before its end, by whatever, and no process runs it now."""
+        return self.result.status in ("interrupted", "stopped")
+
+    @property
+    def kept_no_journal(self) -> bool:
+        """Whether it has trials that nobody can be told of: an earlier version made it."""
+        return bool(self.result.trials) and not self.history.events
+
+    def images(self, store: Path) -> int:
+        """How many images it has made, also those that no trial has reported.
+
+        Args:
+            store: Its own store of images.
+        """
+        return max(sum(1 for _ in store.glob("??/*")), self.result.images - self.result.cached)
+
+    def left(self, trials: int | None) -> bool:
+        """Whether there is anything left to do.
+
+        Args:
+            trials: How many trials are to run; None if that is up to the searcher.
+        """
+        if trials is None:
+            return self.result.status != "finished"
+        return bool(self.history.unfinished) or len(self.history.values) < trials
+
+    def raise_problems(self, source: str) -> None:
+        """Refuse to go on with it where it is another search.
+
+        Args:
+            source: The search file, for the error.
+
+        Raises:
+            ConfigurationError: All that differs, what may differ, and the way out.
+        """
+        out = "or leave out the resuming, and a new search starts beside it"
+        if self.kept_no_journal:
+            raise ConfigurationError(f"{self.folder} was made by a version that cannot resume; {_start(out)}", source)
+        if self.differences:
+            head = f"{self.folder} holds another search, which this one cannot go on with"
+            rule = f"only {MAY_CHANGE} may change; take the changes back, {out}"
+            raise ConfigurationError([Problem(head, rule), *(Problem("", line) for line in self.differences)], source)
+
+
+def _start(words: str) -> str:
+    return words.removeprefix("or ")
+
+
+def described(lines: Sequence[str], most: int = 3) -> str:
+    """Differences in one line."""
+    more = len(lines) - most
+    return "; ".join(lines[:most]) + (f"; and {more} more" if more > 0 else "")
