@@ -61,6 +61,7 @@ LONG = {
     "test_left_behind.py",
     "test_ray_orphans.py",
     "test_ray_pool.py",
+    "test_resume_often.py",
     "test_sources_managed.py",
     "test_sources_ray.py",
     "test_sources_search.py",

@@ -17,7 +17,7 @@ from pixaris.files import plain, read_json, write_json
 from pixaris.types import EvalSet
 
 FILE = "recipe.json"
-MAY_CHANGE = "endpoints, limits, budget, search.num_samples and search.max_concurrent"
+MAY_CHANGE = "endpoints, limits, budget, cache, search.num_samples and search.max_concurrent"
 FIXED = {
     "generator": "generator",
     "workflow": "workflow",

@@ -208,8 +208,8 @@ class Replay(SearchGenerator):
             if not self._rerun:
                 self._scheduler.remember(event, trial)
             if event.kind == "reported" and not event.stop:
-                self._proposals.on_trial_result(trial.trial_id, dict(event.result))
-                self._told[trial.trial_id] = event.result.get(TIME, 0)
+                self.on_trial_result(trial.trial_id, dict(event.result))
+                self._told[trial.trial_id] = max(event.result.get(TIME, 0), self._told.get(trial.trial_id, 0))
             elif event.kind == "ended":
                 self._proposals.on_trial_complete(trial.trial_id, dict(event.result))
                 self._told[trial.trial_id] = math.inf

@@ -56,6 +56,7 @@ class Lightness(BaseMetric):
         return float(image.getpixel((0, 0))[0]) + item.index / 7  # type: ignore[index]
 
 
+GRID = {"x": ("Any", "x", [0.1, 0.3, 0.7]), "k": ("Any", "k", [1, 3, 5])}
 SPACE = {"x": ("Any", "x", tune.uniform(0.0, 1.0)), "k": ("Any", "k", tune.randint(1, 6))}
 
 
@@ -92,7 +93,9 @@ def made(results: Path) -> Counter[str]:
 
 def start(results: Path, seconds: float, changes: str = "{}") -> subprocess.Popen[bytes]:
     """The search in a process of its own, resumed if it was begun."""
-    code = f"from pathlib import Path; from resume_kit import search; search(Path({str(results)!r}), {seconds}, **{changes})"
+    code = (
+        f"from pathlib import Path; from resume_kit import GRID, search; search(Path({str(results)!r}), {seconds}, **{changes})"
+    )
     paths = os.pathsep.join(path for path in sys.path if path)
     return subprocess.Popen(
         [sys.executable, "-c", f"{code}.run(resume=True)"],
