@@ -19,6 +19,9 @@ from pixaris.exceptions import PixarisError
 COMMANDS = {
     "search": "search parameters: run a search file",
     "run": "one experiment run of a search file, with the workflow's own values",
+    "runs": "list the searches and single runs that were made",
+    "show": "show a search: its trials, winner, scores, failures; or one of its trials",
+    "export": "write the winner of a search as a workflow ready to load",
     "check": "find everything wrong with a search file without generating",
     "space": "write a search file from a workflow, or from a PNG that ComfyUI saved",
     "endpoints": "show endpoints: whether they answer, what runs on them, what a search made there",

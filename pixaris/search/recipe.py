@@ -106,7 +106,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two workflows in API format, one line for each input."""
     before, after = workflow_inputs(old), workflow_inputs(new)
     return [
-        f"{words}: {_shown(before[words]) if words in before else 'nothing'} → {_shown(after.get(words))}"
+        f"{words}: {_whole(before[words]) if words in before else 'nothing'} → {_whole(after.get(words))}"
         for words in dict.fromkeys([*before, *after])
         if before.get(words) != after.get(words)
     ]
@@ -147,8 +147,12 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
+def _whole(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = _whole(value)
     return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
 
 

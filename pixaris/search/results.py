@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pixaris.exceptions import ConfigurationError, PixarisError
+from pixaris.exceptions import ConfigurationError, PixarisError, nearest
 from pixaris.files import read_json, read_json_lines
 from pixaris.search.budget import SPENT, Amounts, Budget
 from pixaris.search.folders import held
+from pixaris.search.importance import importances
 from pixaris.search.journal import Event, History, nested
+from pixaris.search.recipe import read_recipe
 from pixaris.search.reports import OBJECTIVE, TIME
+from pixaris.statistics.intervals import MeanInterval
 from pixaris.statistics.paired import PairedDifference
 from pixaris.types import Direction, ParamValue
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 SearchStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
 TrialStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
+_LOGARITHMIC = frozenset(("loguniform", "qloguniform", "lograndint", "qlograndint"))
 
 
 def trial_name(number: int) -> str:
@@ -223,6 +227,51 @@ class SearchResult:
         differences = [a - b for a, b in pairs if a is not None and b is not None]
         return PairedDifference.of(differences) if differences else None
 
+    def interval(self, trial: TrialResult) -> MeanInterval | None:
+        """A trial's objective with its interval over the items that have it; None without any."""
+        scores = [score for score in trial.item_scores if score is not None]
+        return MeanInterval.of(scores) if scores else None
+
+    def importance(self, metric: str | None = None) -> dict[str, float]:
+        """How much each parameter matters: its share of the scores' variance (fANOVA), the largest first; they sum to 1.
+
+        A score over a trial's first items is not comparable with one over all. So for the leading objective a trial counts with
+        its difference to the baseline over the items that both have, stopped trials too. For any other score, and if the baseline
+        has no score, only the trials with the most scored items count. The baseline itself counts only where its values lie among
+        those of the other trials. What does not count in a trial, and all else, is as `pixaris.search.importance` says.
+
+        Args:
+            metric: Name of a score; by default the leading objective.
+
+        Raises:
+            ConfigurationError: There is no such score, fewer than five trials can be compared, or no parameter varies.
+        """
+        name = self.metric if metric is None else metric
+        known = dict.fromkeys([self.metric, *(score for trial in self.trials for score in trial.scores)])
+        if name not in known:
+            raise ConfigurationError(f"{name!r} is no score of this search{nearest(name, known)}; there are {', '.join(known)}")
+        ranked = [trial for trial in self.ranking() if trial.number != 0 or self._baseline_is_among_the_others]
+        if name == self.metric and self.baseline is not None and self.baseline.scored:
+            pairs = ((trial.values, self.difference(trial)) for trial in ranked)
+            samples = [(values, difference.mean) for values, difference in pairs if difference is not None]
+        else:
+            most = max((trial.scored for trial in ranked), default=0)
+            whole = [trial for trial in ranked if trial.scored == most]
+            samples = [(trial.values, trial.scores[name]) for trial in whole if math.isfinite(trial.scores.get(name, math.nan))]
+        space = read_recipe(self.folder).get("space", {})
+        return importances(samples, {parameter for parameter, row in space.items() if _LOGARITHMIC & row.keys()})
+
+    @property
+    def _baseline_is_among_the_others(self) -> bool:
+        """Whether the baseline's values could be another trial's: a workflow's own values often lie outside the domains."""
+        if self.baseline is None:
+            return False
+        others = [trial.values for trial in self.trials if trial.number != 0]
+        return all(
+            _is_among(value, [values[name] for values in others if name in values])
+            for name, value in self.baseline.values.items()
+        )
+
     def table(self) -> pandas.DataFrame:
         """All trials as a table for pandas, one row each, by number.
 
@@ -321,3 +370,11 @@ def over_trial(event: Event, values: Mapping[str, ParamValue], folder: Path) -> 
     if trial.objective is None:
         return replace(trial, status="failed")
     return trial if event.result.get("ended") else replace(trial, status="stopped")
+
+
+def _is_among(value: ParamValue, others: Sequence[ParamValue]) -> bool:
+    """Whether a number lies within others, or anything else is one of them."""
+    numbers = [other for other in others if isinstance(other, int | float) and not isinstance(other, bool)]
+    if isinstance(value, int | float) and not isinstance(value, bool) and numbers:
+        return min(numbers) <= value <= max(numbers)
+    return any(type(other) is type(value) and other == value for other in others)

@@ -1,0 +1,92 @@
+"""``pixaris runs``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from pixaris.cli import searches
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    searches.results_argument(parser)
+    searches.json_argument(parser)
+
+
+def main(options: argparse.Namespace) -> int:
+    """List searches, then single runs, the newest last."""
+    from pixaris.search import folders
+
+    results = searches.results_of(options)
+    found = sorted((_search(folder, results) for folder in folders.searches(results)), key=lambda row: row["changed"])
+    single = sorted((_run(folder, results) for folder in folders.runs(results)), key=lambda row: row["changed"])
+    if options.json:
+        searches.print_json({"results": str(results), "searches": found, "runs": single})
+        return 0
+    if not found and not single:
+        print(f"no searches and no runs in {results}")
+        return 0
+    if found:
+        heads = ("search", "status", "trials", "images", "best", "changed")
+        searches.print_table(
+            heads, [(*_facts(row), str(row["trials"]), str(row["images"]), _best(row), _when(row)) for row in found]
+        )
+    if single:
+        if found:
+            print()
+        searches.print_table(
+            ("run", "status", "images", "scores", "changed"),
+            [(*_facts(row), str(row["images"]), _scores(row), _when(row)) for row in single],
+        )
+    return 0
+
+
+def _search(folder: Path, results: Path) -> dict[str, Any]:
+    from pixaris.search.results import SearchResult
+
+    result = SearchResult.load(folder)
+    best = result.best
+    return {
+        "name": folder.relative_to(results).as_posix(),
+        "status": result.status,
+        "trials": len(result.trials),
+        "images": result.images,
+        "metric": result.metric,
+        "best": best.name if best else None,
+        "score": best.objective if best else None,
+        "changed": (folder / "search.json").stat().st_mtime,
+        "folder": str(folder),
+    }
+
+
+def _run(folder: Path, results: Path) -> dict[str, Any]:
+    from pixaris.files import read_json
+
+    record = read_json(folder / "run.json") or {}
+    return {
+        "name": folder.relative_to(results).as_posix(),
+        "status": record.get("status", ""),
+        "images": record.get("items", {}).get("generated", 0),
+        "scores": {name: row.get("mean") for name, row in record.get("metrics", {}).items()},
+        "changed": (folder / "run.json").stat().st_mtime,
+        "folder": str(folder),
+    }
+
+
+def _facts(row: dict[str, Any]) -> tuple[str, str]:
+    return row["name"], row["status"]
+
+
+def _best(row: dict[str, Any]) -> str:
+    return "no score" if row["score"] is None else f"{row['metric']} {row['score']:.4f} ({row['best']})"
+
+
+def _scores(row: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {mean:.4f}" for name, mean in row["scores"].items() if mean is not None) or "none"
+
+
+def _when(row: dict[str, Any]) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(row["changed"]))

@@ -1,0 +1,75 @@
+"""What the commands that look at earlier searches share: how one is named, found and read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixaris.config import Config
+from pixaris.files import plain
+from pixaris.search.folders import find_search, find_trial
+from pixaris.search.results import SearchResult, TrialResult
+
+
+def argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names a search."""
+    parser.add_argument(
+        "search", metavar="SEARCH", help="the search: its name, PROJECT/NAME, or its folder (pixaris runs lists them)"
+    )
+    results_argument(parser)
+
+
+def results_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--results``."""
+    parser.add_argument(
+        "--results", metavar="DIR", type=Path, default=None, help="the results folder (default: the configured one)"
+    )
+
+
+def json_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+
+
+def results_of(options: argparse.Namespace) -> Path:
+    """The results folder."""
+    return options.results if options.results is not None else Config.load().results_dir
+
+
+def load(options: argparse.Namespace) -> SearchResult:
+    """Read the search that is asked for.
+
+    Raises:
+        ConfigurationError: There is none, or several.
+    """
+    return SearchResult.load(find_search(results_of(options), options.search))
+
+
+def trial_of(result: SearchResult, name: str) -> TrialResult:
+    """A trial by its name or number.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    trials = {trial.name: trial for trial in result.trials}
+    return trials[find_trial(result.folder, name, list(trials))]
+
+
+def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print a value as JSON; what is no number is null."""
+    print(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "") -> None:
+    """Print columns as wide as they must be; the last one ends where the terminal does, in a pipe it is whole."""
+    rows = [heads, *rows]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(heads) - 1)]
+    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for row in rows:
+        line = indent + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        print(line if limit is None or len(line) <= limit else f"{line[: limit - 1]}…")

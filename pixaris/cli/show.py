@@ -1,0 +1,178 @@
+"""``pixaris show SEARCH [TRIAL]``."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from pixaris.cli import searches
+from pixaris.exceptions import ConfigurationError
+from pixaris.search.results import SearchResult, TrialResult
+from pixaris.statistics.intervals import MeanInterval
+
+_ROWS = 20
+_OWNERS = {True: "workflow", False: "default"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    searches.argument(parser)
+    parser.add_argument("trial", metavar="TRIAL", nargs="?", help="trial_0003 or 3: this trial, item by item")
+    parser.add_argument("--all", action="store_true", help=f"every trial, not only the best {_ROWS}")
+    searches.json_argument(parser)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Show a search as it stands, also while it runs."""
+    result = searches.load(options)
+    if options.trial is not None:
+        trial = searches.trial_of(result, options.trial)
+        if options.json:
+            searches.print_json({**_described(result, trial), "item_results": _items(result, trial)})
+        else:
+            show_trial(result, trial)
+    elif options.json:
+        shares = {objective.metric: _importance(result, objective.metric)[0] for objective in result.objectives}
+        trials = [_described(result, trial) for trial in result.trials]
+        searches.print_json({**result.head(), "folder": str(result.folder), "importance": shares, "trials": trials})
+    else:
+        show_search(result, None if options.all else _ROWS)
+    return 0
+
+
+def show_search(result: SearchResult, limit: int | None) -> None:
+    """Print a search: its trials, best first, what its parameters matter, and what was found.
+
+    Args:
+        result: It.
+        limit: Trials to print; None: all.
+    """
+    from pixaris.cli.search import report
+
+    why = f": {result.reason}" if result.reason else ""
+    print(f"{result.folder.parent.name}/{result.folder.name} ({result.status}{why})\n")
+    ranked = result.ranking()
+    numbers = {trial.number for trial in ranked}
+    trials = [*ranked, *(trial for trial in result.trials if trial.number not in numbers)]
+    _print_trials(result, trials[:limit])
+    if limit is not None and len(trials) > limit:
+        print(f"… and {len(trials) - limit} more (--all)")
+    for objective in result.objectives:
+        shares, reason = _importance(result, objective.metric)
+        of = f" for {objective.metric}" if result.others else ""
+        words = ", ".join(f"{name} {share:.0%}" for name, share in (shares or {}).items())
+        print(f"\nimportance{of}: {words or f'cannot be told ({reason})'}")
+    picture = result.folder / "comparison.png"
+    report(result, picture if picture.is_file() else None, _owner(result))
+
+
+def _print_trials(result: SearchResult, trials: list[TrialResult]) -> None:
+    names = [objective.metric for objective in result.objectives]
+    heads = ("trial", "status", f"{names[0]} ± 95 %", *names[1:], "change ± 95 %", "items", "parameters")
+    searches.print_table(heads, [_row(result, trial, names[1:]) for trial in trials])
+
+
+def _row(result: SearchResult, trial: TrialResult, others: list[str]) -> tuple[str, ...]:
+    from pixaris.cli.progress import values
+
+    score = "none" if trial.objective is None else f"{trial.objective:.4f}{_half(result.interval(trial))}"
+    difference = result.difference(trial) if trial.number != 0 else None
+    change = "" if difference is None else f"{difference.mean:+.4f}{_half(difference)}"
+    failed = f" ({trial.failures} failed)" if trial.failures else ""
+    error = f"  {trial.error.splitlines()[0]}" if trial.error and trial.objective is None else ""
+    return (
+        trial.name,
+        trial.status,
+        score,
+        *(f"{trial.scores[name]:.4f}" if name in trial.scores else "none" for name in others),
+        "baseline" if trial.number == 0 else change,
+        f"{trial.scored}/{len(result.items)}{failed}",
+        values(trial) + error,
+    )
+
+
+def _half(interval: MeanInterval | None) -> str:
+    """Half an interval's width, if it has one."""
+    return "" if interval is None or interval.high is None else f" ± {interval.high - interval.mean:.4f}"
+
+
+def ends(interval: MeanInterval | None, sign: str = "") -> str:
+    """The ends of an interval, if it has any."""
+    if interval is None or interval.low is None or interval.high is None:
+        return ""
+    return f"{interval.low:{sign}.4f} … {interval.high:{sign}.4f}"
+
+
+def show_trial(result: SearchResult, trial: TrialResult) -> None:
+    """Print a trial: parameters, scores, item by item, failures."""
+    from pixaris.cli.progress import credits, duration, number
+    from pixaris.cli.search import shown
+
+    what = ", the baseline" if trial.number == 0 else ", the winner" if result.best == trial else ""
+    did = f"{trial.items} of {len(result.items)} items, {duration(trial.seconds)}"
+    print(f"{result.name} {trial.name}{what} ({trial.status}, {did})")
+    baseline = result.baseline
+    width = max(map(len, trial.values), default=0)
+    print("\nparameters")
+    for name, value in trial.values.items():
+        own = f"   ({_owner(result)}: {number(baseline.values[name])})" if baseline and name in baseline.values else ""
+        print(f"  {name:<{width}}  {number(value)}{own}")
+    print("\nscores")
+    width = max(map(len, trial.scores), default=0)
+    for name, mean in trial.scores.items():
+        interval = ends(result.interval(trial)) if name == result.metric else ""
+        print(f"  {name:<{width}}  {mean:.4f}{f'   95 % interval {interval}' if interval else ''}")
+    difference = result.difference(trial) if trial.number != 0 else None
+    if difference is not None:
+        interval = f", 95 % interval {ends(difference, '+')}" if ends(difference) else ""
+        print(f"  change of {result.metric} per item {difference.mean:+.4f}{interval}, {difference.count} items")
+    if charged := credits(trial.cost, trial.unaccounted):
+        print(f"  charged {charged}")
+    if trial.cached:
+        print(f"  {trial.cached} images came from the cache")
+    rows = _items(result, trial)
+    names, failed = list(trial.scores), any(row.get("error") for row in rows)
+    print("\nitems")
+    heads = ("item", *names, *(["failure"] if failed else []))
+    searches.print_table(
+        heads, [_item_row(row, names) + ((str(row.get("error") or ""),) if failed else ()) for row in rows], "  "
+    )
+    if trial.error and not failed:
+        print(f"\nfailed  {trial.error}")
+    print(f"\nimages  {shown(result.folder / trial.name / 'generated_images')}")
+
+
+def _item_row(row: dict[str, Any], names: list[str]) -> tuple[str, ...]:
+    scores = row.get("scores") or {}
+    return (str(row.get("name")), *("none" if scores.get(name) is None else f"{scores[name]:.4f}" for name in names))
+
+
+def _items(result: SearchResult, trial: TrialResult) -> list[dict[str, Any]]:
+    from pixaris.files import read_json_lines
+
+    return read_json_lines(result.folder / trial.name / "items.jsonl")
+
+
+def _described(result: SearchResult, trial: TrialResult) -> dict[str, Any]:
+    interval, difference = result.interval(trial), result.difference(trial)
+    return {
+        **trial.as_dict(),
+        "interval": None if interval is None else asdict(interval),
+        "difference": None if difference is None or trial.number == 0 else asdict(difference),
+    }
+
+
+def _importance(result: SearchResult, metric: str) -> tuple[dict[str, float] | None, str]:
+    """The parameters' importance, or why there is none yet."""
+    try:
+        return result.importance(metric), ""
+    except ConfigurationError as error:
+        return None, str(error)
+
+
+def _owner(result: SearchResult) -> str:
+    """Whose values the baseline has."""
+    from pixaris.search.recipe import read_recipe
+
+    return _OWNERS[read_recipe(result.folder).get("workflow", {}) is not None]
