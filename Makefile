@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := local_experiment_inputs/demo
 
-.PHONY: demo test test-legacy test-long chaos fuzz check bench lock clean
+.PHONY: demo test test-legacy test-learned test-long chaos fuzz check bench lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
@@ -50,6 +50,15 @@ bench: .venv/ready
 test-legacy: .venv-legacy/ready
 	PIXARIS_GEMINI_SDK=google-generativeai PYTHONPATH=. .venv-legacy/bin/python -m pytest --noconftest tests/metrics/test_judge_sdk.py
 
+# The learned metrics on tiny networks. Torch takes up to 7 GB, so they have an environment of their own and no lock.
+.venv-learned/ready: pyproject.toml
+	@test -x .venv-learned/bin/python || $(PYTHON) -m venv .venv-learned
+	@.venv-learned/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[learned]' pytest pytest-timeout hypothesis
+	@touch $@
+
+test-learned: .venv-learned/ready
+	.venv-learned/bin/python -m pytest tests/metrics/test_metric_learned.py
+
 # New lock files: pinned versions and hashes, without addresses. Extras that cannot live together are not in LOCKED.
 LOCKED := cluster gemini
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
@@ -58,4 +67,4 @@ lock:
 	$(COMPILE) --group pyproject.toml:legacy --output-file requirements-legacy.lock
 
 clean:
-	rm -rf .venv .venv-legacy build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-legacy .venv-learned build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -51,6 +51,13 @@ METRICS: Mapping[str, str] = {
     "llm_adherence": "pixaris.metrics.llm_adherence:LLMAdherenceMetric",
     "llm_preference": "pixaris.metrics.llm_preference:LLMPreferenceMetric",
     "llm_custom": "pixaris.metrics.llm_custom:LLMCustomMetric",
+    "clip_score": "pixaris.metrics.learned.clip:CLIPScoreMetric",
+    "clip_similarity": "pixaris.metrics.learned.clip:CLIPSimilarityMetric",
+    "dino_similarity": "pixaris.metrics.learned.dino:DINOSimilarityMetric",
+    "lpips": "pixaris.metrics.learned.lpips:LPIPSMetric",
+    "ms_ssim": "pixaris.metrics.learned.ms_ssim:MSSSIMMetric",
+    "quality": "pixaris.metrics.learned.quality:QualityMetric",
+    "aesthetic": "pixaris.metrics.learned.quality:AestheticMetric",
 }
 _FLUX: Mapping[str, str] = {
     "flux_fill": "FluxFillGenerator",

@@ -46,6 +46,11 @@ DOORS = {
     "google.api_core": {"metrics.judges.generativeai"},
     "google.protobuf": {"metrics.judges.generativeai"},
     "httpx2": {"metrics.judges.genai"},
+    "torch": {"metrics.learned"},
+    "open_clip": {"metrics.learned.clip"},
+    "timm": {"metrics.learned.dino"},
+    "torchmetrics": {"metrics.learned.lpips", "metrics.learned.ms_ssim"},
+    "pyiqa": {"metrics.learned.quality"},
     "fastapi": set(),
     "uvicorn": set(),
 }
@@ -163,7 +168,8 @@ def test_the_ray_free_rooms_load_without_ray() -> None:
 
 def test_every_module_imports_with_the_base_install_alone() -> None:
     """The doors of the extras import lazily: the base install is all that importing needs."""
-    extras = ("google.cloud", "google.genai", "google.generativeai", "fastapi", "uvicorn", "torch")
+    extras = ["google.cloud", "google.genai", "google.generativeai", "fastapi", "uvicorn"]
+    extras += ["torch", "open_clip", "timm", "torchmetrics", "pyiqa"]
     names = [f"pixaris.{name_of(path)}" for path in MODULES if name_of(path) not in ("__init__", "__main__")]
     names = [name for name in names if not name.endswith("__main__")]
     block = f"import sys\nfor name in {extras!r}: sys.modules[name] = None\n"

@@ -27,6 +27,7 @@ from pixaris.files import read_json, write_json
 from pixaris.search import schedulers, searchers, servers
 from pixaris.search.bookkeeping import Bookkeeper
 from pixaris.search.journal import Journal
+from pixaris.search.metric_hosts import RayHostRecipe, metric_hosts
 from pixaris.search.plan import SearchPlan
 from pixaris.search.progress import ProgressListener, Silent
 from pixaris.search.replay import JournaledScheduler, Replay
@@ -61,8 +62,8 @@ def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener
         with _roster(plan, session) as roster:
             session.wait()
             with _managed(plan, session, roster), _pool(plan, roster, books) as pool, books.watching(pool[1]):
-                with _account(plan, books, pool[1]):
-                    _tune(_admitted(plan, roster, books), pool, books)
+                with _account(plan, books, pool[1]), metric_hosts(plan.setup.metrics) as hosts:
+                    _tune(_admitted(plan, roster, books), pool, hosts, books)
     except PixarisError as error:
         return replace(books.close("failed", str(error)), error=error)
     except BaseException as error:
@@ -83,7 +84,7 @@ def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener
     return replace(books.close("failed", str(failure)), error=failure)
 
 
-def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> None:
+def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | None, books: Bookkeeper) -> None:
     recipe_of_pool, driver_pool = pool
     plan = replace(plan, endpoints_found=len(driver_pool.status().endpoints))
     scheduler = plan.tune_scheduler()
@@ -116,6 +117,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], books: Bookkeeper) -> Non
         store=LocalCache(plan.store, _NO_LIMIT),
         cache=plan.cache,
         ledger=books.account.actor if books.account is not None else None,
+        hosts=hosts,
         log_file=plan.folder.resolve() / "logs" / "trials.log",
     )
     cpus = float(ray.cluster_resources().get("CPU", 1.0))

@@ -9,7 +9,7 @@ import pickle
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pixaris.generation.base import ItemArgs
 from pixaris.orchestration.caching import CachingSubmitter
 from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter
 from pixaris.orchestration.scoring import Scorer
+from pixaris.search.metric_hosts import RayHostRecipe, hosted
 from pixaris.search.reports import TIME, objective_keys
 from pixaris.search.results import trial_name
 from pixaris.search.space import Space
@@ -51,6 +52,7 @@ class TrialRecipe:
         store: Images that the search has made, for the process that goes on with it.
         cache: Images that need not be generated again, or None.
         ledger: The actor that counts the search's budget, or None if it has none.
+        hosts: How to reach what metrics lean on; None if they lean on nothing.
         log_file: Where a trial's unexpected errors are written with their traceback.
     """
 
@@ -68,6 +70,7 @@ class TrialRecipe:
     store: CacheStore
     cache: CacheStore | None
     ledger: Any
+    hosts: RayHostRecipe | None
     log_file: Path
 
 
@@ -82,6 +85,9 @@ class ExperimentTrial(tune.Trainable):
         self._recipe = recipe
         self._pool = recipe.pool.connect()
         setup = recipe.setup
+        if recipe.hosts is not None:
+            setup = replace(setup, metrics=hosted(setup.metrics, recipe.hosts.connect()))
+        self._setup = setup
         self._submitter: Submitter = (
             PoolSubmitter(setup.generator, self._pool)
             if setup.generator.uses_endpoints
@@ -111,7 +117,7 @@ class ExperimentTrial(tune.Trainable):
         self._stepped = False
         self._broken = False
         self._run = ExperimentRun(
-            setup=recipe.setup,
+            setup=self._setup,
             submitter=self._submitter,
             handler=recipe.handler,
             name=trial_name(number),

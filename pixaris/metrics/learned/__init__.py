@@ -1,0 +1,1 @@
+"""Metrics that a trained network computes (extra ``learned``)."""

@@ -1,0 +1,157 @@
+"""What metrics lean on, kept in Ray actors: a model once per node, an account once per cluster.
+
+- `KeeperActor`, one per search, starts the actors and owns them, so that they end with the search whoever dies.
+- `ServiceActor`, one per service and node (or per service, for those of the cluster): a process of its own, whose host queues the
+  requests of all trials together.
+- `RayHost` is what a trial holds.
+
+Ray stays here; a metric only knows `pixaris.metrics.hosts.base.Host`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from pixaris.exceptions import MetricError, PixarisError
+from pixaris.metrics.base import BaseMetric
+from pixaris.metrics.hosts.base import A, Host, HostedMetric, Q, Service, this_process
+
+log = logging.getLogger(__name__)
+
+_CALLS = 256
+"""Requests of trials that an actor may hold at once; how many it works on is the service's affair."""
+
+
+class ServiceActor:
+    """Keeps a service; errors are answers, because Ray would wrap them."""
+
+    def answer(self, service: Service[Any, Any], request: object) -> object:
+        """Answer one request."""
+        try:
+            return this_process().submit(service, request).result()
+        except PixarisError as error:
+            return error
+        except Exception as error:
+            log.debug("%s failed", type(service).__name__, exc_info=True)
+            return MetricError(f"{type(service).__name__}: {type(error).__name__}: {error}")
+
+
+class KeeperActor:
+    """Starts service actors, one for each service and place."""
+
+    def __init__(self) -> None:
+        self._actors: dict[tuple[str, str], Any] = {}
+
+    def actor(self, service: Service[Any, Any], node: str) -> Any:  # noqa: ANN401  (an actor handle)
+        """The actor that answers a service's requests from a node."""
+        graphic = sorted(each["NodeID"] for each in ray.nodes() if each["Alive"] and each["Resources"].get("GPU", 0) > 0)
+        place = ray.get_runtime_context().get_node_id() if service.scope == "cluster" else nearest_gpu(node, graphic)
+        if (service.key, place) not in self._actors:
+            options: dict[str, Any] = {"num_cpus": 0, "max_concurrency": _CALLS, "max_restarts": -1, "max_task_retries": 3}
+            if place in graphic:
+                # With no share reserved it still sees the GPU, which a ComfyUI server may have to itself in Ray's books.
+                options["num_gpus"] = service.num_gpus
+                options["runtime_env"] = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}}
+            strategy = NodeAffinitySchedulingStrategy(place, soft=service.scope == "cluster")
+            self._actors[service.key, place] = ray.remote(ServiceActor).options(scheduling_strategy=strategy, **options).remote()
+        return self._actors[service.key, place]
+
+    def count(self) -> int:
+        """How many actors it has started."""
+        return len(self._actors)
+
+
+def nearest_gpu(node: str, graphic: Sequence[str]) -> str:
+    """The node whose actor serves a node: itself, unless only others have a GPU; those are shared evenly."""
+    if node in graphic or not graphic:
+        return node
+    return graphic[int(node[:12], 16) % len(graphic)]
+
+
+@dataclass(frozen=True)
+class RayHostRecipe:
+    """How to reach the hosts of a search from any of its processes.
+
+    Attributes:
+        keeper: Handle of the keeper actor.
+    """
+
+    keeper: Any
+
+    def connect(self) -> RayHost:
+        """Reach them from this process."""
+        return RayHost(self.keeper)
+
+
+class RayHost(Host):
+    """Asks the service actor of its node.
+
+    Args:
+        keeper: Handle of the keeper actor.
+    """
+
+    def __init__(self, keeper: Any) -> None:  # noqa: ANN401  (an actor handle)
+        self._keeper = keeper
+        self._node = ray.get_runtime_context().get_node_id()
+        self._actors: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def submit(self, service: Service[Q, A], request: Q) -> Future[A]:
+        answer: Future[A] = Future()
+        try:
+            asked = self._actor(service).answer.remote(service, request).future()
+        except ray.exceptions.RayError as error:
+            answer.set_exception(self._lost(service, error))
+            return answer
+        answer.set_running_or_notify_cancel()
+        asked.add_done_callback(lambda done: self._settle(service, done, answer))
+        return answer
+
+    def _actor(self, service: Service[Q, A]) -> Any:  # noqa: ANN401  (an actor handle)
+        with self._lock:
+            if service.key not in self._actors:
+                self._actors[service.key] = ray.get(self._keeper.actor.remote(service, self._node))
+            return self._actors[service.key]
+
+    def _settle(self, service: Service[Q, A], done: Future[Any], answer: Future[A]) -> None:
+        error = done.exception()
+        if error is not None:
+            answer.set_exception(self._lost(service, error))
+        elif isinstance(done.result(), PixarisError):
+            answer.set_exception(done.result())
+        else:
+            answer.set_result(done.result())
+
+    def _lost(self, service: Service[Q, A], error: BaseException) -> MetricError:
+        with self._lock:
+            self._actors.pop(service.key, None)
+        first = str(error).strip().partition("\n")[0]
+        return MetricError(f"the process that keeps {type(service).__name__} is gone: {first}")
+
+
+@contextlib.contextmanager
+def metric_hosts(metrics: Sequence[BaseMetric]) -> Iterator[RayHostRecipe | None]:
+    """Keep what the metrics of a search lean on, for as long as it runs; None if they lean on nothing."""
+    if not any(isinstance(metric, HostedMetric) for metric in metrics):
+        yield None
+        return
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)  # where the verdicts are kept
+    keeper = ray.remote(KeeperActor).options(num_cpus=0, scheduling_strategy=here).remote()
+    try:
+        yield RayHostRecipe(keeper)
+    finally:
+        ray.kill(keeper)
+
+
+def hosted(metrics: Sequence[BaseMetric], host: Host) -> tuple[BaseMetric, ...]:
+    """The metrics, leaning on the host where they lean on one."""
+    return tuple(metric.on(host) if isinstance(metric, HostedMetric) else metric for metric in metrics)

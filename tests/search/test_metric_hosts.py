@@ -1,0 +1,121 @@
+"""What metrics lean on is opened once for all trials of a node, in a process of its own, and outlives its being killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import ray
+from kit import WORKFLOW
+from PIL import Image
+
+from pixaris.data_loaders.local import LocalDatasetLoader
+from pixaris.exceptions import MetricError, PixarisError
+from pixaris.experiment_handlers.local import LocalExperimentHandler
+from pixaris.files import append_json_line, read_json_lines
+from pixaris.generation.comfyui import ComfyGenerator
+from pixaris.metrics.hosts.base import HostedMetric, Service
+from pixaris.search import Search
+from pixaris.search.metric_hosts import metric_hosts, nearest_gpu
+from pixaris.types import EvalItem
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+@dataclass(frozen=True)
+class Doubler(Service[float, float]):
+    """A model that takes half a second to load and doubles numbers, several at once; it writes down what happens to it."""
+
+    log: str
+
+    @property
+    def key(self) -> str:
+        return f"doubler {self.log}"
+
+    @property
+    def batch(self) -> int:
+        return 4
+
+    def open(self) -> Callable[[Sequence[float]], Sequence[float | PixarisError]]:
+        append_json_line(Path(self.log), {"opened": os.getpid()})
+        time.sleep(0.5)
+
+        def answer(requests: Sequence[float]) -> list[float | PixarisError]:
+            append_json_line(Path(self.log), {"batch": len(requests)})
+            time.sleep(0.05)
+            return [MetricError("no number below 0") if request < 0 else 2 * request for request in requests]
+
+        return answer
+
+
+class Doubled(HostedMetric):
+    name = "doubled"
+    direction = "max"
+    parallel = 16
+
+    def __init__(self, log: Path) -> None:
+        self.service = Doubler(str(log))
+
+    def score(self, image: Image.Image, item: EvalItem) -> float:
+        return self.host.submit(self.service, float(item.index)).result()
+
+
+def test_all_trials_ask_one_process_and_every_score_is_its_items(
+    cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "log.jsonl"
+    result = Search(
+        data_loader=cells_loader,
+        image_generator=ComfyGenerator(WORKFLOW),
+        space={"value": ("Threshold", "value", [0.2, 0.3, 0.4, 0.6])},
+        metrics=[Doubled(log)],
+        objective="doubled",
+        experiment_handler=LocalExperimentHandler(tmp_path),
+        endpoints=endpoints,
+        algorithm="grid",
+        max_concurrent=2,
+        results_dir=tmp_path,
+    ).run()
+    assert {trial.item_scores for trial in result.trials} == {(0.0, 2.0, 4.0, 6.0, 8.0, 10.0)}
+    rows = read_json_lines(log)
+    opened = [row["opened"] for row in rows if "opened" in row]
+    assert len(opened) == 1
+    assert sum(row.get("batch", 0) for row in rows) == 6 * len(result.trials)
+    assert max(row.get("batch", 0) for row in rows) > 1
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{opened[0]}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{opened[0]}").exists(), "it ends with the search"
+
+
+def test_one_that_is_killed_is_started_again_and_no_answer_is_lost(tmp_path: Path) -> None:
+    metric = Doubled(tmp_path / "log.jsonl")
+    with metric_hosts([metric]) as recipe:
+        assert recipe is not None
+        host = recipe.connect()
+        assert host.submit(metric.service, 1.0).result(60) == 2.0
+        asked = [host.submit(metric.service, float(number)) for number in range(40)]
+        time.sleep(0.1)
+        os.kill(read_json_lines(tmp_path / "log.jsonl")[0]["opened"], signal.SIGKILL)
+        assert [future.result(60) for future in asked] == [2.0 * number for number in range(40)]
+        with pytest.raises(MetricError, match="no number below 0"):
+            host.submit(metric.service, -1.0).result(60)
+        assert ray.get(recipe.keeper.count.remote()) == 1
+
+
+def test_metrics_that_lean_on_nothing_start_nothing() -> None:
+    with metric_hosts([]) as recipe:
+        assert recipe is None
+
+
+def test_nodes_without_a_gpu_share_those_that_have_one() -> None:
+    nodes = [f"{number:056x}" for number in range(6)]
+    graphic = nodes[:2]
+    assert [nearest_gpu(node, graphic) for node in graphic] == graphic
+    assert {nearest_gpu(f"{number:012x}" + "0" * 44, graphic) for number in range(2, 6)} == set(graphic)
+    assert nearest_gpu(nodes[5], []) == nodes[5]
