@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from pixaris.cli import searches
+from pixaris.exceptions import ConfigurationError
+
+_SEARCH = ("search", "changed", "status", "trials", "images", "best")
+_RUN = ("run", "changed", "status", "images", "scores")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +26,8 @@ def main(options: argparse.Namespace) -> int:
     from pixaris.search import folders
 
     results = searches.results_of(options)
-    found = sorted((_search(folder, results) for folder in folders.searches(results)), key=lambda row: row["changed"])
+    read = (_search(folder, results) for folder in folders.searches(results))
+    found = sorted((row for row in read if row is not None), key=lambda row: row["changed"])
     single = sorted((_run(folder, results) for folder in folders.runs(results)), key=lambda row: row["changed"])
     if options.json:
         searches.print_json({"results": str(results), "searches": found, "runs": single})
@@ -30,24 +36,22 @@ def main(options: argparse.Namespace) -> int:
         print(f"no searches and no runs in {results}")
         return 0
     if found:
-        heads = ("search", "status", "trials", "images", "best", "changed")
-        searches.print_table(
-            heads, [(*_facts(row), str(row["trials"]), str(row["images"]), _best(row), _when(row)) for row in found]
-        )
+        searches.print_table(_SEARCH, [(*_facts(row), str(row["trials"]), str(row["images"]), _best(row)) for row in found])
     if single:
         if found:
             print()
-        searches.print_table(
-            ("run", "status", "images", "scores", "changed"),
-            [(*_facts(row), str(row["images"]), _scores(row), _when(row)) for row in single],
-        )
+        searches.print_table(_RUN, [(*_facts(row), str(row["images"]), _scores(row)) for row in single])
     return 0
 
 
-def _search(folder: Path, results: Path) -> dict[str, Any]:
+def _search(folder: Path, results: Path) -> dict[str, Any] | None:
     from pixaris.search.results import SearchResult
 
-    result = SearchResult.load(folder)
+    try:
+        result = SearchResult.load(folder)
+    except ConfigurationError as error:  # one damaged folder hides no other
+        print(f"left out: {error}", file=sys.stderr)
+        return None
     best = result.best
     return {
         "name": folder.relative_to(results).as_posix(),
@@ -76,8 +80,8 @@ def _run(folder: Path, results: Path) -> dict[str, Any]:
     }
 
 
-def _facts(row: dict[str, Any]) -> tuple[str, str]:
-    return row["name"], row["status"]
+def _facts(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["name"], time.strftime("%Y-%m-%d %H:%M", time.localtime(row["changed"])), row["status"]
 
 
 def _best(row: dict[str, Any]) -> str:
@@ -86,7 +90,3 @@ def _best(row: dict[str, Any]) -> str:
 
 def _scores(row: dict[str, Any]) -> str:
     return ", ".join(f"{name} {mean:.4f}" for name, mean in row["scores"].items() if mean is not None) or "none"
-
-
-def _when(row: dict[str, Any]) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(row["changed"]))

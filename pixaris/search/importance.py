@@ -50,7 +50,7 @@ def _shares(columns: Mapping[str, tuple[list[float], bool]], scores: Sequence[fl
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
     distributions: dict[str, BaseDistribution] = {
-        name: CategoricalDistribution(sorted(set(column))) if categories else FloatDistribution(min(column), max(column))
+        name: CategoricalDistribution(sorted(set(column))) if categories else FloatDistribution(0.0, 1.0)
         for name, (column, categories) in columns.items()
     }
     large = len(scores) > _LARGE
@@ -73,10 +73,10 @@ def _shares(columns: Mapping[str, tuple[list[float], bool]], scores: Sequence[fl
     return {name: float(share) if math.isfinite(share) else 0.0 for name, share in found.items()}
 
 
-def _scaled(scores: Sequence[float]) -> list[float]:
-    """The scores from 0 to 1: shares do not change, and tiny differences stay above a forest's own tolerance."""
-    low, high = min(scores), max(scores)
-    return [(score - low) / (high - low) for score in scores]
+def _scaled(values: Sequence[float]) -> list[float]:
+    """Values from 0 to 1: shares do not change, and a forest, which reckons in 32 bits, tells neighbours apart at any size."""
+    low, high = min(values) / 2, max(values) / 2  # halves, because the largest minus the smallest may be too large a number
+    return [(value / 2 - low) / (high - low) if high > low else 0.0 for value in values]
 
 
 def _numbers(values: Sequence[ParamValue | None], logarithmic: bool) -> tuple[list[float], bool]:
@@ -84,7 +84,7 @@ def _numbers(values: Sequence[ParamValue | None], logarithmic: bool) -> tuple[li
     present = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if present and len(present) == sum(value is not None for value in values):
         scaled = [math.log(value) for value in present] if logarithmic and min(present) > 0 else present
-        middle, each = statistics.median(scaled), iter(scaled)
-        return [middle if value is None else next(each) for value in values], False
+        middle, each = statistics.median_low(scaled), iter(scaled)
+        return _scaled([middle if value is None else next(each) for value in values]), False
     categories = {key: float(number) for number, key in enumerate(dict.fromkeys(map(repr, values)))}
     return [categories[repr(value)] for value in values], True

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SearchStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
 TrialStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
+_HEAD = ("name", "status", "metric", "direction", "items", "seconds", "images", "reason")
 _LOGARITHMIC = frozenset(("loguniform", "qloguniform", "lograndint", "qlograndint"))
 
 
@@ -304,6 +305,8 @@ class SearchResult:
         head = read_json(folder / "search.json")
         if head is None:
             raise ConfigurationError(f"{folder} holds no search (no search.json)")
+        if missing := [key for key in _HEAD if key not in head]:
+            raise ConfigurationError(f"{folder / 'search.json'} is damaged, or none of a search: it lacks {', '.join(missing)}")
         running = head["status"] == "running"
         killed = running and held(folder) is False
         return cls(
@@ -327,7 +330,7 @@ class SearchResult:
 
     def head(self) -> dict[str, Any]:
         """Everything but the trials, as plain JSON values: what ``search.json`` holds."""
-        names = ("name", "status", "metric", "direction", "items", "seconds", "images", "cached", "reason", "cost")
+        names = (*_HEAD, "cached", "cost")
         row = {key: getattr(self, key) for key in names}
         best = self.best
         row["unaccounted"] = self.unaccounted

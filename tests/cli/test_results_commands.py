@@ -106,7 +106,7 @@ def bound(trial: TrialResult) -> dict[str, Any]:
 
 def test_runs_lists_searches_for_people_and_for_scripts(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = shown(capsys, "runs", "--results", results)
-    assert re.search(r"^tests/look +finished +9 +27 +mae \d+\.\d{4} \(trial_000\d\)", out, re.MULTILINE)
+    assert re.search(r"^tests/look +[\d: -]{16} +finished +9 +27 +mae \d+\.\d{4} \(trial_000\d\)", out, re.MULTILINE)
     (row,) = json.loads(shown(capsys, "runs", "--results", results, "--json"))["searches"]
     best = SearchResult.load(results / "tests" / "look").best
     assert best is not None
@@ -231,6 +231,16 @@ def test_a_name_that_several_projects_have_must_be_told_apart(tmp_path: Path, ca
     kept(tmp_path / "q" / "same", [])
     assert "write p/same or q/same" in refused(capsys, "show", "same", "--results", tmp_path)
     assert "q/same (finished)" in shown(capsys, "show", "q/same", "--results", tmp_path)
+
+
+def test_a_damaged_search_hides_no_other_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept(tmp_path / "p" / "whole", [])
+    write_json(tmp_path / "p" / "broken" / "search.json", {"name": "broken"})
+    assert main(["runs", "--results", str(tmp_path)]) == 0
+    told = capsys.readouterr()
+    assert "p/whole" in told.out
+    assert "broken/search.json is damaged, or none of a search: it lacks status" in told.err
+    assert "is damaged" in refused(capsys, "show", "broken", "--results", tmp_path)
 
 
 def test_failures_are_shown_and_a_trial_without_score_comes_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

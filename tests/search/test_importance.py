@@ -59,6 +59,12 @@ def test_differences_of_any_size_are_explained() -> None:
     assert next(iter(importances(samples(lambda v: 1e-12 * v["a"])))) == "a"
 
 
+@pytest.mark.parametrize("large", [lambda a: 2**63 + int(a * 10_000), lambda a: (a - 0.5) * 1.5e308 * 2], ids=["seeds", "floats"])
+def test_numbers_of_any_size_are_told_apart(large: Callable[[float], float]) -> None:
+    rows = [({**values, "a": large(float(values["a"]))}, score) for values, score in samples(lambda v: v["a"], 20)]
+    assert next(iter(importances(rows))) == "a"
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
