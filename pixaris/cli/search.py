@@ -166,6 +166,8 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
     if picture is not None:
         print(f"  comparison   {shown(picture)}")
     print(f"  all trials   {shown(result.folder / 'trials.jsonl')}")
+    if best is not None and best.number != 0 and owner == "workflow":
+        print(f"  use it       pixaris export {shlex.quote(str(shown(result.folder)))} -o best_apiformat.json")
     if (result.folder / "tensorboard").is_dir():
         from pixaris.experiment_handlers.tensorboard import command
 

@@ -45,7 +45,7 @@ def export(result: SearchResult, trial: TrialResult) -> Export:
     bound, run = read_json(folder / _WORKFLOW), read_json(folder / _RUN)
     if bound is None:
         if run is None:
-            raise ConfigurationError(f"{trial.name} has no results yet, so there is no workflow of it in {folder}")
+            raise ConfigurationError(f"{folder} holds no workflow: {trial.name} has no results yet, or they are kept elsewhere")
         raise ConfigurationError(_without_workflow(trial, run))
     own = recipe.get("workflow") or read_json(result.folder / "trial_0000" / _WORKFLOW) or {}
     return Export(bound, tuple(changes(own, bound)), tuple(_notes(Workflow.load(bound), recipe, trial, run or {})))

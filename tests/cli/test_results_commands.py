@@ -187,6 +187,15 @@ def test_export_writes_the_winner_and_tells_what_changed(
     assert json.loads(file.read_text()) != json.loads(before) or best.number == 1
 
 
+def test_the_command_that_a_search_ends_with_exports_its_winner(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = re.findall(r"^  use it +pixaris (.*)$", shown(capsys, "show", "look", "--results", results), re.MULTILINE)
+    *words, file = shlex.split(line)
+    assert main([*words, str(tmp_path / file)]) == 0
+    assert (tmp_path / file).is_file()
+
+
 def test_what_does_not_exist_is_told_with_the_nearest(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean 'look'" in refused(capsys, "show", "lok", "--results", results)
     assert "did you mean 'tests/look'" in refused(capsys, "export", "test/look", "--results", results)
@@ -255,12 +264,37 @@ def test_failures_are_shown_and_a_trial_without_score_comes_last(tmp_path: Path,
     assert "importance: cannot be told (importance needs at least 5 trials" in out
 
 
+def test_export_names_what_a_workflow_does_not_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {"start": "picture=a.png, denoise=0.4"}
+    folder = kept(tmp_path / "p" / "s", [{"number": 1, "name": "trial_0001", "status": "finished", "values": values}])
+    workflow = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "own.png"}, "_meta": {"title": "Load Start"}},
+        "2": {"class_type": "KSampler", "inputs": {"seed": 3, "denoise": 0.4}, "_meta": {"title": "First"}},
+        "3": {"class_type": "KSampler", "inputs": {"seed": 5}, "_meta": {"title": "Second"}},
+    }
+    targets = {
+        "picture": {"node_name": "Load Start", "input": "image"},
+        "denoise": {"node_name": "First", "input": "denoise"},
+    }
+    space = {"start": {"targets": targets, "choice": [{"picture": {"image": "0a1b"}, "denoise": 0.4}]}}
+    write_json(folder / "recipe.json", {"space": space, "workflow": workflow})
+    write_json(folder / "trial_0001" / "workflow_apiformat.json", workflow)
+    write_json(folder / "trial_0001" / "run.json", {"params": [{"node_name": "Second", "input": "seed", "value": 5}]})
+    assert main(["export", str(folder), "--trial", "1"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == workflow
+    assert "nothing differs from the search's workflow" in told.err
+    assert "node 'Load Start' loaded its image of picture=a.png, denoise=0.4" in told.err
+    assert "node 'First', input 'seed': every item had a seed of its own" in told.err
+    assert "'Second'" not in told.err
+
+
 def test_a_search_without_a_score_or_a_workflow_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = kept(tmp_path / "p" / "flux", [])
     assert "no trial of" in refused(capsys, "export", folder)
     values = {"guidance": 3.5, "prompt": "it's 7", "text": "7"}
     append_json_line(folder / "trials.jsonl", {"number": 1, "name": "trial_0001", "status": "finished", "values": values})
-    assert "trial_0001 has no results yet" in refused(capsys, "export", folder, "--trial", "1")
+    assert "trial_0001 has no results yet, or they are kept elsewhere" in refused(capsys, "export", folder, "--trial", "1")
     params = [{"node_name": "", "input": "guidance", "value": 3.5}]
     write_json(folder / "trial_0001" / "run.json", {"params": params})
     told = refused(capsys, "export", folder, "--trial", "1")
