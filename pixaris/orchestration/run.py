@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -32,6 +32,7 @@ from pixaris.types import (
     EvalSet,
     GeneratedImage,
     GenerationParam,
+    GenerationRequest,
     ItemResult,
     MetricSummary,
     ParamValue,
@@ -132,30 +133,49 @@ class Submitter(Protocol):
 
 
 class PoolSubmitter:
-    """Items as requests to an endpoint pool."""
+    """Items as requests to an endpoint pool.
 
-    def __init__(self, generator: ImageGenerator, pool: EndpointPool) -> None:
+    Args:
+        generator: Describes them.
+        pool: Runs them.
+        run: Id of the run they are for: the same item of the same run is then the same request, whoever makes it. Without one,
+            every request is one of its own.
+
+    Attributes:
+        pool: As given; it may be changed between runs.
+        run: As given; likewise.
+    """
+
+    def __init__(self, generator: ImageGenerator, pool: EndpointPool, run: str = "") -> None:
         self._generator = generator
-        self._pool = pool
+        self.pool = pool
+        self.run = run
         self._ids: dict[Future[GeneratedImage], str] = {}
 
     def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
-        requests = [self._generator.request(args) for args in items]
-        futures = self._pool.submit(requests, priority=priority)
+        requests = [request_of_run(self._generator.request(args), args, self.run) for args in items]
+        futures = self.pool.submit(requests, priority=priority)
         self._ids = {f: request_id for f, request_id in self._ids.items() if not f.done()}
         self._ids.update(zip(futures, (request.id for request in requests), strict=True))
         return futures
 
     def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         if waiting := self._unanswered(futures):
-            self._pool.promote(waiting, 0)
+            self.pool.promote(waiting, 0)
 
     def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         if waiting := self._unanswered(futures):
-            self._pool.cancel(waiting)
+            self.pool.cancel(waiting)
 
     def _unanswered(self, futures: Sequence[Future[GeneratedImage]]) -> list[str]:
         return [self._ids[future] for future in futures if not future.done() and future in self._ids]
+
+
+def request_of_run(request: GenerationRequest, args: ItemArgs, run: str) -> GenerationRequest:
+    """The request under an id made of the run, the item and its seed's number; as it is, without a run."""
+    if not run:
+        return request
+    return replace(request, id=str(uuid.uuid5(uuid.NAMESPACE_OID, "\0".join((run, args.item, str(args.repeat))))))
 
 
 class ThreadSubmitter:

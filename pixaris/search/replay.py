@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -140,6 +140,7 @@ class Replay(SearchGenerator):
         at_once: Trials under way at the same time; None: as many as Tune takes.
         rerun: Whether all trials go through Tune again, with the results they have: for schedulers that pause trials, whose
             decisions need the trials themselves.
+        told: Is told of every new trial: its number and its values.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class Replay(SearchGenerator):
         *,
         at_once: int | None,
         rerun: bool,
+        told: Callable[[int, Mapping[str, Any]], object] | None = None,
     ) -> None:
         super().__init__(proposals)
         self._proposals = proposals
@@ -159,6 +161,7 @@ class Replay(SearchGenerator):
         self._history = history
         self._at_once = at_once
         self._rerun = rerun
+        self._told_of = told
         self._waiting: deque[Trial] = deque()
         self._live: set[str] = set()
         self._told: dict[str, float] = {}  # trial to the items of the last report that the searcher heard in an earlier process
@@ -181,6 +184,8 @@ class Replay(SearchGenerator):
         if trial is not None:
             self._journal.proposed(trial.config["number"], trial.config["values"])
             self._live.add(trial.trial_id)
+            if self._told_of is not None:
+                self._told_of(trial.config["number"], trial.config["values"])
         return trial
 
     def on_trial_result(self, trial_id: str, result: _Result) -> None:
@@ -195,7 +200,12 @@ class Replay(SearchGenerator):
             super().on_trial_complete(trial_id, result, error)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_waiting": deque(), "_history": History()}  # Tune keeps copies, which nobody reads
+        return {
+            **self.__dict__,
+            "_waiting": deque(),
+            "_history": History(),
+            "_told_of": None,
+        }  # Tune keeps copies, which nobody reads
 
     def _remember(self) -> None:
         over = self._history.ended

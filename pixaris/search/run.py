@@ -25,6 +25,7 @@ from pixaris.exceptions import PixarisError, SearchFailedError
 from pixaris.experiment_handlers.base import RUN_FILE
 from pixaris.files import read_json, write_json
 from pixaris.search import schedulers, searchers, servers
+from pixaris.search.ahead import HeadStart
 from pixaris.search.bookkeeping import Bookkeeper
 from pixaris.search.journal import Journal
 from pixaris.search.metric_hosts import RayHostRecipe, metric_hosts
@@ -100,8 +101,6 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | No
     pauses = schedulers.pauses(scheduler)
     journal = Journal(plan.folder)
     journaled = JournaledScheduler(scheduler, journal, plan.proposal_seed)
-    at_once = None if pauses else plan.concurrent
-    trials = Replay(searcher, journaled, journal, plan.history, at_once=at_once, rerun=pauses)
     recipe = TrialRecipe(
         search_id=plan.id,
         setup=replace(plan.setup, order=plan.order),
@@ -117,8 +116,18 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | No
         store=LocalCache(plan.store, _NO_LIMIT),
         cache=plan.cache,
         ledger=books.account.actor if books.account is not None else None,
+        head_start=plan.concurrent if _can_begin_ahead(plan, pauses) else 0,
         hosts=hosts,
         log_file=plan.folder.resolve() / "logs" / "trials.log",
+    )
+    trials = Replay(
+        searcher,
+        journaled,
+        journal,
+        plan.history,
+        at_once=None if pauses else plan.concurrent,
+        rerun=pauses,
+        told=HeadStart(recipe).give,
     )
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
     share = cpus / (plan.concurrent + 0.01)
@@ -150,6 +159,11 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | No
     books.phase(f"searching, {plan.at_once}")
     with _signals(books, driver_pool):
         tuner.fit()
+
+
+def _can_begin_ahead(plan: SearchPlan, pauses: bool) -> bool:
+    """Whether the driver may queue images for trials: nobody has to be asked first, and no trial changes its process."""
+    return plan.setup.generator.uses_endpoints and not plan.budget and not plan.history.events and not pauses
 
 
 def _settle(plan: SearchPlan) -> None:

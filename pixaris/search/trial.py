@@ -28,7 +28,7 @@ from pixaris.search.reports import TIME, objective_keys
 from pixaris.search.results import trial_name
 from pixaris.search.space import Space
 from pixaris.search.spending import BudgetedSubmitter
-from pixaris.types import GenerationParam, ParamValue, RunRecord
+from pixaris.types import ParamValue, RunRecord
 
 _CHECKPOINT = "results.pickle"
 
@@ -52,6 +52,7 @@ class TrialRecipe:
         store: Images that the search has made, for the process that goes on with it.
         cache: Images that need not be generated again, or None.
         ledger: The actor that counts the search's budget, or None if it has none.
+        head_start: How many trials, from the first, have their first images queued by the driver before their processes are up.
         hosts: How to reach what metrics lean on; None if they lean on nothing.
         log_file: Where a trial's unexpected errors are written with their traceback.
     """
@@ -70,8 +71,45 @@ class TrialRecipe:
     store: CacheStore
     cache: CacheStore | None
     ledger: Any
+    head_start: int
     hosts: RayHostRecipe | None
     log_file: Path
+
+    def run_id(self, number: int) -> str:
+        """Id of a trial's experiment run: whoever works for the trial uses it, also after its process died."""
+        return f"{self.search_id}-{number}"
+
+
+def experiment_run(
+    recipe: TrialRecipe,
+    setup: RunSetup,
+    number: int,
+    values: Mapping[str, ParamValue],
+    submitter: Submitter,
+    scorer: Scorer,
+) -> ExperimentRun:
+    """A trial's experiment run.
+
+    Args:
+        recipe: What trials are made from.
+        setup: As the recipe has it, or with the metrics of this process.
+        number: The trial's.
+        values: Its parameter set.
+        submitter: Starts its items.
+        scorer: Scores its images.
+    """
+    return ExperimentRun(
+        setup=setup,
+        submitter=submitter,
+        handler=recipe.handler,
+        name=trial_name(number),
+        params=recipe.space.bind(values, partial=number == 0 and setup.generator.workflow is not None),
+        images=recipe.space.bind_images(values),
+        values=values,
+        notes={"trial": number, "baseline": number == 0},
+        id=recipe.run_id(number),
+        scorer=scorer,
+    )
 
 
 class ExperimentTrial(tune.Trainable):
@@ -88,11 +126,8 @@ class ExperimentTrial(tune.Trainable):
         if recipe.hosts is not None:
             setup = replace(setup, metrics=hosted(setup.metrics, recipe.hosts.connect()))
         self._setup = setup
-        self._submitter: Submitter = (
-            PoolSubmitter(setup.generator, self._pool)
-            if setup.generator.uses_endpoints
-            else ThreadSubmitter(setup.generator, recipe.parallel)
-        )
+        self._pooled = PoolSubmitter(setup.generator, self._pool) if setup.generator.uses_endpoints else None
+        self._submitter: Submitter = self._pooled or ThreadSubmitter(setup.generator, recipe.parallel)
         self._scorer = Scorer(setup.metrics)
         self._budgeted: BudgetedSubmitter | None = None
         if recipe.ledger is not None:
@@ -108,26 +143,16 @@ class ExperimentTrial(tune.Trainable):
         number: int = config["number"]
         if self._budgeted is not None:
             self._budgeted.trial = number
-        params: tuple[GenerationParam, ...] = recipe.space.bind(
-            values, partial=number == 0 and recipe.setup.generator.workflow is not None
-        )
-        self._run_id = f"{recipe.search_id}-{number}"
+        self._run_id = recipe.run_id(number)
+        self._taking_over = self._pooled is not None and number < recipe.head_start
+        if self._pooled is not None:
+            self._pooled.pool = recipe.pool.connect(self._run_id) if self._taking_over else self._pool
+            self._pooled.run = self._run_id if self._taking_over else ""
         self._reported = int(config.get("reported", 0))
         self._started = time.monotonic()
         self._stepped = False
         self._broken = False
-        self._run = ExperimentRun(
-            setup=self._setup,
-            submitter=self._submitter,
-            handler=recipe.handler,
-            name=trial_name(number),
-            params=params,
-            images=recipe.space.bind_images(values),
-            values=values,
-            notes={"trial": number, "baseline": number == 0},
-            id=self._run_id,
-            scorer=self._scorer,
-        )
+        self._run = experiment_run(recipe, self._setup, number, values, self._submitter, self._scorer)
 
     def _own_key(self, args: ItemArgs) -> str:
         """The key of an image in the search's own store: whose it is, whatever it was made of."""
@@ -150,6 +175,9 @@ class ExperimentTrial(tune.Trainable):
 
     def _advance(self) -> dict[str, Any]:
         recipe = self._recipe
+        if self._taking_over:  # ask for all that the driver has asked for, before any of it comes
+            self._taking_over = False
+            self._run.start_ahead(recipe.step + recipe.ahead)
         # what an earlier process of the search has reported already is not reported again
         count, self._reported = self._reported + recipe.step, 0
         record = self._run.advance(count, ahead=self._ahead() if recipe.ahead else 0)
@@ -221,6 +249,8 @@ class ExperimentTrial(tune.Trainable):
         if self._broken or not self._stepped:
             return
         self._run.finish("interrupted" if self._pool.stopping else "stopped")
+        if self._pooled is not None and self._pooled.pool is not self._pool:
+            self._pooled.pool.close()
 
 
 def log_failure(path: Path, name: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from kit import WORKFLOW, start_servers
 from PIL import Image
 from ray import tune
@@ -174,6 +175,16 @@ def test_a_search_whose_endpoints_all_die_stops_with_what_is_done(cells_loader: 
     kept = SearchResult.load(tmp_path / "tests" / "cells")
     assert kept.status == "interrupted"
     assert "finished" in {trial.status for trial in kept.trials}
+
+
+def test_what_is_begun_before_the_trials_are_up_is_not_made_twice(cells_loader: LocalDatasetLoader, tmp_path: Path) -> None:
+    with start_servers(tmp_path / "servers") as servers:
+        url = servers.processes[0].url
+        result = search(cells_loader, tmp_path, [url], num_samples=3, step=2, max_concurrent=2).run()
+        made = requests.get(f"{url}/history", timeout=10).json()
+    assert [trial.items for trial in result.trials] == [6] * 4
+    assert len(made) == 24
+    assert len({row["prompt"][3]["pixaris"]["request"] for row in made.values()}) == 24
 
 
 def test_any_searcher_and_scheduler_of_tune_can_be_given(

@@ -42,9 +42,14 @@ class RayPoolRecipe:
     name: str
     images: Mapping[str, ray.ObjectRef]
 
-    def connect(self) -> RayPool:
-        """Reach the pool from this process."""
-        return RayPool(ray.get_actor(self.name, namespace=NAMESPACE), self.images)
+    def connect(self, client: str = "") -> RayPool:
+        """Reach the pool from this process.
+
+        Args:
+            client: Who asks, by default somebody new. Whoever connects under the name of somebody who is gone gets what that one
+                asked for, if it asks for it again.
+        """
+        return RayPool(ray.get_actor(self.name, namespace=NAMESPACE), self.images, client=client)
 
 
 def start_pool(
@@ -87,6 +92,7 @@ class RayPool(EndpointPool):
         actor: The pool actor's handle.
         images: Digest to reference of images that are in the object store already.
         janitor: Takes the pool's prompts off the servers if this process, the driver, is killed.
+        client: As for `RayPoolRecipe.connect`.
     """
 
     def __init__(
@@ -94,11 +100,12 @@ class RayPool(EndpointPool):
         actor: Any,  # noqa: ANN401  (an actor handle)
         images: Mapping[str, ray.ObjectRef],
         janitor: Janitor | None = None,
+        client: str = "",
     ) -> None:
         self._actor = actor
         self._janitor = janitor
         self._images = dict(images)
-        self._client = uuid.uuid4().hex
+        self._client = client or uuid.uuid4().hex
         self._changed = threading.Condition()
         self._waiting: dict[str, _Entry] = {}
         self._sent: ray.ObjectRef | None = None
@@ -146,6 +153,10 @@ class RayPool(EndpointPool):
         if self._gone is not None:
             self._give_up(self._gone)
         return futures
+
+    def send(self, requests: Sequence[GenerationRequest], *, priority: int = 0) -> None:
+        """Queue requests for whoever connects under this client's name later, without waiting for them here."""
+        self._actor.submit.remote(self._client, [self._envelope(request) for request in requests], priority)
 
     def promote(self, request_ids: Iterable[str], priority: int = 0) -> None:
         with self._changed:

@@ -1,0 +1,63 @@
+"""The driver's head start: the first trials' first images are asked for while the trials' processes are still coming up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+
+from pixaris.endpoints.ray import RayPool
+from pixaris.exceptions import PixarisError
+from pixaris.generation.base import ItemArgs
+from pixaris.orchestration.run import AHEAD, Submitter, request_of_run
+from pixaris.orchestration.scoring import Scorer
+from pixaris.search.trial import TrialRecipe, experiment_run
+from pixaris.types import GeneratedImage, ParamValue
+
+log = logging.getLogger(__name__)
+
+
+class HeadStart:
+    """Queues for a trial what it will queue itself: same run, same requests, same name towards the pool.
+
+    Args:
+        recipe: What trials are made from; ``head_start`` of them begin in a process of their own, the others find one that is up.
+    """
+
+    def __init__(self, recipe: TrialRecipe) -> None:
+        self._recipe = recipe
+        self._scorer = Scorer(())
+
+    def give(self, number: int, values: Mapping[str, ParamValue]) -> None:
+        """Queue a trial's first images, if it is one of the first trials."""
+        recipe = self._recipe
+        if number >= recipe.head_start:
+            return
+        try:
+            sender = _Sender(recipe, recipe.run_id(number))
+            experiment_run(recipe, recipe.setup, number, values, sender, self._scorer).start_ahead(recipe.step + recipe.ahead)
+        except PixarisError:
+            log.debug("no head start for trial %d", number, exc_info=True)  # the trial itself will meet it, and tell
+
+
+class _Sender(Submitter):
+    """Sends a run's requests, and leaves it to the trial to collect the images; what is in the cache the trial takes itself."""
+
+    def __init__(self, recipe: TrialRecipe, run: str) -> None:
+        self._recipe = recipe
+        self._pool: RayPool = recipe.pool.connect(run)
+        self._run = run
+
+    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+        generator, cache = self._recipe.setup.generator, self._recipe.cache
+        requests = [request_of_run(generator.request(args), args, self._run) for args in items]
+        missing = [request for request in requests if cache is None or cache.get(request.cache_key) is None]
+        if missing:
+            self._pool.send(missing, priority=AHEAD)
+        return [Future() for _ in requests]
+
+    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        pass  # the trial does that when it waits
+
+    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        pass  # the pool withdraws what nobody collects
