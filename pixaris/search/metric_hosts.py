@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -29,6 +30,11 @@ log = logging.getLogger(__name__)
 
 _CALLS = 256
 """Requests of trials that an actor may hold at once; how many it works on is the service's affair."""
+
+
+_TRIES = 4
+_AGAIN_SECONDS = 1.0
+"""How often a request is sent whose process was lost on the way, and how long it waits between."""
 
 
 class ServiceActor:
@@ -64,6 +70,10 @@ class KeeperActor:
             strategy = NodeAffinitySchedulingStrategy(place, soft=service.scope == "cluster")
             self._actors[service.key, place] = ray.remote(ServiceActor).options(scheduling_strategy=strategy, **options).remote()
         return self._actors[service.key, place]
+
+    def pid(self) -> int:
+        """Its process."""
+        return os.getpid()
 
     def count(self) -> int:
         """How many actors it has started."""
@@ -107,14 +117,17 @@ class RayHost(Host):
 
     def submit(self, service: Service[Q, A], request: Q) -> Future[A]:
         answer: Future[A] = Future()
+        answer.set_running_or_notify_cancel()
+        self._ask(service, request, answer, _TRIES)
+        return answer
+
+    def _ask(self, service: Service[Q, A], request: Q, answer: Future[A], tries: int) -> None:
         try:
             asked = self._actor(service).answer.remote(service, request).future()
         except ray.exceptions.RayError as error:
-            answer.set_exception(self._lost(service, error))
-            return answer
-        answer.set_running_or_notify_cancel()
-        asked.add_done_callback(lambda done: self._settle(service, done, answer))
-        return answer
+            self._lost(service, request, answer, tries, error)
+            return
+        asked.add_done_callback(lambda done: self._settle(service, request, answer, tries, done))
 
     def _actor(self, service: Service[Q, A]) -> Any:  # noqa: ANN401  (an actor handle)
         with self._lock:
@@ -122,20 +135,26 @@ class RayHost(Host):
                 self._actors[service.key] = ray.get(self._keeper.actor.remote(service, self._node))
             return self._actors[service.key]
 
-    def _settle(self, service: Service[Q, A], done: Future[Any], answer: Future[A]) -> None:
+    def _settle(self, service: Service[Q, A], request: Q, answer: Future[A], tries: int, done: Future[Any]) -> None:
         error = done.exception()
         if error is not None:
-            answer.set_exception(self._lost(service, error))
+            self._lost(service, request, answer, tries, error)
         elif isinstance(done.result(), PixarisError):
             answer.set_exception(done.result())
         else:
             answer.set_result(done.result())
 
-    def _lost(self, service: Service[Q, A], error: BaseException) -> MetricError:
+    def _lost(self, service: Service[Q, A], request: Q, answer: Future[A], tries: int, error: BaseException) -> None:
+        """The actor is gone, and the keeper with it perhaps: ask for one again, which Ray or the keeper starts anew."""
         with self._lock:
             self._actors.pop(service.key, None)
+        if tries > 1 and isinstance(error, ray.exceptions.RayError):
+            timer = threading.Timer(_AGAIN_SECONDS, self._ask, (service, request, answer, tries - 1))
+            timer.daemon = True
+            timer.start()
+            return
         first = str(error).strip().partition("\n")[0]
-        return MetricError(f"the process that keeps {type(service).__name__} is gone: {first}")
+        answer.set_exception(MetricError(f"the process that keeps {type(service).__name__} is gone: {first}"))
 
 
 @contextlib.contextmanager
@@ -145,7 +164,7 @@ def metric_hosts(metrics: Sequence[BaseMetric]) -> Iterator[RayHostRecipe | None
         yield None
         return
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)  # where the verdicts are kept
-    keeper = ray.remote(KeeperActor).options(num_cpus=0, scheduling_strategy=here).remote()
+    keeper = ray.remote(KeeperActor).options(num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1).remote()
     try:
         yield RayHostRecipe(keeper)
     finally:

@@ -258,6 +258,17 @@ def test_weights_that_cannot_be_had_cost_the_score_and_say_what_to_do(monkeypatc
         score(metric, IMAGES[0])
 
 
+def test_weights_that_cannot_be_had_are_told_before_anything_is_generated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dino_weights: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    (problem,) = DINOSimilarityMetric(reference="Original", model="vit_tiny_patch16_224").problems()
+    assert "cannot be loaded" in problem
+    assert "docs/learned-metrics.md" in problem
+    assert DINOSimilarityMetric(reference="Original", model="test_vit", weights=dino_weights).problems() == []
+
+
 def test_what_is_wrong_with_the_options_is_told_before_anything_is_loaded() -> None:
     with pytest.raises(ConfigurationError) as caught:
         DINOSimilarityMetric(reference="Original", weights="/no/such/file.pth", device="gpu", batch=0, num_gpus=-1)

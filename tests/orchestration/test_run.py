@@ -246,3 +246,9 @@ def test_classes_of_the_users_script_come_to_other_processes_whole() -> None:
     assert (metric.name, metric.per_item, metric.directions()) == ("mine", True, {"mine": "max"})
     assert generator.uses_endpoints is False
     assert metric.calculate([generator.generate_single_image({})[0]]) == {"mine": 5.0}
+
+
+def test_two_metrics_of_one_score_are_told_before_anything_is_generated() -> None:
+    metrics = [MAEMetric(reference="Wanted"), MAEMetric(reference="Input")]
+    with pytest.raises(ConfigurationError, match="score 'mae': is given by two metrics"):
+        generate_images_based_on_dataset(Loader(eval_set(1)), Adder(), Memory(), metrics, {})

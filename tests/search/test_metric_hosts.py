@@ -20,6 +20,7 @@ from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.files import append_json_line, read_json_lines
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.metrics.hosts.base import HostedMetric, Service
+from pixaris.metrics.hosts.local import LocalHost
 from pixaris.search import Search
 from pixaris.search.metric_hosts import metric_hosts, nearest_gpu
 from pixaris.types import EvalItem
@@ -106,6 +107,39 @@ def test_one_that_is_killed_is_started_again_and_no_answer_is_lost(tmp_path: Pat
         with pytest.raises(MetricError, match="no number below 0"):
             host.submit(metric.service, -1.0).result(60)
         assert ray.get(recipe.keeper.count.remote()) == 1
+
+
+def test_one_whose_keeper_is_killed_is_kept_by_the_next_one(tmp_path: Path) -> None:
+    metric = Doubled(tmp_path / "log.jsonl")
+    with metric_hosts([metric]) as recipe:
+        assert recipe is not None
+        host = recipe.connect()
+        assert host.submit(metric.service, 1.0).result(60) == 2.0
+        os.kill(ray.get(recipe.keeper.pid.remote()), signal.SIGKILL)
+        asked = [host.submit(metric.service, float(number)) for number in range(10)]
+        assert [future.result(60) for future in asked] == [2.0 * number for number in range(10)]
+
+
+def test_a_request_that_spoils_its_batch_spoils_no_other() -> None:
+    @dataclass(frozen=True)
+    class Picky(Service[int, int]):
+        key: str = "picky"
+        batch: int = 8
+
+        def open(self) -> Callable[[Sequence[int]], Sequence[int | PixarisError]]:
+            def answer(requests: Sequence[int]) -> list[int | PixarisError]:
+                time.sleep(0.05)
+                if 3 in requests:
+                    raise RuntimeError("no threes")
+                return [2 * request for request in requests]
+
+            return answer
+
+    host = LocalHost()
+    futures = [host.submit(Picky(), number) for number in range(8)]
+    assert [future.result(20) for number, future in enumerate(futures) if number != 3] == [0, 2, 4, 8, 10, 12, 14]
+    with pytest.raises(RuntimeError, match="no threes"):
+        futures[3].result(20)
 
 
 def test_metrics_that_lean_on_nothing_start_nothing() -> None:

@@ -66,17 +66,25 @@ class _Desk:
                 self._asked -= len(batch)
 
     def _settle(self, batch: list[tuple[Any, Future[Any]]]) -> None:
-        try:
-            answers = list(self._opened()([request for request, _ in batch]))
-            if len(answers) != len(batch):
-                raise AssertionError(f"{len(batch)} requests and {len(answers)} answers")
-        except Exception as error:  # noqa: BLE001  (it is the answer to every request of the batch)
-            answers = [error] * len(batch)
+        answers = self._answers([request for request, _ in batch])
+        if len(batch) > 1 and all(isinstance(answer, Exception) for answer in answers) and self._failure is None:
+            # one request may have spoilt the batch, or the batch was too large: each is asked by itself
+            answers = [answer for request, _ in batch for answer in self._answers([request])]
         for (_, future), answer in zip(batch, answers, strict=True):
             if isinstance(answer, Exception):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+    def _answers(self, requests: list[Any]) -> list[Any]:
+        """As many answers as requests; what cannot be asked at all is every request's answer."""
+        try:
+            answers = list(self._opened()(requests))
+            if len(answers) != len(requests):
+                raise AssertionError(f"{len(requests)} requests and {len(answers)} answers")
+        except Exception as error:  # noqa: BLE001  (it is the answer to every request)
+            return [error] * len(requests)
+        return answers
 
     def _opened(self) -> Any:  # noqa: ANN401  (what the service's `open` gives)
         with self._opening:  # its own lock: who puts requests does not wait for a model to load

@@ -6,7 +6,7 @@ import logging
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _KNOWN = 4096
+_LOADABLE: set[str] = set()
+"""Keys of services whose models this process has loaded once, to see that they can be."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class ModelService(Service[Q, A]):
     def open(self) -> Callable[[Sequence[Q]], Sequence[A | PixarisError]]:
         import torch
 
-        device = torch.device(_best_device(torch) if self.placement.device == "auto" else self.placement.device)
         try:
+            device = torch.device(_best_device(torch) if self.placement.device == "auto" else self.placement.device)
             answer = self.load(device)
         except Exception as error:
             log.debug("%s could not be loaded", self.model, exc_info=True)
@@ -94,6 +96,16 @@ class ModelService(Service[Q, A]):
                 return answer(requests)
 
         return answered
+
+    def problem(self) -> str:
+        """Why the model cannot be loaded, on the CPU of this process; "" if it can."""
+        if self.key not in _LOADABLE:
+            try:
+                replace(self, placement=replace(self.placement, device="cpu")).open()
+            except ConfigurationError as error:
+                return error.problems[0].message
+            _LOADABLE.add(self.key)
+        return ""
 
     @abstractmethod
     def load(self, device: Any) -> Callable[[Sequence[Q]], Sequence[A | PixarisError]]:  # noqa: ANN401  (a torch.device)
@@ -149,6 +161,12 @@ class LearnedMetric(HostedMetric):
     extra = "learned"
     parallel = WAITING  # calls wait for the network, in one batch
     modules: tuple[str, ...] = ("torch",)
+
+    def problems(self) -> list[str]:
+        """The model is loaded once before anything is generated: weights that are not there are told now."""
+        service: ModelService[Any, Any] = vars(self)["_service"]
+        problem = service.problem()
+        return [problem] if problem else []
 
     def placed(self, device: str, batch: int, num_gpus: float, weights: str = "") -> Placement:
         """Check what all networks have in common.
