@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := local_experiment_inputs/demo
 
-.PHONY: demo test test-legacy test-learned test-long chaos fuzz check bench lock clean
+.PHONY: demo test test-slow test-legacy test-learned test-long chaos fuzz check bench lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
@@ -20,13 +20,17 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# whole searches of every kind, and the pool on Ray
+test-slow: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+
 # what kills and restarts real Ray processes and servers again and again
 test-long: .venv/ready
 	$(BIN)/python -m pytest -m long
 
 # ten thousand images on Ray while servers, workers and the pool are killed, stopped and made to fail
 chaos: .venv/ready
-	$(BIN)/python -m pytest tests/endpoints/test_chaos.py -k ray -s --chaos-requests 10000 --timeout 3600
+	$(BIN)/python -m pytest tests/endpoints/test_chaos.py -k ray -m slow -s --chaos-requests 10000 --timeout 3600
 
 # ten thousand broken search files, workflows, pictures and server replies: only typed errors with words
 fuzz: .venv/ready

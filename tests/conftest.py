@@ -70,6 +70,18 @@ LONG = {
 """Files that kill and restart real Ray processes and servers again and again: minutes, so `make test-long` runs them."""
 
 
+SLOW = {
+    "test_chaos.py",
+    "test_metric_hosts.py",
+    "test_run_algorithms.py",
+    "test_run_budget.py",
+    "test_run_resume.py",
+    "test_run_spaces.py",
+    "test_sources_pools.py",
+}
+"""Files of whole searches, one after the other: `make test-slow` runs them, and `make test` those of test_run_search.py."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much chaos: `make chaos` has more of it."""
     parser.addoption("--chaos-requests", type=int, default=400, help="images that the chaos test asks for")
@@ -78,7 +90,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of `LONG`."""
+    """Mark the tests of `LONG` and `SLOW`; of those that run on threads and on Ray alike, the latter are slow."""
     for item in items:
         if item.path.name in LONG:
             item.add_marker(pytest.mark.long)
+        elif item.path.name in SLOW or "[ray" in item.name:
+            item.add_marker(pytest.mark.slow)

@@ -92,6 +92,7 @@ def test_what_the_command_line_changes_counts(file: Path, endpoints: list[str]) 
     assert (file.parent / "results" / "tests" / "changed").is_dir()
 
 
+@pytest.mark.slow
 def test_a_failed_search_exits_with_1_and_the_servers_words(file: Path) -> None:
     broken = 'generation_params=[{node_name: Channel, input: channel, value: "alpha"}]'
     ended = pixaris("search", file, "--set", broken, "--set", "search.max_concurrent=1")
@@ -100,6 +101,7 @@ def test_a_failed_search_exits_with_1_and_the_servers_words(file: Path) -> None:
     assert "Traceback" not in ended.stderr + ended.stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_behind(file: Path, tmp_path: Path) -> None:
     with start_servers(tmp_path / "servers", 1, "--faults", '[{"fault": "delay", "seconds": 0.3, "times": null}]') as servers:
         url = servers.processes[0].url
@@ -126,6 +128,7 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_behind(file: Path, tmp_pat
     assert children_of(["pixaris.endpoints.janitor", str(search.pid)]) == []
 
 
+@pytest.mark.slow
 def test_a_killed_search_leaves_no_server_behind(file: Path) -> None:
     search = subprocess.Popen(command("search", file), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     folder = file.parent / "results" / "tests" / "cells"
@@ -193,6 +196,7 @@ def test_help_and_version_name_the_commands(capsys: pytest.CaptureFixture[str]) 
     assert os.linesep in out
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_quietly_when_nobody_reads_its_lines(file: Path, endpoints: list[str]) -> None:
     search = subprocess.Popen(
         command("search", file, "--endpoint", endpoints[0], "--set", "name=piped"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -208,6 +212,7 @@ def test_a_search_goes_on_quietly_when_nobody_reads_its_lines(file: Path, endpoi
     assert SearchResult.load(file.parent / "results" / "tests" / "piped").status == "finished"
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_search_that_is_only_starting_in_order(file: Path, endpoints: list[str]) -> None:
     search = subprocess.Popen(
         command("search", file, "--endpoint", endpoints[0]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
