@@ -99,7 +99,8 @@ class Server:
 
         An endpoint works on its requests one after the other: an image took it the time since its image before, or since the
         request came if it was idle then. That is right at any depth, also for endpoints that work on several at once: it is what
-        an image costs of the endpoint's time.
+        an image costs of the endpoint's time. Two requests on their way at once may reach it in either order: of those that need
+        the same models, the one that is answered first has waited for them.
 
         Args:
             request: It.
@@ -108,6 +109,8 @@ class Server:
         """
         seconds = now - max(request.leased, self._since)
         disturbed = self.disturbed
+        if not request.loads:
+            self._swap_load(request)
         self.release(request, now)
         if disturbed:
             self._cold = None
@@ -118,6 +121,12 @@ class Server:
         else:
             self.speed.learn(seconds)
             self._learn_load(load, seconds)
+
+    def _swap_load(self, request: Request) -> None:
+        for other in self.leases.values():
+            if other.loads and other.affinity == request.affinity:
+                request.loads, other.loads = True, False
+                return
 
     def _learn_load(self, load: MovingAverage, usual: float) -> None:
         if self._cold is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 from pixaris.endpoints.ray import RayPool
@@ -21,18 +21,27 @@ class HeadStart:
     """Queues for a trial what it will queue itself: same run, same requests, same name towards the pool.
 
     Args:
-        recipe: What trials are made from; ``head_start`` of them begin in a process of their own, the others find one that is up.
+        recipe: What trials are made from; ``head_start`` of them are served.
+        upcoming: As `Proposals.upcoming`.
     """
 
-    def __init__(self, recipe: TrialRecipe) -> None:
+    def __init__(self, recipe: TrialRecipe, upcoming: Callable[[int], Sequence[Mapping[str, ParamValue]]]) -> None:
         self._recipe = recipe
+        self._upcoming = upcoming
+        self._served = 0
         self._scorer = Scorer(())
 
     def give(self, number: int, values: Mapping[str, ParamValue]) -> None:
-        """Queue a trial's first images, if it is one of the first trials."""
-        recipe = self._recipe
-        if number >= recipe.head_start:
+        """Queue a new trial's first images, if it is one of the first trials, and those of the trials known to come after it."""
+        if number >= self._recipe.head_start:
             return
+        for place, one in enumerate([values, *self._upcoming(self._recipe.head_start)], number):
+            if place >= self._served:
+                self._serve(place, one)
+                self._served = place + 1
+
+    def _serve(self, number: int, values: Mapping[str, ParamValue]) -> None:
+        recipe = self._recipe
         try:
             sender = _Sender(recipe, recipe.run_id(number))
             experiment_run(recipe, recipe.setup, number, values, sender, self._scorer).start_ahead(recipe.step + recipe.ahead)

@@ -32,6 +32,9 @@ from pixaris.types import Direction, ParamValue
 _FOR_SCORING = 4
 """Trials that run at once, at most, only because metrics are slow: each is a process."""
 
+_EARLY_FOR_A_PLACE, _EARLY = 8, 256
+"""Images asked for before the trials' processes are up, which takes seconds: for every place of the endpoints, and in all."""
+
 
 @dataclass(frozen=True)
 class SearchPlan:
@@ -183,6 +186,21 @@ class SearchPlan:
             kept = min(self.items, 2 * self.items_per_step) if self.stops else self.items
             wanted = max(wanted, min(_FOR_SCORING, -(-3 * self.places // max(1, kept * self.setup.seeds))))
         return min(wanted, self.trials or wanted)
+
+    @property
+    def listed(self) -> bool:
+        """Whether all parameter sets are known from the start."""
+        return self.algorithm in ("grid", "random")
+
+    @property
+    def head_start(self) -> int:
+        """Trials whose first images are asked for before their processes are up: enough for every place to be busy till then.
+
+        As many as run at once, or more if it is known what comes after them.
+        """
+        first = min(self.items, self.items_per_step + self.items_ahead) * self.setup.seeds
+        wanted = min(_EARLY_FOR_A_PLACE * self.places, _EARLY)
+        return max(self.concurrent, -(-wanted // first)) if self.listed else self.concurrent
 
     @property
     def at_once(self) -> str:

@@ -116,7 +116,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | No
         store=LocalCache(plan.store, _NO_LIMIT),
         cache=plan.cache,
         ledger=books.account.actor if books.account is not None else None,
-        head_start=plan.concurrent if _can_begin_ahead(plan, pauses) else 0,
+        head_start=plan.head_start if _can_begin_ahead(plan, pauses) else 0,
         hosts=hosts,
         log_file=plan.folder.resolve() / "logs" / "trials.log",
     )
@@ -127,7 +127,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | No
         plan.history,
         at_once=None if pauses else plan.concurrent,
         rerun=pauses,
-        told=HeadStart(recipe).give,
+        told=HeadStart(recipe, searcher.upcoming).give,
     )
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
     share = cpus / (plan.concurrent + 0.01)
@@ -239,8 +239,8 @@ def _pool(plan: SearchPlan, roster: Roster, books: Bookkeeper) -> Iterator[tuple
     books.phase("starting the endpoints' workers")
     images = [image for item in plan.setup.eval_set.items for image in item.inputs.values()]
     images += [*plan.setup.args.images.values(), *plan.space.images]
-    listed = plan.algorithm in ("grid", "random")  # then the order of trials keeps as many models under way
-    policy = replace(plan.policy or Policy(), models_at_once=plan.models_at_once if listed else 1)
+    # where all sets are known, the order of trials keeps as many models under way
+    policy = replace(plan.policy or Policy(), models_at_once=plan.models_at_once if plan.listed else 1)
     recipe, pool = start_pool(servers.static(plan.sources), images=images, policy=policy)
     try:
         with roster.feeding(pool):

@@ -51,6 +51,11 @@ class ListSearcher(Searcher):
         self._next += 1
         return dict(self.sets[self._next - 1])
 
+    @property
+    def upcoming(self) -> tuple[Mapping[str, ParamValue], ...]:
+        """The sets that are still to be proposed."""
+        return self.sets[self._next :]
+
     def put_back(self, proposed: Mapping[str, Any], meant: Callable[[Mapping[str, Any]], bool]) -> None:
         """Let a set that was just proposed come later, and pass over one that has had its turn.
 
@@ -126,6 +131,16 @@ class Proposals(Searcher):
         another version) the trial is withdrawn, and it learns the outcome as that of a trial it did not propose, where it can.
         """
         self._repeated = (number, dict(values))
+
+    def upcoming(self, number: int) -> list[dict[str, Any]]:
+        """The values of the next trials up to this one, before they are proposed; none where they depend on what is still to be
+        learnt."""
+        if not isinstance(self._inner, ListSearcher) or self._repeated is not None:
+            return []
+        end = number if self._limit is None else min(number, self._limit)
+        first = [dict(self._baseline)] if self._count == 0 else []
+        following = self._inner.upcoming[: max(0, end - self._count - len(first))]
+        return [*first, *map(self._values, following)][: max(0, end - self._count)]
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config, None for "not now", or Searcher.FINISHED)
         if self._repeated is not None:

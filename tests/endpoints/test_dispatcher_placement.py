@@ -143,6 +143,19 @@ def test_the_speed_is_learnt_from_successes_at_any_depth_and_shown() -> None:
     assert table.dispatcher.status()[0].speed == pytest.approx(3.0), "the second one waited three of its six seconds"
 
 
+def test_whichever_is_answered_first_has_waited_for_the_models() -> None:
+    table = Table(1, depth=2)
+    table.ask("a", 8, model="A")
+    leased_first, leased_second = table.leases()
+    table.end(leased_second, after=6.0)  # it got there first
+    assert table.dispatcher.status()[0].speed is None
+    table.end(leased_first, after=1.0)
+    assert table.dispatcher.status()[0].speed == pytest.approx(1.0)
+    table.ask("b", 1, model="B", priority=-1)
+    (lease, *_) = table.leases()
+    assert lease.request_id.startswith("a"), "a load costs more than an image"
+
+
 def test_failures_and_cancellations_teach_no_speed() -> None:
     table = Table(1, depth=2)
     table.ask("a", 6)

@@ -79,7 +79,7 @@ def test_every_result_is_the_one_that_was_asked_for(open_pool: OpenPool, servers
 def test_urgent_requests_go_first_and_the_same_one_is_executed_once(open_pool: OpenPool, servers: Servers) -> None:
     (url,) = servers(1)
     pool = open_pool(endpoint(url, depth=1))
-    fault(url, "delay", seconds=0.8)
+    fault(url, "delay", seconds=4)  # all that follows is asked for meanwhile, however busy the machine is
     block = colour(1)
     first, same = pool.submit([block.request, block.request])
     until(lambda: queued(url))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -114,6 +115,19 @@ def test_a_pool_actor_that_is_killed_while_nobody_waits_is_not_missed(started: S
     first = pool.submit([one.request for one in asked])  # into the hole
     answers(asked, first)
     run(pool, mixed(6, 410))
+
+
+def test_what_was_asked_for_early_waits_for_its_client(started: Started) -> None:
+    recipe, pool, urls = started
+    asked = mixed(6, 420)
+    recipe.connect("late").send([one.request for one in asked])
+    until(lambda: idle(pool) and sum(len(ran(url)) for url in urls) >= 5)
+    time.sleep(2.5)  # longer than a client may be silent
+    before = pool.status().done
+    late = recipe.connect("late")
+    answers(asked, late.submit([one.request for one in asked]))
+    assert pool.status().done == before, "they were there"
+    late.close()
 
 
 class Client:

@@ -142,6 +142,20 @@ def test_a_searcher_that_waits_for_nothing_or_fails_ends_the_search_with_its_nam
         searcher.suggest("t1")
 
 
+@pytest.mark.parametrize("name", ["grid", "random"])
+def test_listed_sets_are_known_before_they_are_proposed(name: str) -> None:
+    space = Space(tuple(Parameter(key, (Target("Node", key),), Domain("grid_search", options=(1, 2))) for key in "ab"))
+    task = Task(space, ("max",), {"a": 2, "b": 1}, 1)
+    searcher = Proposals(algorithms.build(name, {}, task), space, task.baseline, limit=4, directions=("max",))
+    known = [{"number": number, "values": values} for number, values in enumerate(searcher.upcoming(10))]
+    assert len(known) == 4
+    assert known[:2] == [{"number": number, "values": values} for number, values in enumerate(searcher.upcoming(2))]
+    for number in range(4):
+        assert searcher.suggest(f"t{number}") == known[number]
+        assert searcher.upcoming(10) == [one["values"] for one in known[number + 1 :]]
+    assert Proposals(Scripted(), space, task.baseline, limit=4, directions=("max",)).upcoming(10) == []
+
+
 @pytest.mark.parametrize("options", [{}, {"sampler": "NSGAIII"}])
 def test_several_objectives_are_learnt_from(options: dict[str, Any]) -> None:
     name = "optuna" if options else "tpe"

@@ -177,10 +177,14 @@ def test_a_search_whose_endpoints_all_die_stops_with_what_is_done(cells_loader: 
     assert "finished" in {trial.status for trial in kept.trials}
 
 
-def test_what_is_begun_before_the_trials_are_up_is_not_made_twice(cells_loader: LocalDatasetLoader, tmp_path: Path) -> None:
+@pytest.mark.parametrize("algorithm", ["random", "tpe"])
+def test_what_is_begun_before_the_trials_are_up_is_not_made_twice(
+    cells_loader: LocalDatasetLoader, tmp_path: Path, algorithm: str
+) -> None:
     with start_servers(tmp_path / "servers") as servers:
         url = servers.processes[0].url
-        result = search(cells_loader, tmp_path, [url], num_samples=3, step=2, max_concurrent=2).run()
+        how: dict[str, Any] = {"num_samples": 3, "step": 2, "max_concurrent": 2, "algorithm": algorithm}
+        result = search(cells_loader, tmp_path, [url], **how).run()
         made = requests.get(f"{url}/history", timeout=10).json()
     assert [trial.items for trial in result.trials] == [6] * 4
     assert len(made) == 24

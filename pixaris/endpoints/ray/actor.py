@@ -88,7 +88,9 @@ class PoolActor:
         self._dispatcher.tell(sentence)
 
     @ray.method(concurrency_group="control")
-    async def submit(self, client: str, envelopes: Sequence[Envelope], priority: int, lost: bool = False) -> None:
+    async def submit(
+        self, client: str, envelopes: Sequence[Envelope], priority: int, lost: bool = False, early: bool = False
+    ) -> None:
         """Queue a client's requests. One that is queued already, or whose outcome waits to be collected, is not queued again.
 
         Args:
@@ -96,9 +98,10 @@ class PoolActor:
             envelopes: The requests.
             priority: As `EndpointPool.submit`.
             lost: They were answered, and the bytes of their images are gone.
+            early: Another process sends them for the client, which may come much later.
         """
         await self.ready()
-        mailbox = self._mailbox(client)
+        mailbox = self._mailbox(client, early=early)
         for envelope in envelopes:
             if lost:
                 self._dispatcher.lost()
@@ -217,11 +220,12 @@ class PoolActor:
             envelope.key, request.kind, priority, now, owner=envelope.client, affinity=request.affinity_key
         )
 
-    def _mailbox(self, client: str) -> Mailbox:
+    def _mailbox(self, client: str, *, early: bool = False) -> Mailbox:
         mailbox = self._mailboxes.get(client)
         if mailbox is None:
-            mailbox = self._mailboxes[client] = Mailbox(time.monotonic())
-        mailbox.hear(time.monotonic())
+            mailbox = self._mailboxes[client] = Mailbox(time.monotonic(), awaited=early)
+        if not early:
+            mailbox.hear(time.monotonic())
         return mailbox
 
     def _assign(self) -> None:

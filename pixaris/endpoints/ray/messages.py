@@ -70,12 +70,13 @@ class Mailbox:
 
     Args:
         now: Seconds, monotonic.
+        awaited: Whether the client is still to come: until it calls, its silence means nothing.
 
     Attributes:
         token: Unique.
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, *, awaited: bool = False) -> None:
         self.token = uuid.uuid4().hex
         self._outcomes: list[Outcome] = []
         self._acknowledged = 0
@@ -83,6 +84,7 @@ class Mailbox:
         self._closed = False
         self._listeners = 0
         self._heard = now
+        self._awaited = awaited
 
     def put(self, outcome: Outcome) -> None:
         """Add an outcome."""
@@ -96,10 +98,11 @@ class Mailbox:
     def hear(self, now: float) -> None:
         """The client has called."""
         self._heard = now
+        self._awaited = False
 
     def silence(self, now: float) -> float:
         """Seconds since the client called or waited here."""
-        return 0.0 if self._listeners else now - self._heard
+        return 0.0 if self._listeners or self._awaited else now - self._heard
 
     async def take(self, seen: int, seconds: float) -> tuple[Outcome, ...]:
         """Wait for outcomes that the client has not seen.

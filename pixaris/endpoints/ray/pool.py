@@ -156,7 +156,7 @@ class RayPool(EndpointPool):
 
     def send(self, requests: Sequence[GenerationRequest], *, priority: int = 0) -> None:
         """Queue requests for whoever connects under this client's name later, without waiting for them here."""
-        self._actor.submit.remote(self._client, [self._envelope(request) for request in requests], priority)
+        self._actor.submit.remote(self._client, [self._envelope(request) for request in requests], priority, early=True)
 
     def promote(self, request_ids: Iterable[str], priority: int = 0) -> None:
         with self._changed:
