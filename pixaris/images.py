@@ -10,10 +10,11 @@ import functools
 import hashlib
 import io
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from pixaris.exceptions import ImageError
 
@@ -21,6 +22,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MAX_PIXELS = 40_000_000
 MAX_BYTES = 200 * 1024 * 1024
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PIXEL_CHUNKS = {b"IHDR", b"IDAT", b"IEND"}
 
 # What Pillow raises for bytes it cannot decode.
 _DECODE_ERRORS = (
@@ -43,6 +47,11 @@ def decode(data: bytes, name: str = "image") -> Image.Image:
     Raises:
         ImageError: Not an image, not one of `FORMATS`, more than `MAX_PIXELS` pixels, truncated or damaged.
     """
+    return _open(data, name)[1]
+
+
+def _open(data: bytes, name: str) -> tuple[Image.Image, Image.Image]:
+    """The image as the file has it, loaded whole, and what it shows; arguments and errors as `decode`."""
     if len(data) > MAX_BYTES:
         raise ImageError(f"{name} has {len(data):,} bytes; images may have at most {MAX_BYTES:,}")
     try:
@@ -51,7 +60,7 @@ def decode(data: bytes, name: str = "image") -> Image.Image:
         if width * height > MAX_PIXELS:
             raise ImageError(f"{width}×{height} pixels are too many; images may have at most {MAX_PIXELS:,}; scale it down")
         image.load()
-        return as_rgb(image)
+        return image, as_rgb(image)
     except ImageError as error:
         raise ImageError(error.problems, name) from None
     except _DECODE_ERRORS as error:
@@ -111,6 +120,37 @@ def encode_png(image: Image.Image, compress_level: int = 1) -> bytes:
     return buffer.getvalue()
 
 
+def bare_png(data: bytes) -> bytes | None:
+    """Take everything but the pixels out of a PNG (texts, times, colour profiles), without encoding it anew.
+
+    Encoding takes many times as long as decoding: a generated image would cost its worker more than all the rest.
+
+    Returns:
+        The PNG; None if it is not whole, or not of 8-bit RGB or RGBA without a transparent colour.
+    """
+    if data[:8] != _PNG_SIGNATURE:
+        return None
+    kept, place, kinds = [_PNG_SIGNATURE], 8, set()
+    while b"IEND" not in kinds:
+        header = data[place : place + 8]
+        if len(header) < 8:
+            return None
+        length, kind = struct.unpack(">I4s", header)
+        end = place + 12 + length
+        chunk = memoryview(data)[place:end]
+        if len(chunk) < 12 + length or zlib.crc32(chunk[4:-4]) != struct.unpack(">I", chunk[-4:])[0]:
+            return None
+        if (kind == b"IHDR") == bool(kinds) or kind == b"tRNS":
+            return None
+        if kind == b"IHDR" and (length != 13 or (chunk[16], chunk[17]) not in ((8, 2), (8, 6))):
+            return None
+        if kind in _PIXEL_CHUNKS:
+            kept.append(bytes(chunk))
+        kinds.add(kind)
+        place = end
+    return b"".join(kept) if kinds >= _PIXEL_CHUNKS else None
+
+
 def encode_gray_png(image: Image.Image, compress_level: int = 1) -> bytes:
     """Encode as an 8-bit gray PNG without metadata; what is transparent becomes black."""
     shown = as_rgb(image)
@@ -152,12 +192,14 @@ class EncodedImage:
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "image") -> EncodedImage:
-        """Decode any accepted file safely and encode it anew.
+        """Decode any accepted file safely and encode it anew; of a PNG that is as ours are, its own pixels' bytes are kept.
 
         Raises:
             ImageError: As `decode`.
         """
-        return cls.of(decode(data, name))
+        stored, shown = _open(data, name)
+        upright = stored.mode == shown.mode and stored.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        return cls((bare_png(data) if upright else None) or encode_png(shown), digest(shown))
 
     @classmethod
     def from_file(cls, path: Path) -> EncodedImage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import io
+import json
 import pickle
 import random
 import struct
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from pixaris import images
 from pixaris.exceptions import ImageError
@@ -229,6 +231,71 @@ def test_an_encoded_image_decodes_to_the_same_pixels() -> None:
         one = EncodedImage.of(image)
         assert one.image.tobytes() == image.tobytes()
         assert one.size == image.size
+
+
+def parts(png: bytes) -> list[bytes]:
+    """The kinds of a PNG's chunks, in order."""
+    kinds, place = [], 8
+    while place < len(png):
+        kinds.append(png[place + 4 : place + 8])
+        place += 12 + struct.unpack(">I", png[place : place + 4])[0]
+    return kinds
+
+
+def with_texts(image: Image.Image, **options: Any) -> bytes:
+    """As ComfyUI saves it: the workflow is in the file."""
+    texts = PngInfo()
+    texts.add_text("prompt", json.dumps({"1": {"class_type": "LoadImage"}}))
+    texts.add_text("workflow", "{}", zip=True)
+    return encoded(image, pnginfo=texts, **options)
+
+
+def turned_by_xmp() -> PngInfo:
+    texts = PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>')
+    return texts
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_pngs_own_pixels_are_kept_and_nothing_else_of_it(mode: str) -> None:
+    image = picture(3, (64, 48)).convert(mode)
+    data = with_texts(image, compress_level=7, dpi=(72, 72))
+    kept = EncodedImage.from_bytes(data + b"something behind the end")
+    assert kept == EncodedImage.of(image)
+    assert kept.data == encoded(image, compress_level=7)
+    assert (kept.size, kept.has_alpha) == ((64, 48), mode == "RGBA")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_texts(picture(3, (64, 48)).convert("L")),
+        with_texts(picture(3, (64, 48)).convert("P")),
+        with_texts(picture(3, (64, 48)), transparency=(1, 2, 3)),
+        with_texts(picture(3, (48, 48)), exif=exif(6)),
+        encoded(picture(3, (48, 48)), pnginfo=turned_by_xmp()),
+        encoded(picture(3, (64, 48)), "WEBP", lossless=True),
+    ],
+    ids=["gray", "palette", "transparent colour", "turned", "turned by XMP", "WebP"],
+)
+def test_what_is_no_png_as_ours_are_is_encoded_anew(data: bytes) -> None:
+    anew = EncodedImage.from_bytes(data)
+    assert anew.data == encode_png(decode(data))
+    assert anew.digest == digest(decode(data))
+    assert decode(anew.data).tobytes() == decode(data).tobytes()
+    assert set(parts(anew.data)) == {b"IHDR", b"IDAT", b"IEND"}
+
+
+@pytest.mark.parametrize("place", [20, -20, -5])
+def test_damaged_checksums_are_not_kept(place: int) -> None:
+    whole = bytearray(encoded(picture(3, (64, 48))))
+    whole[place] ^= 1
+    try:
+        made = EncodedImage.from_bytes(bytes(whole))
+    except ImageError:
+        return
+    assert made.data == encode_png(decode(bytes(whole)))
+    assert made.data != bytes(whole)
 
 
 def test_pickling_sends_the_png_and_not_the_decoded_picture() -> None:

@@ -22,17 +22,23 @@ class HeadStart:
 
     Args:
         recipe: What trials are made from; ``head_start`` of them are served.
+        pool: Expects the first trials, one for each process.
         upcoming: As `Proposals.upcoming`.
     """
 
-    def __init__(self, recipe: TrialRecipe, upcoming: Callable[[int], Sequence[Mapping[str, ParamValue]]]) -> None:
+    def __init__(self, recipe: TrialRecipe, pool: RayPool, upcoming: Callable[[int], Sequence[Mapping[str, ParamValue]]]) -> None:
         self._recipe = recipe
+        self._pool = pool
         self._upcoming = upcoming
+        self._begun = 0
         self._served = 0
         self._scorer = Scorer(())
 
     def give(self, number: int, values: Mapping[str, ParamValue]) -> None:
         """Queue a new trial's first images, if it is one of the first trials, and those of the trials known to come after it."""
+        if self._begun < self._recipe.processes:
+            self._begun += 1
+            self._pool.expect(self._recipe.run_id(number))
         if number >= self._recipe.head_start:
             return
         for place, one in enumerate([values, *self._upcoming(self._recipe.head_start)], number):

@@ -140,7 +140,7 @@ class Replay(SearchGenerator):
         at_once: Trials under way at the same time; None: as many as Tune takes.
         rerun: Whether all trials go through Tune again, with the results they have: for schedulers that pause trials, whose
             decisions need the trials themselves.
-        told: Is told of every new trial: its number and its values.
+        told: Is told of every trial that is handed out: its number and its values.
     """
 
     def __init__(
@@ -177,15 +177,19 @@ class Replay(SearchGenerator):
     def create_trial_if_possible(self, experiment_spec: Mapping[str, Any]) -> Trial | None:
         """The next trial, or None while there is none."""
         if self._waiting:
-            return self._waiting.popleft()
+            return self._handed_out(self._waiting.popleft())
         if self._at_once is not None and len(self._live) >= self._at_once:
             return None
         trial = super().create_trial_if_possible(experiment_spec)
         if trial is not None:
             self._journal.proposed(trial.config["number"], trial.config["values"])
             self._live.add(trial.trial_id)
-            if self._told_of is not None:
-                self._told_of(trial.config["number"], trial.config["values"])
+            self._handed_out(trial)
+        return trial
+
+    def _handed_out(self, trial: Trial) -> Trial:
+        if self._told_of is not None:
+            self._told_of(trial.config["number"], trial.config["values"])
         return trial
 
     def on_trial_result(self, trial_id: str, result: _Result) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 import signal
 import threading
@@ -117,6 +118,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | No
         cache=plan.cache,
         ledger=books.account.actor if books.account is not None else None,
         head_start=plan.head_start if _can_begin_ahead(plan, pauses) else 0,
+        processes=1 if pauses else plan.concurrent,
         hosts=hosts,
         log_file=plan.folder.resolve() / "logs" / "trials.log",
     )
@@ -127,7 +129,7 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | No
         plan.history,
         at_once=None if pauses else plan.concurrent,
         rerun=pauses,
-        told=HeadStart(recipe, searcher.upcoming).give,
+        told=HeadStart(recipe, driver_pool, searcher.upcoming).give,
     )
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
     share = cpus / (plan.concurrent + 0.01)
@@ -157,8 +159,21 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | No
     )
     _settle(plan)
     books.phase(f"searching, {plan.at_once}")
-    with _signals(books, driver_pool):
+    with _signals(books, driver_pool), _processes_at_once(1 if pauses else plan.concurrent):
         tuner.fit()
+
+
+@contextlib.contextmanager
+def _processes_at_once(count: int) -> Iterator[None]:
+    """Let Tune start so many processes side by side; else it waits for each before it starts the next."""
+    name, before = "TUNE_MAX_PENDING_TRIALS_PG", os.environ.get("TUNE_MAX_PENDING_TRIALS_PG")
+    os.environ[name] = before or str(count)
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def _can_begin_ahead(plan: SearchPlan, pauses: bool) -> bool:

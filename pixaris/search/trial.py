@@ -31,6 +31,8 @@ from pixaris.search.spending import BudgetedSubmitter
 from pixaris.types import ParamValue, RunRecord
 
 _CHECKPOINT = "results.pickle"
+_MEETING_SECONDS = 15.0
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class TrialRecipe:
         cache: Images that need not be generated again, or None.
         ledger: The actor that counts the search's budget, or None if it has none.
         head_start: How many trials, from the first, have their first images queued by the driver before their processes are up.
+        processes: How many processes the trials will have.
         hosts: How to reach what metrics lean on; None if they lean on nothing.
         log_file: Where a trial's unexpected errors are written with their traceback.
     """
@@ -72,6 +75,7 @@ class TrialRecipe:
     cache: CacheStore | None
     ledger: Any
     head_start: int
+    processes: int
     hosts: RayHostRecipe | None
     log_file: Path
 
@@ -129,6 +133,7 @@ class ExperimentTrial(tune.Trainable):
         self._pooled = PoolSubmitter(setup.generator, self._pool) if setup.generator.uses_endpoints else None
         self._submitter: Submitter = self._pooled or ThreadSubmitter(setup.generator, recipe.parallel)
         self._scorer = Scorer(setup.metrics)
+        self._alone = recipe.processes > 1
         self._budgeted: BudgetedSubmitter | None = None
         if recipe.ledger is not None:
             self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, recipe.ledger)
@@ -175,6 +180,8 @@ class ExperimentTrial(tune.Trainable):
 
     def _advance(self) -> dict[str, Any]:
         recipe = self._recipe
+        if self._alone:
+            self._pool.arrive(self._run_id)
         if self._taking_over:  # ask for all that the driver has asked for, before any of it comes
             self._taking_over = False
             self._run.start_ahead(recipe.step + recipe.ahead)
@@ -186,15 +193,29 @@ class ExperimentTrial(tune.Trainable):
         if done:
             scored = all(name in record.metrics for name in recipe.objectives)
             record = self._run.finish("finished" if scored else "failed")
+            self._meet_the_others()
         else:
             self._run.start_ahead(max(recipe.ahead, self._ahead()) if recipe.ahead else 0)
         return self._result(record, done=done)
 
+    def _meet_the_others(self) -> None:
+        """Do not end a trial before the first trials' processes are all at work, for some time.
+
+        Tune gives the process of a trial that ends to one whose own process is still coming up, and kills that one. Trials that
+        take less time than a process would never get a second one.
+        """
+        deadline = time.monotonic() + _MEETING_SECONDS
+        while self._alone and self._pool.arrive(self._run_id):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_LOOK_SECONDS)
+        self._alone = False
+
     def _ahead(self) -> int:
-        """Items that are generated while one is scored."""
+        """Items to generate while others are scored: where nothing is stopped, all of the next step at least."""
         recipe = self._recipe
         wanted = -(-self._scorer.ahead(recipe.places) // recipe.setup.seeds)
-        return min(wanted, recipe.ahead) if recipe.stops else wanted
+        return min(wanted, recipe.ahead) if recipe.stops else max(wanted, recipe.ahead)
 
     def _result(self, record: RunRecord, *, done: bool, interrupted: bool = False, error: str = "") -> dict[str, Any]:
         names = self._recipe.objectives

@@ -45,6 +45,7 @@ class PoolActor:
         self._mailboxes: dict[str, Mailbox] = {}
         self._fatal: PixarisError | None = None
         self._stopping = False
+        self._expected: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -140,6 +141,17 @@ class PoolActor:
         """Withdraw all of a client's requests and forget it; `after` as for `promote`."""
         self._forget(client)
         self._assign()
+
+    @ray.method(concurrency_group="control")
+    async def expect(self, client: str) -> None:
+        """Somebody is on its way who will call `arrive`."""
+        self._expected.add(client)
+
+    @ray.method(concurrency_group="control")
+    async def arrive(self, client: str) -> int:
+        """Somebody is here. Gives the number of those who are still on their way."""
+        self._expected.discard(client)
+        return 0 if self._stopping else len(self._expected)
 
     @ray.method(concurrency_group="waiting")
     async def collect(self, client: str, token: str, seen: int) -> Delivery:

@@ -158,6 +158,17 @@ class RayPool(EndpointPool):
         """Queue requests for whoever connects under this client's name later, without waiting for them here."""
         self._actor.submit.remote(self._client, [self._envelope(request) for request in requests], priority, early=True)
 
+    def expect(self, client: str) -> None:
+        """Note that somebody is on its way who will share the pool under this name."""
+        self._actor.expect.remote(client)
+
+    def arrive(self, client: str) -> int:
+        """Note that somebody is here; gives the number of those still on their way, 0 once the pool is stopping or gone."""
+        try:
+            return int(self._ask(self._actor.arrive, client))
+        except RayError:
+            return 0
+
     def promote(self, request_ids: Iterable[str], priority: int = 0) -> None:
         with self._changed:
             ids = [request_id for request_id in request_ids if request_id in self._waiting]
