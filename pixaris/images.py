@@ -130,7 +130,8 @@ def bare_png(data: bytes) -> bytes | None:
     """
     if data[:8] != _PNG_SIGNATURE:
         return None
-    kept, place, kinds = [_PNG_SIGNATURE], 8, set()
+    kinds: set[bytes] = set()
+    kept, place = [_PNG_SIGNATURE], 8
     while b"IEND" not in kinds:
         header = data[place : place + 8]
         if len(header) < 8:

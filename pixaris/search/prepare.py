@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # Ray takes a second to import; checking a search needs none 
     from pixaris.search.plan import SearchPlan
     from pixaris.search.progress import ProgressListener
     from pixaris.search.results import SearchResult
+    from pixaris.search.session import RaySession
 
 
 T = TypeVar("T")
@@ -378,40 +379,40 @@ class Checked:
         Raises:
             ConfigurationError: As `raise_problems`; or the earlier search is another one, or is still running.
         """
-        self.raise_problems()
-        search, earlier = self.search, self.earlier() if resume else None
-        if earlier is None:
-            self.make_strategies()  # what cannot be made is told before anything is left behind
-            folder = new_folder(search.results / safe_name(search.project), safe_name(search.name))
-        else:
-            folder = earlier.folder
-        with holding(folder):
-            if earlier is not None:
-                earlier.raise_problems(str(search.source or ""))
-            return self._run(folder, listener, self.earlier() if resume else None)
-
-    def _run(self, folder: Path, listener: ProgressListener | None, earlier: Earlier | None) -> SearchResult:
         from pixaris.search.session import RaySession
 
+        self.raise_problems()
+        search, earlier = self.search, self.earlier() if resume else None
+        if earlier is not None:
+            with holding(earlier.folder):
+                earlier.raise_problems(str(search.source or ""))
+                with RaySession() as session:
+                    return self._run(session, earlier.folder, listener, self.earlier())
         with RaySession() as session:  # it comes up while the rest is imported
-            from pixaris.search.run import run_search
+            self.make_strategies()  # what cannot be made is told before anything is left behind
+            folder = new_folder(search.results / safe_name(search.project), safe_name(search.name))
+            with holding(folder):
+                return self._run(session, folder, listener, None)
 
-            handler = self.search.experiment_handler
-            plan = self._plan(folder, handler if isinstance(handler, ExperimentHandler) else handler(folder))
-            if earlier is not None:
-                if not earlier.left(plan.trials):
-                    result = earlier.result
-                    return replace(result, error=SearchFailedError(result.reason)) if result.status == "failed" else result
-                plan = replace(
-                    plan,
-                    id=earlier.recipe.get("id", plan.id),
-                    proposal_seed=earlier.recipe.get("proposal_seed", plan.proposal_seed),
-                    history=earlier.history,
-                    seconds_before=earlier.result.seconds,
-                    images_before=earlier.images(plan.store),
-                )
-            self._keep_recipe(plan)
-            return run_search(plan, session, listener)
+    def _run(self, session: RaySession, folder: Path, listener: ProgressListener | None, earlier: Earlier | None) -> SearchResult:
+        from pixaris.search.run import run_search
+
+        handler = self.search.experiment_handler
+        plan = self._plan(folder, handler if isinstance(handler, ExperimentHandler) else handler(folder))
+        if earlier is not None:
+            if not earlier.left(plan.trials):
+                result = earlier.result
+                return replace(result, error=SearchFailedError(result.reason)) if result.status == "failed" else result
+            plan = replace(
+                plan,
+                id=earlier.recipe.get("id", plan.id),
+                proposal_seed=earlier.recipe.get("proposal_seed", plan.proposal_seed),
+                history=earlier.history,
+                seconds_before=earlier.result.seconds,
+                images_before=earlier.images(plan.store),
+            )
+        self._keep_recipe(plan)
+        return run_search(plan, session, listener)
 
     def make_strategies(self) -> None:
         """Make algorithm and scheduler, to see that they can be.

@@ -71,6 +71,7 @@ def start_pool(
     actor = actor_class.options(name=name, namespace=NAMESPACE).remote(tuple(endpoints), policy, session)
     held = {image.digest: ray.put(image.data) for image in images}
     ray.get(actor.ready.remote())
+    ray.wait([actor.pids.remote()], timeout=_ANSWER_SECONDS)  # what starts next must not keep the workers from coming up
     janitor = Janitor(session)
     for endpoint in endpoints:
         janitor.join(endpoint)
