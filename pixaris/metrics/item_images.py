@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from pixaris.exceptions import ConfigurationError, ImageError, MetricError, Problem
-from pixaris.images import as_rgb
+from pixaris.images import EncodedImage, as_rgb
 from pixaris.types import EvalItem, EvalSet
 
 
@@ -69,6 +69,16 @@ class ItemImages:
                 f"{self.metric} has {len(self.given)} {self.what}s but the eval set goes on to item {item.index + 1}"
             )
         return self.given[item.index]
+
+    def encoded_for(self, item: EvalItem) -> EncodedImage:
+        """The same as it travels; a folder's images are not encoded anew.
+
+        Raises:
+            MetricError: There is none.
+        """
+        if self.given is None and self.folder in {**item.inputs, **item.references}:
+            return item.image(self.folder)
+        return EncodedImage.of(self.image_for(item))
 
     def count_problem(self, eval_set: EvalSet) -> str:
         """Why the number of given images does not fit an eval set, or ""."""

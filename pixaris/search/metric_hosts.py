@@ -14,7 +14,7 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pixaris.exceptions import MetricError, PixarisError
+from pixaris.exceptions import ConfigurationError, MetricError, PixarisError, Problem
 from pixaris.metrics.base import BaseMetric
 from pixaris.metrics.hosts.base import A, Host, HostedMetric, Q, Service, this_process
 
@@ -158,17 +158,55 @@ class RayHost(Host):
 
 
 @contextlib.contextmanager
-def metric_hosts(metrics: Sequence[BaseMetric]) -> Iterator[RayHostRecipe | None]:
-    """Keep what the metrics of a search lean on, for as long as it runs; None if they lean on nothing."""
-    if not any(isinstance(metric, HostedMetric) for metric in metrics):
+def metric_hosts(metrics: Sequence[BaseMetric], tell: Callable[[str], object] = log.warning) -> Iterator[RayHostRecipe | None]:
+    """Keep what the metrics of a search lean on, for as long as it runs; None if they lean on nothing.
+
+    Args:
+        metrics: The metrics.
+        tell: Is told what keeps them waiting.
+
+    Raises:
+        ConfigurationError: They reserve more of a GPU than any node has.
+    """
+    leaning = [metric for metric in metrics if isinstance(metric, HostedMetric)]
+    if not leaning:
         yield None
         return
+    largest = max((each["Resources"].get("GPU", 0.0) for each in ray.nodes() if each["Alive"]), default=0.0)
+    if waits := waiting_for_gpus(leaning, largest, ray.available_resources().get("GPU", 0.0)):
+        tell(waits)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)  # where the verdicts are kept
     keeper = ray.remote(KeeperActor).options(num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1).remote()
     try:
         yield RayHostRecipe(keeper)
     finally:
         ray.kill(keeper)
+
+
+def waiting_for_gpus(metrics: Sequence[HostedMetric], largest: float, free: float) -> str:
+    """What metrics wait for whose services reserve more GPUs than are free, in words; "" if they wait for nothing.
+
+    Args:
+        metrics: The metrics.
+        largest: GPUs of the node that has the most; with none, everything runs on CPUs.
+        free: GPUs of the cluster that nobody has reserved.
+
+    Raises:
+        ConfigurationError: One reserves more than any node has.
+    """
+    wanted = {service.key: (metric.name, service.num_gpus) for metric in metrics for service in metric.services()}
+    if not largest:
+        return ""
+    if problems := [
+        Problem(f"metric {name!r}", f"reserves {gpus:g} GPUs, and no node has more than {largest:g}; lower num_gpus")
+        for name, gpus in wanted.values()
+        if gpus > largest
+    ]:
+        raise ConfigurationError(problems)
+    total = sum(gpus for _, gpus in wanted.values())
+    if total <= free:
+        return ""
+    return f"metrics wait for GPUs: they reserve {total:g}, and {free:g} are free; num_gpus: 0 shares a GPU with whoever has it"
 
 
 def hosted(metrics: Sequence[BaseMetric], host: Host) -> tuple[BaseMetric, ...]:

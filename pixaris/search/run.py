@@ -64,7 +64,7 @@ def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener
         with _roster(plan, session) as roster:
             session.wait()
             with _managed(plan, session, roster), _pool(plan, roster, books) as pool, books.watching(pool[1]):
-                with _account(plan, books, pool[1]), metric_hosts(plan.setup.metrics) as hosts:
+                with _account(plan, books, pool[1]), metric_hosts(plan.setup.metrics, pool[1].tell) as hosts:
                     _tune(_admitted(plan, roster, books), pool, hosts, books)
     except PixarisError as error:
         return replace(books.close("failed", str(error)), error=error)

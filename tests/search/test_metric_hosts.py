@@ -15,14 +15,14 @@ from kit import WORKFLOW
 from PIL import Image
 
 from pixaris.data_loaders.local import LocalDatasetLoader
-from pixaris.exceptions import MetricError, PixarisError
+from pixaris.exceptions import ConfigurationError, MetricError, PixarisError
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.files import append_json_line, read_json_lines
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.metrics.hosts.base import HostedMetric, Service
 from pixaris.metrics.hosts.local import LocalHost
 from pixaris.search import Search
-from pixaris.search.metric_hosts import metric_hosts, nearest_gpu
+from pixaris.search.metric_hosts import metric_hosts, nearest_gpu, waiting_for_gpus
 from pixaris.types import EvalItem
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -52,6 +52,21 @@ class Doubler(Service[float, float]):
             return [MetricError("no number below 0") if request < 0 else 2 * request for request in requests]
 
         return answer
+
+
+@dataclass(frozen=True)
+class Reserving(Doubler):
+    """One that reserves GPUs."""
+
+    gpus: float = 0.0
+
+    @property
+    def key(self) -> str:
+        return f"{self.log} {self.gpus}"
+
+    @property
+    def num_gpus(self) -> float:
+        return self.gpus
 
 
 class Doubled(HostedMetric):
@@ -153,3 +168,20 @@ def test_nodes_without_a_gpu_share_those_that_have_one() -> None:
     assert [nearest_gpu(node, graphic) for node in graphic] == graphic
     assert {nearest_gpu(f"{number:012x}" + "0" * 44, graphic) for number in range(2, 6)} == set(graphic)
     assert nearest_gpu(nodes[5], []) == nodes[5]
+
+
+class Waiting(Doubled):
+    def __init__(self, *gpus: float) -> None:
+        self.gpus = gpus
+
+    def services(self) -> tuple[Service[float, float], ...]:
+        return tuple(Reserving("", each) for each in self.gpus)
+
+
+def test_gpus_that_nobody_has_are_refused_and_gpus_that_are_taken_are_told() -> None:
+    metrics = [Waiting(0.5, 0.0), Waiting(0.5), Waiting(1.0)]
+    assert waiting_for_gpus(metrics, 0.0, 0.0) == "", "everything runs on CPUs"
+    assert waiting_for_gpus(metrics, 1.0, 2.0) == "", "a service that two metrics share reserves once"
+    assert "they reserve 1.5, and 1 are free" in waiting_for_gpus(metrics, 1.0, 1.0)
+    with pytest.raises(ConfigurationError, match="'doubled': reserves 2 GPUs, and no node has more than 1"):
+        waiting_for_gpus([Waiting(2.0)], 1.0, 1.0)

@@ -35,6 +35,10 @@ class HostedMetric(BaseMetric):
         """The host it was given, or this process."""
         return this_process() if self._host is None else self._host
 
+    def services(self) -> tuple[Service[Any, Any], ...]:
+        """The services it asks, as far as they reserve something."""
+        return ()
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_host"}  # a host stays in its process
 

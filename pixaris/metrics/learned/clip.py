@@ -152,8 +152,7 @@ class CLIPSimilarityMetric(_ClipMetric):
         return (self._references,)
 
     def score_execution(self, execution: Execution) -> float:
-        reference = EncodedImage.of(self._references.image_for(execution.item))
-        image, other = self._embedded(execution.image, reference)
+        image, other = self._embedded(execution.image, self._references.encoded_for(execution.item))
         return cosine(image, other)
 
 

@@ -86,6 +86,6 @@ class DINOSimilarityMetric(LearnedMetric):
         return (self._references,)
 
     def score_execution(self, execution: Execution) -> float:
-        both = (execution.image, EncodedImage.of(self._references.image_for(execution.item)))
+        both = (execution.image, self._references.encoded_for(execution.item))
         image, reference = [self.host.submit(self._service, one) for one in both]
         return cosine(image.result(), reference.result())

@@ -98,11 +98,12 @@ class LPIPSMetric(LearnedMetric):
         return (self._references,)
 
     def score_execution(self, execution: Execution) -> float:
-        reference = self._references.image_for(execution.item)
+        image, reference = execution.image, self._references.encoded_for(execution.item)
         if min(reference.size) < SMALLEST:
             width, height = reference.size
             raise MetricError(
                 f"LPIPS needs images of at least {SMALLEST}×{SMALLEST} pixels (the reference is {width}×{height}); scale them up"
             )
-        image = fitted(execution.image.image, reference, Image.Resampling.LANCZOS)
-        return self.host.submit(self._service, (EncodedImage.of(image), EncodedImage.of(reference))).result()
+        if image.size != reference.size:
+            image = EncodedImage.of(fitted(image.image, reference.image, Image.Resampling.LANCZOS))
+        return self.host.submit(self._service, (image, reference)).result()

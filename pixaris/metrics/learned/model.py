@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -49,6 +50,8 @@ class Placement:
             found.append(Problem("batch", f"must be a whole number from 1 to 1024 (got {self.batch!r})"))
         if isinstance(self.num_gpus, bool) or not isinstance(self.num_gpus, int | float) or not 0 <= self.num_gpus <= 8:
             found.append(Problem("num_gpus", f"must be a number from 0 to 8 (got {self.num_gpus!r})"))
+        elif self.num_gpus > 1 and self.num_gpus % 1:
+            found.append(Problem("num_gpus", f"must be a whole number above 1 (got {self.num_gpus!r}); one GPU can be shared"))
         return found
 
 
@@ -83,6 +86,8 @@ class ModelService(Service[Q, A]):
 
         try:
             device = torch.device(_best_device(torch) if self.placement.device == "auto" else self.placement.device)
+            if device.type == "cpu":
+                torch.set_num_threads(os.cpu_count() or 1)  # Ray allows its processes one
             answer = self.load(device)
         except Exception as error:
             log.debug("%s could not be loaded", self.model, exc_info=True)
@@ -161,6 +166,9 @@ class LearnedMetric(HostedMetric):
     extra = "learned"
     parallel = WAITING  # calls wait for the network, in one batch
     modules: tuple[str, ...] = ("torch",)
+
+    def services(self) -> tuple[Service[Any, Any], ...]:
+        return (vars(self)["_service"],)
 
     def problems(self) -> list[str]:
         """The model is loaded once before anything is generated: weights that are not there are told now."""
