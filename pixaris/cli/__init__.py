@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _terminating_in_order():
             code: int = command.main(options)
+            sys.stdout.flush()
     except PixarisError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from types import TracebackType
@@ -13,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pixaris.cli.lines import say
 from pixaris.search.progress import SearchProgress
 from pixaris.search.results import TrialResult
 
@@ -122,10 +122,7 @@ class PlainProgress:
 
     def _say(self, line: str) -> None:
         self._last = time.monotonic()
-        try:
-            print(line, flush=True)
-        except BrokenPipeError:  # whoever read the lines is gone; the search and what it keeps are not
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(line)
 
 
 class LiveProgress:

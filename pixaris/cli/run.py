@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixaris.cli import files
+from pixaris.cli.lines import say
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.files import safe_name
 from pixaris.types import ParamValue, RunRecord
@@ -43,7 +44,7 @@ def main(options: argparse.Namespace) -> int:
     name = options.name or f"{spec.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     if safe_name(name) != name:
         raise ConfigurationError(f"--name {name!r} cannot name a folder; write for instance {safe_name(name)!r}")
-    print(files.describe(checked), flush=True)
+    say(files.describe(checked))
     folder = search.results / safe_name(spec.project) / safe_name(checked.setup.eval_set.name)
     with checked.local_pool(folder / "logs" / name, _tell) as (pool, admitted):
         run = generate_images_based_on_dataset(
@@ -104,7 +105,7 @@ def chosen(
 def _say(run: RunRecord) -> None:
     scores = " · ".join(f"{name} {value.mean:.4f}" for name, value in run.metrics.items())
     failed = f" · {len(run.failures)} failed" if run.failures else ""
-    print(f"images {len(run.items)}/{len(run.eval_set)}{failed} · {scores}", flush=True)
+    say(f"images {len(run.items)}/{len(run.eval_set)}{failed} · {scores}")
 
 
 def _tell(event: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from pixaris.cli import files
+from pixaris.cli.lines import flush, say
 from pixaris.search.results import SearchResult, TrialResult, TrialStatus
 from pixaris.search.resume import Earlier, described
 from pixaris.types import EvalSet
@@ -39,17 +40,18 @@ def main(options: argparse.Namespace) -> int:
     extra = [] if options.num_samples is None else [f"search.num_samples={options.num_samples}"]
     spec, problems = files.read(options, extra)
     checked = files.check(spec, problems, every_endpoint=False)
-    print(files.describe(checked), flush=True)
+    say(files.describe(checked))
     earlier = checked.earlier()
     resume = options.resume or (earlier is not None and wanted(earlier, again(options)))
     if resume and earlier is not None:
         earlier.raise_problems(str(options.file))
         over, begun = len(earlier.history.ended), len(earlier.history.values)
-        print(f"resuming    {shown(earlier.folder)}: {over} trials are over, {begun - over} go on", flush=True)
+        say(f"resuming    {shown(earlier.folder)}: {over} trials are over, {begun - over} go on")
     with listener() as progress:
         result = checked.run(progress, resume=resume)
     if result.trials or result.error is None:
         report(result, comparison(result, checked.setup.eval_set), files.owner(checked))
+        flush()
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
     elif result.status in ("interrupted", "stopped"):

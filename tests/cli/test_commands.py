@@ -197,13 +197,15 @@ def test_help_and_version_name_the_commands(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_quietly_when_nobody_reads_its_lines(file: Path, endpoints: list[str]) -> None:
+@pytest.mark.parametrize("lines", [0, 1])
+def test_a_search_goes_on_quietly_when_nobody_reads_its_lines(file: Path, endpoints: list[str], lines: int) -> None:
     search = subprocess.Popen(
         command("search", file, "--endpoint", endpoints[0], "--set", "name=piped"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert search.stdout is not None
     assert search.stderr is not None
-    search.stdout.readline()
+    for _ in range(lines):
+        search.stdout.readline()
     search.stdout.close()
     errors = search.stderr.read().decode()
     search.wait(60)
