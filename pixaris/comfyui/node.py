@@ -221,11 +221,11 @@ def _parse_node(key: str, raw: object) -> Node:
     if not isinstance(inputs, Mapping):
         raise ValueError("it has no 'inputs' object (empty is {})")
     title = meta.get("title") if isinstance(meta, Mapping) else None
-    extra = {name: value for name, value in raw.items() if name not in ("class_type", "inputs")}
+    meant = [name for name in raw if name not in ("class_type", "inputs") and (name != "_meta" or isinstance(meta, Mapping))]
     return Node(
         id=key,
         class_type=_text(class_type),
         title=title if isinstance(title, str) and title else class_type,
         inputs=freeze(inputs),
-        extra=freeze(extra),
+        extra=freeze({name: raw[name] for name in meant}),
     )

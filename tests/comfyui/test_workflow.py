@@ -91,6 +91,13 @@ def test_a_title_that_stands_twice_is_an_error_with_the_ids() -> None:
     assert workflow.node("7").class_type == "MaskToImage"
 
 
+@pytest.mark.parametrize("meta", [None, [], ["", ""], "Blur", 3])
+def test_a_meta_that_is_no_object_says_nothing(meta: Any) -> None:
+    (node,) = Workflow.load({"1": {"class_type": "ImageBlur", "inputs": {}, "_meta": meta, "is_changed": [1]}}).nodes.values()
+    assert node.title == "ImageBlur"
+    assert dict(node.extra) == {"is_changed": (1,)}
+
+
 def test_a_node_without_a_title_goes_by_its_class() -> None:
     graph = {"1": {"class_type": "EmptyImage", "inputs": {"width": 8}}}
     assert Workflow.load(graph).node("EmptyImage").id == "1"
