@@ -72,9 +72,12 @@ LONG = {
 
 SLOW = {
     "test_chaos.py",
+    "test_flux_search.py",
     "test_metric_hosts.py",
+    "test_results_commands.py",
     "test_run_algorithms.py",
     "test_run_budget.py",
+    "test_run_cache.py",
     "test_run_resume.py",
     "test_run_spaces.py",
     "test_sources_pools.py",

@@ -177,6 +177,7 @@ def test_a_search_whose_endpoints_all_die_stops_with_what_is_done(cells_loader: 
     assert "finished" in {trial.status for trial in kept.trials}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["random", "tpe"])
 def test_what_is_begun_before_the_trials_are_up_is_not_made_twice(
     cells_loader: LocalDatasetLoader, tmp_path: Path, algorithm: str
