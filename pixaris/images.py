@@ -64,8 +64,18 @@ def _open(data: bytes, name: str) -> tuple[Image.Image, Image.Image]:
     except ImageError as error:
         raise ImageError(error.problems, name) from None
     except _DECODE_ERRORS as error:
-        reason = "it is empty" if not data else str(error) or type(error).__name__
-        raise ImageError(f"{name} is not a readable image: {reason}; allowed are whole {', '.join(FORMATS)} files") from None
+        raise ImageError(
+            f"{name} is not a readable image: {_reason(data, error)}; allowed are whole {', '.join(FORMATS)} files"
+        ) from None
+
+
+def _reason(data: bytes, error: Exception) -> str:
+    """Why bytes cannot be read, in words; Pillow's own name the object in memory that it read from."""
+    if not data:
+        return "it is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "cannot identify its format"
+    return str(error) or type(error).__name__
 
 
 def text_chunks(data: bytes, name: str = "image") -> dict[str, str]:
@@ -82,8 +92,7 @@ def text_chunks(data: bytes, name: str = "image") -> dict[str, str]:
             raise ImageError(f"{name}: {image.width}×{image.height} pixels are too many; at most {MAX_PIXELS:,} are allowed")
         image.load()  # texts may stand behind the pixels
     except _DECODE_ERRORS as error:
-        reason = "it is empty" if not data else str(error) or type(error).__name__
-        raise ImageError(f"{name} is not a readable PNG: {reason}") from None
+        raise ImageError(f"{name} is not a readable PNG: {_reason(data, error)}") from None
     return {key: str(value) for key, value in image.info.items() if isinstance(key, str) and isinstance(value, str)}
 
 

@@ -80,6 +80,7 @@ def read_pairs(
     """
     example = f"[{{{', '.join(f'{name}: ...' for name in names)}}}, ...]"
     found: dict[str, tuple[Given, ...]] = {}
+    seen: set[tuple[tuple[bool, Given], ...]] = set()
     whole = True
     entries = reader.items(path, value, f"write {example}")
     if value == []:
@@ -97,10 +98,11 @@ def read_pairs(
         values = tuple(one for one in given if one is not None)
         if not all(present) or len(values) < len(names) or len(fields) < len(entry):
             whole = False
-        elif label in found:
+        elif label in found or (same := tuple((isinstance(one, bool), one) for one in values)) in seen:  # 1 is 1.0, not true
             reader.tell(where, f"holds {label} twice; keep one of them")
         else:
             found[label] = values
+            seen.add(same)
     return found if whole and found else None
 
 

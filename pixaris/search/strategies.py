@@ -180,7 +180,9 @@ def read_search_options(reader: Reader, value: object, space: Space, objectives:
     fields = reader.section("search", value, _KEYS)
     kinds = {parameter.domain.kind for parameter in space.parameters}
     default = "grid" if kinds == {"grid_search"} else "tpe"
+    before = len(reader.problems)
     algorithm = _strategy(reader, "search.algorithm", fields.get("algorithm", default), ALGORITHMS)
+    sound = len(reader.problems) == before
     scheduler = _strategy(reader, "search.scheduler", fields.get("scheduler", "fifo"), SCHEDULERS)
     samples = reader.whole("search.num_samples", fields.get("num_samples", 1), at_least=1)
     points = _points(reader, fields.get("points_to_evaluate", []), space)
@@ -197,7 +199,7 @@ def read_search_options(reader: Reader, value: object, space: Space, objectives:
             reader.tell("search.num_samples", needed)
     _fit_each_other(reader, algorithm.type, scheduler.type, objectives)
     return SearchOptions(
-        algorithm=algorithm,
+        algorithm=algorithm if sound else ComponentSpec("tpe"),  # what is wrong with it is told once
         scheduler=scheduler,
         num_samples=samples or 1,
         seed=reader.whole("search.seed", fields["seed"], at_most=_MAX_SEED) if "seed" in fields else None,

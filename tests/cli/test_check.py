@@ -83,3 +83,14 @@ def test_servers_that_are_started_can_be_asked_now(tmp_path: Path, capsys: pytes
     file = written(tmp_path, endpoints={"managed": {"command": command}})
     assert main(["check", file, "--start"]) == 2
     assert "KSampler" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("algorithm", ["tpee", {"type": "tpe", "n_startup_trial": 3}])
+def test_an_algorithm_that_is_not_known_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], algorithm: object
+) -> None:
+    with serving(object_info()) as url:
+        assert main(["check", written(tmp_path, endpoints=[url], search={"algorithm": algorithm})]) == 2
+    told = [line for line in capsys.readouterr().err.splitlines() if "search.algorithm" in line]
+    assert len(told) == 1
+    assert "did you mean" in told[0]

@@ -169,6 +169,9 @@ def test_a_picture_without_a_workflow_says_what_to_give(capsys: pytest.CaptureFi
     Path("broken.png").write_bytes(Path("plain.png").read_bytes()[:40])
     assert main(["space", "broken.png"]) == 2
     assert "not a readable PNG" in capsys.readouterr().err
+    Path("other.png").write_text("no picture")
+    assert main(["space", "other.png"]) == 2
+    assert "other.png is not a readable PNG: cannot identify its format\n" in capsys.readouterr().err
 
 
 def test_without_an_endpoint_the_embedded_one_is_used_where_it_suffices(capsys: pytest.CaptureFixture[str]) -> None:

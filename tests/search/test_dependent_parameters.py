@@ -263,6 +263,7 @@ def test_each_of_them_is_held_against_its_own_input() -> None:
         (("height: 512}", "hight: 512}"), "size.choice.1.hight (line 4): 'hight' is no known key (did you mean 'height'?)"),
         (("{width: 768, height: 512}", "768"), "size.choice.1 (line 4): must give a value to each of width, height (got 768)"),
         (("768, height: 512", "512, height: 768"), "size.choice.1 (line 4): holds width=512, height=768 twice"),
+        (("768, height: 512", "512.0, height: 768.0"), "size.choice.1 (line 4): holds width=512.0, height=768.0 twice"),
         (("height: 512}", "height: .inf}"), "size.choice.1.height (line 4): numbers must be finite (got inf)"),
         (("choice", "uniform"), "size.targets (line 3): has names, for the values of a choice of mappings"),
         (("input: height", "input: width"), "size.targets (line 3): `width` of node 'Canvas' stands twice"),
