@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pixaris.metrics.base import COMPUTING, BaseMetric
+from pixaris.metrics.imports import importing
 from pixaris.metrics.pixels import flat, gray
 from pixaris.types import Direction, EvalItem
 
@@ -34,7 +35,8 @@ class SharpnessMetric(BaseMetric):
     parallel = COMPUTING
 
     def score(self, image: Image.Image, item: EvalItem) -> float:
-        from scipy.ndimage import laplace
+        with importing:
+            from scipy.ndimage import laplace
 
         return float(laplace(gray(image), mode="mirror").var())
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pixaris.exceptions import ConfigurationError
 from pixaris.metrics.base import ReferenceMetric
+from pixaris.metrics.imports import importing
 from pixaris.metrics.pixels import Mask, masks
 from pixaris.types import Direction
 
@@ -69,13 +70,15 @@ class BoundaryFMetric(ReferenceMetric):
 
 
 def _boundary(mask: Mask) -> Mask:
-    from scipy.ndimage import binary_erosion
+    with importing:
+        from scipy.ndimage import binary_erosion
 
     inner: Mask = mask & ~binary_erosion(mask, border_value=1)
     return inner
 
 
 def _share_near(boundary: Mask, other: Mask, near: float) -> float:
-    from scipy.ndimage import distance_transform_edt
+    with importing:
+        from scipy.ndimage import distance_transform_edt
 
     return float(np.mean(distance_transform_edt(~other)[boundary] <= near))

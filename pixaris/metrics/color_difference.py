@@ -7,6 +7,7 @@ import math
 from PIL import Image
 
 from pixaris.metrics.base import ReferenceMetric
+from pixaris.metrics.imports import importing
 from pixaris.metrics.pixels import rgb_pair
 from pixaris.types import Direction
 
@@ -34,7 +35,8 @@ class ColorDifferenceMetric(ReferenceMetric):
     unit = "ΔE₀₀"
 
     def compare(self, image: Image.Image, reference: Image.Image) -> float:
-        from skimage.color import deltaE_ciede2000, rgb2lab
+        with importing:
+            from skimage.color import deltaE_ciede2000, rgb2lab
 
         a, b = rgb_pair(image, reference)
         return float(deltaE_ciede2000(rgb2lab(b), rgb2lab(a)).mean())

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from pixaris.metrics.base import ReferenceMetric
+from pixaris.metrics.imports import importing
 from pixaris.metrics.pixels import Mask, flat
 from pixaris.types import Direction
 
@@ -42,7 +43,8 @@ class PerceptualHashMetric(ReferenceMetric):
 
 
 def _hash(image: Image.Image) -> Mask:
-    from scipy.fft import dctn
+    with importing:
+        from scipy.fft import dctn
 
     small = flat(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     low = dctn(np.asarray(small, np.float64))[:_BITS, :_BITS].round(6)  # what is 0 shall not be above 0 by a rounding error

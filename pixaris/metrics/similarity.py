@@ -12,6 +12,7 @@ from PIL import Image
 
 from pixaris.exceptions import MetricError
 from pixaris.metrics.base import ReferenceMetric
+from pixaris.metrics.imports import importing
 from pixaris.metrics.pixels import rgb_pair
 from pixaris.types import Direction
 
@@ -47,7 +48,8 @@ class SSIMMetric(ReferenceMetric):
     range = (-1.0, 1.0)
 
     def compare(self, image: Image.Image, reference: Image.Image) -> float:
-        from skimage.metrics import structural_similarity  # takes a second to import
+        with importing:
+            from skimage.metrics import structural_similarity
 
         if min(reference.size) < SSIM_WINDOW:
             width, height = reference.size
@@ -85,7 +87,8 @@ class PSNRMetric(ReferenceMetric):
     unit = "dB"
 
     def compare(self, image: Image.Image, reference: Image.Image) -> float:
-        from skimage.metrics import peak_signal_noise_ratio
+        with importing:
+            from skimage.metrics import peak_signal_noise_ratio
 
         a, b = rgb_pair(image, reference)
         return PSNR_CAP if np.array_equal(a, b) else min(PSNR_CAP, float(peak_signal_noise_ratio(a, b, data_range=1.0)))
