@@ -121,6 +121,7 @@ class Ledger:
         self._withdrawn: list[float] = []
         self._unseen = 0
         self._exact = True
+        self._all_told = True
         self._tickets = 0
         self._first: float | None = None
         self._latest: dict[str, deque[float]] = {
@@ -181,6 +182,7 @@ class Ledger:
         """
         opened = self._open.pop(ticket, None)
         self._exact = False
+        self._all_told = self._all_told and not withdrawn and not (seconds is None and cost is None)
         if opened is not None and withdrawn:
             self._withdrawn.append(now)
         if opened is None:
@@ -205,7 +207,8 @@ class Ledger:
         made_unseen = max(0, self._before.images + made - self._spent.images)  # or seen in a moment, while some are under way
         self._unseen = min(self._unseen + len(self._withdrawn) - len(fresh), made_unseen)
         self._withdrawn = fresh
-        self._spent = replace(self._spent, credits=max(self._spent.credits, self._before.credits + charged))
+        if not self._all_told:  # else the pool knows nothing more, only earlier: what is settled later would count twice
+            self._spent = replace(self._spent, credits=max(self._spent.credits, self._before.credits + charged))
         self._exact = not fresh and not self._open
 
     def close_trial(self, trial: int) -> None:
@@ -216,6 +219,7 @@ class Ledger:
 
     def _write_off(self, ticket: int) -> None:
         del self._open[ticket]
+        self._all_told = False
         self._spend(self._expected("endpoint_seconds") or 0.0, self._expected("credits") or 0.0)
 
     def _spend(self, seconds: float, cost: float) -> None:

@@ -113,6 +113,18 @@ def test_what_the_account_was_charged_for_withdrawn_images_counts() -> None:
     assert ledger.admit(0, "a", 1, 3.0) == ([], "the budget of 12 credits pays for no other image")
 
 
+def test_what_the_pool_knows_earlier_counts_once() -> None:
+    ledger = Ledger(Budget(credits=20), 0.0)
+    (first,) = ledger.admit(0, "a", 1, 0.0)[0]
+    ledger.settle(first, 1.0, seconds=1.0, cost=5.0)
+    second, third = ledger.admit(0, "a", 2, 1.0)[0]
+    ledger.audit(2, 10.0, 2.0)  # the second one is made, and charged; its trial is about to say so
+    ledger.settle(second, 2.0, seconds=1.0, cost=5.0)
+    ledger.settle(third, 2.0, cost=0.0)
+    ledger.audit(2, 10.0, 3.0)
+    assert ledger.spent(3.0).credits == 10.0
+
+
 def test_what_a_dead_process_had_under_way_counts_as_made() -> None:
     ledger = Ledger(Budget(images=4), 0.0)
     ledger.admit(0, "a", 2, 0.0)
