@@ -87,6 +87,7 @@ def test_what_is_no_accepted_image_is_refused_with_its_name_and_the_formats(data
     assert "Input/a.png" in str(caught.value)
     assert reason in str(caught.value)
     assert "PNG, JPEG, WEBP, BMP, TIFF" in str(caught.value)
+    assert "object at 0x" not in str(caught.value)
 
 
 @pytest.mark.parametrize("size", [(8000, 8000), (40_000_001, 1)])

@@ -117,7 +117,17 @@ class BaseMetric(ABC):
 
         Returns:
             Score name to value; by default the means of `score`.
+
+        Raises:
+            MetricError: There are more or fewer images than what they are compared with.
         """
+        images = list(images)
+        for beside in self.item_images():
+            if beside.given is not None and len(beside.given) != len(images):
+                raise MetricError(
+                    f"{self.name} has {len(beside.given)} {beside.what}s, but is given {len(images)} images; "
+                    "give one for each, in their order"
+                )
         rows = [self.named(self.score(image, EvalItem(index, str(index)))) for index, image in enumerate(images)]
         names = dict.fromkeys(name for row in rows for name in row)
         return {name: _mean([row[name] for row in rows if name in row]) for name in names}

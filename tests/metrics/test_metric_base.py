@@ -54,6 +54,13 @@ def test_calculate_is_the_mean_of_score_by_name() -> None:
     assert values == {"width": 15.0, "tall": 12.0}
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_calculate_pairs_no_image_with_another_ones_reference(count: int) -> None:
+    images = [samples.picture(number) for number in range(3)]
+    with pytest.raises(MetricError, match=f"mae has 2 references, but is given {count} images; give one for each"):
+        MAEMetric(images[:2]).calculate(images[:count])
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_no_number_is_no_score(value: float) -> None:
     with pytest.raises(MetricError, match=r"red_share is .*, which is no score"):
