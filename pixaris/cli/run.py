@@ -49,7 +49,7 @@ def main(options: argparse.Namespace) -> int:
     with checked.local_pool(folder / "logs" / name, _tell) as (pool, admitted):
         run = generate_images_based_on_dataset(
             search.data_loader,
-            search.image_generator.for_servers(list(admitted.survey.infos.values())),
+            admitted.generator,
             files_and_events(search.results, folder),
             search.metrics,
             {

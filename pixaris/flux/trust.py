@@ -33,6 +33,19 @@ def base_url(text: str) -> str:
     return f"{parts.scheme}://{shown}{f':{port}' if port is not None else ''}{parts.path.rstrip('/')}"
 
 
+def maker(base: str) -> str:
+    """Who makes the images, for their cache: "" for the API itself, whatever the region, else the server that stands there.
+
+    >>> maker("https://api.eu.bfl.ai")
+    ''
+    >>> maker("http://127.0.0.1:8189")
+    'http://127.0.0.1:8189'
+    """
+    url = base_url(base)
+    host = urlsplit(url).hostname or ""
+    return "" if host == _DOMAIN or host.endswith(f".{_DOMAIN}") else url
+
+
 def may_have_key(url: str, base: str) -> bool:
     """Whether a request to a URL may carry the key: the configured base URL's host, or https to ``bfl.ai`` and below it.
 

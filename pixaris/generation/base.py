@@ -245,6 +245,10 @@ class ImageGenerator(ABC):
         """The same generator, knowing what its ComfyUI servers say about their nodes."""
         return self
 
+    def for_accounts(self, urls: Sequence[str]) -> ImageGenerator:
+        """The same generator, knowing at which addresses the accounts are that it is given."""
+        return self
+
     def problems(self, eval_set: EvalSet, args: ItemArgs) -> list[Problem]:
         """Everything that would make every image of a run fail, found without generating. Called once before a run."""
         return []

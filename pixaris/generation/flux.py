@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -10,7 +11,7 @@ from pixaris.config import Config
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.flux import flux_endpoint
 from pixaris.exceptions import ConfigurationError, Problem, nearest
-from pixaris.flux import models
+from pixaris.flux import models, trust
 from pixaris.flux.fields import Field, ImageField, UnfitError
 from pixaris.flux.models import MOST_PIXELS, Model
 from pixaris.flux.request import input_images, payload_of
@@ -63,6 +64,12 @@ class FluxGenerator(ImageGenerator):
         key = self._api_key or config.flux_api_key
         return (flux_endpoint(key, self.base_url or config.flux_base_url, depth=self.model.active_tasks),)
 
+    def for_accounts(self, urls: Sequence[str]) -> FluxGenerator:
+        known = copy.copy(self)
+        known.base_url = urls[0] if urls else self.base_url
+        known._api_key = self._api_key  # a copy, as a pickle, goes without
+        return known
+
     def request(self, args: ItemArgs) -> GenerationRequest:
         images = self._images(args.images)
         problems = [*self._faults(args.params), *self._image_problems(images)]
@@ -77,6 +84,7 @@ class FluxGenerator(ImageGenerator):
             kind="flux",
             payload=payload_of(self.model, fitted, images),
             images=input_images(images),
+            models=trust.maker(self.base_url or Config.load().flux_base_url or trust.DEFAULT_URL),
         )
 
     def problems(self, eval_set: EvalSet, args: ItemArgs) -> list[Problem]:

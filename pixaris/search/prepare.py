@@ -471,9 +471,14 @@ class Checked:
             found.with_problems(found.fit_problems()).raise_problems()
         return replace(self, survey=replace(self.survey, infos={**self.survey.infos, **ours.infos}))
 
-    def _setup(self, name: str) -> RunSetup:
+    @property
+    def generator(self) -> ImageGenerator:
+        """The generator, knowing its servers or its account."""
         generator = self.search.image_generator.for_servers(list(self.survey.infos.values()))
-        return replace(self.setup, generator=generator, search=name)
+        return generator.for_accounts([one.url for one in servers.static(self.sources) if one.kind == "flux"])
+
+    def _setup(self, name: str) -> RunSetup:
+        return replace(self.setup, generator=self.generator, search=name)
 
     def _plan(self, folder: Path, handler: ExperimentHandler) -> SearchPlan:
         from pixaris.search.plan import SearchPlan

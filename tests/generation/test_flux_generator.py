@@ -197,6 +197,22 @@ def test_an_item_has_the_same_seed_in_every_run_unless_a_parameter_sets_it() -> 
     assert "seed" not in sent(Flux3ImageGenerator(), args(prompt="a"))["fields"]
 
 
+def test_a_stand_ins_images_are_not_taken_for_the_apis(monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(generator: ImageGenerator) -> str:
+        return generator.request(filling()).cache_key
+
+    monkeypatch.delenv("PIXARIS_FLUX_BASE_URL", raising=False)
+    api, there = key(FluxFillGenerator()), "http://127.0.0.1:8189"
+    assert key(FluxFillGenerator(base_url="https://api.eu.bfl.ai")) == api
+    monkeypatch.setenv("PIXARIS_FLUX_BASE_URL", f"{there}/")
+    stand_in = key(FluxFillGenerator())
+    assert stand_in != api
+    monkeypatch.delenv("PIXARIS_FLUX_BASE_URL")
+    told = FluxFillGenerator(api_key=KEY).for_accounts([there])
+    assert key(told) == key(pickle.loads(pickle.dumps(told))) == stand_in
+    assert told.endpoints()[0].headers == (("x-key", KEY),)
+
+
 def test_the_cache_key_names_what_changes_the_image_and_nothing_else() -> None:
     generator = FluxFillGenerator()
     keys = [generator.request(given).cache_key for given in (filling(), filling(), filling(steps=50.0), filling(steps=20))]
