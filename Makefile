@@ -18,11 +18,11 @@ demo: .venv/ready
 	@$(BIN)/pixaris search search_spaces/restore.yaml
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # whole searches of every kind, and the pool on Ray
 test-slow: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
 
 # what kills and restarts real Ray processes and servers again and again
 test-long: .venv/ready

@@ -80,12 +80,18 @@ class PixarisError(Exception):
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
+_MOST_TOLD = 100
+
+
 class ConfigurationError(PixarisError):
     """Something the user wrote is wrong; all faults found are told at once.
 
     Args:
         problems: One problem or several; a plain string is a problem without a place.
         source: The file or object they are in, e.g. ``search_spaces/restore.yaml``.
+
+    Attributes:
+        problems: All of them; its text tells the first hundred.
     """
 
     exit_code = 2
@@ -102,7 +108,8 @@ class ConfigurationError(PixarisError):
         if len(lines) == 1:
             return f"{self.source}: {lines[0]}" if self.source else lines[0]
         head = f"{self.source}: {len(lines)} problems" if self.source else f"{len(lines)} problems"
-        return "\n".join([head, *(f"  - {line}" for line in lines)])
+        more = [f"  … and {len(lines) - _MOST_TOLD:,} more"] if len(lines) > _MOST_TOLD else []
+        return "\n".join([head, *(f"  - {line}" for line in lines[:_MOST_TOLD]), *more])
 
 
 class WorkflowError(ConfigurationError):

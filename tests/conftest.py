@@ -82,7 +82,10 @@ SLOW = {
     "test_run_spaces.py",
     "test_sources_pools.py",
 }
-"""Files of whole searches, one after the other: `make test-slow` runs them, and `make test` those of test_run_search.py."""
+"""Files of whole searches, one after the other: `make test-slow` runs them, and `make test` some of those of `FIRST`."""
+
+FIRST = {"test_run_search.py", "test_commands.py", "test_examples.py"}
+"""Files that take long for their few tests: begun last, they would keep one process busy while the other has nothing left."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,7 +96,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of `LONG` and `SLOW`; of those that run on threads and on Ray alike, the latter are slow."""
+    """Mark the tests of `LONG` and `SLOW`; of those on threads and on Ray alike, the latter are slow. `FIRST` are first."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
     for item in items:
         if item.path.name in LONG:
             item.add_marker(pytest.mark.long)

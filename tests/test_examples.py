@@ -88,6 +88,7 @@ def test_the_single_run_example_gives_the_score_of_its_parameters(
     assert len(list((clone / "local_results" / "demo" / "cutout" / "blue_channel" / "generated_images").iterdir())) == 12
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_the_grid_example_ranks_every_combination(
     clone: Path, endpoints: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -58,6 +58,13 @@ def test_one_problem_is_one_line_and_several_are_a_list() -> None:
     assert str(DatasetError(["a", "b"])) == "2 problems\n  - a\n  - b"
 
 
+def test_a_thousand_problems_are_kept_and_a_hundred_are_told() -> None:
+    error = ConfigurationError([f"p{number}" for number in range(1000)], "x.yaml")
+    lines = str(error).splitlines()
+    assert (lines[0], len(lines), lines[-1]) == ("x.yaml: 1000 problems", 102, "  … and 900 more")
+    assert len(error.problems) == 1000
+
+
 def test_a_far_side_error_names_endpoint_and_node() -> None:
     assert str(ExecutionError("CUDA error", endpoint="http://a:8188", node="Blur")) == "node 'Blur': CUDA error [http://a:8188]"
     assert str(ExecutionError("CUDA error")) == "CUDA error"

@@ -113,7 +113,9 @@ def main(options: argparse.Namespace) -> int:
         print(f"{eval_set.path}: placeholders for an eval set; put your images there, or name yours with --dataset")
     write_text(output, text)
     total = sum(map(len, found.nodes.values()))
-    print(f"{output}: {found.active} parameters stand in, {total - found.active} inputs are commented out")
+    active, rest = found.active, total - found.active
+    taken = f"{active} parameter{' stands' if active == 1 else 's stand'} in"
+    print(f"{output}: {taken}, {rest} input{' is' if rest == 1 else 's are'} commented out")
     for note in [*advice, *found.notes]:
         print(f"note: {note}")
     if not found.active:

@@ -28,6 +28,7 @@ SOCKET_TYPES = frozenset(
         "GUIDER",
     )
 )
+_SHOWN = 200
 _KINDS = {bool: "true or false", int: "a number", float: "a number", str: "text"}
 
 
@@ -54,7 +55,7 @@ def fit(value: ParamValue, spec: InputSpec | None, current: object) -> ParamValu
     if spec is None or (spec.type == "COMBO" and spec.remote):
         return _like(value, current)
     if spec.type in SOCKET_TYPES:
-        raise UnfitError(f"takes {spec.type} from another node, not a value (got {value!r})")
+        raise UnfitError(f"takes {spec.type} from another node, not a value (got {_shown(value)})")
     if spec.type == "COMBO":
         return _option(value, spec)
     if spec.type == "INT":
@@ -62,9 +63,9 @@ def fit(value: ParamValue, spec: InputSpec | None, current: object) -> ParamValu
     if spec.type == "FLOAT":
         return _within(_float(value), spec)
     if spec.type == "BOOLEAN" and not isinstance(value, bool):
-        raise UnfitError(f"must be true or false (got {value!r})")
+        raise UnfitError(f"must be true or false (got {_shown(value)})")
     if spec.type == "STRING" and not isinstance(value, str):
-        raise UnfitError(f"must be text (got {value!r})")
+        raise UnfitError(f"must be text (got {_shown(value)})")
     return value
 
 
@@ -79,7 +80,7 @@ def check(value: object, spec: InputSpec) -> None:
     elif spec.type == "FLOAT":
         _within(_as_server(value, float, "a number"), spec)
     elif spec.type in SOCKET_TYPES:
-        raise UnfitError(f"takes {spec.type} from another node, not a value (got {value!r})")
+        raise UnfitError(f"takes {spec.type} from another node, not a value (got {_shown(value)})")
     elif spec.type == "COMBO" and spec.upload:
         _file_name(value)
     elif spec.closed:
@@ -95,11 +96,15 @@ def _as_server(value: object, convert: type[int] | type[float], rule: str) -> in
     try:
         return convert(value)
     except (ValueError, OverflowError):
-        raise UnfitError(f"must be {rule} (got {value!r})") from None
+        raise UnfitError(f"must be {rule} (got {_shown(value)})") from None
 
 
 def _shown(value: object) -> str:
-    return "null" if value is None else repr(value)
+    """A value as workflows and search files write it, cut short."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def _like(value: ParamValue, current: object) -> ParamValue:
@@ -107,7 +112,7 @@ def _like(value: ParamValue, current: object) -> ParamValue:
     if type(current) not in kinds:  # null, or a structure of a custom node: nothing to go by
         return value
     if _KINDS[type(value)] != _KINDS[type(current)]:
-        raise UnfitError(f"must be {_KINDS[type(current)]}, as the workflow has {current!r} there (got {value!r})")
+        raise UnfitError(f"must be {_KINDS[type(current)]}, as the workflow has {_shown(current)} there (got {_shown(value)})")
     if isinstance(current, float):
         return _float(value)
     if isinstance(value, float) and value.is_integer():
@@ -117,7 +122,7 @@ def _like(value: ParamValue, current: object) -> ParamValue:
 
 def _float(value: ParamValue) -> float:
     if isinstance(value, bool | str):
-        raise UnfitError(f"must be a number (got {value!r})")
+        raise UnfitError(f"must be a number (got {_shown(value)})")
     try:
         return float(value)
     except OverflowError:
@@ -126,15 +131,15 @@ def _float(value: ParamValue) -> float:
 
 def _whole(value: ParamValue) -> int:
     if isinstance(value, bool | str) or (isinstance(value, float) and not value.is_integer()):
-        raise UnfitError(f"must be a whole number (got {value!r})")
+        raise UnfitError(f"must be a whole number (got {_shown(value)})")
     return int(value)
 
 
 def _within(value: int | float, spec: InputSpec) -> int | float:
     if spec.min is not None and value < spec.min:
-        raise UnfitError(f"must be at least {spec.min} (got {value!r})")
+        raise UnfitError(f"must be at least {spec.min} (got {_shown(value)})")
     if spec.max is not None and value > spec.max:
-        raise UnfitError(f"must be at most {spec.max} (got {value!r})")
+        raise UnfitError(f"must be at most {spec.max} (got {_shown(value)})")
     return value
 
 
@@ -149,14 +154,14 @@ def _option(value: ParamValue, spec: InputSpec) -> ParamValue:
 
 def _file_name(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise UnfitError(f"must be the name of an image file (got {value!r})")
+        raise UnfitError(f"must be the name of an image file (got {_shown(value)})")
     return value
 
 
 def _not_an_option(value: object, spec: InputSpec) -> str:
     if not spec.options:
-        return f"has no options on this server (got {value!r}); install the file it names there"
+        return f"has no options on this server (got {_shown(value)}); install the file it names there"
     shown = ", ".join(repr(option) for option in spec.options[:12])
     more = f", … ({len(spec.options)} in all)" if len(spec.options) > 12 else ""
     hint = nearest(value, [option for option in spec.options if isinstance(option, str)]) if isinstance(value, str) else ""
-    return f"must be one of {shown}{more} (got {value!r}){hint}"
+    return f"must be one of {shown}{more} (got {_shown(value)}){hint}"

@@ -23,7 +23,8 @@ class CachingSubmitter(Submitter):
         key: Tells items apart, ``ImageGenerator.cache_key`` for instance; an item without a key is always generated.
         submitter: Starts the others.
         cache: Has images.
-        own: Whether what it has was made, and paid, by the same run: then it does not count as taken from a cache.
+        own: Whether what it has was made, and paid, by the same run: then it does not count as taken from a cache, and what
+            another cache gives is not kept in it.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class CachingSubmitter(Submitter):
     def _arrived(self, outer: Future[GeneratedImage], key: str | None, inner: Future[GeneratedImage]) -> None:
         try:
             made = inner.result()
-            if key is not None:
+            if key is not None and not (self._own and made.cached):
                 self._cache.put(key, CachedImage(made.image, made.endpoint, made.seconds, made.cost))
             outer.set_result(made)
         except CancelledError:  # before it began

@@ -263,8 +263,9 @@ class Bookkeeper:
 
     def _images(self) -> int:
         cached = self._cached()
-        known = self._plan.setup.seeds * sum(trial.items - trial.failures for trial in self._trials.values())
-        return (self._plan.images_before + self._pool.done or max(0, known - cached)) + cached
+        reported = self._plan.setup.seeds * sum(trial.items - trial.failures for trial in self._trials.values())
+        # a pool that was started again, or that nobody needs, knows less than the trials; and they than it while they run
+        return max(self._plan.images_before + self._pool.done, reported - cached) + cached
 
     def _cached(self) -> int:
         return sum(trial.cached for trial in self._trials.values())

@@ -21,7 +21,9 @@ def estimate(checked: Checked) -> list[tuple[str, str]]:
     if not space.parameters:
         return [("images", f"{images} in a run")]
     size = space.size()
-    sets = "without end: a domain is continuous" if size is None else f"{size:,} parameter sets in the whole grid"
+    sets = "without end: a domain is continuous"
+    if size is not None:
+        sets = f"{size:,} parameter {'set' if size == 1 else 'sets'} in the whole grid"
     trials = trials_of(checked)
     if trials is None:
         return [("space", sets), ("images", f"{images} a trial; how many trials is up to the algorithm and the budget")]

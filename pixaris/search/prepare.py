@@ -164,6 +164,7 @@ class Search:
         if searching:
             problems += self._objective_problems()
             problems += self._strategy_problems(space)
+            problems += self._nothing_varies(space) + self._grace_problems(setup)
             problems += self._budget_problems(setup.images)
         if self.source is None:  # a file's are told with their lines
             problems += servers.variable_problems(sources)
@@ -251,6 +252,8 @@ class Search:
         given, own = self._directions(), directions(tuple(self.metrics))
         problems = [] if self.objective_names else [Problem("objective", "name at least one score to optimise")]
         for index, name in enumerate(self.objective_names):
+            if not name and self.source is not None:
+                continue  # what is wrong with it is told already
             several = "objective.metric" not in self.lines
             where = self.place(f"objective.{index}.metric" if several else "objective.metric") or "objective"
             if name not in known and not (unknown and name in given):
@@ -280,6 +283,20 @@ class Search:
         if budget.images is not None and budget.images < images:
             reader.tell("budget.images", f"pays for no trial: one takes {images} images; give it that many (got {budget.images})")
         return reader.problems
+
+    def _nothing_varies(self, space: Space) -> list[Problem]:
+        if not space.parameters or space.varying:
+            return []
+        rule = "all are constants, so every trial would be the same; give one of them several values, as choice: [1, 2]"
+        return [Problem(self.place("parameters") or "parameters", f"{rule} (pixaris run needs none)")]
+
+    def _grace_problems(self, setup: RunSetup) -> list[Problem]:
+        grace, items = self.scheduler_options.get("grace_period"), len(setup.eval_set.items)
+        if not isinstance(grace, int) or not 0 < items < grace:
+            return []
+        where = "search.scheduler.grace_period"
+        rule = f"counts items, and the eval set has {items}, so no trial would be stopped; give it at most that (got {grace})"
+        return [Problem(self.place(where) or where, rule)]
 
     def _strategy_problems(self, space: Space) -> list[Problem]:
         """What is wrong with algorithm, scheduler, points and numbers given in Python; a file's are told with their lines."""

@@ -19,6 +19,7 @@ from ray.tune.search import SearchGenerator
 
 from pixaris.search.journal import Event, History, Journal
 from pixaris.search.reports import TIME
+from pixaris.search.schedulers import pauses
 from pixaris.search.searchers import Proposals
 
 _Result = dict[str, Any]
@@ -45,7 +46,9 @@ class _Nobody:
 
 
 class JournaledScheduler(TrialScheduler):
-    """A scheduler whose decisions are written down.
+    """A scheduler whose decisions are written down, and which never stops the baseline: all others are compared with it.
+
+    A scheduler that decides about several trials together, by pausing them, does not hear of the baseline.
 
     Args:
         inner: Decides.
@@ -60,6 +63,10 @@ class JournaledScheduler(TrialScheduler):
         self._seed = seed
         self._known: set[str] = set()
         self._stopped: set[str] = set()
+        self._pauses = pauses(inner)
+
+    def _apart(self, trial: Trial) -> bool:
+        return self._pauses and bool(trial.config["number"] == 0)
 
     @property
     def metric(self) -> Any:  # noqa: ANN401  (the inner scheduler's own)
@@ -76,6 +83,8 @@ class JournaledScheduler(TrialScheduler):
         if trial.trial_id in self._known:
             self._known.discard(trial.trial_id)  # it was added when it was remembered
             return
+        if self._apart(trial):
+            return
         before = np.random.get_state()
         np.random.seed((self._seed + trial.config["number"]) % 2**32)
         try:
@@ -84,26 +93,36 @@ class JournaledScheduler(TrialScheduler):
             np.random.set_state(before)
 
     def on_trial_error(self, tune_controller: Controller, trial: Trial) -> None:
-        self._inner.on_trial_error(tune_controller, trial)
+        if not self._apart(trial):
+            self._inner.on_trial_error(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Controller, trial: Trial, result: _Result) -> str:
-        decision = str(self._inner.on_trial_result(tune_controller, trial, result))
+        decision = str(TrialScheduler.CONTINUE)
+        if not self._apart(trial):
+            decision = str(self._inner.on_trial_result(tune_controller, trial, result))
         stop = decision == TrialScheduler.STOP
+        if stop and trial.config["number"] == 0:
+            stop, decision = False, str(TrialScheduler.CONTINUE)
         if stop:
             self._stopped.add(trial.trial_id)
         self._journal.reported(trial.config["number"], result, stop=stop)
         return decision
 
     def on_trial_complete(self, tune_controller: Controller, trial: Trial, result: _Result) -> None:
-        self._inner.on_trial_complete(tune_controller, trial, result)
+        if not self._apart(trial):
+            self._inner.on_trial_complete(tune_controller, trial, result)
         through = result.get("ended") and not result.get("broken")
         if through or trial.trial_id in self._stopped:  # else the search was stopped, and the trial goes on when it is resumed
             self._journal.ended(trial.config["number"], result)
 
     def on_trial_remove(self, tune_controller: Controller, trial: Trial) -> None:
-        self._inner.on_trial_remove(tune_controller, trial)
+        if not self._apart(trial):
+            self._inner.on_trial_remove(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Controller) -> Trial | None:
+        for trial in tune_controller.get_live_trials() if self._pauses else ():
+            if self._apart(trial) and trial.status == Trial.PENDING:
+                return trial
         return self._inner.choose_trial_to_run(tune_controller)
 
     def debug_string(self) -> str:
@@ -123,6 +142,8 @@ class JournaledScheduler(TrialScheduler):
         if event.kind == "proposed":
             self.on_trial_add(nobody, trial)
             self._known.add(trial.trial_id)
+        elif self._apart(trial):
+            pass
         elif event.kind == "reported":
             self._inner.on_trial_result(nobody, trial, dict(event.result))
         else:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from ray.tune.result import TRAINING_ITERATION
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from pixaris.exceptions import SearchFailedError
 from pixaris.search.budget import Answer
 from pixaris.search.conversion import to_tune
-from pixaris.search.reports import OBJECTIVE, objective_keys
+from pixaris.search.reports import OBJECTIVE, TIME, objective_keys
 from pixaris.search.space import Space
 from pixaris.types import Direction, ParamValue
 
@@ -198,6 +199,8 @@ class Proposals(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._latest[trial_id] = result
         if self._unknown(trial_id) is None and self._scored(result):
+            if isinstance(self._inner, OptunaSearch):  # counts Tune's calls, which begin anew on a resume
+                result = {**result, TRAINING_ITERATION: result[TIME]}
             with self._asking():
                 self._inner.on_trial_result(trial_id, result)
 

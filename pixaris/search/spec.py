@@ -355,6 +355,7 @@ def _objective(reader: Reader, path: str, value: object, types: Sequence[str]) -
     if metric and types and metric not in types and all(name in _SCORE_IS_TYPE for name in types):
         message = f"{shown(metric)} is no score of the metrics{nearest(metric, types)}; they give {', '.join(types)}"
         reader.tell(path, f"{message}; name one of these, or add the metric that gives it")
+        metric = ""
     return ObjectiveSpec(metric, direction)
 
 

@@ -137,9 +137,10 @@ class ExperimentTrial(tune.Trainable):
         self._budgeted: BudgetedSubmitter | None = None
         if recipe.ledger is not None:
             self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, recipe.ledger)
-        self._submitter = CachingSubmitter(self._own_key, self._submitter, recipe.store, own=True)
         if recipe.cache is not None:
             self._submitter = CachingSubmitter(setup.generator.cache_key, self._submitter, recipe.cache)
+        # above the cache: what this search has made counts as made also when it is resumed, although the cache has it, too
+        self._submitter = CachingSubmitter(self._own_key, self._submitter, recipe.store, own=True)
         self._begin(config)
 
     def _begin(self, config: Mapping[str, Any]) -> None:

@@ -83,6 +83,7 @@ def test_a_search_says_who_won_against_what_and_where_to_look(file: Path) -> Non
     assert "Traceback" not in out
 
 
+@pytest.mark.slow
 def test_what_the_command_line_changes_counts(file: Path, endpoints: list[str]) -> None:
     given = [part for url in endpoints for part in ("--endpoint", url)]
     ended = pixaris("search", file, *given, "--set", "search.algorithm=random", "--num-samples", "1", "--set", "name=changed")

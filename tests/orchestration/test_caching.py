@@ -18,11 +18,14 @@ from pixaris.data_loaders.local import LocalDatasetLoader
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.base import ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
+from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.metrics.iou import IoUMetric
 from pixaris.metrics.resources import SecondsMetric
 from pixaris.orchestration.base import generate_images_based_on_dataset
-from pixaris.types import EvalItem, RunRecord
+from pixaris.orchestration.caching import CachingSubmitter
+from pixaris.orchestration.run import ThreadSubmitter
+from pixaris.types import EvalItem, GeneratedImage, RunRecord
 
 
 def test_a_second_run_generates_nothing_and_another_value_everything(cells_loader: LocalDatasetLoader, tmp_path: Path) -> None:
@@ -102,6 +105,27 @@ def test_failures_are_not_kept(tmp_path: Path) -> None:
     assert len(run_of(Numbered(fails=["item1"]), cache, Watching(cache)).failures) == 1
     again = run_of(Numbered(), cache, Watching(cache))
     assert (again.cached, len(again.failures)) == (2, 0)
+
+
+class Gray(Numbered):
+    def generate_single_image(self, args: Mapping[str, Any]) -> tuple[Image.Image, str]:
+        return Image.new("RGB", (2, 2), "gray"), ""
+
+
+def test_a_runs_own_store_has_what_the_run_made_and_not_what_a_cache_gave(tmp_path: Path) -> None:
+    own, cache = LocalCache(tmp_path / "own"), LocalCache(tmp_path / "shared")
+    items = [ItemArgs({}, item=f"item{number}") for number in (0, 1, 3)]
+
+    def start(which: list[ItemArgs]) -> list[GeneratedImage]:
+        generator = Gray()
+        shared = CachingSubmitter(generator.cache_key, ThreadSubmitter(generator, 1), cache)
+        submitter = CachingSubmitter(generator.cache_key, shared, own, own=True)
+        return [future.result(10) for future in submitter.start(which, 0)]
+
+    cache.put(f"{'item0':0>64}", CachedImage(EncodedImage.of(Image.new("RGB", (2, 2))), "http://x", 1.0, None))
+    assert [image.cached for image in start(items[:2])] == [True, False]
+    assert [image.cached for image in start(items)] == [True, False, False], "as they came the first time"
+    assert [own.get(f"{args.item:0>64}") is None for args in items] == [True, False, False]
 
 
 class Priced(CacheStore):

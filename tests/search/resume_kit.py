@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 from PIL import Image
 from ray import tune
 
+from pixaris.cache.local import LocalCache
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.files import append_json_line, read_json_lines
@@ -39,6 +41,10 @@ class Painter(ImageGenerator):
     def __init__(self, log: Path, seconds: float) -> None:
         self._log = log
         self._seconds = seconds
+
+    def cache_key(self, args: ItemArgs) -> str:
+        values = {param.input: param.value for param in args.params}
+        return hashlib.sha256(f"{self._log} {values} {args.item}".encode()).hexdigest()
 
     def generate_single_image(self, args: Mapping[str, Any]) -> tuple[Image.Image, str]:
         assert isinstance(args, ItemArgs)
@@ -78,6 +84,7 @@ def search(results: Path, seconds: float = 0.05, **changes: Any) -> Search:
         "seed": 5,
         "max_concurrent": 1,
         "results_dir": results,
+        "cache": LocalCache(results / "cache"),
     }
     return Search(**{**settings, **changes})
 

@@ -185,9 +185,11 @@ def test_a_trial_that_ends_while_it_is_paused_teaches_its_last_report() -> None:
     searcher = Proposals(inner, space, BASELINE, limit=None, directions=("max",))
     searcher.suggest("t0")
     searcher.suggest("t1")
-    searcher.on_trial_result("t1", {"objective": 0.25, "training_iteration": 1})
+    searcher.on_trial_result("t1", {"objective": 0.25, "items": 2, "training_iteration": 1})
     searcher.on_trial_complete("t1")
-    assert [trial.value for trial in inner._ot_study.trials] == [0.25]
+    (trial,) = inner._ot_study.trials
+    assert trial.value == 0.25
+    assert trial.intermediate_values == {2: 0.25}, "steps are items: Tune's calls begin anew when a search is resumed"
 
 
 @settings(deadline=None, max_examples=40)
@@ -350,6 +352,11 @@ def search(cells_loader: LocalDatasetLoader, tmp_path: Path, endpoints: list[str
         ({"objective": ["ssim", "ssmi"]}, "'ssmi' is no score of this search (did you mean 'ssim'?)"),
         ({"objective": ["ssim", "ssim"]}, "names ssim twice"),
         ({"objective": []}, "name at least one score"),
+        ({"space": {"value": ("Threshold", "value", 0.5)}}, "all are constants, so every trial would be the same"),
+        (
+            {"objective": "ssim", "scheduler": "asha", "scheduler_options": {"grace_period": 7}},
+            "the eval set has 6, so no trial would be stopped; give it at most that (got 7)",
+        ),
         ({"direction": "max"}, "with several objectives write {score: 'max' or 'min'}"),
         ({"direction": {"ssim": "up"}}, "must be max or min, of an objective (got 'ssim': 'up')"),
         ({"algorithm": OptunaSearch(), "algorithm_options": {"seed": 3}}, "belong to a named algorithm"),

@@ -49,7 +49,8 @@ def test_hyperband_pauses_trials_and_they_go_on_where_they_were(
     assert len(result.trials) == 9
     assert {trial.status for trial in result.trials} == {"finished", "stopped"}, "some are stopped, the best go through"
     assert list(tmp_path.rglob("error.txt")) == [], "a paused trial must go on, not begin again"
-    bracket = result.trials[:5]
+    assert result.trials[0].status == "finished", "the baseline is in no bracket"
+    bracket = result.trials[1:6]
     through = sorted(trial.status for trial in bracket)
     assert through == ["finished", "finished", "stopped", "stopped", "stopped"], "two of the first five go on"
     for trial in result.trials:

@@ -34,6 +34,8 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> N
     assert facts(SearchResult.load(result.folder)) == facts(expected)
     assert made(hurt).keys() == made(whole).keys() | made(hurt).keys()
     assert sum(count > 1 for count in made(hurt).values()) <= 1, "only the image that was being made is made again"
+    assert (result.cached, [trial.cached for trial in result.trials]) == (0, [0] * 12), "its own images come from no cache"
+    assert result.images == expected.images
 
     before = made(hurt)
     assert facts(resume_kit.search(hurt, 0.0).run(resume=True)) == facts(expected), "nothing is left to do"

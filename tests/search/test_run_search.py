@@ -77,6 +77,7 @@ def test_a_grid_runs_every_set_once_with_the_baseline_first(
     assert all(t.status == "finished" and t.scored == 6 for t in result.trials)
 
 
+@pytest.mark.slow
 def test_one_trial_at_a_time_with_a_seed_agrees_exactly(
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_everything_is_kept_where_the_result_says(cells_loader: LocalDatasetLoad
     assert again.folder == tmp_path / "tests" / "cells-2"
 
 
+@pytest.mark.slow
 def test_a_killed_endpoint_changes_nothing_but_the_time(cells_loader: LocalDatasetLoader, tmp_path: Path) -> None:
     def run(folder: str, *, kill: bool) -> tuple[SearchResult, list[str]]:
         heard: list[str] = []
@@ -132,6 +134,7 @@ def test_a_killed_endpoint_changes_nothing_but_the_time(cells_loader: LocalDatas
     assert facts(hurt) == facts(whole)
 
 
+@pytest.mark.slow
 def test_items_that_fail_keep_their_place_and_the_search_goes_on(
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
@@ -144,6 +147,7 @@ def test_items_that_fail_keep_their_place_and_the_search_goes_on(
     assert result.best == red
 
 
+@pytest.mark.slow
 def test_a_search_without_a_single_score_fails_and_says_why(
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
@@ -153,6 +157,7 @@ def test_a_search_without_a_single_score_fails_and_says_why(
     assert SearchResult.load(tmp_path / "tests" / "cells").status == "failed"
 
 
+@pytest.mark.slow
 def test_a_search_whose_endpoints_all_die_stops_with_what_is_done(cells_loader: LocalDatasetLoader, tmp_path: Path) -> None:
     class Killer:
         def update(self, progress: SearchProgress) -> None: ...
@@ -192,6 +197,7 @@ def test_what_is_begun_before_the_trials_are_up_is_not_made_twice(
     assert len({row["prompt"][3]["pixaris"]["request"] for row in made.values()}) == 24
 
 
+@pytest.mark.slow
 def test_any_searcher_and_scheduler_of_tune_can_be_given(
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
