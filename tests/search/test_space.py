@@ -348,7 +348,7 @@ def test_nodes_and_inputs_that_cannot_be_set_are_named(node_name: str, input: st
             "`blur_radius` of node 'Blur' must be a whole number (got 1.5)",
         ),
         ("Blur", "sigma", Domain("choice", options=("1.5",)), "`sigma` of node 'Blur' must be a number (got '1.5')"),
-        ("Blur", "sigma", Domain("choice", options=(True,)), "must be a number (got True)"),
+        ("Blur", "sigma", Domain("choice", options=(True,)), "must be a number (got true)"),
         ("Channel", "channel", Domain("choice", options=("rde",)), "(got 'rde') (did you mean 'red'?)"),
         ("Channel", "channel", Domain("randint", 0, 2), "is one of the server's options, so randint cannot set it; use choice"),
         ("Save Output", "filename_prefix", Domain("randint", 0, 2), "is text, so randint cannot set it; use choice"),
