@@ -25,8 +25,8 @@ class Timeouts:
         generation: That a prompt may run, from the start of its execution; the wait in the server's queue does not count.
         lost_after: Between two looks that find a prompt neither queued nor in the history, after which it is lost.
         dead_worker: That a prompt may be pending while nothing runs, after which the server's worker thread is dead.
-        quiet: Silence on the websocket after which the prompt is looked for over HTTP, and between such looks.
-        lively: Between looks while the websocket brings messages.
+        quiet: Silence on the websocket after which the prompt is looked for over HTTP; doubled with every look in silence.
+        lively: Between looks at most, and while the websocket brings messages.
     """
 
     connect: float = 5.0
@@ -35,7 +35,7 @@ class Timeouts:
     generation: float = 3600.0
     lost_after: float = 0.5
     dead_worker: float = 5.0
-    quiet: float = 1.0
+    quiet: float = 2.0
     lively: float = 5.0
 
     def __post_init__(self) -> None:

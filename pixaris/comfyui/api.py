@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
@@ -40,6 +42,8 @@ class ComfyApi:
 
     def __init__(self, transport: Transport) -> None:
         self._http = transport
+        self._asking = threading.Lock()
+        self._queue: tuple[float, QueueState | EndpointError] | None = None
 
     @property
     def url(self) -> str:
@@ -86,6 +90,20 @@ class ComfyApi:
             return parse_queue(self._http.get("/queue"))
         except ValueError as error:
             raise self._http.nonsense(f"answered GET /queue with JSON that is not ComfyUI's: {error}") from Failure("broken off")
+
+    def queue_since(self, moment: float) -> QueueState:
+        """As `queue`; what another thread was answered serves too, if it asked after that moment (monotonic clock)."""
+        with self._asking:
+            if self._queue is None or self._queue[0] < moment:
+                asked = time.monotonic()
+                try:
+                    self._queue = asked, self.queue()
+                except EndpointError as error:
+                    self._queue = asked, error
+            answer = self._queue[1]
+        if isinstance(answer, EndpointError):
+            raise answer
+        return answer
 
     def history(self, prompt_id: str) -> PromptRecord | None:
         """How a prompt ended, or None if it has not, or is not known."""

@@ -14,7 +14,8 @@ from pixaris.comfyui.transport import failure_kind
 from pixaris.comfyui.websocket import Listener, Watch
 from pixaris.exceptions import CancelledRequestError, EndpointError, PromptLostError, RateLimitedError, UnreachableError
 
-_FIRST_POLL = 0.25  # without a websocket; doubles up to `Timeouts.quiet`
+_FIRST_POLL, _LAST_POLL = 0.25, 1.0  # without a websocket; doubled from poll to poll
+_SHARED = 0.25  # how old an answer about the queue may be that another prompt's look has got
 _LATE_ROW = 0.05  # the history row of a prompt that has just ended may come a moment later
 
 
@@ -52,6 +53,8 @@ class Prompt:
         self._adopted = False
         self._looked = 0.0
         self._polls = 0
+        self._quiet_looks = 0  # since the websocket brought something
+        self._known_at = 0.0  # when the server was last known to have it
         self._absent_since: float | None = None
         self._stuck_since: float | None = None
         self._pause: float | None = None
@@ -80,7 +83,7 @@ class Prompt:
         if isinstance(reply, Refusal):
             self._on_server = False
             return reply
-        self._looked = time.monotonic()
+        self._looked = self._known_at = time.monotonic()
         if reply != self.id:
             self._listener.rename(watch, reply)
             self.id = reply
@@ -202,7 +205,7 @@ class Prompt:
         """Look for it over HTTP: in the queue first, then in the history, as it moves that way."""
         started = time.monotonic()
         try:
-            queue = self._api.queue()
+            queue = self._api.queue_since(max(self._known_at, started - _SHARED))
             record = None if self.id in queue else self._api.history(self.id)
         except RateLimitedError as error:
             self._looked, self._pause = time.monotonic(), min(max(error.retry_after or 1.0, 0.1), 30.0)
@@ -213,7 +216,9 @@ class Prompt:
                 raise
             self._broke_off, self._looked, self._pause = True, time.monotonic(), 0.5
             return None
+        self._quiet_looks = 1 if self._listener.last_heard > self._looked else self._quiet_looks + 1
         self._broke_off, self._looked, self._pause = False, time.monotonic(), None
+        self._known_at = self._looked
         self._polls += 1
         if record is not None:
             self._listener.suspect(watch)
@@ -251,8 +256,10 @@ class Prompt:
             return self._looked + self._pause
         limits = self._timeouts
         if self._adopted or not self._listener.connected:  # messages of an adopted prompt go to the socket of who submitted it
-            return self._looked + min(_FIRST_POLL * 2.0 ** min(self._polls, 8), limits.quiet)
-        quiet_at = max(self._looked, self._listener.last_heard) + limits.quiet
+            return self._looked + min(_FIRST_POLL * 2.0 ** min(self._polls, 8), _LAST_POLL, limits.quiet)
+        heard = self._listener.last_heard
+        looks = self._quiet_looks if heard <= self._looked else 0
+        quiet_at = max(self._looked, heard) + limits.quiet * 2.0 ** min(looks, 8)
         return min(quiet_at, self._looked + max(limits.lively, limits.quiet))
 
     def _deadline(self, watch: Watch) -> float:

@@ -1,4 +1,4 @@
-"""The driver's head start: the first trials' first images are asked for while the trials' processes are still coming up."""
+"""The driver's head start: images are asked for while the trials' processes are still coming up, or busy with other trials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class HeadStart:
     """Queues for a trial what it will queue itself: same run, same requests, same name towards the pool.
 
     Args:
-        recipe: What trials are made from; ``head_start`` of them are served.
+        recipe: What trials are made from; ``head_start`` of them are served, and ``leads`` beyond the newest.
         pool: Expects the first trials, one for each process.
         upcoming: As `Proposals.upcoming`.
     """
@@ -35,13 +35,14 @@ class HeadStart:
         self._scorer = Scorer(())
 
     def give(self, number: int, values: Mapping[str, ParamValue]) -> None:
-        """Queue a new trial's first images, if it is one of the first trials, and those of the trials known to come after it."""
+        """Queue a new trial's first images, if it is a led one, and those of the trials known to come after it."""
         if self._begun < self._recipe.processes:
             self._begun += 1
             self._pool.expect(self._recipe.run_id(number))
-        if number >= self._recipe.head_start:
+        if not self._recipe.is_led(number):
             return
-        for place, one in enumerate([values, *self._upcoming(self._recipe.head_start)], number):
+        led = max(self._recipe.head_start, number + 1 + self._recipe.leads)
+        for place, one in enumerate([values, *self._upcoming(led)], number):
             if place >= self._served:
                 self._serve(place, one)
                 self._served = place + 1

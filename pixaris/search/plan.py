@@ -32,6 +32,9 @@ from pixaris.types import Direction, ParamValue
 _FOR_SCORING = 4
 """Trials that run at once, at most, only because metrics are slow: each is a process."""
 
+_LED_FOR_A_PLACE = 1.5
+"""Images that are queued for trials that come, for every place of the endpoints, where it is known what comes."""
+
 _EARLY_FOR_A_PLACE, _EARLY = 8, 256
 """Images asked for before the trials' processes are up, which takes seconds: for every place of the endpoints, and in all."""
 
@@ -68,6 +71,7 @@ class SearchPlan:
         seconds_before: Wall time that it took before.
         images_before: Images that it made before.
         endpoints_found: How many endpoints there are; the sources may promise more.
+        processors: How many Ray has, once it is up; 0 before.
     """
 
     setup: RunSetup
@@ -92,6 +96,7 @@ class SearchPlan:
     policy: Policy | None = None
     cache: CacheStore | None = None
     endpoints_found: int = 0
+    processors: int = 0
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     proposal_seed: int = 0
     history: History = field(default_factory=History)
@@ -175,13 +180,15 @@ class SearchPlan:
 
         Two at least where there are several places: while one trial scores and reports, the other one generates. And one for each
         of the models that are worked on at the same time. Where metrics wait for something else and trials have few images under
-        way, some more: while a trial's last images are scored, the others must have images left for every place.
+        way, some more: while a trial's last images are scored, the others must have images left for every place. No more than
+        have something to compute with, where the places are kept busy for trials that come (`leads`).
         """
         if self.max_concurrent is not None:
             return self.max_concurrent
-        wanted = max(
-            min(2, self.places), -(-3 * self.places // (2 * 2 * self.items_per_step * self.setup.seeds)), self.models_at_once
-        )
+        filling = -(-3 * self.places // (2 * 2 * self.items_per_step * self.setup.seeds))
+        if self.leads:
+            filling = min(filling, max(_FOR_SCORING, self.processors))
+        wanted = max(min(2, self.places), filling, self.models_at_once)
         if any(metric.parallel > COMPUTING for metric in self.setup.metrics):
             kept = min(self.items, 2 * self.items_per_step) if self.stops else self.items
             wanted = max(wanted, min(_FOR_SCORING, -(-3 * self.places // max(1, kept * self.setup.seeds))))
@@ -198,9 +205,30 @@ class SearchPlan:
 
         As many as run at once, or more if it is known what comes after them.
         """
-        first = min(self.items, self.items_per_step + self.items_ahead) * self.setup.seeds
+        if not self.begins_ahead:
+            return 0
         wanted = min(_EARLY_FOR_A_PLACE * self.places, _EARLY)
-        return max(self.concurrent, -(-wanted // first)) if self.listed else self.concurrent
+        return max(self.concurrent, -(-wanted // self._first_images)) if self.listed else self.concurrent
+
+    @property
+    def leads(self) -> int:
+        """Trials beyond those that run for which images are asked already: enough to keep every place busy.
+
+        None where it is not known what comes, where it may be stopped, and where the trials at once are limited by the user.
+        """
+        if not self.begins_ahead or not self.listed or self.stops or self.max_concurrent is not None:
+            return 0
+        return math.ceil(_LED_FOR_A_PLACE * self.places / self._first_images)
+
+    @cached_property
+    def begins_ahead(self) -> bool:
+        """Whether the driver may queue images for trials: nobody has to be asked first, and no trial changes its process."""
+        pausing = schedulers.pauses(self.tune_scheduler())
+        return self.setup.generator.uses_endpoints and not self.budget and not self.history.events and not pausing
+
+    @property
+    def _first_images(self) -> int:
+        return min(self.items, self.items_per_step + self.items_ahead) * self.setup.seeds
 
     @property
     def at_once(self) -> str:

@@ -88,7 +88,8 @@ def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener
 
 def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | None, books: Bookkeeper) -> None:
     recipe_of_pool, driver_pool = pool
-    plan = replace(plan, endpoints_found=len(driver_pool.status().endpoints))
+    cpus = float(ray.cluster_resources().get("CPU", 1.0))
+    plan = replace(plan, endpoints_found=len(driver_pool.status().endpoints), processors=int(cpus))
     scheduler = plan.tune_scheduler()
     searcher = Proposals(
         _inner(plan),
@@ -117,7 +118,8 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | No
         store=LocalCache(plan.store, _NO_LIMIT),
         cache=plan.cache,
         ledger=books.account.actor if books.account is not None else None,
-        head_start=plan.head_start if _can_begin_ahead(plan, pauses) else 0,
+        head_start=plan.head_start,
+        leads=plan.leads,
         processes=1 if pauses else plan.concurrent,
         hosts=hosts,
         log_file=plan.folder.resolve() / "logs" / "trials.log",
@@ -131,7 +133,6 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | No
         rerun=pauses,
         told=HeadStart(recipe, driver_pool, searcher.upcoming).give,
     )
-    cpus = float(ray.cluster_resources().get("CPU", 1.0))
     share = cpus / (plan.concurrent + 0.01)
     if pauses:  # then the trials under way are more than those that run, and it is their CPUs that limit how many run
         share = min(share, max(float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["Alive"]))
@@ -174,11 +175,6 @@ def _processes_at_once(count: int) -> Iterator[None]:
         os.environ.pop(name)
         if before is not None:
             os.environ[name] = before
-
-
-def _can_begin_ahead(plan: SearchPlan, pauses: bool) -> bool:
-    """Whether the driver may queue images for trials: nobody has to be asked first, and no trial changes its process."""
-    return plan.setup.generator.uses_endpoints and not plan.budget and not plan.history.events and not pauses
 
 
 def _settle(plan: SearchPlan) -> None:

@@ -55,6 +55,7 @@ class TrialRecipe:
         cache: Images that need not be generated again, or None.
         ledger: The actor that counts the search's budget, or None if it has none.
         head_start: How many trials, from the first, have their first images queued by the driver before their processes are up.
+        leads: How many trials beyond those that run have theirs queued by the driver all the time.
         processes: How many processes the trials will have.
         hosts: How to reach what metrics lean on; None if they lean on nothing.
         log_file: Where a trial's unexpected errors are written with their traceback.
@@ -75,9 +76,14 @@ class TrialRecipe:
     cache: CacheStore | None
     ledger: Any
     head_start: int
+    leads: int
     processes: int
     hosts: RayHostRecipe | None
     log_file: Path
+
+    def is_led(self, number: int) -> bool:
+        """Whether the driver queues a trial's first images."""
+        return self.leads > 0 or number < self.head_start
 
     def run_id(self, number: int) -> str:
         """Id of a trial's experiment run: whoever works for the trial uses it, also after its process died."""
@@ -150,7 +156,7 @@ class ExperimentTrial(tune.Trainable):
         if self._budgeted is not None:
             self._budgeted.trial = number
         self._run_id = recipe.run_id(number)
-        self._taking_over = self._pooled is not None and number < recipe.head_start
+        self._taking_over = self._pooled is not None and recipe.is_led(number)
         if self._pooled is not None:
             self._pooled.pool = recipe.pool.connect(self._run_id) if self._taking_over else self._pool
             self._pooled.run = self._run_id if self._taking_over else ""

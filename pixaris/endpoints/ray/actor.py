@@ -50,7 +50,10 @@ class PoolActor:
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         slots = sum(endpoint.depth for endpoint in endpoints)
-        self._workers = [start_worker(session) for _ in range(max(1, -(-slots // SLOTS)))]
+        processors = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        count = max(1, min(-(-slots // SLOTS), processors))
+        self._slots = max(SLOTS, -(-slots // count))  # of a worker
+        self._workers = [self._start_worker() for _ in range(count)]
         self._home: dict[str, int] = {}
         for endpoint in endpoints:
             self._join(endpoint)
@@ -215,11 +218,14 @@ class PoolActor:
             for url, home in self._home.items():
                 known = self._dispatcher.endpoint(url)
                 loads[home] += known.depth if known is not None else 0
-            if min(loads) and min(loads) + endpoint.depth > SLOTS:
-                self._workers.append(start_worker(self._session))
+            if min(loads) and min(loads) + endpoint.depth > self._slots:
+                self._workers.append(self._start_worker())
                 loads.append(0)
             self._home[endpoint.url] = loads.index(min(loads))
         self._dispatcher.join(endpoint, time.monotonic())
+
+    def _start_worker(self) -> Any:  # noqa: ANN401  (an actor handle)
+        return start_worker(self._session, self._slots)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -296,7 +302,7 @@ class PoolActor:
         if self._workers[home] is dead and not self._stopping:
             log.warning("an endpoint worker died; starting another")
             self._dispatcher.tell("an endpoint worker's process ended; another one takes over")
-            self._workers[home] = start_worker(self._session)
+            self._workers[home] = self._start_worker()
             self._deaths += 1
 
     def _cancel(self, key: str, reason: PixarisError) -> None:

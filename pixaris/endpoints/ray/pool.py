@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 _RESTART_SECONDS = 60.0
 _RETRY_SECONDS = 0.2
 _ANSWER_SECONDS = 30.0
+_SILENCE_SECONDS = 300.0
+"""How long the actor may take to answer: on a machine whose processes all start at once, it has little time of its own."""
 
 
 @dataclass(frozen=True)
@@ -247,11 +249,11 @@ class RayPool(EndpointPool):
             self._janitor.dismiss(sweep=not clean)
 
     def _ask(self, method: Any, *arguments: object) -> Any:  # noqa: ANN401  (an actor's method and its answer)
-        """Call the actor; while it is being started again, try again."""
+        """Call the actor; while it is being started again, try again. A slow answer is waited for."""
         deadline = time.monotonic() + _RESTART_SECONDS
         while True:
             try:
-                return ray.get(method.remote(*arguments), timeout=_ANSWER_SECONDS)
+                return ray.get(method.remote(*arguments), timeout=_SILENCE_SECONDS)
             except ActorUnavailableError:
                 if time.monotonic() > deadline:
                     raise

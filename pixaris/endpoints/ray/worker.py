@@ -23,20 +23,21 @@ from pixaris.images import EncodedImage
 from pixaris.types import GenerationRequest
 
 SLOTS = 64
-"""Places on endpoints that one worker serves."""
+"""Places on endpoints that one worker serves, unless there are more workers than processors then."""
 _CONTROL_THREADS = 32
 _IMAGE_MEMORY = 256 * 1024 * 1024
 
 
-def start_worker(session: str) -> Any:  # noqa: ANN401  (an actor handle)
+def start_worker(session: str, slots: int = SLOTS) -> Any:  # noqa: ANN401  (an actor handle)
     """Start a worker; it ends with the actor that started it.
 
     Args:
         session: As for `clients.connect`.
+        slots: Places it is to serve.
     """
     # More threads than places: what was cancelled holds its thread until its endpoint lets go. Probes and such have their own.
     groups = {"control": _CONTROL_THREADS}
-    return ray.remote(num_cpus=0, max_concurrency=2 * SLOTS, concurrency_groups=groups)(WorkerActor).remote(session)
+    return ray.remote(num_cpus=0, max_concurrency=2 * slots, concurrency_groups=groups)(WorkerActor).remote(session)
 
 
 class WorkerActor:
