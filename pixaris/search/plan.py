@@ -222,9 +222,14 @@ class SearchPlan:
 
     @cached_property
     def begins_ahead(self) -> bool:
-        """Whether the driver may queue images for trials: nobody has to be asked first, and no trial changes its process."""
-        pausing = schedulers.pauses(self.tune_scheduler())
-        return self.setup.generator.uses_endpoints and not self.budget and not self.history.events and not pausing
+        """Whether the driver may queue images for trials.
+
+        Nobody has to be asked first, no trial changes its process, and nobody pays for an image that no trial is there to keep
+        if the account is empty before.
+        """
+        generator, pausing = self.setup.generator, schedulers.pauses(self.tune_scheduler())
+        free = generator.uses_endpoints and not generator.charges and not self.budget
+        return free and not self.history.events and not pausing
 
     @property
     def _first_images(self) -> int:

@@ -237,6 +237,7 @@ class Blank(DatasetLoader):
         return EvalSet("blank", tuple(EvalItem(i, f"i{i}", {}, {"Seen": picture}) for i in range(3)))
 
 
+@pytest.mark.slow
 def test_a_generator_of_the_users_own_is_searched_too_and_lower_can_be_better(tmp_path: Path) -> None:
     result = search(
         Blank(),
