@@ -79,7 +79,7 @@ def test_where_all_sets_are_known_the_driver_keeps_the_places_busy_and_a_few_pro
     plan = plan_of(ContrastMetric(), 8, 64, tmp_path, **known)
     assert plan.leads * 8 >= 1.5 * plan.places > (plan.leads - 1) * 8
     assert (plan.concurrent, plan_of(ContrastMetric(), 8, 64, tmp_path).concurrent) == (4, 12)
-    assert replace(plan, processors=16).concurrent == 16
+    assert [replace(plan, processors=cores).concurrent for cores in (8, 16)] == [8, 12]
     for changes in ({"algorithm": "tpe"}, {"scheduler": "asha"}, {"max_concurrent": 3}, {"budget": Budget(images=9)}):
         assert replace(plan, **changes).leads == 0
     assert replace(plan, max_concurrent=3).concurrent == 3
