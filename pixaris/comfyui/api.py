@@ -92,14 +92,17 @@ class ComfyApi:
             raise self._http.nonsense(f"answered GET /queue with JSON that is not ComfyUI's: {error}") from Failure("broken off")
 
     def queue_since(self, moment: float) -> QueueState:
-        """As `queue`; what another thread was answered serves too, if it asked after that moment (monotonic clock)."""
+        """As `queue`; what another thread was answered serves too, if it asked after that moment (monotonic clock).
+
+        So does an error that came after it: a server that has just kept one thread waiting till its limit does not keep the next.
+        """
         with self._asking:
             if self._queue is None or self._queue[0] < moment:
                 asked = time.monotonic()
                 try:
                     self._queue = asked, self.queue()
                 except EndpointError as error:
-                    self._queue = asked, error
+                    self._queue = time.monotonic(), error
             answer = self._queue[1]
         if isinstance(answer, EndpointError):
             raise answer

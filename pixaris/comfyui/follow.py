@@ -54,7 +54,7 @@ class Prompt:
         self._looked = 0.0
         self._polls = 0
         self._quiet_looks = 0  # since the websocket brought something
-        self._known_at = 0.0  # when the server was last known to have it
+        self._answered = 0.0  # what the server said of its queue before this tells nothing new
         self._absent_since: float | None = None
         self._stuck_since: float | None = None
         self._pause: float | None = None
@@ -83,7 +83,7 @@ class Prompt:
         if isinstance(reply, Refusal):
             self._on_server = False
             return reply
-        self._looked = self._known_at = time.monotonic()
+        self._looked = self._answered = time.monotonic()
         if reply != self.id:
             self._listener.rename(watch, reply)
             self.id = reply
@@ -205,7 +205,7 @@ class Prompt:
         """Look for it over HTTP: in the queue first, then in the history, as it moves that way."""
         started = time.monotonic()
         try:
-            queue = self._api.queue_since(max(self._known_at, started - _SHARED))
+            queue = self._api.queue_since(max(self._answered, started - _SHARED))
             record = None if self.id in queue else self._api.history(self.id)
         except RateLimitedError as error:
             self._looked, self._pause = time.monotonic(), min(max(error.retry_after or 1.0, 0.1), 30.0)
@@ -218,7 +218,7 @@ class Prompt:
             return None
         self._quiet_looks = 1 if self._listener.last_heard > self._looked else self._quiet_looks + 1
         self._broke_off, self._looked, self._pause = False, time.monotonic(), None
-        self._known_at = self._looked
+        self._answered = self._looked
         self._polls += 1
         if record is not None:
             self._listener.suspect(watch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from pixaris.comfyui.object_info import InputSpec
 from pixaris.exceptions import nearest
 from pixaris.types import ParamValue
@@ -102,7 +104,7 @@ def _as_server(value: object, convert: type[int] | type[float], rule: str) -> in
 def _shown(value: object) -> str:
     """A value as workflows and search files write it, cut short."""
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+        return json.dumps(value)
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 

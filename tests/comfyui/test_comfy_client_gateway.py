@@ -7,12 +7,13 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from comfy_kit import IMPATIENT, QUICK, Server, encoded, in_thread, inverted, picture, pixel
+from comfy_kit import IMPATIENT, QUICK, Server, encoded, in_thread, inverted, picture, pixel, until
 from gateway import Gateway, gateway, keep_session, serving
 
 from pixaris.comfyui.address import Timeouts
@@ -91,6 +92,46 @@ def test_one_websocket_serves_many_prompts(front: Gateway, connect: Connect) -> 
     assert len(front.opened) == 1
     assert front.count("POST /prompt") == front.count("GET /history") == front.count("GET /view") == 12
     assert front.count("GET /queue") == 0
+
+
+def test_silent_prompts_of_one_server_are_looked_for_together_and_less_and_less_often(
+    server: Server, front: Gateway, connect: Connect
+) -> None:
+    client = connect(front.url, timeouts=Timeouts(quiet=0.1, lively=60.0))
+    server.fault("delay", seconds=3.0)
+    for future in [in_thread(client, picture(color)) for color in (1, 2)]:
+        future.result(20)
+    assert 2 <= front.count("GET /queue") <= 8, "after 0.1, 0.3, 0.7, 1.5 s and so on, not thirty times for each of them"
+
+
+def test_an_answer_about_the_queue_serves_whoever_asked_before_it_came(front: Gateway, connect: Connect) -> None:
+    api = connect(front.url)._api
+    asked = time.monotonic()
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(api.queue_since, [asked] * 4))
+    assert all(answer is answers[0] for answer in answers)
+    assert front.count("GET /queue") == 1
+    api.queue_since(time.monotonic())
+    assert front.count("GET /queue") == 2
+
+
+def test_two_looks_at_a_frozen_server_wait_together(server: Server, front: Gateway, connect: Connect) -> None:
+    api = connect(front.url, timeouts=IMPATIENT)._api
+    server.fault("hang", route="/queue", seconds=8.0, times=None)
+
+    def look() -> BaseException | None:
+        try:
+            api.queue_since(time.monotonic())
+        except UnreachableError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(look)
+        until(lambda: front.count("GET /queue") == 1)
+        second = threads.submit(look)  # later than the first one asked, and earlier than it gives up
+        assert first.result(20) is second.result(20) is not None
+    assert front.count("GET /queue") == 1
 
 
 # Submissions that may or may not have arrived
