@@ -36,6 +36,7 @@ from pool_kit import (
 )
 
 from pixaris.endpoints.base import EndpointPool
+from pixaris.endpoints.local import LocalPool
 from pixaris.endpoints.process import ServerProcess
 from pixaris.exceptions import CancelledRequestError, ExecutionError, NoEndpointError, PromptRejectedError
 from pixaris.types import GeneratedImage
@@ -79,7 +80,8 @@ def test_every_result_is_the_one_that_was_asked_for(open_pool: OpenPool, servers
 def test_urgent_requests_go_first_and_the_same_one_is_executed_once(open_pool: OpenPool, servers: Servers) -> None:
     (url,) = servers(1)
     pool = open_pool(endpoint(url, depth=1))
-    fault(url, "delay", seconds=4)  # all that follows is asked for meanwhile, however busy the machine is
+    # All that follows is asked for meanwhile, however busy the machine is; between processes that takes its time.
+    fault(url, "delay", seconds=4 if isinstance(pool, LocalPool) else 15)
     block = colour(1)
     first, same = pool.submit([block.request, block.request])
     until(lambda: queued(url))
@@ -90,7 +92,7 @@ def test_urgent_requests_go_first_and_the_same_one_is_executed_once(open_pool: O
     urgent = pool.submit([colour(20).request])
     pool.promote([ahead[2].id], 0)
     for future in (first, *later, *urgent):
-        future.result(20)
+        future.result(40)
     assert ran(url) == [1, 12, 20, 10, 11]
     assert pool.status().done == 5
 
