@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
+from urllib3.exceptions import HTTPError
 
 MAX_JSON_BYTES = 64 * 1024 * 1024
 _CHUNK = 1 << 16
@@ -100,7 +101,7 @@ def open_session(proxies: Mapping[str, str], verify: bool | str = True) -> Sessi
     session.proxies.update(proxies)
     session.verify = trusted_certificates() if verify is True else verify
     session.headers["User-Agent"] = "pixaris"
-    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=64, max_retries=0)
+    adapter = _Adapter(pool_connections=4, pool_maxsize=64, max_retries=0)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
@@ -132,9 +133,11 @@ def exchange(
     """
     deadline = time.monotonic() + limits.seconds
     wait = (limits.connect, min(limits.seconds, max(limits.read, limits.seconds / 4)))
+    request = requests.PreparedRequest()  # Session.request takes twice as long to merge what is the same in all of ours
     try:
-        with session.request(
-            method, url, params=params, data=data, headers=headers, timeout=wait, allow_redirects=False, stream=True
+        request.prepare(method, url, {**session.headers, **(headers or {})}, None, data, params, cookies=session.cookies)
+        with session.send(
+            request, timeout=wait, allow_redirects=False, stream=True, verify=session.verify, proxies=session.proxies
         ) as response:
             body = b"".join(_pieces(response, deadline, limits.size))
             return Reply(response.status_code, body, response.headers)
@@ -152,15 +155,26 @@ def trusted_certificates() -> str:
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
 
 
+class _Adapter(HTTPAdapter):
+    """Sends bodies in larger pieces than urllib3's 16 kB."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (whatever requests gives)
+        super().init_poolmanager(*args, **kwargs, blocksize=_CHUNK)
+
+
 def _pieces(response: requests.Response, deadline: float, limit: int) -> Iterator[bytes]:
+    """The decoded body as it arrives; `iter_content` waits for whole pieces, past any deadline if the server trickles."""
     size = 0
-    for piece in response.iter_content(_CHUNK):
-        size += len(piece)
-        if size > limit:
-            raise Failure("too large", f"sent more than {limit:,} bytes")
-        if time.monotonic() > deadline:
-            raise Failure("timed out", "took too long to send its answer")
-        yield piece
+    try:
+        while piece := response.raw.read1(_CHUNK, decode_content=True):
+            size += len(piece)
+            if size > limit:
+                raise Failure("too large", f"sent more than {limit:,} bytes")
+            if time.monotonic() > deadline:
+                raise Failure("timed out", "took too long to send its answer")
+            yield piece
+    except HTTPError as error:
+        raise requests.ConnectionError(error) from error
 
 
 def _failure(error: requests.RequestException, connect: float, read: float) -> Failure:
