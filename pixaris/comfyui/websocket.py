@@ -20,6 +20,7 @@ from pixaris.comfyui.transport import environment_proxies
 from pixaris.wire import trusted_certificates
 
 MAX_MESSAGE = 64 * 1024 * 1024
+_PIECE = 1 << 16
 _HEARTBEAT = 20.0  # the server sends no pings
 _PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)  # before an attempt to connect, by the failures before it
 # What websocket-client and the socket under it raise; ValueError: frames it cannot read.
@@ -179,7 +180,8 @@ class Listener:
 
     def _connect(self) -> Any:  # noqa: ANN401  (websocket-client has no types)
         connection = websocket.WebSocket(skip_utf8_validation=True)
-        connection.frame_buffer = _BoundedFrames(connection._recv, True)
+        # Asked for a byte or two, it takes what has come: it keeps the rest, and a message costs one wake-up, not three.
+        connection.frame_buffer = _BoundedFrames(lambda _: connection._recv(_PIECE), True)
         options: dict[str, Any] = {"timeout": self._timeouts.connect, "suppress_origin": True, "redirect_limit": 0}
         if not environment_proxies(self._address):
             options["socket"] = self._open_socket()
