@@ -72,6 +72,14 @@ def test_images_travel_by_reference(started: Started) -> None:
     assert pool.status().failed == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="the system has no such scheduling")
+def test_the_threads_of_a_worker_do_not_preempt_each_other(started: Started) -> None:
+    _, pool, _ = started
+    run(pool, mixed(4, 500))
+    threads = os.listdir(f"/proc/{pool.pids()[1]}/task")
+    assert {os.sched_getscheduler(int(thread)) for thread in threads} == {os.SCHED_BATCH}
+
+
 def test_a_worker_that_is_killed_is_replaced_and_every_request_answered_once(started: Started) -> None:
     _, pool, urls = started
     slow_down(urls)
