@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from pixaris.cli import files
+from pixaris.search.checked import Checked
 from pixaris.search.estimate import estimate
-from pixaris.search.prepare import Checked
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

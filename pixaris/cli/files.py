@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pixaris.components import assemble
 from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.search.prepare import Checked
+from pixaris.search.checked import Checked
 from pixaris.search.price import price_of
 from pixaris.search.space import Parameter
 from pixaris.search.spec import SearchSpec, read_search_file

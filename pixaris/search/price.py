@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from pixaris.exceptions import ConfigurationError
-from pixaris.search.prepare import Checked
+from pixaris.search.checked import Checked
 
 
 @dataclass(frozen=True)
