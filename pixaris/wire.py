@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from http.client import HTTPResponse
 from typing import Any, Literal, TypeAlias
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 MAX_JSON_BYTES = 64 * 1024 * 1024
@@ -95,7 +98,7 @@ def open_session(proxies: Mapping[str, str], verify: bool | str = True) -> Sessi
         proxies: By scheme.
         verify: As `requests` takes it; True is `trusted_certificates`.
     """
-    session = requests.Session()
+    session = _Session()
     # What requests would read from the environment for every single call is read once; .netrc must not replace our headers.
     session.trust_env = False
     session.proxies.update(proxies)
@@ -141,7 +144,7 @@ def exchange(
         ) as response:
             body = b"".join(_pieces(response, deadline, limits.size))
             return Reply(response.status_code, body, response.headers)
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError) as error:  # HTTPError: host names that requests lets pass, such as a..b
         raise _failure(error, *wait) from error
 
 
@@ -155,11 +158,76 @@ def trusted_certificates() -> str:
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
 
 
+class _Session(requests.Session):
+    """Sees no redirects: it would read such an answer to its end, however long, and raise what it likes over a bad address."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 class _Adapter(HTTPAdapter):
-    """Sends bodies in larger pieces than urllib3's 16 kB."""
+    """Sends bodies in larger pieces than urllib3's 16 kB, and waits for an answer's head as long as for a byte of its body."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (whatever requests gives)
         super().init_poolmanager(*args, **kwargs, blocksize=_CHUNK)
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (whatever requests gives)
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = _TlsConnection if pool.scheme == "https" else _Connection
+        return pool
+
+
+class _Response(HTTPResponse):
+    """Bounds the time for the head as a whole; every byte that trickles in would start the socket's time-out anew."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (whatever urllib3 gives)
+        super().__init__(sock, *args, **kwargs)
+        self._sock = sock
+
+    def begin(self) -> None:
+        seconds, file = self._sock.gettimeout(), self.fp
+        if seconds is None:
+            return super().begin()
+        head: Any = _Head(file, self._sock, time.monotonic() + seconds)
+        self.fp = head
+        try:
+            super().begin()
+        finally:
+            self._sock.settimeout(seconds)
+            if self.fp is head:
+                self.fp = file
+        return None
+
+
+class _Connection(HTTPConnection):
+    response_class = _Response
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _Head:
+    """The lines of an answer's head, until a deadline."""
+
+    def __init__(self, file: Any, sock: socket.socket, deadline: float) -> None:  # noqa: ANN401  (what the socket makes)
+        self._file = file
+        self._sock = sock
+        self._deadline = deadline
+        self.close = file.close
+
+    def readline(self, limit: int) -> bytes:
+        line = b""
+        while len(line) < limit and not line.endswith(b"\n"):
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._sock.settimeout(left)
+            piece = self._file.peek(1)  # waits for one arrival at most
+            if not piece:
+                break
+            line += self._file.read(min(piece.find(b"\n") + 1 or len(piece), limit - len(line)))
+        return line
 
 
 def _pieces(response: requests.Response, deadline: float, limit: int) -> Iterator[bytes]:
@@ -177,7 +245,7 @@ def _pieces(response: requests.Response, deadline: float, limit: int) -> Iterato
         raise requests.ConnectionError(error) from error
 
 
-def _failure(error: requests.RequestException, connect: float, read: float) -> Failure:
+def _failure(error: requests.RequestException | HTTPError, connect: float, read: float) -> Failure:
     if isinstance(error, requests.ConnectTimeout):
         return Failure("not sent", f"did not accept a connection within {connect:g} s")
     if isinstance(error, requests.Timeout) or _is_read_timeout(error):
@@ -187,7 +255,7 @@ def _failure(error: requests.RequestException, connect: float, read: float) -> F
     return Failure(_kind(error), f"cannot be reached: {_reason(error)}")
 
 
-def _kind(error: requests.RequestException) -> FailureKind:
+def _kind(error: requests.RequestException | HTTPError) -> FailureKind:
     if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.ProxyError):
         return "not sent"
     if isinstance(error, requests.Timeout) or _is_read_timeout(error):
@@ -198,7 +266,7 @@ def _kind(error: requests.RequestException) -> FailureKind:
     return "broken off"
 
 
-def _is_read_timeout(error: requests.RequestException) -> bool:
+def _is_read_timeout(error: requests.RequestException | HTTPError) -> bool:
     return any(type(link).__name__ in ("ReadTimeoutError", "TimeoutError") for link in _chain(error))
 
 

@@ -118,6 +118,44 @@ def test_an_answer_that_trickles_is_given_up_at_the_deadline(server: Raw, ask: A
     assert time.monotonic() - started < 5.0, "of the ten seconds it would take"
 
 
+def test_a_head_that_trickles_is_given_up_at_the_deadline(server: Raw, ask: Ask) -> None:
+    server.says(*[bytes([byte]) for byte in head("X-Slow: " + "y" * 60)], pause=0.1)
+    started = time.monotonic()
+    with pytest.raises(wire.Failure, match=r"did not answer within 1 s") as caught:
+        ask(limits=wire.Limits(read=1.0, seconds=1.0))
+    assert caught.value.kind == "timed out"
+    assert time.monotonic() - started < 4.0, "of the eight seconds it would take"
+
+
+def redirect(location: bytes, length: int = 0) -> bytes:
+    return b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: %d\r\n\r\n" % length
+
+
+@pytest.mark.parametrize("location", [b"/login", b"http://[bad", b"http://x/\xff"], ids=["good", "no URL", "not UTF-8"])
+def test_a_redirect_is_an_answer_wherever_it_leads(server: Raw, ask: Ask, location: bytes) -> None:
+    server.says(redirect(location, 2) + b"go")
+    reply = ask()
+    assert (reply.status, reply.body) == (302, b"go")
+
+
+def test_a_redirect_is_bounded_in_size_and_time_too(server: Raw, ask: Ask) -> None:
+    server.says(redirect(b"/login", len(BODY)) + BODY)
+    with pytest.raises(wire.Failure, match="more than 100,000 bytes"):
+        ask(limits=wire.Limits(size=100_000))
+    server.says(redirect(b"/login", 100), *[b"x"] * 100, pause=0.1)
+    started = time.monotonic()
+    with pytest.raises(wire.Failure, match="took too long"):
+        ask(limits=wire.Limits(read=1.0, seconds=1.0))
+    assert time.monotonic() - started < 5.0, "of the ten seconds it would take"
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 300])
+def test_a_host_name_that_cannot_be_is_not_sent(host: str) -> None:
+    with pytest.raises(wire.Failure, match="cannot be reached") as caught:
+        wire.exchange(wire.open_session({}), "GET", f"http://{host}/", wire.Limits())
+    assert caught.value.kind == "not sent"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
