@@ -214,19 +214,23 @@ class _Head:
         self._file = file
         self._sock = sock
         self._deadline = deadline
+        self._buffered = 0
         self.close = file.close
 
     def readline(self, limit: int) -> bytes:
         line = b""
         while len(line) < limit and not line.endswith(b"\n"):
-            left = self._deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("timed out")
-            self._sock.settimeout(left)
-            piece = self._file.peek(1)  # waits for one arrival at most
+            if not self._buffered:
+                left = self._deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("timed out")
+                self._sock.settimeout(left)
+            piece = self._file.peek(1)  # waits for one arrival at most, and for none if there are bytes left of the last one
             if not piece:
                 break
-            line += self._file.read(min(piece.find(b"\n") + 1 or len(piece), limit - len(line)))
+            taken = self._file.read(min(piece.find(b"\n") + 1 or len(piece), limit - len(line)))
+            self._buffered = len(piece) - len(taken)
+            line += taken
         return line
 
 
