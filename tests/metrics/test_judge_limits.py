@@ -65,6 +65,16 @@ def test_the_time_that_the_server_asks_for_is_waited_for() -> None:
     assert clock.slept == [37.0, 2.5]
 
 
+@pytest.mark.parametrize(("asked_for", "shortest", "times"), [(0.0, 1.0, 20), (1e-9, 0.1, 6001)])
+def test_a_server_that_asks_to_wait_for_nothing_for_ever_is_given_up(asked_for: float, shortest: float, times: int) -> None:
+    clock = Clock()
+    judge = ScriptedJudge(in_turn(RateLimitedError("wait", retry_after=asked_for)))
+    with pytest.raises(MetricError, match="more than the 600 s allowed"):
+        ask(patient(judge, clock))
+    assert min(clock.slept) == pytest.approx(shortest)
+    assert len(judge.asked) <= times
+
+
 def test_a_pause_holds_everybody_and_a_longer_one_counts() -> None:
     clock = Clock()
     pace = Pace(clock=clock, sleep=clock.sleep)

@@ -11,6 +11,7 @@ from pixaris.exceptions import MetricError, RateLimitedError, UnreachableError
 from pixaris.images import EncodedImage
 from pixaris.metrics.judges.base import Judge, Schema, Verdict
 
+_SHORTEST_DELAY = 0.1
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 60.0
 
@@ -102,7 +103,7 @@ class PatientJudge(Judge):
             try:
                 return self._judge.judge(images, prompt, schema)
             except RateLimitedError as error:
-                seconds = delay if error.retry_after is None else error.retry_after
+                seconds = max(error.retry_after or delay, _SHORTEST_DELAY)  # who asks for 0 s may ask for it for ever
                 waited += seconds
                 if waited > self._limits.longest_wait:
                     limit = self._limits.longest_wait
