@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Literal, TypeAlias
 
 from pixaris.exceptions import nearest
@@ -20,6 +21,7 @@ _KINDS: dict[FieldKind, str] = {
     "ratio": "an aspect ratio such as 16:9",
 }
 _WIDEST = 21 / 9
+_BEYOND = 2**64
 
 
 class UnfitError(ValueError):
@@ -82,8 +84,10 @@ class Field:
         return _KINDS[self.kind] + bounds + (f", a multiple of {self.multiple}" if self.multiple else "")
 
     def _number(self, value: ParamValue) -> int | float:
-        if isinstance(value, bool | str) or not math.isfinite(value):
+        if isinstance(value, bool | str) or not _is_finite(value):
             raise UnfitError(f"must be {_KINDS[self.kind]} (got {value!r})")
+        if abs(value) >= _BEYOND:
+            raise UnfitError(f"must fit into 64 bits (got about {'-' if value < 0 else ''}2**{math.log2(abs(value)):.0f})")
         if self.kind == "integer" and value != int(value):
             raise UnfitError(f"must be a whole number (got {value!r})")
         if self.low is not None and value < self.low:
@@ -121,6 +125,10 @@ class ImageField:
     def is_fed_by(self, title: str) -> bool:
         """Whether a node title means this field; case, spaces, ``_`` and ``-`` make no difference."""
         return _letters(title) in (_letters(self.title), _letters(f"Load {self.name} Image"))
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Integral) or (isinstance(value, Real) and math.isfinite(value))  # no float holds every integer
 
 
 def _letters(title: str) -> str:

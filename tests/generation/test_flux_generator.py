@@ -222,7 +222,13 @@ def test_the_cache_key_names_what_changes_the_image_and_nothing_else() -> None:
     assert generator.request(other).cache_key != keys[0]
 
 
-@given(value=st.one_of(st.integers(-200, 3000), st.floats(-200, 3000), st.text(max_size=8), st.booleans()))
+ANYTHING = st.one_of(
+    *(st.integers(-200, 3000), st.floats(-200, 3000), st.integers(-(10**500), 10**500), st.floats()),
+    *(st.text(max_size=8), st.booleans(), st.none(), st.just([1])),
+)
+
+
+@given(value=ANYTHING)
 def test_what_fits_a_field_is_sent_within_its_range_and_all_else_is_told(value: Any) -> None:
     for model in MODELS.values():
         for field in model.fields:
@@ -236,6 +242,12 @@ def test_what_fits_a_field_is_sent_within_its_range_and_all_else_is_told(value: 
                 assert type(fitted) is (int if field.kind == "integer" else float)
                 assert field.low is None or fitted >= field.low
                 assert field.high is None or fitted <= field.high
+
+
+def test_a_seed_of_hundreds_of_digits_is_told_and_not_sent() -> None:
+    (message,) = told(FluxFillGenerator(), filling(seed=-(10**400)))
+    assert "`seed` of flux-pro-1.0-fill must fit into 64 bits (got about -2**1329)" in message
+    assert sent(FluxFillGenerator(), filling(seed=2**63))["fields"]["seed"] == 2**63
 
 
 def test_the_key_is_in_no_pickle_and_no_text() -> None:
