@@ -123,7 +123,8 @@ def make(cls: type, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  (whatev
         inspect.signature(cls).bind(**options)
     except TypeError as error:
         takes = [name for name in inspect.signature(cls).parameters if name != "self"]
-        raise ConfigurationError(f"{cls.__name__}: {error}; it takes {', '.join(takes) or 'no options'}") from None
+        hint = next((nearest(str(name), takes) for name in options if name not in takes), "")
+        raise ConfigurationError(f"{cls.__name__}: {error}{hint}; it takes {', '.join(takes) or 'no options'}") from None
     try:
         return cls(**options)
     except ConfigurationError:

@@ -124,15 +124,17 @@ def test_names_that_do_not_match_are_all_told_and_nothing_is_scored(folders: Pat
 
 def test_all_that_is_wrong_with_the_metrics_is_told_at_once(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = ["ssim", "saturation_difference", "sim", "{typ: x}", "{type: sharpness, size: 3}", "contrast", "contrast"]
+    wrong += ["{type: psnr, refrence: ref}"]
     assert score(folders, *(part for text in wrong for part in ("--metric", text))) == 2
     told = capsys.readouterr().err
-    assert "error: 6 problems" in told
+    assert "error: 7 problems" in told
     assert "--metric ssim: SSIMMetric takes either the reference images" in told
     assert "add --reference DIR" in told
     assert "add --mask DIR" in told
     assert "--metric sim: 'sim' is not known (did you mean 'ssim'?)" in told
     assert "--metric {typ: x}: type: is missing" in told
     assert "got an unexpected keyword argument 'size'" in told
+    assert "got an unexpected keyword argument 'refrence' (did you mean 'reference'?); it takes references, reference" in told
     assert "'contrast' is given by several metrics; name each once" in told
 
 
@@ -141,6 +143,9 @@ def test_all_that_is_wrong_with_the_metrics_is_told_at_once(folders: Path, capsy
     [
         (["--metric", "contrast", "-o", "scores.txt"], "must end in .json or .csv"),
         (["--metric", "ssim", "--reference", "nowhere"], "nowhere: is no folder"),
+        (["--metric", "{type: clip_score, prompt: a boat, model: 5}"], "model: must be text (got 5)"),
+        (["--metric", "{type: clip_score, prompt: a boat, pretrained: [a]}"], "pretrained: must be text (got ['a'])"),
+        (["--metric", "{type: quality, weights: 5}"], "weights: must be text, the path of a file or a name (got 5)"),
     ],
 )
 def test_what_is_not_there_or_not_possible_is_told(

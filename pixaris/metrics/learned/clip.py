@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pixaris.exceptions import PixarisError
+from pixaris.exceptions import ConfigurationError, PixarisError, Problem
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import Execution, Need, Prompt
 from pixaris.metrics.item_images import ItemImages
@@ -161,6 +161,15 @@ def cosine(a: Embedding, b: Embedding) -> float:
     return min(1.0, max(-1.0, float(a @ b)))
 
 
-def weights_of(model: str, pretrained: str) -> str:
-    """The path that must exist for a model, if it is on the disk."""
+def weights_of(model: object, pretrained: object) -> str:
+    """The path that must exist for a model, if it is on the disk.
+
+    Raises:
+        ConfigurationError: One of the two is no text.
+    """
+    if not isinstance(model, str) or not isinstance(pretrained, str):
+        given = {"model": model, "pretrained": pretrained}
+        raise ConfigurationError(
+            [Problem(name, f"must be text (got {value!r})") for name, value in given.items() if not isinstance(value, str)]
+        )
     return str(Path(model.removeprefix(_LOCAL)) / "open_clip_config.json") if model.startswith(_LOCAL) else pretrained

@@ -176,7 +176,7 @@ class LearnedMetric(HostedMetric):
         problem = service.problem()
         return [problem] if problem else []
 
-    def placed(self, device: str, batch: int, num_gpus: float, weights: str = "") -> Placement:
+    def placed(self, device: str, batch: int, num_gpus: float, weights: object = "") -> Placement:
         """Check what all networks have in common.
 
         Args:
@@ -190,7 +190,9 @@ class LearnedMetric(HostedMetric):
         """
         placement = Placement(str(device), batch, num_gpus)
         problems = placement.problems()
-        if _is_path(weights) and not Path(weights).exists():
+        if not isinstance(weights, str):
+            problems.append(Problem("weights", f"must be text, the path of a file or a name (got {weights!r})"))
+        elif _is_path(weights) and not Path(weights).exists():
             problems.append(Problem("weights", f"{weights} does not exist"))
         try:
             require(type(self).__name__, self.extra, *self.modules)
