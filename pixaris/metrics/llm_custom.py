@@ -50,7 +50,8 @@ class LLMCustomMetric(JudgeMetric):
         problems: list[Problem] = []
         if not isinstance(prompt, str) or not prompt.strip():
             problems.append(Problem("prompt", f"must be the question to the judge (got {prompt!r})"))
-        if isinstance(images, str) or not all(isinstance(folder, str) and folder for folder in images):
+        folders = list(images) if isinstance(images, Sequence) and not isinstance(images, str) else [None]
+        if not all(isinstance(folder, str) and folder for folder in folders):
             problems.append(Problem("images", f"must be a list of folders of the eval set (got {images!r})"))
         if not isinstance(name, str) or not name.strip():
             problems.append(Problem("name", f"must be text (got {name!r})"))

@@ -205,6 +205,13 @@ def test_a_verdict_file_that_is_torn_counts_as_unknown(tmp_path: Path) -> None:
     assert verdicts.get(file.stem) is None
 
 
+@pytest.mark.parametrize("url", ["http://[::1", "http://x:port", "https:///v1", "http//proxy"])
+def test_an_address_that_is_none_is_told_and_not_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"judge\.base_url: must be a URL such as https://proxy\.example\.com") as caught:
+        service_of({"base_url": url}, ENVIRON)
+    assert url not in str(caught.value)
+
+
 def test_everything_wrong_with_the_settings_is_told_at_once_and_no_secret_is_shown() -> None:
     given = {
         "sdk": "google-gena",

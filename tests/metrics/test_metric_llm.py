@@ -269,6 +269,8 @@ def test_what_is_wrong_with_your_own_question_is_told_at_once() -> None:
     assert "4 problems" in text
     assert "prompt: must be the question" in text
     assert "schema.properties.a.type: 'sting' is not valid" in text
+    with pytest.raises(ConfigurationError, match=r"images: must be a list of folders of the eval set \(got 5\)"):
+        LLMCustomMetric("Warm?", WARMTH, images=5, judge=ScriptedJudge(in_turn({})))  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="must describe an object"):
         LLMCustomMetric("Warm?", {"type": "number"}, judge=ScriptedJudge(in_turn({})))
     with pytest.raises(ConfigurationError, match="needs a property of type number"):

@@ -79,7 +79,7 @@ def service_of(given: Judge | Mapping[str, Any] | None, environ: Mapping[str, st
         problems.append(Problem("the judge's API key", message))
     elif not (key.isascii() and key.isprintable()):
         problems.append(Problem("the judge's API key", "must be plain text without line breaks (it is not shown)"))
-    if base_url and (urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname):
+    if base_url and not _is_url(base_url):
         problems.append(Problem("judge.base_url", "must be a URL such as https://proxy.example.com (it is not shown)"))
     if sdk not in SDKS:
         problems.append(Problem("judge.sdk", f"{sdk!r} is no known SDK{nearest(str(sdk), SDKS)}; known are {', '.join(SDKS)}"))
@@ -151,6 +151,15 @@ def _fault(name: str, value: object) -> str | None:
         return None if right else f"must be dollars for a million tokens, {{prompt: 0.3, answer: 2.5}} (got {value!r})"
     text = value is False or (isinstance(value, str | Path) and str(value))
     return None if text else f"must be a folder, or false for no cache (got {value!r})"
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # read only now
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _number(value: object) -> float:
