@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,7 +18,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from pixaris.exceptions import BudgetSpentError, CancelledRequestError, PixarisError
+from pixaris.exceptions import BudgetSpentError, CancelledRequestError, ChargedError, PixarisError
 from pixaris.files import read_json, write_json
 from pixaris.generation.base import ItemArgs
 from pixaris.orchestration.run import Submitter
@@ -160,14 +160,22 @@ class BudgetedSubmitter(Submitter):
     Args:
         submitter: Starts them.
         ledger: The actor's handle.
+        price: What an item is expected to cost, None if it cannot be told. It counts where the answer does not say what was
+            charged, or was lost.
 
     Attributes:
         trial: Whose items are started.
     """
 
-    def __init__(self, submitter: Submitter, ledger: Any) -> None:  # noqa: ANN401  (an actor handle)
+    def __init__(
+        self,
+        submitter: Submitter,
+        ledger: Any,  # noqa: ANN401  (an actor handle)
+        price: Callable[[ItemArgs], float | None] | None = None,
+    ) -> None:
         self._submitter = submitter
         self._ledger = ledger
+        self._price = price
         self._process = uuid.uuid4().hex
         self._changed = threading.Condition()
         self._queue: list[_Entry] = []
@@ -266,8 +274,18 @@ class BudgetedSubmitter(Submitter):
             entry.outer.set_exception(CancelledRequestError("the request was cancelled"))
         except Exception as error:  # noqa: BLE001  (passed on as it is)
             cost = error.cost if isinstance(error, PixarisError) else None
+            if cost is None and isinstance(error, ChargedError):
+                cost = self._expected(entry)
             self._ledger.settle.remote(ticket, None, cost, withdrawn=isinstance(error, CancelledRequestError))
             entry.outer.set_exception(error)
         else:
-            self._ledger.settle.remote(ticket, image.seconds, image.cost)
+            cost = self._expected(entry) if image.cost is None else image.cost
+            self._ledger.settle.remote(ticket, image.seconds, cost)
             entry.outer.set_result(image)
+
+    def _expected(self, entry: _Entry) -> float | None:
+        try:
+            return self._price(entry.args) if self._price is not None else None
+        except Exception:
+            log.debug("item %r has no price", entry.args.item, exc_info=True)
+            return None  # a generator of the user's: who waits for the image gets it all the same

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pixaris.cache.base import CacheStore
 from pixaris.endpoints.ray import RayPoolRecipe
 from pixaris.exceptions import AccountError, CancelledRequestError, NoEndpointError, PixarisError
 from pixaris.experiment_handlers.base import ExperimentHandler
-from pixaris.generation.base import ItemArgs
+from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.orchestration.caching import CachingSubmitter
 from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter
 from pixaris.orchestration.scoring import Scorer
@@ -28,7 +29,7 @@ from pixaris.search.reports import TIME, objective_keys
 from pixaris.search.results import trial_name
 from pixaris.search.space import Space
 from pixaris.search.spending import BudgetedSubmitter
-from pixaris.types import ParamValue, RunRecord
+from pixaris.types import EvalItem, EvalSet, ParamValue, RunRecord
 
 _CHECKPOINT = "results.pickle"
 _MEETING_SECONDS = 15.0
@@ -142,7 +143,8 @@ class ExperimentTrial(tune.Trainable):
         self._alone = recipe.processes > 1
         self._budgeted: BudgetedSubmitter | None = None
         if recipe.ledger is not None:
-            self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, recipe.ledger)
+            price = partial(_price, setup.generator) if setup.generator.charges else None
+            self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, recipe.ledger, price)
         if recipe.cache is not None:
             self._submitter = CachingSubmitter(setup.generator.cache_key, self._submitter, recipe.cache)
         # above the cache: what this search has made counts as made also when it is resumed, although the cache has it, too
@@ -279,6 +281,11 @@ class ExperimentTrial(tune.Trainable):
         self._run.finish("interrupted" if self._pool.stopping else "stopped")
         if self._pooled is not None and self._pooled.pool is not self._pool:
             self._pooled.pool.close()
+
+
+def _price(generator: ImageGenerator, args: ItemArgs) -> float | None:
+    """What an item is expected to cost; its images are among the arguments."""
+    return generator.cost(EvalSet("", (EvalItem(0, args.item),)), args)
 
 
 def log_failure(path: Path, name: str) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from ray import tune
 
 from pixaris.data_loaders.local import LocalDatasetLoader
-from pixaris.exceptions import BudgetSpentError, CancelledRequestError, ConfigurationError, SearchFailedError
+from pixaris.exceptions import BudgetSpentError, CancelledRequestError, ChargedError, ConfigurationError, SearchFailedError
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
@@ -133,10 +133,14 @@ class Till:
         for future in futures:
             future.set_exception(CancelledRequestError("withdrawn"))
 
-    def ring(self) -> None:
+    def ring(self, cost: float | None = 5.0) -> None:
         assert self.arrived.acquire(timeout=60)
         image = EncodedImage.of(Image.new("RGB", (2, 2)))
-        self.started[-1].set_result(GeneratedImage("r", "i", image, "till", 1.0, cost=5.0))
+        self.started[-1].set_result(GeneratedImage("r", "i", image, "till", 1.0, cost=cost))
+
+    def lose(self) -> None:
+        assert self.arrived.acquire(timeout=60)
+        self.started[-1].set_exception(ChargedError("the answer was lost"))
 
 
 def test_images_wait_for_what_the_ones_before_them_cost_and_are_refused_when_it_is_too_much(tmp_path: Path) -> None:
@@ -162,6 +166,34 @@ def test_images_wait_for_what_the_ones_before_them_cost_and_are_refused_when_it_
     assert later.spent.credits == 10.0, "a search that goes on goes on counting"
     assert ray.get(later.actor.admit.remote(0, "p", 2))[0] == [1]
     later.close()
+
+
+def test_what_the_account_does_not_tell_counts_at_its_listed_price(tmp_path: Path) -> None:
+    account = Account(Budget(credits=12), tmp_path, items=6)
+    till = Till()
+    submitter = BudgetedSubmitter(till, account.actor, lambda args: float(args.item))
+    futures = submitter.start([ItemArgs({}, item="5") for _ in range(6)], 0)
+    till.ring(cost=None)
+    assert futures[0].result(60).cost is None  # the result itself says what is known
+    till.lose()
+    with pytest.raises(ChargedError, match="lost"):
+        futures[1].result(60)
+    for future in futures[2:]:
+        with pytest.raises(BudgetSpentError, match=r"the budget of 12 credits pays for no other image"):
+            future.result(60)
+    account.look(1, 0.0)
+    assert account.spent.credits == 10.0
+    account.close()
+
+
+def test_an_image_whose_price_cannot_be_told_is_not_lost_for_that(tmp_path: Path) -> None:
+    account = Account(Budget(credits=16), tmp_path, items=1)
+    till = Till()
+    submitter = BudgetedSubmitter(till, account.actor, lambda args: float(args.item))
+    (future,) = submitter.start([ItemArgs({}, item="no number")], 0)
+    till.ring(cost=None)
+    assert future.result(60).cost is None
+    account.close()
 
 
 def test_what_is_withdrawn_costs_nothing_once_the_pool_says_it_was_not_made(tmp_path: Path) -> None:
