@@ -51,6 +51,11 @@ class ItemImages:
             if not isinstance(folder, str):
                 raise ConfigurationError(f"{owner}: {what} must be the name of a folder of the eval set (got {folder!r})")
             return cls(metric, what, folder=folder)
+        if isinstance(images, str | Image.Image) or not isinstance(images, Iterable):
+            raise ConfigurationError(
+                f"{owner}: the {what} images must be a list of Pillow images, one per eval item (got {type(images).__name__}); "
+                f"a folder of the eval set is named by {what}=..."
+            )
         return cls(metric, what, _decoded(images, what, owner))
 
     def image_for(self, item: EvalItem) -> Image.Image:

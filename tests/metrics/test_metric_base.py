@@ -74,6 +74,12 @@ def test_references_are_given_one_way_or_the_other() -> None:
         MAEMetric([samples.picture(1)], reference="Original")
 
 
+@pytest.mark.parametrize("given", [samples.picture(1), "masks", 5])
+def test_one_image_or_a_path_in_place_of_the_list_is_told(given: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"must be a list of Pillow images, .* named by reference=\.\.\."):
+        MAEMetric(given)  # type: ignore[arg-type]
+
+
 def test_references_that_are_no_images_are_all_named() -> None:
     cut = io.BytesIO()
     samples.picture(1, (64, 64)).save(cut, "PNG")
