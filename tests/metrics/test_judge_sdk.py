@@ -264,6 +264,16 @@ def test_many_threads_may_ask_at_once(server: StandIn, judge: Judge) -> None:
 
 
 @pytest.mark.skipif(LEGACY, reason="google-generativeai does not know thinking levels")
+def test_what_a_stand_in_says_is_not_taken_for_google_s_verdict(server: StandIn) -> None:
+    judge = judge_of(server)
+    google = [type(judge)(Account(MODEL, KEY, url)) for url in ("", "https://generativelanguage.googleapis.com")]
+    assert google[0].identity == google[1].identity == MODEL
+    there = judge.identity
+    assert there != MODEL
+    assert server.url not in there
+    assert there != type(judge)(Account(MODEL, KEY, "http://other.example.com")).identity
+
+
 def test_the_thinking_level_is_sent_and_changes_the_identity(server: StandIn) -> None:
     low = judge_of(server, thinking_level="low")
     ask(low)

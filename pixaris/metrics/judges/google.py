@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from pixaris.exceptions import AccountError, PixarisError, RateLimitedError, UnreachableError
 from pixaris.images import EncodedImage, preview
@@ -75,7 +76,13 @@ class GeminiJudge(Judge):
 
     @property
     def identity(self) -> str:
-        return f"{self._account.model} {self._account.thinking_level}".strip()
+        return f"{self._account.model} {self._account.thinking_level} {self._stand_in()}".strip()
+
+    def _stand_in(self) -> str:
+        """Names a server that stands in for Google's, whose verdicts are its own; hashed, for its URL may hold a secret."""
+        url = self._account.base_url
+        host = urlsplit(url).hostname or ""
+        return "" if not url or host.endswith(".googleapis.com") else f"@{hashlib.sha256(url.encode()).hexdigest()[:12]}"
 
     @property
     def account(self) -> str:
