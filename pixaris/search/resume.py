@@ -70,12 +70,12 @@ class Earlier:
         return max(sum(1 for _ in store.glob("??/*")), self.result.images - self.result.cached)
 
     def left(self, trials: int | None) -> bool:
-        """Whether there is anything left to do.
+        """Whether there is anything left to do, be it only to write down that it has ended.
 
         Args:
             trials: How many trials are to run; None if that is up to the searcher.
         """
-        if trials is None:
+        if trials is None or self.result.status in ("interrupted", "running"):  # "running": whoever asks holds its folder
             return self.result.status != "finished"
         return bool(self.history.unfinished) or len(self.history.values) < trials
 

@@ -9,6 +9,7 @@ import resume_kit
 from resume_kit import facts, killed, made
 
 from pixaris.exceptions import ConfigurationError
+from pixaris.files import read_json, write_json
 from pixaris.search import SearchResult
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -39,6 +40,15 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> N
 
     before = made(hurt)
     assert facts(resume_kit.search(hurt, 0.0).run(resume=True)) == facts(expected), "nothing is left to do"
+    assert made(hurt) == before
+
+    # killed, or interrupted, after its last trial and before it had written down its end
+    head = result.folder / "search.json"
+    write_json(head, {**read_json(head), "status": "running"})
+    assert SearchResult.load(result.folder).status == "interrupted"
+    ended = resume_kit.search(hurt, 0.0).run(resume=True)
+    assert (ended.status, facts(ended), ended.images) == ("finished", facts(expected), expected.images)
+    assert SearchResult.load(result.folder).status == "finished"
     assert made(hurt) == before
 
     with pytest.raises(ConfigurationError) as caught:
