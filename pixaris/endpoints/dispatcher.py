@@ -320,6 +320,14 @@ class Dispatcher:
         """Ids of every request that has no result yet."""
         return list(self._requests)
 
+    def unpaid(self) -> list[str]:
+        """Ids of those of them that no account is at work on: it charges for what it has begun, whoever still wants it."""
+        return [
+            request_id
+            for request_id, request in self._requests.items()
+            if request.lease is None or self._endpoints[request.lease.url].endpoint.kind != "flux"
+        ]
+
     @property
     def waiting(self) -> int:
         """Requests without a lease."""

@@ -15,7 +15,7 @@ from pixaris.endpoints.base import Endpoint, EndpointClient, EndpointPool, PoolS
 from pixaris.endpoints.connection import Connection
 from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy, is_fatal
 from pixaris.endpoints.janitor import Janitor
-from pixaris.exceptions import CancelledRequestError, PixarisError
+from pixaris.exceptions import AccountError, CancelledRequestError, PixarisError
 from pixaris.types import GeneratedImage, GenerationRequest
 
 _MAX_THREADS = 4096  # they start as they are needed; a limit that is reached would let one endpoint that hangs hold up the others
@@ -152,8 +152,10 @@ class LocalPool(EndpointPool):
         return futures
 
     def _stop_all(self, reason: PixarisError) -> list[Future[GeneratedImage]]:
+        """Forget every request but those that an account which was refused has begun, and charged: these are waited for."""
         self._fatal = self._fatal or reason
-        return self._withdraw(self._dispatcher.unanswered())
+        refused = isinstance(self._fatal, AccountError)
+        return self._withdraw(self._dispatcher.unpaid() if refused else self._dispatcher.unanswered())
 
     # In threads of their own
 
@@ -167,24 +169,27 @@ class LocalPool(EndpointPool):
         self._settle(lease, image, error)
 
     def _settle(self, lease: Lease, image: GeneratedImage | None, error: PixarisError | None) -> None:
-        settled: list[Future[GeneratedImage]] = []
+        settled: Future[GeneratedImage] | None = None
+        stopped: list[Future[GeneratedImage]] = []
         outcome = image if image is not None else error
         with self._changed:
             self._dispatcher.charge(lease.url, outcome.cost if outcome is not None else None)
-            if error is None:
-                if self._dispatcher.succeeded(lease, time.monotonic()):
-                    settled = [self._requests.pop(lease.request_id)[1]]
-            elif is_fatal(error):
-                settled = self._stop_all(error)
-            elif self._dispatcher.failed(lease, error, time.monotonic()):
-                settled = [self._requests.pop(lease.request_id)[1]]
+            now = time.monotonic()
+            final = self._dispatcher.succeeded(lease, now) if error is None else self._dispatcher.failed(lease, error, now)
+            if final:
+                settled = self._requests.pop(lease.request_id)[1]
+            if error is not None and is_fatal(error):
+                self._fatal = self._fatal or error
+            if self._fatal is not None:
+                stopped = self._stop_all(self._fatal)
             self._assign()
             self._changed.notify()
-        for future in settled:
-            if image is not None:
-                future.set_result(replace(image, attempts=lease.attempt))
-            elif error is not None:
-                future.set_exception(error)
+        if settled is not None and image is not None:
+            settled.set_result(replace(image, attempts=lease.attempt))
+        elif settled is not None:
+            settled.set_exception(error)
+        for future in stopped:
+            future.set_exception(self._fatal)
 
     def _keep(self) -> None:
         """Probe what rests, and give up when nothing has been healthy for too long."""

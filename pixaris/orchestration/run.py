@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from pixaris.endpoints.base import EndpointPool
 from pixaris.exceptions import (
+    AccountError,
     ConfigurationError,
     ExecutionError,
     PixarisError,
@@ -286,16 +287,9 @@ class ExperimentRun:
         self._start(batch, 0)
         self.submitter.hurry([future for index in batch for future in self._futures[index]])
         self._start(self._todo[count : count + ahead], AHEAD)
-        ended: PixarisError | None = None
-        for scored in as_completed([self._scored[index] for index in batch]):
-            result = scored.result()
-            if isinstance(result.error, ENDS_THE_RUN):
-                ended = result.error
-                continue
-            self._results[result.index] = result
-        for index in batch:
-            del self._futures[index], self._scored[index]
-        self._todo = [index for index in self._todo if index not in self._results]
+        ended = self._collect(batch)
+        if isinstance(ended, AccountError):
+            self.collect_started()
         if ended is not None:
             raise ended
         if self.done:
@@ -303,6 +297,24 @@ class ExperimentRun:
         record = self.record("running")
         self.handler.store_results(record)
         return record
+
+    def collect_started(self) -> None:
+        """Wait for all that is started already, and keep it: where an account was refused, for what it has charged."""
+        self._collect(list(self._scored))
+
+    def _collect(self, indices: Sequence[int]) -> PixarisError | None:
+        """Wait for items that are started; gives the error of those for which nothing can go on, and that stay to be done."""
+        ended: PixarisError | None = None
+        for scored in as_completed([self._scored[index] for index in indices]):
+            result = scored.result()
+            if isinstance(result.error, ENDS_THE_RUN):
+                ended = result.error
+                continue
+            self._results[result.index] = result
+        for index in indices:
+            del self._futures[index], self._scored[index]
+        self._todo = [index for index in self._todo if index not in self._results]
+        return ended
 
     def snapshot(self) -> dict[int, ItemResult]:
         """The results so far, images included, by item index: enough to go on in another process."""

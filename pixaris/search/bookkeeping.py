@@ -16,7 +16,7 @@ from ray.tune.stopper import NoopStopper
 
 from pixaris.endpoints.base import PoolStatus
 from pixaris.endpoints.ray import RayPool
-from pixaris.exceptions import PixarisError, SearchFailedError
+from pixaris.exceptions import AccountError, PixarisError, SearchFailedError
 from pixaris.files import append_json_line, write_json
 from pixaris.search.budget import Amounts, Answer
 from pixaris.search.plan import SearchPlan
@@ -28,6 +28,7 @@ from pixaris.search.spending import Account
 
 _POLL_SECONDS = 0.5
 _LAST_REPORTS_SECONDS = 10.0
+_BEGUN_SECONDS = 300.0
 """How long a search that is asked to stop waits for its trials to report what they have; a slow metric may keep one from it."""
 
 
@@ -84,10 +85,15 @@ class Bookkeeper:
             self._phase = phase
             self._listener.update(self.progress())
 
-    def interrupt(self, reason: str) -> None:
-        """Ask the search to stop. Safe to call from a signal handler."""
+    def interrupt(self, reason: str, seconds: float = _LAST_REPORTS_SECONDS) -> None:
+        """Ask the search to stop. Safe to call from a signal handler.
+
+        Args:
+            reason: Why.
+            seconds: How long its trials may take to tell what they have.
+        """
         if not self.stopped:
-            self._stop_by = time.monotonic() + _LAST_REPORTS_SECONDS
+            self._stop_by = time.monotonic() + seconds
         self.stopped = True
         self.reason = self.reason or reason
         self._phase = "stopping"
@@ -249,7 +255,8 @@ class Bookkeeper:
                 self._listener.event(sentence)
             if isinstance(status.fatal, PixarisError) and self.fatal is None:
                 self.fatal = status.fatal
-                self.interrupt(str(status.fatal))
+                begun = isinstance(status.fatal, AccountError)  # the account goes on with what it has begun, and charged
+                self.interrupt(str(status.fatal), _BEGUN_SECONDS if begun else _LAST_REPORTS_SECONDS)
             self._listener.update(self.progress())
 
     def _write_endpoints(self) -> None:

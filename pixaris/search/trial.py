@@ -278,7 +278,10 @@ class ExperimentTrial(tune.Trainable):
         """
         if self._broken or not self._stepped:
             return
-        self._run.finish("interrupted" if self._pool.stopping else "stopped")
+        fatal = self._pool.fatal if self._setup.generator.charges else None
+        if isinstance(fatal, AccountError):
+            self._run.collect_started()
+        self._run.finish("interrupted" if fatal is not None or self._pool.stopping else "stopped")
         if self._pooled is not None and self._pooled.pool is not self._pool:
             self._pooled.pool.close()
 

@@ -89,6 +89,17 @@ def test_without_credits_everything_stops_and_what_was_made_is_kept() -> None:
     assert "no credits left" in str(fatal)
 
 
+def test_what_an_account_has_charged_is_waited_for_when_its_credits_run_out() -> None:
+    with standing_in({"fault": "no_credits", "after": 4, "times": None}, seconds=1.0) as server:
+        with pool_of(account(server, depth=8)) as pool:
+            outcomes = done(pool, [request(str(i)) for i in range(12)])
+            (late,) = done(pool, [request("late")])
+            assert pool.status().cost == 20.0
+    assert [type(one).__name__ for one in outcomes].count("GeneratedImage") == 4, "all that was paid for"
+    assert [type(one).__name__ for one in outcomes].count("AccountError") == 8
+    assert isinstance(late, AccountError)
+
+
 def test_a_bad_key_stops_everything_at_the_probe() -> None:
     with standing_in() as server, pool_of(account(server, "another-key")) as pool:
         (error,) = done(pool, [request()])

@@ -270,6 +270,26 @@ def test_a_search_sums_what_it_cost_and_a_moderated_item_is_no_failure_of_the_se
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_what_is_under_way_when_the_credits_run_out_is_kept_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    search = {"algorithm": "grid", "max_concurrent": at_once, "step": 1}
+    file = {"endpoints": {"flux": {"depth": 8}}, "search": search, "cache": False}
+    with standing_in({"fault": "no_credits", "after": 7, "times": None}, seconds=3.0) as server:
+        at(server, monkeypatch)
+        assert main(["search", written(folder, **file)]) == 3
+        assert server.account.credits == 1000 - 7 * 5
+    result = SearchResult.load(folder / "results" / "tests" / "fill")
+    assert (result.status, result.cost, result.images) == ("interrupted", 35.0, 7)
+    assert len(list((folder / "results").rglob("generated_images/*.png"))) == 7
+    with standing_in() as server:
+        at(server, monkeypatch)
+        assert main(["search", written(folder, **file), "--resume"]) == 0
+        assert server.account.submitted == 16 - 7, "what was paid for is not bought again"
+
+
+@pytest.mark.usefixtures("ray_session")
 def test_a_search_whose_credits_run_out_stops_with_code_3_and_keeps_everything(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

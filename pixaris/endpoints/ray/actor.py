@@ -17,7 +17,7 @@ from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy, is_fatal
 from pixaris.endpoints.ray.messages import Delivery, Envelope, Mailbox, Outcome
 from pixaris.endpoints.ray.orphans import Orphans
 from pixaris.endpoints.ray.worker import SLOTS, start_worker
-from pixaris.exceptions import CancelledRequestError, EndpointError, PixarisError, UnreachableError
+from pixaris.exceptions import AccountError, CancelledRequestError, EndpointError, PixarisError, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -195,6 +195,11 @@ class PoolActor:
         return self._stopping
 
     @ray.method(concurrency_group="control")
+    async def fatal(self) -> PixarisError | None:
+        """The error that everybody is answered with, once there is one."""
+        return self._fatal
+
+    @ray.method(concurrency_group="control")
     async def pids(self) -> tuple[int, ...]:
         """Process ids of this actor and of its workers, on their nodes."""
         return (os.getpid(), *await asyncio.gather(*(worker.pid.remote() for worker in self._workers)))
@@ -285,15 +290,16 @@ class PoolActor:
             if self._dispatcher.lease(lease.request_id) == lease:
                 self._orphans.left(lease.request_id, lease.url)
             final = self._dispatcher.returned(lease)
-        elif is_fatal(outcome.error):
-            self._stop_all(outcome.error)
-            return
         else:
             final = self._dispatcher.failed(lease, outcome.error, time.monotonic())
+            if is_fatal(outcome.error):
+                self._fatal = self._fatal or outcome.error
         if final:
             del self._envelopes[lease.request_id]
             self._abandon(lease.request_id, envelope)
             self._mailbox_of(envelope).put(outcome)
+        if self._fatal is not None:
+            self._stop_all(self._fatal)
 
     def _mailbox_of(self, envelope: Envelope) -> Mailbox:
         return self._mailboxes[envelope.client]  # a client that is forgotten has no requests
@@ -317,9 +323,11 @@ class PoolActor:
             self._workers[self._home[lease.url]].cancel.remote(endpoint, lease)
 
     def _stop_all(self, reason: PixarisError) -> None:
+        """Answer every request with this error; what an account that was refused has begun, and charged, is waited for."""
         self._fatal = self._fatal or reason
-        for key in self._dispatcher.unanswered():
-            self._cancel(key, reason)
+        refused = isinstance(self._fatal, AccountError)
+        for key in self._dispatcher.unpaid() if refused else self._dispatcher.unanswered():
+            self._cancel(key, self._fatal)
 
     def _forget(self, client: str) -> None:
         for key in [key for key, envelope in self._envelopes.items() if envelope.client == client]:
