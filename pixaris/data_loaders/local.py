@@ -87,6 +87,8 @@ class LocalDatasetLoader(DatasetLoader):
 
     def _neighbours(self) -> str:
         above = self.path.parent
+        if self.path.is_file():
+            return ": this is a file; an eval set is a folder with a folder of images for each input: Input/<name>.png, …"
         if above.is_dir():
             known = sorted(folder.name for folder in above.iterdir() if folder.is_dir())
             return f"{nearest(self.path.name, known)}; in {above} there are: {', '.join(known) or 'none'}"

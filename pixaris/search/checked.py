@@ -63,7 +63,7 @@ class Checked:
             return self.space.problems_without_workflow(generator, search.lines, fixed, search.fixed_at, search.unbound)
         chosen = [title for _, title in self.space.image_nodes]
         found = [
-            *self.survey.workflow_problems(generator.workflow, self.setup, chosen),
+            *self.survey.workflow_problems(generator.workflow, self.setup, chosen, search.place("generator.output_node")),
             *self._image_problems(generator.workflow),
         ]
         unfit: dict[Problem, list[str]] = {}

@@ -37,6 +37,21 @@ def new_folder(parent: Path, name: str) -> Path:
     raise ConfigurationError(f"{parent} has too many searches called {name!r}; move some away")
 
 
+def fault_of(results: Path) -> str:
+    """Why no results can be kept in a folder that is there, or is to be made; "" if they can."""
+    present = results.absolute()
+    try:
+        while not os.path.lexists(present):
+            present = present.parent
+        if not present.is_dir():
+            return f"results cannot be kept in {results}: {present} is not a folder; name a folder"
+        if not os.access(present, os.W_OK | os.X_OK):
+            return f"results cannot be kept in {results}: {present} may not be written to; name another folder"
+    except OSError as error:
+        return f"results cannot be kept in {results}: {error.strerror}; name another folder"
+    return ""
+
+
 def latest_folder(parent: Path, name: str) -> Path | None:
     """The newest folder of a name: of ``name``, ``name-2``, … the one with the highest number; None if there is none."""
     found: dict[int, Path] = {}

@@ -21,6 +21,7 @@ from pixaris.orchestration.run import SEEDLESS, RunSetup, directions, seeds_of
 from pixaris.search import servers
 from pixaris.search.budget import Budget, read_budget
 from pixaris.search.checked import Checked
+from pixaris.search.folders import fault_of
 from pixaris.search.read import Reader
 from pixaris.search.results import Objective
 from pixaris.search.space import Space
@@ -155,6 +156,8 @@ class Search:
         problems += servers.program_problems(sources, self.place("endpoints.iap") or "endpoints.iap")
         if self.image_generator.uses_endpoints:
             problems += servers.kind_problems(sources, self.image_generator.kind, self.place("endpoints"))
+        if unkept := fault_of(self.results):
+            problems.append(Problem(self.place("results") or "results", unkept))
         survey = servers.survey(sources, self.image_generator.workflow)
         if every_endpoint and self.image_generator.kind == "flux":
             survey = servers.accounts(sources)

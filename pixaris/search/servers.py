@@ -66,13 +66,16 @@ class Survey:
             problems.append(Problem(f"endpoint {url}", message if isinstance(error, AccountError) else f"{message}; {hint}"))
         return problems
 
-    def workflow_problems(self, workflow: Workflow, setup: RunSetup, chosen: Sequence[str] = ()) -> list[Problem]:
+    def workflow_problems(
+        self, workflow: Workflow, setup: RunSetup, chosen: Sequence[str] = (), output_at: str = ""
+    ) -> list[Problem]:
         """What the endpoints would refuse about the workflow; the same fault on several is told once.
 
         Args:
             workflow: It.
             setup: What is bound into it for every image.
             chosen: Titles of nodes that load an image of the parameter set.
+            output_at: How errors name the place where the output node is chosen; by default the workflow.
         """
         pending = [(load_node(folder), "image") for folder in setup.eval_set.input_folders]
         pending += [(name, "image") for name in (*setup.args.images, *chosen)]
@@ -81,12 +84,13 @@ class Survey:
         found: dict[Problem, list[str]] = {}
         known = pending if setup.eval_set.items else None  # without an eval set nobody can say which images are missing
         for url, info in self.infos.items():
-            for problem in [*workflow.problems(info, known), *_output_problems(workflow, info, setup.generator.output_id)]:
+            faults = [replace(one, where=f"{workflow.source}, {one.where}") for one in workflow.problems(info, known)]
+            unfit = _output_problems(workflow, info, setup.generator.output_id)
+            faults += [replace(one, where=f"{output_at or workflow.source}, {one.where}") for one in unfit]
+            for problem in faults:
                 found.setdefault(problem, []).append(url)
         return [
-            replace(
-                problem, where=f"{workflow.source}, {problem.where}" + ("" if len(urls) == len(self.infos) else f" on {urls[0]}")
-            )
+            problem if len(urls) == len(self.infos) else replace(problem, where=f"{problem.where} on {urls[0]}")
             for problem, urls in found.items()
         ]
 

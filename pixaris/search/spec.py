@@ -234,7 +234,9 @@ def _has(reader: Reader, fields: Mapping[str, Any], key: str, example: str) -> b
 def _folder_name(reader: Reader, path: str, value: object) -> str:
     text = reader.text(path, value)
     if text and safe_name(text) != text:
-        allowed = "only letters, digits, spaces and _ . , + = ( ) [ ] - may be in it, no space or dot at its ends"
+        allowed = (
+            "only letters, digits, spaces and _ . , + = ( ) [ ] - may be in it, no space or dot at its ends, at most 120 bytes"
+        )
         reader.tell(path, f"names a folder: {allowed} (got {shown(text)})")
     return text
 

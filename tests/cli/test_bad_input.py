@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,15 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"generator": {"type": "comfyui", "workflow": "workflow.json", "output_node": "Save"}},
         ["generator", "'Save'", "Save Output"],
     ),
+    "output node that saves nothing": (
+        {"generator": {"type": "comfyui", "workflow": "workflow.json", "output_node": "Grow"}},
+        ["generator.output_node (line ", "'Grow'", "GrowMask saves no image", "Save Output"],
+    ),
+    "results below a file": (
+        {"results": "./workflow.json/results"},
+        ["results (line ", "workflow.json is not a folder", "name a folder"],
+    ),
+    "eval set that is a file": ({"dataset": "./workflow.json"}, ["dataset (line ", "this is a file", "Input/<name>.png"]),
     "module that does not exist": ({"metrics": [{"type": "no_such:Metric"}], "objective": {"metric": "x"}}, ["no_such"]),
 }
 
@@ -225,11 +235,21 @@ def test_a_module_that_breaks_is_told_with_its_own_words(
     assert "ZeroDivisionError: division by zero" in refused(capsys, "check", str(file))
 
 
-def test_a_node_that_saves_nothing_is_no_output_node(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    generator = {"type": "comfyui", "workflow": "workflow.json", "output_node": "Grow"}
-    text = refused(capsys, "check", str(write(folder, {"generator": generator})))
-    assert "GrowMask saves no image" in text
-    assert "'Save Output'" in text
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_results_go_nowhere_where_nothing_can_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "locked").mkdir(mode=0o500)
+    assert "may not be written to" in refused(capsys, "check", str(write(folder, {"results": "./locked/results"})))
+
+
+def test_a_single_run_that_cannot_keep_its_results_does_not_start(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is not a folder" in refused(capsys, "run", str(write(folder, {"results": "./workflow.json/results"})))
+
+
+def test_a_named_pipe_among_the_images_is_not_waited_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = folder / "cells" / "Input" / "cells_03.png"
+    image.unlink()
+    os.mkfifo(image)
+    assert "cells_03.png cannot be read: it is not a file" in refused(capsys, "check", str(folder / "search.yaml"))
 
 
 def test_a_title_that_stands_twice_hides_no_other_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
