@@ -118,7 +118,7 @@ class ComfyGenerator(ImageGenerator):
                 if self.workflow.has(name):
                     self.workflow.image_input(name)
             except ConfigurationError as error:
-                problems.extend(error.problems)
+                problems.extend(Problem(error.source, problem.message) for problem in error.problems)
         try:
             self.workflow.bind(args.params, self.object_info)
         except ConfigurationError as error:

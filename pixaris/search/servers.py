@@ -84,9 +84,9 @@ class Survey:
         found: dict[Problem, list[str]] = {}
         known = pending if setup.eval_set.items else None  # without an eval set nobody can say which images are missing
         for url, info in self.infos.items():
-            faults = [replace(one, where=f"{workflow.source}, {one.where}") for one in workflow.problems(info, known)]
+            faults = [replace(one, where=_within(workflow.source, one.where)) for one in workflow.problems(info, known)]
             unfit = _output_problems(workflow, info, setup.generator.output_id)
-            faults += [replace(one, where=f"{output_at or workflow.source}, {one.where}") for one in unfit]
+            faults += [replace(one, where=_within(output_at or workflow.source, one.where)) for one in unfit]
             for problem in faults:
                 found.setdefault(problem, []).append(url)
         return [
@@ -247,6 +247,10 @@ def _ask(workflow: Workflow, endpoint: Endpoint) -> ObjectInfo | EndpointError:
         return error
     finally:
         client.close()
+
+
+def _within(whole: str, part: str) -> str:
+    return f"{whole}, {part}" if part else whole  # a circle of links, say, is a fault of the whole workflow
 
 
 def _once(workflow: Workflow, name: str) -> bool:

@@ -252,12 +252,21 @@ def test_a_named_pipe_among_the_images_is_not_waited_for(folder: Path, capsys: p
     assert "cells_03.png cannot be read: it is not a file" in refused(capsys, "check", str(folder / "search.yaml"))
 
 
+def test_links_in_a_circle_are_a_fault_of_the_workflow_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workflow = json.loads(WORKFLOW.read_text())
+    blur = next(key for key, node in workflow.items() if node["class_type"] == "ImageBlur")
+    workflow[blur]["inputs"]["image"] = [blur, 0]
+    (folder / "workflow.json").write_text(json.dumps(workflow))
+    text = refused(capsys, "check", str(folder / "search.yaml"))
+    assert f"{folder / 'workflow.json'}: the links go round in a circle" in text
+
+
 def test_a_title_that_stands_twice_hides_no_other_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     workflow = json.loads(WORKFLOW.read_text())
     workflow["9"] = {**workflow["1"]}
     (folder / "workflow.json").write_text(json.dumps(workflow))
     text = refused(capsys, "check", str(write(folder, {"objective": {"metric": "simm"}})))
-    assert "'Load Input Image' stands" in text
+    assert f"{folder / 'workflow.json'}: the title 'Load Input Image' stands" in text
     assert "'simm'" in text
 
 
