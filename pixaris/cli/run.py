@@ -9,8 +9,10 @@ from pathlib import Path
 
 from pixaris.cli import files
 from pixaris.cli.lines import say
+from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.files import safe_name
+from pixaris.search.checked import Checked
 from pixaris.types import ParamValue, RunRecord
 
 
@@ -41,6 +43,8 @@ def main(options: argparse.Namespace) -> int:
     given = chosen(options.param, checked.baseline(), str(options.file), checked.space.names)
     whole = bool(options.param) and not checked.space.lacking(given)  # else what has no value keeps the workflow's own
     search = checked.search
+    if unfit := _unfit(checked, options.param, given):
+        raise ConfigurationError(unfit, str(options.file))
     name = options.name or f"{spec.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     if safe_name(name) != name:
         raise ConfigurationError(f"--name {name!r} cannot name a folder; write for instance {safe_name(name)!r}")
@@ -100,6 +104,28 @@ def chosen(
     if problems:
         raise ConfigurationError(problems, source)
     return values
+
+
+def _unfit(checked: Checked, arguments: list[str], given: dict[str, ParamValue]) -> list[Problem]:
+    """Values of ``--param`` that no server takes, found before one is started."""
+    generator = checked.search.image_generator
+    workflow = generator.workflow
+    infos: list[ObjectInfo | None] = [*checked.survey.infos.values()] or [None]
+    problems: list[Problem] = []
+    for argument in dict.fromkeys(arguments):
+        name = argument.partition("=")[0]
+        for param in checked.space.bind({name: given[name]}, partial=True):
+            fault = generator.fault(param)
+            told = [fault.message] if fault else []
+            for info in infos:
+                try:
+                    if workflow is not None:
+                        workflow.bind([param], info)
+                except ConfigurationError as error:
+                    told += [problem.message for problem in error.problems]
+            where = f"--param {argument}"
+            problems += [Problem(where, f"`{param.input}` of node {param.node_name!r} {text}") for text in dict.fromkeys(told)]
+    return problems
 
 
 def _say(run: RunRecord) -> None:

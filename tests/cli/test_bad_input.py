@@ -270,12 +270,24 @@ def test_a_title_that_stands_twice_hides_no_other_problem(folder: Path, capsys: 
     assert "'simm'" in text
 
 
+@pytest.mark.parametrize(("value", "words"), [("99", "must be at most 31 (got 99)"), ("2.5", "whole number"), ("big", "'big'")])
+def test_a_value_that_a_single_run_cannot_have_is_told_before_servers_start(
+    folder: Path, capsys: pytest.CaptureFixture[str], value: str, words: str
+) -> None:
+    assert main(["run", str(folder / "search.yaml"), "--param", f"radius={value}"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"error: {folder / 'search.yaml'}: --param radius={value}: `blur_radius` of node 'Blur' ")
+    assert words in err
+
+
+@pytest.mark.parametrize("port", ["abc", "-1", "99999", "1.5"])
+def test_a_port_that_is_none_is_refused(capsys: pytest.CaptureFixture[str], port: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", f"--port={port}"])
+    assert caught.value.code == 2
+    assert f"a port is a number from 0 to 65535 (got {port})" in capsys.readouterr().err
+
+
 def test_a_run_s_name_must_name_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "'../x'" in refused(capsys, "run", str(folder / "search.yaml"), "--name", "../x")
-
-
-def test_a_port_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["serve", "--port", "99999"])
-    assert ended.value.code == 2
-    assert "from 0 to 65535" in capsys.readouterr().err
