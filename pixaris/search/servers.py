@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from pixaris.comfyui.client import ComfyClient
+from pixaris.comfyui.client import ComfyClient, Timeouts
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.server.declarations import declarations
+from pixaris.comfyui.transport import failure_kind
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.clients import connect
@@ -39,6 +40,7 @@ from pixaris.orchestration.run import RunSetup
 from pixaris.types import EndpointKind
 
 EMBEDDED = "the embedded endpoint"
+_IMPATIENT = Timeouts(read=5.0)
 
 
 @dataclass(frozen=True)
@@ -239,14 +241,28 @@ def survey_of(endpoints: Sequence[Endpoint], workflow: Workflow | None) -> Surve
 
 
 def _ask(workflow: Workflow, endpoint: Endpoint) -> ObjectInfo | EndpointError:
-    client = ComfyClient(endpoint.url, headers=dict(endpoint.headers))
+    client = ComfyClient(endpoint.url, headers=dict(endpoint.headers), timeouts=_IMPATIENT)
     try:
+        _knock(client)
         info = client.object_info()
         return info.with_files(client.model_files()) if workflow.affinity_key(info) else info
     except EndpointError as error:
         return error
     finally:
         client.close()
+
+
+def _knock(client: ComfyClient) -> None:
+    """Make a short call first: a frozen server is not waited for as long as half a megabyte may take.
+
+    Raises:
+        EndpointError: It does not answer.
+    """
+    try:
+        client.system_stats()
+    except UnreachableError as error:
+        if failure_kind(error) is not None:  # else it did answer, and what it says to the call that counts is told
+            raise
 
 
 def _within(whole: str, part: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,15 @@ def test_each_fault_is_told_with_its_place_and_the_way_out(
         for word in words:
             assert word in text
     assert not (folder / "results").exists()
+
+
+def test_a_frozen_endpoint_is_not_waited_for_as_long_as_a_large_answer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        url = f"http://127.0.0.1:{frozen.getsockname()[1]}"
+        started = time.monotonic()
+        text = refused(capsys, "check", str(write(folder, {"endpoints": [url]})))
+    assert f"endpoint {url}: did not answer within 5 s" in text
+    assert time.monotonic() - started < 10.0, "the list of all nodes may take two minutes"
 
 
 def test_all_problems_of_a_file_are_told_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
