@@ -223,7 +223,8 @@ class Dispatcher:
         if isinstance(error, InterruptedPromptError):
             return  # somebody's wish, no fault of the server
         if isinstance(error, RateLimitedError):
-            known.rest_until = max(known.rest_until, now + (error.retry_after or self.policy.rate_rest))
+            asked = error.retry_after or self.policy.rate_rest
+            known.rest_until = max(known.rest_until, now + min(asked, self.policy.max_rate_rest))
             return
         if known.state != "healthy":
             return

@@ -15,7 +15,8 @@ class Policy:
             quarantine since its last image …
         max_quarantine: … up to this.
         memory_rest: How long an endpoint rests after it ran out of memory.
-        rate_rest: How long an endpoint rests after HTTP 429 without a time of its own.
+        rate_rest: How long an endpoint rests after HTTP 429 without a time of its own …
+        max_rate_rest: … and at most, whatever time it asks for.
         wait_limit: How long requests wait while no endpoint of their kind is healthy, before the pool gives up.
         client_limit: How long a process that shares the pool may be silent before its requests are withdrawn.
         patience: How long a request waits before it goes before all of its priority (at least as long as 20 images take).
@@ -29,6 +30,7 @@ class Policy:
     max_quarantine: float = 30.0
     memory_rest: float = 2.0
     rate_rest: float = 5.0
+    max_rate_rest: float = 300.0
     wait_limit: float = 120.0
     client_limit: float = 30.0
     patience: float = 30.0

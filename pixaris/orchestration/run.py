@@ -90,7 +90,9 @@ class RunSetup:
             found.append(Problem("seeds", SEEDLESS))
         scores = [name for metric in self.metrics for name in metric.scales() or metric.directions()]
         for name in sorted({name for name in scores if scores.count(name) > 1}):
-            found.append(Problem(f"score {name!r}", "is given by two metrics, and only one of them would be kept; leave one out"))
+            found.append(
+                Problem("metrics", f"the score {name!r} is given by two of them, and only one would be kept; leave one out")
+            )
         folders = (*self.eval_set.input_folders, *self.eval_set.reference_folders)
         for metric in self.metrics:
             where = f"metric {metric.name!r}"

@@ -143,7 +143,10 @@ class Search:
             told = args.without_params() if self.image_generator.workflow is not None else space.with_params(args)
             faults = [fault.message for param in told.params if (fault := self.image_generator.fault(param))]
             faults.append(SEEDLESS)  # told with its place, below
-            problems += [problem for problem in replace(setup, args=told).problems() if problem.message not in faults]
+            found = [problem for problem in replace(setup, args=told).problems() if problem.message not in faults]
+            problems += [
+                replace(one, where=self.place("metrics") or one.where) if one.where == "metrics" else one for one in found
+            ]
         if setup.seeds > 1 and not self.image_generator.takes_seed(space.with_params(args)):
             problems.append(Problem(self.place("seeds") or "seeds", SEEDLESS))
         if searching:
@@ -239,8 +242,8 @@ class Search:
         given, own = self._directions(), directions(tuple(self.metrics))
         problems = [] if self.objective_names else [Problem("objective", "name at least one score to optimise")]
         for index, name in enumerate(self.objective_names):
-            if not name and self.source is not None:
-                continue  # what is wrong with it is told already
+            if self.source is not None and not (name and self.metrics):
+                continue  # what is wrong with it, or that there are no metrics, is told already
             several = "objective.metric" not in self.lines
             where = self.place(f"objective.{index}.metric" if several else "objective.metric") or "objective"
             if name not in known and not (unknown and name in given):

@@ -100,6 +100,9 @@ def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[Endpo
     if isinstance(value, str):
         source = _address(reader, path, value)
         return [source] if source else []
+    if not isinstance(value, dict):
+        reader.tell(path, f"must be a URL, or a mapping such as {{embedded: 2}} (got {shown(value)})")
+        return []
     fields = reader.section(path, value, _KNOWN)
     sources: list[EndpointSource] = []
     if "url" in fields or "dns" in fields:

@@ -180,7 +180,7 @@ def read_search_file(
     fixed = read_generation_params(reader, "generation_params", fields.get("generation_params", []), nodes=not flux)
     parameters, folder = _parameters(reader, fields.get("parameters") or {}, path.parent)
     space = read_parameters(reader, "parameters", parameters, fixed, folder, nodes=not flux)
-    metrics = _metrics(reader, fields, required=need_parameters)
+    metrics = _metrics(reader, fields, required=need_parameters or "objective" in fields)
     spec = SearchSpec(
         path=path,
         name=_folder_name(reader, "name", fields.get("name", path.stem)),

@@ -162,6 +162,15 @@ def test_a_busy_server_that_asks_to_wait_is_not_blamed() -> None:
     assert len(dispatcher.assign(7.0)) == 1
 
 
+def test_a_rate_limit_that_asks_for_a_day_is_tried_again_before() -> None:
+    dispatcher = pool(A)
+    submit(dispatcher, "1")
+    (lease,) = dispatcher.assign(0)
+    assert not dispatcher.failed(lease, RateLimitedError("slow down", retry_after=86_400), 0.0)
+    assert not dispatcher.assign(dispatcher.policy.max_rate_rest - 1)
+    assert dispatcher.assign(dispatcher.policy.max_rate_rest)
+
+
 def test_an_interrupted_prompt_is_tried_again_without_blame() -> None:
     dispatcher = pool(A)
     submit(dispatcher, "1")

@@ -250,5 +250,5 @@ def test_classes_of_the_users_script_come_to_other_processes_whole() -> None:
 
 def test_two_metrics_of_one_score_are_told_before_anything_is_generated() -> None:
     metrics = [MAEMetric(reference="Wanted"), MAEMetric(reference="Input")]
-    with pytest.raises(ConfigurationError, match="score 'mae': is given by two metrics"):
+    with pytest.raises(ConfigurationError, match="metrics: the score 'mae' is given by two of them"):
         generate_images_based_on_dataset(Loader(eval_set(1)), Adder(), Memory(), metrics, {})

@@ -276,7 +276,10 @@ def test_endpoints_of_the_caller_stand_in_for_the_files(file: Path) -> None:
         ("['http://h/?a=b']", "must end with its path, without ? and #"),
         ("['http://h x']", "is no URL: it holds white space"),
         ("[http://h:1, http://h:1/]", "endpoints.1 (line 5): http://h:1 is listed twice; keep one of them"),
-        ("[[http://me:secret@h]]", "endpoints.0 (line 5): must be a mapping of keys and values (got ['http://***@h'])"),
+        (
+            "[[http://me:secret@h]]",
+            "endpoints.0 (line 5): must be a URL, or a mapping such as {embedded: 2} (got ['http://***@h'])",
+        ),
         ("{embedded: 0}", "endpoints.embedded (line 5): must be at least 1 (got 0)"),
         ("{embedded: true}", "endpoints.embedded (line 5): must be a number (got true)"),
         ("{depth: 3}", "endpoints.depth (line 5): belongs to a url; write {url: http://..., depth: 2}"),
