@@ -263,7 +263,6 @@ def test_many_threads_may_ask_at_once(server: StandIn, judge: Judge) -> None:
     assert results == [0.5] * 12
 
 
-@pytest.mark.skipif(LEGACY, reason="google-generativeai does not know thinking levels")
 def test_what_a_stand_in_says_is_not_taken_for_google_s_verdict(server: StandIn) -> None:
     judge = judge_of(server)
     google = [type(judge)(Account(MODEL, KEY, url)) for url in ("", "https://generativelanguage.googleapis.com")]
@@ -274,6 +273,7 @@ def test_what_a_stand_in_says_is_not_taken_for_google_s_verdict(server: StandIn)
     assert there != type(judge)(Account(MODEL, KEY, "http://other.example.com")).identity
 
 
+@pytest.mark.skipif(LEGACY, reason="google-generativeai does not know thinking levels")
 def test_the_thinking_level_is_sent_and_changes_the_identity(server: StandIn) -> None:
     low = judge_of(server, thinking_level="low")
     ask(low)
