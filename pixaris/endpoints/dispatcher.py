@@ -321,12 +321,12 @@ class Dispatcher:
         """Ids of every request that has no result yet."""
         return list(self._requests)
 
-    def unpaid(self) -> list[str]:
-        """Ids of those of them that no account is at work on: it charges for what it has begun, whoever still wants it."""
+    def ended_by(self, fatal: PixarisError) -> list[str]:
+        """Ids of those that an error which ends everything answers: of a refused account, not what it has begun and charged."""
         return [
             request_id
             for request_id, request in self._requests.items()
-            if request.lease is None or self._endpoints[request.lease.url].endpoint.kind != "flux"
+            if not (isinstance(fatal, AccountError) and request.lease is not None and request.kind == "flux")
         ]
 
     @property

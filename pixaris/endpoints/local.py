@@ -15,7 +15,7 @@ from pixaris.endpoints.base import Endpoint, EndpointClient, EndpointPool, PoolS
 from pixaris.endpoints.connection import Connection
 from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy, is_fatal
 from pixaris.endpoints.janitor import Janitor
-from pixaris.exceptions import AccountError, CancelledRequestError, PixarisError
+from pixaris.exceptions import CancelledRequestError, PixarisError
 from pixaris.types import GeneratedImage, GenerationRequest
 
 _MAX_THREADS = 4096  # they start as they are needed; a limit that is reached would let one endpoint that hangs hold up the others
@@ -152,10 +152,8 @@ class LocalPool(EndpointPool):
         return futures
 
     def _stop_all(self, reason: PixarisError) -> list[Future[GeneratedImage]]:
-        """Forget every request but those that an account which was refused has begun, and charged: these are waited for."""
         self._fatal = self._fatal or reason
-        refused = isinstance(self._fatal, AccountError)
-        return self._withdraw(self._dispatcher.unpaid() if refused else self._dispatcher.unanswered())
+        return self._withdraw(self._dispatcher.ended_by(self._fatal))
 
     # In threads of their own
 
@@ -178,10 +176,9 @@ class LocalPool(EndpointPool):
             final = self._dispatcher.succeeded(lease, now) if error is None else self._dispatcher.failed(lease, error, now)
             if final:
                 settled = self._requests.pop(lease.request_id)[1]
-            if error is not None and is_fatal(error):
-                self._fatal = self._fatal or error
-            if self._fatal is not None:
-                stopped = self._stop_all(self._fatal)
+            fatal = error if error is not None and is_fatal(error) else self._fatal
+            if fatal is not None:
+                stopped = self._stop_all(fatal)
             self._assign()
             self._changed.notify()
         if settled is not None and image is not None:

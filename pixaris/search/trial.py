@@ -278,7 +278,7 @@ class ExperimentTrial(tune.Trainable):
         """
         if self._broken or not self._stepped:
             return
-        fatal = self._pool.fatal if self._setup.generator.charges else None
+        fatal = self._pool.status().fatal if self._setup.generator.charges else None
         if isinstance(fatal, AccountError):
             self._run.collect_started()
         self._run.finish("interrupted" if fatal is not None or self._pool.stopping else "stopped")

@@ -17,7 +17,7 @@ from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy, is_fatal
 from pixaris.endpoints.ray.messages import Delivery, Envelope, Mailbox, Outcome
 from pixaris.endpoints.ray.orphans import Orphans
 from pixaris.endpoints.ray.worker import SLOTS, start_worker
-from pixaris.exceptions import AccountError, CancelledRequestError, EndpointError, PixarisError, UnreachableError
+from pixaris.exceptions import CancelledRequestError, EndpointError, PixarisError, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -195,11 +195,6 @@ class PoolActor:
         return self._stopping
 
     @ray.method(concurrency_group="control")
-    async def fatal(self) -> PixarisError | None:
-        """The error that everybody is answered with, once there is one."""
-        return self._fatal
-
-    @ray.method(concurrency_group="control")
     async def pids(self) -> tuple[int, ...]:
         """Process ids of this actor and of its workers, on their nodes."""
         return (os.getpid(), *await asyncio.gather(*(worker.pid.remote() for worker in self._workers)))
@@ -323,10 +318,8 @@ class PoolActor:
             self._workers[self._home[lease.url]].cancel.remote(endpoint, lease)
 
     def _stop_all(self, reason: PixarisError) -> None:
-        """Answer every request with this error; what an account that was refused has begun, and charged, is waited for."""
         self._fatal = self._fatal or reason
-        refused = isinstance(self._fatal, AccountError)
-        for key in self._dispatcher.unpaid() if refused else self._dispatcher.unanswered():
+        for key in self._dispatcher.ended_by(self._fatal):
             self._cancel(key, self._fatal)
 
     def _forget(self, client: str) -> None:

@@ -218,15 +218,6 @@ class RayPool(EndpointPool):
         except RayError:
             return True
 
-    @property
-    def fatal(self) -> PixarisError | None:
-        """The error that everybody is answered with, once there is one; also when the pool is gone."""
-        try:
-            fatal: PixarisError | None = self._ask(self._actor.fatal)
-        except RayError as error:
-            return NoEndpointError(f"the endpoint pool does not answer: {error}")
-        return fatal
-
     def pids(self) -> tuple[int, ...]:
         """Process ids of the pool actor (first) and of its workers, each on its node."""
         pids: tuple[int, ...] = self._ask(self._actor.pids)
