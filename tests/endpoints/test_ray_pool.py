@@ -54,7 +54,7 @@ def collect(actor: Any, client: str) -> Delivery:
     return delivery
 
 
-def test_images_travel_by_reference(started: Started) -> None:
+def test_images_wait_where_they_were_made_until_they_are_acknowledged(started: Started) -> None:
     recipe, pool, _ = started
     asked = negative(0x123456, side=64)
     actor: Any = ray.get_actor(recipe.name, namespace="pixaris")
@@ -65,11 +65,31 @@ def test_images_travel_by_reference(started: Started) -> None:
     (outcome,) = delivery.outcomes
     assert outcome.image is not None
     assert outcome.image.image.data == b""
-    assert isinstance(outcome.data, ray.ObjectRef)
-    asked.check(replace(outcome.image, image=replace(outcome.image.image, data=ray.get(outcome.data))))
+    assert outcome.place is not None
+    data = fetched(outcome.place.worker, outcome.place.number)
+    assert data is not None
+    asked.check(replace(outcome.image, image=replace(outcome.image.image, data=data)))
     assert collect(actor, "somebody") == delivery, "until they are acknowledged"
+    assert fetched(outcome.place.worker, outcome.place.number) == data
     assert ray.get(actor.collect.remote("somebody", delivery.token, 1)).outcomes == ()
+    until(lambda: outcome.place is not None and fetched(outcome.place.worker, outcome.place.number) is None)
     assert pool.status().failed == 0
+
+
+def test_images_of_a_client_that_is_gone_are_dropped(started: Started) -> None:
+    recipe, pool, _ = started
+    actor: Any = ray.get_actor(recipe.name, namespace="pixaris")
+    asked = mixed(3, 700)
+    recipe.connect("gone").send([one.request for one in asked])
+    until(lambda: idle(pool))
+    places = [outcome.place for outcome in collect(actor, "gone").outcomes]  # and is never heard of again
+    until(lambda: all(place is not None and fetched(place.worker, place.number) is None for place in places))
+
+
+def fetched(worker: str, number: int) -> bytes | None:
+    actor: Any = ray.get_actor(worker, namespace="pixaris")
+    (data,) = ray.get(actor.fetch.remote([number]))
+    return data if data is None else bytes(data)
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="the system has no such scheduling")

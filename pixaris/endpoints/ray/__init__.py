@@ -5,7 +5,7 @@ Who does what:
 - `PoolActor` (`actor`), async, one per search, holds the dispatcher. Only metadata passes through it; its waiting and control
   calls run in separate concurrency groups, so that callers who wait can never lock out the answer they wait for.
 - `WorkerActor` (`worker`), threaded, a few per search, each serving many endpoints: it holds the connections and does the I/O. A
-  generated image goes to the object store; its reference travels back.
+  generated image waits there (`shelf`) until the client has fetched it: an outcome says where.
 - `RayPool` (`pool`) is what a trial (or the driver) holds: an `EndpointPool` whose recipe, the actor's name, travels in a pickle.
 
 What dies and what follows:

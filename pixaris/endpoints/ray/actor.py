@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Coroutine, Sequence
+from collections import defaultdict
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 import ray
@@ -16,12 +17,13 @@ from pixaris.endpoints.base import Endpoint, PoolStatus
 from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy, is_fatal
 from pixaris.endpoints.ray.messages import Delivery, Envelope, Mailbox, Outcome
 from pixaris.endpoints.ray.orphans import Orphans
-from pixaris.endpoints.ray.worker import SLOTS, start_worker
+from pixaris.endpoints.ray.worker import SLOTS, Worker, start_worker
 from pixaris.exceptions import CancelledRequestError, EndpointError, PixarisError, UnreachableError
 
 log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 5.0
+_TIDY_SECONDS = 1.0
 
 
 class PoolActor:
@@ -45,6 +47,8 @@ class PoolActor:
         self._mailboxes: dict[str, Mailbox] = {}
         self._fatal: PixarisError | None = None
         self._stopping = False
+        self._unwanted: defaultdict[str, list[int]] = defaultdict(list)
+        self._tidied = 0.0
         self._expected: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -83,7 +87,7 @@ class PoolActor:
         endpoint = self._dispatcher.endpoint(url)
         if endpoint is not None:
             self._dispatcher.leave(url, time.monotonic())
-            self._workers[self._home[url]].let_go.remote(endpoint)
+            self._workers[self._home[url]].actor.let_go.remote(endpoint)
             self._assign()
 
     @ray.method(concurrency_group="control")
@@ -173,7 +177,8 @@ class PoolActor:
         mailbox = self._mailbox(client)
         if token != mailbox.token:
             return Delivery(mailbox.token)
-        outcomes = await mailbox.take(seen, self._policy.client_limit / 3)
+        self._let_go(mailbox.acknowledge(seen))
+        outcomes = await mailbox.take(self._policy.client_limit / 3)
         mailbox.hear(time.monotonic())
         return Delivery(token, outcomes)
 
@@ -197,7 +202,7 @@ class PoolActor:
     @ray.method(concurrency_group="control")
     async def pids(self) -> tuple[int, ...]:
         """Process ids of this actor and of its workers, on their nodes."""
-        return (os.getpid(), *await asyncio.gather(*(worker.pid.remote() for worker in self._workers)))
+        return (os.getpid(), *await asyncio.gather(*(worker.actor.pid.remote() for worker in self._workers)))
 
     @ray.method(concurrency_group="control")
     async def close(self) -> bool:
@@ -207,7 +212,7 @@ class PoolActor:
             Whether nothing can be left on an endpoint: all could be told, and no process died on the way.
         """
         await self.stop()
-        await asyncio.gather(*(worker.close.remote() for worker in self._workers), return_exceptions=True)
+        await asyncio.gather(*(worker.actor.close.remote() for worker in self._workers), return_exceptions=True)
         return not self._deaths and not self._dispatcher.resting
 
     # Inside, in the control group's loop
@@ -224,7 +229,7 @@ class PoolActor:
             self._home[endpoint.url] = loads.index(min(loads))
         self._dispatcher.join(endpoint, time.monotonic())
 
-    def _start_worker(self) -> Any:  # noqa: ANN401  (an actor handle)
+    def _start_worker(self) -> Worker:
         return start_worker(self._session, self._slots)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -265,7 +270,7 @@ class PoolActor:
         worker = self._workers[home]
         died = False
         try:
-            outcome: Outcome = await worker.run.remote(endpoint, envelope, lease, resume)
+            outcome: Outcome = await worker.actor.run.remote(endpoint, envelope, lease, resume)
         except RayError as error:
             died = isinstance(error, RayActorError)
             outcome = Outcome(envelope.request.id, error=UnreachableError(f"its worker failed: {error}", endpoint=lease.url))
@@ -293,13 +298,15 @@ class PoolActor:
             del self._envelopes[lease.request_id]
             self._abandon(lease.request_id, envelope)
             self._mailbox_of(envelope).put(outcome)
+        else:
+            self._let_go([outcome])
         if self._fatal is not None:
             self._stop_all(self._fatal)
 
     def _mailbox_of(self, envelope: Envelope) -> Mailbox:
         return self._mailboxes[envelope.client]  # a client that is forgotten has no requests
 
-    def _replace(self, home: int, dead: Any) -> None:  # noqa: ANN401  (an actor handle)
+    def _replace(self, home: int, dead: Worker) -> None:
         if self._workers[home] is dead and not self._stopping:
             log.warning("an endpoint worker died; starting another")
             self._dispatcher.tell("an endpoint worker's process ended; another one takes over")
@@ -315,7 +322,7 @@ class PoolActor:
         self._mailbox_of(envelope).put(Outcome(envelope.request.id, error=reason))
         endpoint = self._dispatcher.endpoint(lease.url) if lease else None
         if lease is not None and endpoint is not None:
-            self._workers[self._home[lease.url]].cancel.remote(endpoint, lease)
+            self._workers[self._home[lease.url]].actor.cancel.remote(endpoint, lease)
 
     def _stop_all(self, reason: PixarisError) -> None:
         self._fatal = self._fatal or reason
@@ -327,7 +334,20 @@ class PoolActor:
             self._cancel(key, CancelledRequestError("the process that asked is gone"))
         mailbox = self._mailboxes.pop(client, None)
         if mailbox is not None:
-            mailbox.close()
+            self._let_go(mailbox.close())
+
+    def _let_go(self, outcomes: Iterable[Outcome]) -> None:
+        """Nobody will fetch the images of these outcomes."""
+        for place in (outcome.place for outcome in outcomes):
+            if place is not None:
+                self._unwanted[place.worker].append(place.number)
+
+    def _tidy(self) -> None:
+        """Tell the workers which images to drop."""
+        unwanted, self._unwanted = self._unwanted, defaultdict(list)
+        for worker in self._workers:
+            if worker.name in unwanted:
+                worker.actor.drop.remote(unwanted[worker.name])
 
     async def _keep(self) -> None:
         """Probe what rests, forget clients that are gone, and give up when nothing has been healthy for too long."""
@@ -342,6 +362,9 @@ class PoolActor:
             reason = None if self._fatal else self._dispatcher.exhausted(now)
             if reason is not None:
                 self._stop_all(reason)
+            if now - self._tidied > _TIDY_SECONDS:
+                self._tidied = now
+                self._tidy()
             self._assign()
             self._changed.clear()
             due = self._dispatcher.next_event(now)
@@ -355,7 +378,7 @@ class PoolActor:
         home = self._home[endpoint.url]
         worker = self._workers[home]
         try:
-            error: PixarisError | None = await worker.probe.remote(endpoint)
+            error: PixarisError | None = await worker.actor.probe.remote(endpoint)
         except RayError as failure:
             if isinstance(failure, RayActorError):
                 self._replace(home, worker)
@@ -368,9 +391,9 @@ class PoolActor:
 
     # What processes that died have left on endpoints
 
-    async def _find_orphans(self, endpoint: Endpoint, worker: Any) -> None:  # noqa: ANN401  (an actor handle)
+    async def _find_orphans(self, endpoint: Endpoint, worker: Worker) -> None:
         try:
-            found: tuple[str, ...] = await worker.orphans.remote(endpoint)
+            found: tuple[str, ...] = await worker.actor.orphans.remote(endpoint)
         except RayError:
             return  # it died, and the next probe finds out
         self._orphans.found(endpoint.url, found)
@@ -390,4 +413,4 @@ class PoolActor:
     def _withdraw_orphans(self, url: str, request_id: str) -> None:
         endpoint = self._dispatcher.endpoint(url)
         if endpoint is not None:
-            self._workers[self._home[url]].withdraw_orphans.remote(endpoint, [request_id])
+            self._workers[self._home[url]].actor.withdraw_orphans.remote(endpoint, [request_id])

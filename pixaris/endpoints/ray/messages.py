@@ -37,12 +37,25 @@ class Envelope:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where an image's bytes wait for their client.
+
+    Attributes:
+        worker: The worker's name.
+        number: The image's on the worker's shelf.
+    """
+
+    worker: str
+    number: int
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What became of a request: an image (its bytes by reference) or an error."""
+    """What became of a request: an image (its bytes wait at a place) or an error."""
 
     request_id: str
     image: GeneratedImage | None = None
-    data: ray.ObjectRef | None = None
+    place: Place | None = None
     error: PixarisError | None = None
 
 
@@ -104,15 +117,22 @@ class Mailbox:
         """Seconds since the client called or waited here."""
         return 0.0 if self._listeners or self._awaited else now - self._heard
 
-    async def take(self, seen: int, seconds: float) -> tuple[Outcome, ...]:
-        """Wait for outcomes that the client has not seen.
+    def acknowledge(self, seen: int) -> list[Outcome]:
+        """Let go of what the client has.
 
         Args:
-            seen: How many of this mailbox it has seen since the beginning; they are let go of.
-            seconds: How long to wait at most.
+            seen: How many outcomes of this mailbox it has had since the beginning.
+
+        Returns:
+            Those that it had not acknowledged before.
         """
-        del self._outcomes[: max(0, seen - self._acknowledged)]
-        self._acknowledged = max(seen, self._acknowledged)
+        count = max(0, seen - self._acknowledged)
+        gone, self._outcomes = self._outcomes[:count], self._outcomes[count:]
+        self._acknowledged += len(gone)
+        return gone
+
+    async def take(self, seconds: float) -> tuple[Outcome, ...]:
+        """Wait for outcomes that the client has not acknowledged, at most some seconds."""
         self._listeners += 1
         try:
             while not (self._outcomes or self._closed):
@@ -124,7 +144,8 @@ class Mailbox:
             self._listeners -= 1
         return tuple(self._outcomes)
 
-    def close(self) -> None:
-        """Let nobody wait here any more."""
+    def close(self) -> list[Outcome]:
+        """Let nobody wait here any more; gives what nobody will fetch."""
         self._closed = True
         self._changed.set()
+        return self._outcomes

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -116,6 +117,7 @@ class RayPool(EndpointPool):
         self._closed = False
         self._collector: threading.Thread | None = None
         self._members: dict[str, Endpoint | None] = {}
+        self._workers: dict[str, Any] = {}
 
     def join(self, endpoint: Endpoint) -> None:
         with self._changed:
@@ -285,8 +287,9 @@ class RayPool(EndpointPool):
                 continue
             if delivery.token != token:
                 token, seen = delivery.token, 0
+            images = self._fetch([outcome for outcome in delivery.outcomes if outcome.request_id in self._waiting])
             for outcome in delivery.outcomes:
-                self._resolve(outcome)
+                self._resolve(outcome, images.get(outcome.request_id))
             seen += len(delivery.outcomes)
             if not delivery.outcomes:  # another mailbox, or nothing for so long that it is better to make sure
                 self._send_again()
@@ -296,23 +299,43 @@ class RayPool(EndpointPool):
             self._changed.wait_for(lambda: self._closed or bool(self._waiting))
             return not self._closed
 
-    def _resolve(self, outcome: Outcome) -> None:
-        if outcome.request_id not in self._waiting:
-            return
-        data = b""
-        if outcome.data is not None:
+    def _fetch(self, outcomes: Iterable[Outcome]) -> dict[str, bytes]:
+        """Get the images of outcomes from the workers that made them; by request id, those that are there still."""
+        places: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+        for outcome in outcomes:
+            if outcome.place is not None:
+                places[outcome.place.worker].append((outcome.place.number, outcome.request_id))
+        calls = []
+        for name, wanted in places.items():
             try:
-                data = ray.get(outcome.data)
+                calls.append((wanted, self._worker(name).fetch.remote([number for number, _ in wanted])))
+            except ValueError:  # there is no such actor any more
+                continue
+        images = {}
+        for wanted, call in calls:
+            try:
+                fetched: list[bytes | None] = ray.get(call)
             except RayError as error:
-                log.info("the image of %s is lost; it is generated again: %s", outcome.request_id, error)
-                self._send_lost(outcome.request_id)
-                return
+                log.info("images are lost with the worker that made them: %s", error)
+                continue
+            images.update({request_id: data for (_, request_id), data in zip(wanted, fetched, strict=True) if data is not None})
+        return images
+
+    def _worker(self, name: str) -> Any:  # noqa: ANN401  (an actor handle)
+        if name not in self._workers:
+            self._workers[name] = ray.get_actor(name, namespace=NAMESPACE)
+        return self._workers[name]
+
+    def _resolve(self, outcome: Outcome, data: bytes | None) -> None:
+        if outcome.place is not None and data is None:
+            self._send_lost(outcome.request_id)  # it is generated again
+            return
         with self._changed:
             entry = self._waiting.pop(outcome.request_id, None)
         if entry is None:
             return
         if outcome.image is not None:
-            entry.future.set_result(replace(outcome.image, image=EncodedImage(data, outcome.image.image.digest)))
+            entry.future.set_result(replace(outcome.image, image=EncodedImage(data or b"", outcome.image.image.digest)))
         else:
             entry.future.set_exception(outcome.error or CancelledRequestError("the request was cancelled"))
 

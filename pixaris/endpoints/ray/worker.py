@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -18,7 +19,8 @@ from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.clients import connect
 from pixaris.endpoints.connection import Connection
 from pixaris.endpoints.dispatcher import Lease
-from pixaris.endpoints.ray.messages import Envelope, Outcome, without_bytes
+from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, Outcome, Place, without_bytes
+from pixaris.endpoints.ray.shelf import Shelf
 from pixaris.exceptions import CancelledRequestError, PixarisError, RequestError
 from pixaris.images import EncodedImage
 from pixaris.types import GenerationRequest
@@ -26,19 +28,35 @@ from pixaris.types import GenerationRequest
 SLOTS = 64
 """Places on endpoints that one worker serves, unless there are more workers than processors then."""
 _CONTROL_THREADS = 32
+_FETCH_THREADS = 4
 _IMAGE_MEMORY = 256 * 1024 * 1024
 
 
-def start_worker(session: str, slots: int = SLOTS) -> Any:  # noqa: ANN401  (an actor handle)
+@dataclass(frozen=True)
+class Worker:
+    """A worker as the pool actor knows it.
+
+    Attributes:
+        name: Its actor's, in the namespace `NAMESPACE`.
+        actor: The handle.
+    """
+
+    name: str
+    actor: Any
+
+
+def start_worker(session: str, slots: int = SLOTS) -> Worker:
     """Start a worker; it ends with the actor that started it.
 
     Args:
         session: As for `clients.connect`.
         slots: Places it is to serve.
     """
-    # More threads than places: what was cancelled holds its thread until its endpoint lets go. Probes and such have their own.
-    groups = {"control": _CONTROL_THREADS}
-    return ray.remote(num_cpus=0, max_concurrency=2 * slots, concurrency_groups=groups)(WorkerActor).remote(session)
+    # More threads than places: what was cancelled holds its thread until its endpoint lets go. Others have their own.
+    groups = {"control": _CONTROL_THREADS, "fetch": _FETCH_THREADS}
+    actor_class = ray.remote(num_cpus=0, max_concurrency=2 * slots, concurrency_groups=groups)(WorkerActor)
+    name = f"worker-{uuid.uuid4()}"
+    return Worker(name, actor_class.options(name=name, namespace=NAMESPACE).remote(name, session))
 
 
 def _yield_seldom() -> None:
@@ -57,14 +75,17 @@ class WorkerActor:
     """Serves many endpoints: holds their connections, runs requests in threads.
 
     Args:
+        name: Its own.
         session: As for `clients.connect`.
     """
 
-    def __init__(self, session: str) -> None:
+    def __init__(self, name: str, session: str) -> None:
+        self._name = name
         self._session = session
         self._connections: dict[str, Connection] = {}
         self._images: OrderedDict[str, bytes] = OrderedDict()
         self._held = 0
+        self._shelf = Shelf()
         self._closed = False
         self._lock = threading.Lock()
         _yield_seldom()
@@ -78,7 +99,17 @@ class WorkerActor:
         except PixarisError as error:
             return Outcome(request_id, error=error)
         bare = replace(image, image=without_bytes(image.image), attempts=lease.attempt)
-        return Outcome(request_id, image=bare, data=ray.put(image.image.data))
+        return Outcome(request_id, image=bare, place=Place(self._name, self._shelf.put(image.image.data)))
+
+    @ray.method(concurrency_group="fetch", max_task_retries=3)
+    def fetch(self, numbers: Sequence[int]) -> list[bytes | None]:
+        """Images that were made here, until they are dropped; None for one that is not here."""
+        return [self._shelf.get(number) for number in numbers]
+
+    @ray.method(concurrency_group="fetch")
+    def drop(self, numbers: Sequence[int]) -> None:
+        """Keep images no longer."""
+        self._shelf.drop(numbers)
 
     @ray.method(concurrency_group="control")
     def probe(self, endpoint: Endpoint) -> PixarisError | None:
