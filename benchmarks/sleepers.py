@@ -5,7 +5,7 @@
 Starts endpoints, one port each, prints one JSON line with their URLs, and ends with its standard input. An endpoint runs one
 prompt at a time; a prompt costs ``--seconds``, and ``--load-seconds`` more if it needs another checkpoint than the one before it.
 Every image is the same PNG of about ``--kilobytes``. ``GET /stats`` tells prompts, loads and uploads, and when the first prompt
-came and the last one ended (monotonic clock of the machine). ``GET /die`` ends the process at once.
+came, the first image was fetched and the last prompt ended (the machine's monotonic clock). ``GET /die`` ends the process at once.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ class Sleeper:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     number: int = 0
     model: str = ""
-    stats: dict[str, Any] = field(default_factory=lambda: {"prompts": 0, "loads": 0, "uploads": 0, "first": None, "last": None})
+    stats: dict[str, Any] = field(
+        default_factory=lambda: {"prompts": 0, "loads": 0, "uploads": 0, "first": None, "fetched": None, "last": None}
+    )
 
     async def prompt(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -178,6 +180,7 @@ class Sleeper:
         app = web.Application(client_max_size=2**27)
 
         async def view(request: web.Request) -> web.Response:
+            self.stats["fetched"] = self.stats["fetched"] or time.monotonic()
             return web.Response(body=self.image, content_type="image/png")
 
         async def info(request: web.Request) -> web.Response:

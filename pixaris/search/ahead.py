@@ -32,15 +32,24 @@ class HeadStart:
         self._upcoming = upcoming
         self._begun = 0
         self._served = 0
+        self._settled = False
         self._scorer = Scorer(())
 
     def give(self, number: int, values: Mapping[str, ParamValue]) -> None:
-        """Queue a new trial's first images, if it is a led one, and those of the trials known to come after it."""
+        """Queue a new trial's first images, if it is a led one, and those of the trials known to come after it.
+
+        The first call returns when the endpoint workers are up: the trials' processes, which start next, would keep them from it.
+        """
         if self._begun < self._recipe.processes:
             self._begun += 1
             self._pool.expect(self._recipe.run_id(number))
-        if not self._recipe.is_led(number):
-            return
+        if self._recipe.is_led(number):
+            self._lead(number, values)
+        if not self._settled:
+            self._pool.wait_for_workers()
+            self._settled = True
+
+    def _lead(self, number: int, values: Mapping[str, ParamValue]) -> None:
         led = max(self._recipe.head_start, number + 1 + self._recipe.leads)
         for place, one in enumerate([values, *self._upcoming(led)], number):
             if place >= self._served:

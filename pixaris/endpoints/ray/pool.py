@@ -74,7 +74,6 @@ def start_pool(
     actor = actor_class.options(name=name, namespace=NAMESPACE).remote(tuple(endpoints), policy, session)
     held = {image.digest: ray.put(image.data) for image in images}
     ray.get(actor.ready.remote())
-    ray.wait([actor.pids.remote()], timeout=_ANSWER_SECONDS)  # what starts next must not keep the workers from coming up
     janitor = Janitor(session)
     for endpoint in endpoints:
         janitor.join(endpoint)
@@ -162,6 +161,10 @@ class RayPool(EndpointPool):
     def send(self, requests: Sequence[GenerationRequest], *, priority: int = 0) -> None:
         """Queue requests for whoever connects under this client's name later, without waiting for them here."""
         self._actor.submit.remote(self._client, [self._envelope(request) for request in requests], priority, early=True)
+
+    def wait_for_workers(self) -> None:
+        """Return once the endpoint workers are up, or some time has passed."""
+        ray.wait([self._actor.pids.remote()], timeout=_ANSWER_SECONDS)
 
     def expect(self, client: str) -> None:
         """Note that somebody is on its way who will share the pool under this name."""
