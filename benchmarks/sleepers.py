@@ -5,7 +5,7 @@
 Starts endpoints, one port each, prints one JSON line with their URLs, and ends with its standard input. An endpoint runs one
 prompt at a time; a prompt costs ``--seconds``, and ``--load-seconds`` more if it needs another checkpoint than the one before it.
 Every image is the same PNG of about ``--kilobytes``. ``GET /stats`` tells prompts, loads and uploads, and when the first prompt
-came, the first image was fetched and the last prompt ended (the machine's monotonic clock). ``GET /die`` ends the process at once.
+came, the first image was fetched and the last prompt ended (monotonic clock of the machine). ``GET /die`` ends the process.
 """
 
 from __future__ import annotations
