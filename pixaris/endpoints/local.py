@@ -22,7 +22,7 @@ _MAX_THREADS = 4096  # they start as they are needed; a limit that is reached wo
 
 
 class LocalPool(EndpointPool):
-    """Runs requests on endpoints with threads: one for each place, one for probes and limits.
+    """Runs requests on endpoints with threads: one for each place, one for each probe, one for limits.
 
     Args:
         endpoints: The endpoints to start with.
@@ -197,7 +197,8 @@ class LocalPool(EndpointPool):
                     return
                 now = time.monotonic()
                 for endpoint in self._dispatcher.probes(now):
-                    self._threads.submit(self._probe, endpoint.url)
+                    # not waited for by `close`, nor by the end of the program: a frozen server answers late or never
+                    threading.Thread(target=self._probe, args=(endpoint.url,), name="pixaris-pool-probe", daemon=True).start()
                 reason = None if self._fatal else self._dispatcher.exhausted(now)
                 if reason is not None:
                     stopped = self._stop_all(reason)

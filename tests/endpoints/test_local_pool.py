@@ -188,6 +188,27 @@ def test_an_endpoint_that_hangs_holds_up_neither_others_nor_who_cancels(local_po
         release.set()
 
 
+def test_a_probe_that_hangs_holds_up_nobody_who_closes_the_pool(local_pool: OpenPool) -> None:
+    release = threading.Event()
+
+    class Frozen(Painter):
+        def probe(self) -> None:
+            super().probe()
+            release.wait(20)
+
+    frozen = Frozen()
+    pool = local_pool(A, B, connect=lambda e: frozen if e == A else Painter())
+    try:
+        run(pool, colours(4))
+        assert frozen.probes == 1
+        started = time.monotonic()
+        pool.close()
+        assert time.monotonic() - started < 2
+        assert frozen.closed
+    finally:
+        release.set()
+
+
 def test_the_same_request_can_come_again_after_it_was_cancelled(local_pool: OpenPool) -> None:
     class Slow(Painter):
         def run(self, request: GenerationRequest) -> GeneratedImage:
