@@ -27,6 +27,7 @@ from pixaris.search.read_credentials import CREDENTIALS, read_credentials, read_
 from pixaris.search.yaml_file import join, line_of
 
 _FORMS = "endpoints: {embedded: 2} or endpoints: [http://10.0.0.5:8188] (or endpoints: flux)"
+_MOST = 1000  # replicas and requests at once: each costs a thread or a process, and more is a slip of the pen
 _KNOWN = ("url", "dns", "depth", *CREDENTIALS, "embedded", "managed", "iap", "flux")
 _FLUX = ("url", "depth", "key")
 _MANAGED = ("command", "replicas", "num_gpus", "environment", "working_directory", "start_timeout", "depth")
@@ -129,7 +130,7 @@ def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[Endpo
 
 def _flux(reader: Reader, path: str, value: object) -> list[EndpointSource]:
     fields = reader.section(path, value, _FLUX)
-    depth = reader.whole(join(path, "depth"), fields["depth"], at_least=1) if "depth" in fields else None
+    depth = reader.whole(join(path, "depth"), fields["depth"], at_least=1, at_most=_MOST) if "depth" in fields else None
     url = ""
     if "url" in fields and (text := reader.text(join(path, "url"), fields["url"])):
         try:
@@ -147,7 +148,10 @@ def _flux(reader: Reader, path: str, value: object) -> list[EndpointSource]:
 
 
 def _addresses(reader: Reader, path: str, fields: Mapping[str, Any]) -> list[EndpointSource]:
-    depth = reader.whole(join(path, "depth"), fields.get("depth", StaticSource.depth), at_least=1) or StaticSource.depth
+    depth = (
+        reader.whole(join(path, "depth"), fields.get("depth", StaticSource.depth), at_least=1, at_most=_MOST)
+        or StaticSource.depth
+    )
     headers = read_credentials(reader, path, fields)
     sources: list[EndpointSource] = []
     if "url" in fields and (url := _url(reader, join(path, "url"), fields["url"])):
@@ -193,7 +197,7 @@ def _tunnel(reader: Reader, path: str, value: object) -> list[EndpointSource]:
         for key in ("zone", "project")
     )
     port = reader.whole(join(path, "port"), fields.get("port", _TUNNEL.port), at_least=1, at_most=65535)
-    depth = reader.whole(join(path, "depth"), fields.get("depth", _TUNNEL.depth), at_least=1)
+    depth = reader.whole(join(path, "depth"), fields.get("depth", _TUNNEL.depth), at_least=1, at_most=_MOST)
     timeout = reader.above(join(path, "start_timeout"), fields.get("start_timeout", _TUNNEL.start_timeout), 0)
     gcloud = reader.text(join(path, "gcloud"), fields.get("gcloud", _TUNNEL.gcloud))
     if fields["instance"] == []:
@@ -225,7 +229,7 @@ def _embedded(reader: Reader, path: str, value: object) -> list[EndpointSource]:
     if isinstance(value, dict):
         value = reader.section(path, value, ("replicas",)).get("replicas", 1)
         path = join(path, "replicas")
-    replicas = reader.whole(path, value, at_least=1)
+    replicas = reader.whole(path, value, at_least=1, at_most=_MOST)
     return [EmbeddedSource(replicas)] if replicas else []
 
 
@@ -236,8 +240,8 @@ def _managed(reader: Reader, path: str, value: object, folder: Path) -> list[End
     ):
         return []
     command = _command(reader, join(path, "command"), fields["command"])
-    replicas = reader.whole(join(path, "replicas"), fields.get("replicas", 1), at_least=1)
-    depth = reader.whole(join(path, "depth"), fields.get("depth", _DEFAULT.depth), at_least=1)
+    replicas = reader.whole(join(path, "replicas"), fields.get("replicas", 1), at_least=1, at_most=_MOST)
+    depth = reader.whole(join(path, "depth"), fields.get("depth", _DEFAULT.depth), at_least=1, at_most=_MOST)
     timeout = reader.above(join(path, "start_timeout"), fields.get("start_timeout", _DEFAULT.start_timeout), 0)
     gpus = _gpus(reader, join(path, "num_gpus"), fields.get("num_gpus", _DEFAULT.num_gpus))
     directory = reader.text(join(path, "working_directory"), fields.get("working_directory", "."))

@@ -281,6 +281,12 @@ def test_endpoints_of_the_caller_stand_in_for_the_files(file: Path) -> None:
             "endpoints.0 (line 5): must be a URL, or a mapping such as {embedded: 2} (got ['http://***@h'])",
         ),
         ("{embedded: 0}", "endpoints.embedded (line 5): must be at least 1 (got 0)"),
+        ("{embedded: 20000}", "endpoints.embedded (line 5): must be at most 1000 (got 20000)"),
+        ("{url: http://h, depth: 1001}", "endpoints.depth (line 5): must be at most 1000 (got 1001)"),
+        (
+            "{managed: {command: [x, '{port}'], replicas: 1001}}",
+            "endpoints.managed.replicas (line 5): must be at most 1000 (got 1001)",
+        ),
         ("{embedded: true}", "endpoints.embedded (line 5): must be a number (got true)"),
         ("{depth: 3}", "endpoints.depth (line 5): belongs to a url; write {url: http://..., depth: 2}"),
         ("{url: http://h, depth: 0}", "endpoints.depth (line 5): must be at least 1 (got 0)"),
