@@ -117,6 +117,20 @@ def test_a_worker_that_is_killed_is_replaced_and_every_request_answered_once(sta
     assert pool.pids()[1] != worker
 
 
+def test_images_that_are_gone_with_their_worker_are_made_again(started: Started) -> None:
+    recipe, pool, _ = started
+    asked = mixed(40, 720)
+    recipe.connect("slow").send([one.request for one in asked])
+    until(lambda: idle(pool))
+    before = pool.status()
+    os.kill(pool.pids()[1], signal.SIGKILL)
+    slow = recipe.connect("slow")
+    answers(asked, slow.submit([one.request for one in asked]))
+    status = pool.status()
+    assert (status.done, status.failed) == (before.done, before.failed), "each counts once"
+    slow.close()
+
+
 def test_a_pool_actor_that_is_killed_comes_back_and_every_request_is_answered_once(started: Started) -> None:
     recipe, pool, urls = started
     slow_down(urls)

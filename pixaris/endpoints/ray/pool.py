@@ -30,7 +30,9 @@ _RESTART_SECONDS = 60.0
 _RETRY_SECONDS = 0.2
 _ANSWER_SECONDS = 30.0
 _SILENCE_SECONDS = 300.0
-"""How long the actor may take to answer: on a machine whose processes all start at once, it has little time of its own."""
+"""How long an actor may take to answer: on a machine whose processes all start at once, it has little time of its own."""
+_FETCHED_AT_ONCE = 16
+"""Images in one message of a worker."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,9 @@ class RayPool(EndpointPool):
         while self._wait_for_work():
             try:
                 delivery: Delivery = ray.get(self._actor.collect.remote(self._client, token, seen))
+                if delivery.token != token:
+                    token, seen = delivery.token, 0
+                self._take(delivery.outcomes)
             except ActorUnavailableError:  # it is being started again, or the connection broke and may have taken a batch along
                 time.sleep(_RETRY_SECONDS)
                 self._send_again()
@@ -288,11 +293,6 @@ class RayPool(EndpointPool):
             except Exception as error:  # noqa: BLE001  (whatever it is: nobody may wait for ever)
                 self._give_up(NoEndpointError(f"the endpoint pool is gone: {error}"))
                 continue
-            if delivery.token != token:
-                token, seen = delivery.token, 0
-            images = self._fetch([outcome for outcome in delivery.outcomes if outcome.request_id in self._waiting])
-            for outcome in delivery.outcomes:
-                self._resolve(outcome, images.get(outcome.request_id))
             seen += len(delivery.outcomes)
             if not delivery.outcomes:  # another mailbox, or nothing for so long that it is better to make sure
                 self._send_again()
@@ -302,43 +302,42 @@ class RayPool(EndpointPool):
             self._changed.wait_for(lambda: self._closed or bool(self._waiting))
             return not self._closed
 
-    def _fetch(self, outcomes: Iterable[Outcome]) -> dict[str, bytes]:
-        """Get the images of outcomes from the workers that made them; by request id, those that are there still."""
-        places: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    def _take(self, outcomes: Sequence[Outcome]) -> None:
+        """Answer who waits for these; their images are fetched, some at a time, from the workers that made them."""
+        made: defaultdict[str, list[Outcome]] = defaultdict(list)
         for outcome in outcomes:
-            if outcome.place is not None:
-                places[outcome.place.worker].append((outcome.place.number, outcome.request_id))
-        calls = []
-        for name, wanted in places.items():
-            try:
-                calls.append((wanted, self._worker(name).fetch.remote([number for number, _ in wanted])))
-            except ValueError:  # there is no such actor any more
-                continue
-        images = {}
-        for wanted, call in calls:
-            try:
-                fetched: list[bytes | None] = ray.get(call)
-            except RayError as error:
-                log.info("images are lost with the worker that made them: %s", error)
-                continue
-            images.update({request_id: data for (_, request_id), data in zip(wanted, fetched, strict=True) if data is not None})
+            if outcome.place is None:
+                self._resolve(outcome)
+            elif outcome.request_id in self._waiting:
+                made[outcome.place.worker].append(outcome)
+        for worker, those in made.items():
+            for first in range(0, len(those), _FETCHED_AT_ONCE):
+                batch = those[first : first + _FETCHED_AT_ONCE]
+                images = self._fetch(worker, [outcome.place.number for outcome in batch if outcome.place is not None])
+                for outcome, data in zip(batch, images, strict=True):
+                    if data is None:
+                        self._send_lost(outcome.request_id)  # it is generated again
+                    else:
+                        self._resolve(outcome, data)
+
+    def _fetch(self, worker: str, numbers: Sequence[int]) -> Sequence[bytes | None]:
+        """Get images from a worker; None for those that are gone, as all of them are with a worker that died."""
+        try:
+            if worker not in self._workers:
+                self._workers[worker] = ray.get_actor(worker, namespace=NAMESPACE)
+            images: Sequence[bytes | None] = ray.get(self._workers[worker].fetch.remote(numbers), timeout=_SILENCE_SECONDS)
+        except (RayError, ValueError) as error:  # ValueError: there is no such actor any more
+            log.info("images are lost with the worker that made them: %s", error)
+            return [None] * len(numbers)
         return images
 
-    def _worker(self, name: str) -> Any:  # noqa: ANN401  (an actor handle)
-        if name not in self._workers:
-            self._workers[name] = ray.get_actor(name, namespace=NAMESPACE)
-        return self._workers[name]
-
-    def _resolve(self, outcome: Outcome, data: bytes | None) -> None:
-        if outcome.place is not None and data is None:
-            self._send_lost(outcome.request_id)  # it is generated again
-            return
+    def _resolve(self, outcome: Outcome, data: bytes = b"") -> None:
         with self._changed:
             entry = self._waiting.pop(outcome.request_id, None)
         if entry is None:
             return
         if outcome.image is not None:
-            entry.future.set_result(replace(outcome.image, image=EncodedImage(data or b"", outcome.image.image.digest)))
+            entry.future.set_result(replace(outcome.image, image=EncodedImage(data, outcome.image.image.digest)))
         else:
             entry.future.set_exception(outcome.error or CancelledRequestError("the request was cancelled"))
 
