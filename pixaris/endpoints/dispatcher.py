@@ -23,6 +23,7 @@ from pixaris.exceptions import (
     AccountError,
     ChargedError,
     EndpointError,
+    FarSideError,
     InterruptedPromptError,
     NoEndpointError,
     OutOfMemoryError,
@@ -264,11 +265,12 @@ class Dispatcher:
             known.state = "healthy"
             self._note_health(known.endpoint.kind, now)
             return False
+        reason = error.message if isinstance(error, FarSideError) else str(error)  # without the URL, which is told besides
         if known.state == "starting":
             known.state = "quarantined"
-            self.tell(f"{url} does not answer yet: {error}")
+            self.tell(f"{url} does not answer yet: {reason}")
             self._tell_if_none_is_left(known.endpoint.kind)
-        known.last_failure = str(error)
+        known.last_failure = reason
         known.rest = min(known.rest * 2, self.policy.max_quarantine)
         known.rest_until = now + known.rest
         return is_fatal(error) and self._waiting.asks(known.endpoint.kind)

@@ -205,7 +205,7 @@ def test_a_server_that_is_not_there_costs_only_the_time_to_find_out(local_pool: 
     status = pool.status()
     assert (status.done, status.failed, status.endpoints[0].done) == (20, 0, 0)
     assert status.endpoints[0].state == "quarantined"
-    assert "does not answer yet" in status.events[0]
+    assert status.events[0] == f"{NOBODY} does not answer yet: cannot be reached: Connection refused"
 
 
 @pytest.fixture(scope="module")
