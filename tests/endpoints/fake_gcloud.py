@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -29,12 +30,21 @@ def say(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
+def next_mode(folder: Path) -> str:
+    """How this call is to go; several calls may ask at once."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        plan = json.loads((folder / "plan.json").read_text())
+        mode: str = plan["modes"].pop(0) if plan["modes"] else "open"
+        (folder / "plan.new").write_text(json.dumps(plan))
+        (folder / "plan.new").replace(folder / "plan.json")  # whoever reads it meanwhile gets the old one or the new one
+    return mode
+
+
 def main(folder: Path, arguments: list[str]) -> int:
     with (folder / "calls.jsonl").open("a") as file:
         file.write(json.dumps({"arguments": arguments, "pid": os.getpid()}) + "\n")
-    plan = json.loads((folder / "plan.json").read_text())
-    mode = plan["modes"].pop(0) if plan["modes"] else "open"
-    (folder / "plan.json").write_text(json.dumps(plan))
+    mode = next_mode(folder)
     (port,) = [int(word.rpartition(":")[2]) for word in arguments if word.startswith("--local-host-port=localhost:")]
     say(sys.stderr, "WARNING: \n\nTo increase the performance of the tunnel, consider installing NumPy.")
     if mode in FAILURES:

@@ -85,7 +85,8 @@ class Gcloud:
     def does(self, *modes: str, target: int | None = None) -> None:
         """What the next calls do, one after the other; further ones open tunnels."""
         target = self._plan()["target"] if target is None else target
-        (self.folder / "plan.json").write_text(json.dumps({"modes": modes, "target": target}))
+        (self.folder / "plan.here").write_text(json.dumps({"modes": modes, "target": target}))
+        (self.folder / "plan.here").replace(self.folder / "plan.json")  # a tunnel that is open reads it
 
     def _plan(self) -> dict[str, int]:
         plan: dict[str, int] = json.loads((self.folder / "plan.json").read_text())
