@@ -118,7 +118,7 @@ class PlainProgress:
         self._say(trial_line(trial))
 
     def event(self, sentence: str) -> None:
-        self._say(f"endpoint {sentence}")
+        self._say(f"note: {sentence}")
 
     def _say(self, line: str) -> None:
         self._last = time.monotonic()
@@ -153,7 +153,7 @@ class LiveProgress:
         self.update(progress)
 
     def event(self, sentence: str) -> None:
-        self._console.print(Text("endpoint  ", "bold yellow") + Text(sentence))
+        self._console.print(Text("note      ", "bold yellow") + Text(sentence))
 
     def _picture(self, progress: SearchProgress) -> Group:
         grid = Table.grid(padding=(0, 2))

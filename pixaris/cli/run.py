@@ -135,7 +135,7 @@ def _say(run: RunRecord) -> None:
 
 
 def _tell(event: str) -> None:
-    print(f"endpoint {event}", flush=True)
+    print(f"note: {event}", flush=True)
 
 
 def report(run: RunRecord, own: Path, folder: Path) -> int:

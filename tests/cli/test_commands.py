@@ -176,6 +176,15 @@ def test_a_run_whose_every_image_fails_exits_with_1(file: Path, endpoints: list[
     assert "cells_00: node 'Channel': IndexError" in capsys.readouterr().err
 
 
+def test_what_happens_to_endpoints_is_told_in_a_line_of_its_own(
+    file: Path, endpoints: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody = "http://127.0.0.1:9"
+    assert main(["run", str(file), "--endpoint", endpoints[0], "--endpoint", nobody]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"note: {nobody} does not answer yet: cannot be reached: Connection refused" in lines
+
+
 def test_serve_answers_and_ends_with_sigterm() -> None:
     server = subprocess.Popen(command("serve", "--port", "0"), stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
