@@ -21,7 +21,7 @@
     │   ├── RateLimitedError        asked to wait (HTTP 429)
     │   └── ChargedError            no image, though it is or may be paid for: never tried again of itself
     ├── AccountError                the endpoint's account cannot be used: bad key, no credits            (exit code 3)
-    ├── NoEndpointError             no endpoint is healthy, and the wait limit has passed                 (exit code 3)
+    ├── NoEndpointError             none comes up, or none has been healthy for the wait limit            (exit code 3)
     ├── MetricError                 one metric has no score for one item; the item keeps its place
     ├── CancelledRequestError       the request was withdrawn before it was done
     │   └── BudgetSpentError        … because the search's budget does not pay for it
@@ -219,7 +219,7 @@ class AccountError(FarSideError):
 
 
 class NoEndpointError(PixarisError):
-    """No endpoint is healthy and the limit for waiting has passed; the search stops and can be resumed."""
+    """No endpoint comes up, or none has been healthy for the wait limit; the search stops and can be resumed."""
 
     exit_code = 3
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pixaris.endpoints.discovery import ManagedSource
-from pixaris.exceptions import ConfigurationError, EndpointError, UnreachableError
+from pixaris.exceptions import ConfigurationError, EndpointError, Problem, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -117,14 +117,8 @@ class ServerProcess:
         Raises:
             ConfigurationError: The command or its working directory does not exist.
         """
-        folder = self.source.working_directory
-        if folder and not Path(folder).is_dir():
-            raise ConfigurationError(f"endpoints.managed.working_directory {folder!r} is not a folder")
-        command = self.source.command[0] if self.source.command else ""
-        if not _can_run(command, folder, self.source.environment.get("PATH")):
-            raise ConfigurationError(
-                f"endpoints.managed.command: {command!r} is not a program that can be run; give its full path"
-            )
+        if problem := command_problem(self.source):
+            raise ConfigurationError(problem)
         self._deadline = time.monotonic() + self.source.start_timeout
         self._thread = threading.Thread(target=self._watch, name=f"pixaris-server-{self.port}", daemon=True)
         self._thread.start()
@@ -147,7 +141,7 @@ class ServerProcess:
             self._stop.wait(0.05)
         reason = self._ended or ("it was stopped" if self._stop.is_set() else reason)
         name = " ".join(self._command())
-        raise UnreachableError(f"`{name}` is not ready: {reason}; its last lines:\n{log_tail(self.log_file)}", endpoint=self.url)
+        raise UnreachableError(f"`{name}` is not ready: {reason}; its last lines:\n{log_tail(self.log_file)}")
 
     def comes_up(self) -> bool:
         """Wait until it answers, however long that takes; False once it is stopped or not started again."""
@@ -267,6 +261,17 @@ class ServerProcesses:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.stop()
+
+
+def command_problem(source: ManagedSource) -> Problem | None:
+    """What keeps a command from being run on this machine, if anything."""
+    folder = source.working_directory
+    if folder and not Path(folder).is_dir():
+        return Problem("endpoints.managed.working_directory", f"{folder!r} is not a folder")
+    command = source.command[0] if source.command else ""
+    if not _can_run(command, folder, source.environment.get("PATH")):
+        return Problem("endpoints.managed.command", f"{command!r} is not a program that can be run; give its full path")
+    return None
 
 
 def _can_run(command: str, folder: str | None, path: str | None) -> bool:

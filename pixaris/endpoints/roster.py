@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pixaris.endpoints.base import Endpoint, EndpointPool, PoolStatus
 from pixaris.endpoints.feeds import Down, Failed, Feed, Notice, Told, Up
-from pixaris.exceptions import ConfigurationError, PixarisError, Problem, UnreachableError
+from pixaris.exceptions import ConfigurationError, NoEndpointError, PixarisError, Problem
 
 _POLL_SECONDS = 0.1
 
@@ -112,7 +112,7 @@ class Roster:
 
         Raises:
             ConfigurationError: None comes up, because something the user wrote is wrong.
-            UnreachableError: None comes up; the text has every one's reason.
+            NoEndpointError: None comes up; the text has every one's reason.
             PixarisError: The pool cannot go on.
         """
         while self._awaits:
@@ -138,7 +138,7 @@ class Roster:
         if wrong:
             return ConfigurationError(list(dict.fromkeys(wrong)))
         if len(errors) == 1 and not status.endpoints:
-            return errors[0]
+            return NoEndpointError(f"no endpoint comes up: {errors[0]}")
         reasons = [Problem("", str(error)) for error in errors]
         reasons += [Problem(one.url, one.last_failure or "it does not answer") for one in status.endpoints]
-        return UnreachableError("no endpoint comes up:\n" + "\n".join(f"  - {reason}" for reason in reasons))
+        return NoEndpointError("no endpoint comes up:\n" + "\n".join(f"  - {reason}" for reason in reasons))

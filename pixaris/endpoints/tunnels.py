@@ -217,6 +217,10 @@ def explained(said: str, source: TunnelSource, instance: str) -> PixarisError | 
     where = f"endpoints.iap, {place}"
     if "do not currently have an active account" in said or "gcloud auth login" in said:
         return ConfigurationError(f"{where}: gcloud is not logged in; run `gcloud auth login`, or give it a service account")
+    if "required property [project]" in said:
+        return ConfigurationError(f"{where}: gcloud knows no project; write project: ..., or run `gcloud config set project ...`")
+    if "Specify the [--zone] flag" in said:
+        return ConfigurationError(f"{where}: gcloud cannot tell its zone; write zone: ... (gcloud: {quoted})")
     if "Could not fetch resource" in said:
         wrong = "there is no such VM, or the account may not see it; correct instance, zone or project"
         return ConfigurationError(f"{where}: {wrong} (gcloud: {quoted})")

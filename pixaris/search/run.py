@@ -22,7 +22,7 @@ from pixaris.cache.local import LocalCache
 from pixaris.endpoints.dispatcher import Policy
 from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
 from pixaris.endpoints.roster import Roster
-from pixaris.exceptions import PixarisError, SearchFailedError
+from pixaris.exceptions import NoEndpointError, PixarisError, SearchFailedError
 from pixaris.experiment_handlers.base import RUN_FILE
 from pixaris.files import read_json, write_json
 from pixaris.search import schedulers, searchers, servers
@@ -56,8 +56,8 @@ def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener
 
     Returns:
         What was found. Its status says how it ended; what ended it before its end is its ``error``: `SearchFailedError` (no trial
-        has a score), `NoEndpointError`, `AccountError`; before its first trial `UnreachableError` (no endpoint comes up) or
-        `ConfigurationError`. Everything that was done is kept in the folder.
+        has a score), `NoEndpointError`, `AccountError`; before its first trial `ConfigurationError`. Everything that was done is
+        kept in the folder.
     """
     books = Bookkeeper(plan, listener or Silent())
     try:
@@ -66,6 +66,8 @@ def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener
             with _managed(plan, session, roster), _pool(plan, roster, books) as pool, books.watching(pool[1]):
                 with _account(plan, books, pool[1]), metric_hosts(plan.setup.metrics, pool[1].tell) as hosts:
                     _tune(_admitted(plan, roster, books), pool, hosts, books)
+    except NoEndpointError as error:
+        return replace(books.close("interrupted", str(error)), error=error)
     except PixarisError as error:
         return replace(books.close("failed", str(error)), error=error)
     except BaseException as error:

@@ -32,11 +32,13 @@ from pixaris.endpoints.dns import DnsFeed, addresses
 from pixaris.endpoints.feeds import Feed
 from pixaris.endpoints.flux import FluxSource
 from pixaris.endpoints.managed import LocalServers, embedded_command
+from pixaris.endpoints.process import command_problem
 from pixaris.endpoints.tunnels import TunnelFeed, gcloud_problem
 from pixaris.exceptions import AccountError, EndpointError, FarSideError, PixarisError, Problem, UnreachableError
 from pixaris.flux import trust
 from pixaris.generation.base import ImageGenerator, load_node
 from pixaris.orchestration.run import RunSetup
+from pixaris.search.session import begins_here
 from pixaris.types import EndpointKind
 
 EMBEDDED = "the embedded endpoint"
@@ -166,9 +168,11 @@ def variable_problems(sources: Sequence[EndpointSource]) -> list[Problem]:
 
 
 def program_problems(sources: Sequence[EndpointSource], where: str) -> list[Problem]:
-    """Programs of endpoints that are not installed on this machine."""
+    """Programs of endpoints that are not installed on this machine; commands may be run on another one of a cluster."""
     lacking = [gcloud_problem(source) for source in sources if isinstance(source, TunnelSource)]
-    return [Problem(where, problem) for problem in dict.fromkeys(lacking) if problem]
+    commands = [command_problem(source) for source in managed(sources)] if begins_here() else []
+    found = [Problem(where, problem) for problem in lacking if problem] + [problem for problem in commands if problem]
+    return list(dict.fromkeys(found))
 
 
 def _missing(source: EndpointSource) -> list[str]:

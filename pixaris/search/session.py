@@ -21,6 +21,12 @@ _QUIET = {
 }
 
 
+def begins_here() -> bool:
+    """Whether a search that starts now begins a Ray of its own, on this machine."""
+    ray = sys.modules.get("ray")
+    return not os.environ.get("RAY_ADDRESS") and not (ray is not None and ray.is_initialized())
+
+
 class RaySession:
     """The session this process has, else the cluster of the environment, else a local Ray of our own, ended with the block.
 

@@ -127,6 +127,14 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"endpoints": {"iap": {"instance": "gpu-1", "gcloud": "/nowhere/gcloud"}}},
         ["endpoints.iap (line ", "'/nowhere/gcloud' is not a program", "install the Google Cloud CLI"],
     ),
+    "missing program": (
+        {"endpoints": {"managed": {"command": ["no-such-program", "{port}"], "working_directory": "."}}},
+        ["endpoints.managed.command: 'no-such-program' is not a program", "full path"],
+    ),
+    "missing working directory": (
+        {"endpoints": {"managed": {"command": ["sh", "{port}"], "working_directory": "nowhere"}}},
+        ["endpoints.managed.working_directory: ", "nowhere' is not a folder"],
+    ),
     "unknown key of a tunnel": ({"endpoints": {"iap": {"instanc": "gpu-1"}}}, ["'instanc'", "did you mean 'instance'"]),
     "output node": (
         {"generator": {"type": "comfyui", "workflow": "workflow.json", "output_node": "Save"}},

@@ -95,7 +95,7 @@ def test_if_no_server_comes_up_its_log_says_why(
     tmp_path: Path, cells: Path, capfd: pytest.CaptureFixture[str], command: str
 ) -> None:
     broken = {"managed": {"command": ["sh", "-c", "echo no model called sd15; exit 3", "{port}"]}}
-    assert main([command, write(tmp_path, cells, broken)]) == 1
+    assert main([command, write(tmp_path, cells, broken)]) == 3
     out, err = capfd.readouterr()
     assert err.startswith("error: ")
     assert "ended with code 3" in err

@@ -20,6 +20,9 @@ FAILURES = {
     "[4003: 'failed to connect to backend']. (Failed to connect to port 8188)",
     "no such VM": f"{NAME} Could not fetch resource:\n - The resource 'projects/p/zones/z/instances/gpu-1' was not found",
     "no login": f"{NAME} You do not currently have an active account selected.\nPlease run:\n\n  $ gcloud auth login\n",
+    "no project": f"{NAME} The required property [project] is not currently set.\nIt can be set on a per-command basis by "
+    "re-running your command with the [--project] flag.\n",
+    "no zone": f"{NAME} Underspecified resource [gpu-1]. Specify the [--zone] flag.",
     "forbidden": f"{NAME} Error while connecting [Handshake status 403 Forbidden].",
     "strange": "Segmentation fault",
 }

@@ -13,7 +13,7 @@ from sources_kit import reporting
 from pixaris.endpoints.discovery import DnsSource, Variable, dns_source
 from pixaris.endpoints.dns import DnsFeed
 from pixaris.endpoints.roster import Roster
-from pixaris.exceptions import ConfigurationError, UnreachableError
+from pixaris.exceptions import ConfigurationError, NoEndpointError, UnreachableError
 
 SOURCE = DnsSource("comfyui.batch.svc", 8188, depth=3, interval=0.005)
 UNKNOWN = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -118,5 +118,5 @@ def test_a_real_name_is_resolved_and_its_server_makes_the_images(local_pool: Ope
 def test_a_search_waits_for_no_name_that_cannot_be_resolved(local_pool: OpenPool) -> None:
     roster = Roster()
     with roster.fed_by(DnsFeed(SOURCE, Names(UNKNOWN))), roster.feeding(local_pool()):
-        with pytest.raises(UnreachableError, match="cannot be resolved"):
+        with pytest.raises(NoEndpointError, match="cannot be resolved"):
             roster.wait()

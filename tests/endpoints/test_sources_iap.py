@@ -15,7 +15,7 @@ from pixaris.comfyui.server.inprocess import serve_in_thread
 from pixaris.endpoints.discovery import TunnelSource
 from pixaris.endpoints.roster import Roster
 from pixaris.endpoints.tunnels import TunnelFeed
-from pixaris.exceptions import ConfigurationError, UnreachableError
+from pixaris.exceptions import ConfigurationError, NoEndpointError, UnreachableError
 
 
 def port_of(url: str) -> int:
@@ -71,6 +71,8 @@ def test_a_port_that_gcloud_finds_taken_is_not_insisted_on(source: TunnelSource,
     [
         ("no such VM", ConfigurationError, ["'gpu-1'", "no such VM", "'europe-west4-a'", "'my-project'", "was not found"]),
         ("no login", ConfigurationError, ["not logged in", "gcloud auth login"]),
+        ("no project", ConfigurationError, ["knows no project", "gcloud config set project"]),
+        ("no zone", ConfigurationError, ["write zone:", "Underspecified resource"]),
         ("forbidden", ConfigurationError, ["roles/iap.tunnelResourceAccessor", "Handshake status 403"]),
         ("no backend", UnreachableError, ["nothing answers on port 8188 of instance 'gpu-1'", "35.235.240.0/20"]),
         ("strange", UnreachableError, ["ended with code 1", "Segmentation fault"]),
@@ -133,7 +135,7 @@ def test_a_pool_works_with_what_is_there_while_a_tunnel_cannot_be_opened(
     pool = local_pool()
     roster = Roster()
     with roster.fed_by(feed(source, tmp_path)), roster.feeding(pool):
-        with pytest.raises(UnreachableError, match="nothing answers on port 8188"):
+        with pytest.raises(NoEndpointError, match="nothing answers on port 8188"):
             roster.wait()
         pool.join(endpoint(servers(1)[0]))
         roster.wait()

@@ -17,7 +17,7 @@ from pixaris.endpoints.discovery import ManagedSource
 from pixaris.endpoints.feeds import Down, Told, Up
 from pixaris.endpoints.managed import LocalServers
 from pixaris.endpoints.roster import Roster
-from pixaris.exceptions import ConfigurationError, UnreachableError
+from pixaris.exceptions import ConfigurationError, NoEndpointError
 
 BROKEN = ManagedSource(("sh", "-c", "echo no model called sd15; exit 3", "{port}"), start_timeout=10.0)
 
@@ -63,7 +63,7 @@ def test_if_none_comes_up_every_reason_is_told(tmp_path: Path, local_pool: OpenP
     silent = ManagedSource(("sh", "-c", "echo loading; sleep 60", "{port}"), start_timeout=0.5)
     roster = Roster()
     with roster.fed_by(LocalServers([BROKEN, silent], tmp_path)), roster.feeding(local_pool()):
-        with pytest.raises(UnreachableError, match="no endpoint comes up") as told:
+        with pytest.raises(NoEndpointError, match="no endpoint comes up") as told:
             roster.wait()
     assert "no model called sd15" in str(told.value)
     assert "loading" in str(told.value)

@@ -18,7 +18,7 @@ from pixaris.endpoints.feeds import Down, Feed, Up
 from pixaris.endpoints.managed import embedded_command
 from pixaris.endpoints.ray import ManagedServers
 from pixaris.endpoints.roster import Roster
-from pixaris.exceptions import UnreachableError
+from pixaris.exceptions import NoEndpointError
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_what_no_node_can_give_is_told_and_nothing_at_all_is_an_error(tmp_path: 
     roster = Roster()
     feed = ManagedServers([with_gpu(8, start_timeout=1.0)], tmp_path, patience=0.2)
     with roster.fed_by(feed), roster.feeding(local_pool()):
-        with pytest.raises(UnreachableError, match="has waited 1 s for num_gpus: 8; the cluster has 1 GPU"):
+        with pytest.raises(NoEndpointError, match="has waited 1 s for num_gpus: 8; the cluster has 1 GPU"):
             roster.wait()
 
 
@@ -124,5 +124,5 @@ def test_a_command_that_ends_is_told_with_its_last_lines(tmp_path: Path, local_p
     roster = Roster()
     broken = ManagedSource(("sh", "-c", "echo no model called sd15; exit 3", "{port}"))
     with roster.fed_by(ManagedServers([broken], tmp_path)), roster.feeding(local_pool()):
-        with pytest.raises(UnreachableError, match=r"ended with code 3(.|\n)*no model called sd15"):
+        with pytest.raises(NoEndpointError, match=r"ended with code 3(.|\n)*no model called sd15"):
             roster.wait()
