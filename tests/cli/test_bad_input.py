@@ -127,14 +127,6 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"endpoints": {"iap": {"instance": "gpu-1", "gcloud": "/nowhere/gcloud"}}},
         ["endpoints.iap (line ", "'/nowhere/gcloud' is not a program", "install the Google Cloud CLI"],
     ),
-    "missing program": (
-        {"endpoints": {"managed": {"command": ["no-such-program", "{port}"], "working_directory": "."}}},
-        ["endpoints.managed.command: 'no-such-program' is not a program", "full path"],
-    ),
-    "missing working directory": (
-        {"endpoints": {"managed": {"command": ["sh", "{port}"], "working_directory": "nowhere"}}},
-        ["endpoints.managed.working_directory: ", "nowhere' is not a folder"],
-    ),
     "unknown key of a tunnel": ({"endpoints": {"iap": {"instanc": "gpu-1"}}}, ["'instanc'", "did you mean 'instance'"]),
     "output node": (
         {"generator": {"type": "comfyui", "workflow": "workflow.json", "output_node": "Save"}},
@@ -164,6 +156,24 @@ def test_each_fault_is_told_with_its_place_and_the_way_out(
         for word in words:
             assert word in text
     assert not (folder / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("managed", "words"),
+    [
+        ({"command": ["no-such-program", "{port}"]}, "endpoints.managed.command: 'no-such-program' is not a program"),
+        ({"command": ["sh", "{port}"], "working_directory": "nowhere"}, "nowhere' is not a folder"),
+    ],
+)
+def test_what_a_managed_server_lacks_is_told_at_once_unless_a_cluster_may_have_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, managed: dict[str, Any], words: str
+) -> None:
+    file = write(folder, {"endpoints": {"managed": managed}})
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert words in refused(capsys, "check", str(file))
+    monkeypatch.setenv("RAY_ADDRESS", "somewhere:6379")
+    assert main(["check", str(file)]) == 0
 
 
 def test_a_frozen_endpoint_is_not_waited_for_as_long_as_a_large_answer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
