@@ -117,6 +117,25 @@ def test_a_worker_that_is_killed_is_replaced_and_every_request_answered_once(sta
     assert pool.pids()[1] != worker
 
 
+def test_images_of_a_worker_that_is_stopped_for_a_while_are_waited_for(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixaris.endpoints.ray.pool._FETCH_SECONDS", 0.5)
+    recipe, pool, _ = started
+    asked = mixed(8, 770)
+    recipe.connect("patient").send([one.request for one in asked])
+    until(lambda: idle(pool))
+    before, worker = pool.status(), pool.pids()[1]
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        patient = recipe.connect("patient")
+        futures = patient.submit([one.request for one in asked])
+        time.sleep(4.0)  # longer than a client may be silent
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    answers(asked, futures)
+    assert pool.status().done == before.done, "none was made twice"
+    patient.close()
+
+
 def test_images_that_are_gone_with_their_worker_are_made_again(started: Started) -> None:
     recipe, pool, _ = started
     asked = mixed(40, 720)

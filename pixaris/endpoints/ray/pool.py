@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
 
 from pixaris.endpoints.base import Endpoint, EndpointPool, PoolStatus
 from pixaris.endpoints.dispatcher import Policy
@@ -31,6 +31,8 @@ _RETRY_SECONDS = 0.2
 _ANSWER_SECONDS = 30.0
 _SILENCE_SECONDS = 300.0
 """How long an actor may take to answer: on a machine whose processes all start at once, it has little time of its own."""
+_FETCH_SECONDS = 8.0
+"""How long a worker may take to hand over images; then the pool is told that somebody still waits, and it is asked again."""
 _FETCHED_AT_ONCE = 16
 """Images in one message of a worker."""
 
@@ -286,7 +288,10 @@ class RayPool(EndpointPool):
                 if delivery.token != token:
                     token, seen = delivery.token, 0
                 self._take(delivery.outcomes)
-            except ActorUnavailableError:  # it is being started again, or the connection broke and may have taken a batch along
+            except (
+                ActorUnavailableError,
+                GetTimeoutError,
+            ):  # started again, busy, or the connection broke and took a batch along
                 time.sleep(_RETRY_SECONDS)
                 self._send_again()
                 continue
@@ -303,7 +308,12 @@ class RayPool(EndpointPool):
             return not self._closed
 
     def _take(self, outcomes: Sequence[Outcome]) -> None:
-        """Answer who waits for these; their images are fetched, some at a time, from the workers that made them."""
+        """Answer who waits for these; their images are fetched, some at a time, from the workers that made them.
+
+        Raises:
+            ActorUnavailableError, GetTimeoutError: A worker did not hand over its images now; it still has them.
+        """
+        late: RayError | None = None
         made: defaultdict[str, list[Outcome]] = defaultdict(list)
         for outcome in outcomes:
             if outcome.place is None:
@@ -313,19 +323,27 @@ class RayPool(EndpointPool):
         for worker, those in made.items():
             for first in range(0, len(those), _FETCHED_AT_ONCE):
                 batch = those[first : first + _FETCHED_AT_ONCE]
-                images = self._fetch(worker, [outcome.place.number for outcome in batch if outcome.place is not None])
+                try:
+                    images = self._fetch(worker, [outcome.place.number for outcome in batch if outcome.place is not None])
+                except (ActorUnavailableError, GetTimeoutError) as error:
+                    late = error
+                    break  # the other workers' images are not to wait for this one
                 for outcome, data in zip(batch, images, strict=True):
                     if data is None:
                         self._send_lost(outcome.request_id)  # it is generated again
                     else:
                         self._resolve(outcome, data)
+        if late is not None:
+            raise late
 
     def _fetch(self, worker: str, numbers: Sequence[int]) -> Sequence[bytes | None]:
         """Get images from a worker; None for those that are gone, as all of them are with a worker that died."""
         try:
             if worker not in self._workers:
                 self._workers[worker] = ray.get_actor(worker, namespace=NAMESPACE)
-            images: Sequence[bytes | None] = ray.get(self._workers[worker].fetch.remote(numbers), timeout=_SILENCE_SECONDS)
+            images: Sequence[bytes | None] = ray.get(self._workers[worker].fetch.remote(numbers), timeout=_FETCH_SECONDS)
+        except (ActorUnavailableError, GetTimeoutError):
+            raise
         except (RayError, ValueError) as error:  # ValueError: there is no such actor any more
             log.info("images are lost with the worker that made them: %s", error)
             return [None] * len(numbers)

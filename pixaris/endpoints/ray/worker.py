@@ -106,7 +106,7 @@ class WorkerActor:
         """Images that were made here, until they are dropped; None for one that is not here."""
         return [self._shelf.get(number) for number in numbers]
 
-    @ray.method(concurrency_group="fetch")
+    @ray.method(concurrency_group="fetch", max_task_retries=3)
     def drop(self, numbers: Sequence[int]) -> None:
         """Keep images no longer."""
         self._shelf.drop(numbers)
