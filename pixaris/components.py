@@ -20,9 +20,9 @@ from pixaris.exceptions import ConfigurationError, Problem, WorkflowError, neare
 from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
 from pixaris.generation.base import ImageGenerator, load_node
 from pixaris.metrics.base import BaseMetric
-from pixaris.search.prepare import Search
-from pixaris.search.spec import ComponentSpec, DatasetSpec, GeneratorSpec, SearchSpec
-from pixaris.search.yaml_file import place
+from pixaris.search.file.spec import ComponentSpec, DatasetSpec, GeneratorSpec, SearchSpec
+from pixaris.search.file.yaml_file import place
+from pixaris.search.search import Search
 
 METRICS: Mapping[str, str] = {
     "iou": "pixaris.metrics.iou:IoUMetric",

@@ -12,7 +12,7 @@ import pytest
 
 from pixaris.cli import COMMANDS
 from pixaris.data_loaders import demo
-from pixaris.search.spec import read_search_file
+from pixaris.search.file.spec import read_search_file
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from pixaris.cli import files
-from pixaris.search.checked import Checked
+from pixaris.search.check import Checked
 from pixaris.search.estimate import estimate
 
 

@@ -18,9 +18,9 @@ from pixaris.endpoints.flux import FluxSource
 from pixaris.endpoints.look import Look, observer_of
 from pixaris.exceptions import UnreachableError
 from pixaris.files import safe_name
+from pixaris.results.endpoints_file import running_search
 from pixaris.search import servers
-from pixaris.search.pool_file import running_search
-from pixaris.search.spec import SearchSpec
+from pixaris.search.file.spec import SearchSpec
 
 _WAIT_SECONDS = 8.0
 _NONE = "–"

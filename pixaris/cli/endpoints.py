@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pixaris.endpoints.discovery import EndpointSource
 from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.search.spec import SearchSpec, read_search_file
+from pixaris.search.file.spec import SearchSpec, read_search_file
 
 _REFRESH_SECONDS = 1.0
 _UPDATE_SECONDS = 5.0
@@ -66,9 +66,9 @@ def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[Endpoin
     Raises:
         ConfigurationError: A file cannot be read, its endpoints are wrong, or something is neither a file nor a URL.
     """
-    from pixaris.search.read import Reader
-    from pixaris.search.read_endpoints import endpoints_of_urls, read_endpoints
-    from pixaris.search.yaml_file import Document
+    from pixaris.search.file.endpoints import endpoints_of_urls, read_endpoints
+    from pixaris.search.file.reader import Reader
+    from pixaris.search.file.yaml_file import Document
 
     specs: list[SearchSpec] = []
     sources: list[EndpointSource] = []

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pixaris.components import assemble
 from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.search.checked import Checked
+from pixaris.search.check import Checked
+from pixaris.search.file.spec import SearchSpec, read_search_file
 from pixaris.search.price import price_of
-from pixaris.search.space import Parameter
-from pixaris.search.spec import SearchSpec, read_search_file
+from pixaris.search.space.space import Parameter
 from pixaris.types import ParamValue
 
 

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pixaris.cli.lines import say
-from pixaris.search.progress import SearchProgress
-from pixaris.search.results import TrialResult
+from pixaris.results.progress import SearchProgress
+from pixaris.results.records import TrialResult
 
 _LINE_SECONDS = 10.0
 

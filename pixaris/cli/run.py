@@ -12,7 +12,7 @@ from pixaris.cli.lines import say
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.files import safe_name
-from pixaris.search.checked import Checked
+from pixaris.search.check import Checked
 from pixaris.types import ParamValue, RunRecord
 
 
@@ -86,7 +86,7 @@ def chosen(
     Raises:
         ConfigurationError: A name is unknown, or an argument has no ``=``.
     """
-    from pixaris.search.yaml_file import scalar
+    from pixaris.search.file.yaml_file import scalar
 
     values, problems = dict(baseline), []
     for argument in arguments:

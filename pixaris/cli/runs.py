@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """List searches, then single runs, the newest last."""
-    from pixaris.search import folders
+    from pixaris.results import folders
 
     results = searches.results_of(options)
     read = (_search(folder, results) for folder in folders.searches(results))
@@ -45,7 +45,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _search(folder: Path, results: Path) -> dict[str, Any] | None:
-    from pixaris.search.results import SearchResult
+    from pixaris.results.records import SearchResult
 
     try:
         result = SearchResult.load(folder)

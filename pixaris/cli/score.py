@@ -14,9 +14,9 @@ from typing import Any
 
 from pixaris.components import METRICS, make, resolve
 from pixaris.exceptions import ConfigurationError, DatasetError, Problem
+from pixaris.experiment.existing import Scores, score_images
 from pixaris.metrics.base import BaseMetric
-from pixaris.orchestration.existing import Scores, score_images
-from pixaris.search.read import Reader
+from pixaris.search.file.reader import Reader
 from pixaris.types import EvalSet
 
 _PIPE_WIDTH = 400
@@ -114,7 +114,7 @@ def _metrics(options: argparse.Namespace) -> list[BaseMetric]:
 
 def _named(text: str) -> tuple[str, Mapping[str, Any]]:
     """A metric's name and options, as written on the command line."""
-    from pixaris.search.yaml_file import parse_yaml
+    from pixaris.search.file.yaml_file import parse_yaml
 
     if not text.lstrip().startswith("{"):
         return text, {}

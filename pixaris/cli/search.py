@@ -11,7 +11,7 @@ from typing import get_args
 
 from pixaris.cli import files
 from pixaris.cli.lines import flush, say
-from pixaris.search.results import SearchResult, TrialResult, TrialStatus
+from pixaris.results.records import SearchResult, TrialResult, TrialStatus
 from pixaris.search.resume import Earlier, described
 from pixaris.types import EvalSet
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from pixaris.config import Config
 from pixaris.files import plain
-from pixaris.search.folders import find_search, find_trial
-from pixaris.search.results import SearchResult, TrialResult
+from pixaris.results.folders import find_search, find_trial
+from pixaris.results.records import SearchResult, TrialResult
 
 
 def argument(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pixaris.cli import searches
 from pixaris.exceptions import ConfigurationError
-from pixaris.search.results import SearchResult, TrialResult
+from pixaris.results.records import SearchResult, TrialResult
 from pixaris.statistics.intervals import MeanInterval
 
 _ROWS = 20
@@ -173,6 +173,6 @@ def _importance(result: SearchResult, metric: str) -> tuple[dict[str, float] | N
 
 def _owner(result: SearchResult) -> str:
     """Whose values the baseline has."""
-    from pixaris.search.recipe import read_recipe
+    from pixaris.results.manifest import read_recipe
 
     return _OWNERS[read_recipe(result.folder).get("workflow", {}) is not None]

@@ -23,10 +23,10 @@ from pixaris.files import safe_name, write_bytes, write_json, write_text
 from pixaris.images import encode_png
 from pixaris.metrics.base import BaseMetric
 from pixaris.search import servers
-from pixaris.search.propose import Draft, draft
-from pixaris.search.propose_file import Frame, render
-from pixaris.search.sensible import RULE
-from pixaris.search.spec import read_search_file
+from pixaris.search.draft.default_domains import RULE
+from pixaris.search.draft.inputs import Draft, draft
+from pixaris.search.draft.render import Frame, render
+from pixaris.search.file.spec import read_search_file
 
 _DEFAULT_SERVER = "http://localhost:8188"
 

@@ -26,8 +26,8 @@ from pixaris.comfyui.messages import (
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.transport import Transport
 from pixaris.exceptions import EndpointError, UnreachableError
+from pixaris.http import Failure
 from pixaris.images import MAX_BYTES
-from pixaris.wire import Failure
 
 _RECENT = 20  # rows of the history that may hold a prompt whose process has just died
 _WITHDRAW_SECONDS = 3.0  # for calls made while giving up on a prompt: a frozen server must not hold up the caller

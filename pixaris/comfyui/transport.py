@@ -11,10 +11,10 @@ from typing import Any
 
 from urllib3 import encode_multipart_formdata
 
-from pixaris import wire
+from pixaris import http as wire
 from pixaris.comfyui.address import Address, Timeouts
 from pixaris.exceptions import RateLimitedError, UnreachableError
-from pixaris.wire import MAX_JSON_BYTES, Failure, FailureKind, Limits, Reply
+from pixaris.http import MAX_JSON_BYTES, Failure, FailureKind, Limits, Reply
 
 
 def failure_kind(error: UnreachableError) -> FailureKind | None:

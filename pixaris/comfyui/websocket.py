@@ -17,7 +17,7 @@ import websocket
 from pixaris.comfyui.address import Address, Timeouts
 from pixaris.comfyui.messages import Event, parse_event
 from pixaris.comfyui.transport import environment_proxies
-from pixaris.wire import trusted_certificates
+from pixaris.http import trusted_certificates
 
 MAX_MESSAGE = 64 * 1024 * 1024
 _PIECE = 1 << 16

@@ -24,9 +24,9 @@ from pixaris.flux.journal import Journal
 from pixaris.flux.protocol import Missing, Ready, State, Task, Waiting
 from pixaris.flux.request import body_of, model_of
 from pixaris.flux.transport import Transport
+from pixaris.http import Failure
 from pixaris.images import MAX_BYTES, EncodedImage
 from pixaris.types import GeneratedImage, GenerationRequest
-from pixaris.wire import Failure
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from pixaris.exceptions import (
     RateLimitedError,
     UnreachableError,
 )
-from pixaris.wire import Reply
+from pixaris.http import Reply
 
 PENDING = ("pending", "reasoning", "generating")
 MODERATED = ("request moderated", "content moderated")

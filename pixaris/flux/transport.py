@@ -6,10 +6,10 @@ import threading
 from collections import OrderedDict
 from urllib.parse import urlsplit
 
-from pixaris import wire
+from pixaris import http as wire
 from pixaris.exceptions import UnreachableError
 from pixaris.flux import trust
-from pixaris.wire import Failure, Reply
+from pixaris.http import Failure, Reply
 
 _HOSTS = 8
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -15,20 +15,21 @@ from pixaris.data_loaders.base import DatasetLoader
 from pixaris.endpoints.base import Endpoint, EndpointPool
 from pixaris.endpoints.local import LocalPool
 from pixaris.exceptions import ConfigurationError, PixarisError
+from pixaris.experiment.caching import CachingSubmitter
+from pixaris.experiment.run import ExperimentRun, RunSetup, seeds_of
+from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
-from pixaris.orchestration.caching import CachingSubmitter
-from pixaris.orchestration.run import ExperimentRun, PoolSubmitter, RunSetup, Submitter, ThreadSubmitter, seeds_of
 from pixaris.search import servers
-from pixaris.search.prepare import Search
-from pixaris.search.space import Space
+from pixaris.search.search import Search
+from pixaris.search.space.space import Space
 from pixaris.types import RunRecord
 
 if TYPE_CHECKING:  # Ray takes a second to import
-    from pixaris.search.progress import ProgressListener
-    from pixaris.search.results import SearchResult
+    from pixaris.results.progress import ProgressListener
+    from pixaris.results.records import SearchResult
 
 Progress = Callable[[RunRecord], None]
 

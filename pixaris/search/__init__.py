@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from pixaris.endpoints.discovery import StaticSource as Static
     from pixaris.endpoints.discovery import TunnelSource as Tunnel
     from pixaris.endpoints.discovery import Variable
-    from pixaris.search.prepare import Search
-    from pixaris.search.reports import OBJECTIVE
-    from pixaris.search.results import SearchResult, TrialResult
-    from pixaris.search.space import Domain, Parameter, Space, Target
+    from pixaris.results.keys import OBJECTIVE
+    from pixaris.results.records import SearchResult, TrialResult
+    from pixaris.search.search import Search
+    from pixaris.search.space.space import Domain, Parameter, Space, Target
 
 _HOMES = {
     "Dns": "pixaris.endpoints.discovery:DnsSource",
@@ -31,14 +31,14 @@ _HOMES = {
     "Static": "pixaris.endpoints.discovery:StaticSource",
     "Tunnel": "pixaris.endpoints.discovery:TunnelSource",
     "Variable": "pixaris.endpoints.discovery:Variable",
-    "Search": "pixaris.search.prepare:Search",
-    "SearchResult": "pixaris.search.results:SearchResult",
-    "TrialResult": "pixaris.search.results:TrialResult",
-    "OBJECTIVE": "pixaris.search.reports:OBJECTIVE",
-    "Domain": "pixaris.search.space:Domain",
-    "Parameter": "pixaris.search.space:Parameter",
-    "Space": "pixaris.search.space:Space",
-    "Target": "pixaris.search.space:Target",
+    "Search": "pixaris.search.search:Search",
+    "SearchResult": "pixaris.results.records:SearchResult",
+    "TrialResult": "pixaris.results.records:TrialResult",
+    "OBJECTIVE": "pixaris.results.keys:OBJECTIVE",
+    "Domain": "pixaris.search.space.space:Domain",
+    "Parameter": "pixaris.search.space.space:Parameter",
+    "Space": "pixaris.search.space.space:Space",
+    "Target": "pixaris.search.space.space:Target",
 }
 
 __all__ = [

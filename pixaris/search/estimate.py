@@ -11,7 +11,7 @@ from typing import Any
 from pixaris.endpoints.discovery import EmbeddedSource, EndpointSource, ManagedSource
 from pixaris.files import read_json, safe_name
 from pixaris.search import servers
-from pixaris.search.checked import Checked
+from pixaris.search.check import Checked
 from pixaris.search.price import trials_of
 
 

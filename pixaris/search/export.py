@@ -11,9 +11,9 @@ from typing import Any
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import read_json
-from pixaris.search.recipe import changes, read_recipe
-from pixaris.search.results import SearchResult, TrialResult
-from pixaris.search.yaml_file import scalar
+from pixaris.results.manifest import changes, read_recipe
+from pixaris.results.records import SearchResult, TrialResult
+from pixaris.search.file.yaml_file import scalar
 from pixaris.types import ParamValue
 
 _WORKFLOW = "workflow_apiformat.json"

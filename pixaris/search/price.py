@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from pixaris.exceptions import ConfigurationError
-from pixaris.search.checked import Checked
+from pixaris.search.check import Checked
 
 
 @dataclass(frozen=True)

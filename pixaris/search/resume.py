@@ -9,10 +9,10 @@ from typing import Any
 
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.files import read_json
-from pixaris.search import folders
-from pixaris.search.journal import History
-from pixaris.search.recipe import MAY_CHANGE, differences, read_recipe
-from pixaris.search.results import SearchResult
+from pixaris.results import folders
+from pixaris.results.journal import History
+from pixaris.results.manifest import MAY_CHANGE, differences, read_recipe
+from pixaris.results.records import SearchResult
 
 
 @dataclass(frozen=True)

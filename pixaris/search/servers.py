@@ -35,10 +35,10 @@ from pixaris.endpoints.managed import LocalServers, embedded_command
 from pixaris.endpoints.process import command_problem
 from pixaris.endpoints.tunnels import TunnelFeed, gcloud_problem
 from pixaris.exceptions import AccountError, EndpointError, FarSideError, PixarisError, Problem, UnreachableError
+from pixaris.experiment.run import RunSetup
 from pixaris.flux import trust
 from pixaris.generation.base import ImageGenerator, load_node
-from pixaris.orchestration.run import RunSetup
-from pixaris.search.session import begins_here
+from pixaris.search.driver.session import begins_here
 from pixaris.types import EndpointKind
 
 EMBEDDED = "the embedded endpoint"

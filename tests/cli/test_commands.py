@@ -18,7 +18,7 @@ import yaml
 from kit import WORKFLOW, start_servers
 
 from pixaris.cli import main
-from pixaris.search.results import SearchResult
+from pixaris.results.records import SearchResult
 
 FILE = {
     "name": "cells",

@@ -21,7 +21,7 @@ from kit import WORKFLOW, start_servers
 from pixaris.cli import main
 from pixaris.endpoints.base import EndpointStatus
 from pixaris.files import write_json
-from pixaris.search.pool_file import running_search, write_endpoints
+from pixaris.results.endpoints_file import running_search, write_endpoints
 
 DEAD = "http://127.0.0.1:9"
 SLOW = '[{"fault": "delay", "seconds": 60, "times": null}]'

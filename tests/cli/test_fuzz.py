@@ -28,9 +28,9 @@ from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.saved import workflow_of
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import PixarisError
-from pixaris.search.propose import draft
-from pixaris.search.propose_file import Frame, render
-from pixaris.search.spec import read_search_file
+from pixaris.search.draft.inputs import draft
+from pixaris.search.draft.render import Frame, render
+from pixaris.search.file.spec import read_search_file
 
 INFO = object_info()
 FRAME = Frame("x", "p", {"path": "./set"}, (), "./w.json", (), {"sharpness": {}}, ())

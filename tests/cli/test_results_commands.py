@@ -15,7 +15,7 @@ from PIL import Image
 
 from pixaris.cli import main
 from pixaris.files import append_json_line, write_json
-from pixaris.search.results import SearchResult, TrialResult
+from pixaris.results.records import SearchResult, TrialResult
 
 WORKFLOW: dict[str, Any] = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "x.png"}, "_meta": {"title": "Load Input Image"}},

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixaris.endpoints.dispatcher import Policy
-from pixaris.search.ordering import by_models
+from pixaris.search.algorithms.ordering import by_models
 
 PROCESS_START = 1.0
 CHANGE = 0.1

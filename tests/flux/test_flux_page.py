@@ -14,7 +14,7 @@ from pixaris.flux.fields import Field
 from pixaris.flux.models import Model
 from pixaris.generation.base import ImageGenerator
 from pixaris.generation.flux import FluxGenerator
-from pixaris.search.spec import read_search_file
+from pixaris.search.file.spec import read_search_file
 
 PAGE = (Path(__file__).parents[2] / "docs" / "flux.md").read_text(encoding="utf-8")
 

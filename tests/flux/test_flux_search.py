@@ -20,8 +20,8 @@ from pixaris.generation.flux import FluxFillGenerator
 from pixaris.images import encode_png
 from pixaris.metrics.similarity import SSIMMetric
 from pixaris.orchestration.base import generate_images_based_on_dataset
-from pixaris.search.results import SearchResult
-from pixaris.search.spec import read_search_file
+from pixaris.results.records import SearchResult
+from pixaris.search.file.spec import read_search_file
 from pixaris.testing import samples
 
 FILE: dict[str, Any] = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pixaris.exceptions import AccountError, ConfigurationError, PixarisError
 from pixaris.flux.protocol import Missing, Ready, Waiting, gist, read_state, read_submission
 from pixaris.flux.trust import base_url, may_have_key
-from pixaris.wire import Reply
+from pixaris.http import Reply
 
 BASE = "https://api.bfl.ai"
 

@@ -13,8 +13,8 @@ from pixaris.cli import main
 from pixaris.cli.metrics import markdown
 from pixaris.components import METRICS, make, resolve
 from pixaris.metrics.base import BaseMetric
-from pixaris.search.read import Reader
-from pixaris.search.yaml_file import parse_yaml
+from pixaris.search.file.reader import Reader
+from pixaris.search.file.yaml_file import parse_yaml
 from pixaris.testing import samples
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")

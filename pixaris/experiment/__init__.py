@@ -1,0 +1,1 @@
+"""One experiment run: an eval set through one workflow with one parameter set."""

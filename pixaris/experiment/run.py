@@ -1,0 +1,330 @@
+"""One experiment run: generate, score and store an eval set's items, some at a time."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pixaris.exceptions import (
+    AccountError,
+    ConfigurationError,
+    PixarisError,
+    Problem,
+    WorkflowError,
+)
+from pixaris.experiment.scoring import Scorer, reason
+from pixaris.experiment.seeds import ENDS_THE_RUN, together
+from pixaris.experiment.submitters import AHEAD, Submitter
+from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
+from pixaris.images import EncodedImage
+from pixaris.metrics.base import BaseMetric, Execution, Prompt
+from pixaris.types import (
+    Direction,
+    EvalItem,
+    EvalSet,
+    GeneratedImage,
+    GenerationParam,
+    ItemResult,
+    MetricSummary,
+    ParamValue,
+    RunRecord,
+    RunStatus,
+)
+
+log = logging.getLogger(__name__)
+
+SEEDLESS = "every seed would give the same image: no seed is left that the parameters do not set; remove seeds, or free one"
+
+MOST_SEEDS = 1000
+"""Images of one item; more would be a slip."""
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """What all runs of a search share; it pickles.
+
+    Attributes:
+        project: The project's name.
+        eval_set: The items, with their images.
+        generator: Makes the images.
+        metrics: Score them.
+        args: What the user gave for every image, with the parameters that are the same in every run.
+        search: Name of the search, or "".
+        order: The order in which items are generated, as indices; the eval set's own by default.
+        workflow_image: Picture of the workflow to keep with the results, or None.
+        seeds: Images of every item, each with a seed of its own; an item's scores are means over them.
+    """
+
+    project: str
+    eval_set: EvalSet
+    generator: ImageGenerator
+    metrics: tuple[BaseMetric, ...]
+    args: ItemArgs
+    search: str = ""
+    order: tuple[int, ...] = ()
+    workflow_image: EncodedImage | None = None
+    seeds: int = 1
+
+    @property
+    def images(self) -> int:
+        """Images of a whole run."""
+        return self.seeds * len(self.eval_set)
+
+    def problems(self) -> list[Problem]:
+        """Everything that would make every image fail, found without generating."""
+        found = self.generator.problems(self.eval_set, self.args)
+        if self.seeds > 1 and not self.generator.takes_seed(self.args):
+            found.append(Problem("seeds", SEEDLESS))
+        scores = [name for metric in self.metrics for name in metric.scales() or metric.directions()]
+        for name in sorted({name for name in scores if scores.count(name) > 1}):
+            found.append(
+                Problem("metrics", f"the score {name!r} is given by two of them, and only one would be kept; leave one out")
+            )
+        folders = (*self.eval_set.input_folders, *self.eval_set.reference_folders)
+        for metric in self.metrics:
+            where = f"metric {metric.name!r}"
+            if metric.parallel < 1:
+                found.append(Problem(where, f"parallel is a number of calls, at least 1 (got {metric.parallel})"))
+            for folder in metric.reference_folders():
+                if folder not in folders:
+                    has = ", ".join(folders) or "no folders"
+                    message = f"needs the folder {folder!r}, but the eval set {self.eval_set.name!r} has {has}"
+                    found.append(Problem(where, message))
+            for images in metric.item_images():
+                if message := images.count_problem(self.eval_set):
+                    found.append(Problem(where, message))
+            for prompt in metric.prompts():
+                found += self._prompt_problems(where, prompt)
+            found += [Problem(where, message) for message in metric.problems()]
+        return found
+
+    def _prompt_problems(self, where: str, prompt: Prompt) -> list[Problem]:
+        if self.generator.workflow is None or not prompt.node_name:
+            return []
+        try:
+            self.generator.workflow.value(prompt.node_name, prompt.input)
+        except WorkflowError as error:
+            return [Problem(f"{where}, prompt", problem.message) for problem in error.problems]
+        return []
+
+    def indices(self) -> tuple[int, ...]:
+        """Item indices in the order they are generated."""
+        return self.order or tuple(range(len(self.eval_set)))
+
+
+@dataclass
+class ExperimentRun:
+    """One eval set, one workflow, one parameter set; advanced some items at a time.
+
+    Attributes:
+        setup: What it shares with other runs.
+        submitter: Starts its items.
+        handler: Keeps its results; called after every `advance` and by `finish`.
+        name: Its name.
+        params: Its parameter set.
+        images: Images of its parameter set: title of the node that loads one, to the image.
+        values: In a search: parameter name to value.
+        notes: Kept in the record as they are.
+        scorer: Scores its images beside their generation; runs that follow each other may share one. Its own by default.
+    """
+
+    setup: RunSetup
+    submitter: Submitter
+    handler: ExperimentHandler
+    name: str
+    params: tuple[GenerationParam, ...] = ()
+    images: Mapping[str, EncodedImage] = field(default_factory=dict)
+    values: Mapping[str, ParamValue] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    scorer: Scorer | None = None
+
+    def __post_init__(self) -> None:
+        self._started = time.time()
+        self._clock = time.monotonic()
+        self._results: dict[int, ItemResult] = {}
+        self._scorer = self.scorer or Scorer(self.setup.metrics)
+        self._futures: dict[int, list[Future[GeneratedImage]]] = {}
+        self._scored: dict[int, Future[ItemResult]] = {}
+        self._todo = list(self.setup.indices())
+        self._args = self.setup.args.with_params(self.params).with_images(self.images)
+        self._whole: dict[str, float] = {}
+        self._failures: dict[str, str] = {}
+        self._finished: RunStatus | None = None
+
+    @cached_property
+    def _workflow(self) -> Mapping[str, Any] | None:
+        return self.setup.generator.bound_workflow(self._args)
+
+    @property
+    def done(self) -> bool:
+        """Whether every item has a result."""
+        return not self._todo
+
+    def start_ahead(self, count: int) -> None:
+        """Queue the next items before anybody waits for them."""
+        self._start(self._todo[:count], AHEAD)
+
+    def advance(self, count: int, *, ahead: int = 0) -> RunRecord:
+        """Generate, score and store the next items.
+
+        Args:
+            count: How many.
+            ahead: How many of those after them to queue meanwhile, before anybody waits for them.
+
+        Returns:
+            The run as it stands then.
+
+        Raises:
+            AccountError, NoEndpointError, CancelledRequestError: Nothing can go on; what was scored before is kept and stored.
+        """
+        batch = self._todo[:count]
+        self._start(batch, 0)
+        self.submitter.hurry([future for index in batch for future in self._futures[index]])
+        self._start(self._todo[count : count + ahead], AHEAD)
+        ended = self._collect(batch)
+        if isinstance(ended, AccountError):
+            self.collect_started()
+        if ended is not None:
+            raise ended
+        if self.done:
+            self._score_whole()
+        record = self.record("running")
+        self.handler.store_results(record)
+        return record
+
+    def collect_started(self) -> None:
+        """Wait for all that is started already, and keep it: where an account was refused, for what it has charged."""
+        self._collect(list(self._scored))
+
+    def _collect(self, indices: Sequence[int]) -> PixarisError | None:
+        """Wait for items that are started; gives the error of those for which nothing can go on, and that stay to be done."""
+        ended: PixarisError | None = None
+        for scored in as_completed([self._scored[index] for index in indices]):
+            result = scored.result()
+            if isinstance(result.error, ENDS_THE_RUN):
+                ended = result.error
+                continue
+            self._results[result.index] = result
+        for index in indices:
+            del self._futures[index], self._scored[index]
+        self._todo = [index for index in self._todo if index not in self._results]
+        return ended
+
+    def snapshot(self) -> dict[int, ItemResult]:
+        """The results so far, images included, by item index: enough to go on in another process."""
+        return dict(self._results)
+
+    def go_on_from(self, results: Mapping[int, ItemResult]) -> None:
+        """Take over what another process did of this run; only the other items are still generated."""
+        self._results = dict(results)
+        self._todo = [index for index in self._todo if index not in self._results]
+
+    def finish(self, status: RunStatus) -> RunRecord:
+        """End the run: withdraw what is queued, store the final record. Only the first call counts."""
+        if self._finished is None:
+            self._finished = status
+            for scored in self._scored.values():
+                scored.cancel()
+            self.submitter.withdraw([future for futures in self._futures.values() for future in futures])
+            self._futures.clear()
+            self._scored.clear()
+            if self.scorer is None:
+                self._scorer.close()
+            record = self.record(status)
+            self.handler.store_results(record)
+            return record
+        return self.record(self._finished)
+
+    def record(self, status: RunStatus) -> RunRecord:
+        """The run as it stands."""
+        items = tuple(self._results[index] for index in sorted(self._results))
+        return RunRecord(
+            id=self.id,
+            name=self.name,
+            project=self.setup.project,
+            eval_set=self.setup.eval_set,
+            status=status,
+            params=self._args.params,
+            values=self.values,
+            items=items,
+            metrics={**summarise(items), **{k: MetricSummary(v, 0.0, len(items)) for k, v in self._whole.items()}},
+            directions=directions(self.setup.metrics),
+            search=self.setup.search,
+            workflow=self._workflow,
+            workflow_image=self.setup.workflow_image,
+            started=self._started,
+            seconds=time.monotonic() - self._clock,
+            notes={**self.notes, **({"metric_failures": self._failures} if self._failures else {})},
+        )
+
+    def _start(self, indices: Sequence[int], priority: int) -> None:
+        fresh = [index for index in indices if index not in self._futures]
+        if not fresh:
+            return
+        items = [self.setup.eval_set.items[index] for index in fresh]
+        seeds = self.setup.seeds
+        args = [
+            self._args.for_item(item.name, {load_node(folder): image for folder, image in item.inputs.items()}, repeat)
+            for item in items
+            for repeat in range(seeds)
+        ]
+        started = self.submitter.start(args, priority)
+        for number, item in enumerate(items):
+            futures = self._futures[item.index] = started[number * seeds : (number + 1) * seeds]
+            self._scored[item.index] = together([self._scorer.follow(future, item, self._shown) for future in futures])
+
+    def _shown(self, generated: GeneratedImage, item: EvalItem) -> Execution:
+        return Execution(generated.image, item, generated, self._args.params, self._workflow)
+
+    def _score_whole(self) -> None:
+        """Ask the metrics that have no value per item, once every item has an image."""
+        items = [self._results[index] for index in sorted(self._results)]
+        by_seed = [[item.each[repeat].generated for item in items] for repeat in range(self.setup.seeds)]
+        missing = sum(made is None for row in by_seed for made in row)
+        for metric in (metric for metric in self.setup.metrics if not metric.per_item):
+            if missing:
+                self._failures[metric.name] = f"needs every image, and {missing} failed"
+                continue
+            try:
+                rows = [metric.named(metric.calculate([made.image.image for made in row if made])) for row in by_seed]
+                self._whole.update({name: statistics.fmean(row[name] for row in rows) for name in rows[0]})
+            except Exception as error:
+                log.debug("%s could not score the run", metric.name, exc_info=True)
+                self._failures[metric.name] = reason(error)
+
+
+def seeds_of(args: Mapping[str, Any]) -> int:
+    """How many images every item is generated as, each with a seed of its own: ``args["seeds"]``, 1 by default.
+
+    Raises:
+        ConfigurationError: It is no whole number from 1.
+    """
+    value = args.get("seeds", 1)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SEEDS:
+        raise ConfigurationError(f"seeds must be a whole number from 1 to {MOST_SEEDS} (got {value!r})", "args")
+    return value
+
+
+def summarise(items: Sequence[ItemResult]) -> dict[str, MetricSummary]:
+    """Mean, spread and number of every score over the items that have it."""
+    names = dict.fromkeys(name for item in items for name in item.scores)
+    summaries = {}
+    for name in names:
+        values = [item.scores[name] for item in items if name in item.scores]
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        summaries[name] = MetricSummary(statistics.fmean(values), spread, len(values))
+    return summaries
+
+
+def directions(metrics: Sequence[BaseMetric]) -> dict[str, Direction]:
+    """Score name to direction over all metrics."""
+    return {name: direction for metric in metrics for name, direction in metric.directions().items()}

@@ -1,0 +1,116 @@
+"""How a run has its images made: through a pool of endpoints, or by calling the generator in threads."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Protocol
+
+from pixaris.endpoints.base import EndpointPool
+from pixaris.exceptions import ExecutionError, PixarisError
+from pixaris.generation.base import ImageGenerator, ItemArgs
+from pixaris.images import EncodedImage
+from pixaris.types import GeneratedImage, GenerationRequest
+
+log = logging.getLogger(__name__)
+
+AHEAD = 10
+"""Priority of images generated before anybody waits for them."""
+
+
+class Submitter(Protocol):
+    """Starts items: what an experiment run needs of a pool."""
+
+    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+        """Queue the items and return their futures."""
+
+    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        """Make what was queued ahead as urgent as the rest."""
+
+    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        """Give up on items nobody waits for."""
+
+
+class PoolSubmitter:
+    """Items as requests to an endpoint pool.
+
+    Args:
+        generator: Describes them.
+        pool: Runs them.
+        run: Id of the run they are for: the same item of the same run is then the same request, whoever makes it. Without one,
+            every request is one of its own.
+
+    Attributes:
+        pool: As given; it may be changed between runs.
+        run: As given; likewise.
+    """
+
+    def __init__(self, generator: ImageGenerator, pool: EndpointPool, run: str = "") -> None:
+        self._generator = generator
+        self.pool = pool
+        self.run = run
+        self._ids: dict[Future[GeneratedImage], str] = {}
+
+    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+        requests = [request_of_run(self._generator.request(args), args, self.run) for args in items]
+        futures = self.pool.submit(requests, priority=priority)
+        self._ids = {f: request_id for f, request_id in self._ids.items() if not f.done()}
+        self._ids.update(zip(futures, (request.id for request in requests), strict=True))
+        return futures
+
+    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        if waiting := self._unanswered(futures):
+            self.pool.promote(waiting, 0)
+
+    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        if waiting := self._unanswered(futures):
+            self.pool.cancel(waiting)
+
+    def _unanswered(self, futures: Sequence[Future[GeneratedImage]]) -> list[str]:
+        return [self._ids[future] for future in futures if not future.done() and future in self._ids]
+
+
+def request_of_run(request: GenerationRequest, args: ItemArgs, run: str) -> GenerationRequest:
+    """The request under an id made of the run, the item and its seed's number; as it is, without a run."""
+    if not run:
+        return request
+    return replace(request, id=str(uuid.uuid5(uuid.NAMESPACE_OID, "\0".join((run, args.item, str(args.repeat))))))
+
+
+class ThreadSubmitter:
+    """Items as calls of a generator that makes its images itself.
+
+    Args:
+        generator: It.
+        parallel: Calls at once.
+    """
+
+    def __init__(self, generator: ImageGenerator, parallel: int) -> None:
+        self._generator = generator
+        self._threads = ThreadPoolExecutor(max_workers=max(1, parallel), thread_name_prefix="pixaris-generator")
+
+    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+        return [self._threads.submit(self._generate, args) for args in items]
+
+    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        pass  # threads take items in the order they came
+
+    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        for future in futures:
+            future.cancel()
+
+    def _generate(self, args: ItemArgs) -> GeneratedImage:
+        started = time.monotonic()
+        try:
+            image, _ = self._generator.generate_single_image(args)
+            encoded = EncodedImage.of(image)
+        except PixarisError:
+            raise
+        except Exception as error:
+            log.debug("%s failed for %s", type(self._generator).__name__, args.item, exc_info=True)
+            raise ExecutionError(f"{type(self._generator).__name__} raised {type(error).__name__}: {error}") from error
+        return GeneratedImage(uuid.uuid4().hex, args.item, encoded, type(self._generator).__name__, time.monotonic() - started)

@@ -1,0 +1,1 @@
+"""What a run or a search leaves on disk, and how to read it. Ray-free."""

@@ -1,0 +1,383 @@
+"""What a search found: plain values, read from and written to its folder. Ray-free."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pixaris.exceptions import ConfigurationError, PixarisError, nearest
+from pixaris.files import read_json, read_json_lines
+from pixaris.results.budget import SPENT, Amounts, Budget
+from pixaris.results.folders import held
+from pixaris.results.importance import importances
+from pixaris.results.journal import Event, History, nested
+from pixaris.results.keys import OBJECTIVE, TIME
+from pixaris.results.manifest import read_recipe
+from pixaris.statistics.intervals import MeanInterval
+from pixaris.statistics.paired import PairedDifference
+from pixaris.types import Direction, ParamValue
+
+if TYPE_CHECKING:
+    import pandas
+
+SearchStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
+TrialStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
+_HEAD = ("name", "status", "metric", "direction", "items", "seconds", "images", "reason")
+_LOGARITHMIC = frozenset(("loguniform", "qloguniform", "lograndint", "qlograndint"))
+
+
+def trial_name(number: int) -> str:
+    """``trial_0003``: the name of a trial, of its folder and of its TensorBoard run."""
+    return f"trial_{number:04d}"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A score that a search optimises, and its direction."""
+
+    metric: str
+    direction: Direction
+
+    def loss(self, trial: TrialResult) -> float:
+        """A trial's score with a sign that makes smaller better; infinite without a score."""
+        score = trial.scores.get(self.metric)
+        if score is None or not math.isfinite(score):
+            return math.inf
+        return -score if self.direction == "max" else score
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One trial: one parameter set over the eval set, or over its first items.
+
+    Attributes:
+        number: 0 is the baseline.
+        name: ``trial_0003``; also its folder's name.
+        status: "stopped" if a scheduler ended it early.
+        values: Parameter name to value.
+        objective: Mean of the objective over the items that have it, or None.
+        scores: Score name to its mean.
+        item_scores: The objective per item, in the eval set's order; None where an item has none (yet).
+        items: Items done, failed ones included.
+        failures: Items without an image or a score.
+        seconds: Wall time.
+        folder: Where its images and scores are.
+        error: Why it failed, or "".
+        cost: Credits its images were charged, or None where nothing was.
+        unaccounted: Requests that may have been charged besides: their answers were lost.
+        cached: Images that were taken from the cache.
+    """
+
+    number: int
+    name: str
+    status: TrialStatus
+    values: Mapping[str, ParamValue]
+    objective: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    item_scores: tuple[float | None, ...] = ()
+    items: int = 0
+    failures: int = 0
+    seconds: float = 0.0
+    folder: str = ""
+    error: str = ""
+    cost: float | None = None
+    unaccounted: int = 0
+    cached: int = 0
+
+    @property
+    def scored(self) -> int:
+        """Items that have the objective."""
+        return sum(score is not None for score in self.item_scores)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_report(
+        cls, number: int, values: Mapping[str, ParamValue], result: Mapping[str, Any], status: TrialStatus, folder: Path
+    ) -> TrialResult:
+        """A trial by what it told last.
+
+        Args:
+            number: The trial's number.
+            values: Its parameter set.
+            result: Its report, whole or only its numbers; empty if there was none yet.
+            status: How it stands.
+            folder: The search's folder.
+        """
+        objective, cost = result.get(OBJECTIVE), result.get("cost")
+        return cls(
+            number=number,
+            name=trial_name(number),
+            status=status,
+            values=dict(values),
+            objective=objective if objective is not None and math.isfinite(objective) else None,
+            scores=dict(result.get("scores", {})),
+            item_scores=tuple(result.get("item_scores", ())),
+            items=int(result.get(TIME, 0)),
+            failures=int(result.get("failures", 0)),
+            seconds=float(result.get("seconds", 0.0)),
+            folder=str(folder / trial_name(number)),
+            error=str(result.get("error", "")),
+            cost=cost if cost is not None and math.isfinite(cost) else None,
+            unaccounted=int(result.get("unaccounted", 0)),
+            cached=int(result.get("cached", 0)),
+        )
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> TrialResult:
+        """Read what `as_dict` wrote; keys of later versions are passed over."""
+        known = {key: row[key] for key in cls.__dataclass_fields__ if key in row}
+        return cls(**{**known, "item_scores": tuple(known.get("item_scores", ()))})
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A search as it stands: its trials, the best of them, and the baseline.
+
+    Attributes:
+        name: The search's name.
+        folder: Where everything lies.
+        status: "stopped" if its budget ended it, "interrupted" if it was stopped from outside; both with `reason`.
+        metric: Name of the objective's score; of several objectives, of the first, which leads.
+        direction: "max" or "min".
+        trials: By number.
+        items: Names of the eval set's items, in order.
+        seconds: Wall time.
+        images: Images of all trials, generated or taken from the cache.
+        cached: Those taken from the cache.
+        reason: Why it ended before its end, or "".
+        budget: What it may spend.
+        spent: What it has spent, if it has a budget.
+        others: The other objectives of a search that has several.
+        cost: Credits the endpoints' accounts were charged, for images that no trial waited for too; None where nothing was.
+        unaccounted: Requests that may have been charged besides: their answers were lost.
+        error: What ended it, in the process that ran it.
+    """
+
+    name: str
+    folder: Path
+    status: SearchStatus
+    metric: str
+    direction: Direction
+    trials: tuple[TrialResult, ...]
+    items: tuple[str, ...] = ()
+    seconds: float = 0.0
+    images: int = 0
+    cached: int = 0
+    reason: str = ""
+    others: tuple[Objective, ...] = ()
+    cost: float | None = None
+    unaccounted: int = 0
+    budget: Budget = field(default_factory=Budget)
+    spent: Amounts = field(default_factory=Amounts)
+    error: PixarisError | None = field(default=None, compare=False)
+
+    @property
+    def baseline(self) -> TrialResult | None:
+        """The trial with the workflow's own values."""
+        return next((trial for trial in self.trials if trial.number == 0), None)
+
+    @property
+    def best(self) -> TrialResult | None:
+        """The best trial, or None while no trial has a score."""
+        ranked = self.ranking()
+        return ranked[0] if ranked else None
+
+    def ranking(self) -> list[TrialResult]:
+        """Trials with a score, best first.
+
+        A mean over easy items is no better than one over all, so a trial with more scored items always ranks before one with
+        fewer; among equals the objective decides (then the others, of several), then the number.
+        """
+        scored = [trial for trial in self.trials if trial.objective is not None and math.isfinite(trial.objective)]
+        sign = -1.0 if self.direction == "max" else 1.0
+
+        def place(trial: TrialResult) -> tuple[float, ...]:
+            others = [objective.loss(trial) for objective in self.others]
+            return (-trial.scored, sign * (trial.objective or 0.0), *others, trial.number)
+
+        return sorted(scored, key=place)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All objectives, the leading one first."""
+        return (Objective(self.metric, self.direction), *self.others)
+
+    def pareto(self) -> list[TrialResult]:
+        """The Pareto front, best leading score first: no other trial is better in one objective and as good in the rest.
+
+        Trials are compared over the same items, so only those with the most scored items count. With one objective these are the
+        best trial and those that equal it.
+        """
+        ranked = self.ranking()
+        whole = [trial for trial in ranked if trial.scored == ranked[0].scored]
+        losses = {trial.number: tuple(objective.loss(trial) for objective in self.objectives) for trial in whole}
+        complete = [trial for trial in whole if all(map(math.isfinite, losses[trial.number]))]
+        return [trial for trial in complete if not any(_dominates(losses[one.number], losses[trial.number]) for one in complete)]
+
+    def difference(self, trial: TrialResult) -> PairedDifference | None:
+        """A trial's objective minus the baseline's, over the items that both have; None without any."""
+        if self.baseline is None:
+            return None
+        pairs = zip(trial.item_scores, self.baseline.item_scores, strict=False)
+        differences = [a - b for a, b in pairs if a is not None and b is not None]
+        return PairedDifference.of(differences) if differences else None
+
+    def interval(self, trial: TrialResult) -> MeanInterval | None:
+        """A trial's objective with its interval over the items that have it; None without any."""
+        scores = [score for score in trial.item_scores if score is not None]
+        return MeanInterval.of(scores) if scores else None
+
+    def importance(self, metric: str | None = None) -> dict[str, float]:
+        """How much each parameter matters: its share of the scores' variance (fANOVA), the largest first; they sum to 1.
+
+        A score over a trial's first items is not comparable with one over all. So for the leading objective a trial counts with
+        its difference to the baseline over the items that both have, stopped trials too. For any other score, and if the baseline
+        has no score, only the trials with the most scored items count. The baseline itself counts only where its values lie among
+        those of the other trials. What does not count in a trial, and all else, is as `pixaris.results.importance` says.
+
+        Args:
+            metric: Name of a score; by default the leading objective.
+
+        Raises:
+            ConfigurationError: There is no such score, fewer than five trials can be compared, or no parameter varies.
+        """
+        name = self.metric if metric is None else metric
+        known = dict.fromkeys([self.metric, *(score for trial in self.trials for score in trial.scores)])
+        if name not in known:
+            raise ConfigurationError(f"{name!r} is no score of this search{nearest(name, known)}; there are {', '.join(known)}")
+        ranked = [trial for trial in self.ranking() if trial.number != 0 or self._baseline_is_among_the_others]
+        if name == self.metric and self.baseline is not None and self.baseline.scored:
+            pairs = ((trial.values, self.difference(trial)) for trial in ranked)
+            samples = [(values, difference.mean) for values, difference in pairs if difference is not None]
+        else:
+            most = max((trial.scored for trial in ranked), default=0)
+            whole = [trial for trial in ranked if trial.scored == most]
+            samples = [(trial.values, trial.scores[name]) for trial in whole if math.isfinite(trial.scores.get(name, math.nan))]
+        space = read_recipe(self.folder).get("space", {})
+        return importances(samples, {parameter for parameter, row in space.items() if _LOGARITHMIC & row.keys()})
+
+    @property
+    def _baseline_is_among_the_others(self) -> bool:
+        """Whether the baseline's values could be another trial's: a workflow's own values often lie outside the domains."""
+        if self.baseline is None:
+            return False
+        others = [trial.values for trial in self.trials if trial.number != 0]
+        return all(
+            _is_among(value, [values[name] for values in others if name in values])
+            for name, value in self.baseline.values.items()
+        )
+
+    def table(self) -> pandas.DataFrame:
+        """All trials as a table for pandas, one row each, by number.
+
+        Columns are ``name``, ``status``, ``objective``, ``items``, ``scored``, ``failures``, ``seconds``, ``error``, and
+        ``parameters.<name>`` and ``scores.<name>``, so that no parameter's name meets another column's. What a trial does not
+        have is missing. The index is the trial's number.
+        """
+        import pandas  # half a second, which a search does without
+
+        facts = ("number", "name", "status", "objective", "items", "scored", "failures", "seconds", "error")
+        parameters = dict.fromkeys(name for trial in self.trials for name in trial.values)
+        scores = dict.fromkeys(name for trial in self.trials for name in trial.scores)
+        columns: dict[str, list[object]] = {fact: [getattr(trial, fact) for trial in self.trials] for fact in facts}
+        columns.update({f"parameters.{name}": [trial.values.get(name) for trial in self.trials] for name in parameters})
+        columns.update({f"scores.{name}": [trial.scores.get(name) for trial in self.trials] for name in scores})
+        return pandas.DataFrame(columns).set_index("number")
+
+    def with_trials(self, trials: Sequence[TrialResult]) -> SearchResult:
+        """The same search with these trials."""
+        return replace(self, trials=tuple(sorted(trials, key=lambda trial: trial.number)))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> SearchResult:
+        """Read a search from its folder, also one that is still running or was killed.
+
+        Raises:
+            ConfigurationError: There is no search.
+        """
+        folder = Path(folder)
+        head = read_json(folder / "search.json")
+        if head is None:
+            raise ConfigurationError(f"{folder} holds no search (no search.json)")
+        if missing := [key for key in _HEAD if key not in head]:
+            raise ConfigurationError(f"{folder / 'search.json'} is damaged, or none of a search: it lacks {', '.join(missing)}")
+        running = head["status"] == "running"
+        killed = running and held(folder) is False
+        return cls(
+            name=head["name"],
+            folder=folder,
+            status="interrupted" if killed else head["status"],
+            metric=head["metric"],
+            direction=head["direction"],
+            trials=tuple(_trials(folder, "running" if running and not killed else "interrupted")),
+            items=tuple(head["items"]),
+            seconds=head["seconds"],
+            images=head["images"],
+            cached=head.get("cached", 0),
+            reason="its process was killed" if killed else head["reason"],
+            budget=Budget(**head.get("budget", {})),
+            spent=Amounts(**(read_json(folder / SPENT) or {})),
+            others=tuple(Objective(row["metric"], row["direction"]) for row in head.get("objectives", ())[1:]),
+            cost=head.get("cost"),
+            unaccounted=head.get("unaccounted", 0),
+        )
+
+    def head(self) -> dict[str, Any]:
+        """Everything but the trials, as plain JSON values: what ``search.json`` holds."""
+        names = (*_HEAD, "cached", "cost")
+        row = {key: getattr(self, key) for key in names}
+        best = self.best
+        row["unaccounted"] = self.unaccounted
+        row["best"] = best.name if best else None
+        if self.budget:
+            row["budget"], row["spent"] = self.budget.as_dict(), asdict(self.spent)
+        if self.others:
+            row["objectives"] = [asdict(objective) for objective in self.objectives]
+            row["pareto"] = [trial.name for trial in self.pareto()]
+        return row
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether losses are nowhere larger than others and somewhere smaller."""
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+def ended_trials(folder: Path) -> dict[int, TrialResult]:
+    """Trials by number as a search's books have them: those that have ended, in whatever way, the last time they did."""
+    rows = [row for row in read_json_lines(folder / "trials.jsonl") if "number" in row]
+    return {row["number"]: replace(TrialResult.from_dict(row), folder=str(folder / row["name"])) for row in rows}
+
+
+def _trials(folder: Path, unfinished: TrialStatus) -> list[TrialResult]:
+    """All trials of a search, also those that are under way, or were when it was killed."""
+    found, history = ended_trials(folder), History.read(folder)
+    over, latest = history.ended, history.latest
+    for number, values in history.values.items():
+        known = found.get(number)
+        if number in over and (known is None or known.status == "interrupted"):
+            found[number] = over_trial(over[number], values, folder)
+        elif known is None or (known.status == "interrupted" and unfinished == "running"):
+            found[number] = TrialResult.from_report(number, values, nested(latest.get(number, {})), unfinished, folder)
+    return [found[number] for number in sorted(found)]
+
+
+def over_trial(event: Event, values: Mapping[str, ParamValue], folder: Path) -> TrialResult:
+    """A trial that is over, as the journal has it."""
+    trial = TrialResult.from_report(event.number, values, nested(event.result), "finished", folder)
+    if trial.objective is None:
+        return replace(trial, status="failed")
+    return trial if event.result.get("ended") else replace(trial, status="stopped")
+
+
+def _is_among(value: ParamValue, others: Sequence[ParamValue]) -> bool:
+    """Whether a number lies within others, or anything else is one of them."""
+    numbers = [other for other in others if isinstance(other, int | float) and not isinstance(other, bool)]
+    if isinstance(value, int | float) and not isinstance(value, bool) and numbers:
+        return min(numbers) <= value <= max(numbers)
+    return any(type(other) is type(value) and other == value for other in others)

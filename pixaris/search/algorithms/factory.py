@@ -1,0 +1,242 @@
+"""Ray Tune's searchers by name, each with its own options. Made directly: Tune's own factory drops options it does not know."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import optuna
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+from ray.tune.search.variant_generator import generate_variants
+from ray.tune.search.zoopt import ZOOptSearch
+
+from pixaris.exceptions import ConfigurationError, nearest
+from pixaris.results.keys import objective_keys
+from pixaris.search.algorithms.optuna_space import OptunaSpace
+from pixaris.search.algorithms.searchers import ListSearcher, neutral, tune_domains
+from pixaris.search.file.strategies import ALGORITHMS, sampler_name, strategy_options
+from pixaris.search.space.space import Space
+from pixaris.types import Direction, ParamValue
+
+_SEEDED_BY_NUMPY = ("nevergrad", "zoopt")
+"""Searchers that draw from numpy's global generator, or are seeded from it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What parameter sets are proposed for.
+
+    Attributes:
+        space: The search space.
+        directions: Of the objectives.
+        baseline: The workflow's own values, which run anyway.
+        num_samples: Parameter sets wanted.
+        seed: Of the algorithm.
+        parallel: Whether several trials run at once; proposals then keep away from those still running.
+        points: Parameter sets to propose first.
+    """
+
+    space: Space
+    directions: tuple[Direction, ...]
+    baseline: Mapping[str, ParamValue]
+    num_samples: int = 1
+    seed: int | None = None
+    parallel: bool = True
+    points: tuple[Mapping[str, ParamValue], ...] = ()
+
+    def neutral_points(self) -> list[dict[str, ParamValue]]:
+        """The points under the names that searchers see, who know no conditions: what does not count in one has some value."""
+        domains = {key: self.space.domains[name] for key, name in neutral(self.space).items()}
+        varying = {key: domain for key, domain in domains.items() if domain.kind != "constant"}
+        names = neutral(self.space)
+        return [{key: point.get(names[key], domain.first) for key, domain in varying.items()} for point in self.points]
+
+    @property
+    def metric(self) -> str | list[str]:
+        """What a searcher reads in a trial's report; a list for several objectives."""
+        keys = objective_keys(len(self.directions))
+        return keys[0] if len(keys) == 1 else keys
+
+    @property
+    def mode(self) -> str | list[str]:
+        """The direction, or one for each objective."""
+        return self.directions[0] if len(self.directions) == 1 else list(self.directions)
+
+
+def build(name: str, options: Mapping[str, Any], task: Task) -> Searcher:
+    """Make a searcher.
+
+    Args:
+        name: A row of `ALGORITHMS`.
+        options: Its options.
+        task: What it is for.
+
+    Raises:
+        ConfigurationError: Unknown name, an option it does not take or cannot use, a package that is missing or does not fit.
+    """
+    if name not in ALGORITHMS:
+        raise ConfigurationError(
+            f"search.algorithm must be one of {', '.join(ALGORITHMS)} (got {name!r}){nearest(name, ALGORITHMS)}"
+        )
+    takes = strategy_options(name, ALGORITHMS[name], options)
+    if unknown := [option for option in options if option not in takes]:
+        listed = ", ".join(takes) or "no options"
+        raise ConfigurationError(f"search.algorithm {name} takes {listed} (got {', '.join(unknown)})")
+    with _telling(name):
+        if name == "grid":
+            return _grid(task)
+        if name == "random":
+            return _random(task)
+        if name in ("tpe", "optuna"):
+            return _optuna({"sampler": "TPE", **options}, task)
+        return _of_tune(name, options, task)
+
+
+def take(searcher: Searcher, task: Task) -> Searcher:
+    """Prepare a searcher of the caller's own; this changes nothing that it was made with.
+
+    Raises:
+        ConfigurationError: It cannot draw from one of the space's domains.
+    """
+    with _telling(type(searcher).__name__):
+        searcher.set_search_properties(task.metric, task.mode, tune_domains(task.space))
+    return searcher
+
+
+def _grid(task: Task) -> ListSearcher:
+    """Every combination once, the points first; the baseline's own, if it is one of them, is not run twice."""
+    first = [dict(point) for point in task.points]
+    rest = [values for values in task.space.grid() if values != dict(task.baseline) and values not in first]
+    return _listed(task, [*first, *rest], len(first))
+
+
+def _random(task: Task) -> ListSearcher:
+    """Tune's own random sampling: the points, then as many draws (each times the grid of what is under ``grid_search``)."""
+    names, state = neutral(task.space), np.random.RandomState(task.seed)
+    draws = max(0, task.num_samples - len(task.points))
+    drawn = [found for _ in range(draws) for _, found in generate_variants(tune_domains(task.space), random_state=state)]
+    first = [dict(point) for point in task.points]
+    return _listed(task, [*first, *({names[key]: value for key, value in found.items()} for found in drawn)], len(first))
+
+
+def _listed(task: Task, sets: list[dict[str, ParamValue]], fixed: int) -> ListSearcher:
+    keys = {parameter: key for key, parameter in neutral(task.space).items()}
+    return ListSearcher([{keys[name]: value for name, value in values.items()} for values in sets], task.metric, task.mode, fixed)
+
+
+class TeachableOptuna(OptunaSearch):
+    """Tune's Optuna searcher, which also learns trials that it did not propose."""
+
+    _space: OptunaSpace
+
+    def learn(self, values: Mapping[str, ParamValue], scores: list[float]) -> None:
+        """Add a parameter set with its scores, one for each objective."""
+        trial = optuna.trial.create_trial(
+            params=self._space.encode(values), distributions=self._space.distributions(values), values=scores
+        )
+        self._ot_study.add_trial(trial)
+
+
+def _optuna(options: Mapping[str, Any], task: Task) -> Searcher:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    warnings.filterwarnings("ignore", message="Define-by-run function passed")  # some samplers think for a second or two
+    settings = {key: value for key, value in options.items() if key != "sampler"}
+    name = sampler_name(str(options["sampler"]))
+    if not name:
+        raise ConfigurationError(f"there is no sampler {options['sampler']!r}")
+    if name == "CmaEsSampler" and len(task.directions) > 1:
+        raise ConfigurationError("the sampler CmaEs knows one objective; use TPE, NSGAII, NSGAIII or GP")
+    if name == "TPESampler":
+        settings = {"constant_liar": task.parallel, **settings}
+    sampler = getattr(optuna.samplers, name)(seed=task.seed, **settings)
+    space = OptunaSpace(task.space, {parameter: key for key, parameter in neutral(task.space).items()})
+    points = [space.encode(point) for point in task.points]
+    return TeachableOptuna(space, metric=task.metric, mode=task.mode, sampler=sampler, points_to_evaluate=points)
+
+
+class PatientZOOpt(ZOOptSearch):
+    """Tune's ZOOpt searcher, for trials that end before the next one is asked for, or fail.
+
+    ZOOpt waits for its first trials to end, and for ever if they have; it counts one that failed as under way; and it fails on
+    points to evaluate, which it therefore does not see.
+    """
+
+    def __init__(self, points_to_evaluate: Sequence[Mapping[str, ParamValue]] = (), **options: Any) -> None:  # noqa: ANN401
+        super().__init__(**options)
+        self._first = [dict(point) for point in points_to_evaluate]
+        self._unseen: set[str] = set()
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if trial_id not in self._unseen:
+            super().on_trial_complete(trial_id, result, error)
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (as Tune's)
+        if self._first:
+            self._unseen.add(trial_id)
+            return self._first.pop(0)
+        found = super().suggest(trial_id)
+        if found is None and not self._live_trial_mapping:
+            self.optimizer.semaphore, self.optimizer.live_num = 1, 0
+            found = super().suggest(trial_id)
+        return found
+
+
+def _of_tune(name: str, options: Mapping[str, Any], task: Task) -> Searcher:
+    strategy = ALGORITHMS[name]
+    module, _, name_of_class = strategy.homes[0].partition(":")
+    cls = PatientZOOpt if name == "zoopt" else getattr(import_module(module), name_of_class)
+    settings = dict(options)
+    if task.seed is not None and name in _SEEDED_BY_NUMPY:
+        np.random.seed(task.seed)
+    if strategy.seeded and task.seed is not None:
+        settings.setdefault(strategy.seeded, task.seed)
+    if name == "zoopt":
+        settings.setdefault("budget", max(1, task.num_samples))
+    if name == "nevergrad":
+        settings = _for_nevergrad(settings, task)
+    if task.points:
+        settings["points_to_evaluate"] = task.neutral_points()
+    return take(cls(**settings), task)
+
+
+def _for_nevergrad(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """Nevergrad takes an optimizer's class; a file names it."""
+    import nevergrad
+
+    known, name = nevergrad.optimizers.registry, options.get("optimizer", "NGOpt")
+    if name not in known:
+        raise ConfigurationError(
+            f"nevergrad has no optimizer {name!r}{nearest(name, known)}; for example NGOpt, OnePlusOne, CMA, DE"
+        )
+    settings = {"budget": max(1, task.num_samples), **options.get("optimizer_kwargs", {})}
+    return {**options, "optimizer": known[name], "optimizer_kwargs": settings}
+
+
+@contextlib.contextmanager
+def _telling(name: str) -> Iterator[None]:
+    """Make our error of what a library says when it is given what it cannot use; keep its chatter to itself."""
+    logger, heard = logging.getLogger("ray.tune"), io.StringIO()
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(heard):
+            yield
+    except ConfigurationError as error:
+        raise ConfigurationError([f"search.algorithm {name}: {problem}" for problem in error.problems]) from None
+    except AttributeError as error:
+        packages = ALGORITHMS[name].packages if name in ALGORITHMS else ""
+        hint = f"; the installed version does not fit Ray's searcher, try pip install '{packages}'" if packages else ""
+        raise ConfigurationError(f"search.algorithm {name}: {error}{hint}") from error
+    except Exception as error:
+        raise ConfigurationError(f"search.algorithm {name}: {str(error) or type(error).__name__}") from error
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""`pixaris space`: a search file drafted from a workflow."""

@@ -1,0 +1,203 @@
+"""Which domain is sensible for an input, by its name: the rule of ``pixaris space``, in one place."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pixaris.comfyui.object_info import InputSpec
+from pixaris.types import ParamValue
+
+RULE = """A parameter stands in where its meaning is known by its name and a change costs no more than an image: cfg,
+guidance, steps, denoise, sampler_name, scheduler, strengths and weights, thresholds, radii, sigma, alpha, blend factors and
+modes, opacity, expand, channel, dither. Its domain lies around the workflow's value, within the server's limits.
+It is commented out where it changes what is asked for or what is loaded (prompts, seeds, sizes, models: every change of a
+model loads a file), where the workflow's value says that it must stay (denoise 1, cfg 1), where the server refuses the
+workflow's value, where its node does not reach the output, and where its name is not known."""
+
+_MOST_OPTIONS = 20
+_LONGEST_TEXT = 2000
+_SAMPLERS = ("euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_3m_sde", "heun", "ddim", "uni_pc")
+_SCHEDULERS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "beta")
+_SIZES = frozenset(("width", "height", "batch_size", "length", "x", "y", "left", "top", "right", "bottom", "megapixels", "color"))
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A domain as it stands in a search file.
+
+    Attributes:
+        kind: A name of `pixaris.search.space.domain.KINDS`.
+        arguments: What stands behind it.
+        active: Whether it stands in; else it is commented out.
+        note: Why it does not, or what else is to be known.
+    """
+
+    kind: str
+    arguments: Any
+    active: bool
+    note: str = ""
+
+
+def suggest(class_type: str, name: str, own: ParamValue, spec: InputSpec) -> Suggestion | None:
+    """A domain for an input.
+
+    Args:
+        class_type: The node's class.
+        name: The input.
+        own: The workflow's value, of the input's type and within its limits.
+        spec: What the server says of the input.
+
+    Returns:
+        None where no domain can be written: a text that is too long, an option list that is empty.
+    """
+    if spec.type == "COMBO":
+        return _of_options(name, own, spec)
+    if isinstance(own, bool):
+        return Suggestion("choice", [own, not own], False, "a switch")
+    if isinstance(own, str):
+        return Suggestion("choice", [own], False, "text: write more of them into the list") if len(own) <= _LONGEST_TEXT else None
+    if "seed" in name:
+        return Suggestion("choice", [own], False, "a seed: left alone, every item has its own, the same in every trial")
+    if name in _SIZES or name.endswith(("_width", "_height")):
+        return Suggestion("choice", [own], False, "a size or place: write more of them into the list")
+    limits = _Limits(spec)
+    for pattern, rule in _RULES:
+        if re.fullmatch(pattern, f"{class_type}.{name}", re.IGNORECASE) and (found := rule(float(own), limits)) is not None:
+            return found
+    return _unknown(float(own), limits)
+
+
+def _of_options(name: str, own: ParamValue, spec: InputSpec) -> Suggestion | None:
+    if not spec.options or spec.upload:
+        return None
+    known = {"sampler_name": _SAMPLERS, "scheduler": _SCHEDULERS}.get(name)
+    if known is not None:
+        usual = [option for option in spec.options if option in known or option == own]
+        chosen = usual if len(usual) > 1 else list(spec.options[:6])
+        return Suggestion("choice", _with(own, chosen), True, _cut(len(spec.options), len(chosen), "the usual ones"))
+    chosen = _with(own, list(spec.options[:_MOST_OPTIONS]))
+    note = _cut(len(spec.options), len(chosen), "the first")
+    if spec.lists_models:
+        return Suggestion("choice", chosen, False, note or "models that the server has")
+    active = name in ("blend_mode", "mode", "channel", "dither", "operation") and len(chosen) > 1
+    return Suggestion("choice", chosen, active, note or ("" if active else "the server's options"))
+
+
+def _with(own: ParamValue, options: list[ParamValue]) -> list[ParamValue]:
+    return list(dict.fromkeys([own, *options]))
+
+
+def _cut(all_of_them: int, chosen: int, which: str) -> str:
+    return f"{which} of the server's {all_of_them}" if chosen < all_of_them else ""
+
+
+class _Limits:
+    """What the server takes, and domains within it."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        self.whole = spec.type == "INT"
+        self.low = -math.inf if spec.min is None or not math.isfinite(spec.min) else float(spec.min)
+        self.high = math.inf if spec.max is None or not math.isfinite(spec.max) else float(spec.max)
+
+    def between(self, low: float, high: float, step: float, active: bool = True, note: str = "") -> Suggestion | None:
+        """Multiples of a step, of whole numbers for an INT; None if fewer than two are left."""
+        if self.whole:
+            step = max(1.0, round(step))
+        first, last = math.ceil(max(low, self.low) / step - 1e-9), math.floor(min(high, self.high) / step + 1e-9)
+        if last <= first or max(abs(first), abs(last)) > 1e12:
+            return None
+        if self.whole and step == 1:
+            return Suggestion("randint", [first, last + 1], active, note)
+        bounds = [_tidy(first * step), _tidy(last * step), _tidy(step)]
+        if self.whole:
+            return Suggestion("qrandint", [int(bound) for bound in bounds], active, note)
+        return Suggestion("quniform", [float(bound) for bound in bounds], active, note)
+
+    def magnitude(self, own: float) -> Suggestion | None:
+        """From a quarter to four times the value, on a log scale."""
+        if self.whole:
+            return self.between(max(1.0, own / 2), max(2 * own, own + 4), 1)
+        low, high = max(own / 4, self.low), min(own * 4, self.high)
+        if own <= 0 or not 0 < low < high < 1e12:
+            return None
+        return Suggestion("loguniform", [_tidy(low), _tidy(high)], True)
+
+
+def _tidy(value: float) -> float:
+    return float(f"{value:.10g}")
+
+
+def _cfg(own: float, limits: _Limits) -> Suggestion | None:
+    if own <= 1:
+        return limits.between(1, 4, 0.5, False, "cfg 1 is how distilled models are run, and leaves the negative prompt out")
+    return limits.between(max(1.5, own / 2), min(30.0, own * 1.75), 0.5)
+
+
+def _guidance(own: float, limits: _Limits) -> Suggestion | None:
+    return limits.between(max(1.0, own / 2), max(own * 2, 3), 0.5)
+
+
+def _steps(own: float, limits: _Limits) -> Suggestion | None:
+    if own < 20:
+        return limits.between(max(1, own // 2), max(own * 3 // 2, own + 2), 1)
+    return limits.between(max(5, own // 2), own * 2, 5)
+
+
+def _denoise(own: float, limits: _Limits) -> Suggestion | None:
+    if own >= 1:
+        return limits.between(
+            0.5, 1, 0.05, False, "1 replaces the latent whole, as text to image needs; below 1 it is kept in part"
+        )
+    return limits.between(max(0.05, own - 0.3), min(1, own + 0.3), 0.05)
+
+
+def _share(own: float, limits: _Limits) -> Suggestion | None:
+    """Of what goes from 0 to 1 or somewhat above."""
+    if limits.whole:
+        return limits.between(own - 10, own + 10, 1)
+    return limits.between(min(0.0, own), max(1.0, math.ceil(own * 1.5 * 10) / 10), 0.05)
+
+
+def _threshold(own: float, limits: _Limits) -> Suggestion | None:
+    if limits.whole:
+        return limits.between(own / 2, own * 2, 1)
+    return limits.between(own - 0.3, own + 0.3, 0.05) if 0 <= own <= 1 else limits.between(own / 2, own * 2, 0.5)
+
+
+def _radius(own: float, limits: _Limits) -> Suggestion | None:
+    return limits.between(limits.low if limits.low > 0 else 0, max(2 * own, 6), 1)
+
+
+def _grow(own: float, limits: _Limits) -> Suggestion | None:
+    reach = max(8.0, abs(own))
+    return limits.between(own - reach, own + reach, 1)
+
+
+def _unknown(own: float, limits: _Limits) -> Suggestion:
+    """Around the value, or all that the server takes where that is little; commented out."""
+    note = "its meaning is not known by its name"
+    low, high = (own / 2, own * 2) if own > 0 else (own * 2, own / 2) if own < 0 else (limits.low, limits.high)
+    if limits.high - limits.low <= 1:
+        low, high = limits.low, limits.high
+    if math.isfinite(low) and math.isfinite(high) and (limits.whole or 1e-12 < high - low <= 1e6):
+        step = 1.0 if limits.whole else 10.0 ** math.floor(math.log10((high - low) / 20))
+        if (found := limits.between(low, high, step, False, note)) is not None:
+            return found
+    return Suggestion("choice", [int(own) if limits.whole else own], False, note)
+
+
+_RULES: tuple[tuple[str, Callable[[float, _Limits], Suggestion | None]], ...] = (
+    (r".*\.cfg(_\w+)?|.*\.cfg_\w*", _cfg),
+    (r".*\.guidance", _guidance),
+    (r".*\.(steps|num_steps|refiner_steps)", _steps),
+    (r".*\.denoise", _denoise),
+    (r".*\.(\w*strength\w*|weight|\w+_weight|blend_factor|\w*opacity|conditioning_scale)", _share),
+    (r".*\.\w*threshold\w*|threshold\w*\.value", _threshold),
+    (r".*\.\w*radius", _radius),
+    (r".*\.(sigma|alpha)", lambda own, limits: limits.magnitude(own)),
+    (r".*\.(expand|grow\w*|erode|dilate|padding)", _grow),
+)

@@ -1,0 +1,102 @@
+"""A draft as the text of a search file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pixaris.search.draft.default_domains import RULE
+from pixaris.search.draft.inputs import Draft, Proposal
+from pixaris.search.file.yaml_file import scalar
+
+_PLAIN = re.compile(r"(\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./()-]*( [A-Za-z0-9_./()-]+)*")
+_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a search file says besides its parameters.
+
+    Attributes:
+        name: Of the search.
+        project: It belongs to.
+        dataset: The eval set: its name, or its path from the file's folder.
+        references: Folders of it that only metrics see.
+        workflow: Path from the file's folder.
+        endpoints: URLs; none for the endpoint that comes with Pixaris.
+        metrics: Metric name to its options; the first is the objective.
+        head: Sentences for the file's head.
+    """
+
+    name: str
+    project: str
+    dataset: Mapping[str, str]
+    references: Sequence[str]
+    workflow: str
+    endpoints: Sequence[str]
+    metrics: Mapping[str, Mapping[str, str]]
+    head: Sequence[str]
+
+
+def render(draft: Draft, frame: Frame) -> str:
+    """The file's text."""
+    dataset: dict[str, Any] = {**frame.dataset, **({"references": list(frame.references)} if frame.references else {})}
+    generator = {"type": "comfyui", "workflow": frame.workflow}
+    generator |= {"output_node": draft.output_node} if draft.output_node else {}
+    metrics = [{"type": name, **options} for name, options in frame.metrics.items()]
+    lines = [*map(_comment, [*frame.head, *draft.notes, "", *RULE.splitlines()]), ""]
+    lines += [f"name: {_yaml(frame.name)}", f"project: {_yaml(frame.project)}", f"dataset: {_yaml(dataset)}"]
+    lines += [f"generator: {_yaml(generator)}"]
+    lines += [f"endpoints: {_yaml(list(frame.endpoints) if frame.endpoints else {'embedded': 2})}"]
+    if draft.fixed:
+        lines.append("generation_params:")
+        lines += [f"  - {_yaml({'node_name': p.node_name, 'input': p.input, 'value': p.value})}" for p in draft.fixed]
+    lines.append("parameters:")
+    for title, rows in draft.nodes.items():
+        lines.append(f"  {_comment(title.partition(chr(0))[0])}")
+        lines += [f"  {line}" for row in rows for line in _parameter(row)]
+    lines += [f"metrics: {_yaml(metrics)}", f"objective: {_yaml({'metric': next(iter(frame.metrics))})}"]
+    return "\n".join([*lines, "search: {algorithm: tpe, num_samples: 40, seed: 7}", ""])
+
+
+def _parameter(row: Proposal) -> list[str]:
+    """A parameter's line, commented out where it does not stand in, and what there is to know about it."""
+    found, about = row.suggestion, row.about
+    if found is None:
+        return [_comment(f"{row.input}: no domain can be proposed ({about})")]
+    entry = {"node_name": row.node_name, "input": row.input, found.kind: found.arguments}
+    text = f"{'' if found.active else '# '}{row.name}: {_yaml(entry)}"
+    note = _comment(f"{about}; {found.note}" if found.note else about)
+    return [f"{text}  {note}"] if len(text) + len(note) < _WIDTH else [note, text]
+
+
+def _comment(text: str) -> str:
+    return f"# {_printable(text)}".rstrip()
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _yaml(value: Any) -> str:  # noqa: ANN401  (any value of a search file)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_yaml(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, str):
+        return _text(value)
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _text(text: str) -> str:
+    if _PLAIN.fullmatch(text) and scalar(text) == (text, ""):
+        return text
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{_printable(quoted)}"'
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,95 @@
+"""A parameter's ``when``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pixaris.search.file.reader import Reader, shown
+from pixaris.search.file.yaml_file import join
+from pixaris.search.space.conditions import LIMITS, Condition
+from pixaris.search.space.domain import same
+from pixaris.search.space.parameter import Parameter
+from pixaris.types import ParamValue
+
+_EXAMPLE = "write when: {lora: portrait}, when: {lora: [portrait, sketch]} or when: {steps: {at_least: 20}}"
+
+
+def read_conditions(reader: Reader, path: str, value: object, parameters: Mapping[str, Parameter]) -> tuple[Condition, ...]:
+    """Parameter name to what its value must be like: a value, a list of values, or limits.
+
+    Args:
+        reader: Is told what is wrong.
+        path: The mapping's place.
+        value: The mapping.
+        parameters: All of them; whether the conditions make sense is asked later.
+    """
+    if not isinstance(value, dict) or not value:
+        reader.tell(path, f"must name the parameters it depends on (got {shown(value)}); {_EXAMPLE}")
+        return ()
+    found = []
+    for name, wanted in value.items():
+        condition = _condition(reader, join(path, name), name, wanted, parameters.get(name))
+        if condition is not None:
+            found.append(condition)
+    return tuple(found)
+
+
+def _condition(reader: Reader, path: str, name: str, wanted: object, parameter: Parameter | None) -> Condition | None:
+    if isinstance(wanted, dict) and not (parameter is not None and parameter.parts):
+        return _limited(reader, path, name, wanted)
+    values = wanted if isinstance(wanted, list) else [wanted]
+    if not values:
+        reader.tell(path, f"needs at least one value (got an empty list); {_EXAMPLE}")
+        return None
+    if parameter is not None and parameter.parts:
+        labels = [label for one in values for label in _labels(reader, path, one, parameter)]
+        return Condition(name, tuple(dict.fromkeys(labels))) if labels else None
+    plain = _values(reader, path, values)
+    return Condition(name, plain) if plain else None
+
+
+def _limited(reader: Reader, path: str, name: str, wanted: dict[str, object]) -> Condition | None:
+    fields = reader.section(path, wanted, (*LIMITS, "not"))
+    limits: dict[str, Any] = {key: reader.number(join(path, key), fields[key]) for key in LIMITS if key in fields}
+    excluded = fields.get("not", [])
+    values = _values(reader, join(path, "not"), excluded if isinstance(excluded, list) else [excluded])
+    if not fields:
+        reader.tell(path, f"has no condition; {_EXAMPLE}")
+    if not fields or values is None or len(fields) < len(wanted) or any(limit is None for limit in limits.values()):
+        return None
+    return Condition(name, excluded=values, **limits)
+
+
+def _values(reader: Reader, path: str, values: list[object]) -> tuple[ParamValue, ...] | None:
+    plain = tuple(one for one in values if isinstance(one, str | int | float))
+    if len(plain) < len(values):
+        wrong = next(one for one in values if not isinstance(one, str | int | float))
+        reader.tell(path, f"values are text, numbers or booleans (got {shown(wrong)}); {_EXAMPLE}")
+        return None
+    return plain
+
+
+def _labels(reader: Reader, path: str, wanted: object, parameter: Parameter) -> list[ParamValue]:
+    """The options of values that move together which have some values, or are called so."""
+    if isinstance(wanted, str):
+        return [wanted]
+    if not isinstance(wanted, dict) or not wanted:
+        example = f"{{{parameter.parts[0]}: ...}}"
+        reader.tell(path, f"must give some of {', '.join(parameter.parts)} (got {shown(wanted)}); write {example}")
+        return []
+    fields = reader.section(path, wanted, parameter.parts)
+    found = [
+        option
+        for option, given in zip(parameter.domain.options, parameter.gives, strict=True)
+        if all(_is(given[parameter.parts.index(part)], value) for part, value in fields.items())
+    ]
+    if not found and len(fields) == len(wanted):
+        reader.tell(
+            path, f"{parameter.name!r} never has {shown(wanted)}; its options are {', '.join(map(str, parameter.domain.options))}"
+        )
+    return found if len(fields) == len(wanted) else []
+
+
+def _is(given: object, value: object) -> bool:
+    return isinstance(given, str | int | float) and isinstance(value, str | int | float) and same(given, value)

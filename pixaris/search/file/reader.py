@@ -1,0 +1,189 @@
+"""Reading a file's values by kind, and remembering all that is wrong with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pixaris.exceptions import Problem, nearest
+from pixaris.search.file.yaml_file import Document, join, line_of, place, scalar
+
+_SHOWN = 80
+
+
+@dataclass(frozen=True)
+class ComponentSpec:
+    """Something the composition root makes by name.
+
+    Attributes:
+        type: Its name, or ``module:Class``.
+        options: Its arguments.
+        where: Its place in the file, for problems found when it is made.
+    """
+
+    type: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    where: str = ""
+
+
+class Reader:
+    """Gives typed values of a document; a wrong one becomes a problem and a harmless value in its place.
+
+    Args:
+        document: What was read; its faults are the first problems, and a path that has a fault gets no second problem.
+
+    Attributes:
+        fixed_at: Places in the list of the generation params that were read: others, which are wrong, are left out.
+        unbound: Path, node and input of parameters whose domain is wrong; node and input may be wrong too.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self.fixed_at: list[int] = []
+        self.unbound: list[tuple[str, tuple[str, str]]] = []
+        self.lines = dict(document.lines)
+        self._told = list(document.faults)
+        self._faulty = {path for path, _ in document.faults}
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All problems so far: those of the command line and of what is missing, then the file's in its order."""
+        in_order = sorted(self._told, key=lambda told: line_of(told[0], self.lines) or 0)
+        return [Problem(self.place(path), message) for path, message in in_order]
+
+    def place(self, path: str) -> str:
+        """The path with its line."""
+        return place(path, self.lines)
+
+    def alias(self, path: str, stands_at: str) -> None:
+        """Let a path that the file has in a shorter form have the line of that."""
+        line = line_of(stands_at, self.lines)
+        if line is not None:
+            self.lines[path] = line
+
+    def tell(self, path: str, message: str) -> None:
+        """Remember a problem."""
+        if path not in self._faulty:
+            self._told.append((path, message))
+
+    def section(self, path: str, value: object, known: Collection[str]) -> dict[str, Any]:
+        """A mapping without its unknown keys (each is a problem) and without those that have no value."""
+        fields = self.mapping(path, value)
+        for key in fields:
+            if key not in known:
+                self.tell(join(path, key), f"{shown(key)} is no known key{nearest(key, known)}; known are {', '.join(known)}")
+        return {key: inner for key, inner in fields.items() if key in known and inner is not None}
+
+    def mapping(self, path: str, value: object) -> dict[str, Any]:
+        """A mapping of any keys."""
+        if isinstance(value, dict):
+            return value
+        self.tell(path, f"must be a mapping of keys and values (got {shown(value)})")
+        return {}
+
+    def required(self, path: str, fields: Mapping[str, Any], key: str, hint: str) -> bool:
+        """Whether a key is there; a problem that ends with the hint if not."""
+        if key not in fields:
+            self.tell(join(path, key), f"is missing; {hint}")
+        return key in fields
+
+    def items(self, path: str, value: object, hint: str) -> list[Any]:
+        """A list, or nothing."""
+        if isinstance(value, list):
+            return value
+        self.tell(path, f"must be a list (got {shown(value)}); {hint}")
+        return []
+
+    def text(self, path: str, value: object) -> str:
+        """Text that is not empty, or ""."""
+        if isinstance(value, str) and value.strip():
+            return value
+        if isinstance(value, bool | int | float):
+            self.tell(path, f"must be text, but YAML reads {shown(value)}; put it in quotes if text is meant")
+        else:
+            self.tell(path, f"must be text (got {shown(value)})")
+        return ""
+
+    def texts(self, path: str, value: object, hint: str) -> tuple[str, ...]:
+        """A list of texts, each once."""
+        found = []
+        for index, inner in enumerate(self.items(path, value, hint)):
+            where = join(path, index)
+            text = self.text(where, inner)
+            if text in found:
+                self.tell(where, f"{shown(text)} is listed twice; keep one of them")
+            elif text:
+                found.append(text)
+        return tuple(found)
+
+    def number(self, path: str, value: object) -> float | None:
+        """A finite number (``1e-3`` in quotes is one too), or None."""
+        if isinstance(value, str):
+            value, _ = scalar(value.strip())
+        if isinstance(value, bool | str) or not isinstance(value, int | float):
+            self.tell(path, f"must be a number (got {shown(value)})")
+            return None
+        if isinstance(value, float) and not math.isfinite(value):
+            self.tell(path, f"must be a finite number (got {value})")
+            return None
+        return value
+
+    def whole(self, path: str, value: object, at_least: int = 0, at_most: int | None = None) -> int | None:
+        """A whole number within limits, or None."""
+        number = self.number(path, value)
+        if number is None:
+            return None
+        if number != int(number):
+            self.tell(path, f"must be a whole number (got {shown(value)})")
+        elif number < at_least:
+            self.tell(path, f"must be at least {at_least} (got {shown(value)})")
+        elif at_most is not None and number > at_most:
+            self.tell(path, f"must be at most {at_most} (got {shown(value)})")
+        else:
+            return int(number)
+        return None
+
+    def component(self, path: str, value: object) -> ComponentSpec:
+        """A name, or a mapping with ``type`` and options."""
+        if not isinstance(value, dict):
+            return ComponentSpec(self.text(path, value), {}, self.place(path))
+        options = {key: inner for key, inner in value.items() if key != "type"}
+        given = self.required(path, value, "type", "give its name")
+        return ComponentSpec(self.text(join(path, "type"), value["type"]) if given else "", options, self.place(path))
+
+    def above(self, path: str, value: object, limit: float) -> float | None:
+        """A number above a limit, or None."""
+        number = self.number(path, value)
+        if number is not None and number <= limit:
+            self.tell(path, f"must be above {limit:g} (got {shown(value)})")
+            return None
+        return number
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: as YAML has it, cut short, never with the credentials of a URL."""
+    text = _yaml(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def masked(text: str) -> str:
+    """Text without what stands before an ``@``: ``http://user:password@host`` becomes ``http://***@host``."""
+    if "@" not in text:
+        return text
+    head, slashes, _ = text.partition("//")
+    return f"{head}//***@{text.rpartition('@')[2]}" if slashes else f"***@{text.rpartition('@')[2]}"
+
+
+def _yaml(value: object) -> str:
+    if isinstance(value, str):
+        return repr(masked(value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "nothing"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_yaml(inner) for inner in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_yaml(inner)}' for key, inner in value.items())}}}"
+    return str(value)

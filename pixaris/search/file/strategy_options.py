@@ -1,0 +1,95 @@
+"""What an algorithm or scheduler takes: a table where it is ours to say, the class's own signature where it is not."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal, TypeAlias
+
+from pixaris.search.file.reader import Reader, shown
+
+Form: TypeAlias = Literal["whole", "number", "flag", "text", "mapping"]
+
+_FORMS: Mapping[str, Form] = {
+    "bool": "flag",
+    "int": "whole",
+    "float": "number",
+    "str": "text",
+    "dict": "mapping",
+    "Dict": "mapping",
+    "Mapping": "mapping",
+}
+_WORD = re.compile(r"\b(bool|int|float|str|dict|Dict|Mapping)\b")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes:
+        form: What kind of value it takes.
+        at_least: Its smallest value, if it is a whole number and has one.
+        above: What it must be above, if it is a number and there is such a limit.
+    """
+
+    form: Form = "whole"
+    at_least: int | None = None
+    above: float | None = None
+
+    def read(self, reader: Reader, path: str, value: object) -> Any:  # noqa: ANN401  (of the option's form)
+        """The value, or None after telling the reader what is wrong with it."""
+        if self.form == "whole":
+            return reader.whole(path, value, *(() if self.at_least is None else (self.at_least,)))
+        if self.form == "number":
+            return reader.number(path, value) if self.above is None else reader.above(path, value, self.above)
+        if self.form == "text":
+            return reader.text(path, value) or None
+        if self.form == "mapping":
+            return reader.mapping(path, value)
+        if isinstance(value, bool):
+            return value
+        reader.tell(path, f"must be true or false (got {shown(value)})")
+        return None
+
+
+WHOLE = Option(at_least=1)
+NUMBER = Option("number")
+FLAG = Option("flag")
+
+
+def options_of(homes: Collection[str], not_ours: Collection[str] = ()) -> dict[str, Option]:
+    """The options that classes take as text, numbers, booleans and mappings; what takes an object cannot be written in a file.
+
+    Args:
+        homes: ``module:Class`` each. A class whose package is not installed adds none.
+        not_ours: Arguments that the search itself gives.
+    """
+    found: dict[str, Option] = {}
+    for home in homes:
+        module, _, name = home.partition(":")
+        try:
+            cls = getattr(import_module(module), name)
+        except ImportError:
+            continue
+        for argument in inspect.signature(cls).parameters.values():
+            form = _form(argument)
+            if form is not None and argument.name not in not_ours:
+                found.setdefault(argument.name, Option(form))
+    return found
+
+
+def _form(argument: inspect.Parameter) -> Form | None:
+    if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+        return None
+    if argument.annotation is argument.empty:
+        return _FORMS.get(type(argument.default).__name__)
+    text = argument.annotation if isinstance(argument.annotation, str) else _name(argument.annotation)
+    word = None if re.search(r"Callable|[Ll]ist|Sequence", text) else _WORD.search(text)
+    return _FORMS[word.group(1)] if word else None
+
+
+def _name(annotation: object) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

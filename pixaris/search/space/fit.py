@@ -1,0 +1,140 @@
+"""Whether a domain's values fit the node input they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pixaris.comfyui.object_info import WIDGET_TYPES, InputSpec, ObjectInfo
+from pixaris.comfyui.values import UnfitError, fit
+from pixaris.comfyui.workflow import Workflow
+from pixaris.exceptions import WorkflowError
+from pixaris.generation.base import Fault
+from pixaris.search.space.domain import SPREAD, Domain
+from pixaris.types import GenerationParam, ParamValue
+
+_IMAGE_LOADERS = ("LoadImage", "LoadImageMask", "LoadImageOutput")
+_MOST_TOLD = 5
+_MOST_TRIED = 256
+_BETWEEN = (0.618034, 0.271828, 0.112358)
+"""Where in a domain values are tried besides its bounds, as parts of its width; round numbers would pass where others do not."""
+
+
+@dataclass(frozen=True, order=True)
+class Target:
+    """One input of one node, found by its title."""
+
+    node_name: str
+    input: str
+
+    def __str__(self) -> str:
+        return f"`{self.input}`" if self.node_name == self.input else f"`{self.input}` of node {self.node_name!r}"
+
+
+def faults_of_domain(target: Target, domain: Domain, workflow: Workflow, object_info: ObjectInfo | None) -> list[Fault]:
+    """Everything that keeps a domain's values from being bound to an input.
+
+    Args:
+        target: The input.
+        domain: The values; a fixed value is a choice of one.
+        workflow: It must have the node and the input.
+        object_info: What the server says of its nodes; without, only the workflow's own value tells the type.
+    """
+    try:
+        node = workflow.node(target.node_name)
+        spec = object_info.input(node.class_type, target.input) if object_info else None
+        if (spec and spec.upload) or (node.class_type in _IMAGE_LOADERS and target.input == "image"):
+            message = f"{target} is an image file, which the eval set provides; to try several files, list them under images"
+            return [Fault(message, of_target=True)]
+        # an optional input that the workflow leaves out is known from the server alone
+        absent = spec is not None and target.input not in node.inputs
+        own = None if absent else workflow.value(target.node_name, target.input)
+    except WorkflowError as error:
+        return [Fault(str(problem), of_target=True) for problem in error.problems]
+    if spec is not None and spec.type not in WIDGET_TYPES:
+        return [Fault(f"{target} takes a link ({spec.type}), not a value", of_target=True)]
+    if domain.bounds is not None and (wanted := _wanted_instead_of_numbers(spec, own)):
+        return [Fault(f"{target} is {wanted}, so {domain.kind} cannot set it; use choice")]
+    if domain.bounds is not None and not domain.whole and spec is not None and spec.type == "INT":
+        return [Fault(f"{target} takes whole numbers, but {domain.describe()} draws fractions; {_whole_instead(domain)}")]
+    values: tuple[ParamValue, ...] = domain.bounds or domain.options
+    unfit = [reason for value in values if (reason := _unfit(value, spec, own))]
+    drawn = f", drawn by {domain.describe()}" if domain.bounds else ""
+    drawn += f", which reaches {SPREAD:g} standard deviations" if domain.sd is not None else ""
+    more = [f"… and {len(unfit) - _MOST_TOLD} more values do not fit"] if len(unfit) > _MOST_TOLD else []
+    return [Fault(f"{target} {message}{drawn}") for message in unfit[:_MOST_TOLD]] + [Fault(f"{target}: {text}") for text in more]
+
+
+def faults_by_trying(target: Target, domain: Domain, fault: Callable[[GenerationParam], Fault | None]) -> list[Fault]:
+    """Everything that keeps a domain's values from being set, for generators without a workflow.
+
+    Args:
+        target: The input.
+        domain: The values; a fixed value is a choice of one.
+        fault: Says why one value cannot be set.
+    """
+
+    def tried(values: Sequence[ParamValue]) -> list[Fault]:
+        found = (fault(GenerationParam(target.node_name, target.input, value)) for value in values)
+        return [one for one in found if one is not None]
+
+    faults = tried(domain.options) if domain.bounds is None else tried(domain.bounds) or tried(_between(domain))[:1]
+    of_target = [one for one in faults if one.of_target]
+    if of_target:
+        return of_target[:1]
+    if domain.bounds is None:
+        more = [Fault(f"{target}: … and {len(faults) - _MOST_TOLD} more values do not fit")] if len(faults) > _MOST_TOLD else []
+        return [*faults[:_MOST_TOLD], *more]
+    return [Fault(f"{one.message}, drawn by {domain.describe()}{_fewer(domain, one.message)}") for one in faults]
+
+
+def _between(domain: Domain) -> Sequence[ParamValue]:
+    """Values that a domain draws, besides its bounds."""
+    assert domain.bounds is not None
+    size = domain.size()
+    if size is not None and size <= _MOST_TRIED:
+        return domain.values()
+    low, high = domain.bounds
+    values = [low + part * (high - low) for part in _BETWEEN]
+    return [int(value) for value in values] if domain.whole else values
+
+
+def _fewer(domain: Domain, message: str) -> str:
+    if "whole number" in message and not domain.whole:
+        return f"; {_whole_instead(domain)}"
+    return "; use quniform with that step" if "multiple of" in message else ""
+
+
+def faults_of_image(target: Target, workflow: Workflow) -> list[Fault]:
+    """Everything that keeps images from being loaded by an input's node."""
+    try:
+        name = workflow.image_input(target.node_name)
+    except WorkflowError as error:
+        return [Fault(str(problem), of_target=True) for problem in error.problems]
+    if name != target.input:
+        return [Fault(f"{target} loads no image file; its input {name!r} does", of_target=True)]
+    return []
+
+
+def _wanted_instead_of_numbers(spec: InputSpec | None, own: ParamValue | None) -> str:
+    if spec is not None:
+        return {"BOOLEAN": "true or false", "STRING": "text", "COMBO": "one of the server's options"}.get(spec.type, "")
+    if isinstance(own, bool):
+        return "true or false"
+    return "text" if isinstance(own, str) else ""
+
+
+def _unfit(value: ParamValue, spec: InputSpec | None, own: ParamValue | None) -> str:
+    try:
+        fit(value, spec, own)
+    except UnfitError as error:
+        return str(error)
+    return ""
+
+
+def _whole_instead(domain: Domain) -> str:
+    if domain.sd is not None:
+        return "use qrandn with q = 1"
+    if domain.kind in ("loguniform", "qloguniform"):
+        return f"use {domain.kind.replace('uniform', 'randint')}"
+    return "use a whole step q and whole bounds" if domain.q is not None else "use randint, or quniform with q = 1"

@@ -1,0 +1,107 @@
+"""A parameter: a named dimension of the space, and what its values set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pixaris.images import EncodedImage
+from pixaris.search.space.conditions import Condition
+from pixaris.search.space.domain import Domain, same
+from pixaris.search.space.fit import Target
+from pixaris.types import ParamValue
+
+Given: TypeAlias = ParamValue | EncodedImage
+"""What a target is given: a value, or an image to load."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A named dimension of the space.
+
+    Attributes:
+        name: Unique in its space.
+        targets: The node inputs that it sets; one, as a rule. None: only templates and conditions know it.
+        domain: The values it may take.
+        when: It counts only while all of these hold; else its targets keep the workflow's own values.
+        gives: For each of the domain's options, what each target is given; empty: each is given the value itself. The options
+            are then labels: ``width=512, height=768``, or an image's file name.
+        parts: Names of the targets in a search file, for values that move together.
+    """
+
+    name: str
+    targets: tuple[Target, ...]
+    domain: Domain
+    when: tuple[Condition, ...] = ()
+    gives: tuple[tuple[Given, ...], ...] = ()
+    parts: tuple[str, ...] = ()
+
+    def given(self, value: ParamValue) -> tuple[Given, ...] | None:
+        """What each target is given for a value; None for a label that is none of the domain's."""
+        if not self.gives:
+            return (value,) * len(self.targets)
+        return next((given for option, given in zip(self.domain.options, self.gives, strict=True) if same(option, value)), None)
+
+    def domain_of(self, index: int) -> Domain:
+        """The values of one target that are no images."""
+        if not self.gives:
+            return self.domain
+        values = dict.fromkeys(
+            (isinstance(g[index], bool), g[index]) for g in self.gives if not isinstance(g[index], EncodedImage)
+        )
+        return Domain("choice", options=tuple(value for _, value in values if not isinstance(value, EncodedImage)))
+
+    def loads(self, index: int) -> bool:
+        """Whether a target is given images."""
+        return any(isinstance(given[index], EncodedImage) for given in self.gives)
+
+    def label_of(self, own: tuple[Given | None, ...]) -> ParamValue | None:
+        """The option that gives the targets these values (of images, the file's name counts), or None."""
+        for option, given in zip(self.domain.options, self.gives, strict=True):
+            pairs = [(g, o) for g, o in zip(given, own, strict=True) if not isinstance(g, EncodedImage)]
+            if all(o is not None and not isinstance(o, EncodedImage) and same(g, o) for g, o in pairs):
+                return option
+        return None
+
+    def describe(self) -> str:
+        """Its values as a person would write them: ``randint [1, 6]``."""
+        if not self.gives:
+            return self.domain.describe()
+        separator = " | " if self.parts else ", "
+        what = self.domain.kind if self.parts else "images"
+        return f"{what} [{separator.join(map(str, self.domain.options))}]"
+
+    def as_dict(self) -> dict[str, Any]:
+        """It in the search file's form, for result files; an image is told by its digest."""
+        where = written_targets(self.targets)
+        values: Any = self.domain.arguments()
+        kind = self.domain.kind
+        if self.parts:
+            where = {"targets": {part: _target(target) for part, target in zip(self.parts, self.targets, strict=True)}}
+            values = [{part: _written(given) for part, given in zip(self.parts, gives, strict=True)} for gives in self.gives]
+        elif self.gives:
+            where, kind = {"node_name": self.targets[0].node_name}, "images"
+            values = {option: _written(given) for option, (given,) in zip(self.domain.options, self.gives, strict=True)}
+        return {**where, kind: values, **written_conditions(self.when)}
+
+
+def written_targets(targets: tuple[Target, ...]) -> dict[str, Any]:
+    """Targets as a search file has them."""
+    if not targets:
+        return {}
+    return _target(targets[0]) if len(targets) == 1 else {"targets": [_target(target) for target in targets]}
+
+
+def written_conditions(when: tuple[Condition, ...]) -> dict[str, Any]:
+    """Conditions as a search file has them."""
+    found: Mapping[str, Any] = {condition.parameter: condition.written() for condition in when}
+    return {"when": found} if found else {}
+
+
+def _target(target: Target) -> dict[str, Any]:
+    return {"node_name": target.node_name, "input": target.input}
+
+
+def _written(given: Given) -> Any:  # noqa: ANN401  (a value, or {image: digest})
+    return {"image": given.digest} if isinstance(given, EncodedImage) else given

@@ -1,0 +1,35 @@
+"""What a search found, as values that other programs work with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pixaris.results.records import SearchResult, TrialResult
+
+
+def test_the_table_has_one_row_for_each_trial_and_no_name_meets_another() -> None:
+    trials = (
+        TrialResult(0, "trial_0000", "finished", {"status": "off"}, 0.5, {"ssim": 0.5}, (0.4, 0.6), 2),
+        TrialResult(1, "trial_0001", "stopped", {"status": "on", "cfg": 7.5}, 0.25, {"ssim": 0.25, "mae": 3.0}, (0.25, None), 1),
+        TrialResult(2, "trial_0002", "running", {"status": "on", "cfg": 2.0}),
+    )
+    table = SearchResult("restore", Path("restore"), "running", "ssim", "max", trials).table()
+    assert list(table.index) == [0, 1, 2]
+    assert list(table["status"]) == ["finished", "stopped", "running"]
+    assert list(table["parameters.status"]) == ["off", "on", "on"]
+    assert list(table["scored"]) == [2, 1, 0]
+    assert table["objective"].isna().tolist() == [False, False, True]
+    assert table["parameters.cfg"].tolist()[1:] == [7.5, 2.0]
+    assert table["parameters.cfg"].isna().tolist() == [True, False, False]
+    assert table.loc[1, "scores.mae"] == 3.0
+
+
+def test_a_search_without_trials_has_an_empty_table() -> None:
+    assert len(SearchResult("restore", Path("restore"), "running", "ssim", "max", ()).table()) == 0
+
+
+def test_reading_results_does_not_import_pandas() -> None:
+    code = "import sys, pixaris.results.records; sys.exit('pandas' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
