@@ -1,4 +1,6 @@
-"""A search whose images are all in the cache: images/s through the whole search, and what a large one takes."""
+"""A search whose images are all in the cache: images/s through the whole search, and what a large one
+takes.
+"""
 
 from __future__ import annotations
 
@@ -61,9 +63,16 @@ def replay(trials: int, items: int) -> None:
         assert result.cached == result.images == trials * items, (result.cached, result.images)
         assert ask([url])[0]["prompts"] == 0
     rate = result.images / seconds
-    print(f"{trials} trials × {items} cached images: {seconds:.1f} s with Ray's start, {rate:.0f} images/s", flush=True)
+    print(
+        f"{trials} trials × {items} cached images: {seconds:.1f} s with Ray's start, {rate:.0f} images/s",
+        flush=True,
+    )
     if trials >= 1000:
-        print(f"  ≤ 120 s: {'yes' if seconds <= 120 else 'NO'} · ≥ 100 images/s: {'yes' if rate >= 100 else 'NO'}", flush=True)
+        print(
+            f"  ≤ 120 s: {'yes' if seconds <= 120 else 'NO'} · ≥ 100 images/s:"
+            f" {'yes' if rate >= 100 else 'NO'}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

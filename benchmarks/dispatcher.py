@@ -1,6 +1,8 @@
-"""What the dispatcher itself costs: 256 endpoints of two places, 5 000 requests that wait, every image answered one by one.
+"""What the dispatcher itself costs: 256 endpoints of two places, 5 000 requests that wait, every image
+answered one by one.
 
-The clock is a number, the endpoints take no time: what is measured is the bookkeeping between an image and the next lease.
+The clock is a number, the endpoints take no time: what is measured is the bookkeeping between an image and
+the next lease.
 """
 
 from __future__ import annotations
@@ -29,8 +31,12 @@ class Costs:
         return sum(self.rounds) / len(self.rounds)
 
 
-def play(endpoints: int, waiting: int, images: int, *, seconds: Callable[[int], float], owners: int, models: int) -> Costs:
-    """So many endpoints, at `seconds(index)` an image; requests of `owners` for `models`, always about `waiting` of them."""
+def play(
+    endpoints: int, waiting: int, images: int, *, seconds: Callable[[int], float], owners: int, models: int
+) -> Costs:
+    """So many endpoints, at `seconds(index)` an image; requests of `owners` for `models`, always about
+    `waiting` of them.
+    """
     dispatcher = Dispatcher(Policy())
     for index in range(endpoints):
         dispatcher.join(Endpoint(f"http://{index}"), 0.0, healthy=True)
@@ -68,7 +74,10 @@ def play(endpoints: int, waiting: int, images: int, *, seconds: Callable[[int], 
 def say(name: str, costs: Costs) -> None:
     good = "yes" if costs.mean <= LIMIT else "NO"
     worst = sorted(costs.rounds)[int(len(costs.rounds) * 0.99)]
-    print(f"{name}: {costs.mean:.3f} ms an image (p99 {worst:.2f}, filling all places {costs.first:.0f}; ≤ {LIMIT:g}: {good})")
+    print(
+        f"{name}: {costs.mean:.3f} ms an image (p99 {worst:.2f}, filling all places {costs.first:.0f}; ≤"
+        f" {LIMIT:g}: {good})"
+    )
 
 
 if __name__ == "__main__":
@@ -79,4 +88,7 @@ if __name__ == "__main__":
         "unequal endpoints, 40 models, 1000 trials": (lambda index: 0.5 + index % 7, 1000, 40),
     }
     for name, (seconds, owners, models) in cases.items():
-        say(f"256 endpoints, 5 000 waiting, {name}", play(256, 5000, 5000, seconds=seconds, owners=owners, models=models))
+        say(
+            f"256 endpoints, 5 000 waiting, {name}",
+            play(256, 5000, 5000, seconds=seconds, owners=owners, models=models),
+        )

@@ -2,9 +2,10 @@
 
     python benchmarks/embedded_server.py [--repeats 30]
 
-The server runs as a process of its own. Two times are printed: what its history tells (from execution_start to
-execution_success, without queue and network), and what a client on a websocket sees, from submitting to having the image's
-bytes. Every repeat changes the blur, so that only the loaded image comes from the cache; a second row changes the image too.
+The server runs as a process of its own. Two times are printed: what its history tells (from execution_start
+to execution_success, without queue and network), and what a client on a websocket sees, from submitting to
+having the image's bytes. Every repeat changes the blur, so that only the loaded image comes from the cache; a
+second row changes the image too.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def workflow(image: str, sigma: float) -> dict[str, Any]:
 def photo(seed: int) -> bytes:
     """Make a 512×512 PNG: smooth blobs with sensor noise."""
     rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize((512, 512), Image.Resampling.BICUBIC)
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).resize(
+        (512, 512), Image.Resampling.BICUBIC
+    )
     noisy = np.clip(np.asarray(coarse) + rng.normal(0, 4, (512, 512, 3)), 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noisy).save(buffer, "PNG")
@@ -94,7 +97,9 @@ def report(name: str, times: list[tuple[float, float]]) -> None:
 
 def main() -> None:
     """Start a server, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=30)
     repeats = parser.parse_args().repeats
     command = [sys.executable, "-m", "pixaris.comfyui.server", "--port", "0"]
@@ -108,8 +113,13 @@ def main() -> None:
             for index in range(repeats):
                 session.upload(f"photo{index}.png", photo(index))
             session.run(workflow("photo0.png", 0.9))
-            report("image cached", [session.run(workflow("photo0.png", 1 + index / 1000)) for index in range(repeats)])
-            report("image loaded", [session.run(workflow(f"photo{index}.png", 1.0)) for index in range(repeats)])
+            report(
+                "image cached",
+                [session.run(workflow("photo0.png", 1 + index / 1000)) for index in range(repeats)],
+            )
+            report(
+                "image loaded", [session.run(workflow(f"photo{index}.png", 1.0)) for index in range(repeats)]
+            )
         finally:
             process.terminate()
 

@@ -1,4 +1,5 @@
-"""What a dead endpoint costs a search: a 3×3 grid × 8 images on four endpoints, of which one is dead, or dies midway.
+"""What a dead endpoint costs a search: a 3×3 grid × 8 images on four endpoints, of which one is dead, or dies
+midway.
 
 The ideal is four living endpoints; at most 4/3 of it and 5 s are allowed.
 """
@@ -30,7 +31,11 @@ def dead(after: float | None) -> None:
         took = span(ask(living))
     when = "from the start" if after is None else f"after {after:g} s"
     good = "yes" if took <= limit else "NO"
-    print(f"one of four dead {when}: {took:.1f} s against {ideal:.1f} s ideal with four (≤ {limit:.1f}: {good})", flush=True)
+    print(
+        f"one of four dead {when}: {took:.1f} s against {ideal:.1f} s ideal with four (≤ {limit:.1f}:"
+        f" {good})",
+        flush=True,
+    )
 
 
 def kill(url: str) -> None:

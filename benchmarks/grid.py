@@ -12,8 +12,16 @@ def grid(seconds: float, limit: float) -> None:
         result, _ = run(urls, space, items=8, algorithm="grid")
         stats = ask(urls)
     images = sum(s["prompts"] for s in stats)
-    say(f"grid 3×3 × 8 images, 4 endpoints, {seconds} s an image ({images} images)", span(stats), 72 * seconds / 4, limit)
-    print(f"  uploads {sum(s['uploads'] for s in stats)} (at most 8 items × 4 endpoints = 32), search {result.seconds:.1f} s")
+    say(
+        f"grid 3×3 × 8 images, 4 endpoints, {seconds} s an image ({images} images)",
+        span(stats),
+        72 * seconds / 4,
+        limit,
+    )
+    print(
+        f"  uploads {sum(s['uploads'] for s in stats)} (at most 8 items × 4 endpoints = 32), search"
+        f" {result.seconds:.1f} s"
+    )
 
 
 def models() -> None:

@@ -1,9 +1,10 @@
-"""From submitting a trivial prompt to having its image in hand: by the client alone, and through the Ray pool.
+"""From submitting a trivial prompt to having its image in hand: by the client alone, and through the Ray
+pool.
 
     python benchmarks/latency.py [--repeats 200]
 
-The endpoint runs as a process of its own. Every prompt is a new one (its colour changes), so nothing comes from a cache. A
-workflow that fails is timed too: what an error costs beside a success.
+The endpoint runs as a process of its own. Every prompt is a new one (its colour changes), so nothing comes
+from a cache. A workflow that fails is timed too: what an error costs beside a success.
 """
 
 from __future__ import annotations
@@ -47,7 +48,11 @@ PROMPT = Workflow.load(
 FAILING = Workflow.load(
     {
         **PROMPT.as_dict(),
-        "2": {"class_type": "ImageToMask", "inputs": {"image": ["1", 0], "channel": "alpha"}, "_meta": {"title": "No Alpha"}},
+        "2": {
+            "class_type": "ImageToMask",
+            "inputs": {"image": ["1", 0], "channel": "alpha"},
+            "_meta": {"title": "No Alpha"},
+        },
         "3": {"class_type": "MaskToImage", "inputs": {"mask": ["2", 0]}, "_meta": {"title": "Show"}},
         "4": {
             "class_type": "SaveImage",
@@ -76,12 +81,17 @@ def timed(run: Callable[[GenerationRequest], object], first: int, repeats: int) 
 
 def say(name: str, times: list[float], limit: float) -> float:
     p50, p99 = statistics.median(times), sorted(times)[int(len(times) * 0.99)]
-    print(f"{name}: p50 {p50:.1f} ms (≤ {limit:g}: {'yes' if p50 <= limit else 'NO'}), p99 {p99:.1f} ms", flush=True)
+    print(
+        f"{name}: p50 {p50:.1f} ms (≤ {limit:g}: {'yes' if p50 <= limit else 'NO'}), p99 {p99:.1f} ms",
+        flush=True,
+    )
     return p50
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=200)
     repeats = parser.parse_args().repeats
     with (
@@ -107,7 +117,11 @@ def main() -> None:
             bad.append((time.perf_counter() - started) * 1e3)
         pool.close()
         cost = statistics.median(bad) - statistics.median(good)
-        print(f"a workflow error costs {cost:+.1f} ms beside a success (≤ 200: {'yes' if cost <= 200 else 'NO'})", flush=True)
+        print(
+            f"a workflow error costs {cost:+.1f} ms beside a success (≤ 200:"
+            f" {'yes' if cost <= 200 else 'NO'})",
+            flush=True,
+        )
 
         ray.init(address="local", include_dashboard=False, log_to_driver=False)
         _, ray_pool = start_pool([endpoint])

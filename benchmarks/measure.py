@@ -31,10 +31,15 @@ class Noise(DatasetLoader):
         self.items, self.side = items, side
 
     def load_dataset(self) -> EvalSet:
-        pixels = np.random.default_rng(0).integers(0, 256, (self.items, self.side, self.side, 3), dtype=np.uint8)
+        pixels = np.random.default_rng(0).integers(
+            0, 256, (self.items, self.side, self.side, 3), dtype=np.uint8
+        )
         return EvalSet(
             "noise",
-            tuple(EvalItem(i, f"item{i}", {"Input": EncodedImage.of(Image.fromarray(p))}) for i, p in enumerate(pixels)),
+            tuple(
+                EvalItem(i, f"item{i}", {"Input": EncodedImage.of(Image.fromarray(p))})
+                for i, p in enumerate(pixels)
+            ),
         )
 
 

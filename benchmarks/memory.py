@@ -1,8 +1,10 @@
-"""Memory of the driver, the pool actor and the endpoint workers over many images, and how often an input image is uploaded.
+"""Memory of the driver, the pool actor and the endpoint workers over many images, and how often an input
+image is uploaded.
 
     python benchmarks/memory.py [--images 20000]
 
-Sixteen endpoints that answer at once with an image of 20 kB; 200 requests in flight; 40 input images that come again and again.
+Sixteen endpoints that answer at once with an image of 20 kB; 200 requests in flight; 40 input images that
+come again and again.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ ITEMS, ENDPOINTS, IN_FLIGHT = 40, 16, 200
 def megabytes(pid: int) -> float:
     """Memory of a process that is its own (what it shares with others, such as the object store, is not)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))) / 1024
+    return (
+        sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
+        / 1024
+    )
 
 
 def requests(count: int) -> Iterator[GenerationRequest]:
@@ -39,11 +44,15 @@ def requests(count: int) -> Iterator[GenerationRequest]:
     for number in range(count):
         item = items[number % ITEMS]
         params = [GenerationParam("KSampler", "cfg", 1 + number / count)]
-        yield generator.request(ItemArgs({}, item=item.name, images={"Load Input Image": item.inputs["Input"]}, params=params))
+        yield generator.request(
+            ItemArgs({}, item=item.name, images={"Load Input Image": item.inputs["Input"]}, params=params)
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=20_000)
     count = parser.parse_args().images
     ray.init(address="local", include_dashboard=False, log_to_driver=False)
@@ -58,7 +67,10 @@ def main() -> None:
     for name, before, after in zip(("driver", "pool actor", "worker"), early[1:], late[1:], strict=False):
         grown = after - before
         verdict = "yes" if grown <= 0.05 * before + 5 else "NO"
-        print(f"{name}: {before:.0f} MB after {early[0]} images, {after:.0f} MB after {late[0]} (flat: {verdict})")
+        print(
+            f"{name}: {before:.0f} MB after {early[0]} images, {after:.0f} MB after {late[0]} (flat:"
+            f" {verdict})"
+        )
 
 
 def follow(pool: RayPool, count: int) -> Iterator[tuple[float, ...]]:

@@ -1,9 +1,11 @@
-"""The same 3×3 grid with Ray Tune alone: one trial for each endpoint at a time, one image after the other, Pixaris's own client.
+"""The same 3×3 grid with Ray Tune alone: one trial for each endpoint at a time, one image after the other,
+Pixaris's own client.
 
     python benchmarks/raw_tune.py
 
-What to compare `grid.py` with. A trial takes an endpoint from a queue, makes its eight images there and gives it back; Tune runs
-four side by side, once with a process for each trial (its default) and once with processes that are used again.
+What to compare `grid.py` with. A trial takes an endpoint from a queue, makes its eight images there and gives
+it back; Tune runs four side by side, once with a process for each trial (its default) and once with processes
+that are used again.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ class OneTrial(tune.Trainable):
         generator = ComfyGenerator(WORKFLOW)
         params = [GenerationParam("KSampler", name, self.set[name]) for name in ("cfg", "steps")]
         for item in self.items:
-            args = ItemArgs({}, item=item.name, images={"Load Input Image": item.inputs["Input"]}, params=params)
+            args = ItemArgs(
+                {}, item=item.name, images={"Load Input Image": item.inputs["Input"]}, params=params
+            )
             client.run(generator.request(args))
         client.close()
         self.free.put(url)
@@ -63,13 +67,19 @@ def raw(seconds: float, *, reuse: bool) -> None:
             param_space={"cfg": tune.grid_search([4.0, 8.0, 12.0]), "steps": tune.grid_search([10, 20, 30])},
             tune_config=tune.TuneConfig(max_concurrent_trials=ENDPOINTS, reuse_actors=reuse),
             run_config=tune.RunConfig(
-                storage_path=folder, verbose=0, checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False)
+                storage_path=folder,
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()
         stats = ask(urls)
     ideal = 9 * ITEMS * seconds / ENDPOINTS
     how = "processes used again" if reuse else "a process for each trial"
-    print(f"Ray Tune alone, {how}, {seconds} s an image: {span(stats):.2f} s, {span(stats) / ideal:.2f} × the ideal", flush=True)
+    print(
+        f"Ray Tune alone, {how}, {seconds} s an image: {span(stats):.2f} s, {span(stats) / ideal:.2f} × the"
+        " ideal",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -60,7 +60,10 @@ def scoring(case: Case, limit: float) -> None:
         stats = ask(urls)
     made = sum(s["prompts"] for s in stats)
     what = f"{case.scheduler}, {case.trials} trials × {case.items} images, step {case.step or case.items}"
-    label = f"{case.endpoints} endpoints × {case.seconds} s, {case.scoring} s metric, {what}: {made} images: utilisation"
+    label = (
+        f"{case.endpoints} endpoints × {case.seconds} s, {case.scoring} s metric, {what}: {made} images:"
+        " utilisation"
+    )
     say(label, made * case.seconds / case.endpoints / span(stats), 1.0, limit, lower=False)
 
 

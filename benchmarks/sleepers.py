@@ -1,11 +1,13 @@
-"""Endpoints that sleep: ComfyUI's protocol with generation replaced by waiting, so that only the client's cost shows.
+"""Endpoints that sleep: ComfyUI's protocol with generation replaced by waiting, so that only the client's
+cost shows.
 
     python benchmarks/sleepers.py --count 64 --seconds 2
 
-Starts endpoints, one port each, prints one JSON line with their URLs, and ends with its standard input. An endpoint runs one
-prompt at a time; a prompt costs ``--seconds``, and ``--load-seconds`` more if it needs another checkpoint than the one before it.
-Every image is the same PNG of about ``--kilobytes``. ``GET /stats`` tells prompts, loads and uploads, and when the first prompt
-came, the first image was fetched and the last prompt ended (monotonic clock of the machine). ``GET /die`` ends the process.
+Starts endpoints, one port each, prints one JSON line with their URLs, and ends with its standard input. An
+endpoint runs one prompt at a time; a prompt costs ``--seconds``, and ``--load-seconds`` more if it needs
+another checkpoint than the one before it. Every image is the same PNG of about ``--kilobytes``. ``GET
+/stats`` tells prompts, loads and uploads, and when the first prompt came, the first image was fetched and the
+last prompt ended (monotonic clock of the machine). ``GET /die`` ends the process.
 """
 
 from __future__ import annotations
@@ -60,14 +62,22 @@ OBJECT_INFO = {
 }
 
 WORKFLOW: dict[str, Any] = {
-    "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "a.safetensors"}, "_meta": {"title": "Model"}},
+    "1": {
+        "class_type": "CheckpointLoaderSimple",
+        "inputs": {"ckpt_name": "a.safetensors"},
+        "_meta": {"title": "Model"},
+    },
     "2": {"class_type": "LoadImage", "inputs": {"image": "x.png"}, "_meta": {"title": "Load Input Image"}},
     "3": {
         "class_type": "KSampler",
         "inputs": {"model": ["1", 0], "image": ["2", 0], "cfg": 8.0, "steps": 20, "seed": 0},
         "_meta": {"title": "KSampler"},
     },
-    "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "x"}, "_meta": {"title": "Save Image"}},
+    "4": {
+        "class_type": "SaveImage",
+        "inputs": {"images": ["3", 0], "filename_prefix": "x"},
+        "_meta": {"title": "Save Image"},
+    },
 }
 """A workflow that the sleepers accept, with a model, an input image and numbers to search."""
 
@@ -96,7 +106,14 @@ class Sleeper:
     number: int = 0
     model: str = ""
     stats: dict[str, Any] = field(
-        default_factory=lambda: {"prompts": 0, "loads": 0, "uploads": 0, "first": None, "fetched": None, "last": None}
+        default_factory=lambda: {
+            "prompts": 0,
+            "loads": 0,
+            "uploads": 0,
+            "first": None,
+            "fetched": None,
+            "last": None,
+        }
     )
 
     async def prompt(self, request: web.Request) -> web.Response:
@@ -117,8 +134,17 @@ class Sleeper:
             self.running = self.pending.pop(0)
             _, prompt_id, graph, extra = self.running
             started = time.time()
-            await self.tell(extra, "execution_start", {"prompt_id": prompt_id, "timestamp": int(started * 1000)})
-            model = next((node["inputs"].get("ckpt_name", "") for node in graph.values() if "ckpt_name" in node["inputs"]), "")
+            await self.tell(
+                extra, "execution_start", {"prompt_id": prompt_id, "timestamp": int(started * 1000)}
+            )
+            model = next(
+                (
+                    node["inputs"].get("ckpt_name", "")
+                    for node in graph.values()
+                    if "ckpt_name" in node["inputs"]
+                ),
+                "",
+            )
             if model and model != self.model:
                 self.model = model
                 self.stats["loads"] += 1
@@ -131,7 +157,12 @@ class Sleeper:
                 ["execution_success", {"prompt_id": prompt_id, "timestamp": int(time.time() * 1000)}],
             ]
             status = {"status_str": "success", "completed": True, "messages": stamps}
-            self.history[prompt_id] = {"prompt": list(self.running), "outputs": images, "status": status, "meta": {}}
+            self.history[prompt_id] = {
+                "prompt": list(self.running),
+                "outputs": images,
+                "status": status,
+                "meta": {},
+            }
             if len(self.history) > 50:
                 self.history.pop(next(iter(self.history)))
             self.running = None
@@ -150,7 +181,9 @@ class Sleeper:
         await socket.prepare(request)
         name = request.query.get("clientId") or uuid.uuid4().hex
         self.sockets[name] = socket
-        await socket.send_json({"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}, "sid": name}})
+        await socket.send_json(
+            {"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}, "sid": name}}
+        )
         async for message in socket:
             if message.type == WSMsgType.ERROR:
                 break
@@ -163,7 +196,9 @@ class Sleeper:
             self.pending = [item for item in self.pending if item[1] not in gone]
             return web.Response()
         running = [[*self.running, ["4"]]] if self.running else []
-        return web.json_response({"queue_running": running, "queue_pending": [[*item, ["4"]] for item in self.pending]})
+        return web.json_response(
+            {"queue_running": running, "queue_pending": [[*item, ["4"]] for item in self.pending]}
+        )
 
     async def row(self, request: web.Request) -> web.Response:
         prompt_id = request.match_info["id"]
@@ -174,7 +209,9 @@ class Sleeper:
         self.stats["uploads"] += 1
         image = form["image"]
         assert isinstance(image, web.FileField)
-        return web.json_response({"name": image.filename, "subfolder": form.get("subfolder", ""), "type": "input"})
+        return web.json_response(
+            {"name": image.filename, "subfolder": form.get("subfolder", ""), "type": "input"}
+        )
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2**27)
@@ -252,7 +289,9 @@ def sleepers(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--load-seconds", type=float, default=0.0)

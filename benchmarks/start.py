@@ -2,8 +2,8 @@
 
     python benchmarks/start.py [--only 64]
 
-`pixaris search` on a folder of forty images, as a process of its own; Ray is not up yet. An image takes 0.5 s on four endpoints
-and 2 s on sixty-four, and the first one's time counts.
+`pixaris search` on a folder of forty images, as a process of its own; Ray is not up yet. An image takes 0.5 s
+on four endpoints and 2 s on sixty-four, and the first one's time counts.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def start(endpoints: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", type=int, help="only the case with so many endpoints")
     only = parser.parse_args().only
     for endpoints, seconds in ((4, 0.5), (64, 2.0)):

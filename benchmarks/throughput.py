@@ -1,4 +1,6 @@
-"""Many endpoints: images × service time / (endpoints × span) from the first request to the last answer, and the time to start."""
+"""Many endpoints: images × service time / (endpoints × span) from the first request to the last answer, and
+the time to start.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,24 @@ from ray import tune
 from sleepers import sleepers
 
 
-def throughput(endpoints: int, seconds: float, images: int, limit: float, *, items: int, kilobytes: int = 400) -> None:
+def throughput(
+    endpoints: int, seconds: float, images: int, limit: float, *, items: int, kilobytes: int = 400
+) -> None:
     trials = math.ceil(images / items)
     space = {"cfg": ("KSampler", "cfg", tune.uniform(1.0, 12.0))}
     with sleepers(endpoints, seconds, kilobytes=kilobytes) as urls:
         filled = Filled(urls)
         started = time.monotonic()
-        run(urls, space, items=items, side=256, algorithm="random", num_samples=trials - 1, seed=1, step=min(items, 25))
+        run(
+            urls,
+            space,
+            items=items,
+            side=256,
+            algorithm="random",
+            num_samples=trials - 1,
+            seed=1,
+            step=min(items, 25),
+        )
         filled.ended.set()
         filled.join()
         stats = ask(urls)
@@ -32,7 +45,10 @@ def throughput(endpoints: int, seconds: float, images: int, limit: float, *, ite
         lower=False,
     )
     first = min(s["first"] for s in stats if s["first"]) - started
-    print(f"  first request after {first:.1f} s (first image ≤ 7 s with {seconds} s for the image itself)", flush=True)
+    print(
+        f"  first request after {first:.1f} s (first image ≤ 7 s with {seconds} s for the image itself)",
+        flush=True,
+    )
     if filled.seconds is not None:
         print(f"  every endpoint busy after {filled.seconds - started:.1f} s", flush=True)
 

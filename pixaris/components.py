@@ -97,19 +97,25 @@ def resolve(name: str, known: Mapping[str, str], base: type) -> type:
         ConfigurationError: There is no such name, module or class, or the class is none of the kind.
     """
     if name not in known and ":" not in name:
-        raise ConfigurationError(f"{name!r} is not known{nearest(name, known)}; known are {', '.join(known)}, or module:Class")
+        raise ConfigurationError(
+            f"{name!r} is not known{nearest(name, known)}; known are {', '.join(known)}, or module:Class"
+        )
     module_name, _, class_name = known.get(name, name).partition(":")
     try:
         found = getattr(import_module(module_name), class_name)
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f"{name!r}: no module {error.name!r} can be imported; is it on the Python path?") from None
+        raise ConfigurationError(
+            f"{name!r}: no module {error.name!r} can be imported; is it on the Python path?"
+        ) from None
     except AttributeError:
         raise ConfigurationError(f"{name!r}: module {module_name!r} has no {class_name!r}") from None
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise ConfigurationError(f"{name!r}: module {module_name!r} cannot be imported: {reason}") from error
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise ConfigurationError(f"{name!r} is no {base.__name__}; inherit from {base.__module__}.{base.__name__}")
+        raise ConfigurationError(
+            f"{name!r} is no {base.__name__}; inherit from {base.__module__}.{base.__name__}"
+        )
     return found
 
 
@@ -124,7 +130,9 @@ def make(cls: type, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  (whatev
     except TypeError as error:
         takes = [name for name in inspect.signature(cls).parameters if name != "self"]
         hint = next((nearest(str(name), takes) for name in options if name not in takes), "")
-        raise ConfigurationError(f"{cls.__name__}: {error}{hint}; it takes {', '.join(takes) or 'no options'}") from None
+        raise ConfigurationError(
+            f"{cls.__name__}: {error}{hint}; it takes {', '.join(takes) or 'no options'}"
+        ) from None
     try:
         return cls(**options)
     except ConfigurationError:
@@ -141,7 +149,8 @@ def assemble(spec: SearchSpec, problems: list[Problem]) -> Search | None:
         problems: What is wrong with it so far; what is found here is added.
 
     Returns:
-        The search, also of a file with problems as far as it can be made, so that more of them can be found; None if not.
+        The search, also of a file with problems as far as it can be made, so that more of them can be found;
+        None if not.
     """
     generator = _generator(spec, problems)
     metrics = [metric for one in spec.metrics if (metric := _metric(one, spec, problems)) is not None]
@@ -155,7 +164,9 @@ def assemble(spec: SearchSpec, problems: list[Problem]) -> Search | None:
         space=spec.space,
         metrics=metrics,
         objective=[objective.metric for objective in spec.objectives],
-        direction={objective.metric: objective.direction for objective in spec.objectives if objective.direction},
+        direction={
+            objective.metric: objective.direction for objective in spec.objectives if objective.direction
+        },
         experiment_handler=partial(files_and_events, results),
         endpoints=spec.endpoints,
         args={"generation_params": spec.generation_params},
@@ -213,8 +224,12 @@ def _generator(spec: SearchSpec, problems: list[Problem]) -> ImageGenerator | No
     given: GeneratorSpec = spec.generator
     if given.type in _FLUX and (given.options or given.workflow is not None):
         names = ", ".join([*given.options, *(["workflow"] if given.workflow is not None else [])])
-        way_out = "what is asked for stands under generation_params or parameters, the account under endpoints"
-        problems.append(Problem(place("generator", spec.lines), f"{given.type} takes no options (got {names}); {way_out}"))
+        way_out = (
+            "what is asked for stands under generation_params or parameters, the account under endpoints"
+        )
+        problems.append(
+            Problem(place("generator", spec.lines), f"{given.type} takes no options (got {names}); {way_out}")
+        )
         return resolve(given.type, GENERATORS, ImageGenerator)()  # type: ignore[no-any-return]
     options: dict[str, Any] = dict(given.options)
     if given.workflow is not None:
@@ -246,7 +261,9 @@ def _made(
         return None
 
 
-def _references(dataset: DatasetSpec, metrics: list[BaseMetric], generator: ImageGenerator) -> tuple[str, ...]:
+def _references(
+    dataset: DatasetSpec, metrics: list[BaseMetric], generator: ImageGenerator
+) -> tuple[str, ...]:
     """Folders that only metrics see: those the file names, and those that metrics read and no node loads."""
     read = [folder for metric in metrics for folder in metric.reference_folders()]
     unfed = [folder for folder in read if not generator.loads(load_node(folder))]

@@ -1,7 +1,8 @@
 """Configuration of the installation: ``config.yaml`` and ``PIXARIS_*`` variables make one frozen `Config`.
 
-What belongs to one search stands in its search file; what belongs to a machine or an account stands here. The file is
-``config.yaml`` in the working folder, or the one ``PIXARIS_CONFIG`` names; a variable wins over the file.
+What belongs to one search stands in its search file; what belongs to a machine or an account stands here. The
+file is ``config.yaml`` in the working folder, or the one ``PIXARIS_CONFIG`` names; a variable wins over the
+file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class Config:
     Attributes:
         eval_dir_local: Folder of local eval sets: ``<eval_dir_local>/<project>/<dataset>/<folder>/*.png``.
         results_dir: Folder that runs and searches are written to.
-        flux_api_key: Key of the Flux account (never shown); ``BFL_API_KEY``, as its maker calls it, counts where it is not set.
+        flux_api_key: Key of the Flux account (never shown); ``BFL_API_KEY``, as its maker calls it, counts
+            where it is not set.
         flux_base_url: Another address of the Flux API: a region's, a proxy's, a stand-in's.
         gemini_api_key: Key of the LLM judge's account (never shown).
         gemini_model: Name of the model that judges.
@@ -96,7 +98,12 @@ def _read(path: Path, known: Mapping[str, bool]) -> dict[str, str]:
     problems = []
     for key, value in loaded.items():
         if key not in known:
-            problems.append(Problem(str(key), f"unknown setting{nearest(str(key), known)}; known are {', '.join(sorted(known))}"))
+            problems.append(
+                Problem(
+                    str(key),
+                    f"unknown setting{nearest(str(key), known)}; known are {', '.join(sorted(known))}",
+                )
+            )
         elif not isinstance(value, str) or not value:
             shown = known[key] and not isinstance(value, list | dict | set)
             got = repr(value) if shown else type(value).__name__

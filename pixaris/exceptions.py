@@ -3,14 +3,14 @@
 ::
 
     PixarisError
-    ├── ConfigurationError          fix the file, the argument or the eval set; nothing was generated      (exit code 2)
+    ├── ConfigurationError          fix the file, argument or eval set; nothing was generated (exit code 2)
     │   ├── WorkflowError           … the workflow file, or what is bound into it
     │   ├── DatasetError            … the eval set
     │   └── ImageError              … bytes that are not an image Pixaris accepts
     ├── RequestError                this image fails the same way everywhere: never tried elsewhere
     │   ├── PromptRejectedError     the server refused the prompt (validation, HTTP 400/500)
     │   ├── ExecutionError          a node raised while it ran
-    │   ├── ModeratedError          the service withheld the image, or refused the request, by its content policy
+    │   ├── ModeratedError          withheld or refused by the content policy of the service
     │   └── NoOutputError           the prompt ended well and the asked-for node gave no image
     ├── EndpointError               the endpoint failed, the request is fine: try another endpoint
     │   ├── UnreachableError        refused, reset, timed out, answered nonsense
@@ -20,12 +20,12 @@
     │   ├── OutOfMemoryError        the server had no memory for it
     │   ├── RateLimitedError        asked to wait (HTTP 429)
     │   └── ChargedError            no image, though it is or may be paid for: never tried again of itself
-    ├── AccountError                the endpoint's account cannot be used: bad key, no credits            (exit code 3)
-    ├── NoEndpointError             none comes up, or none has been healthy for the wait limit            (exit code 3)
+    ├── AccountError                the endpoint's account cannot be used: bad key, no credits (exit code 3)
+    ├── NoEndpointError             none comes up, or none has been healthy for the wait limit (exit code 3)
     ├── MetricError                 one metric has no score for one item; the item keeps its place
     ├── CancelledRequestError       the request was withdrawn before it was done
     │   └── BudgetSpentError        … because the search's budget does not pay for it
-    └── SearchFailedError           the search ended without a single scored trial                       (exit code 1)
+    └── SearchFailedError           the search ended without a single scored trial (exit code 1)
 
 All of them pickle, with their fields, because they cross process borders on Ray.
 """
@@ -43,7 +43,8 @@ class Problem:
     """One fault found in something a user wrote.
 
     Attributes:
-        where: The place, in the user's own words: ``parameters.radius.randint``, ``node 'Blur', input 'sigma'``.
+        where: The place, in the user's own words: ``parameters.radius.randint``, ``node 'Blur', input
+            'sigma'``.
         message: The rule, the value and the way out, as one sentence.
     """
 
@@ -70,7 +71,9 @@ def _rebuild(cls: type[PixarisError], args: tuple[Any, ...], state: dict[str, An
 
 
 class PixarisError(Exception):
-    """The root of the tree. ``str(error)`` is what a user reads; ``exit_code`` is what the command line ends with."""
+    """The root of the tree. ``str(error)`` is what a user reads; ``exit_code`` is what the command line ends
+    with.
+    """
 
     exit_code = 1
     cost: float | None = None
@@ -160,7 +163,9 @@ class ModeratedError(RequestError):
         reasons: The policy's words for it, as far as it gives any.
     """
 
-    def __init__(self, message: str, *, endpoint: str = "", node: str = "", reasons: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, *, endpoint: str = "", node: str = "", reasons: Sequence[str] = ()
+    ) -> None:
         super().__init__(message, endpoint=endpoint, node=node)
         self.reasons = tuple(reasons)
 
@@ -206,20 +211,25 @@ class RateLimitedError(EndpointError):
 
 
 class ChargedError(EndpointError):
-    """The request was sent, and its image is lost; sending it again may be charged again, so that is left to the user.
+    """The request was sent, and its image is lost; sending it again may be charged again, so that is left to
+    the user.
 
     `cost` is None where not even that is known: the answer to the request was lost.
     """
 
 
 class AccountError(FarSideError):
-    """The account behind an endpoint cannot be used (bad key, no credits): the search stops, nothing is lost."""
+    """The account behind an endpoint cannot be used (bad key, no credits): the search stops, nothing is
+    lost.
+    """
 
     exit_code = 3
 
 
 class NoEndpointError(PixarisError):
-    """No endpoint comes up, or none has been healthy for the wait limit; the search stops and can be resumed."""
+    """No endpoint comes up, or none has been healthy for the wait limit; the search stops and can be
+    resumed.
+    """
 
     exit_code = 3
 

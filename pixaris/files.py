@@ -60,7 +60,9 @@ def append_json_line(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a JSON-lines file that may still be growing: torn or foreign lines are passed over, a missing file is empty."""
+    """Read a JSON-lines file that may still be growing: torn or foreign lines are passed over, a missing file
+    is empty.
+    """
     rows = []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -106,7 +108,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401  (any JSON-like value in, a JSON v
 
 
 def safe_name(name: str, limit: int = 120) -> str:
-    """Make a file name of any text: no separators, no leading dot, no control characters; different texts stay different.
+    """Make a file name of any text: no separators, no leading dot, no control characters; different texts
+    stay different.
 
     Args:
         name: The text.

@@ -1,4 +1,6 @@
-"""HTTP, one exchange at a time, through requests: every reply is bounded in size and time, every failure typed."""
+"""HTTP, one exchange at a time, through requests: every reply is bounded in size and time, every failure
+typed.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Failure(Exception):
     """No whole answer came.
 
     Args:
-        kind: How far the request got: what is "not sent" has surely not been done; of the others nobody knows.
+        kind: How far the request got: what is "not sent" has surely not been done; of the others nobody
+            knows.
         message: What happened, as the end of a sentence that starts with the server: "cannot be reached: …".
     """
 
@@ -99,7 +102,8 @@ def open_session(proxies: Mapping[str, str], verify: bool | str = True) -> Sessi
         verify: As `requests` takes it; True is `trusted_certificates`.
     """
     session = _Session()
-    # What requests would read from the environment for every single call is read once; .netrc must not replace our headers.
+    # What requests would read from the environment for every single call is read once; .netrc must not
+    # replace our headers.
     session.trust_env = False
     session.proxies.update(proxies)
     session.verify = trusted_certificates() if verify is True else verify
@@ -136,15 +140,27 @@ def exchange(
     """
     deadline = time.monotonic() + limits.seconds
     wait = (limits.connect, min(limits.seconds, max(limits.read, limits.seconds / 4)))
-    request = requests.PreparedRequest()  # Session.request takes twice as long to merge what is the same in all of ours
+    request = (
+        requests.PreparedRequest()
+    )  # Session.request takes twice as long to merge what is the same in all of ours
     try:
-        request.prepare(method, url, {**session.headers, **(headers or {})}, None, data, params, cookies=session.cookies)
+        request.prepare(
+            method, url, {**session.headers, **(headers or {})}, None, data, params, cookies=session.cookies
+        )
         with session.send(
-            request, timeout=wait, allow_redirects=False, stream=True, verify=session.verify, proxies=session.proxies
+            request,
+            timeout=wait,
+            allow_redirects=False,
+            stream=True,
+            verify=session.verify,
+            proxies=session.proxies,
         ) as response:
             body = b"".join(_pieces(response, deadline, limits.size))
             return Reply(response.status_code, body, response.headers)
-    except (requests.RequestException, HTTPError) as error:  # HTTPError: host names that requests lets pass, such as a..b
+    except (
+        requests.RequestException,
+        HTTPError,
+    ) as error:  # HTTPError: host names that requests lets pass, such as a..b
         raise _failure(error, *wait) from error
 
 
@@ -159,14 +175,18 @@ def trusted_certificates() -> str:
 
 
 class _Session(requests.Session):
-    """Sees no redirects: it would read such an answer to its end, however long, and raise what it likes over a bad address."""
+    """Sees no redirects: it would read such an answer to its end, however long, and raise what it likes over
+    a bad address.
+    """
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
 
 
 class _Adapter(HTTPAdapter):
-    """Sends bodies in larger pieces than urllib3's 16 kB, and waits for an answer's head as long as for a byte of its body."""
+    """Sends bodies in larger pieces than urllib3's 16 kB, and waits for an answer's head as long as for a
+    byte of its body.
+    """
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (whatever requests gives)
         super().init_poolmanager(*args, **kwargs, blocksize=_CHUNK)
@@ -178,7 +198,9 @@ class _Adapter(HTTPAdapter):
 
 
 class _Response(HTTPResponse):
-    """Bounds the time for the head as a whole; every byte that trickles in would start the socket's time-out anew."""
+    """Bounds the time for the head as a whole; every byte that trickles in would start the socket's time-out
+    anew.
+    """
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (whatever urllib3 gives)
         super().__init__(sock, *args, **kwargs)
@@ -225,7 +247,9 @@ class _Head:
                 if left <= 0:
                     raise TimeoutError("timed out")
                 self._sock.settimeout(left)
-            piece = self._file.peek(1)  # waits for one arrival at most, and for none if there are bytes left of the last one
+            piece = self._file.peek(
+                1
+            )  # waits for one arrival at most, and for none if there are bytes left of the last one
             if not piece:
                 break
             taken = self._file.read(min(piece.find(b"\n") + 1 or len(piece), limit - len(line)))
@@ -235,7 +259,9 @@ class _Head:
 
 
 def _pieces(response: requests.Response, deadline: float, limit: int) -> Iterator[bytes]:
-    """The decoded body as it arrives; `iter_content` waits for whole pieces, past any deadline if the server trickles."""
+    """The decoded body as it arrives; `iter_content` waits for whole pieces, past any deadline if the server
+    trickles.
+    """
     size = 0
     try:
         while piece := response.raw.read1(_CHUNK, decode_content=True):
@@ -260,12 +286,16 @@ def _failure(error: requests.RequestException | HTTPError, connect: float, read:
 
 
 def _kind(error: requests.RequestException | HTTPError) -> FailureKind:
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.ProxyError):
+    if isinstance(
+        error, requests.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.ProxyError
+    ):
         return "not sent"
     if isinstance(error, requests.Timeout) or _is_read_timeout(error):
         return "timed out"
     names = {type(link).__name__ for link in _chain(error)}
-    if names & {"NewConnectionError", "NameResolutionError", "ConnectionRefusedError"} or isinstance(error, ValueError):
+    if names & {"NewConnectionError", "NameResolutionError", "ConnectionRefusedError"} or isinstance(
+        error, ValueError
+    ):
         return "not sent"  # ValueError: requests' family of invalid URLs and headers
     return "broken off"
 
@@ -275,7 +305,9 @@ def _is_read_timeout(error: requests.RequestException | HTTPError) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception and what it wraps: requests and urllib3 keep the original in args, `reason` or the context."""
+    """An exception and what it wraps: requests and urllib3 keep the original in args, `reason` or the
+    context.
+    """
     waiting: list[object] = [error]
     seen: set[int] = set()
     while waiting:
@@ -290,7 +322,11 @@ def _reason(error: BaseException) -> str:
     """The innermost reason, in the operating system's words where it has some."""
     links = list(_chain(error))
     for link in links:
-        if isinstance(link, OSError) and isinstance(link.strerror, str) and not isinstance(link, requests.RequestException):
+        if (
+            isinstance(link, OSError)
+            and isinstance(link.strerror, str)
+            and not isinstance(link, requests.RequestException)
+        ):
             return link.strerror
     return " ".join(str(links[-1]).split())[:300] or type(links[-1]).__name__
 

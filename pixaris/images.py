@@ -1,7 +1,7 @@
 """The one place that opens images.
 
-Images come from users' folders and from servers, so every decode is guarded: formats are listed, the pixel count is
-checked before any pixel is read, a truncated file is an error and never a half-black picture.
+Images come from users' folders and from servers, so every decode is guarded: formats are listed, the pixel
+count is checked before any pixel is read, a truncated file is an error and never a half-black picture.
 """
 
 from __future__ import annotations
@@ -58,14 +58,17 @@ def _open(data: bytes, name: str) -> tuple[Image.Image, Image.Image]:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise ImageError(f"{width}×{height} pixels are too many; images may have at most {MAX_PIXELS:,}; scale it down")
+            raise ImageError(
+                f"{width}×{height} pixels are too many; images may have at most {MAX_PIXELS:,}; scale it down"
+            )
         image.load()
         return image, as_rgb(image)
     except ImageError as error:
         raise ImageError(error.problems, name) from None
     except _DECODE_ERRORS as error:
         raise ImageError(
-            f"{name} is not a readable image: {_reason(data, error)}; allowed are whole {', '.join(FORMATS)} files"
+            f"{name} is not a readable image: {_reason(data, error)}; allowed are whole {', '.join(FORMATS)}"
+            " files"
         ) from None
 
 
@@ -89,18 +92,26 @@ def text_chunks(data: bytes, name: str = "image") -> dict[str, str]:
     try:
         image = Image.open(io.BytesIO(data), formats=("PNG",))
         if image.width * image.height > MAX_PIXELS:
-            raise ImageError(f"{name}: {image.width}×{image.height} pixels are too many; at most {MAX_PIXELS:,} are allowed")
+            raise ImageError(
+                f"{name}: {image.width}×{image.height} pixels are too many; at most {MAX_PIXELS:,} are"
+                " allowed"
+            )
         image.load()  # texts may stand behind the pixels
     except _DECODE_ERRORS as error:
         raise ImageError(f"{name} is not a readable PNG: {_reason(data, error)}") from None
-    return {key: str(value) for key, value in image.info.items() if isinstance(key, str) and isinstance(value, str)}
+    return {
+        key: str(value)
+        for key, value in image.info.items()
+        if isinstance(key, str) and isinstance(value, str)
+    }
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """Return what an image shows as 8-bit RGB, or RGBA where it has transparency: upright, without metadata, always a copy.
+    """Return what an image shows as 8-bit RGB, or RGBA where it has transparency: upright, without metadata,
+    always a copy.
 
-    EXIF orientation is applied. 16-bit gray is scaled (level / 257, rounded), not clipped as Pillow's own conversion does;
-    Pillow's 32-bit mode ``I`` is taken to hold 16-bit levels too.
+    EXIF orientation is applied. 16-bit gray is scaled (level / 257, rounded), not clipped as Pillow's own
+    conversion does; Pillow's 32-bit mode ``I`` is taken to hold 16-bit levels too.
 
     Raises:
         ImageError: The mode has no fixed scale (floats) or no way to RGB.
@@ -132,7 +143,8 @@ def encode_png(image: Image.Image, compress_level: int = 1) -> bytes:
 def bare_png(data: bytes) -> bytes | None:
     """Take everything but the pixels out of a PNG (texts, times, colour profiles), without encoding it anew.
 
-    Encoding takes many times as long as decoding: a generated image would cost its worker more than all the rest.
+    Encoding takes many times as long as decoding: a generated image would cost its worker more than all the
+    rest.
 
     Returns:
         The PNG; None if it is not whole, or not of 8-bit RGB or RGBA without a transparent colour.
@@ -180,7 +192,8 @@ def digest(image: Image.Image) -> str:
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """An image as it travels: PNG bytes and the digest of its pixels. Immutable, picklable, hashable by content.
+    """An image as it travels: PNG bytes and the digest of its pixels. Immutable, picklable, hashable by
+    content.
 
     Attributes:
         data: PNG bytes, 8-bit RGB or RGBA.
@@ -202,7 +215,8 @@ class EncodedImage:
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "image") -> EncodedImage:
-        """Decode any accepted file safely and encode it anew; of a PNG that is as ours are, its own pixels' bytes are kept.
+        """Decode any accepted file safely and encode it anew; of a PNG that is as ours are, its own pixels'
+        bytes are kept.
 
         Raises:
             ImageError: As `decode`.
@@ -220,7 +234,8 @@ class EncodedImage:
     def image(self) -> Image.Image:
         """The decoded image, a copy for whoever asks: nobody's changes reach another.
 
-        The images used last are kept decoded; all of an eval set would fill the memory of every trial process.
+        The images used last are kept decoded; all of an eval set would fill the memory of every trial
+        process.
         """
         return _decoded(self).copy()
 
@@ -260,7 +275,9 @@ def read_image_file(path: Path) -> bytes:
         ImageError: The file cannot be read or is too large.
     """
     try:
-        if path.exists() and not path.is_file():  # to open a named pipe would wait for somebody to write into it
+        if (
+            path.exists() and not path.is_file()
+        ):  # to open a named pipe would wait for somebody to write into it
             raise ImageError(f"{path} cannot be read: it is not a file")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
@@ -274,7 +291,8 @@ def preview(image: EncodedImage, side: int = 768, size: int = 256 * 1024) -> byt
     Args:
         image: The image.
         side: Pixels that its longer side may have; larger images are scaled down.
-        size: Bytes that a PNG may have before an opaque image becomes a JPEG; drawings and masks seldom reach it.
+        size: Bytes that a PNG may have before an opaque image becomes a JPEG; drawings and masks seldom reach
+            it.
     """
     if max(image.size) <= side and len(image.data) <= size:
         return image.data

@@ -22,10 +22,11 @@ _FRAMES = 6
 
 
 def half_unpickled() -> bool:
-    """Whether the class that is being defined comes out of a pickle: what it has of its own is filled in only after this.
+    """Whether the class that is being defined comes out of a pickle: what it has of its own is filled in only
+    after this.
 
-    So a class of the user's script comes to processes that cannot import the script. To be asked in ``__init_subclass__``, which
-    cannot tell such a class from an empty one but by its caller, cloudpickle.
+    So a class of the user's script comes to processes that cannot import the script. To be asked in
+    ``__init_subclass__``, which cannot tell such a class from an empty one but by its caller, cloudpickle.
     """
     frame = sys._getframe(1)
     for _ in range(_FRAMES):
@@ -147,12 +148,18 @@ class GenerationRequest:
 
     @cached_property
     def cache_key(self) -> str:
-        """SHA-256 of all that changes the image: endpoint kind, payload (it names its images by content), output, models."""
-        return hashlib.sha256("\0".join((self.kind, self.output, self.payload, self.models)).encode()).hexdigest()
+        """SHA-256 of all that changes the image: endpoint kind, payload (it names its images by content),
+        output, models.
+        """
+        return hashlib.sha256(
+            "\0".join((self.kind, self.output, self.payload, self.models)).encode()
+        ).hexdigest()
 
 
 def upload_name(image: EncodedImage) -> str:
-    """The name under which an input image lies on a server, ``pixaris/<digest>.png``: equal names mean equal pixels."""
+    """The name under which an input image lies on a server, ``pixaris/<digest>.png``: equal names mean equal
+    pixels.
+    """
     return f"pixaris/{image.digest[:40]}.png"
 
 
@@ -167,7 +174,8 @@ class GeneratedImage:
         endpoint: Where it was made (URL without credentials).
         seconds: Time the server ran for it, without its queue.
         attempts: How many endpoints were tried, this one included.
-        cost: What the endpoint's account was charged for it, in that account's unit; None where nothing is charged.
+        cost: What the endpoint's account was charged for it, in that account's unit; None where nothing is
+            charged.
         cached: Whether it was taken from a cache; then endpoint, seconds and cost are those of its making.
     """
 
@@ -183,7 +191,8 @@ class GeneratedImage:
 
 @dataclass(frozen=True)
 class ItemResult:
-    """One item of one experiment run: its image or its error, and its scores. It keeps its place whatever happens.
+    """One item of one experiment run: its image or its error, and its scores. It keeps its place whatever
+    happens.
 
     Attributes:
         index: The item's position in the eval set.
@@ -191,8 +200,8 @@ class ItemResult:
         generated: The image, or None.
         error: Why there is no image (or no score), or None.
         scores: Score name to value; a metric that could not score this item is absent.
-        samples: With several seeds, the item once for each of them, in their order: ``generated`` is then the first image there
-            is, and the scores are means over the seeds, of those that every seed has.
+        samples: With several seeds, the item once for each of them, in their order: ``generated`` is then the
+            first image there is, and the scores are means over the seeds, of those that every seed has.
     """
 
     index: int
@@ -228,7 +237,8 @@ class MetricSummary:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """An experiment run as it stands: what experiment handlers are given, while it grows and when it has ended.
+    """An experiment run as it stands: what experiment handlers are given, while it grows and when it has
+    ended.
 
     Attributes:
         id: Unique; the same run stored again has the same id.
@@ -273,11 +283,19 @@ class RunRecord:
 
     @property
     def cost(self) -> float | None:
-        """What the items were charged, those without an image too, and not those from a cache; None where nothing was."""
+        """What the items were charged, those without an image too, and not those from a cache; None where
+        nothing was.
+        """
         results = [result for item in self.items for result in item.each]
-        made = [result.generated for result in results if result.generated is not None and not result.generated.cached]
+        made = [
+            result.generated
+            for result in results
+            if result.generated is not None and not result.generated.cached
+        ]
         failed = [result.error for result in results if result.generated is None and result.error is not None]
-        costs = [cost for cost in (*(one.cost for one in made), *(one.cost for one in failed)) if cost is not None]
+        costs = [
+            cost for cost in (*(one.cost for one in made), *(one.cost for one in failed)) if cost is not None
+        ]
         return sum(costs) if costs else None
 
     @property

@@ -1,4 +1,5 @@
-# The search of restore.yaml, written in Python: domains are Ray Tune's own functions, and Python can calculate.
+# The search of restore.yaml, written in Python: domains are Ray Tune's own functions, and Python can
+# calculate.
 #   pixaris dataset demo local_experiment_inputs/demo
 #   pixaris search search_spaces/restore_in_python.py
 from ray import tune

@@ -47,7 +47,9 @@ def cells_loader(cells: Path) -> LocalDatasetLoader:
 
 @pytest.fixture(scope="module")
 def ray_session() -> None:
-    """One local Ray for the searches of all modules, whose processes wait for the next search; it ends with the test run."""
+    """One local Ray for the searches of all modules, whose processes wait for the next search; it ends with
+    the test run.
+    """
     import ray
 
     if not ray.is_initialized():
@@ -67,7 +69,9 @@ LONG = {
     "test_sources_search.py",
     "test_janitor.py",
 }
-"""Files that kill and restart real Ray processes and servers again and again: minutes, so `make test-long` runs them."""
+"""Files that kill and restart real Ray processes and servers again and again: minutes, so `make test-long`
+runs them.
+"""
 
 
 SLOW = {
@@ -82,21 +86,29 @@ SLOW = {
     "test_run_spaces.py",
     "test_sources_pools.py",
 }
-"""Files of whole searches, one after the other: `make test-slow` runs them, and `make test` some of those of `FIRST`."""
+"""Files of whole searches, one after the other: `make test-slow` runs them, and `make test` some of those of
+`FIRST`.
+"""
 
 FIRST = {"test_run_search.py", "test_commands.py", "test_examples.py"}
-"""Files that take long for their few tests: begun last, they would keep one process busy while the other has nothing left."""
+"""Files that take long for their few tests: begun last, they would keep one process busy while the other has
+nothing left.
+"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much chaos: `make chaos` has more of it."""
     parser.addoption("--chaos-requests", type=int, default=400, help="images that the chaos test asks for")
-    parser.addoption("--fuzz-cases", type=int, default=120, help="inputs that the fuzz tests try; `make fuzz` tries more")
+    parser.addoption(
+        "--fuzz-cases", type=int, default=120, help="inputs that the fuzz tests try; `make fuzz` tries more"
+    )
     parser.addoption("--chaos-seed", type=int, default=7, help="what it breaks, and when")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of `LONG` and `SLOW`; of those on threads and on Ray alike, the latter are slow. `FIRST` are first."""
+    """Mark the tests of `LONG` and `SLOW`; of those on threads and on Ray alike, the latter are slow. `FIRST`
+    are first.
+    """
     items.sort(key=lambda item: item.path.name not in FIRST)
     for item in items:
         if item.path.name in LONG:

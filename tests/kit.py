@@ -15,7 +15,9 @@ WORKFLOW = DATA / "workflows" / "02_seg_threshold_grow.json"
 
 def server(replicas: int = 1, *options: str) -> ManagedSource:
     """The embedded endpoint as a command, with options of its own."""
-    return ManagedSource((sys.executable, "-m", "pixaris.comfyui.server", "--port", "{port}", *options), replicas=replicas)
+    return ManagedSource(
+        (sys.executable, "-m", "pixaris.comfyui.server", "--port", "{port}", *options), replicas=replicas
+    )
 
 
 def start_servers(folder: Path, replicas: int = 1, *options: str) -> ServerProcesses:

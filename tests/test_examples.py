@@ -1,4 +1,6 @@
-"""The documentation is executed: the README's file and code, the examples, the commands and keys that it names."""
+"""The documentation is executed: the README's file and code, the examples, the commands and keys that it
+names.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return [dedent(block) for block in re.findall(rf"^ *```{language}\n(.*?)^ *```", README, flags=re.M | re.S)]
+    return [
+        dedent(block) for block in re.findall(rf"^ *```{language}\n(.*?)^ *```", README, flags=re.M | re.S)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +89,14 @@ def test_the_single_run_example_gives_the_score_of_its_parameters(
     monkeypatch.chdir(clone)
     run("experiment_run.py", endpoints[0])
     assert re.search(r"blue_channel: IoU 0\.\d{4} on 12 images", capsys.readouterr().out)
-    assert len(list((clone / "local_results" / "demo" / "cutout" / "blue_channel" / "generated_images").iterdir())) == 12
+    assert (
+        len(
+            list(
+                (clone / "local_results" / "demo" / "cutout" / "blue_channel" / "generated_images").iterdir()
+            )
+        )
+        == 12
+    )
 
 
 @pytest.mark.slow

@@ -53,7 +53,10 @@ def test_the_docstring_names_every_error_of_the_tree_once() -> None:
 
 def test_one_problem_is_one_line_and_several_are_a_list() -> None:
     assert str(ConfigurationError("no metrics")) == "no metrics"
-    assert str(ConfigurationError(Problem("search.seed", "must be whole"), "x.yaml")) == "x.yaml: search.seed: must be whole"
+    assert (
+        str(ConfigurationError(Problem("search.seed", "must be whole"), "x.yaml"))
+        == "x.yaml: search.seed: must be whole"
+    )
     assert str(DatasetError(["a", Problem("b", "c")], "x")) == "x: 2 problems\n  - a\n  - b: c"
     assert str(DatasetError(["a", "b"])) == "2 problems\n  - a\n  - b"
 
@@ -66,7 +69,10 @@ def test_a_thousand_problems_are_kept_and_a_hundred_are_told() -> None:
 
 
 def test_a_far_side_error_names_endpoint_and_node() -> None:
-    assert str(ExecutionError("CUDA error", endpoint="http://a:8188", node="Blur")) == "node 'Blur': CUDA error [http://a:8188]"
+    assert (
+        str(ExecutionError("CUDA error", endpoint="http://a:8188", node="Blur"))
+        == "node 'Blur': CUDA error [http://a:8188]"
+    )
     assert str(ExecutionError("CUDA error")) == "CUDA error"
 
 

@@ -17,7 +17,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pixaris import files
-from pixaris.files import append_json_line, plain, read_json_lines, safe_name, write_bytes, write_json, write_json_lines
+from pixaris.files import (
+    append_json_line,
+    plain,
+    read_json_lines,
+    safe_name,
+    write_bytes,
+    write_json,
+    write_json_lines,
+)
 
 
 def test_writing_leaves_the_file_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -58,17 +66,29 @@ def test_a_reader_sees_the_old_file_or_the_new_one_never_half_of_one(tmp_path: P
 
 
 def test_json_has_no_nan_and_no_infinity(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.json", {"nan": float("nan"), "inf": [float("inf")], "np": np.float32("nan"), "one": np.int64(1)})
+    write_json(
+        tmp_path / "a.json",
+        {"nan": float("nan"), "inf": [float("inf")], "np": np.float32("nan"), "one": np.int64(1)},
+    )
     assert json.loads((tmp_path / "a.json").read_text()) == {"nan": None, "inf": [None], "np": None, "one": 1}
 
 
 def test_plain_knows_what_results_hold() -> None:
-    value = {1: (np.float32(0.5), np.bool_(True)), "array": np.arange(4).reshape(2, 2), "path": Path("a/b"), "set": {"b", "a"}}
+    value = {
+        1: (np.float32(0.5), np.bool_(True)),
+        "array": np.arange(4).reshape(2, 2),
+        "path": Path("a/b"),
+        "set": {"b", "a"},
+    }
     assert plain(value) == {"1": [0.5, True], "array": [[0, 1], [2, 3]], "path": "a/b", "set": ["a", "b"]}
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -77,7 +97,9 @@ json_values = st.recursive(
 @given(rows=st.lists(st.dictionaries(st.text(), json_values, max_size=4), max_size=5))
 @example(rows=[{"separators": "a\u2028b\u2029c\x85d\x0be\x1ff\r\n"}])
 @example(rows=[{"a file name that is no UTF-8": "\udcff"}])
-def test_json_lines_come_back_as_they_were_written(rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_json_lines_come_back_as_they_were_written(
+    rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("lines") / "rows.jsonl"
     write_json_lines(path, rows)
     assert read_json_lines(path) == rows
@@ -88,7 +110,9 @@ def test_json_lines_come_back_as_they_were_written(rows: list[dict[str, Any]], t
 
 def test_torn_and_foreign_lines_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_bytes(b'{"a": 1}\nnot json\n[1, 2]\n\n\xff\xfe\n' + b"[" * 100_000 + b'\n{"a": 2}\n{"a": 3, "b": "to')
+    path.write_bytes(
+        b'{"a": 1}\nnot json\n[1, 2]\n\n\xff\xfe\n' + b"[" * 100_000 + b'\n{"a": 2}\n{"a": 3, "b": "to'
+    )
     assert read_json_lines(path) == [{"a": 1}, {"a": 2}]
 
 
@@ -107,12 +131,13 @@ def test_a_missing_file_has_no_rows(tmp_path: Path) -> None:
 def test_lines_of_several_processes_never_mix(tmp_path: Path) -> None:
     path = tmp_path / "shared.jsonl"
     program = (
-        "import sys, pathlib\n"
-        "from pixaris.files import append_json_line\n"
-        "for number in range(60):\n"
-        "    append_json_line(pathlib.Path(sys.argv[1]), {'writer': sys.argv[2], 'number': number, 'text': 'x' * 20_000})\n"
+        "import sys, pathlib\nfrom pixaris.files import append_json_line\nfor number in range(60):\n   "
+        " append_json_line(pathlib.Path(sys.argv[1]), {'writer': sys.argv[2], 'number': number, 'text': 'x' *"
+        " 20_000})\n"
     )
-    writers = [subprocess.Popen([sys.executable, "-c", program, str(path), str(writer)]) for writer in range(4)]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", program, str(path), str(writer)]) for writer in range(4)
+    ]
     assert [writer.wait(30) for writer in writers] == [0, 0, 0, 0]
     rows = read_json_lines(path)
     assert len(rows) == 240

@@ -70,7 +70,9 @@ Ask = Callable[..., wire.Reply]
 @pytest.fixture
 def ask(server: Raw) -> Iterator[Ask]:
     session = wire.open_session({})
-    yield lambda method="GET", limits=None, **more: wire.exchange(session, method, server.url, limits or wire.Limits(), **more)
+    yield lambda method="GET", limits=None, **more: wire.exchange(
+        session, method, server.url, limits or wire.Limits(), **more
+    )
     session.close()
 
 
@@ -96,7 +98,9 @@ PACKED = gzip.compress(BODY)
     ],
     ids=["plain", "chunked", "gzip", "gzip, chunked"],
 )
-def test_a_body_comes_whole_however_it_is_sent_and_the_connection_is_kept(server: Raw, ask: Ask, answer: bytes) -> None:
+def test_a_body_comes_whole_however_it_is_sent_and_the_connection_is_kept(
+    server: Raw, ask: Ask, answer: bytes
+) -> None:
     server.says(answer)
     assert [ask().body for _ in range(3)] == [BODY] * 3
     assert server.connections == 1
@@ -131,7 +135,9 @@ def redirect(location: bytes, length: int = 0) -> bytes:
     return b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: %d\r\n\r\n" % length
 
 
-@pytest.mark.parametrize("location", [b"/login", b"http://[bad", b"http://x/\xff"], ids=["good", "no URL", "not UTF-8"])
+@pytest.mark.parametrize(
+    "location", [b"/login", b"http://[bad", b"http://x/\xff"], ids=["good", "no URL", "not UTF-8"]
+)
 def test_a_redirect_is_an_answer_wherever_it_leads(server: Raw, ask: Ask, location: bytes) -> None:
     server.says(redirect(location, 2) + b"go")
     reply = ask()

@@ -46,7 +46,12 @@ def png_header(width: int, height: int) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 100))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "BMP", "TIFF"])
@@ -169,13 +174,17 @@ def test_a_transparent_colour_of_an_rgb_png_becomes_alpha() -> None:
     ],
     ids=["gray with alpha", "1-bit", "gray", "rgba", "cmyk"],
 )
-def test_other_modes_become_rgb_or_rgba(image: Image.Image, format: str, mode: str, pixel: tuple[int, ...]) -> None:
+def test_other_modes_become_rgb_or_rgba(
+    image: Image.Image, format: str, mode: str, pixel: tuple[int, ...]
+) -> None:
     decoded = decode(encoded(image, format))
     assert (decoded.mode, decoded.getpixel((1, 1))) == (mode, pixel)
 
 
 @pytest.mark.parametrize("make", [as_rgb, EncodedImage.of, encode_png])
-def test_an_image_of_floats_is_refused_because_its_scale_is_unknown(make: Callable[[Image.Image], object]) -> None:
+def test_an_image_of_floats_is_refused_because_its_scale_is_unknown(
+    make: Callable[[Image.Image], object],
+) -> None:
     with pytest.raises(ImageError, match="no fixed scale"):
         make(Image.fromarray(np.full((4, 4), 0.5, np.float32)))
 
@@ -189,7 +198,9 @@ def test_as_rgb_gives_a_copy_without_metadata() -> None:
     assert image.tobytes() == picture(1).tobytes()
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore:Corrupt EXIF", "ignore:Tag data larger")
+@pytest.mark.filterwarnings(
+    "ignore::PIL.Image.DecompressionBombWarning", "ignore:Corrupt EXIF", "ignore:Tag data larger"
+)
 def test_damaged_bytes_raise_image_errors_and_nothing_else() -> None:
     rng = random.Random(3)
     whole = [encoded(picture(2, (20, 16)), format, exif=exif(6)) for format in ("PNG", "JPEG", "WEBP")]

@@ -28,7 +28,8 @@ class CachedImage:
 class CacheStore(ABC):
     """Keeps images by key. Many processes use one store at the same time, and it travels to them by pickle.
 
-    A store is a help and never a reason to fail: what cannot be read is missing, what cannot be kept is not kept.
+    A store is a help and never a reason to fail: what cannot be read is missing, what cannot be kept is not
+    kept.
     """
 
     @abstractmethod

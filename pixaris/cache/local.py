@@ -60,18 +60,22 @@ class Entry:
 class LocalCache(CacheStore):
     """Images as files, one each: ``<folder>/<first two digits of the key>/<key>``.
 
-    A file is the SHA-256 of what follows, a line of JSON (digest of the pixels, endpoint, seconds, cost) and the PNG. It is
-    written beside and put in place whole, and read only if the sum agrees: a damaged file is removed and counts as missing.
-    A file's modification time is when it was used last. Processes that share the folder need no lock: equal keys mean equal
-    content, and when the limit is passed, each removes what was not used for longest.
+    A file is the SHA-256 of what follows, a line of JSON (digest of the pixels, endpoint, seconds, cost) and
+    the PNG. It is written beside and put in place whole, and read only if the sum agrees: a damaged file is
+    removed and counts as missing. A file's modification time is when it was used last. Processes that share
+    the folder need no lock: equal keys mean equal content, and when the limit is passed, each removes what
+    was not used for longest.
 
     Args:
         folder: The folder; relative to the working folder of the process that makes the cache.
-        limit: Bytes that the images may have in all; processes that write at the same time may pass it by a fiftieth each.
+        limit: Bytes that the images may have in all; processes that write at the same time may pass it by a
+            fiftieth each.
     """
 
     def __init__(self, folder: str | os.PathLike[str], limit: int = 20 * 10**9) -> None:
-        self.folder = Path(os.path.abspath(Path(folder).expanduser()))  # other processes have other working folders
+        self.folder = Path(
+            os.path.abspath(Path(folder).expanduser())
+        )  # other processes have other working folders
         self.limit = limit
         self._added = 0.0
         self._counted = False
@@ -105,7 +109,11 @@ class LocalCache(CacheStore):
             write_bytes(self._path(key), data)
         except OSError as error:
             self._broken = True  # one warning, not one for each image
-            log.warning("images cannot be kept in %s (%s); the run goes on without", self.folder, error.strerror or error)
+            log.warning(
+                "images cannot be kept in %s (%s); the run goes on without",
+                self.folder,
+                error.strerror or error,
+            )
             return
         self._added += len(data)
         if not self._counted or self._added > self.limit * _BETWEEN_COUNTS:
@@ -127,7 +135,8 @@ class LocalCache(CacheStore):
         """Remove what was not used for longest.
 
         Args:
-            limit: Bytes that may stay, by default a little less than the cache's limit, and nothing is removed below that.
+            limit: Bytes that may stay, by default a little less than the cache's limit, and nothing is
+                removed below that.
             unused_since: Unix time; what was not used since goes whatever its size.
 
         Returns:
@@ -153,7 +162,12 @@ class LocalCache(CacheStore):
 
 
 def _written(made: CachedImage) -> bytes:
-    facts = {"digest": made.image.digest, "endpoint": made.endpoint, "seconds": made.seconds, "cost": made.cost}
+    facts = {
+        "digest": made.image.digest,
+        "endpoint": made.endpoint,
+        "seconds": made.seconds,
+        "cost": made.cost,
+    }
     content = json.dumps(facts).encode() + b"\n" + made.image.data
     return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
 

@@ -31,10 +31,13 @@ COMMANDS = {
     "dataset": "make the demo's eval sets",
     "serve": "run an embedded, ComfyUI-compatible endpoint",
 }
-"""Command to what it does; the module of the same name has ``arguments(parser)`` and ``main(options) -> int``."""
+"""Command to what it does; the module of the same name has ``arguments(parser)`` and ``main(options) ->
+int``.
+"""
 
 EXIT_CODES = (
-    """exit codes: 0 done · 1 failed · 2 the input is wrong · 3 stopped: no endpoint, or account refused · 130 interrupted"""
+    "exit codes: 0 done · 1 failed · 2 the input is wrong · "
+    "3 stopped: no endpoint, or account refused · 130 interrupted"
 )
 
 
@@ -52,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "…" must not end a search
     if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # module:Class in a search file finds the user's modules, as python -m would
+        sys.path.insert(
+            0, os.getcwd()
+        )  # module:Class in a search file finds the user's modules, as python -m would
     options = _parser(arguments).parse_args(arguments)
     command = import_module(f"pixaris.cli.{options.command}")
     try:
@@ -99,7 +104,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     asked = next((word for word in arguments if not word.startswith("-")), None)
     for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EXIT_CODES)
+        command = commands.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EXIT_CODES
+        )
         if name == asked:
             import_module(f"pixaris.cli.{name}").arguments(command)
     return parser

@@ -24,9 +24,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     info = actions.add_parser("info", help="where it lies, how many images it has, how large it is")
     info.add_argument("--json", action="store_true", help="print JSON, for scripts")
     actions.add_parser("clear", help="remove every image")
-    prune = actions.add_parser("prune", help="remove what was not used for longest; without options, down to the limit")
+    prune = actions.add_parser(
+        "prune", help="remove what was not used for longest; without options, down to the limit"
+    )
     prune.add_argument("--to", metavar="SIZE", help="until so much is left, such as 5GB")
-    prune.add_argument("--unused-for", metavar="TIME", help="what was not used for so long, such as 30d, 12h or 90m")
+    prune.add_argument(
+        "--unused-for", metavar="TIME", help="what was not used for so long, such as 30d, 12h or 90m"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -54,7 +58,13 @@ def _info(cache: LocalCache, *, as_json: bool) -> int:
     total = sum(entry.size for entry in entries)
     oldest = min((entry.used for entry in entries), default=None)
     if as_json:
-        facts = {"folder": str(cache.folder), "images": len(entries), "bytes": total, "limit": cache.limit, "oldest_use": oldest}
+        facts = {
+            "folder": str(cache.folder),
+            "images": len(entries),
+            "bytes": total,
+            "limit": cache.limit,
+            "oldest_use": oldest,
+        }
         print(json.dumps(facts))
         return 0
     print(f"folder   {cache.folder}  (PIXARIS_CACHE_DIR, or cache_dir in config.yaml)")

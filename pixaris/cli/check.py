@@ -17,7 +17,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start",
         action="store_true",
-        help="start managed servers and tunnels too, hold the file against the first that answers, and stop them",
+        help=(
+            "start managed servers and tunnels too, hold the file against the first that answers, and stop"
+            " them"
+        ),
     )
 
 
@@ -33,8 +36,8 @@ def main(options: argparse.Namespace) -> int:
     print("no problems found")
     if checked.survey.others and not options.start:
         print(
-            "not checked: the nodes and models of servers that are started with the search. They are held against this file when "
-            "they answer; pixaris check --start starts them now"
+            "not checked: the nodes and models of servers that are started with the search. They are held"
+            " against this file when they answer; pixaris check --start starts them now"
         )
     return 0
 

@@ -10,7 +10,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     demo = kinds.add_parser("demo", help="photographs for the files in search_spaces/")
-    demo.add_argument("folder", metavar="DIR", type=Path, help="where the eval sets go, e.g. local_experiment_inputs/demo")
+    demo.add_argument(
+        "folder", metavar="DIR", type=Path, help="where the eval sets go, e.g. local_experiment_inputs/demo"
+    )
 
 
 def main(options: argparse.Namespace) -> int:

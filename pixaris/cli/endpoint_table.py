@@ -142,14 +142,18 @@ def row(url: str, look: Look | None) -> dict[str, str]:
         "waiting": _prompts(look.waiting),
         "version": look.version or _NONE,
         "device": look.device or _NONE,
-        "memory free": f"{look.memory[0] / 2**30:.1f} of {look.memory[1] / 2**30:.1f} GiB" if look.memory else _NONE,
+        "memory free": f"{look.memory[0] / 2**30:.1f} of {look.memory[1] / 2**30:.1f} GiB"
+        if look.memory
+        else _NONE,
     }
 
 
 def search_row(status: EndpointStatus | None) -> dict[str, str]:
     """What a running search says of a server."""
     if status is None:
-        return dict.fromkeys(("in the search", "images", "images/s", "failures", "last failure", "models"), _NONE)
+        return dict.fromkeys(
+            ("in the search", "images", "images/s", "failures", "last failure", "models"), _NONE
+        )
     return {
         "in the search": status.state,
         "images": str(status.done),
@@ -157,7 +161,10 @@ def search_row(status: EndpointStatus | None) -> dict[str, str]:
         "failures": str(status.failures),
         "last failure": status.last_failure or _NONE,
         **({"charged": f"{status.cost:.10g}"} if status.cost is not None else {}),
-        "models": "; ".join(", ".join(line.rpartition("=")[2] for line in key.split("\n")) for key in status.models) or _NONE,
+        "models": "; ".join(
+            ", ".join(line.rpartition("=")[2] for line in key.split("\n")) for key in status.models
+        )
+        or _NONE,
     }
 
 

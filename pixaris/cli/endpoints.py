@@ -42,7 +42,9 @@ def main(options: argparse.Namespace) -> int:
     if options.once or not (console.is_terminal and sys.stdout.isatty()):
         board.update()
         board.wait()
-        (console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)).print(board.picture())
+        (console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)).print(
+            board.picture()
+        )
         return 0 if board.answers else 3
     try:
         with Live(console=console, auto_refresh=False) as live:
@@ -64,7 +66,8 @@ def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[Endpoin
         The search files, and all endpoint sources, those of the files among them; each once.
 
     Raises:
-        ConfigurationError: A file cannot be read, its endpoints are wrong, or something is neither a file nor a URL.
+        ConfigurationError: A file cannot be read, its endpoints are wrong, or something is neither a file nor
+            a URL.
     """
     from pixaris.search.file.endpoints import endpoints_of_urls, read_endpoints
     from pixaris.search.file.reader import Reader
@@ -78,11 +81,19 @@ def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[Endpoin
             spec, found = read_search_file(target, need_parameters=False)
             specs.append(spec)
             sources += spec.endpoints
-            problems += [replace(one, where=f"{target}, {one.where}") for one in found if one.where.startswith("endpoints")]
+            problems += [
+                replace(one, where=f"{target}, {one.where}")
+                for one in found
+                if one.where.startswith("endpoints")
+            ]
         else:
             reader = Reader(Document({}))
             is_flux = target == "flux"
-            sources += read_endpoints(reader, "flux", "flux", Path()) if is_flux else endpoints_of_urls(reader, [target])
+            sources += (
+                read_endpoints(reader, "flux", "flux", Path())
+                if is_flux
+                else endpoints_of_urls(reader, [target])
+            )
             problems += [replace(one, where=one.where.removeprefix("--endpoint ")) for one in reader.problems]
     if problems:
         raise ConfigurationError(problems)

@@ -16,7 +16,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     searches.argument(parser)
     parser.add_argument("--trial", metavar="ID", default=None, help="trial_0003 or 3 instead of the winner")
     parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, default=None, help="write it here (default: standard output)"
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        default=None,
+        help="write it here (default: standard output)",
     )
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
 
@@ -29,7 +34,9 @@ def main(options: argparse.Namespace) -> int:
     result = searches.load(options)
     trial = result.best if options.trial is None else searches.trial_of(result, options.trial)
     if trial is None:
-        raise ConfigurationError(f"no trial of {result.folder} has a score yet; --trial ID exports one all the same")
+        raise ConfigurationError(
+            f"no trial of {result.folder} has a score yet; --trial ID exports one all the same"
+        )
     exported = export(result, trial)
     text = json.dumps(exported.workflow, indent=2, ensure_ascii=False) + "\n"
     output = None if options.output == Path("-") else options.output
@@ -42,7 +49,11 @@ def main(options: argparse.Namespace) -> int:
             write_text(output, text)
         except OSError as error:
             raise ConfigurationError(f"{output} cannot be written: {error.strerror or error}") from None
-    score = "no score" if trial.objective is None else f"{result.metric} {trial.objective:.4f} on {trial.scored} images"
+    score = (
+        "no score"
+        if trial.objective is None
+        else f"{result.metric} {trial.objective:.4f} on {trial.scored} images"
+    )
     whose = "the winner" if options.trial is None else "as asked for"
     print(f"{trial.name} of {result.name} ({whose}, {trial.status}): {score}", file=sys.stderr)
     for line in exported.changes or ("nothing differs from the search's workflow",):

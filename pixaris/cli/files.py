@@ -17,7 +17,12 @@ from pixaris.types import ParamValue
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a search file."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="the search file: YAML, or a Python module with SEARCH and SPACE")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        help="the search file: YAML, or a Python module with SEARCH and SPACE",
+    )
     parser.add_argument(
         "--endpoint",
         metavar="URL",
@@ -31,7 +36,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         dest="overrides",
-        help="change a key of the file, e.g. --set search.num_samples=4 --set dataset=./photos; may be given several times",
+        help=(
+            "change a key of the file, e.g. --set search.num_samples=4 --set dataset=./photos; may be given"
+            " several times"
+        ),
     )
 
 
@@ -44,15 +52,22 @@ def cache_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read(options: argparse.Namespace, overrides: list[str], *, need_parameters: bool = True) -> tuple[SearchSpec, list[Problem]]:
+def read(
+    options: argparse.Namespace, overrides: list[str], *, need_parameters: bool = True
+) -> tuple[SearchSpec, list[Problem]]:
     """Read the search file with what the command line changes."""
     cache = ["cache=false"] if getattr(options, "no_cache", False) else []
     return read_search_file(
-        options.file, [*options.overrides, *cache, *overrides], endpoints=options.endpoint, need_parameters=need_parameters
+        options.file,
+        [*options.overrides, *cache, *overrides],
+        endpoints=options.endpoint,
+        need_parameters=need_parameters,
     )
 
 
-def check(spec: SearchSpec, problems: list[Problem], *, every_endpoint: bool, searching: bool = True) -> Checked:
+def check(
+    spec: SearchSpec, problems: list[Problem], *, every_endpoint: bool, searching: bool = True
+) -> Checked:
     """Check a search as far as possible, and raise all that is wrong at once.
 
     Args:
@@ -65,8 +80,14 @@ def check(spec: SearchSpec, problems: list[Problem], *, every_endpoint: bool, se
         ConfigurationError: Something is wrong.
     """
     search = assemble(spec, problems)
-    complete = search is not None and len(search.metrics) == len(spec.metrics)  # else its scores are not all known
-    checked = search.check(every_endpoint=every_endpoint, searching=searching and complete) if search is not None else None
+    complete = search is not None and len(search.metrics) == len(
+        spec.metrics
+    )  # else its scores are not all known
+    checked = (
+        search.check(every_endpoint=every_endpoint, searching=searching and complete)
+        if search is not None
+        else None
+    )
     found = list(dict.fromkeys([*problems, *(checked.problems if checked else ())]))
     if found or checked is None:
         raise ConfigurationError(found, str(spec.path))
@@ -86,7 +107,11 @@ def describe(checked: Checked) -> str:
         f"eval set    {setup.eval_set.name}: {len(setup.eval_set)} items"
         + (f", {setup.seeds} seeds each" if setup.seeds > 1 else "")
         + (f", inputs {', '.join(setup.eval_set.input_folders)}" if setup.eval_set.input_folders else "")
-        + (f", references {', '.join(setup.eval_set.reference_folders)}" if setup.eval_set.reference_folders else ""),
+        + (
+            f", references {', '.join(setup.eval_set.reference_folders)}"
+            if setup.eval_set.reference_folders
+            else ""
+        ),
         f"endpoints   {', '.join(places) or search.image_generator.__class__.__name__}",
     ]
     if budget := search.limits_of_spending():
@@ -95,8 +120,14 @@ def describe(checked: Checked) -> str:
     whose = owner(checked)
     for index, parameter in enumerate(checked.space.parameters):
         head = "parameters" if index == 0 else ""
-        only = f", when {', '.join(condition.describe() for condition in parameter.when)}" if parameter.when else ""
-        lines.append(f"{head:<11} {parameter.name}: {parameter.describe()}{only}{_own(baseline, parameter, whose)}")
+        only = (
+            f", when {', '.join(condition.describe() for condition in parameter.when)}"
+            if parameter.when
+            else ""
+        )
+        lines.append(
+            f"{head:<11} {parameter.name}: {parameter.describe()}{only}{_own(baseline, parameter, whose)}"
+        )
     lines += [f"{'':<11} {template.name}: {template.text}" for template in checked.space.templates]
     if (price := price_of(checked)) is not None:
         lines.append(f"price       {price.describe()}")

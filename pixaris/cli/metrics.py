@@ -19,7 +19,9 @@ _PIPE_WIDTH = 200
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help="tell everything about one metric, or module:Class")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", help="tell everything about one metric, or module:Class"
+    )
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
     parser.add_argument("--markdown", action="store_true", help="print the list as a table of Markdown")
 
@@ -48,7 +50,11 @@ def rows(name: str, cls: type[BaseMetric]) -> list[dict[str, str]]:
     """A metric's rows of the table: one for each of its scores."""
     found = []
     for index, (score, scale) in enumerate(class_scales(cls).items()):
-        cells = {"metric": name if index == 0 else "", "score": score, "direction": _DIRECTIONS[scale.direction]}
+        cells = {
+            "metric": name if index == 0 else "",
+            "score": score,
+            "direction": _DIRECTIONS[scale.direction],
+        }
         cells |= {"range": range_text(scale), "unit": scale.unit or "–"}
         cells |= {"needs": ", ".join(cls.needs) or "nothing", "extra": cls.extra or "–"}
         found.append(cells)
@@ -92,7 +98,13 @@ def entry(name: str, cls: type[BaseMetric]) -> dict[str, Any]:
         }
         for score, scale in class_scales(cls).items()
     }
-    return {"name": name, "scores": scores, "needs": list(cls.needs), "extra": cls.extra, "per_item": cls.per_item}
+    return {
+        "name": name,
+        "scores": scores,
+        "needs": list(cls.needs),
+        "extra": cls.extra,
+        "per_item": cls.per_item,
+    }
 
 
 def description(name: str, cls: type[BaseMetric]) -> str:

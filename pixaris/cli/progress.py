@@ -43,13 +43,17 @@ def summary(progress: SearchProgress) -> str:
     """The state of a search in one line."""
     planned = "?" if progress.images_planned is None else str(progress.images_planned)
     parts = [
-        f"images {progress.images}/{planned}" + (f" ({progress.cached} from the cache)" if progress.cached else ""),
+        f"images {progress.images}/{planned}"
+        + (f" ({progress.cached} from the cache)" if progress.cached else ""),
         f"trials {progress.finished} done, {progress.stopped} stopped, {progress.running} running"
         + (f", {progress.failed} failed" if progress.failed else "")
         + (f" of {progress.trials}" if progress.trials is not None else ""),
     ]
     if progress.best is not None and progress.best.objective is not None:
-        parts.append(f"best {progress.metric} {progress.best.objective:.4f} ({progress.best.name})" + _against(progress))
+        parts.append(
+            f"best {progress.metric} {progress.best.objective:.4f} ({progress.best.name})"
+            + _against(progress)
+        )
     if progress.budget:
         parts.append(f"budget: {progress.budget}")
     if waiting := waits_for(progress):
@@ -75,7 +79,10 @@ def waits_for(progress: SearchProgress) -> str:
     """What a search waits for while no endpoint is healthy, else ""."""
     if not progress.endpoints or any(endpoint.state == "healthy" for endpoint in progress.endpoints):
         return ""
-    reason = next((endpoint.last_failure for endpoint in progress.endpoints if endpoint.last_failure), "none has answered yet")
+    reason = next(
+        (endpoint.last_failure for endpoint in progress.endpoints if endpoint.last_failure),
+        "none has answered yet",
+    )
     return f"waiting for an endpoint: {reason}"
 
 
@@ -91,7 +98,10 @@ def trial_line(trial: TrialResult) -> str:
     what = "baseline " if trial.number == 0 else ""
     failures = f" · {trial.failures} failed" if trial.failures else ""
     error = f" · {trial.error.splitlines()[0]}" if trial.error and trial.objective is None else ""
-    return f"{trial.name} {trial.status:<11} {score} on {trial.scored} images{failures} · {what}{values(trial)}{error}"
+    return (
+        f"{trial.name} {trial.status:<11} {score} on {trial.scored} images{failures} ·"
+        f" {what}{values(trial)}{error}"
+    )
 
 
 class PlainProgress:
@@ -104,7 +114,9 @@ class PlainProgress:
     def __enter__(self) -> PlainProgress:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         pass
 
     def update(self, progress: SearchProgress) -> None:
@@ -137,7 +149,9 @@ class LiveProgress:
         self._live.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._live.__exit__(kind, error, trace)
 
     def update(self, progress: SearchProgress) -> None:
@@ -147,7 +161,9 @@ class LiveProgress:
         best = progress.best
         if best is not None and best.name == trial.name and trial.name != self._best:
             self._best = trial.name
-            self._console.print(Text("new best  " if trial.number else "baseline  ", "bold green") + Text(trial_line(trial)))
+            self._console.print(
+                Text("new best  " if trial.number else "baseline  ", "bold green") + Text(trial_line(trial))
+            )
         elif trial.objective is None and trial.status == "failed":
             self._console.print(Text("failed    ", "bold red") + Text(trial_line(trial)))
         self.update(progress)
@@ -175,11 +191,16 @@ class LiveProgress:
             grid.add_row("budget", progress.budget)
         best = progress.best
         if best is not None and best.objective is not None:
-            grid.add_row("best", f"{progress.metric} {best.objective:.4f}{_against(progress)} · {best.name} · {values(best)}")
+            grid.add_row(
+                "best",
+                f"{progress.metric} {best.objective:.4f}{_against(progress)} · {best.name} · {values(best)}",
+            )
         resting = [endpoint for endpoint in progress.endpoints if endpoint.state != "healthy"]
         if progress.endpoints:
             healthy = f"{len(progress.endpoints) - len(resting)} of {len(progress.endpoints)} healthy"
-            grid.add_row("endpoints", healthy + (f" · {resting[0].url}: {resting[0].last_failure}" if resting else ""))
+            grid.add_row(
+                "endpoints", healthy + (f" · {resting[0].url}: {resting[0].last_failure}" if resting else "")
+            )
         return Group(Text(f"{progress.phase} · {duration(progress.seconds)}", "bold"), grid)
 
 

@@ -20,7 +20,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     files.arguments(parser)
     files.cache_argument(parser)
-    parser.add_argument("--name", default=None, help="name of the run (default: the file's name and the time)")
+    parser.add_argument(
+        "--name", default=None, help="name of the run (default: the file's name and the time)"
+    )
     parser.add_argument(
         "--param",
         metavar="NAME=VALUE",
@@ -41,13 +43,17 @@ def main(options: argparse.Namespace) -> int:
     spec, problems = files.read(options, [], need_parameters=False)
     checked = files.check(spec, problems, every_endpoint=False, searching=False)
     given = chosen(options.param, checked.baseline(), str(options.file), checked.space.names)
-    whole = bool(options.param) and not checked.space.lacking(given)  # else what has no value keeps the workflow's own
+    whole = bool(options.param) and not checked.space.lacking(
+        given
+    )  # else what has no value keeps the workflow's own
     search = checked.search
     if unfit := _unfit(checked, options.param, given):
         raise ConfigurationError(unfit, str(options.file))
     name = options.name or f"{spec.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     if safe_name(name) != name:
-        raise ConfigurationError(f"--name {name!r} cannot name a folder; write for instance {safe_name(name)!r}")
+        raise ConfigurationError(
+            f"--name {name!r} cannot name a folder; write for instance {safe_name(name)!r}"
+        )
     say(files.describe(checked))
     folder = search.results / safe_name(spec.project) / safe_name(checked.setup.eval_set.name)
     with checked.local_pool(folder / "logs" / name, _tell) as (pool, admitted):
@@ -61,7 +67,8 @@ def main(options: argparse.Namespace) -> int:
                 "experiment_run_name": name,
                 "generation_params": [*spec.generation_params, *checked.space.bind(given, partial=not whole)],
                 "pillow_images": [
-                    {"node_name": title, "pillow_image": image} for title, image in checked.space.bind_images(given).items()
+                    {"node_name": title, "pillow_image": image}
+                    for title, image in checked.space.bind_images(given).items()
                 ],
                 "seeds": spec.seeds,
             },
@@ -96,7 +103,8 @@ def chosen(
             known = ", ".join(known_names) or "none"
             problems.append(
                 Problem(
-                    f"--param {argument}", f"must be NAME=VALUE of a parameter{nearest(name, known_names)}; there are {known}"
+                    f"--param {argument}",
+                    f"must be NAME=VALUE of a parameter{nearest(name, known_names)}; there are {known}",
                 )
             )
         else:
@@ -124,7 +132,10 @@ def _unfit(checked: Checked, arguments: list[str], given: dict[str, ParamValue])
                 except ConfigurationError as error:
                     told += [problem.message for problem in error.problems]
             where = f"--param {argument}"
-            problems += [Problem(where, f"`{param.input}` of node {param.node_name!r} {text}") for text in dict.fromkeys(told)]
+            problems += [
+                Problem(where, f"`{param.input}` of node {param.node_name!r} {text}")
+                for text in dict.fromkeys(told)
+            ]
     return problems
 
 

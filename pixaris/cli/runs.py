@@ -28,7 +28,9 @@ def main(options: argparse.Namespace) -> int:
     results = searches.results_of(options)
     read = (_search(folder, results) for folder in folders.searches(results))
     found = sorted((row for row in read if row is not None), key=lambda row: row["changed"])
-    single = sorted((_run(folder, results) for folder in folders.runs(results)), key=lambda row: row["changed"])
+    single = sorted(
+        (_run(folder, results) for folder in folders.runs(results)), key=lambda row: row["changed"]
+    )
     if options.json:
         searches.print_json({"results": str(results), "searches": found, "runs": single})
         return 0
@@ -36,7 +38,9 @@ def main(options: argparse.Namespace) -> int:
         print(f"no searches and no runs in {results}")
         return 0
     if found:
-        searches.print_table(_SEARCH, [(*_facts(row), str(row["trials"]), str(row["images"]), _best(row)) for row in found])
+        searches.print_table(
+            _SEARCH, [(*_facts(row), str(row["trials"]), str(row["images"]), _best(row)) for row in found]
+        )
     if single:
         if found:
             print()
@@ -89,4 +93,6 @@ def _best(row: dict[str, Any]) -> str:
 
 
 def _scores(row: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {mean:.4f}" for name, mean in row["scores"].items() if mean is not None) or "none"
+    return (
+        ", ".join(f"{name} {mean:.4f}" for name, mean in row["scores"].items() if mean is not None) or "none"
+    )

@@ -30,8 +30,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METRIC",
         action="append",
         required=True,
-        help="a name (pixaris metrics lists them), module:Class, or as in a search file: '{type: boundary_f, tolerance: 0.02}'; "
-        "may be given several times",
+        help=(
+            "a name (pixaris metrics lists them), module:Class, or as in a search file: '{type: boundary_f,"
+            " tolerance: 0.02}'; may be given several times"
+        ),
     )
     parser.add_argument(
         "--reference",
@@ -39,12 +41,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="folder of the images to compare with; files are matched by name without suffix",
     )
-    parser.add_argument("--mask", metavar="DIR", type=Path, help="folder of the masks, matched in the same way")
-    parser.add_argument("--prompt", metavar="TEXT", help="what the images should show, for the metrics that need it")
+    parser.add_argument(
+        "--mask", metavar="DIR", type=Path, help="folder of the masks, matched in the same way"
+    )
+    parser.add_argument(
+        "--prompt", metavar="TEXT", help="what the images should show, for the metrics that need it"
+    )
     printed = parser.add_mutually_exclusive_group()
     printed.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    printed.add_argument("--csv", action="store_true", help="print CSV instead of a table, one line per image")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the scores to a .json or .csv file, too")
+    printed.add_argument(
+        "--csv", action="store_true", help="print CSV instead of a table, one line per image"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="write the scores to a .json or .csv file, too"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -63,7 +73,9 @@ def main(options: argparse.Namespace) -> int:
         try:
             write_bytes(options.output, text.encode())
         except OSError as error:
-            raise ConfigurationError(f"--output {options.output} cannot be written: {error.strerror}") from None
+            raise ConfigurationError(
+                f"--output {options.output} cannot be written: {error.strerror}"
+            ) from None
     if options.json or options.csv:
         print(as_json(scores, directions) if options.json else as_csv(scores), end="")
     elif scores.metrics:
@@ -95,7 +107,9 @@ def _metrics(options: argparse.Namespace) -> list[BaseMetric]:
             name, own = _named(text)
             cls: type[BaseMetric] = resolve(name, METRICS, BaseMetric)
             takes = inspect.signature(cls).parameters
-            added = {option: value for option, value in values.items() if option in takes and option not in own}
+            added = {
+                option: value for option, value in values.items() if option in takes and option not in own
+            }
             lacks = [need for need in cls.needs if need in takes and need not in own and need not in values]
             try:
                 metrics.append(make(cls, {**added, **own}))
@@ -130,7 +144,8 @@ def _eval_set(folder: Path, metrics: list[BaseMetric]) -> EvalSet:
     """The images and what they are compared with, as an eval set whose folders are called by their paths.
 
     Raises:
-        DatasetError: A folder is missing or empty, names do not match, an image cannot be decoded; all faults are told at once.
+        DatasetError: A folder is missing or empty, names do not match, an image cannot be decoded; all faults
+            are told at once.
     """
     from pixaris.data_loaders.base import aligned
 
@@ -139,16 +154,25 @@ def _eval_set(folder: Path, metrics: list[BaseMetric]) -> EvalSet:
     if missing:
         raise DatasetError(missing)
     try:
-        files = {path: {file.name: file for file in sorted(Path(path).iterdir()) if not file.is_dir()} for path in paths}
+        files = {
+            path: {file.name: file for file in sorted(Path(path).iterdir()) if not file.is_dir()}
+            for path in paths
+        }
     except OSError as error:
         raise DatasetError(f"cannot be read: {error.strerror}", str(error.filename)) from None
-    return aligned("images to score", files, [path for path in paths if path != str(folder)], place="images to score")
+    return aligned(
+        "images to score", files, [path for path in paths if path != str(folder)], place="images to score"
+    )
 
 
 def as_json(scores: Scores, directions: Mapping[str, str]) -> str:
     """The scores as JSON: per item, and summed up."""
     items = [
-        {"name": item.name, "scores": dict(item.scores), "error": None if item.error is None else str(item.error)}
+        {
+            "name": item.name,
+            "scores": dict(item.scores),
+            "error": None if item.error is None else str(item.error),
+        }
         for item in scores.items
     ]
     metrics = {

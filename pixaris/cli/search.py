@@ -24,12 +24,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     files.arguments(parser)
     files.cache_argument(parser)
     parser.add_argument(
-        "--num-samples", metavar="N", help="parameter sets to try besides the baseline (--set search.num_samples=N)"
+        "--num-samples",
+        metavar="N",
+        help="parameter sets to try besides the baseline (--set search.num_samples=N)",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the newest search of this name where it was stopped, however that was; without one, start it",
+        help=(
+            "go on with the newest search of this name where it was stopped, however that was; without one,"
+            " start it"
+        ),
     )
 
 
@@ -66,12 +71,20 @@ def main(options: argparse.Namespace) -> int:
 
 
 def wanted(earlier: Earlier, command: str) -> bool:
-    """Whether an earlier search of the same name is to be gone on with: asked on a terminal, else told how."""
+    """Whether an earlier search of the same name is to be gone on with: asked on a terminal, else told
+    how.
+    """
     if not earlier.unfinished or earlier.kept_no_journal:
         return False
-    stopped = f"{shown(earlier.folder)} was stopped after {len(earlier.history.ended)} trials ({earlier.result.reason})"
+    stopped = (
+        f"{shown(earlier.folder)} was stopped after {len(earlier.history.ended)} trials"
+        f" ({earlier.result.reason})"
+    )
     if earlier.differences:
-        print(f"{stopped}, but is another search: {described(earlier.differences)}; this one starts anew", file=sys.stderr)
+        print(
+            f"{stopped}, but is another search: {described(earlier.differences)}; this one starts anew",
+            file=sys.stderr,
+        )
         return False
     if sys.stdin.isatty() and sys.stdout.isatty():
         return input(f"{stopped}. Go on with it? [Y/n] ").strip().lower() in ("", "y", "yes")
@@ -90,7 +103,9 @@ def again(options: argparse.Namespace) -> str:
 
 
 def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
-    """Draw input, baseline, winner and reference of the items side by side; None while there is nothing to compare."""
+    """Draw input, baseline, winner and reference of the items side by side; None while there is nothing to
+    compare.
+    """
     from pixaris.data_loaders.base import natural
     from pixaris.files import safe_name, write_bytes
     from pixaris.images import EncodedImage, encode_png
@@ -105,16 +120,26 @@ def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
         folder = Path(trial.folder) / "generated_images"
         folders = [folder, *sorted(folder.glob("seed_*"), key=lambda one: natural(one.name))]
         files = [[one / f"{safe_name(item.name)}.png" for one in folders] for item in items]
-        images = [tiled([EncodedImage.from_file(file).image for file in row if file.is_file()]) for row in files]
+        images = [
+            tiled([EncodedImage.from_file(file).image for file in row if file.is_file()]) for row in files
+        ]
         scores = [trial.item_scores[item.index] for item in items]
         notes = ["no score" if score is None else f"{result.metric} {score:.4f}" for score in scores]
         mean = "" if trial.objective is None else f"{result.metric} {trial.objective:.4f}"
         return Column(title, f"{trial.name} · {mean}", images, notes)
 
-    given = [Column(folder, "input", [item.inputs[folder].image for item in items]) for folder in eval_set.input_folders]
-    wanted = [Column(name, "reference", [item.references[name].image for item in items]) for name in eval_set.reference_folders]
+    given = [
+        Column(folder, "input", [item.inputs[folder].image for item in items])
+        for folder in eval_set.input_folders
+    ]
+    wanted = [
+        Column(name, "reference", [item.references[name].image for item in items])
+        for name in eval_set.reference_folders
+    ]
     baseline = result.baseline
-    trials = [made(baseline, "Baseline")] if baseline is not None and baseline.item_scores else []  # it may have none yet
+    trials = (
+        [made(baseline, "Baseline")] if baseline is not None and baseline.item_scores else []
+    )  # it may have none yet
     trials += [made(best, "Winner")] if best.number != 0 else []
     path = result.folder / "comparison.png"
     write_bytes(path, encode_png(contact_sheet([*given, *trials, *wanted], [item.name for item in items]), 6))
@@ -131,7 +156,9 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
     """
     from pixaris.cli.progress import credits, duration, number
 
-    ended = {status: sum(trial.status == status for trial in result.trials) for status in get_args(TrialStatus)}
+    ended = {
+        status: sum(trial.status == status for trial in result.trials) for status in get_args(TrialStatus)
+    }
     counts = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
     images = f"{result.images} images" + (f" ({result.cached} from the cache)" if result.cached else "")
     did = f"{len(result.trials)} trials ({counts or 'none ended'}), {images}, {duration(result.seconds)}"
@@ -157,9 +184,15 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
         width = max(map(len, best.values), default=0)
         print("parameters")
         for name, value in best.values.items():
-            own = f"   ({owner}: {number(baseline.values[name])})" if baseline is not None and name in baseline.values else ""
+            own = (
+                f"   ({owner}: {number(baseline.values[name])})"
+                if baseline is not None and name in baseline.values
+                else ""
+            )
             print(f"  {name:<{width}}  {number(value)}{own}")
-    reasons = Counter(trial.error.splitlines()[0] for trial in result.trials if trial.failures and trial.error)
+    reasons = Counter(
+        trial.error.splitlines()[0] for trial in result.trials if trial.failures and trial.error
+    )
     for reason, count in reasons.most_common(5):
         print(f"failed    {reason} ({count} trials)" if count > 1 else f"failed    {reason}")
     print("\nlook at it")
@@ -169,7 +202,9 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
         print(f"  comparison   {shown(picture)}")
     print(f"  all trials   {shown(result.folder / 'trials.jsonl')}")
     if best is not None and best.number != 0 and owner == "workflow":
-        print(f"  use it       pixaris export {shlex.quote(str(shown(result.folder)))} -o best_apiformat.json")
+        print(
+            f"  use it       pixaris export {shlex.quote(str(shown(result.folder)))} -o best_apiformat.json"
+        )
     if (result.folder / "tensorboard").is_dir():
         from pixaris.experiment_handlers.tensorboard import command
 
@@ -185,7 +220,10 @@ def front(result: SearchResult) -> list[str]:
     trials = result.pareto()
     counted = f"{len(trials)} of {len(result.trials)} trials, the best compromises"
     width = max(10, *map(len, names))
-    lines = [f"front     {counted} ({wanted})", f"  {'':<12}" + "".join(f"{name:>{width}}  " for name in names)]
+    lines = [
+        f"front     {counted} ({wanted})",
+        f"  {'':<12}" + "".join(f"{name:>{width}}  " for name in names),
+    ]
     for trial in trials:
         scores = "".join(f"{trial.scores[name]:>{width}.4f}  " for name in names)
         lines.append(f"  {trial.name:<12}{scores}{values(trial)}")

@@ -19,7 +19,9 @@ from pixaris.results.records import SearchResult, TrialResult
 def argument(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names a search."""
     parser.add_argument(
-        "search", metavar="SEARCH", help="the search: its name, PROJECT/NAME, or its folder (pixaris runs lists them)"
+        "search",
+        metavar="SEARCH",
+        help="the search: its name, PROJECT/NAME, or its folder (pixaris runs lists them)",
     )
     results_argument(parser)
 
@@ -27,7 +29,11 @@ def argument(parser: argparse.ArgumentParser) -> None:
 def results_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--results``."""
     parser.add_argument(
-        "--results", metavar="DIR", type=Path, default=None, help="the results folder (default: the configured one)"
+        "--results",
+        metavar="DIR",
+        type=Path,
+        default=None,
+        help="the results folder (default: the configured one)",
     )
 
 
@@ -66,10 +72,17 @@ def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "") -> None:
-    """Print columns as wide as they must be; the last one ends where the terminal does, in a pipe it is whole."""
+    """Print columns as wide as they must be; the last one ends where the terminal does, in a pipe it is
+    whole.
+    """
     rows = [heads, *rows]
     widths = [max(len(row[at]) for row in rows) for at in range(len(heads) - 1)]
     limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for row in rows:
-        line = indent + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        line = (
+            indent
+            + "  ".join(
+                [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]
+            ).rstrip()
+        )
         print(line if limit is None or len(line) <= limit else f"{line[: limit - 1]}…")

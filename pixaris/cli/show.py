@@ -33,9 +33,13 @@ def main(options: argparse.Namespace) -> int:
         else:
             show_trial(result, trial)
     elif options.json:
-        shares = {objective.metric: _importance(result, objective.metric)[0] for objective in result.objectives}
+        shares = {
+            objective.metric: _importance(result, objective.metric)[0] for objective in result.objectives
+        }
         trials = [_described(result, trial) for trial in result.trials]
-        searches.print_json({**result.head(), "folder": str(result.folder), "importance": shares, "trials": trials})
+        searches.print_json(
+            {**result.head(), "folder": str(result.folder), "importance": shares, "trials": trials}
+        )
     else:
         show_search(result, None if options.all else _ROWS)
     return 0
@@ -116,7 +120,11 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
     width = max(map(len, trial.values), default=0)
     print("\nparameters")
     for name, value in trial.values.items():
-        own = f"   ({_owner(result)}: {number(baseline.values[name])})" if baseline and name in baseline.values else ""
+        own = (
+            f"   ({_owner(result)}: {number(baseline.values[name])})"
+            if baseline and name in baseline.values
+            else ""
+        )
         print(f"  {name:<{width}}  {number(value)}{own}")
     print("\nscores")
     width = max(map(len, trial.scores), default=0)
@@ -126,7 +134,9 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
     difference = result.difference(trial) if trial.number != 0 else None
     if difference is not None:
         interval = f", 95 % interval {ends(difference, '+')}" if ends(difference) else ""
-        print(f"  change of {result.metric} per item {difference.mean:+.4f}{interval}, {difference.count} items")
+        print(
+            f"  change of {result.metric} per item {difference.mean:+.4f}{interval}, {difference.count} items"
+        )
     if charged := credits(trial.cost, trial.unaccounted):
         print(f"  charged {charged}")
     if trial.cached:
@@ -136,7 +146,9 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
     print("\nitems")
     heads = ("item", *names, *(["failure"] if failed else []))
     searches.print_table(
-        heads, [_item_row(row, names) + ((str(row.get("error") or ""),) if failed else ()) for row in rows], "  "
+        heads,
+        [_item_row(row, names) + ((str(row.get("error") or ""),) if failed else ()) for row in rows],
+        "  ",
     )
     if trial.error and not failed:
         print(f"\nfailed  {trial.error}")
@@ -145,7 +157,10 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
 
 def _item_row(row: dict[str, Any], names: list[str]) -> tuple[str, ...]:
     scores = row.get("scores") or {}
-    return (str(row.get("name")), *("none" if scores.get(name) is None else f"{scores[name]:.4f}" for name in names))
+    return (
+        str(row.get("name")),
+        *("none" if scores.get(name) is None else f"{scores[name]:.4f}" for name in names),
+    )
 
 
 def _items(result: SearchResult, trial: TrialResult) -> list[dict[str, Any]]:

@@ -36,26 +36,43 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = f"which parameters stand in, and which are commented out:\n{RULE}\n\n{parser.epilog}"
     parser.add_argument(
-        "workflow", metavar="WORKFLOW", type=Path, help="a workflow in API format (JSON), or a PNG that ComfyUI saved"
+        "workflow",
+        metavar="WORKFLOW",
+        type=Path,
+        help="a workflow in API format (JSON), or a PNG that ComfyUI saved",
     )
     parser.add_argument(
         "--endpoint",
         metavar="URL",
         action="append",
         default=[],
-        help="a ComfyUI server whose node descriptions and models count, and which the file names; may be given several times, "
-        "the first counts. Without it, the descriptions of the endpoint that comes with Pixaris are used",
+        help=(
+            "a ComfyUI server whose node descriptions and models count, and which the file names; may be"
+            " given several times, the first counts. Without it, the descriptions of the endpoint that comes"
+            " with Pixaris are used"
+        ),
     )
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="the search file; by default NAME.yaml in this folder")
     parser.add_argument(
-        "--dataset", metavar="SET", help="the eval set: a folder, or a name; without it, one with placeholders is made"
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="the search file; by default NAME.yaml in this folder",
+    )
+    parser.add_argument(
+        "--dataset",
+        metavar="SET",
+        help="the eval set: a folder, or a name; without it, one with placeholders is made",
     )
     parser.add_argument(
         "--metric",
         metavar="NAME",
         action="append",
         default=[],
-        help="what scores the images (see pixaris metrics); may be given several times, the first is the objective",
+        help=(
+            "what scores the images (see pixaris metrics); may be given several times, the first is the"
+            " objective"
+        ),
     )
     parser.add_argument("--project", metavar="NAME", default="default", help="the project (default: default)")
     parser.add_argument("--force", action="store_true", help="write over files that exist")
@@ -110,7 +127,10 @@ def main(options: argparse.Namespace) -> int:
         print(f"{file}: the workflow")
     if eval_set.folders is None:
         _placeholders(eval_set.path, found.folders)
-        print(f"{eval_set.path}: placeholders for an eval set; put your images there, or name yours with --dataset")
+        print(
+            f"{eval_set.path}: placeholders for an eval set; put your images there, or name yours with"
+            " --dataset"
+        )
     write_text(output, text)
     total = sum(map(len, found.nodes.values()))
     active, rest = found.active, total - found.active
@@ -149,7 +169,9 @@ def _object_info(urls: Sequence[str]) -> ObjectInfo:
     for error in survey.silent.values():
         raise error
     if not survey.infos:
-        raise ConfigurationError(f"--endpoint must be the address of a server, such as {_DEFAULT_SERVER} (got {urls[0]!r})")
+        raise ConfigurationError(
+            f"--endpoint must be the address of a server, such as {_DEFAULT_SERVER} (got {urls[0]!r})"
+        )
     return next(iter(survey.infos.values()))
 
 
@@ -159,9 +181,14 @@ def _endpoints(urls: Sequence[str], workflow: Workflow, info: ObjectInfo) -> tup
         return [url if "://" in url else f"http://{url}" for url in urls], []
     lacking = sorted({node.class_type for node in workflow.nodes.values() if node.class_type not in info})
     if not lacking:
-        return [], ["no --endpoint was given: the endpoint that comes with Pixaris knows all nodes, and the file names it"]
+        return [], [
+            "no --endpoint was given: the endpoint that comes with Pixaris knows all nodes, and the file"
+            " names it"
+        ]
     known = f"no --endpoint was given, and the endpoint that comes with Pixaris has no {', '.join(lacking)}"
-    return [_DEFAULT_SERVER], [f"{known}: the file names {_DEFAULT_SERVER}; put your server there and run pixaris check"]
+    return [_DEFAULT_SERVER], [
+        f"{known}: the file names {_DEFAULT_SERVER}; put your server there and run pixaris check"
+    ]
 
 
 def _eval_set(options: argparse.Namespace, output: Path) -> EvalSetOnDisk:
@@ -205,17 +232,23 @@ def _metrics(names: Sequence[str], references: Sequence[str]) -> dict[str, dict[
         compares = "reference" in resolve(name, METRICS, BaseMetric).needs  # type: ignore[attr-defined]
         if compares and not references:
             raise ConfigurationError(
-                f"--metric {name} compares with reference images; name an eval set with --dataset that has a folder of them "
-                "which feeds no node"
+                f"--metric {name} compares with reference images; name an eval set with --dataset that has a"
+                " folder of them which feeds no node"
             )
         found[name] = {"reference": references[0]} if compares else {}
     return found
 
 
 def _head(options: argparse.Namespace, found: Draft, advice: Sequence[str], *, copied: bool) -> list[str]:
-    whose = f"the server {options.endpoint[0].rpartition('@')[2]}" if options.endpoint else "the endpoint that comes with Pixaris"
+    whose = (
+        f"the server {options.endpoint[0].rpartition('@')[2]}"
+        if options.endpoint
+        else "the endpoint that comes with Pixaris"
+    )
     lines = [f"Written by pixaris space from {options.workflow.name}, with the node descriptions of {whose}."]
-    lines += [f"The eval set needs the folders {', '.join(map(repr, found.folders))}."] if found.folders else []
+    lines += (
+        [f"The eval set needs the folders {', '.join(map(repr, found.folders))}."] if found.folders else []
+    )
     lines += ["Its workflow is the copy beside this file."] if copied else []
     return [*lines, *advice]
 

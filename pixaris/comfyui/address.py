@@ -22,10 +22,14 @@ class Timeouts:
         connect: For a connection.
         read: For the answer to a short call; a frozen server is noticed by it.
         transfer: For a whole upload or download.
-        generation: That a prompt may run, from the start of its execution; the wait in the server's queue does not count.
-        lost_after: Between two looks that find a prompt neither queued nor in the history, after which it is lost.
-        dead_worker: That a prompt may be pending while nothing runs, after which the server's worker thread is dead.
-        quiet: Silence on the websocket after which the prompt is looked for over HTTP; doubled with every look in silence.
+        generation: That a prompt may run, from the start of its execution; the wait in the server's queue
+            does not count.
+        lost_after: Between two looks that find a prompt neither queued nor in the history, after which it is
+            lost.
+        dead_worker: That a prompt may be pending while nothing runs, after which the server's worker thread
+            is dead.
+        quiet: Silence on the websocket after which the prompt is looked for over HTTP; doubled with every
+            look in silence.
         lively: Between looks at most, and while the websocket brings messages.
     """
 
@@ -42,7 +46,9 @@ class Timeouts:
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                raise ConfigurationError(f"the time-out {each.name!r} must be a number of seconds above 0 (got {value!r})")
+                raise ConfigurationError(
+                    f"the time-out {each.name!r} must be a number of seconds above 0 (got {value!r})"
+                )
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,14 @@ class Address:
     verify: bool | str = True
 
     @classmethod
-    def parse(cls, base_url: str, headers: Mapping[str, str] | None = None, verify: bool | str = True) -> Address:
+    def parse(
+        cls, base_url: str, headers: Mapping[str, str] | None = None, verify: bool | str = True
+    ) -> Address:
         """Read a URL: ``localhost:8188`` gets ``http://``, ``user:password@`` becomes basic authentication.
 
         Raises:
-            ConfigurationError: It cannot be the URL of a server, or a header cannot be sent. Credentials are not shown.
+            ConfigurationError: It cannot be the URL of a server, or a header cannot be sent. Credentials are
+                not shown.
         """
         text = base_url.strip()
         try:
@@ -73,7 +82,9 @@ class Address:
         except ValueError as error:
             raise ConfigurationError(f"the URL {_shown(text)!r} cannot be read: {error}") from None
         if parts.scheme not in ("http", "https") or not host or any(letter.isspace() for letter in text):
-            raise ConfigurationError(f"the URL {_shown(text)!r} must be like http://host:8188 or https://host/path")
+            raise ConfigurationError(
+                f"the URL {_shown(text)!r} must be like http://host:8188 or https://host/path"
+            )
         if parts.query or parts.fragment:
             raise ConfigurationError(f"the URL {_shown(text)!r} must end with its path; pass keys in headers")
         sent = {**_basic(parts), **(headers or {})}
@@ -81,7 +92,9 @@ class Address:
             _check_header(name, value)
         shown_host = f"[{host}]" if ":" in host else host
         place = f"{shown_host}:{port}" if port is not None else shown_host
-        return cls(f"{parts.scheme}://{place}{quote(parts.path.rstrip('/'), safe='/%:@!$&()*+,;=~')}", sent, verify)
+        return cls(
+            f"{parts.scheme}://{place}{quote(parts.path.rstrip('/'), safe='/%:@!$&()*+,;=~')}", sent, verify
+        )
 
     @property
     def host(self) -> str:
@@ -132,9 +145,17 @@ def _basic(parts: SplitResult) -> dict[str, str]:
 
 
 def _check_header(name: str, value: str) -> None:
-    fits = isinstance(name, str) and isinstance(value, str) and name.isascii() and name.strip() == name != "" and ":" not in name
+    fits = (
+        isinstance(name, str)
+        and isinstance(value, str)
+        and name.isascii()
+        and name.strip() == name != ""
+        and ":" not in name
+    )
     if not fits or any(letter in name + value for letter in "\r\n\0") or not value.isascii():
-        raise ConfigurationError(f"the header {name!r} must be one line of ASCII text (its value is not shown)")
+        raise ConfigurationError(
+            f"the header {name!r} must be one line of ASCII text (its value is not shown)"
+        )
 
 
 def _shown(url: str) -> str:

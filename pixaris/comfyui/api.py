@@ -30,11 +30,14 @@ from pixaris.http import Failure
 from pixaris.images import MAX_BYTES
 
 _RECENT = 20  # rows of the history that may hold a prompt whose process has just died
-_WITHDRAW_SECONDS = 3.0  # for calls made while giving up on a prompt: a frozen server must not hold up the caller
+_WITHDRAW_SECONDS = (
+    3.0  # for calls made while giving up on a prompt: a frozen server must not hold up the caller
+)
 
 
 class ComfyApi:
-    """The calls Pixaris makes. Thread-safe. All raise UnreachableError and RateLimitedError as `Transport.call` does.
+    """The calls Pixaris makes. Thread-safe. All raise UnreachableError and RateLimitedError as
+    `Transport.call` does.
 
     Args:
         transport: Connections to the server.
@@ -54,29 +57,41 @@ class ComfyApi:
         """Versions, memory and devices."""
         stats = self._http.get("/system_stats")
         if not isinstance(stats, dict) or not isinstance(stats.get("system"), dict):
-            raise self._http.nonsense("answered GET /system_stats with JSON that is not ComfyUI's; is this a ComfyUI server?")
+            raise self._http.nonsense(
+                "answered GET /system_stats with JSON that is not ComfyUI's; is this a ComfyUI server?"
+            )
         return stats
 
     def object_info(self, classes: Iterable[str] | None) -> ObjectInfo:
         """All node classes, or some; classes the server does not have are absent."""
         if classes is None:
             return ObjectInfo(
-                self._object(self._http.get("/object_info", seconds=self._http.timeouts.transfer), "GET /object_info")
+                self._object(
+                    self._http.get("/object_info", seconds=self._http.timeouts.transfer), "GET /object_info"
+                )
             )
         found: dict[str, Any] = {}
         for name in dict.fromkeys(classes):
-            found.update(self._object(self._http.get(f"/object_info/{quote(name, safe='')}"), "GET /object_info"))
+            found.update(
+                self._object(self._http.get(f"/object_info/{quote(name, safe='')}"), "GET /object_info")
+            )
         return ObjectInfo(found)
 
     def model_files(self) -> dict[str, str]:
-        """Name of every model file to its size and its time of change; files of one name in several folders share an entry.
+        """Name of every model file to its size and its time of change; files of one name in several folders
+        share an entry.
 
         Raises:
-            EndpointError: No answer, or none with these facts: ComfyUI has them since 0.3, at a route that it calls experimental.
+            EndpointError: No answer, or none with these facts: ComfyUI has them since 0.3, at a route that it
+                calls experimental.
         """
         found: dict[str, set[str]] = {}
         folders = self._http.get("/experiment/models")
-        names = [entry.get("name") for entry in folders if isinstance(entry, dict)] if isinstance(folders, list) else []
+        names = (
+            [entry.get("name") for entry in folders if isinstance(entry, dict)]
+            if isinstance(folders, list)
+            else []
+        )
         for folder in (name for name in names if isinstance(name, str)):
             files = self._http.get(f"/experiment/models/{quote(folder, safe='')}")
             for file in files if isinstance(files, list) else []:
@@ -89,12 +104,16 @@ class ComfyApi:
         try:
             return parse_queue(self._http.get("/queue"))
         except ValueError as error:
-            raise self._http.nonsense(f"answered GET /queue with JSON that is not ComfyUI's: {error}") from Failure("broken off")
+            raise self._http.nonsense(
+                f"answered GET /queue with JSON that is not ComfyUI's: {error}"
+            ) from Failure("broken off")
 
     def queue_since(self, moment: float) -> QueueState:
-        """As `queue`; what another thread was answered serves too, if it asked after that moment (monotonic clock).
+        """As `queue`; what another thread was answered serves too, if it asked after that moment (monotonic
+        clock).
 
-        So does an error that came after it: a server that has just kept one thread waiting till its limit does not keep the next.
+        So does an error that came after it: a server that has just kept one thread waiting till its limit
+            does not keep the next.
         """
         with self._asking:
             if self._queue is None or self._queue[0] < moment:
@@ -125,7 +144,9 @@ class ComfyApi:
     def _no_history(self, error: ValueError) -> UnreachableError:
         return self._http.nonsense(f"answered GET /history with JSON that is not ComfyUI's: {error}")
 
-    def submit(self, payload: str, client_id: str, prompt_id: str, tag: Tag, names: NodeNames) -> str | Refusal:
+    def submit(
+        self, payload: str, client_id: str, prompt_id: str, tag: Tag, names: NodeNames
+    ) -> str | Refusal:
         """Queue a prompt.
 
         Args:
@@ -139,12 +160,17 @@ class ComfyApi:
             The id under which the server has it, or why it refused it.
 
         Raises:
-            UnreachableError: With the `failure_kind` "broken off" or "timed out" the prompt may have been queued all the same.
+            UnreachableError: With the `failure_kind` "broken off" or "timed out" the prompt may have been
+                queued all the same.
         """
         head = json.dumps({"client_id": client_id, "prompt_id": prompt_id, "extra_data": tag.extra_data()})
         body = f'{head[:-1]}, "prompt": {payload}}}'.encode()
         reply = self._http.call("POST", "/prompt", data=body, content_type="application/json", repeat=False)
-        if reply.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
+        if reply.status in (
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        ):
             return refusal(_json_or_none(reply.body), reply.gist, names, self.url)
         if reply.status != HTTPStatus.OK:
             raise self._http.nonsense(f"answered POST /prompt with {reply.gist}; is this a ComfyUI server?")
@@ -155,9 +181,9 @@ class ComfyApi:
             return refusal(accepted, reply.gist, names, self.url)
         given = accepted.get("prompt_id")
         if not isinstance(given, str) or not given:
-            raise self._http.nonsense("accepted a prompt without giving its id; is this a ComfyUI server?") from Failure(
-                "broken off"
-            )
+            raise self._http.nonsense(
+                "accepted a prompt without giving its id; is this a ComfyUI server?"
+            ) from Failure("broken off")
         return given
 
     def withdraw(self, prompt_ids: list[str]) -> None:
@@ -183,13 +209,19 @@ class ComfyApi:
         reply = self._http.send_form("/upload/image", fields)
         if reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise self._http.nonsense(
-                f"takes no upload of {len(data):,} bytes ({reply.gist}); start it with a larger --max-upload-size"
+                f"takes no upload of {len(data):,} bytes ({reply.gist}); start it with a larger"
+                " --max-upload-size"
             )
         if reply.status != HTTPStatus.OK:
             raise self._http.nonsense(f"answered POST /upload/image with {reply.gist}")
         stored = self._object(self._http.parsed(reply, "POST /upload/image"), "POST /upload/image")
         name, folder = stored.get("name"), stored.get("subfolder", "")
-        if not isinstance(name, str) or not name or not isinstance(folder, str) or stored.get("type", "input") != "input":
+        if (
+            not isinstance(name, str)
+            or not name
+            or not isinstance(folder, str)
+            or stored.get("type", "input") != "input"
+        ):
             raise self._http.nonsense("answered POST /upload/image with nonsense")
         return f"{folder}/{name}" if folder else name
 
@@ -210,7 +242,9 @@ class ComfyApi:
 
     def _object(self, value: Any, what: str) -> dict[str, Any]:  # noqa: ANN401  (any JSON value)
         if not isinstance(value, dict):
-            raise self._http.nonsense(f"answered {what} with JSON that is not ComfyUI's; is this a ComfyUI server?")
+            raise self._http.nonsense(
+                f"answered {what} with JSON that is not ComfyUI's; is this a ComfyUI server?"
+            )
         return value
 
 

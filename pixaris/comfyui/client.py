@@ -16,7 +16,15 @@ from pixaris.comfyui.address import Address, Timeouts
 from pixaris.comfyui.api import ComfyApi
 from pixaris.comfyui.follow import Prompt
 from pixaris.comfyui.liveness import WorkerCheck
-from pixaris.comfyui.messages import ImageRef, NodeNames, PromptRecord, QueueState, Tag, is_sane, outcome_error
+from pixaris.comfyui.messages import (
+    ImageRef,
+    NodeNames,
+    PromptRecord,
+    QueueState,
+    Tag,
+    is_sane,
+    outcome_error,
+)
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.transport import Transport, failure_kind
 from pixaris.comfyui.uploads import Uploads
@@ -41,20 +49,21 @@ _CLOSE_SECONDS = 2.0
 
 
 class ComfyClient:
-    """Runs requests on one server. Thread-safe: calls of `run` in several threads share one websocket and one connection pool.
+    """Runs requests on one server. Thread-safe: calls of `run` in several threads share one websocket and one
+    connection pool.
 
     Nothing is opened before it is used. It pickles as its recipe: URL, headers, time-outs, session.
 
     Every prompt carries a `Tag` in its ``extra_data``: the session and the request's id.
 
     Args:
-        base_url: Like ``http://host:8188``, ``localhost:8188`` or ``https://host/comfy/``. ``user:password@`` before the host
-            becomes basic authentication and is not shown anywhere.
+        base_url: Like ``http://host:8188``, ``localhost:8188`` or ``https://host/comfy/``. ``user:password@``
+            before the host becomes basic authentication and is not shown anywhere.
         headers: Sent with every request and with the websocket's.
         timeouts: How long the server is waited for.
         verify: Whether to check TLS certificates, or the path of the certificate or CA bundle to trust.
-        session: What its prompts are tagged with; by default something unique. A client that succeeds another one on a server
-            shares its session, to take over what that one left there.
+        session: What its prompts are tagged with; by default something unique. A client that succeeds another
+            one on a server shares its session, to take over what that one left there.
 
     Raises:
         ConfigurationError: The URL or a header cannot be used.
@@ -89,13 +98,15 @@ class ComfyClient:
         return self._address.url
 
     def run(self, request: GenerationRequest) -> GeneratedImage:
-        """Upload what the server lacks, submit the prompt, wait for its end, and fetch the image of ``request.output``.
+        """Upload what the server lacks, submit the prompt, wait for its end, and fetch the image of
+        ``request.output``.
 
         Raises:
             PromptRejectedError: The server refused the prompt.
             ExecutionError: A node failed.
             NoOutputError: The prompt ended well and the output node gave no image.
-            EndpointError: The server failed: unreachable, prompt lost or interrupted, image damaged, out of memory, rate limit.
+            EndpointError: The server failed: unreachable, prompt lost or interrupted, image damaged, out of
+                memory, rate limit.
             CancelledRequestError: `cancel` or `close` withdrew it.
         """
         return self._run(request, self._generate)
@@ -103,7 +114,8 @@ class ComfyClient:
     def resume(self, request: GenerationRequest) -> GeneratedImage:
         """As `run`, for a request that a client of this session may have submitted before its process died.
 
-        A prompt of it that is queued, runs, or has just ended well is waited for and fetched; otherwise it is submitted.
+        A prompt of it that is queued, runs, or has just ended well is waited for and fetched; otherwise it is
+        submitted.
 
         Raises:
             PixarisError: As `run`.
@@ -148,7 +160,8 @@ class ComfyClient:
         """The server's node classes.
 
         Args:
-            classes: Only these (fast); those the server lacks are absent. None asks for all (half a megabyte and more).
+            classes: Only these (fast); those the server lacks are absent. None asks for all (half a megabyte
+                and more).
 
         Raises:
             EndpointError: It does not answer as a ComfyUI does.
@@ -156,7 +169,9 @@ class ComfyClient:
         return self._api.object_info(classes)
 
     def model_files(self) -> dict[str, str]:
-        """Model file to its size and time of change, which tell versions apart; {} of a server that does not tell."""
+        """Model file to its size and time of change, which tell versions apart; {} of a server that does not
+        tell.
+        """
         try:
             return self._api.model_files()
         except EndpointError:
@@ -182,7 +197,8 @@ class ComfyClient:
         """Make sure that the server has an image; it goes up once per client.
 
         Returns:
-            The name under which LoadImage finds it: `upload_name`, unless that name was taken by another file.
+            The name under which LoadImage finds it: `upload_name`, unless that name was taken by another
+                file.
 
         Raises:
             EndpointError: It could not be uploaded.
@@ -190,7 +206,9 @@ class ComfyClient:
         return self._uploads.ensure(image)
 
     def cancel(self, request_id: str) -> None:
-        """Withdraw a request that `run` has in another thread: its prompt leaves the server, and no other does."""
+        """Withdraw a request that `run` has in another thread: its prompt leaves the server, and no other
+        does.
+        """
         with self._changed:
             jobs = [job for job in self._jobs if job.request.id == request_id]
         self._withdraw(jobs, "the request was cancelled")
@@ -220,7 +238,9 @@ class ComfyClient:
         return {prompt_id: request for prompt_id, request in waiting.items() if request not in followed}
 
     def close(self) -> None:
-        """Withdraw this client's prompts from the server and let go of all connections. Calls of `run` end with an error."""
+        """Withdraw this client's prompts from the server and let go of all connections. Calls of `run` end
+        with an error.
+        """
         with self._changed:
             self._closed = True
             jobs = list(self._jobs)
@@ -271,7 +291,11 @@ class ComfyClient:
 
     def _take_over(self, job: _Job) -> _Made:
         asked = job.request.id
-        found = [prompt_id for prompt_id, request in self._api.queue().of(self._session).items() if request == asked]
+        found = [
+            prompt_id
+            for prompt_id, request in self._api.queue().of(self._session).items()
+            if request == asked
+        ]
         prompt_id = found[0] if found else self._api.made(self._session).get(asked)
         self._take_off(found[1:])
         if prompt_id is None:
@@ -298,7 +322,8 @@ class ComfyClient:
                 raise missing.error from None
         image = self._fetch(self._image_of(request, record))
         if image is None:
-            # A cached node names the file it saved long ago, which somebody has deleted: only another name makes it save again.
+            # A cached node names the file it saved long ago, which somebody has deleted: only another name
+            # makes it save again.
             again = self._execute(job, _with_new_prefix(payload, request.output or next(iter(record.images))))
             image = self._fetch(self._image_of(request, again))
             record = replace(again, seconds=record.seconds if again.seconds is None else again.seconds)
@@ -354,17 +379,24 @@ class ComfyClient:
             found = next(iter(record.images.values()), ()) if len(record.images) == 1 else ()
         if not found:
             names = NodeNames(request.payload, request.titles)
-            others = ", ".join(repr(names.name(node_id)) for node_id, images in record.images.items() if images)
-            text = "the prompt ended well, but this node gave no image" + (f"; images came from {others}" if others else "")
+            others = ", ".join(
+                repr(names.name(node_id)) for node_id, images in record.images.items() if images
+            )
+            text = "the prompt ended well, but this node gave no image" + (
+                f"; images came from {others}" if others else ""
+            )
             raise NoOutputError(text, endpoint=self.url, node=names.name(request.output))
         if not is_sane(found[0]):
             raise UnreachableError(
-                f"the server names an image in a way that is not ComfyUI's: {found[0]!r:.300}", endpoint=self.url
+                f"the server names an image in a way that is not ComfyUI's: {found[0]!r:.300}",
+                endpoint=self.url,
             )
         return found[0]
 
     def _fetch(self, ref: ImageRef) -> EncodedImage | None:
-        """Download and decode; a damaged image is fetched a second time. None if the server has no such file."""
+        """Download and decode; a damaged image is fetched a second time. None if the server has no such
+        file.
+        """
         reason = ""
         for _ in range(2):
             try:
@@ -418,4 +450,6 @@ def _with_new_prefix(payload: str, node_id: str) -> str:
 
 
 def _rebuild(cls: type[ComfyClient], address: Address, timeouts: Timeouts, session: str) -> ComfyClient:
-    return cls(address.url, headers=address.headers, timeouts=timeouts, verify=address.verify, session=session)
+    return cls(
+        address.url, headers=address.headers, timeouts=timeouts, verify=address.verify, session=session
+    )

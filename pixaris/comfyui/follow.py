@@ -12,7 +12,13 @@ from pixaris.comfyui.api import ComfyApi
 from pixaris.comfyui.messages import NodeNames, PromptRecord, QueueState, Refusal, Tag
 from pixaris.comfyui.transport import failure_kind
 from pixaris.comfyui.websocket import Listener, Watch
-from pixaris.exceptions import CancelledRequestError, EndpointError, PromptLostError, RateLimitedError, UnreachableError
+from pixaris.exceptions import (
+    CancelledRequestError,
+    EndpointError,
+    PromptLostError,
+    RateLimitedError,
+    UnreachableError,
+)
 
 _FIRST_POLL, _LAST_POLL = 0.25, 1.0  # without a websocket; doubled from poll to poll
 _SHARED = 0.25  # how old an answer about the queue may be that another prompt's look has got
@@ -20,7 +26,8 @@ _LATE_ROW = 0.05  # the history row of a prompt that has just ended may come a m
 
 
 class Prompt:
-    """One submission and what becomes of it. `submit` (or `adopt`) and `wait` are called by one thread, `withdraw` by any.
+    """One submission and what becomes of it. `submit` (or `adopt`) and `wait` are called by one thread,
+    `withdraw` by any.
 
     Args:
         api: The server.
@@ -35,7 +42,9 @@ class Prompt:
         worker_died: Whether it was given up because the server's worker thread is dead.
     """
 
-    def __init__(self, api: ComfyApi, listener: Listener, timeouts: Timeouts, payload: str, tag: Tag, names: NodeNames) -> None:
+    def __init__(
+        self, api: ComfyApi, listener: Listener, timeouts: Timeouts, payload: str, tag: Tag, names: NodeNames
+    ) -> None:
         self.id = str(uuid.uuid4())
         self._api = api
         self._listener = listener
@@ -105,7 +114,9 @@ class Prompt:
         self._take_charge()
 
     def _take_charge(self) -> None:
-        """The server has it: from here on `withdraw` names its id; what was withdrawn before is taken back here."""
+        """The server has it: from here on `withdraw` names its id; what was withdrawn before is taken back
+        here.
+        """
         with self._lock:
             self._posted = True
             withdrawn = bool(self._withdrawn)
@@ -118,7 +129,8 @@ class Prompt:
 
         Raises:
             PromptLostError: The server has forgotten it, or its worker thread is dead.
-            UnreachableError: The server answers no more, or the prompt ran for longer than `Timeouts.generation`.
+            UnreachableError: The server answers no more, or the prompt ran for longer than
+                `Timeouts.generation`.
             CancelledRequestError: It was withdrawn.
         """
         watch = self._watch
@@ -147,7 +159,8 @@ class Prompt:
             reason: What it says.
 
         Returns:
-            The ids the caller must take off the server: none while the server's reply is awaited, as `submit` then does it.
+            The ids the caller must take off the server: none while the server's reply is awaited, as `submit`
+                then does it.
         """
         with self._lock:
             self._withdrawn = reason
@@ -234,7 +247,9 @@ class Prompt:
                 self._absent_since = now
             elif now - self._absent_since >= self._timeouts.lost_after:
                 self._on_server = False
-                raise PromptLostError("the server has lost the prompt: it is neither queued nor in the history", endpoint=url)
+                raise PromptLostError(
+                    "the server has lost the prompt: it is neither queued nor in the history", endpoint=url
+                )
             self._pause = self._timeouts.lost_after
             return
         self._absent_since = None
@@ -249,13 +264,17 @@ class Prompt:
             self.worker_died = True
             self._take_back()
             waited = f"{len(queue.pending)} waiting and none running for {now - self._stuck_since:.0f} s"
-            raise PromptLostError(f"the server's worker thread is dead ({waited}): restart the server", endpoint=url)
+            raise PromptLostError(
+                f"the server's worker thread is dead ({waited}): restart the server", endpoint=url
+            )
 
     def _next_look(self) -> float:
         if self._pause is not None:
             return self._looked + self._pause
         limits = self._timeouts
-        if self._adopted or not self._listener.connected:  # messages of an adopted prompt go to the socket of who submitted it
+        if (
+            self._adopted or not self._listener.connected
+        ):  # messages of an adopted prompt go to the socket of who submitted it
             return self._looked + min(_FIRST_POLL * 2.0 ** min(self._polls, 8), _LAST_POLL, limits.quiet)
         heard = self._listener.last_heard
         looks = self._quiet_looks if heard <= self._looked else 0
@@ -269,7 +288,9 @@ class Prompt:
         if now >= self._deadline(watch):
             self._take_back()
             limit = self._timeouts.generation
-            raise UnreachableError(f"the prompt ran for longer than {limit:g} s and was withdrawn", endpoint=self._api.url)
+            raise UnreachableError(
+                f"the prompt ran for longer than {limit:g} s and was withdrawn", endpoint=self._api.url
+            )
 
     def _take_back(self) -> None:
         with suppress(EndpointError):

@@ -12,7 +12,8 @@ from pixaris.exceptions import UnreachableError
 
 _PATIENCE = 2.0
 
-# An image of one pixel, shown to nobody: what a server that was found dead must run before it counts as alive.
+# An image of one pixel, shown to nobody: what a server that was found dead must run before it counts as
+# alive.
 _SMALL_PROMPT = json.dumps(
     {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 1, "height": 1, "batch_size": 1, "color": 0}},
@@ -55,7 +56,8 @@ class WorkerCheck:
                     self._api.withdraw([probe_id])
                 self.died = True
                 raise UnreachableError(
-                    "its worker thread is dead: prompts wait and none runs; restart the server", endpoint=self._api.url
+                    "its worker thread is dead: prompts wait and none runs; restart the server",
+                    endpoint=self._api.url,
                 )
             time.sleep(0.05)
         self.died = False

@@ -1,4 +1,6 @@
-"""What a server says, read into values: websocket frames, queue, history, refusals. Pure, and distrustful of every field."""
+"""What a server says, read into values: websocket frames, queue, history, refusals. Pure, and distrustful of
+every field.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,8 @@ class ImageRef:
 
 @dataclass(frozen=True)
 class Tag:
-    """Whose a prompt is. It travels in the prompt's ``extra_data``, which a server keeps in its queue and history and in no file.
+    """Whose a prompt is. It travels in the prompt's ``extra_data``, which a server keeps in its queue and
+    history and in no file.
 
     Attributes:
         session: The pool (or single client) that submitted it.
@@ -91,7 +94,11 @@ class QueueState:
     def of(self, session: str) -> dict[str, str]:
         """Prompt id to request id of a session's prompts: what runs first, then what waits, in order."""
         ours = [prompt_id for prompt_id in (*self.running, *self.pending) if prompt_id in self.tags]
-        return {prompt_id: self.tags[prompt_id].request for prompt_id in ours if self.tags[prompt_id].session == session}
+        return {
+            prompt_id: self.tags[prompt_id].request
+            for prompt_id in ours
+            if self.tags[prompt_id].session == session
+        }
 
 
 @dataclass(frozen=True)
@@ -184,7 +191,8 @@ def _tag(item: Sequence[object]) -> Tag | None:
 
 
 def parse_made(body: object, session: str) -> dict[str, str]:
-    """Read the reply of ``GET /history``: request id to prompt id of a session's prompts that ended well; the newest one counts.
+    """Read the reply of ``GET /history``: request id to prompt id of a session's prompts that ended well; the
+    newest one counts.
 
     Raises:
         ValueError: It is not such a reply.
@@ -245,7 +253,11 @@ def _images(raw: object) -> dict[str, tuple[ImageRef, ...]]:
     for node_id, output in raw.items() if isinstance(raw, dict) else ():
         entries = output.get("images") if isinstance(output, dict) else None
         found[node_id] = tuple(
-            ImageRef(_text(entry.get("filename")), _text(entry.get("subfolder", "")), _text(entry.get("type", "output")))
+            ImageRef(
+                _text(entry.get("filename")),
+                _text(entry.get("subfolder", "")),
+                _text(entry.get("type", "output")),
+            )
             for entry in (entries if isinstance(entries, list) else ())
             if isinstance(entry, dict)
         )
@@ -261,24 +273,35 @@ def _seconds(messages: Mapping[str, Mapping[str, Any]]) -> float | None:
 
 
 def is_sane(ref: ImageRef) -> bool:
-    """Whether an image reference is one a ComfyUI gives: a plain file name, a relative folder, a known type."""
+    """Whether an image reference is one a ComfyUI gives: a plain file name, a relative folder, a known
+    type.
+    """
     texts = (ref.filename, ref.subfolder, ref.type)
     if not all(isinstance(text, str) and text.isprintable() and ":" not in text for text in texts):
         return False
-    name_is_plain = not re.search(r"[/\\]|\.\.", ref.filename) and (ref.filename[:1] != "." or ref.filename.startswith("._"))
+    name_is_plain = not re.search(r"[/\\]|\.\.", ref.filename) and (
+        ref.filename[:1] != "." or ref.filename.startswith("._")
+    )
     # A server on Windows separates folders by backslashes.
     folders = re.split(r"[/\\]", ref.subfolder) if ref.subfolder else []
-    return ref.type in _FOLDERS and bool(ref.filename) and name_is_plain and not {"", ".", ".."} & set(folders)
+    return (
+        ref.type in _FOLDERS and bool(ref.filename) and name_is_plain and not {"", ".", ".."} & set(folders)
+    )
 
 
 def outcome_error(record: PromptRecord, names: NodeNames, url: str) -> RequestError | EndpointError:
     """The error of a prompt that did not end well."""
     if record.status == "interrupted":
-        return InterruptedPromptError("the prompt was interrupted on the server by somebody else", endpoint=url)
+        return InterruptedPromptError(
+            "the prompt was interrupted on the server by somebody else", endpoint=url
+        )
     kind, message = _line(record.error.get("exception_type")), _line(record.error.get("exception_message"))
     node_id = record.error.get("node_id")
     node = names.name(str(node_id), _line(record.error.get("node_type"))) if node_id is not None else ""
-    text = ": ".join(part for part in (kind, message) if part) or "the execution failed and the server does not say why"
+    text = (
+        ": ".join(part for part in (kind, message) if part)
+        or "the execution failed and the server does not say why"
+    )
     if any(sign in text.lower() for sign in _OUT_OF_MEMORY):
         return OutOfMemoryError(f"the server ran out of memory: {text}", endpoint=url, node=node)
     return ExecutionError(text, endpoint=url, node=node)
@@ -312,16 +335,24 @@ def refusal(body: object, gist: str, names: NodeNames, url: str) -> Refusal:
         node = names.name(faults[0].node_id, faults[0].class_type)
         texts = [faults[0].text]
         for fault in faults[1:]:
-            other = "" if fault.node_id == faults[0].node_id else f"node {names.name(fault.node_id, fault.class_type)!r}: "
+            other = (
+                ""
+                if fault.node_id == faults[0].node_id
+                else f"node {names.name(fault.node_id, fault.class_type)!r}: "
+            )
             texts.append(other + fault.text)
         missing = any(fault.kind == "custom_validation_failed" for fault in faults)
-        return Refusal(PromptRejectedError("; ".join(texts)[: 4 * _TEXT_LIMIT], endpoint=url, node=node), missing)
+        return Refusal(
+            PromptRejectedError("; ".join(texts)[: 4 * _TEXT_LIMIT], endpoint=url, node=node), missing
+        )
     error = reply.get("error")
     if isinstance(error, dict):
         node_id = _node_id_of(error)
         details = "" if node_id else _line(error.get("details"))
         text = ": ".join(part for part in (_line(error.get("message")), details) if part)
-        return Refusal(PromptRejectedError(text or gist, endpoint=url, node=names.name(node_id) if node_id else ""))
+        return Refusal(
+            PromptRejectedError(text or gist, endpoint=url, node=names.name(node_id) if node_id else "")
+        )
     text = _line(error) if isinstance(error, str) else ""
     return Refusal(PromptRejectedError(f"the server refused the prompt: {text or gist}", endpoint=url))
 
@@ -339,7 +370,9 @@ def _node_faults(raw: object) -> Iterator[_Fault]:
         errors = entry.get("errors") if isinstance(entry, dict) else None
         for error in errors if isinstance(errors, list) else []:
             if isinstance(error, dict):
-                yield _Fault(str(node_id), _line(entry.get("class_type")), _line(error.get("type")), _fault_text(error))
+                yield _Fault(
+                    str(node_id), _line(entry.get("class_type")), _line(error.get("type")), _fault_text(error)
+                )
 
 
 def _fault_text(error: Mapping[str, Any]) -> str:

@@ -30,7 +30,8 @@ class Node:
         class_type: The node class.
         title: ``_meta.title``, or the class type where the file gives none.
         inputs: Input name to literal or link; a link is ``("<node id>", slot)``.
-        extra: What else the file says about it (``_meta`` among others); it does not change what is generated.
+        extra: What else the file says about it (``_meta`` among others); it does not change what is
+            generated.
     """
 
     id: str
@@ -57,7 +58,9 @@ class Node:
 
     def with_input(self, name: str, value: object) -> Node:
         """A copy in which one input has another value."""
-        return Node(self.id, self.class_type, self.title, MappingProxyType({**self.inputs, name: value}), self.extra)
+        return Node(
+            self.id, self.class_type, self.title, MappingProxyType({**self.inputs, name: value}), self.extra
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """A fresh dict, as in an API-format file."""
@@ -85,7 +88,8 @@ def read_nodes(source: str | Path | Mapping[str, Any]) -> tuple[str, dict[str, N
         What to call the source in errors, and the nodes by id in the file's order.
 
     Raises:
-        WorkflowError: The file cannot be read, is not JSON, not API format, or holds values JSON does not have.
+        WorkflowError: The file cannot be read, is not JSON, not API format, or holds values JSON does not
+            have.
     """
     if isinstance(source, Mapping):
         return "workflow", _nodes_of(source, "workflow")
@@ -94,10 +98,12 @@ def read_nodes(source: str | Path | Mapping[str, Any]) -> tuple[str, dict[str, N
 
 
 def freeze(value: object, depth: int = 0) -> Any:  # noqa: ANN401  (any JSON value)
-    """A deeply immutable copy of a JSON value; lists become tuples, dicts read-only mappings, numpy scalars plain numbers.
+    """A deeply immutable copy of a JSON value; lists become tuples, dicts read-only mappings, numpy scalars
+    plain numbers.
 
     Raises:
-        ValueError: Not a JSON value (NaN, infinity, a lone surrogate, an object of another kind), or nested too deeply.
+        ValueError: Not a JSON value (NaN, infinity, a lone surrogate, an object of another kind), or nested
+            too deeply.
     """
     if depth > MAX_DEPTH:
         raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
@@ -148,7 +154,9 @@ def _read_json(source: str | Path, name: str) -> Mapping[str, Any]:
         with Path(source).open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        raise WorkflowError("the file does not exist; give the path of a workflow exported in API format", name) from None
+        raise WorkflowError(
+            "the file does not exist; give the path of a workflow exported in API format", name
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise WorkflowError(
@@ -157,13 +165,19 @@ def _read_json(source: str | Path, name: str) -> Mapping[str, Any]:
     if len(data) > MAX_FILE_BYTES:
         raise WorkflowError(f"is larger than {MAX_FILE_BYTES // 2**20} MiB, which no workflow is", name)
     try:
-        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        value = json.loads(
+            data.decode("utf-8-sig"), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant
+        )
     except UnicodeDecodeError:
-        raise WorkflowError("is not UTF-8 text; a workflow is a JSON file exported from ComfyUI in API format", name) from None
+        raise WorkflowError(
+            "is not UTF-8 text; a workflow is a JSON file exported from ComfyUI in API format", name
+        ) from None
     except RecursionError:
         raise WorkflowError("is nested too deeply to be a workflow", name) from None
     except ValueError as error:  # JSONDecodeError among them
-        raise WorkflowError(f"is not valid JSON: {error}; export the workflow again in API format", name) from None
+        raise WorkflowError(
+            f"is not valid JSON: {error}; export the workflow again in API format", name
+        ) from None
     if not isinstance(value, dict):
         raise WorkflowError(f"holds a JSON {_kind(value)}, not an object of nodes; {_HOW_TO_EXPORT}", name)
     return value
@@ -190,7 +204,9 @@ def _kind(value: object) -> str:
 
 def _nodes_of(raw: Mapping[str, Any], name: str) -> dict[str, Node]:
     if isinstance(raw.get("nodes"), list | tuple):
-        raise WorkflowError(f"is a UI-format file (it has the list 'nodes'), which servers do not run; {_HOW_TO_EXPORT}", name)
+        raise WorkflowError(
+            f"is a UI-format file (it has the list 'nodes'), which servers do not run; {_HOW_TO_EXPORT}", name
+        )
     if isinstance(raw.get("prompt"), Mapping) and "class_type" not in raw["prompt"]:
         raise WorkflowError("is a request body, not a workflow; keep only what stands under 'prompt'", name)
     if not raw:
@@ -221,7 +237,11 @@ def _parse_node(key: str, raw: object) -> Node:
     if not isinstance(inputs, Mapping):
         raise ValueError("it has no 'inputs' object (empty is {})")
     title = meta.get("title") if isinstance(meta, Mapping) else None
-    meant = [name for name in raw if name not in ("class_type", "inputs") and (name != "_meta" or isinstance(meta, Mapping))]
+    meant = [
+        name
+        for name in raw
+        if name not in ("class_type", "inputs") and (name != "_meta" or isinstance(meta, Mapping))
+    ]
     return Node(
         id=key,
         class_type=_text(class_type),

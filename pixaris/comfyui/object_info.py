@@ -17,13 +17,16 @@ class InputSpec:
     """One input of a node class.
 
     Attributes:
-        type: ``INT``, ``FLOAT``, ``BOOLEAN``, ``STRING``, ``COMBO``, or what it must be linked to (``IMAGE``, ``MODEL``, …).
+        type: ``INT``, ``FLOAT``, ``BOOLEAN``, ``STRING``, ``COMBO``, or what it must be linked to (``IMAGE``,
+            ``MODEL``, …).
         required: Whether the server refuses a prompt without it.
         default: What the user interface fills in, where the server tells.
         min: Smallest value the server accepts, inclusive.
         max: Largest value the server accepts, inclusive.
-        options: The choices of a ``COMBO``; empty also where the server tells them only to its own user interface.
-        upload: Whether it names a file in the server's input folder, which users upload (``image_upload``, ``audio_upload``, …).
+        options: The choices of a ``COMBO``; empty also where the server tells them only to its own user
+            interface.
+        upload: Whether it names a file in the server's input folder, which users upload (``image_upload``,
+            ``audio_upload``, …).
         multiselect: Whether a ``COMBO`` takes several options.
         remote: Whether the choices are fetched by the user interface, so that any value may be right.
     """
@@ -46,11 +49,15 @@ class InputSpec:
     @property
     def lists_models(self) -> bool:
         """Whether the choices are model files."""
-        return self.type == "COMBO" and not self.upload and any(is_model_file(option) for option in self.options)
+        return (
+            self.type == "COMBO" and not self.upload and any(is_model_file(option) for option in self.options)
+        )
 
     @classmethod
     def parse(cls, raw: object, required: bool) -> InputSpec:
-        """Read ``[type, {…}]``: the second member may be absent, a combo is ``[[…], {…}]`` or ``["COMBO", {"options": […]}]``."""
+        """Read ``[type, {…}]``: the second member may be absent, a combo is ``[[…], {…}]`` or ``["COMBO",
+        {"options": […]}]``.
+        """
         parts = raw if isinstance(raw, list | tuple) else [raw]
         kind = parts[0] if parts else "*"
         details: Mapping[str, Any] = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
@@ -97,7 +104,9 @@ class NodeClass:
         for section in ("required", "optional"):
             specs = sections.get(section) if isinstance(sections, Mapping) else None
             if isinstance(specs, Mapping):
-                inputs.update({key: InputSpec.parse(spec, section == "required") for key, spec in specs.items()})
+                inputs.update(
+                    {key: InputSpec.parse(spec, section == "required") for key, spec in specs.items()}
+                )
         outputs = raw.get("output")
         slots = outputs if isinstance(outputs, list | tuple) else ()
         return cls(
@@ -120,7 +129,9 @@ class ObjectInfo:
     """
 
     def __init__(self, raw: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
-        self._classes = {name: NodeClass.parse(name, entry) for name, entry in raw.items() if isinstance(entry, Mapping)}
+        self._classes = {
+            name: NodeClass.parse(name, entry) for name, entry in raw.items() if isinstance(entry, Mapping)
+        }
         self.files: Mapping[str, str] = dict(files or {})
 
     def with_files(self, files: Mapping[str, str]) -> ObjectInfo:
@@ -178,8 +189,8 @@ def is_model_file(value: object) -> bool:
 def types_match(received: str, wanted: str) -> bool:
     """Whether a server links an output of one type to an input of another.
 
-    ``*`` matches all, a comma-separated union matches if one member does. Types that a server works out for itself while it
-    validates (``COMFY_…_V3``) count as matching.
+    ``*`` matches all, a comma-separated union matches if one member does. Types that a server works out for
+    itself while it validates (``COMFY_…_V3``) count as matching.
     """
     if received == wanted or "*" in (received, wanted) or _is_dynamic(received) or _is_dynamic(wanted):
         return True
@@ -195,7 +206,9 @@ def _is_dynamic(kind: str) -> bool:
 
 
 def absent_is_fine(spec: InputSpec, name: str, given: Iterable[str]) -> bool:
-    """Whether a node may leave an input out: it is optional, or stands in the prompt as its parts (``images.image0``)."""
+    """Whether a node may leave an input out: it is optional, or stands in the prompt as its parts
+    (``images.image0``).
+    """
     return not spec.required or _is_dynamic(spec.type) or any(key.startswith(f"{name}.") for key in given)
 
 
@@ -204,7 +217,11 @@ def _literal(raw: object) -> ParamValue | None:
 
 
 def _literals(raw: object) -> list[ParamValue]:
-    return [value for value in raw if isinstance(value, str | int | float | bool)] if isinstance(raw, list | tuple) else []
+    return (
+        [value for value in raw if isinstance(value, str | int | float | bool)]
+        if isinstance(raw, list | tuple)
+        else []
+    )
 
 
 def _number(raw: object) -> float | None:

@@ -1,4 +1,6 @@
-"""The workflow in a PNG that ComfyUI saved: its text chunks ``prompt`` (API format) and ``workflow`` (the editor's own)."""
+"""The workflow in a PNG that ComfyUI saved: its text chunks ``prompt`` (API format) and ``workflow`` (the
+editor's own).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def _of_picture(path: Path) -> Workflow:
     source = str(path)
     texts = text_chunks(read_image_file(path), source)
     if "prompt" not in texts:
-        only = "holds only the editor's own form of the workflow" if "workflow" in texts else "holds no workflow"
+        only = (
+            "holds only the editor's own form of the workflow" if "workflow" in texts else "holds no workflow"
+        )
         raise WorkflowError(f"{only} (it has no text chunk 'prompt'); {_HINT}", source)
     prompt = _json(texts["prompt"], "prompt", source)
     titles = _titles(_json(texts["workflow"], "workflow", source)) if "workflow" in texts else {}
@@ -55,7 +59,9 @@ def _titles(editor: Mapping[str, Any]) -> dict[str, str]:
     """Node id to title, of those that the editor's user gave one."""
     nodes = editor.get("nodes")
     rows = [row for row in nodes if isinstance(row, dict)] if isinstance(nodes, list) else []
-    return {str(row.get("id")): row["title"] for row in rows if isinstance(row.get("title"), str) and row["title"]}
+    return {
+        str(row.get("id")): row["title"] for row in rows if isinstance(row.get("title"), str) and row["title"]
+    }
 
 
 def _titled(key: str, node: object, titles: Mapping[str, str]) -> object:

@@ -55,7 +55,9 @@ class Transport:
             UnreachableError: No answer, or one that is not 200.
             RateLimitedError: HTTP 429.
         """
-        reply = self.call("POST", path, data=json.dumps(body).encode(), content_type="application/json", seconds=seconds)
+        reply = self.call(
+            "POST", path, data=json.dumps(body).encode(), content_type="application/json", seconds=seconds
+        )
         if reply.status != HTTPStatus.OK:
             raise self.nonsense(f"answered POST {path} with {reply.gist}")
 
@@ -67,8 +69,11 @@ class Transport:
             RateLimitedError: HTTP 429.
         """
         body, content_type = encode_multipart_formdata(fields)
-        # As a file it goes out in pieces, each with its own time-out: one sendall of it all would have to end within `connect`.
-        return self.call("POST", path, data=io.BytesIO(body), content_type=content_type, seconds=self.timeouts.transfer)
+        # As a file it goes out in pieces, each with its own time-out: one sendall of it all would have to end
+        # within `connect`.
+        return self.call(
+            "POST", path, data=io.BytesIO(body), content_type=content_type, seconds=self.timeouts.transfer
+        )
 
     def call(
         self,
@@ -95,7 +100,8 @@ class Transport:
             repeat: Whether it may be sent a second time if a kept-alive connection turns out to be closed.
 
         Raises:
-            UnreachableError: No answer, a redirect, or refused credentials; `failure_kind` tells how far it got.
+            UnreachableError: No answer, a redirect, or refused credentials; `failure_kind` tells how far it
+                got.
             RateLimitedError: HTTP 429.
         """
         limits = Limits(self.timeouts.connect, self.timeouts.read, seconds or self.timeouts.read, limit)
@@ -113,14 +119,17 @@ class Transport:
         """The JSON of a reply.
 
         Raises:
-            UnreachableError: It is none; `failure_kind` is "broken off", as whatever was asked may have been done.
+            UnreachableError: It is none; `failure_kind` is "broken off", as whatever was asked may have been
+                done.
         """
         try:
             return reply.json()
         except ValueError:
             is_page = reply.body.lstrip()[:1] == b"<"
             kind = "an HTML page" if is_page else "something that is not JSON"
-            raise self.nonsense(f"answered {what} with {kind}; is this a ComfyUI server?") from Failure("broken off")
+            raise self.nonsense(f"answered {what} with {kind}; is this a ComfyUI server?") from Failure(
+                "broken off"
+            )
 
     def nonsense(self, message: str) -> UnreachableError:
         """An error that says what this server did."""
@@ -162,11 +171,21 @@ class Transport:
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
             wait = reply.retry_after
             hint = f"; it asks to wait {wait:g} s" if wait is not None else ""
-            raise RateLimitedError(f"too many requests (HTTP 429){hint}", endpoint=self.address.url, retry_after=wait)
-        if reply.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED):
-            raise self.nonsense(f"refused the credentials (HTTP {reply.status}); check the headers given for this endpoint")
+            raise RateLimitedError(
+                f"too many requests (HTTP 429){hint}", endpoint=self.address.url, retry_after=wait
+            )
+        if reply.status in (
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.FORBIDDEN,
+            HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        ):
+            raise self.nonsense(
+                f"refused the credentials (HTTP {reply.status}); check the headers given for this endpoint"
+            )
         if 300 <= reply.status < 400:
-            raise self.nonsense(f"redirects elsewhere (HTTP {reply.status}); give the URL it redirects to, or its credentials")
+            raise self.nonsense(
+                f"redirects elsewhere (HTTP {reply.status}); give the URL it redirects to, or its credentials"
+            )
         if reply.status in (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT):
             raise self.nonsense(f"cannot be reached by its proxy ({reply.gist})") from Failure("broken off")
         if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -15,8 +15,9 @@ Place = tuple[str, str]
 def problems(nodes: Mapping[str, Node], info: ObjectInfo, pending: Collection[Place] | None) -> list[Problem]:
     """All faults of a graph, in the order of its nodes.
 
-    As the server does, an unknown class is a fault anywhere, the rest only in nodes that an output node depends on. Where that is
-    not known, because there is no output node or a link leads nowhere, every node is judged.
+    As the server does, an unknown class is a fault anywhere, the rest only in nodes that an output node
+    depends on. Where that is not known, because there is no output node or a link leads nowhere, every node
+    is judged.
 
     Args:
         nodes: The graph.
@@ -26,7 +27,11 @@ def problems(nodes: Mapping[str, Node], info: ObjectInfo, pending: Collection[Pl
     found = [_unknown_class(node, info) for node in nodes.values() if node.class_type not in info]
     ends = [node.id for node in nodes.values() if info.is_output(node.class_type)]
     if not ends:
-        found.append(Problem("", "no node is an output node, so nothing would run; add a SaveImage or PreviewImage node"))
+        found.append(
+            Problem(
+                "", "no node is an output node, so nothing would run; add a SaveImage or PreviewImage node"
+            )
+        )
     reached = _ancestors(nodes, ends) if ends and not _leads_nowhere(nodes) else set(nodes)
     for node in nodes.values():
         known = info.node_class(node.class_type)
@@ -38,11 +43,18 @@ def problems(nodes: Mapping[str, Node], info: ObjectInfo, pending: Collection[Pl
 
 def _unknown_class(node: Node, info: ObjectInfo) -> Problem:
     hint = nearest(node.class_type, info.classes())
-    return Problem(f"node {node.label}", f"the server has no node class {node.class_type!r}{hint}; install the custom node there")
+    return Problem(
+        f"node {node.label}",
+        f"the server has no node class {node.class_type!r}{hint}; install the custom node there",
+    )
 
 
 def _node_problems(
-    node: Node, known: NodeClass, nodes: Mapping[str, Node], info: ObjectInfo, pending: Collection[Place] | None
+    node: Node,
+    known: NodeClass,
+    nodes: Mapping[str, Node],
+    info: ObjectInfo,
+    pending: Collection[Place] | None,
 ) -> Iterator[Problem]:
     for name, spec in known.inputs.items():
         where = f"node {node.label}, input {name!r}"
@@ -52,33 +64,48 @@ def _node_problems(
             if not absent_is_fine(spec, name, node.inputs):
                 default = "" if spec.default is None else f"; its default is {spec.default!r}"
                 yield Problem(
-                    where, f"is required ({spec.type}) and missing{default}; export the workflow again from this ComfyUI"
+                    where,
+                    f"is required ({spec.type}) and missing{default}; export the workflow again from this"
+                    " ComfyUI",
                 )
             continue
         value = node.inputs[name]
-        message = _link_fault(value, spec, nodes, info) if isinstance(value, tuple) else _literal_fault(value, spec, pending)
+        message = (
+            _link_fault(value, spec, nodes, info)
+            if isinstance(value, tuple)
+            else _literal_fault(value, spec, pending)
+        )
         if message:
             yield Problem(where, message)
 
 
 def _literal_fault(value: object, spec: InputSpec, pending: Collection[Place] | None) -> str:
-    if isinstance(value, Mapping) and "__value__" in value:  # how user interfaces write a list that is no link
+    if (
+        isinstance(value, Mapping) and "__value__" in value
+    ):  # how user interfaces write a list that is no link
         value = value["__value__"]
     try:
         check(thaw(value) if isinstance(value, Mapping) else value, spec)
     except UnfitError as error:
         return str(error)
-    # The list holds the top level of the input folder only; names with a folder or a [type] may exist without standing in it.
+    # The list holds the top level of the input folder only; names with a folder or a [type] may exist without
+    # standing in it.
     listed = isinstance(value, str) and "/" not in value and not value.endswith("]")
     if pending is not None and spec.upload and listed and value not in spec.options:
-        return f"the file {value!r} is not in the server's input folder; upload it there or feed this node from the eval set"
+        return (
+            f"the file {value!r} is not in the server's input folder; upload it there or feed this node from"
+            " the eval set"
+        )
     return ""
 
 
-def _link_fault(value: tuple[object, ...], spec: InputSpec, nodes: Mapping[str, Node], info: ObjectInfo) -> str:
+def _link_fault(
+    value: tuple[object, ...], spec: InputSpec, nodes: Mapping[str, Node], info: ObjectInfo
+) -> str:
     if not is_link(value):
         return (
-            f"must be a value or a link [node id as text, output slot] (got {thaw(value)!r}); a list is always taken for a link"
+            f"must be a value or a link [node id as text, output slot] (got {thaw(value)!r}); a list is"
+            " always taken for a link"
         )
     source, slot = str(value[0]), int(str(value[1]))
     if source not in nodes:
@@ -89,7 +116,8 @@ def _link_fault(value: tuple[object, ...], spec: InputSpec, nodes: Mapping[str, 
     outputs = info.outputs(kind)
     if not 0 <= slot < len(outputs):
         return (
-            f"is linked to output {slot} of node {nodes[source].label}, which has {len(outputs)} ({', '.join(outputs) or 'none'})"
+            f"is linked to output {slot} of node {nodes[source].label}, which has {len(outputs)}"
+            f" ({', '.join(outputs) or 'none'})"
         )
     if not types_match(outputs[slot], spec.type):
         return f"must be {spec.type}, but output {slot} of node {nodes[source].label} gives {outputs[slot]}"

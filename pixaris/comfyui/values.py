@@ -47,8 +47,9 @@ def fit(value: ParamValue, spec: InputSpec | None, current: object) -> ParamValu
         current: The literal the workflow has there now, or None.
 
     Returns:
-        The value, a whole float as int for an INT, an int as float for a FLOAT. Without a specification the literal that stands
-        there decides: a float stays a float, an int stays an int unless the value has a fraction (a ``cfg`` of 8.0 is exported
+        The value, a whole float as int for an INT, an int as float for a FLOAT. Without a specification the
+        literal that stands there decides: a float stays a float, an int stays an int unless the value has a
+            fraction (a ``cfg`` of 8.0 is exported
         as ``8``).
 
     Raises:
@@ -72,7 +73,8 @@ def fit(value: ParamValue, spec: InputSpec | None, current: object) -> ParamValu
 
 
 def check(value: object, spec: InputSpec) -> None:
-    """Judge a literal as the server does: it converts first (``"0.3"`` is a FLOAT, 2.9 an INT), then checks range and options.
+    """Judge a literal as the server does: it converts first (``"0.3"`` is a FLOAT, 2.9 an INT), then checks
+    range and options.
 
     Raises:
         UnfitError: The server would refuse it.
@@ -114,7 +116,10 @@ def _like(value: ParamValue, current: object) -> ParamValue:
     if type(current) not in kinds:  # null, or a structure of a custom node: nothing to go by
         return value
     if _KINDS[type(value)] != _KINDS[type(current)]:
-        raise UnfitError(f"must be {_KINDS[type(current)]}, as the workflow has {_shown(current)} there (got {_shown(value)})")
+        raise UnfitError(
+            f"must be {_KINDS[type(current)]}, as the workflow has {_shown(current)} there (got"
+            f" {_shown(value)})"
+        )
     if isinstance(current, float):
         return _float(value)
     if isinstance(value, float) and value.is_integer():
@@ -165,5 +170,9 @@ def _not_an_option(value: object, spec: InputSpec) -> str:
         return f"has no options on this server (got {_shown(value)}); install the file it names there"
     shown = ", ".join(repr(option) for option in spec.options[:12])
     more = f", … ({len(spec.options)} in all)" if len(spec.options) > 12 else ""
-    hint = nearest(value, [option for option in spec.options if isinstance(option, str)]) if isinstance(value, str) else ""
+    hint = (
+        nearest(value, [option for option in spec.options if isinstance(option, str)])
+        if isinstance(value, str)
+        else ""
+    )
     return f"must be one of {shown}{more} (got {_shown(value)}){hint}"

@@ -1,7 +1,7 @@
 """The websocket to one server: the one place that uses websocket-client.
 
-It only makes things faster. A socket that cannot connect, breaks, or goes deaf costs time, never a prompt: whoever waits for a
-prompt also looks at the queue and the history over HTTP.
+It only makes things faster. A socket that cannot connect, breaks, or goes deaf costs time, never a prompt:
+whoever waits for a prompt also looks at the queue and the history over HTTP.
 """
 
 from __future__ import annotations
@@ -51,9 +51,11 @@ class Watch:
 
 
 class Listener:
-    """One websocket and the thread that reads it. Connects when the first prompt is watched, reconnects while one is.
+    """One websocket and the thread that reads it. Connects when the first prompt is watched, reconnects while
+    one is.
 
-    The client id is new for every connection, unless a prompt was submitted under the old one: its messages go there.
+    The client id is new for every connection, unless a prompt was submitted under the old one: its messages
+    go there.
 
     Args:
         address: The server.
@@ -100,7 +102,9 @@ class Listener:
                 self._thread = threading.Thread(target=self._run, name=name, daemon=True)
                 self._thread.start()
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._state != "new" or self._stopped, timeout=min(2.0, self._timeouts.connect))
+            self._changed.wait_for(
+                lambda: self._state != "new" or self._stopped, timeout=min(2.0, self._timeouts.connect)
+            )
         return watch
 
     def claim(self, watch: Watch) -> str:
@@ -124,12 +128,15 @@ class Listener:
             self._watches.pop(watch.prompt_id, None)
 
     def suspect(self, watch: Watch) -> None:
-        """A prompt went on without a word here: if the socket should have brought it, connect anew under a new id.
+        """A prompt went on without a word here: if the socket should have brought it, connect anew under a
+        new id.
 
         A server that notices late that an old socket has closed also forgets the one that took its id over.
         """
         with self._changed:
-            deaf = self.connected and watch.client_id == self._client_id and self._connected_at < watch.claimed
+            deaf = (
+                self.connected and watch.client_id == self._client_id and self._connected_at < watch.claimed
+            )
             if deaf and not watch.heard:
                 self._renew = True
                 self._abort()
@@ -172,7 +179,9 @@ class Listener:
             if at_once or not any(watch.client_id == self._client_id for watch in self._watches.values()):
                 self._client_id = uuid.uuid4().hex
             if not at_once:
-                self._changed.wait_for(lambda: self._stopped, timeout=_PAUSES[min(failures, len(_PAUSES) - 1)])
+                self._changed.wait_for(
+                    lambda: self._stopped, timeout=_PAUSES[min(failures, len(_PAUSES) - 1)]
+                )
             if not self._watches and not failures:
                 self._state = "new"  # nobody waits: the next one who does, waits for the connection too
             self._changed.wait_for(lambda: self._stopped or bool(self._watches))
@@ -180,9 +189,14 @@ class Listener:
 
     def _connect(self) -> Any:  # noqa: ANN401  (websocket-client has no types)
         connection = websocket.WebSocket(skip_utf8_validation=True)
-        # Asked for a byte or two, it takes what has come: it keeps the rest, and a message costs one wake-up, not three.
+        # Asked for a byte or two, it takes what has come: it keeps the rest, and a message costs one wake-up,
+        # not three.
         connection.frame_buffer = _BoundedFrames(lambda _: connection._recv(_PIECE), True)
-        options: dict[str, Any] = {"timeout": self._timeouts.connect, "suppress_origin": True, "redirect_limit": 0}
+        options: dict[str, Any] = {
+            "timeout": self._timeouts.connect,
+            "suppress_origin": True,
+            "redirect_limit": 0,
+        }
         if not environment_proxies(self._address):
             options["socket"] = self._open_socket()
         elif self._address.is_tls:
@@ -192,11 +206,15 @@ class Listener:
         return connection
 
     def _open_socket(self) -> socket.socket:
-        raw = socket.create_connection((self._address.host, self._address.port), timeout=self._timeouts.connect)
+        raw = socket.create_connection(
+            (self._address.host, self._address.port), timeout=self._timeouts.connect
+        )
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._address.is_tls:
-                return self._address.tls_context(trusted_certificates()).wrap_socket(raw, server_hostname=self._address.host)
+                return self._address.tls_context(trusted_certificates()).wrap_socket(
+                    raw, server_hostname=self._address.host
+                )
         except BaseException:
             raw.close()
             raise
@@ -241,7 +259,11 @@ class Listener:
                 return
             if frame.opcode == websocket.ABNF.OPCODE_PING:
                 connection.pong(frame.data)
-            elif frame.opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY, websocket.ABNF.OPCODE_CONT):
+            elif frame.opcode in (
+                websocket.ABNF.OPCODE_TEXT,
+                websocket.ABNF.OPCODE_BINARY,
+                websocket.ABNF.OPCODE_CONT,
+            ):
                 if frame.opcode != websocket.ABNF.OPCODE_CONT:
                     parts, is_text = [], frame.opcode == websocket.ABNF.OPCODE_TEXT
                 if not is_text:  # previews

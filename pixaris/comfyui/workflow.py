@@ -1,4 +1,6 @@
-"""An immutable API-format graph: find nodes by title, bind parameters and images, say what is wrong, give the payload."""
+"""An immutable API-format graph: find nodes by title, bind parameters and images, say what is wrong, give the
+payload.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ _IMAGE_TYPES = frozenset(("IMAGE", "LATENT", "MASK"))
 
 
 class Workflow:
-    """A graph of nodes as a server runs it. Immutable, picklable, equal by content; every change gives a new object.
+    """A graph of nodes as a server runs it. Immutable, picklable, equal by content; every change gives a new
+    object.
 
     Attributes:
         source: Its path, or ``workflow``: how errors name it.
@@ -52,7 +55,8 @@ class Workflow:
             source: A file's path, or the parsed file.
 
         Raises:
-            WorkflowError: It cannot be read, is not JSON, is UI format, or has nodes that are none; all faults at once.
+            WorkflowError: It cannot be read, is not JSON, is UI format, or has nodes that are none; all
+                faults at once.
         """
         name, nodes = read_nodes(source)
         return cls(nodes, name)
@@ -67,7 +71,8 @@ class Workflow:
         if len(titled) > 1:
             ids = ", ".join(node.id for node in titled)
             raise WorkflowError(
-                f"the title {name!r} stands {_times(len(titled))} (ids {ids}): use the id, or rename one", self.source
+                f"the title {name!r} stands {_times(len(titled))} (ids {ids}): use the id, or rename one",
+                self.source,
             )
         return titled[0] if titled else self.nodes.get(name)
 
@@ -100,7 +105,8 @@ class Workflow:
             raise WorkflowError(self._linked(node, input), self.source)
         if value is not None and not isinstance(value, str | int | float | bool):
             raise WorkflowError(
-                f"input {input!r} of node {node.label} holds a structure, not a value: {thaw(value)!r}", self.source
+                f"input {input!r} of node {node.label} holds a structure, not a value: {thaw(value)!r}",
+                self.source,
             )
         return value
 
@@ -109,7 +115,8 @@ class Workflow:
 
         Args:
             params: Values to bind. Numpy scalars are taken as plain numbers.
-            object_info: With it, types, ranges and options are checked, and inputs that the file leaves out can be bound.
+            object_info: With it, types, ranges and options are checked, and inputs that the file leaves out
+                can be bound.
 
         Raises:
             WorkflowError: Some values cannot be bound; all of them are told.
@@ -140,12 +147,22 @@ class Workflow:
             WorkflowError: No such node, or it loads no image file.
         """
         node = self.node(node_name)
-        files = [name for name, value in node.inputs.items() if isinstance(value, str) and value.lower().endswith(SUFFIXES)]
-        if isinstance(node.inputs.get("image"), str) or (node.class_type.startswith("LoadImage") and not node.is_linked("image")):
+        files = [
+            name
+            for name, value in node.inputs.items()
+            if isinstance(value, str) and value.lower().endswith(SUFFIXES)
+        ]
+        if isinstance(node.inputs.get("image"), str) or (
+            node.class_type.startswith("LoadImage") and not node.is_linked("image")
+        ):
             return "image"
         if len(files) != 1:
-            loaders = [other.title for other in self.nodes.values() if other.class_type.startswith("LoadImage")]
-            known = f"; nodes that do: {', '.join(map(repr, loaders))}" if loaders else "; add a LoadImage node"
+            loaders = [
+                other.title for other in self.nodes.values() if other.class_type.startswith("LoadImage")
+            ]
+            known = (
+                f"; nodes that do: {', '.join(map(repr, loaders))}" if loaders else "; add a LoadImage node"
+            )
             raise WorkflowError(f"node {node.label} loads no image file{known}", self.source)
         return files[0]
 
@@ -161,14 +178,17 @@ class Workflow:
         """
         node, name = self.node(node_name), self.image_input(node_name)
         if not isinstance(file_name, str) or not file_name:
-            raise WorkflowError(f"the image for node {node.label} must be a file name (got {file_name!r})", self.source)
+            raise WorkflowError(
+                f"the image for node {node.label} must be a file name (got {file_name!r})", self.source
+            )
         return Workflow({**self.nodes, node.id: node.with_input(name, file_name)}, self.source)
 
     def output_node(self, name: str | None = None) -> Node:
         """The node whose images are the result.
 
         Args:
-            name: Title or id; None means the node titled "Save Image", else the only SaveImage, else the only PreviewImage.
+            name: Title or id; None means the node titled "Save Image", else the only SaveImage, else the only
+                PreviewImage.
 
         Raises:
             WorkflowError: There is none, or several; candidates are listed.
@@ -188,7 +208,8 @@ class Workflow:
         candidates = found or [node for node in self.nodes.values() if node.id not in used]
         listed = ", ".join(node.label for node in candidates)
         raise WorkflowError(
-            f"which node gives the result is not clear: title one {DEFAULT_OUTPUT!r}, or name it; candidates: {listed or 'none'}",
+            f"which node gives the result is not clear: title one {DEFAULT_OUTPUT!r}, or name it; candidates:"
+            f" {listed or 'none'}",
             self.source,
         )
 
@@ -201,13 +222,16 @@ class Workflow:
             if type(node.inputs.get(name)) in (int, float)
         )
 
-    def problems(self, object_info: ObjectInfo, pending: Iterable[tuple[str, str]] | None = None) -> list[Problem]:
+    def problems(
+        self, object_info: ObjectInfo, pending: Iterable[tuple[str, str]] | None = None
+    ) -> list[Problem]:
         """Everything the server would refuse about this graph, at once; empty if it would run.
 
         Args:
             object_info: The server's node classes.
-            pending: (node title or id, input) of values that will still be bound: they are not judged. When given, an image file
-                that another node loads must be on the server; when None, image files are not looked for.
+            pending: (node title or id, input) of values that will still be bound: they are not judged. When
+                given, an image file that another node loads must be on the server; when None, image files are
+                not looked for.
 
         Raises:
             WorkflowError: A name in `pending` is unknown or stands twice.
@@ -221,8 +245,13 @@ class Workflow:
         return tuple((node.id, node.title) for node in self.nodes.values())
 
     def canonical_json(self) -> str:
-        """The payload as text: sorted keys, no titles. Equal graphs that generate the same have equal texts."""
-        graph = {node.id: {"class_type": node.class_type, "inputs": thaw(node.inputs)} for node in self.nodes.values()}
+        """The payload as text: sorted keys, no titles. Equal graphs that generate the same have equal
+        texts.
+        """
+        graph = {
+            node.id: {"class_type": node.class_type, "inputs": thaw(node.inputs)}
+            for node in self.nodes.values()
+        }
         return json.dumps(graph, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -256,9 +285,13 @@ class Workflow:
 
     def _linked(self, node: Node, input: str) -> str:
         source = next(
-            (self.nodes[key].label for name, key, _ in node.links() if name == input and key in self.nodes), "another node"
+            (self.nodes[key].label for name, key, _ in node.links() if name == input and key in self.nodes),
+            "another node",
         )
-        return f"input {input!r} of node {node.label} is linked to node {source}, so it has no value of its own; use that node"
+        return (
+            f"input {input!r} of node {node.label} is linked to node {source}, so it has no value of its own;"
+            " use that node"
+        )
 
     def _no_node(self, name: str) -> str:
         titles = [node.title for node in self.nodes.values()]
@@ -287,7 +320,9 @@ class Workflow:
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in self.__dict__ or name not in ("source", "nodes"):
-            raise AttributeError(f"a Workflow does not change; bind() gives a new one (tried to set {name!r})")
+            raise AttributeError(
+                f"a Workflow does not change; bind() gives a new one (tried to set {name!r})"
+            )
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:

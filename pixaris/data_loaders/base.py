@@ -26,9 +26,9 @@ SHOWN = 10
 class DatasetLoader(ABC):
     """Loads an eval set.
 
-    Implement `load_dataset`. It is called once per run or search, in the process that starts it; the loaded set travels to the
-    trials. Use `aligned` to make the set from folders of images: it matches names, sorts them naturally and refuses what does not
-    fit.
+    Implement `load_dataset`. It is called once per run or search, in the process that starts it; the loaded
+    set travels to the trials. Use `aligned` to make the set from folders of images: it matches names, sorts
+    them naturally and refuses what does not fit.
     """
 
     @abstractmethod
@@ -41,12 +41,17 @@ class DatasetLoader(ABC):
 
 
 def aligned(
-    name: str, folders: Mapping[str, Mapping[str, Source]], references: Collection[str] = (), *, place: str = ""
+    name: str,
+    folders: Mapping[str, Mapping[str, Source]],
+    references: Collection[str] = (),
+    *,
+    place: str = "",
 ) -> EvalSet:
     """Make an eval set of folders of images.
 
-    Images belong together by their names without suffix. Hidden files and files without an image suffix (`images.SUFFIXES`, in
-    any case) are passed over. Items are in natural order: ``img2`` before ``img10``. Images are decoded in threads.
+    Images belong together by their names without suffix. Hidden files and files without an image suffix
+    (`images.SUFFIXES`, in any case) are passed over. Items are in natural order: ``img2`` before ``img10``.
+    Images are decoded in threads.
 
     Args:
         name: The dataset's name.
@@ -55,12 +60,15 @@ def aligned(
         place: What the eval set is called in errors, e.g. its path; by default its name.
 
     Raises:
-        DatasetError: A reference folder does not exist; a folder has no images, or several of one name, or lacks names that
-            others have; an image cannot be decoded. All of these are told at once.
+        DatasetError: A reference folder does not exist; a folder has no images, or several of one name, or
+            lacks names that others have; an image cannot be decoded. All of these are told at once.
     """
     references = (references,) if isinstance(references, str) else tuple(references)
     problems = [
-        Problem(f"references: {folder!r}", f"no such folder{nearest(folder, folders)}; there are {_listed(sorted(folders))}")
+        Problem(
+            f"references: {folder!r}",
+            f"no such folder{nearest(folder, folders)}; there are {_listed(sorted(folders))}",
+        )
         for folder in references
         if folder not in folders
     ]
@@ -73,7 +81,10 @@ def aligned(
         missing = [stem for stem in names if stem not in stems]
         if stems and missing:
             problems.append(
-                Problem(f"folder {folder!r}", f"has no image for {len(missing)} of {len(names)} names: {_listed(missing)}")
+                Problem(
+                    f"folder {folder!r}",
+                    f"has no image for {len(missing)} of {len(names)} names: {_listed(missing)}",
+                )
             )
     decoded, unreadable = _decoded(images)
     problems += unreadable
@@ -100,16 +111,21 @@ def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
     ['img1', 'IMG2', 'img10']
     """
     parts = re.split(r"(\d+)", name.casefold())
-    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts if part], name
+    return [
+        (not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts if part
+    ], name
 
 
 def _by_stem(files: Mapping[str, Source]) -> tuple[dict[str, tuple[str, Source]], list[str]]:
-    """Group a folder's image files by stem; return stem to file name and source, and what is wrong with the folder."""
+    """Group a folder's image files by stem; return stem to file name and source, and what is wrong with the
+    folder.
+    """
     grouped: dict[str, list[str]] = defaultdict(list)
     for file in files:
         path = PurePosixPath(file)
         if not file.startswith(".") and path.suffix.lower() in SUFFIXES:
-            # macOS decomposes accents in file names and others do not: one spelling, or equal names would differ.
+            # macOS decomposes accents in file names and others do not: one spelling, or equal names would
+            # differ.
             grouped[unicodedata.normalize("NFC", path.stem)].append(file)
     faults = [] if grouped else [f"holds no images ({', '.join(SUFFIXES)})"]
     twice = [" and ".join(sorted(same)) for _, same in sorted(grouped.items(), key=_by_name) if len(same) > 1]

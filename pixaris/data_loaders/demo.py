@@ -1,4 +1,5 @@
-"""The demo's three eval sets, made from photographs that come with scikit-image; docs/demo-data.md lists sources and licences.
+"""The demo's three eval sets, made from photographs that come with scikit-image; docs/demo-data.md lists
+sources and licences.
 
 Nothing is downloaded, and the same pixels come out every time.
 """
@@ -119,21 +120,23 @@ CUTOUTS: Mapping[str, Cutout] = {
 
 
 def prepare(folder: Path) -> dict[str, int]:
-    """Make the eval sets ``photos`` (folders ``Input``, ``Original``), ``cutout`` (``Input``, ``Mask``), ``inpaint`` (all three).
+    """Make the eval sets ``photos`` (folders ``Input``, ``Original``), ``cutout`` (``Input``, ``Mask``),
+    ``inpaint`` (all three).
 
     Every image has 256×256 pixels, 8-bit RGB.
 
-    In ``photos``, the input is the original after a Gaussian blur of σ = 1.5 pixels and Gaussian noise of σ = 0.04 (10 of 255
-    levels).
+    In ``photos``, the input is the original after a Gaussian blur of σ = 1.5 pixels and Gaussian noise of σ =
+    0.04 (10 of 255 levels).
 
-    In ``cutout``, the input is an object in cool light on a background in warm light. The object's light falls to a fifth within
-    six pixels of its edge. Then come a blur of σ = 0.8 pixels and noise of σ = 0.06. The mask is white where the object is, else
-    black.
+    In ``cutout``, the input is an object in cool light on a background in warm light. The object's light
+    falls to a fifth within six pixels of its edge. Then come a blur of σ = 0.8 pixels and noise of σ = 0.06.
+    The mask is white where the object is, else black.
 
-    In ``inpaint``, the input is a photograph with a gray hole, the mask is white where the hole is, and the original has none.
+    In ``inpaint``, the input is a photograph with a gray hole, the mask is white where the hole is, and the
+    original has none.
 
-    Images that are there already are not written again; one of the same name that shows anything else is replaced. Nothing is
-    deleted.
+    Images that are there already are not written again; one of the same name that shows anything else is
+    replaced. Nothing is deleted.
 
     Args:
         folder: Where the eval sets go, e.g. ``local_experiment_inputs/demo``; it is made if need be.
@@ -142,11 +145,15 @@ def prepare(folder: Path) -> dict[str, int]:
         Eval set to its number of items.
 
     Raises:
-        ConfigurationError: The eval sets' folders hold other images or folders, or scikit-image lacks a photograph: nothing has
-            been written. Or a file cannot be written.
+        ConfigurationError: The eval sets' folders hold other images or folders, or scikit-image lacks a
+            photograph: nothing has been written. Or a file cannot be written.
     """
     try:
-        faults = [fault for name, (folders, items) in _LAYOUT.items() for fault in _foreign(folder / name, folders, items)]
+        faults = [
+            fault
+            for name, (folders, items) in _LAYOUT.items()
+            for fault in _foreign(folder / name, folders, items)
+        ]
         if faults:
             raise ConfigurationError(faults, str(folder))
         for path, image in _images():
@@ -155,7 +162,8 @@ def prepare(folder: Path) -> dict[str, int]:
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         raise ConfigurationError(
-            f"the eval sets cannot be written: {error.strerror or error}{place}; choose another folder", str(folder)
+            f"the eval sets cannot be written: {error.strerror or error}{place}; choose another folder",
+            str(folder),
         ) from None
     return {name: len(items) for name, (_, items) in _LAYOUT.items()}
 
@@ -175,16 +183,24 @@ def _foreign(place: Path, folders: Collection[str], items: Collection[str]) -> l
             if entry.name not in folders:
                 found.append(f"{entry.name}{os.sep}")
                 continue
-            found += [f"{entry.name}{os.sep}{file.name}" for file in sorted(entry.iterdir()) if _is_foreign(file, items)]
+            found += [
+                f"{entry.name}{os.sep}{file.name}"
+                for file in sorted(entry.iterdir())
+                if _is_foreign(file, items)
+            ]
     if not found:
         return []
     shown = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
-    return [Problem(place.name, f"holds what is not the demo's ({shown}); move it away, or choose another folder")]
+    return [
+        Problem(place.name, f"holds what is not the demo's ({shown}); move it away, or choose another folder")
+    ]
 
 
 def _is_foreign(file: Path, items: Collection[str]) -> bool:
     ours = file.suffix == ".png" and file.stem in items
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and not file.is_dir() and not ours
+    return (
+        file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and not file.is_dir() and not ours
+    )
 
 
 def _shows(path: Path, image: Image.Image) -> bool:
@@ -197,7 +213,9 @@ def _shows(path: Path, image: Image.Image) -> bool:
 
 def _images() -> Iterator[tuple[Path, Image.Image]]:
     """Every image with its path below the folder."""
-    photos = {name: _photograph(crop) for name, crop in PHOTOS.items()}  # all of them before anything is written
+    photos = {
+        name: _photograph(crop) for name, crop in PHOTOS.items()
+    }  # all of them before anything is written
     for name, photo in photos.items():
         yield Path("photos", "Original", f"{name}.png"), photo
         yield Path("photos", "Input", f"{name}.png"), _degraded(_levels(photo), OF_PHOTOS, name)
@@ -216,7 +234,8 @@ def _images() -> Iterator[tuple[Path, Image.Image]]:
 
 
 def _photograph(crop: Crop) -> Image.Image:
-    # Read from the package's folder: skimage.data's functions may download, and one of them loads all of scikit-image.
+    # Read from the package's folder: skimage.data's functions may download, and one of them loads all of
+    # scikit-image.
     source = resources.files("skimage") / "data" / crop.file
     try:
         data = source.read_bytes()
@@ -271,7 +290,8 @@ def _mask(inside: Flags) -> Image.Image:
 def _scene(thing: Pixels, background: Pixels, inside: Flags) -> Pixels:
     """The object in cool light, darker towards its edge, on the background in warm light.
 
-    The object is therefore brightest, and the background darkest, in blue; what is above a threshold ends short of the edge.
+    The object is therefore brightest, and the background darkest, in blue; what is above a threshold ends
+    short of the edge.
     """
     depth = ndimage.distance_transform_edt(inside)
     shade = 0.2 + 0.8 * np.clip(depth / 6, 0, 1)

@@ -17,11 +17,12 @@ ITEM_LIST = "items.txt"
 class LocalDatasetLoader(DatasetLoader):
     """Loads ``<eval_dir_local>/<project>/<dataset>/<Folder>/<name>.png``.
 
-    Every folder has one image per item; images belong together by name, whatever their suffix. A folder ``Input`` feeds the node
-    titled "Load Input Image". EXIF orientation is applied. Hidden files and folders, and other files than images, are passed
-    over; a file that is called an image and is none is an error.
+    Every folder has one image per item; images belong together by name, whatever their suffix. A folder
+    ``Input`` feeds the node titled "Load Input Image". EXIF orientation is applied. Hidden files and folders,
+    and other files than images, are passed over; a file that is called an image and is none is an error.
 
-    An eval set without input images (text to image) has no folders but a file ``items.txt`` with one item name per line.
+    An eval set without input images (text to image) has no folders but a file ``items.txt`` with one item
+    name per line.
 
     Args:
         project: The project's name.
@@ -68,27 +69,41 @@ class LocalDatasetLoader(DatasetLoader):
                 if folder.is_dir() and not folder.name.startswith(".")
             }
         except OSError as error:
-            raise DatasetError(f"cannot be read: {error.strerror}: {error.filename}", str(self.path)) from None
+            raise DatasetError(
+                f"cannot be read: {error.strerror}: {error.filename}", str(self.path)
+            ) from None
         if not folders:
             return self._without_folders()
         return aligned(self.dataset, folders, self.references, place=str(self.path))
 
     def _without_folders(self) -> EvalSet:
-        loose = [file.name for file in self.path.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
+        loose = [
+            file.name
+            for file in self.path.iterdir()
+            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+        ]
         listing = self.path / ITEM_LIST
         if not loose and listing.is_file() and not self.references:
             return EvalSet(self.dataset, _listed_items(listing))
         fault = (
             f"its {len(loose)} images lie in it directly; images belong into one folder per input"
             if loose
-            else f"it has no folders of images{' for the references' if self.references else f' and no {ITEM_LIST}'}"
+            else (
+                "it has no folders of"
+                f" images{' for the references' if self.references else f' and no {ITEM_LIST}'}"
+            )
         )
-        raise DatasetError(f"{fault}: {self.path.name}/Input/<name>.png, {self.path.name}/Mask/<name>.png, …", str(self.path))
+        raise DatasetError(
+            f"{fault}: {self.path.name}/Input/<name>.png, {self.path.name}/Mask/<name>.png, …", str(self.path)
+        )
 
     def _neighbours(self) -> str:
         above = self.path.parent
         if self.path.is_file():
-            return ": this is a file; an eval set is a folder with a folder of images for each input: Input/<name>.png, …"
+            return (
+                ": this is a file; an eval set is a folder with a folder of images for each input:"
+                " Input/<name>.png, …"
+            )
         if above.is_dir():
             known = sorted(folder.name for folder in above.iterdir() if folder.is_dir())
             return f"{nearest(self.path.name, known)}; in {above} there are: {', '.join(known) or 'none'}"
@@ -104,7 +119,9 @@ def _listed_items(listing: Path) -> tuple[EvalItem, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"cannot be read as UTF-8 text: {error}", str(listing)) from None
     names = [line for line in lines if line]
-    problems = [Problem(f"item {name!r}", "is named twice") for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems = [
+        Problem(f"item {name!r}", "is named twice") for name in dict.fromkeys(names) if names.count(name) > 1
+    ]
     if not names:
         problems.append(Problem("", "names no items; write one item name per line"))
     if problems:

@@ -22,7 +22,8 @@ class Endpoint:
         url: Base URL, without credentials; also its name everywhere.
         kind: Which requests it serves.
         headers: HTTP headers for authentication; never shown.
-        depth: Requests it is given at once. 2 keeps a ComfyUI busy: the next prompt waits in its queue while one runs.
+        depth: Requests it is given at once. 2 keeps a ComfyUI busy: the next prompt waits in its queue while
+            one runs.
         timeouts: How long it is waited for.
     """
 
@@ -46,7 +47,8 @@ class EndpointStatus:
         last_failure: Why the last one did.
         speed: Seconds per image, as a moving average; None before its first one.
         models: Affinity keys of the models it holds, the latest first.
-        cost: What its account was charged, for images that nobody waits for any more too; None while nothing was.
+        cost: What its account was charged, for images that nobody waits for any more too; None while nothing
+            was.
     """
 
     url: str
@@ -90,7 +92,9 @@ class PoolStatus:
 
 
 class EndpointClient(ABC):
-    """Talks to one endpoint. Thread-safe: the pool calls `run` from as many threads as the endpoint's depth."""
+    """Talks to one endpoint. Thread-safe: the pool calls `run` from as many threads as the endpoint's
+    depth.
+    """
 
     @abstractmethod
     def run(self, request: GenerationRequest) -> GeneratedImage:
@@ -103,7 +107,8 @@ class EndpointClient(ABC):
         """
 
     def resume(self, request: GenerationRequest) -> GeneratedImage:
-        """As `run`, for a request that may be on the endpoint already: a client of the same pool that died may have sent it.
+        """As `run`, for a request that may be on the endpoint already: a client of the same pool that died
+        may have sent it.
 
         What is found there is waited for rather than sent a second time.
         """
@@ -118,7 +123,9 @@ class EndpointClient(ABC):
         """
 
     def cancel(self, request_id: str) -> None:  # noqa: B027  (optional to implement)
-        """Withdraw a request that `run` has in another thread, and nobody else's; `run` then raises CancelledRequestError."""
+        """Withdraw a request that `run` has in another thread, and nobody else's; `run` then raises
+        CancelledRequestError.
+        """
 
     def orphans(self) -> tuple[str, ...]:
         """Requests of this pool that the endpoint has, or has just made, for a client that died.
@@ -142,12 +149,14 @@ class EndpointClient(ABC):
 class EndpointPool(ABC):
     """Runs requests on endpoints: leases per image, fail-over, quarantine. Thread-safe.
 
-    Endpoints join and leave at any time; one process at a time says which (the driver's `Roster`), any may submit.
+    Endpoints join and leave at any time; one process at a time says which (the driver's `Roster`), any may
+    submit.
     """
 
     @abstractmethod
     def join(self, endpoint: Endpoint) -> None:
-        """Add an endpoint, without waiting; it gets work once it answers a probe. One that is known already stays as it is.
+        """Add an endpoint, without waiting; it gets work once it answers a probe. One that is known already
+        stays as it is.
 
         Raises:
             ConfigurationError: Its URL cannot be one; a pool elsewhere tells it as an event instead.
@@ -155,18 +164,22 @@ class EndpointPool(ABC):
 
     @abstractmethod
     def leave(self, url: str) -> None:
-        """Remove an endpoint, without waiting: what it had goes to others, its client is closed. An unknown one is no error."""
+        """Remove an endpoint, without waiting: what it had goes to others, its client is closed. An unknown
+        one is no error.
+        """
 
     @abstractmethod
     def tell(self, sentence: str) -> None:
         """Add an event for the user."""
 
     @abstractmethod
-    def submit(self, requests: Sequence[GenerationRequest], *, priority: int = 0) -> list[Future[GeneratedImage]]:
+    def submit(
+        self, requests: Sequence[GenerationRequest], *, priority: int = 0
+    ) -> list[Future[GeneratedImage]]:
         """Queue requests; each future gives the image or raises what `EndpointClient.run` raised last.
 
-        A request that is unanswered yet (by its id) is not queued again: its future is the one it has. A future cannot be
-        cancelled by itself; `cancel` does that.
+        A request that is unanswered yet (by its id) is not queued again: its future is the one it has. A
+        future cannot be cancelled by itself; `cancel` does that.
 
         Args:
             requests: In the order they should start.

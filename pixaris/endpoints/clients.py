@@ -28,8 +28,12 @@ def connect(endpoint: Endpoint, session: str = "") -> EndpointClient:
     if endpoint.kind == "flux":
         given = endpoint.timeouts
         timeouts = Timeouts(read=max(given.read, Timeouts.read), transfer=given.transfer)
-        return FluxEndpointClient(endpoint.url, key_of(dict(endpoint.headers)), timeouts=timeouts, session=session)
-    return ComfyEndpointClient(endpoint.url, headers=dict(endpoint.headers), timeouts=endpoint.timeouts, session=session)
+        return FluxEndpointClient(
+            endpoint.url, key_of(dict(endpoint.headers)), timeouts=timeouts, session=session
+        )
+    return ComfyEndpointClient(
+        endpoint.url, headers=dict(endpoint.headers), timeouts=endpoint.timeouts, session=session
+    )
 
 
 def answers(url: str) -> None:

@@ -1,4 +1,6 @@
-"""One endpoint's client as the pools use it: every failure has its type, and a cancellation is never too early or too late."""
+"""One endpoint's client as the pools use it: every failure has its type, and a cancellation is never too
+early or too late.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ class Connection:
                 del self._running[lease.serial]
                 self._changed.notify_all()
         if (image.request_id, image.item) != (request.id, request.item):
-            wrong = f"gave the image of {image.item!r} ({image.request_id}) for {request.item!r} ({request.id})"
+            wrong = (
+                f"gave the image of {image.item!r} ({image.request_id}) for {request.item!r} ({request.id})"
+            )
             raise UnreachableError(wrong, endpoint=self._url)
         return image
 
@@ -103,7 +107,9 @@ class Connection:
                 self._changed.wait_for(lambda: lease.serial not in self._running, timeout=pause)
 
     def orphans(self) -> tuple[str, ...]:
-        """Requests of this pool that the endpoint has for a process that died; none, if it does not answer."""
+        """Requests of this pool that the endpoint has for a process that died; none, if it does not
+        answer.
+        """
         try:
             return self._client.orphans()
         except Exception as error:

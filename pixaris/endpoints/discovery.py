@@ -24,7 +24,8 @@ class Variable:
 
     Attributes:
         name: The variable.
-        basic: It holds ``user:password`` and is sent as basic authentication; else it holds the header's whole value.
+        basic: It holds ``user:password`` and is sent as basic authentication; else it holds the header's
+            whole value.
     """
 
     name: str
@@ -34,11 +35,20 @@ class Variable:
         """Why it cannot be used, without its value; "" if it can."""
         value = environment.get(self.name, "").strip()
         if not value:
-            return f"the environment variable {self.name} is {'empty' if self.name in environment else 'not set'}; {self._hint}"
+            return (
+                f"the environment variable {self.name} is"
+                f" {'empty' if self.name in environment else 'not set'}; {self._hint}"
+            )
         if self.basic and ":" not in value:
-            return f"the environment variable {self.name} must hold user:password (its value is not shown); {self._hint}"
+            return (
+                f"the environment variable {self.name} must hold user:password (its value is not shown);"
+                f" {self._hint}"
+            )
         if not value.isascii() or not value.isprintable():
-            return f"the environment variable {self.name} must hold one line of ASCII text (its value is not shown)"
+            return (
+                f"the environment variable {self.name} must hold one line of ASCII text (its value is not"
+                " shown)"
+            )
         return ""
 
     def value(self, environment: Mapping[str, str]) -> str:
@@ -54,7 +64,9 @@ class Variable:
 
     @property
     def _hint(self) -> str:
-        return f"set it where Pixaris is started: export {self.name}={'user:password' if self.basic else '...'}"
+        return (
+            f"set it where Pixaris is started: export {self.name}={'user:password' if self.basic else '...'}"
+        )
 
 
 Headers: TypeAlias = tuple[tuple[str, str | Variable], ...]
@@ -67,7 +79,8 @@ class StaticSource:
     Attributes:
         url: ``http(s)://[user:password@]host[:port][/path]``; not shown, because it may hold credentials.
         depth: Requests it is given at once.
-        headers: Sent with every request; not shown. A secret that is not in the environment may stand here as text.
+        headers: Sent with every request; not shown. A secret that is not in the environment may stand here as
+            text.
     """
 
     url: str = field(repr=False)
@@ -139,7 +152,11 @@ class DnsSource:
             ConfigurationError: A header's variable cannot be used.
         """
         host = f"[{address}]" if ":" in address else address
-        return Endpoint(f"{self.scheme}://{host}:{self.port}", headers=_values(self.headers, environment), depth=self.depth)
+        return Endpoint(
+            f"{self.scheme}://{host}:{self.port}",
+            headers=_values(self.headers, environment),
+            depth=self.depth,
+        )
 
 
 @dataclass(frozen=True)
@@ -147,8 +164,8 @@ class ManagedSource:
     """Server processes that Pixaris starts, watches and stops.
 
     Attributes:
-        command: Arguments of the command; ``{port}`` stands for the port each replica is given, ``{host}`` for the address it is
-            reached at (127.0.0.1, or on a cluster the node's own).
+        command: Arguments of the command; ``{port}`` stands for the port each replica is given, ``{host}``
+            for the address it is reached at (127.0.0.1, or on a cluster the node's own).
         replicas: How many to start.
         environment: Variables added to the environment; not shown, because they may be secrets.
         working_directory: Where the command runs, or None for the current one.
@@ -226,11 +243,16 @@ class TunnelSource:
         return len(self.instances) * self.depth
 
 
-EndpointSource: TypeAlias = StaticSource | GivenSource | FluxSource | DnsSource | ManagedSource | EmbeddedSource | TunnelSource
+EndpointSource: TypeAlias = (
+    StaticSource | GivenSource | FluxSource | DnsSource | ManagedSource | EmbeddedSource | TunnelSource
+)
 
 
-def endpoint_of(source: StaticSource | GivenSource | FluxSource, environment: Mapping[str, str] | None = None) -> Endpoint:
-    """The endpoint of a source; ``user:password@`` of a URL becomes an Authorization header, so that the URL can be shown.
+def endpoint_of(
+    source: StaticSource | GivenSource | FluxSource, environment: Mapping[str, str] | None = None
+) -> Endpoint:
+    """The endpoint of a source; ``user:password@`` of a URL becomes an Authorization header, so that the URL
+    can be shown.
 
     Args:
         source: The URL with its headers, the account, or the endpoint itself.
@@ -248,7 +270,9 @@ def endpoint_of(source: StaticSource | GivenSource | FluxSource, environment: Ma
     host = parts.netloc
     if "@" in host:
         credentials, host = host.rsplit("@", 1)
-        token = base64.b64encode(":".join(unquote(part) for part in credentials.split(":", 1)).encode()).decode()
+        token = base64.b64encode(
+            ":".join(unquote(part) for part in credentials.split(":", 1)).encode()
+        ).decode()
         headers = (("Authorization", f"Basic {token}"), *headers)
     url = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
     return Endpoint(url, headers=headers, depth=source.depth)
@@ -269,7 +293,9 @@ def dns_source(text: str, *, depth: int = DnsSource.depth, headers: Headers = ()
     except ValueError:
         raise ConfigurationError(f"needs a port from 1 to 65535 {shown}; {way_out}") from None
     if "@" in parts.netloc:
-        raise ConfigurationError(f"takes no credentials {shown}; write {{dns: ..., basic_auth: {{env: COMFY_AUTH}}}}")
+        raise ConfigurationError(
+            f"takes no credentials {shown}; write {{dns: ..., basic_auth: {{env: COMFY_AUTH}}}}"
+        )
     if not parts.hostname or not re.fullmatch(r"[A-Za-z0-9._-]+", parts.hostname):
         raise ConfigurationError(f"needs the name that is looked up {shown}; {way_out}")
     if not port:
@@ -277,10 +303,14 @@ def dns_source(text: str, *, depth: int = DnsSource.depth, headers: Headers = ()
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     scheme = options.pop("scheme", "http")
     if options or parts.path.strip("/") or parts.fragment or scheme not in ("http", "https"):
-        raise ConfigurationError(f"takes nothing after the port but ?scheme=http or ?scheme=https {shown}; {way_out}")
+        raise ConfigurationError(
+            f"takes nothing after the port but ?scheme=http or ?scheme=https {shown}; {way_out}"
+        )
     return DnsSource(parts.hostname, port, "https" if scheme == "https" else "http", depth, headers)
 
 
 def _values(headers: Headers, environment: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     known = os.environ if environment is None else environment
-    return tuple((name, value.value(known) if isinstance(value, Variable) else value) for name, value in headers)
+    return tuple(
+        (name, value.value(known) if isinstance(value, Variable) else value) for name, value in headers
+    )

@@ -1,13 +1,14 @@
 """Who runs what next: pure bookkeeping of requests, endpoints and leases.
 
-Nothing here waits, opens a connection or reads a clock: the caller passes ``now`` (seconds, monotonic) and carries out what comes
-back. The thread pool and the Ray pool are two bodies around this one head.
+Nothing here waits, opens a connection or reads a clock: the caller passes ``now`` (seconds, monotonic) and
+carries out what comes back. The thread pool and the Ray pool are two bodies around this one head.
 
-A request is *waiting* or *leased*. A lease says which endpoint tries it and which attempt it is; no two leases are equal. What
-comes back for a lease that is no longer current (its endpoint left, the request was cancelled) is told apart and counts for
-nothing.
+A request is *waiting* or *leased*. A lease says which endpoint tries it and which attempt it is; no two
+leases are equal. What comes back for a lease that is no longer current (its endpoint left, the request was
+cancelled) is told apart and counts for nothing.
 
-Which waiting request goes to which endpoint is decided in `pixaris.endpoints.placement`; its docstring has the rules.
+Which waiting request goes to which endpoint is decided in `pixaris.endpoints.placement`; its docstring has
+the rules.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ from pixaris.types import EndpointKind
 __all__ = ["Dispatcher", "Lease", "Policy", "is_fatal"]
 
 _LOOK_AGAIN = 1.0
-"""Seconds until requests that wait for a better endpoint than the free ones are looked at again, if nothing happens before."""
+"""Seconds until requests that wait for a better endpoint than the free ones are looked at again, if nothing
+happens before.
+"""
 
 
 class Dispatcher:
@@ -65,7 +68,9 @@ class Dispatcher:
         """Add an endpoint. Unless it is known to be healthy, it gets its first request after a probe."""
         if endpoint.url in self._endpoints:
             return
-        known = Server(endpoint, "healthy" if healthy else "starting", rest_until=now, rest=self.policy.first_quarantine)
+        known = Server(
+            endpoint, "healthy" if healthy else "starting", rest_until=now, rest=self.policy.first_quarantine
+        )
         self._endpoints[endpoint.url] = known
         self._note_health(endpoint.kind, now)
 
@@ -83,7 +88,14 @@ class Dispatcher:
     # Requests
 
     def submit(
-        self, request_id: str, kind: EndpointKind, priority: int, now: float, *, owner: str = "", affinity: str = ""
+        self,
+        request_id: str,
+        kind: EndpointKind,
+        priority: int,
+        now: float,
+        *,
+        owner: str = "",
+        affinity: str = "",
     ) -> bool:
         """Queue a request; False if it is known already (the same id is the same request).
 
@@ -92,13 +104,16 @@ class Dispatcher:
             kind: The endpoints that can serve it.
             priority: Smaller runs first.
             now: Seconds.
-            owner: Who waits for it: owners share the endpoints, the one with the fewest unanswered requests goes first.
+            owner: Who waits for it: owners share the endpoints, the one with the fewest unanswered requests
+                goes first.
             affinity: Equal for requests that need the same models; "" if that makes no difference.
         """
         if request_id in self._requests:
             return False
         if not any(self._healthy(kind)) and not self._waiting.asks(kind):
-            self._none_healthy_since[kind] = now  # an idle pool's past does not count against its first request
+            self._none_healthy_since[kind] = (
+                now  # an idle pool's past does not count against its first request
+            )
         self._began = min(self._began, now)
         self._order += 1
         request = Request(request_id, kind, priority, self._order, now, owner, affinity)
@@ -113,7 +128,9 @@ class Dispatcher:
             self._waiting.move(request, priority)
 
     def cancel(self, request_id: str) -> tuple[bool, Lease | None]:
-        """Forget a request. Returns whether it was known, and the lease that must be stopped on its endpoint, if any."""
+        """Forget a request. Returns whether it was known, and the lease that must be stopped on its endpoint,
+        if any.
+        """
         request = self._requests.get(request_id)
         if request is None:
             return False, None
@@ -129,16 +146,25 @@ class Dispatcher:
         expected = self.policy.models_at_once if now < self._began + self.policy.head_start else 1
         for kind in list(self._waiting.kinds()):
             servers = list(self._healthy(kind))
-            for request, server in Placement(servers, self._waiting, self.policy, self._load.value, expected, now).run():
+            for request, server in Placement(
+                servers, self._waiting, self.policy, self._load.value, expected, now
+            ).run():
                 leases.append(self._lease(request, server))
         return leases
 
     def claim(self, request_id: str, url: str, now: float) -> Lease | None:
-        """Lease a waiting request to the endpoint that has it already; None if it does not wait, or has no place there."""
+        """Lease a waiting request to the endpoint that has it already; None if it does not wait, or has no
+        place there.
+        """
         request, server = self._requests.get(request_id), self._endpoints.get(url)
         if request is None or request.lease is not None:
             return None
-        if server is None or server not in self._healthy(request.kind) or not server.free or server.rest_until > now:
+        if (
+            server is None
+            or server not in self._healthy(request.kind)
+            or not server.free
+            or server.rest_until > now
+        ):
             return None
         self._waiting.remove(request)
         server.take(request, self.policy.models_held, now)
@@ -156,7 +182,9 @@ class Dispatcher:
     # What came back
 
     def succeeded(self, lease: Lease, now: float) -> bool:
-        """Count an image, and learn from its time. False if the lease is no longer current: then nobody waits for this answer."""
+        """Count an image, and learn from its time. False if the lease is no longer current: then nobody waits
+        for this answer.
+        """
         request = self._current(lease)
         if request is None:
             return False
@@ -176,7 +204,8 @@ class Dispatcher:
         """Count a failed attempt, and rest the endpoint if the fault is its own.
 
         Returns:
-            True if `error` is the request's final result; False if it waits for another endpoint, or the lease is not current.
+            True if `error` is the request's final result; False if it waits for another endpoint, or the
+            lease is not current.
         """
         request = self._current(lease)
         if request is None:
@@ -201,10 +230,12 @@ class Dispatcher:
             known.cost = (known.cost or 0.0) + cost
 
     def returned(self, lease: Lease) -> bool:
-        """Take a request back that was not tried to the end (its worker died): it waits again, no endpoint is to blame.
+        """Take a request back that was not tried to the end (its worker died): it waits again, no endpoint is
+        to blame.
 
         Returns:
-            True if that has happened `Policy.max_attempts` times: then it is what kills the workers, and is not tried again.
+            True if that has happened `Policy.max_attempts` times: then it is what kills the workers, and is
+                not tried again.
         """
         request = self._current(lease)
         if request is None:
@@ -231,7 +262,9 @@ class Dispatcher:
             return
         known.state = "quarantined"
         known.forget()
-        first = self.policy.memory_rest if isinstance(error, OutOfMemoryError) else self.policy.first_quarantine
+        first = (
+            self.policy.memory_rest if isinstance(error, OutOfMemoryError) else self.policy.first_quarantine
+        )
         known.rest = min(first * 2.0 ** min(known.relapses, 16), max(first, self.policy.max_quarantine))
         known.relapses += 1
         known.rest_until = now + known.rest
@@ -243,7 +276,9 @@ class Dispatcher:
 
     def probes(self, now: float) -> list[Endpoint]:
         """Endpoints whose probe is due; each is named once until `probed` answers."""
-        due = [e for e in self._endpoints.values() if e.state in ("starting", "quarantined") and not e.probing]
+        due = [
+            e for e in self._endpoints.values() if e.state in ("starting", "quarantined") and not e.probing
+        ]
         due = [e for e in due if e.rest_until <= now]
         for known in due:
             known.probing = True
@@ -265,7 +300,9 @@ class Dispatcher:
             known.state = "healthy"
             self._note_health(known.endpoint.kind, now)
             return False
-        reason = error.message if isinstance(error, FarSideError) else str(error)  # without the URL, which is told besides
+        reason = (
+            error.message if isinstance(error, FarSideError) else str(error)
+        )  # without the URL, which is told besides
         if known.state == "starting":
             known.state = "quarantined"
             self.tell(f"{url} does not answer yet: {reason}")
@@ -278,26 +315,38 @@ class Dispatcher:
     # The pool as a whole
 
     def next_event(self, now: float) -> float | None:
-        """Seconds until something is due without anybody calling (a probe, the end of a rest, the wait limit), or None."""
+        """Seconds until something is due without anybody calling (a probe, the end of a rest, the wait
+        limit), or None.
+        """
         times = [e.rest_until for e in self._endpoints.values() if e.state != "healthy" and not e.probing]
         if self._requests:
-            times += [e.rest_until for e in self._endpoints.values() if e.state == "healthy" and e.rest_until > now]
+            times += [
+                e.rest_until for e in self._endpoints.values() if e.state == "healthy" and e.rest_until > now
+            ]
             times += [since + self.policy.wait_limit for _, since in self._stranded()]
-            if any(e.free and e.rest_until <= now for kind in self._waiting.kinds() for e in self._healthy(kind)):
+            if any(
+                e.free and e.rest_until <= now for kind in self._waiting.kinds() for e in self._healthy(kind)
+            ):
                 times.append(now + _LOOK_AGAIN)
         return max(0.0, min(times) - now) if times else None
 
     def exhausted(self, now: float) -> NoEndpointError | None:
-        """The reason to give up, once requests have waited `Policy.wait_limit` seconds with no endpoint of their kind healthy."""
+        """The reason to give up, once requests have waited `Policy.wait_limit` seconds with no endpoint of
+        their kind healthy.
+        """
         for kind, since in self._stranded():
             if now - since >= self.policy.wait_limit:
                 endpoints = [e for e in self._endpoints.values() if e.endpoint.kind == kind]
                 reasons = "; ".join(f"{e.endpoint.url}: {e.last_failure or 'no answer'}" for e in endpoints)
-                return NoEndpointError(f"no endpoint has been healthy for {now - since:.0f} s ({reasons or 'there is none'})")
+                return NoEndpointError(
+                    f"no endpoint has been healthy for {now - since:.0f} s ({reasons or 'there is none'})"
+                )
         return None
 
     def _stranded(self) -> Iterable[tuple[EndpointKind, float]]:
-        """Kinds that are asked for and have no healthy endpoint, nor one whose first probe is under way, and since when."""
+        """Kinds that are asked for and have no healthy endpoint, nor one whose first probe is under way, and
+        since when.
+        """
         starting = {e.endpoint.kind for e in self._endpoints.values() if e.state == "starting"}
         since = self._none_healthy_since.items()
         return ((kind, moment) for kind, moment in since if self._waiting.asks(kind) and kind not in starting)
@@ -306,7 +355,9 @@ class Dispatcher:
         """Say that requests wait for nobody, unless an endpoint may still answer its first probe."""
         states = {e.state for e in self._endpoints.values() if e.endpoint.kind == kind}
         if states == {"quarantined"} and self._waiting.asks(kind):
-            self.tell(f"no endpoint is healthy; waiting up to {self.policy.wait_limit:g} s for one to come back")
+            self.tell(
+                f"no endpoint is healthy; waiting up to {self.policy.wait_limit:g} s for one to come back"
+            )
 
     def _note_health(self, kind: EndpointKind, now: float) -> None:
         if any(self._healthy(kind)):
@@ -324,7 +375,9 @@ class Dispatcher:
         return list(self._requests)
 
     def ended_by(self, fatal: PixarisError) -> list[str]:
-        """Ids of those that an error which ends everything answers: of a refused account, not what it has begun and charged."""
+        """Ids of those that an error which ends everything answers: of a refused account, not what it has
+        begun and charged.
+        """
         return [
             request_id
             for request_id, request in self._requests.items()
@@ -343,7 +396,9 @@ class Dispatcher:
 
     @property
     def resting(self) -> bool:
-        """Whether an endpoint is quarantined: then it may still have what it was given, because it could not be told."""
+        """Whether an endpoint is quarantined: then it may still have what it was given, because it could not
+        be told.
+        """
         return any(e.state == "quarantined" for e in self._endpoints.values())
 
     def status(self) -> tuple[EndpointStatus, ...]:
@@ -372,7 +427,9 @@ class Dispatcher:
         return tuple(self._events[since:])
 
     def pool_status(self, since_event: int, fatal: Exception | None) -> PoolStatus:
-        """The pool as it stands; all events, if there never were `since_event` (the number is another dispatcher's)."""
+        """The pool as it stands; all events, if there never were `since_event` (the number is another
+        dispatcher's).
+        """
         first = since_event if since_event <= len(self._events) else 0
         return PoolStatus(
             endpoints=self.status(),

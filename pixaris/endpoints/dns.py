@@ -12,14 +12,17 @@ from pixaris.endpoints.feeds import Down, Failed, Feed, Report, Told, Up, run_th
 from pixaris.exceptions import UnreachableError
 
 _MISSES = 2
-"""Look-ups in a row that an address must be missing from before it leaves: name servers take turns, and some lag behind."""
+"""Look-ups in a row that an address must be missing from before it leaves: name servers take turns, and some
+lag behind.
+"""
 
 Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
 """Name and port to addresses; raises OSError if there are none."""
 
 
 def resolve(name: str, port: int) -> list[str]:
-    """The addresses of a name, sorted. IPv4 where there are any: a server that has both would be two endpoints.
+    """The addresses of a name, sorted. IPv4 where there are any: a server that has both would be two
+    endpoints.
 
     Raises:
         OSError: It has none, or nobody can be asked.
@@ -47,9 +50,11 @@ def addresses(source: DnsSource, resolve: Resolve = resolve) -> list[str]:
 
 
 class DnsFeed(Feed):
-    """Looks a name up every `DnsSource.interval` seconds; addresses that are new join, those that stay away leave.
+    """Looks a name up every `DnsSource.interval` seconds; addresses that are new join, those that stay away
+    leave.
 
-    A look-up that fails changes nothing: the servers that were there may well be there still, and the pool's own probes tell.
+    A look-up that fails changes nothing: the servers that were there may well be there still, and the pool's
+    own probes tell.
 
     Args:
         source: The name.
@@ -92,7 +97,11 @@ class DnsFeed(Feed):
                 if error.message != self._failure:
                     report(Failed(source.label, error))
             elif not self._failure:
-                kept = f"the {len(self._misses)} endpoints it had stay" if len(self._misses) > 1 else "the endpoint it had stays"
+                kept = (
+                    f"the {len(self._misses)} endpoints it had stay"
+                    if len(self._misses) > 1
+                    else "the endpoint it had stays"
+                )
                 report(Told(f"{error}; {kept}"))
             self._failure = error.message
             return

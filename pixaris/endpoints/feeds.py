@@ -59,8 +59,9 @@ Report: TypeAlias = Callable[[Notice], None]
 class Feed(ABC):
     """Brings up the endpoints of a source and watches them, in threads of its own.
 
-    Whoever uses it calls `start` once and `stop` once, from one thread; `stop` is called even if `start` raised. For every one of
-    `names` the feed reports `Up` or `Failed` within a time of its own; what failed may come up later.
+    Whoever uses it calls `start` once and `stop` once, from one thread; `stop` is called even if `start`
+    raised. For every one of `names` the feed reports `Up` or `Failed` within a time of its own; what failed
+    may come up later.
     """
 
     @property

@@ -1,4 +1,6 @@
-"""A Flux account as an endpoint: its places are the tasks that it may have at once, so the pool is its one limiter."""
+"""A Flux account as an endpoint: its places are the tasks that it may have at once, so the pool is its one
+limiter.
+"""
 
 from __future__ import annotations
 
@@ -60,10 +62,14 @@ class FluxSource:
         known = os.environ if environment is None else environment
         config = Config.load(environment)
         key = known.get(self.variable, "") if self.variable else config.flux_api_key
-        return flux_endpoint(key, self.url or config.flux_base_url, depth=self.places, variable=self.variable or KEY_VARIABLE)
+        return flux_endpoint(
+            key, self.url or config.flux_base_url, depth=self.places, variable=self.variable or KEY_VARIABLE
+        )
 
 
-def flux_endpoint(key: str, url: str = "", *, depth: int = ACTIVE_TASKS, variable: str = KEY_VARIABLE) -> Endpoint:
+def flux_endpoint(
+    key: str, url: str = "", *, depth: int = ACTIVE_TASKS, variable: str = KEY_VARIABLE
+) -> Endpoint:
     """Describe an account as an endpoint.
 
     Args:
@@ -78,7 +84,13 @@ def flux_endpoint(key: str, url: str = "", *, depth: int = ACTIVE_TASKS, variabl
     key = key.strip()
     if not key:
         also = ", or flux_api_key in config.yaml" if variable == KEY_VARIABLE else ""
-        raise ConfigurationError(f"the Flux API needs a key; set it where Pixaris is started: export {variable}=...{also}")
+        raise ConfigurationError(
+            f"the Flux API needs a key; set it where Pixaris is started: export {variable}=...{also}"
+        )
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigurationError(f"the Flux API's key must be one line of ASCII text (it is not shown); correct {variable}")
-    return Endpoint(trust.base_url(url or trust.DEFAULT_URL), kind="flux", headers=((KEY_HEADER, key),), depth=depth)
+        raise ConfigurationError(
+            f"the Flux API's key must be one line of ASCII text (it is not shown); correct {variable}"
+        )
+    return Endpoint(
+        trust.base_url(url or trust.DEFAULT_URL), kind="flux", headers=((KEY_HEADER, key),), depth=depth
+    )

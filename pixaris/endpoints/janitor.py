@@ -1,8 +1,9 @@
-"""Takes a pool's prompts off the servers when the pool's own process could not, because it was killed or crashed.
+"""Takes a pool's prompts off the servers when the pool's own process could not, because it was killed or
+crashed.
 
-A pool starts a small process, ``python -m pixaris.endpoints.janitor``, which waits for the end of a pipe that only the pool's
-process holds open. Through it come, as JSON lines, the session and the endpoints (headers may be credentials, so nothing is said
-on the command line)::
+A pool starts a small process, ``python -m pixaris.endpoints.janitor``, which waits for the end of a pipe that
+only the pool's process holds open. Through it come, as JSON lines, the session and the endpoints (headers may
+be credentials, so nothing is said on the command line)::
 
     {"session": "5f0c…"}
     {"join": "http://10.0.0.5:8188", "headers": {"Authorization": "Basic …"}}
@@ -10,9 +11,9 @@ on the command line)::
     {"quiet": 1.0}
     {"goodbye": true}
 
-After a goodbye there is nothing to do. Without one, it looks through the queue of every endpoint, once a second, until that has
-been free of the session's prompts for a while (``quiet`` seconds), and for `SWEEP_SECONDS` at most. What carries the session's
-tag is withdrawn; what anybody else sent is not touched.
+After a goodbye there is nothing to do. Without one, it looks through the queue of every endpoint, once a
+second, until that has been free of the session's prompts for a while (``quiet`` seconds), and for
+`SWEEP_SECONDS` at most. What carries the session's tag is withdrawn; what anybody else sent is not touched.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ from pixaris.exceptions import PixarisError
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 25.0
-_QUIET_SECONDS = 6.0  # what may have outlived the pool's process, and submitted again what was withdrawn, has ended by then
+# what may have outlived the pool's process, and submitted again what was withdrawn, has ended by then
+_QUIET_SECONDS = 6.0
 _ORDERLY_QUIET_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
 _PARENT_SECONDS = 2.0
@@ -54,7 +56,8 @@ _TIMEOUTS = Timeouts(connect=3.0, read=3.0)
 class Janitor:
     """What the pool's process holds: the janitor's process, started by `start`. Thread-safe.
 
-    A janitor that cannot be started, or has been killed, is missed only when the pool's process is killed; nothing here raises.
+    A janitor that cannot be started, or has been killed, is missed only when the pool's process is killed;
+    nothing here raises.
 
     Args:
         session: The tag of the pool's prompts.
@@ -86,7 +89,10 @@ class Janitor:
                     start_new_session=True,  # what ends the pool's process from a terminal does not reach it
                 )
             except OSError as error:
-                log.warning("no janitor: if this process is killed, its prompts stay in the servers' queues (%s)", error)
+                log.warning(
+                    "no janitor: if this process is killed, its prompts stay in the servers' queues (%s)",
+                    error,
+                )
                 self._dismissed = True
                 return
             self._widen()
@@ -111,7 +117,8 @@ class Janitor:
         """The pool has ended.
 
         Args:
-            sweep: Whether prompts may be left all the same. The janitor then looks for them, and nobody waits for it.
+            sweep: Whether prompts may be left all the same. The janitor then looks for them, and nobody waits
+                for it.
         """
         with self._lock:
             self._dismissed = True
@@ -165,7 +172,9 @@ def main(parent: int) -> None:
 
 
 def _lines(pipe: int, parent: int) -> Iterator[bytes]:
-    """Lines until the pipe ends, or the process that wrote them: a process it has forked may hold the pipe open."""
+    """Lines until the pipe ends, or the process that wrote them: a process it has forked may hold the pipe
+    open.
+    """
     rest = b""
     while os.getppid() == parent or select.select([pipe], [], [], 0)[0]:
         if not select.select([pipe], [], [], _PARENT_SECONDS)[0]:
@@ -177,7 +186,9 @@ def _lines(pipe: int, parent: int) -> Iterator[bytes]:
         yield from lines
 
 
-def sweep(session: str, endpoints: Mapping[str, Mapping[str, str]], quiet: float, seconds: float = SWEEP_SECONDS) -> None:
+def sweep(
+    session: str, endpoints: Mapping[str, Mapping[str, str]], quiet: float, seconds: float = SWEEP_SECONDS
+) -> None:
     """Withdraw every prompt of a session, until each endpoint has been free of them for a while.
 
     Args:

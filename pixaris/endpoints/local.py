@@ -18,7 +18,8 @@ from pixaris.endpoints.janitor import Janitor
 from pixaris.exceptions import CancelledRequestError, PixarisError
 from pixaris.types import GeneratedImage, GenerationRequest
 
-_MAX_THREADS = 4096  # they start as they are needed; a limit that is reached would let one endpoint that hangs hold up the others
+# they start as they are needed; a limit that is reached would let one endpoint that hangs hold up the others
+_MAX_THREADS = 4096
 
 
 class LocalPool(EndpointPool):
@@ -27,8 +28,8 @@ class LocalPool(EndpointPool):
     Args:
         endpoints: The endpoints to start with.
         policy: Limits of retries and quarantine.
-        connect: Makes the client of an endpoint; by default a real one, and a janitor takes its prompts off the servers if this
-            process is killed.
+        connect: Makes the client of an endpoint; by default a real one, and a janitor takes its prompts off
+            the servers if this process is killed.
     """
 
     def __init__(
@@ -75,7 +76,9 @@ class LocalPool(EndpointPool):
         with self._changed:
             self._dispatcher.tell(sentence)
 
-    def submit(self, requests: Sequence[GenerationRequest], *, priority: int = 0) -> list[Future[GeneratedImage]]:
+    def submit(
+        self, requests: Sequence[GenerationRequest], *, priority: int = 0
+    ) -> list[Future[GeneratedImage]]:
         with self._changed:
             if self._closed:
                 raise CancelledRequestError("the pool is closed")
@@ -90,12 +93,15 @@ class LocalPool(EndpointPool):
         if request.id in self._requests:
             return self._requests[request.id][1]
         future: Future[GeneratedImage] = Future()
-        future.set_running_or_notify_cancel()  # whoever holds it cannot cancel it, so setting its result cannot fail
+        # whoever holds it cannot cancel it, so setting its result cannot fail
+        future.set_running_or_notify_cancel()
         if self._fatal is not None:
             future.set_exception(self._fatal)
             return future
         self._requests[request.id] = (request, future)
-        self._dispatcher.submit(request.id, request.kind, priority, time.monotonic(), affinity=request.affinity_key)
+        self._dispatcher.submit(
+            request.id, request.kind, priority, time.monotonic(), affinity=request.affinity_key
+        )
         return future
 
     def promote(self, request_ids: Iterable[str], priority: int = 0) -> None:
@@ -141,7 +147,9 @@ class LocalPool(EndpointPool):
             self._threads.submit(self._run, lease, request, self._connections[lease.url])
 
     def _withdraw(self, request_ids: Iterable[str]) -> list[Future[GeneratedImage]]:
-        """Forget requests, and stop those that run, in threads of their own: an endpoint that hangs holds up nobody."""
+        """Forget requests, and stop those that run, in threads of their own: an endpoint that hangs holds up
+        nobody.
+        """
         futures = []
         for request_id in request_ids:
             known, lease = self._dispatcher.cancel(request_id)
@@ -173,7 +181,11 @@ class LocalPool(EndpointPool):
         with self._changed:
             self._dispatcher.charge(lease.url, outcome.cost if outcome is not None else None)
             now = time.monotonic()
-            final = self._dispatcher.succeeded(lease, now) if error is None else self._dispatcher.failed(lease, error, now)
+            final = (
+                self._dispatcher.succeeded(lease, now)
+                if error is None
+                else self._dispatcher.failed(lease, error, now)
+            )
             if final:
                 settled = self._requests.pop(lease.request_id)[1]
             fatal = error if error is not None and is_fatal(error) else self._fatal
@@ -197,8 +209,11 @@ class LocalPool(EndpointPool):
                     return
                 now = time.monotonic()
                 for endpoint in self._dispatcher.probes(now):
-                    # not waited for by `close`, nor by the end of the program: a frozen server answers late or never
-                    threading.Thread(target=self._probe, args=(endpoint.url,), name="pixaris-pool-probe", daemon=True).start()
+                    # not waited for by `close`, nor by the end of the program: a frozen server answers late
+                    # or never
+                    threading.Thread(
+                        target=self._probe, args=(endpoint.url,), name="pixaris-pool-probe", daemon=True
+                    ).start()
                 reason = None if self._fatal else self._dispatcher.exhausted(now)
                 if reason is not None:
                     stopped = self._stop_all(reason)

@@ -59,7 +59,9 @@ class AccountObserver:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._url = endpoint.url
-        self._client = FluxClient(endpoint.url, key_of(dict(endpoint.headers)), timeouts=flux.Timeouts(connect=3.0, read=3.0))
+        self._client = FluxClient(
+            endpoint.url, key_of(dict(endpoint.headers)), timeouts=flux.Timeouts(connect=3.0, read=3.0)
+        )
 
     def look(self) -> Look:
         """Ask for its balance."""
@@ -126,4 +128,6 @@ def _line(value: object) -> str:
 
 def _memory(device: Mapping[str, Any]) -> tuple[int, int] | None:
     free, total = device.get("vram_free"), device.get("vram_total")
-    return (int(free), int(total)) if isinstance(free, int | float) and isinstance(total, int | float) else None
+    return (
+        (int(free), int(total)) if isinstance(free, int | float) and isinstance(total, int | float) else None
+    )

@@ -94,7 +94,10 @@ class Replica:
             process.ready(f"http://{_LOOPBACK}:{process.port}")
         except EndpointError:
             return error
-        hint = f"it answers on {_LOOPBACK} only; let it listen on {{host}}, as ComfyUI does with --listen {{host}}"
+        hint = (
+            f"it answers on {_LOOPBACK} only; let it listen on {{host}}, as ComfyUI does with --listen"
+            " {host}"
+        )
         return UnreachableError(f"{error.message}\n{hint}", endpoint=error.endpoint)
 
 
@@ -107,7 +110,9 @@ class LocalServers(Feed):
         ready: As `ServerProcess.ready`.
     """
 
-    def __init__(self, sources: Sequence[ManagedSource], folder: Path, ready: Callable[[str], None] = answers) -> None:
+    def __init__(
+        self, sources: Sequence[ManagedSource], folder: Path, ready: Callable[[str], None] = answers
+    ) -> None:
         self._processes = ServerProcesses(list(sources), folder, ready).processes
         self._replicas: list[Replica] = []
 

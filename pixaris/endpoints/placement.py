@@ -2,26 +2,36 @@
 
 The rules, in words:
 
-1. **Whether.** An endpoint reckons when it would have finished one more request: what it has and this one, at its seconds per
-   image, and a load for each that needs other models. It takes one only if more requests wait for those models than the other
-   endpoints that hold them finish before then. Otherwise they wait for these, though it has a place: the tail of a search waits
-   neither for a slow endpoint nor for a load. Where it takes one, the first in the queue are left to those others.
-2. **Which endpoint.** The one that would have finished first; of equals the emptier one, then the one that has done less.
-3. **Which request.** Work whose models it holds (no affinity key: everybody holds it) before other work, whatever the priority;
-   if a load costs less than an image, priority comes first. Of one priority: what waited longer than `Policy.patience` or 20
-   images, oldest first; then the owner with the fewest unanswered requests of that priority; then the oldest.
-4. **Taking over other models.** Only with no work that it holds the models for, and only by rule 1 with more than the load itself
-   reckoned: half a load of gain, and a load to come back if it gives up models. So what nobody holds is taken at once, what
-   others hold only if it would wait much longer than a load. Of several the models whose work would take longest without it.
-   While nobody knows what a load costs it counts as nothing, for an endpoint that is idle: rather load than do nothing.
-5. **Leaving room.** While more models are expected (`Policy.models_at_once`) than are held, endpoints that hold none yet are kept
+1. **Whether.** An endpoint reckons when it would have finished one more request: what it has and this one, at
+its seconds per
+   image, and a load for each that needs other models. It takes one only if more requests wait for those
+   models than the other endpoints that hold them finish before then. Otherwise they wait for these, though it
+   has a place: the tail of a search waits neither for a slow endpoint nor for a load. Where it takes one, the
+   first in the queue are left to those others.
+2. **Which endpoint.** The one that would have finished first; of equals the emptier one, then the one that
+has done less. 3. **Which request.** Work whose models it holds (no affinity key: everybody holds it) before
+other work, whatever the priority;
+   if a load costs less than an image, priority comes first. Of one priority: what waited longer than
+   `Policy.patience` or 20 images, oldest first; then the owner with the fewest unanswered requests of that
+   priority; then the oldest.
+4. **Taking over other models.** Only with no work that it holds the models for, and only by rule 1 with more
+than the load itself
+   reckoned: half a load of gain, and a load to come back if it gives up models. So what nobody holds is taken
+   at once, what others hold only if it would wait much longer than a load. Of several the models whose work
+   would take longest without it. While nobody knows what a load costs it counts as nothing, for an endpoint
+   that is idle: rather load than do nothing.
+5. **Leaving room.** While more models are expected (`Policy.models_at_once`) than are held, endpoints that
+hold none yet are kept
    for them: those who join models that are held already are no more than these models' share.
-6. **Nothing starves.** What waited as long as in rule 3 and whose models nobody holds is taken over by the first endpoint with a
-   place that has worked for its own models for as long, and for six times a load, even if it has more work for these.
+6. **Nothing starves.** What waited as long as in rule 3 and whose models nobody holds is taken over by the
+first endpoint with a
+   place that has worked for its own models for as long, and for six times a load, even if it has more work
+   for these.
 
-A request that failed on an endpoint goes before its priority, to another one; back to one it failed on only if no other can be
-used. Whoever would be the first to finish a request, of those that hold its models, takes it if it has a place; if nobody holds
-them, anybody does: so endpoints are never all idle while work waits for them.
+A request that failed on an endpoint goes before its priority, to another one; back to one it failed on only
+if no other can be used. Whoever would be the first to finish a request, of those that hold its models, takes
+it if it has a place; if nobody holds them, anybody does: so endpoints are never all idle while work waits for
+them.
 """
 
 from __future__ import annotations
@@ -58,7 +68,13 @@ class Placement:
     """
 
     def __init__(
-        self, servers: Sequence[Server], waiting: Waiting, policy: Policy, load: float | None, expected: int, now: float
+        self,
+        servers: Sequence[Server],
+        waiting: Waiting,
+        policy: Policy,
+        load: float | None,
+        expected: int,
+        now: float,
     ) -> None:
         self._servers = [server for server in servers if server.rest_until <= now]
         self._waiting = waiting
@@ -76,9 +92,13 @@ class Placement:
         self._tenure = max(patience, _TENURE * self._load)
         for server in self._servers:
             silence = (
-                0.0 if server.loading and load is None else server.silence(now) - (2 * self._load if server.loading else 0.0)
+                0.0
+                if server.loading and load is None
+                else server.silence(now) - (2 * self._load if server.loading else 0.0)
             )
-            server.pace = max(server.usual(typical or 1.0, load), silence, _HAIR)  # who is late with an image has become slow
+            server.pace = max(
+                server.usual(typical or 1.0, load), silence, _HAIR
+            )  # who is late with an image has become slow
             for key in server.models:
                 self._holders.setdefault(key, []).append(server)
         self._cheap = self._load < (typical or 0.0)
@@ -127,7 +147,9 @@ class Placement:
         request = self._retry(server, level) or self._starving(server, level)
         if request is not None:
             return request
-        found = [self._pick(server, depth, line) for key in ("", *server.models) if (line := level.lines.get(key))]
+        found = [
+            self._pick(server, depth, line) for key in ("", *server.models) if (line := level.lines.get(key))
+        ]
         picks = [pick for pick in found if pick is not None]
         return min(picks, key=lambda pick: pick[0])[1] if picks else None
 
@@ -165,7 +187,11 @@ class Placement:
                     continue
                 others = self._holders.get(request.affinity, [])
             else:
-                others = [one for one in self._holders.get(request.affinity, []) if one.endpoint.url not in request.tried]
+                others = [
+                    one
+                    for one in self._holders.get(request.affinity, [])
+                    if one.endpoint.url not in request.tried
+                ]
             if not self._sooner(others, server, request.affinity, enough=1):
                 return request
         return None
@@ -193,13 +219,17 @@ class Placement:
         return (len(server.leases) + 1) * server.pace + server.loading * self._load + load
 
     def _sooner(self, others: Sequence[Server], server: Server, affinity: str, enough: int) -> int:
-        """How many more requests other endpoints finish before this one would finish its next; at most about `enough`."""
+        """How many more requests other endpoints finish before this one would finish its next; at most about
+        `enough`.
+        """
         load = 0.0 if server.holds(affinity) else max(self._cost(server), 2 * _HAIR * server.pace)
         finish = self._finish(server, load)
         count = 0
         for other in others:
             if other is not server:
-                more = ceil((finish - other.loading * self._load) / other.pace - _HAIR) - 1 - len(other.leases)
+                more = (
+                    ceil((finish - other.loading * self._load) / other.pace - _HAIR) - 1 - len(other.leases)
+                )
                 if more > 0:
                     count += more
                     if count >= enough:
@@ -208,7 +238,9 @@ class Placement:
 
     def _cost(self, server: Server) -> float:
         """Seconds that taking over other models must save."""
-        return (_TAKE_OVER + (_GIVE_UP if len(server.models) >= self._policy.models_held else 0.0)) * self._load
+        return (
+            _TAKE_OVER + (_GIVE_UP if len(server.models) >= self._policy.models_held else 0.0)
+        ) * self._load
 
     def _drain(self, affinity: str, count: int) -> float:
         """Seconds until those who hold the models have finished what waits for them."""
@@ -216,5 +248,7 @@ class Placement:
         if not holders:
             return inf
         leases = sum(len(server.leases) for server in holders)
-        done = max(server.silence(self._now) for server in holders)  # of the image, or the load, that they are at
+        done = max(
+            server.silence(self._now) for server in holders
+        )  # of the image, or the load, that they are at
         return (leases + count) / sum(1 / server.pace for server in holders) - done

@@ -11,17 +11,20 @@ class Policy:
 
     Attributes:
         max_attempts: Endpoint failures a request survives; the last one is its result.
-        first_quarantine: How long a failed endpoint rests before its first probe; doubled for each failed probe, and for each
-            quarantine since its last image …
+        first_quarantine: How long a failed endpoint rests before its first probe; doubled for each failed
+            probe, and for each quarantine since its last image …
         max_quarantine: … up to this.
         memory_rest: How long an endpoint rests after it ran out of memory.
         rate_rest: How long an endpoint rests after HTTP 429 without a time of its own …
         max_rate_rest: … and at most, whatever time it asks for.
-        wait_limit: How long requests wait while no endpoint of their kind is healthy, before the pool gives up.
+        wait_limit: How long requests wait while no endpoint of their kind is healthy, before the pool gives
+            up.
         client_limit: How long a process that shares the pool may be silent before its requests are withdrawn.
-        patience: How long a request waits before it goes before all of its priority (at least as long as 20 images take).
+        patience: How long a request waits before it goes before all of its priority (at least as long as 20
+            images take).
         models_held: Affinity keys whose models an endpoint is taken to hold at once.
-        models_at_once: Affinity keys that will be asked for at the same time: the first one leaves endpoints to the others …
+        models_at_once: Affinity keys that will be asked for at the same time: the first one leaves endpoints
+            to the others …
         head_start: … for so long at most, counted from the first request.
     """
 

@@ -1,4 +1,6 @@
-"""Server processes: start, await, watch, restart and stop them. Nothing outlives the process that started them."""
+"""Server processes: start, await, watch, restart and stop them. Nothing outlives the process that started
+them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from pixaris.exceptions import ConfigurationError, EndpointError, Problem, Unrea
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before any fork: a forked child must not load libraries
+_LIBC = (
+    ctypes.CDLL(None) if sys.platform == "linux" else None
+)  # loaded before any fork: a forked child must not load libraries
 _RESTART_SECONDS = 1.0
 _LONGEST_RESTART_SECONDS = 30.0
 _STEADY_SECONDS = 60.0
@@ -33,8 +37,10 @@ _STEADY_SECONDS = 60.0
 _LOG_LINES = 12
 _EVENT_LINES = 5
 
-# Reads from a pipe that only the process which started the servers holds open. A line: the server was ended in order. The end of
-# the pipe: that process is gone, however it went; the server's group goes too, with what a script started or ignores SIGTERM.
+# Reads from a pipe that only the process which started the servers holds open. A line: the server was ended
+# in order. The end of
+# the pipe: that process is gone, however it went; the server's group goes too, with what a script started or
+# ignores SIGTERM.
 _GUARD = """
 read -r line && exit
 kill -s TERM -- "-$1"
@@ -66,7 +72,8 @@ def log_tail(path: Path, lines: int = _LOG_LINES) -> str:
 class ServerProcess:
     """One server process, restarted on the same port when it dies.
 
-    A thread of its own starts, watches and restarts it, because the kernel ties "end with your parent" to the thread that forked.
+    A thread of its own starts, watches and restarts it, because the kernel ties "end with your parent" to the
+    thread that forked.
 
     Attributes:
         source: What to run.
@@ -127,7 +134,8 @@ class ServerProcess:
         """Return once it answers.
 
         Raises:
-            UnreachableError: It ended, or did not answer within ``start_timeout`` seconds; the log's last lines are in the text.
+            UnreachableError: It ended, or did not answer within ``start_timeout`` seconds; the log's last
+                lines are in the text.
         """
         reason = "it did not start"
         self._started.wait(self.source.start_timeout)
@@ -176,8 +184,15 @@ class ServerProcess:
             self.restarts += 1
             deaths = 1 if time.monotonic() - began > _STEADY_SECONDS else deaths + 1
             self.given_up = deaths > self.max_restarts
-            follows = f"after {deaths} times in a row it is not started again" if self.given_up else "it is started again"
-            self.died(f"{self.url}: {self._ended}; {follows}; its last lines:\n{log_tail(self.log_file, _EVENT_LINES)}")
+            follows = (
+                f"after {deaths} times in a row it is not started again"
+                if self.given_up
+                else "it is started again"
+            )
+            self.died(
+                f"{self.url}: {self._ended}; {follows}; its last"
+                f" lines:\n{log_tail(self.log_file, _EVENT_LINES)}"
+            )
             if self.given_up:
                 break
             self._stop.wait(min(_RESTART_SECONDS * 2.0 ** (deaths - 1), _LONGEST_RESTART_SECONDS))
@@ -198,7 +213,10 @@ class ServerProcess:
             raise
 
     def _command(self) -> list[str]:
-        return [part.replace("{port}", str(self.port)).replace("{host}", self.host) for part in self.source.command]
+        return [
+            part.replace("{port}", str(self.port)).replace("{host}", self.host)
+            for part in self.source.command
+        ]
 
     def _launch(self) -> subprocess.Popen[bytes]:
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -259,7 +277,9 @@ class ServerProcesses:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.stop()
 
 
@@ -270,13 +290,17 @@ def command_problem(source: ManagedSource) -> Problem | None:
         return Problem("endpoints.managed.working_directory", f"{folder!r} is not a folder")
     command = source.command[0] if source.command else ""
     if not _can_run(command, folder, source.environment.get("PATH")):
-        return Problem("endpoints.managed.command", f"{command!r} is not a program that can be run; give its full path")
+        return Problem(
+            "endpoints.managed.command", f"{command!r} is not a program that can be run; give its full path"
+        )
     return None
 
 
 def _can_run(command: str, folder: str | None, path: str | None) -> bool:
     if os.sep in command:
-        return shutil.which(os.path.join(folder or "", command)) is not None  # it is looked up from its working directory
+        return (
+            shutil.which(os.path.join(folder or "", command)) is not None
+        )  # it is looked up from its working directory
     return bool(command) and shutil.which(command, path=path) is not None
 
 
@@ -304,8 +328,12 @@ def _guarding(group: int) -> Iterator[None]:
             guard.communicate(b"\n", timeout=1.0)
 
 
-def _end_group(process: subprocess.Popen[bytes], grace: float, signals: Sequence[signal.Signals] = (signal.SIGTERM,)) -> None:
-    """Signals to a server's process group and, once the server has ended or the grace is over, SIGKILL to what is left of it."""
+def _end_group(
+    process: subprocess.Popen[bytes], grace: float, signals: Sequence[signal.Signals] = (signal.SIGTERM,)
+) -> None:
+    """Signals to a server's process group and, once the server has ended or the grace is over, SIGKILL to
+    what is left of it.
+    """
     for number in signals:
         if process.returncode is not None:
             break

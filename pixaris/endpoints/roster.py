@@ -15,7 +15,8 @@ _POLL_SECONDS = 0.1
 
 
 class Roster:
-    """The endpoints of one search. Feeds may start before there is a pool; it is told all that has happened when it comes.
+    """The endpoints of one search. Feeds may start before there is a pool; it is told all that has happened
+    when it comes.
 
     Thread-safe.
 
@@ -105,7 +106,8 @@ class Roster:
             return tuple(self._started.values())
 
     def wait(self, pause: Callable[[float], object] = time.sleep) -> None:
-        """Wait, while it feeds a pool, until an endpoint answers. Returns at once where nothing is being started.
+        """Wait, while it feeds a pool, until an endpoint answers. Returns at once where nothing is being
+        started.
 
         Args:
             pause: Waits so many seconds.
@@ -134,7 +136,9 @@ class Roster:
     def _none(self, status: PoolStatus) -> PixarisError:
         with self._lock:
             errors = list(self._failed.values())
-        wrong = [problem for error in errors if isinstance(error, ConfigurationError) for problem in error.problems]
+        wrong = [
+            problem for error in errors if isinstance(error, ConfigurationError) for problem in error.problems
+        ]
         if wrong:
             return ConfigurationError(list(dict.fromkeys(wrong)))
         if len(errors) == 1 and not status.endpoints:

@@ -75,7 +75,9 @@ class Server:
         return not affinity or affinity in self.models
 
     def take(self, request: Request, models_held: int, now: float) -> None:
-        """Give it a request; the models it needs are then held, and the oldest of more than `models_held` no longer."""
+        """Give it a request; the models it needs are then held, and the oldest of more than `models_held` no
+        longer.
+        """
         request.leased = now
         request.loads = not self.holds(request.affinity)
         if not self.leases:
@@ -85,10 +87,14 @@ class Server:
             self.loading += 1
             self.turned = now
         if request.affinity:
-            self.models = [request.affinity, *(key for key in self.models if key != request.affinity)][: max(1, models_held)]
+            self.models = [request.affinity, *(key for key in self.models if key != request.affinity)][
+                : max(1, models_held)
+            ]
 
     def release(self, request: Request, now: float | None = None) -> None:
-        """Take a request away that has ended now, or nobody knows when: then the next image's time tells nothing."""
+        """Take a request away that has ended now, or nobody knows when: then the next image's time tells
+        nothing.
+        """
         del self.leases[request.id]
         self.loading -= request.loads
         self.disturbed = now is None
@@ -97,14 +103,17 @@ class Server:
     def answer(self, request: Request, load: MovingAverage, now: float) -> None:
         """Take an image for a request, and learn from the time it took.
 
-        An endpoint works on its requests one after the other: an image took it the time since its image before, or since the
-        request came if it was idle then. That is right at any depth, also for endpoints that work on several at once: it is what
-        an image costs of the endpoint's time. Two requests on their way at once may reach it in either order: of those that need
+        An endpoint works on its requests one after the other: an image took it the time since its image
+            before, or since the
+        request came if it was idle then. That is right at any depth, also for endpoints that work on several
+        at once: it is what an image costs of the endpoint's time. Two requests on their way at once may reach
+            it in either order: of those that need
         the same models, the one that is answered first has waited for them.
 
         Args:
             request: It.
-            load: Learns what loading models adds: the time of the first image with them, less that of an image without.
+            load: Learns what loading models adds: the time of the first image with them, less that of an
+                image without.
             now: Seconds.
         """
         seconds = now - max(request.leased, self._since)
@@ -139,7 +148,9 @@ class Server:
         self._cold = None
 
     def usual(self, typical: float, load: float | None) -> float:
-        """Seconds per image, as far as anybody knows: its own; what its first image took beside a load; the typical ones."""
+        """Seconds per image, as far as anybody knows: its own; what its first image took beside a load; the
+        typical ones.
+        """
         if self.speed.value is not None:
             return self.speed.value
         if self._cold is not None and load is not None:

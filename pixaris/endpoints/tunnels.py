@@ -1,4 +1,6 @@
-"""Endpoints on Google Cloud VMs, through ``gcloud compute start-iap-tunnel``: opened, watched, opened again."""
+"""Endpoints on Google Cloud VMs, through ``gcloud compute start-iap-tunnel``: opened, watched, opened
+again.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from pixaris.exceptions import ConfigurationError, EndpointError, PixarisError, 
 
 _PORTS_TRIED = 5
 _MISSED_PROBES = 3
-"""Failed probes in a row after which a tunnel is opened anew: it stays open when what is behind it hangs or restarts."""
+"""Failed probes in a row after which a tunnel is opened anew: it stays open when what is behind it hangs or
+restarts.
+"""
 _LONGEST_REST = 60.0
 _LOOK_SECONDS = 0.1
 _ENDING_SECONDS = 4.0
@@ -43,9 +47,11 @@ class TunnelFeed(Feed):
     Args:
         source: The instances.
         folder: Where gcloud's output goes.
-        ready: Called with a tunnel's URL; returns if the server behind it answers, raises EndpointError if not.
+        ready: Called with a tunnel's URL; returns if the server behind it answers, raises EndpointError if
+            not.
         interval: Seconds between two probes of an open tunnel.
-        rest: Seconds before a tunnel that failed is opened again; doubled for each failure since it was last open.
+        rest: Seconds before a tunnel that failed is opened again; doubled for each failure since it was last
+            open.
     """
 
     def __init__(
@@ -92,7 +98,13 @@ class Tunnel:
     """
 
     def __init__(
-        self, source: TunnelSource, instance: str, folder: Path, ready: Callable[[str], None], interval: float, rest: float
+        self,
+        source: TunnelSource,
+        instance: str,
+        folder: Path,
+        ready: Callable[[str], None],
+        interval: float,
+        rest: float,
     ) -> None:
         place = [part for part in (source.project, source.zone, instance, str(source.port)) if part]
         self.name = f"iap:{'/'.join(place)}"
@@ -160,7 +172,9 @@ class Tunnel:
                 return error
             finally:
                 process.stop()
-        return UnreachableError(f"gcloud found none of {_PORTS_TRIED} free local ports available", endpoint=self.name)
+        return UnreachableError(
+            f"gcloud found none of {_PORTS_TRIED} free local ports available", endpoint=self.name
+        )
 
     def _gcloud(self, port: int) -> ServerProcess:
         source = self._source
@@ -173,7 +187,9 @@ class Tunnel:
 
         def ready(url: str) -> None:
             if f"Listening on port [{port}]" not in self._said():
-                raise UnreachableError("the tunnel does not listen", endpoint=url)  # whoever answers there is somebody else
+                raise UnreachableError(
+                    "the tunnel does not listen", endpoint=url
+                )  # whoever answers there is somebody else
             self._ready(url)
 
         process = ServerProcess(managed, self._output, ready, port, grace=_ENDING_SECONDS, max_restarts=0)
@@ -216,9 +232,13 @@ def explained(said: str, source: TunnelSource, instance: str) -> PixarisError | 
     quoted = _last_line(said)
     where = f"endpoints.iap, {place}"
     if "do not currently have an active account" in said or "gcloud auth login" in said:
-        return ConfigurationError(f"{where}: gcloud is not logged in; run `gcloud auth login`, or give it a service account")
+        return ConfigurationError(
+            f"{where}: gcloud is not logged in; run `gcloud auth login`, or give it a service account"
+        )
     if "required property [project]" in said:
-        return ConfigurationError(f"{where}: gcloud knows no project; write project: ..., or run `gcloud config set project ...`")
+        return ConfigurationError(
+            f"{where}: gcloud knows no project; write project: ..., or run `gcloud config set project ...`"
+        )
     if "Specify the [--zone] flag" in said:
         return ConfigurationError(f"{where}: gcloud cannot tell its zone; write zone: ... (gcloud: {quoted})")
     if "Could not fetch resource" in said:
@@ -229,9 +249,12 @@ def explained(said: str, source: TunnelSource, instance: str) -> PixarisError | 
         return ConfigurationError(f"{where}: {missing} (gcloud: {quoted})")
     if "failed to connect to backend" in said:
         hint = (
-            f"start the server there on port {source.port}, listening on all addresses, and let the firewall pass 35.235.240.0/20"
+            f"start the server there on port {source.port}, listening on all addresses, and let the firewall"
+            " pass 35.235.240.0/20"
         )
-        return UnreachableError(f"nothing answers on port {source.port} of {place}; {hint}", endpoint=f"iap:{instance}")
+        return UnreachableError(
+            f"nothing answers on port {source.port} of {place}; {hint}", endpoint=f"iap:{instance}"
+        )
     return None
 
 

@@ -1,7 +1,8 @@
 """The requests that wait, kept so that the next one is found without looking at all of them.
 
-By kind of endpoint, by priority (a `Level`), by affinity key (a `Line`), by owner (a `Queue`). Requests that have failed on an
-endpoint stand apart in their level: they cannot go to any endpoint, and there are few of them.
+By kind of endpoint, by priority (a `Level`), by affinity key (a `Line`), by owner (a `Queue`). Requests that
+have failed on an endpoint stand apart in their level: they cannot go to any endpoint, and there are few of
+them.
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ class Level:
     Attributes:
         lines: Affinity key to the requests that need it.
         retries: Requests that have failed on an endpoint, by age.
-        unanswered: Owner to the number of its requests of this priority without a result, leased ones included.
+        unanswered: Owner to the number of its requests of this priority without a result, leased ones
+            included.
     """
 
     def __init__(self) -> None:
@@ -160,16 +162,20 @@ class Level:
             del self.lines[request.affinity]
 
     def rank(self, request: Request, overdue: float) -> Rank:
-        """Who goes first: what waits since `overdue` or longer, oldest first; then the owner whose decision is nearest.
+        """Who goes first: what waits since `overdue` or longer, oldest first; then the owner whose decision
+        is nearest.
 
-        The owner with the fewest unanswered requests is the nearest to its decision; among equals the older request goes first.
+        The owner with the fewest unanswered requests is the nearest to its decision; among equals the older
+        request goes first.
         """
         if request.since <= overdue:
             return False, 0, request.order
         return True, self.unanswered[request.owner], request.order
 
     def pick(self, line: Line, skip: int, overdue: float) -> tuple[Rank, Request]:
-        """The most urgent request of a line after the first `skip` (fewer than it has), each queue taken as a whole."""
+        """The most urgent request of a line after the first `skip` (fewer than it has), each queue taken as a
+        whole.
+        """
         heads = [(self.rank(queue.oldest, overdue), queue) for queue in line.queues.values()]
         if skip == 0 or len(heads) == 1:
             rank, queue = min(heads, key=lambda head: head[0])
@@ -235,7 +241,9 @@ class Waiting:
 
     def kinds(self) -> Iterator[EndpointKind]:
         """The kinds of endpoint that something waits for."""
-        return (kind for kind, levels in self._levels.items() if any(level.waiting for level in levels.values()))
+        return (
+            kind for kind, levels in self._levels.items() if any(level.waiting for level in levels.values())
+        )
 
     def asks(self, kind: EndpointKind) -> bool:
         """Whether a request of a kind has no result yet."""

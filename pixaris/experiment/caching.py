@@ -15,20 +15,28 @@ from pixaris.types import GeneratedImage
 
 
 class CachingSubmitter(Submitter):
-    """Starts only the items that the cache does not have. It belongs above everything that counts what images cost.
+    """Starts only the items that the cache does not have. It belongs above everything that counts what images
+    cost.
 
-    An image is kept as soon as it arrives, before anybody scores it: a program that is killed then has it the next time.
+    An image is kept as soon as it arrives, before anybody scores it: a program that is killed then has it the
+    next time.
 
     Args:
-        key: Tells items apart, ``ImageGenerator.cache_key`` for instance; an item without a key is always generated.
+        key: Tells items apart, ``ImageGenerator.cache_key`` for instance; an item without a key is always
+            generated.
         submitter: Starts the others.
         cache: Has images.
-        own: Whether what it has was made, and paid, by the same run: then it does not count as taken from a cache, and what
-            another cache gives is not kept in it.
+        own: Whether what it has was made, and paid, by the same run: then it does not count as taken from a
+            cache, and what another cache gives is not kept in it.
     """
 
     def __init__(
-        self, key: Callable[[ItemArgs], str | None], submitter: Submitter, cache: CacheStore, *, own: bool = False
+        self,
+        key: Callable[[ItemArgs], str | None],
+        submitter: Submitter,
+        cache: CacheStore,
+        *,
+        own: bool = False,
     ) -> None:
         self._key = key
         self._submitter = submitter
@@ -46,13 +54,16 @@ class CachingSubmitter(Submitter):
                 missing.append(index)
                 continue
             where, seconds, cost = found.endpoint, found.seconds, found.cost
-            taken = GeneratedImage(uuid.uuid4().hex, args.item, found.image, where, seconds, cost=cost, cached=not self._own)
+            taken = GeneratedImage(
+                uuid.uuid4().hex, args.item, found.image, where, seconds, cost=cost, cached=not self._own
+            )
             futures[index].set_result(taken)
         if missing:
             started = self._submitter.start([items[index] for index in missing], priority)
             for index, inner in zip(missing, started, strict=True):
                 outer = futures[index]
-                outer.set_running_or_notify_cancel()  # whoever holds it cannot cancel it, so setting it cannot fail
+                # whoever holds it cannot cancel it, so setting it cannot fail
+                outer.set_running_or_notify_cancel()
                 self._started[outer] = inner
                 inner.add_done_callback(partial(self._arrived, outer, keys[index]))
         return futures

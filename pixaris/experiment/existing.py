@@ -18,7 +18,8 @@ class Scores:
 
     Attributes:
         items: One result per item of the eval set, in its order.
-        metrics: Score name to its summary over the items that have it; of metrics that look at the whole set, to their value.
+        metrics: Score name to its summary over the items that have it; of metrics that look at the whole set,
+            to their value.
         failures: Name of a metric that looks at the whole set to the reason why it has no value.
     """
 
@@ -43,7 +44,11 @@ def score_images(eval_set: EvalSet, folder: str, metrics: Sequence[BaseMetric]) 
         scorer.close()
     whole: dict[str, float] = {}
     failures: dict[str, str] = {}
-    images = [item.image(folder).image for item in eval_set.items] if not all(metric.per_item for metric in metrics) else []
+    images = (
+        [item.image(folder).image for item in eval_set.items]
+        if not all(metric.per_item for metric in metrics)
+        else []
+    )
     for metric in (metric for metric in metrics if not metric.per_item):
         try:
             whole.update(metric.named(metric.calculate(images)))

@@ -41,7 +41,10 @@ from pixaris.types import (
 
 log = logging.getLogger(__name__)
 
-SEEDLESS = "every seed would give the same image: no seed is left that the parameters do not set; remove seeds, or free one"
+SEEDLESS = (
+    "every seed would give the same image: no seed is left that the parameters do not set; remove seeds, or"
+    " free one"
+)
 
 MOST_SEEDS = 1000
 """Images of one item; more would be a slip."""
@@ -86,17 +89,24 @@ class RunSetup:
         scores = [name for metric in self.metrics for name in metric.scales() or metric.directions()]
         for name in sorted({name for name in scores if scores.count(name) > 1}):
             found.append(
-                Problem("metrics", f"the score {name!r} is given by two of them, and only one would be kept; leave one out")
+                Problem(
+                    "metrics",
+                    f"the score {name!r} is given by two of them, and only one would be kept; leave one out",
+                )
             )
         folders = (*self.eval_set.input_folders, *self.eval_set.reference_folders)
         for metric in self.metrics:
             where = f"metric {metric.name!r}"
             if metric.parallel < 1:
-                found.append(Problem(where, f"parallel is a number of calls, at least 1 (got {metric.parallel})"))
+                found.append(
+                    Problem(where, f"parallel is a number of calls, at least 1 (got {metric.parallel})")
+                )
             for folder in metric.reference_folders():
                 if folder not in folders:
                     has = ", ".join(folders) or "no folders"
-                    message = f"needs the folder {folder!r}, but the eval set {self.eval_set.name!r} has {has}"
+                    message = (
+                        f"needs the folder {folder!r}, but the eval set {self.eval_set.name!r} has {has}"
+                    )
                     found.append(Problem(where, message))
             for images in metric.item_images():
                 if message := images.count_problem(self.eval_set):
@@ -133,7 +143,8 @@ class ExperimentRun:
         images: Images of its parameter set: title of the node that loads one, to the image.
         values: In a search: parameter name to value.
         notes: Kept in the record as they are.
-        scorer: Scores its images beside their generation; runs that follow each other may share one. Its own by default.
+        scorer: Scores its images beside their generation; runs that follow each other may share one. Its own
+            by default.
     """
 
     setup: RunSetup
@@ -184,7 +195,8 @@ class ExperimentRun:
             The run as it stands then.
 
         Raises:
-            AccountError, NoEndpointError, CancelledRequestError: Nothing can go on; what was scored before is kept and stored.
+            AccountError, NoEndpointError, CancelledRequestError: Nothing can go on; what was scored before is
+                kept and stored.
         """
         batch = self._todo[:count]
         self._start(batch, 0)
@@ -202,11 +214,15 @@ class ExperimentRun:
         return record
 
     def collect_started(self) -> None:
-        """Wait for all that is started already, and keep it: where an account was refused, for what it has charged."""
+        """Wait for all that is started already, and keep it: where an account was refused, for what it has
+        charged.
+        """
         self._collect(list(self._scored))
 
     def _collect(self, indices: Sequence[int]) -> PixarisError | None:
-        """Wait for items that are started; gives the error of those for which nothing can go on, and that stay to be done."""
+        """Wait for items that are started; gives the error of those for which nothing can go on, and that
+        stay to be done.
+        """
         ended: PixarisError | None = None
         for scored in as_completed([self._scored[index] for index in indices]):
             result = scored.result()
@@ -256,7 +272,10 @@ class ExperimentRun:
             params=self._args.params,
             values=self.values,
             items=items,
-            metrics={**summarise(items), **{k: MetricSummary(v, 0.0, len(items)) for k, v in self._whole.items()}},
+            metrics={
+                **summarise(items),
+                **{k: MetricSummary(v, 0.0, len(items)) for k, v in self._whole.items()},
+            },
             directions=directions(self.setup.metrics),
             search=self.setup.search,
             workflow=self._workflow,
@@ -273,14 +292,18 @@ class ExperimentRun:
         items = [self.setup.eval_set.items[index] for index in fresh]
         seeds = self.setup.seeds
         args = [
-            self._args.for_item(item.name, {load_node(folder): image for folder, image in item.inputs.items()}, repeat)
+            self._args.for_item(
+                item.name, {load_node(folder): image for folder, image in item.inputs.items()}, repeat
+            )
             for item in items
             for repeat in range(seeds)
         ]
         started = self.submitter.start(args, priority)
         for number, item in enumerate(items):
             futures = self._futures[item.index] = started[number * seeds : (number + 1) * seeds]
-            self._scored[item.index] = together([self._scorer.follow(future, item, self._shown) for future in futures])
+            self._scored[item.index] = together(
+                [self._scorer.follow(future, item, self._shown) for future in futures]
+            )
 
     def _shown(self, generated: GeneratedImage, item: EvalItem) -> Execution:
         return Execution(generated.image, item, generated, self._args.params, self._workflow)
@@ -295,7 +318,10 @@ class ExperimentRun:
                 self._failures[metric.name] = f"needs every image, and {missing} failed"
                 continue
             try:
-                rows = [metric.named(metric.calculate([made.image.image for made in row if made])) for row in by_seed]
+                rows = [
+                    metric.named(metric.calculate([made.image.image for made in row if made]))
+                    for row in by_seed
+                ]
                 self._whole.update({name: statistics.fmean(row[name] for row in rows) for name in rows[0]})
             except Exception as error:
                 log.debug("%s could not score the run", metric.name, exc_info=True)
@@ -303,14 +329,17 @@ class ExperimentRun:
 
 
 def seeds_of(args: Mapping[str, Any]) -> int:
-    """How many images every item is generated as, each with a seed of its own: ``args["seeds"]``, 1 by default.
+    """How many images every item is generated as, each with a seed of its own: ``args["seeds"]``, 1 by
+    default.
 
     Raises:
         ConfigurationError: It is no whole number from 1.
     """
     value = args.get("seeds", 1)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SEEDS:
-        raise ConfigurationError(f"seeds must be a whole number from 1 to {MOST_SEEDS} (got {value!r})", "args")
+        raise ConfigurationError(
+            f"seeds must be a whole number from 1 to {MOST_SEEDS} (got {value!r})", "args"
+        )
     return value
 
 

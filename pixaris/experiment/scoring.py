@@ -24,7 +24,8 @@ Shown: TypeAlias = Callable[[GeneratedImage, EvalItem], Execution]
 
 
 class Scorer:
-    """Asks every metric in threads of its own, as many as it allows: a slow one holds up neither generation nor the others.
+    """Asks every metric in threads of its own, as many as it allows: a slow one holds up neither generation
+    nor the others.
 
     Thread-safe. It outlives runs: a trial process has one.
 
@@ -35,7 +36,9 @@ class Scorer:
 
     def __init__(self, metrics: Sequence[BaseMetric], clock: Callable[[], float] = time.monotonic) -> None:
         self._threads = [
-            (metric, ThreadPoolExecutor(metric.parallel, f"pixaris-{metric.name}")) for metric in metrics if metric.per_item
+            (metric, ThreadPoolExecutor(metric.parallel, f"pixaris-{metric.name}"))
+            for metric in metrics
+            if metric.per_item
         ]
         self._clock = clock
         self._lock = threading.Lock()
@@ -51,8 +54,8 @@ class Scorer:
             shown: Makes of them what metrics are shown.
 
         Returns:
-            The item's result; a failure of the item (a `PixarisError`) is part of it, what else `generated` raises is raised.
-            Cancelling it spares the scores that are not being made yet.
+            The item's result; a failure of the item (a `PixarisError`) is part of it, what else `generated`
+            raises is raised. Cancelling it spares the scores that are not being made yet.
         """
         result: Future[ItemResult] = Future()
 
@@ -66,7 +69,8 @@ class Scorer:
         return result
 
     def ahead(self, places: int) -> int:
-        """How many images are generated while one is scored: so many must wait in the queue, or the endpoints wait for scores.
+        """How many images are generated while one is scored: so many must wait in the queue, or the endpoints
+        wait for scores.
 
         Args:
             places: Images that are generated at once.
@@ -79,7 +83,9 @@ class Scorer:
         for _, threads in self._threads:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _score(self, future: Future[GeneratedImage], item: EvalItem, shown: Shown, result: Future[ItemResult]) -> None:
+    def _score(
+        self, future: Future[GeneratedImage], item: EvalItem, shown: Shown, result: Future[ItemResult]
+    ) -> None:
         if result.cancelled():
             return
         try:
@@ -109,7 +115,9 @@ class Scorer:
 class _Sheet:
     """One image's scores as they come in from the threads of several metrics."""
 
-    def __init__(self, item: EvalItem, generated: GeneratedImage, metrics: int, result: Future[ItemResult]) -> None:
+    def __init__(
+        self, item: EvalItem, generated: GeneratedImage, metrics: int, result: Future[ItemResult]
+    ) -> None:
         self._item = item
         self._generated = generated
         self._metrics = metrics
@@ -141,7 +149,9 @@ class _Sheet:
             _settle(self._result, self._filled())
 
     def _filled(self) -> ItemResult:
-        scores = {name: value for place in sorted(self._scores) for name, value in self._scores[place].items()}
+        scores = {
+            name: value for place in sorted(self._scores) for name, value in self._scores[place].items()
+        }
         failures = [self._failures[place] for place in sorted(self._failures)]
         problem = MetricError("; ".join(failures)) if failures else None
         return ItemResult(self._item.index, self._item.name, self._generated, problem, scores)

@@ -17,7 +17,8 @@ ENDS_THE_RUN = (AccountError, NoEndpointError, CancelledRequestError)
 def averaged(samples: Sequence[ItemResult]) -> ItemResult:
     """An item's result over its seeds.
 
-    A score counts where every seed has it: a mean over the seeds that went well could not be compared with another set's.
+    A score counts where every seed has it: a mean over the seeds that went well could not be compared with
+    another set's.
     """
     first = samples[0]
     if len(samples) == 1:
@@ -28,7 +29,9 @@ def averaged(samples: Sequence[ItemResult]) -> ItemResult:
         first.index,
         first.name,
         generated=next((sample.generated for sample in samples if sample.generated is not None), None),
-        error=next((error for error in errors if isinstance(error, ENDS_THE_RUN)), errors[0] if errors else None),
+        error=next(
+            (error for error in errors if isinstance(error, ENDS_THE_RUN)), errors[0] if errors else None
+        ),
         scores={name: statistics.fmean(sample.scores[name] for sample in samples) for name in shared},
         samples=tuple(samples),
     )

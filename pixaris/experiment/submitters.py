@@ -41,8 +41,8 @@ class PoolSubmitter:
     Args:
         generator: Describes them.
         pool: Runs them.
-        run: Id of the run they are for: the same item of the same run is then the same request, whoever makes it. Without one,
-            every request is one of its own.
+        run: Id of the run they are for: the same item of the same run is then the same request, whoever makes
+            it. Without one, every request is one of its own.
 
     Attributes:
         pool: As given; it may be changed between runs.
@@ -78,7 +78,9 @@ def request_of_run(request: GenerationRequest, args: ItemArgs, run: str) -> Gene
     """The request under an id made of the run, the item and its seed's number; as it is, without a run."""
     if not run:
         return request
-    return replace(request, id=str(uuid.uuid5(uuid.NAMESPACE_OID, "\0".join((run, args.item, str(args.repeat))))))
+    return replace(
+        request, id=str(uuid.uuid5(uuid.NAMESPACE_OID, "\0".join((run, args.item, str(args.repeat)))))
+    )
 
 
 class ThreadSubmitter:
@@ -91,7 +93,9 @@ class ThreadSubmitter:
 
     def __init__(self, generator: ImageGenerator, parallel: int) -> None:
         self._generator = generator
-        self._threads = ThreadPoolExecutor(max_workers=max(1, parallel), thread_name_prefix="pixaris-generator")
+        self._threads = ThreadPoolExecutor(
+            max_workers=max(1, parallel), thread_name_prefix="pixaris-generator"
+        )
 
     def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
         return [self._threads.submit(self._generate, args) for args in items]
@@ -112,5 +116,9 @@ class ThreadSubmitter:
             raise
         except Exception as error:
             log.debug("%s failed for %s", type(self._generator).__name__, args.item, exc_info=True)
-            raise ExecutionError(f"{type(self._generator).__name__} raised {type(error).__name__}: {error}") from error
-        return GeneratedImage(uuid.uuid4().hex, args.item, encoded, type(self._generator).__name__, time.monotonic() - started)
+            raise ExecutionError(
+                f"{type(self._generator).__name__} raised {type(error).__name__}: {error}"
+            ) from error
+        return GeneratedImage(
+            uuid.uuid4().hex, args.item, encoded, type(self._generator).__name__, time.monotonic() - started
+        )

@@ -15,10 +15,11 @@ RUN_FILE = "run.json"
 class ExperimentHandler(ABC):
     """Keeps the results of experiment runs.
 
-    Implement `store_results`. It is called in the process that runs the experiment, from one thread at a time, several times for
-    one run: after every step with ``status == "running"`` and at the end with the final status. Store what is new since the last
-    call for the same ``run.id``. A call may come again with nothing new (a resumed search), and must then change nothing.
-    Handlers must pickle; open files and connections lazily.
+    Implement `store_results`. It is called in the process that runs the experiment, from one thread at a
+    time, several times for one run: after every step with ``status == "running"`` and at the end with the
+    final status. Store what is new since the last call for the same ``run.id``. A call may come again with
+    nothing new (a resumed search), and must then change nothing. Handlers must pickle; open files and
+    connections lazily.
     """
 
     @abstractmethod
@@ -50,7 +51,9 @@ class ExperimentHandlers(ExperimentHandler):
 
     @property
     def results_dir(self) -> Path | None:
-        return next((folder for handler in self.handlers if (folder := handler.results_dir) is not None), None)
+        return next(
+            (folder for handler in self.handlers if (folder := handler.results_dir) is not None), None
+        )
 
     def close(self) -> None:
         for handler in self.handlers:

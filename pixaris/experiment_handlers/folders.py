@@ -20,8 +20,8 @@ _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 def run_folder(parent: Path, name: str, marker: str, record: Mapping[str, Any]) -> Path:
     """Return the folder of a run, made where there is none yet.
 
-    It is ``<parent>/<safe name>``; if another run has that, ``<safe name>-2``, and so on. Safe among processes: a new folder
-    appears at once with its marker in it.
+    It is ``<parent>/<safe name>``; if another run has that, ``<safe name>-2``, and so on. Safe among
+    processes: a new folder appears at once with its marker in it.
 
     Args:
         parent: Folder of all runs of one kind.

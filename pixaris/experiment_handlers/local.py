@@ -12,7 +12,15 @@ from pixaris import __version__
 from pixaris.exceptions import ConfigurationError
 from pixaris.experiment_handlers.base import RUN_FILE, ExperimentHandler
 from pixaris.experiment_handlers.folders import run_folder
-from pixaris.files import append_json_line, plain, read_json_lines, safe_name, write_bytes, write_json, write_json_lines
+from pixaris.files import (
+    append_json_line,
+    plain,
+    read_json_lines,
+    safe_name,
+    write_bytes,
+    write_json,
+    write_json_lines,
+)
 from pixaris.types import ItemResult, RunRecord
 
 ITEMS_FILE = "items.jsonl"
@@ -37,12 +45,14 @@ class LocalExperimentHandler(ExperimentHandler):
           <project>/<search, or dataset>/<run name>/
             run.json                           the run: parameters, scores, counts, failures
             items.jsonl                        one line per item: scores or error, endpoint, image file
-            generated_images/<item name>.png   with several seeds the first one's; seed_2/<item name>.png, … the others'
+            generated_images/<item name>.png   the images; with several seeds the first one's, and the
+                                               others' in seed_2/, …
             workflow_apiformat.json            the workflow with its parameters bound, where there is one
             workflow.png                       the workflow's picture, where there is one
 
-    Names are made safe for file systems. A second run of the same name (another id) gets ``<run name>-2``. A run that ends again
-    in another way (it was interrupted and then resumed) gets a second line in ``experiment_tracking.jsonl``: the last one counts.
+    Names are made safe for file systems. A second run of the same name (another id) gets ``<run name>-2``. A
+    run that ends again in another way (it was interrupted and then resumed) gets a second line in
+    ``experiment_tracking.jsonl``: the last one counts.
 
     Args:
         local_results_folder: The root; relative to the working folder of the process that makes the handler.
@@ -62,12 +72,15 @@ class LocalExperimentHandler(ExperimentHandler):
             self._store(run)
         except OSError as error:
             raise ConfigurationError(
-                f"the results of run {run.name!r} cannot be written: {error.strerror or error}; choose another results folder",
+                f"the results of run {run.name!r} cannot be written: {error.strerror or error}; choose"
+                " another results folder",
                 str(error.filename or self.root),
             ) from error
 
     def folder_of(self, run: RunRecord) -> Path:
-        """Return the run's folder, which is made for it if it has none yet (its name depends on who came first)."""
+        """Return the run's folder, which is made for it if it has none yet (its name depends on who came
+        first).
+        """
         return self._claim(run).folder
 
     @property
@@ -76,16 +89,24 @@ class LocalExperimentHandler(ExperimentHandler):
         return self.root
 
     def search_folder(self, run: RunRecord) -> Path:
-        """Return the folder that the run shares with the others of its search (or, outside a search, of its eval set)."""
+        """Return the folder that the run shares with the others of its search (or, outside a search, of its
+        eval set).
+        """
         return self.root / safe_name(run.project) / safe_name(run.group)
 
     def _claim(self, run: RunRecord) -> _Stored:
         stored = self._stored.get(run.id)
         if stored is None:
-            folder = run_folder(self.search_folder(run), run.name, RUN_FILE, {**_summary(run), "status": "running"})
+            folder = run_folder(
+                self.search_folder(run), run.name, RUN_FILE, {**_summary(run), "status": "running"}
+            )
             rows = read_json_lines(folder / ITEMS_FILE)
-            images = [image for row in rows for image in (row.get("samples") or [row])]
-            kept = {str(row.get("image")): str(row.get("digest")) for row in images if (folder / str(row.get("image"))).is_file()}
+            images = [image for row in rows for image in row.get("samples") or [row]]
+            kept = {
+                str(row.get("image")): str(row.get("digest"))
+                for row in images
+                if (folder / str(row.get("image"))).is_file()
+            }
             stored = self._stored[run.id] = _Stored(folder, kept)
         return stored
 
@@ -158,7 +179,9 @@ def _item_row(item: ItemResult) -> dict[str, Any]:
     if not item.samples:
         return row
     first = next((number for number, sample in enumerate(item.samples) if sample.generated), 0)
-    samples = [{"seed": number + 1, **_image_row(sample, number)} for number, sample in enumerate(item.samples)]
+    samples = [
+        {"seed": number + 1, **_image_row(sample, number)} for number, sample in enumerate(item.samples)
+    ]
     return {**row, "image": samples[first]["image"], "samples": samples}
 
 
@@ -185,7 +208,9 @@ def _image_file(item: ItemResult, number: int = 0) -> str:
 
 def _last_line_of(run_id: str, path: Path) -> dict[str, Any]:
     needle = json.dumps(run_id, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    if not path.is_file() or needle not in path.read_bytes():  # most runs end once: do not parse the file for them
+    if (
+        not path.is_file() or needle not in path.read_bytes()
+    ):  # most runs end once: do not parse the file for them
         return {}
     return next((row for row in reversed(read_json_lines(path)) if row.get("id") == run_id), {})
 

@@ -1,7 +1,7 @@
 """TFRecord files, the container of TensorBoard's events.
 
-TensorBoard's own writer computes the checksum byte by byte in Python, 0.11 s per MB: with images in the events that would be most
-of what storing a run costs.
+TensorBoard's own writer computes the checksum byte by byte in Python, 0.11 s per MB: with images in the
+events that would be most of what storing a run costs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Results as TensorBoard events: scores as curves, images side by side, one row per run in the HPARAMS tab.
 
-The only module that imports TensorBoard. It writes TensorBoard's own protocol buffers; TensorFlow is not needed.
+The only module that imports TensorBoard. It writes TensorBoard's own protocol buffers; TensorFlow is not
+needed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ _ENDED = {"finished": "STATUS_SUCCESS", "stopped": "STATUS_SUCCESS", "failed": "
 
 
 def command(logdir: str | os.PathLike[str]) -> str:
-    """Return the command that shows a folder in TensorBoard, with all images (by default it keeps ten at random)."""
+    """Return the command that shows a folder in TensorBoard, with all images (by default it keeps ten at
+    random).
+    """
     return f"{_program()} --logdir {shlex.quote(os.fspath(logdir))} --samples_per_plugin images=1000"
 
 
@@ -51,7 +54,9 @@ def _program() -> str:
 
 @dataclass
 class _Run:
-    """What has been written of one run; kept in the run's folder, so that a resumed run goes on where it was."""
+    """What has been written of one run; kept in the run's folder, so that a resumed run goes on where it
+    was.
+    """
 
     folder: Path
     id: str
@@ -62,21 +67,28 @@ class _Run:
     writer: RecordFile | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return {"id": self.id, "hparams": self.hparams, "scalars": self.scalars, "images": self.images, "ended": self.ended}
+        return {
+            "id": self.id,
+            "hparams": self.hparams,
+            "scalars": self.scalars,
+            "images": self.images,
+            "ended": self.ended,
+        }
 
 
 class TensorboardHandler(ExperimentHandler):
     """Writes each run into ``<logdir>/<run name>/``; look at it with the command that `command` returns.
 
     - **SCALARS**: each metric's mean so far; the step is the number of items that have the score.
-    - **IMAGES**: one tag per item, ``images/<item name>``, so that runs lie side by side. Its samples are the inputs, the output
-      and the references, in this order (the tag's description names them); they are previews of at most 768 pixels.
-    - **HPARAMS**: one row per run. In a search, its columns are the search's parameters; otherwise ``<node name>.<input>``.
-      The columns are left to TensorBoard, which takes them from all runs in the folder; a fixed list in each run would hide the
-      parameters and metrics that only other runs have.
+    - **IMAGES**: one tag per item, ``images/<item name>``, so that runs lie side by side. Its samples are the
+      inputs, the output and the references, in this order (the tag's description names them); they are
+      previews of at most 768 pixels.
+    - **HPARAMS**: one row per run. In a search, its columns are the search's parameters; otherwise ``<node
+      name>.<input>``. The columns are left to TensorBoard, which takes them from all runs in the folder; a
+      fixed list in each run would hide the parameters and metrics that only other runs have.
 
-    A run that was interrupted has no end, because it can be resumed. A second run of the same name (another id) gets
-    ``<run name>-2``.
+    A run that was interrupted has no end, because it can be resumed. A second run of the same name (another
+    id) gets ``<run name>-2``.
 
     Args:
         logdir: The folder; relative to the working folder of the process that makes the handler.
@@ -85,7 +97,9 @@ class TensorboardHandler(ExperimentHandler):
     def __init__(self, logdir: str | os.PathLike[str]) -> None:
         self.logdir = Path(os.path.abspath(logdir))  # trial processes have other working folders
         self._runs: dict[str, _Run] = {}
-        self._previews: dict[str, bytes] = {}  # by digest, of inputs and references: every run shows them again
+        self._previews: dict[
+            str, bytes
+        ] = {}  # by digest, of inputs and references: every run shows them again
 
     def store_results(self, run: RunRecord) -> None:
         """Write what is new of a run, and flush it.
@@ -97,7 +111,8 @@ class TensorboardHandler(ExperimentHandler):
             self._store(run)
         except OSError as error:
             raise ConfigurationError(
-                f"the events of run {run.name!r} cannot be written: {error.strerror or error}; choose another logdir",
+                f"the events of run {run.name!r} cannot be written: {error.strerror or error}; choose another"
+                " logdir",
                 str(error.filename or self.logdir),
             ) from error
 
@@ -145,13 +160,23 @@ class TensorboardHandler(ExperimentHandler):
             del self._runs[run.id]
 
     def _news(self, run: RunRecord, state: _Run) -> Iterator[tuple[int, Summary]]:
-        """Yield step and summary of everything in the run that is not in the state yet, and bring the state up to date."""
+        """Yield step and summary of everything in the run that is not in the state yet, and bring the state
+        up to date.
+        """
         if not state.hparams:
             state.hparams = True
             yield 0, _session_start(run)
         if run.workflow_image is not None and "workflow" not in state.images:
             state.images["workflow"] = run.workflow_image.digest
-            yield 0, _images("workflow", run.workflow_image.size, [preview(run.workflow_image)], "The workflow of this run.")
+            yield (
+                0,
+                _images(
+                    "workflow",
+                    run.workflow_image.size,
+                    [preview(run.workflow_image)],
+                    "The workflow of this run.",
+                ),
+            )
         for item in run.items:
             for number, sample in enumerate(item.each, 1):
                 tag = f"images/{item.name}" if number == 1 else f"images/{item.name} (seed {number})"
@@ -161,7 +186,9 @@ class TensorboardHandler(ExperimentHandler):
         for name, metric in run.metrics.items():
             if metric.count > state.scalars.get(name, 0):
                 state.scalars[name] = metric.count
-                better = {"max": "higher is better", "min": "lower is better"}.get(run.directions.get(name, ""), "")
+                better = {"max": "higher is better", "min": "lower is better"}.get(
+                    run.directions.get(name, ""), ""
+                )
                 yield metric.count, scalar_pb(name, metric.mean, description=better or None)
         if run.status in _ENDED and not state.ended:
             state.ended = run.status
@@ -184,7 +211,8 @@ class TensorboardHandler(ExperimentHandler):
 
 
 def _new_event_file(folder: Path, wall_time: float) -> RecordFile:
-    # Not TensorBoard's EventFileWriter: it names files by the second and process, and TensorBoard passes over a file that sorts
+    # Not TensorBoard's EventFileWriter: it names files by the second and process, and TensorBoard passes over
+    # a file that sorts
     # before one it has read; it also writes in a thread, where an error has nobody to go to.
     for number in count(len(list(folder.glob("events.out.tfevents.*")))):
         try:
@@ -212,12 +240,16 @@ def _session_start(run: RunRecord) -> Summary:
             info.hparams[name].string_value = value
         else:
             info.hparams[name].number_value = value
-    return _hparams(hparams_metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=info))
+    return _hparams(
+        hparams_metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=info)
+    )
 
 
 def _session_end(status: RunStatus, when: float) -> Summary:
     info = plugin_data_pb2.SessionEndInfo(status=api_pb2.Status.Value(_ENDED[status]), end_time_secs=when)
-    return _hparams(hparams_metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info))
+    return _hparams(
+        hparams_metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=info)
+    )
 
 
 def _hparams(tag: str, content: Any) -> Summary:  # noqa: ANN401  (a protocol buffer)

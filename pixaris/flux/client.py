@@ -1,4 +1,6 @@
-"""One Flux account: submit, poll, fetch. Every request is sent once; what it costs is told with its outcome."""
+"""One Flux account: submit, poll, fetch. Every request is sent once; what it costs is told with its
+outcome.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ log = logging.getLogger(__name__)
 
 KEY_HEADER = "x-key"
 _IN_A_ROW = 3
-"""Answers of one kind after which a task, or its image, is given up: unknown, redirected, refused, damaged."""
+"""Answers of one kind after which a task, or its image, is given up: unknown, redirected, refused,
+damaged.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,9 @@ class FluxClient:
         ConfigurationError: The URL cannot be one, or the key cannot be sent.
     """
 
-    def __init__(self, base_url: str, key: str, *, timeouts: Timeouts | None = None, session: str = "") -> None:
+    def __init__(
+        self, base_url: str, key: str, *, timeouts: Timeouts | None = None, session: str = ""
+    ) -> None:
         self.base = trust.base_url(base_url)
         if not key:
             raise ConfigurationError("the Flux API needs a key; set PIXARIS_FLUX_API_KEY")
@@ -93,7 +99,8 @@ class FluxClient:
             return self._follow(request, self._submit(request, cancelled), cancelled)
 
     def resume(self, request: GenerationRequest) -> GeneratedImage:
-        """As `run`, for a request that a process that died may have sent: its task is followed, and never sent again.
+        """As `run`, for a request that a process that died may have sent: its task is followed, and never
+        sent again.
 
         Raises:
             ChargedError: Nobody knows whether it was sent.
@@ -126,10 +133,14 @@ class FluxClient:
             AccountError: The key is refused.
             EndpointError: There is no proper answer.
         """
-        return protocol.read_credits(self._http.call("GET", f"{self.base}/v1/credits", seconds=self.timeouts.read), self.base)
+        return protocol.read_credits(
+            self._http.call("GET", f"{self.base}/v1/credits", seconds=self.timeouts.read), self.base
+        )
 
     def cancel(self, request_id: str) -> None:
-        """Wait no longer for a request that `run` has in another thread. The API has no way to withdraw it."""
+        """Wait no longer for a request that `run` has in another thread. The API has no way to withdraw
+        it.
+        """
         with self._lock:
             cancelled = self._running.get(request_id)
         if cancelled is not None:
@@ -138,7 +149,9 @@ class FluxClient:
     def orphans(self) -> tuple[str, ...]:
         """Requests of this pool that a process that died has sent, or was about to send."""
         with self._lock:
-            return tuple(request_id for request_id in self._journal.under_way() if request_id not in self._running)
+            return tuple(
+                request_id for request_id in self._journal.under_way() if request_id not in self._running
+            )
 
     def withdraw_orphans(self, request_ids: Iterable[str]) -> None:
         """Forget such requests; the API has no way to withdraw them."""
@@ -220,7 +233,9 @@ class FluxClient:
                 row = row + 1 if state.lasting else 0 if state.known else row
             if row >= _IN_A_ROW:
                 raise self._given_up(task, why)
-        raise self._given_up(task, f"no image within {self.timeouts.generation:g} s{f'; {why}' if why else ''}")
+        raise self._given_up(
+            task, f"no image within {self.timeouts.generation:g} s{f'; {why}' if why else ''}"
+        )
 
     def _state(self, task: Task) -> State:
         with_key = trust.may_have_key(task.polling_url, self.base)
@@ -231,7 +246,8 @@ class FluxClient:
         return protocol.read_state(reply, self.base, with_key=with_key)
 
     def _fetch(self, url: str) -> EncodedImage:
-        """Download an image: at once, because its URL dies, and without the key, because its host is anybody's.
+        """Download an image: at once, because its URL dies, and without the key, because its host is
+        anybody's.
 
         Raises:
             Failure: It did not come.
@@ -243,7 +259,9 @@ class FluxClient:
         return EncodedImage.from_bytes(reply.body, "the image")
 
     def _given_up(self, task: Task, why: str) -> ChargedError:
-        charged = "the task is charged" if task.cost is None else f"the task is charged ({task.cost:g} credits)"
+        charged = (
+            "the task is charged" if task.cost is None else f"the task is charged ({task.cost:g} credits)"
+        )
         return ChargedError(f"task {task.id}: {why}; {charged}, and is not sent again", endpoint=self.base)
 
 

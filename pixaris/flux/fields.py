@@ -53,7 +53,8 @@ class Field:
     required: bool = False
 
     def fit(self, value: ParamValue) -> ParamValue:
-        """Turn a value into what is sent: a whole float becomes an int for a whole number, an int a float for a number.
+        """Turn a value into what is sent: a whole float becomes an int for a whole number, an int a float for
+        a number.
 
         Raises:
             UnfitError: It does not fit.
@@ -65,11 +66,16 @@ class Field:
                 raise UnfitError(f"must be true or false (got {value!r})")
             return value
         if not isinstance(value, str):
-            raise UnfitError(f"must be {_KINDS[self.kind]} (got {value!r}){'; put it in quotes' if self.kind == 'text' else ''}")
+            raise UnfitError(
+                f"must be {_KINDS[self.kind]} (got"
+                f" {value!r}){'; put it in quotes' if self.kind == 'text' else ''}"
+            )
         if self.kind == "ratio":
             _check_ratio(value)
         if self.options and value not in self.options:
-            raise UnfitError(f"must be one of {', '.join(self.options)} (got {value!r}){nearest(value, self.options)}")
+            raise UnfitError(
+                f"must be one of {', '.join(self.options)} (got {value!r}){nearest(value, self.options)}"
+            )
         if self.required and not value.strip():
             raise UnfitError("must not be empty")
         return value
@@ -87,7 +93,9 @@ class Field:
         if isinstance(value, bool | str) or not _is_finite(value):
             raise UnfitError(f"must be {_KINDS[self.kind]} (got {value!r})")
         if abs(value) >= _BEYOND:
-            raise UnfitError(f"must fit into 64 bits (got about {'-' if value < 0 else ''}2**{math.log2(abs(value)):.0f})")
+            raise UnfitError(
+                f"must fit into 64 bits (got about {'-' if value < 0 else ''}2**{math.log2(abs(value)):.0f})"
+            )
         if self.kind == "integer" and value != int(value):
             raise UnfitError(f"must be a whole number (got {value!r})")
         if self.low is not None and value < self.low:
@@ -128,7 +136,9 @@ class ImageField:
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, Integral) or (isinstance(value, Real) and math.isfinite(value))  # no float holds every integer
+    return isinstance(value, Integral) or (
+        isinstance(value, Real) and math.isfinite(value)
+    )  # no float holds every integer
 
 
 def _letters(title: str) -> str:
@@ -149,7 +159,9 @@ def text(name: str, *options: str, default: str | None = None, required: bool = 
     return Field(name, "text", options=options, default=default, required=required)
 
 
-def whole(name: str, low: int | None = None, high: int | None = None, default: int | None = None, multiple: int = 0) -> Field:
+def whole(
+    name: str, low: int | None = None, high: int | None = None, default: int | None = None, multiple: int = 0
+) -> Field:
     """A field for whole numbers."""
     return Field(name, "integer", low, high, multiple or None, default=default)
 

@@ -1,4 +1,6 @@
-"""What was sent and is not done yet, on this machine's disk: a process that takes over from one that died sends nothing twice."""
+"""What was sent and is not done yet, on this machine's disk: a process that takes over from one that died
+sends nothing twice.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class Journal:
     """
 
     def __init__(self, session: str, parent: Path | None = None) -> None:
-        self._folder = (parent or Path(tempfile.gettempdir())) / f"pixaris-flux-{session}" if session else None
+        self._folder = (
+            (parent or Path(tempfile.gettempdir())) / f"pixaris-flux-{session}" if session else None
+        )
         self.inherited = self._folder is not None and self._folder.is_dir()
         """Whether a process that is gone has kept it before: then what it does not name was not sent."""
         if self._folder is not None:
@@ -35,7 +39,10 @@ class Journal:
 
     def accepted(self, request_id: str, task: Task) -> None:
         """The API has accepted it."""
-        self._write(request_id, {"request": request_id, "task": task.id, "polling_url": task.polling_url, "cost": task.cost})
+        self._write(
+            request_id,
+            {"request": request_id, "task": task.id, "polling_url": task.polling_url, "cost": task.cost},
+        )
 
     def done(self, request_id: str) -> None:
         """Its outcome is known."""

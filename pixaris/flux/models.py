@@ -1,6 +1,7 @@
 """The models of the Flux API that make images, each with its own fields, ranges, limit and price. Pure.
 
-Left out on purpose: ``webhook_url`` and ``webhook_secret``, because an answer to a request with a webhook has no ``polling_url``.
+Left out on purpose: ``webhook_url`` and ``webhook_secret``, because an answer to a request with a webhook has
+no ``polling_url``.
 """
 
 from __future__ import annotations
@@ -66,9 +67,14 @@ class Model:
         """Why a name is no field's."""
         if any(image.name == name for image in self.images) or name == self.images_field:
             titles = ", ".join(repr(image.title) for image in self.images[:2])
-            return f"`{name}` of {self.name} is an image, which the eval set provides (the node titled {titles})"
+            return (
+                f"`{name}` of {self.name} is an image, which the eval set provides (the node titled {titles})"
+            )
         if name.startswith("webhook"):
-            return f"`{name}` cannot be set: an answer to a request with a webhook says nothing of where its result is"
+            return (
+                f"`{name}` cannot be set: an answer to a request with a webhook says nothing of where its"
+                " result is"
+            )
         names = [field.name for field in self.fields]
         return f"{self.name} has no field {name!r}{nearest(name, names)}; it has {', '.join(names)}"
 
@@ -80,7 +86,9 @@ class Model:
             images: The image fields that have an image.
         """
         fields = [field for field in self.fields if field.required and field.name not in names]
-        return [f"`{field.name}` of {self.name} is missing: it takes {field.describe()}" for field in fields] + [
+        return [
+            f"`{field.name}` of {self.name} is missing: it takes {field.describe()}" for field in fields
+        ] + [
             f"{self.name} needs an image for the node {image.title!r}"
             for image in self.images
             if image.required and image.name not in images
@@ -125,7 +133,14 @@ _IMAGE = ImageField("image", "Input", required=True)
 _MASK = ImageField("mask", "Mask", mask=True)
 _IMAGE_PROMPT = ImageField("image_prompt", "Input")
 
-_STEERED = (whole("steps", 15, 50, 50), number("guidance", 1.5, 100, 60.0), seed(), _UPSAMPLING, _TOLERANCE, _JPEG)
+_STEERED = (
+    whole("steps", 15, 50, 50),
+    number("guidance", 1.5, 100, 60.0),
+    seed(),
+    _UPSAMPLING,
+    _TOLERANCE,
+    _JPEG,
+)
 _ULTRA = (
     _FREE_PROMPT,
     ratio("16:9"),
@@ -151,10 +166,17 @@ EXPAND = Model(
     (_IMAGE,),
     Price(5),
 )
-PRO_1_1 = Model("flux-pro-1.1", (_FREE_PROMPT, *_SIDES, seed(), _UPSAMPLING, _TOLERANCE, _JPEG), (_IMAGE_PROMPT,), Price(4))
+PRO_1_1 = Model(
+    "flux-pro-1.1",
+    (_FREE_PROMPT, *_SIDES, seed(), _UPSAMPLING, _TOLERANCE, _JPEG),
+    (_IMAGE_PROMPT,),
+    Price(4),
+)
 ULTRA = Model("flux-pro-1.1-ultra", _ULTRA, (_IMAGE_PROMPT,), Price(6))
 ULTRA_FINETUNED = Model(
-    "flux-pro-1.1-ultra-finetuned", (_FINETUNE, number("finetune_strength", 0, 2, 1.2), *_ULTRA), (_IMAGE_PROMPT,)
+    "flux-pro-1.1-ultra-finetuned",
+    (_FINETUNE, number("finetune_strength", 0, 2, 1.2), *_ULTRA),
+    (_IMAGE_PROMPT,),
 )
 DEV = Model(
     "flux-dev",
@@ -224,7 +246,17 @@ MODELS: Mapping[str, Model] = {
     model.name: model
     for model in (
         *(FILL, FILL_FINETUNED, EXPAND, PRO_1_1, ULTRA, ULTRA_FINETUNED, DEV, KONTEXT_PRO, KONTEXT_MAX),
-        *(PRO_2, PRO_2_PREVIEW, MAX_2, FLEX_2, FLEX_2_OUTPAINTING, KLEIN_4B, KLEIN_9B, KLEIN_9B_PREVIEW, IMAGE_3),
+        *(
+            PRO_2,
+            PRO_2_PREVIEW,
+            MAX_2,
+            FLEX_2,
+            FLEX_2_OUTPAINTING,
+            KLEIN_4B,
+            KLEIN_9B,
+            KLEIN_9B_PREVIEW,
+            IMAGE_3,
+        ),
     )
 }
 """Name to model."""

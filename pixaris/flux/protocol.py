@@ -1,4 +1,6 @@
-"""What the API's answers mean. Pure: replies in, values or typed errors out; a body's status counts before the HTTP code."""
+"""What the API's answers mean. Pure: replies in, values or typed errors out; a body's status counts before
+the HTTP code.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,11 @@ def read_submission(reply: Reply, base: str) -> Task:
     if status in MODERATED or (status in FAILED and task_id):
         raise _refused_task(status, body, base)
     if isinstance(task_id, str) and task_id and (reply.status < 300 or polling_url):
-        url = polling_url if isinstance(polling_url, str) and polling_url else f"{base}/v1/get_result?id={task_id}"
+        url = (
+            polling_url
+            if isinstance(polling_url, str) and polling_url
+            else f"{base}/v1/get_result?id={task_id}"
+        )
         return Task(task_id, url, _number(body.get("cost")))
     raise submission_error(reply, base)
 
@@ -106,7 +112,9 @@ def submission_error(reply: Reply, base: str) -> PixarisError:
     """Why a request was not accepted, by the HTTP code."""
     code, words = reply.status, gist(reply)
     if code == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimitedError(f"has no place for another task ({words})", endpoint=base, retry_after=_wait(reply))
+        return RateLimitedError(
+            f"has no place for another task ({words})", endpoint=base, retry_after=_wait(reply)
+        )
     if refused := _account_error(code, words, base):
         return refused
     if code in (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT):
@@ -114,7 +122,9 @@ def submission_error(reply: Reply, base: str) -> PixarisError:
     if code >= 500:
         return UnreachableError(f"could not take the request ({words})", endpoint=base)
     if 300 <= code < 400:
-        return UnreachableError(f"redirects elsewhere (HTTP {code}), where the key must not go; correct its URL", endpoint=base)
+        return UnreachableError(
+            f"redirects elsewhere (HTTP {code}), where the key must not go; correct its URL", endpoint=base
+        )
     if code == HTTPStatus.NOT_FOUND:
         return PromptRejectedError(f"does not know this model, or is no Flux API ({words})", endpoint=base)
     if code >= 400:
@@ -163,7 +173,9 @@ def read_state(reply: Reply, base: str, *, with_key: bool = True) -> State:
     passing = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
     lasting = 300 <= reply.status < 500 and reply.status not in passing
     hint = "" if with_key or not lasting else "; the polling URL is on a host that the key is not sent to"
-    return Waiting(f"{words}{hint}", lasting=lasting, seconds=_wait(reply) if reply.status in passing else None)
+    return Waiting(
+        f"{words}{hint}", lasting=lasting, seconds=_wait(reply) if reply.status in passing else None
+    )
 
 
 def read_credits(reply: Reply, base: str) -> float:
@@ -180,7 +192,9 @@ def read_credits(reply: Reply, base: str) -> float:
         raise RateLimitedError(f"asks to wait ({words})", endpoint=base, retry_after=_wait(reply))
     balance = _number(_object(reply).get("credits"))
     if reply.status != HTTPStatus.OK or balance is None:
-        raise UnreachableError(f"did not tell the account's credits ({words}); is this a Flux API?", endpoint=base)
+        raise UnreachableError(
+            f"did not tell the account's credits ({words}); is this a Flux API?", endpoint=base
+        )
     return balance
 
 
@@ -191,7 +205,9 @@ def gist(reply: Reply) -> str:
     if isinstance(detail, list):
         words = "; ".join(filter(None, map(_fault, detail)))
     else:
-        words = next((_line(body[key]) for key in ("detail", "message", "error") if isinstance(body.get(key), str)), "")
+        words = next(
+            (_line(body[key]) for key in ("detail", "message", "error") if isinstance(body.get(key), str)), ""
+        )
         words = words or _line(detail)
     return f"HTTP {reply.status}: {words[:_TOLD]}" if words else reply.gist
 
@@ -200,7 +216,9 @@ def _account_error(code: int, words: str, base: str) -> AccountError | None:
     if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return AccountError(f"refuses the key ({words}); check PIXARIS_FLUX_API_KEY", endpoint=base)
     if code == HTTPStatus.PAYMENT_REQUIRED:
-        return AccountError(f"the account has no credits left ({words}); add some, then resume", endpoint=base)
+        return AccountError(
+            f"the account has no credits left ({words}); add some, then resume", endpoint=base
+        )
     return None
 
 

@@ -1,4 +1,6 @@
-"""A Flux request as it travels and as it is sent: its payload names images by content, the body holds them."""
+"""A Flux request as it travels and as it is sent: its payload names images by content, the body holds
+them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def payload_of(model: Model, values: Mapping[str, ParamValue], images: Mapping[s
         images: Name of an image field to image.
     """
     named = {name: upload_name(image) for name, image in images.items()}
-    return json.dumps({"model": model.name, "fields": dict(values), "images": named}, sort_keys=True, ensure_ascii=False)
+    return json.dumps(
+        {"model": model.name, "fields": dict(values), "images": named}, sort_keys=True, ensure_ascii=False
+    )
 
 
 def input_images(images: Mapping[str, EncodedImage]) -> tuple[InputImage, ...]:

@@ -1,4 +1,6 @@
-"""HTTP to the API and to where its images lie. The key leaves this module in one header only, and no answer brings it back."""
+"""HTTP to the API and to where its images lie. The key leaves this module in one header only, and no answer
+brings it back.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class Transport:
             raise UnreachableError(failure.message, endpoint=self._base) from failure
 
     def send_once(self, url: str, body: bytes, *, seconds: float) -> Reply:
-        """Send a request that may be charged. On a connection of its own: a kept-alive one may turn out to be closed.
+        """Send a request that may be charged. On a connection of its own: a kept-alive one may turn out to be
+        closed.
 
         Raises:
             Failure: No answer; only if its kind is "not sent" the request surely did not arrive.
@@ -96,7 +99,9 @@ class Transport:
         limits = wire.Limits(self._connect, self._read, seconds, limit)
         reply = wire.exchange(session, method, url, limits, data=body, headers=headers)
         secret = self._key.encode()
-        if len(secret) > 3 and secret in reply.body and limit == wire.MAX_JSON_BYTES:  # a server that quotes what it refuses
+        if (
+            len(secret) > 3 and secret in reply.body and limit == wire.MAX_JSON_BYTES
+        ):  # a server that quotes what it refuses
             return Reply(reply.status, reply.body.replace(secret, b"***"), reply.headers)
         return reply
 
@@ -111,4 +116,6 @@ class Transport:
 
     def _open(self, url: str) -> wire.Session:
         host = urlsplit(url).hostname or ""
-        return wire.open_session({} if host in _LOOPBACK or host.startswith("127.") else wire.environment_proxies(url))
+        return wire.open_session(
+            {} if host in _LOOPBACK or host.startswith("127.") else wire.environment_proxies(url)
+        )

@@ -1,6 +1,7 @@
 """Where the account's key may go. Pure.
 
-A polling URL is part of an answer, and an image's URL too: what they name is not trusted with the key just because they name it.
+A polling URL is part of an answer, and an image's URL too: what they name is not trusted with the key just
+because they name it.
 """
 
 from __future__ import annotations
@@ -24,17 +25,28 @@ def base_url(text: str) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigurationError(f"the URL of the Flux API cannot be read: {error}; write {DEFAULT_URL}") from None
+        raise ConfigurationError(
+            f"the URL of the Flux API cannot be read: {error}; write {DEFAULT_URL}"
+        ) from None
     if "@" in parts.netloc:
-        raise ConfigurationError("the URL of the Flux API must hold no credentials (not shown); set PIXARIS_FLUX_API_KEY")
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or any(map(str.isspace, url)):
+        raise ConfigurationError(
+            "the URL of the Flux API must hold no credentials (not shown); set PIXARIS_FLUX_API_KEY"
+        )
+    if (
+        parts.scheme not in ("http", "https")
+        or not host
+        or parts.query
+        or parts.fragment
+        or any(map(str.isspace, url))
+    ):
         raise ConfigurationError(f"the URL of the Flux API must be like {DEFAULT_URL} (got {url!r})")
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}{f':{port}' if port is not None else ''}{parts.path.rstrip('/')}"
 
 
 def maker(base: str) -> str:
-    """Who makes the images, for their cache: "" for the API itself, whatever the region, else the server that stands there.
+    """Who makes the images, for their cache: "" for the API itself, whatever the region, else the server that
+    stands there.
 
     >>> maker("https://api.eu.bfl.ai")
     ''
@@ -47,7 +59,8 @@ def maker(base: str) -> str:
 
 
 def may_have_key(url: str, base: str) -> bool:
-    """Whether a request to a URL may carry the key: the configured base URL's host, or https to ``bfl.ai`` and below it.
+    """Whether a request to a URL may carry the key: the configured base URL's host, or https to ``bfl.ai``
+    and below it.
 
     >>> may_have_key("https://api.us1.bfl.ai/v1/get_result?id=1", "https://api.bfl.ai")
     True

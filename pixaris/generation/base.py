@@ -16,7 +16,14 @@ from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.clients import connect
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.images import EncodedImage
-from pixaris.types import EndpointKind, EvalSet, GenerationParam, GenerationRequest, ParamValue, half_unpickled
+from pixaris.types import (
+    EndpointKind,
+    EvalSet,
+    GenerationParam,
+    GenerationRequest,
+    ParamValue,
+    half_unpickled,
+)
 
 
 def load_node(folder: str) -> str:
@@ -27,8 +34,9 @@ def load_node(folder: str) -> str:
 class ItemArgs(Mapping[str, Any]):
     """The arguments for one image: the run's ``args`` with what belongs to the item.
 
-    It reads like the dict that users know (``args["pillow_images"]`` gives Pillow images, ``args["generation_params"]`` dicts)
-    and gives our own generators the typed values without decoding anything.
+    It reads like the dict that users know (``args["pillow_images"]`` gives Pillow images,
+    ``args["generation_params"]`` dicts) and gives our own generators the typed values without decoding
+    anything.
 
     Attributes:
         item: The eval item's name, or "" outside a run.
@@ -70,7 +78,8 @@ class ItemArgs(Mapping[str, Any]):
 
     @property
     def seed(self) -> int | None:
-        """The seed that belongs to the item and the repeat, the same in every run: 32 bits, which every node accepts.
+        """The seed that belongs to the item and the repeat, the same in every run: 32 bits, which every node
+        accepts.
 
         It is ``args["seed"]`` too, unless the user gave one. None outside a run.
         """
@@ -87,7 +96,9 @@ class ItemArgs(Mapping[str, Any]):
             images: Title of the node that loads one, to the image.
             repeat: Which of the item's seeds it is.
         """
-        return ItemArgs(self._args, item=item, images={**self.images, **images}, params=self.params, repeat=repeat)
+        return ItemArgs(
+            self._args, item=item, images={**self.images, **images}, params=self.params, repeat=repeat
+        )
 
     def without_params(self) -> ItemArgs:
         """The same arguments without parameters."""
@@ -139,12 +150,13 @@ class ImageGenerator(ABC):
 
     Implement **one** of two methods:
 
-    - `generate_single_image(args)`: make the image yourself. It is called from several threads at once, as many as
-      ``args["max_parallel_jobs"]`` says (1 by default).
-    - `request(args)` and `endpoints()`: describe the image as a request; the pool runs it on an endpoint, with retries and
-      fail-over. `generate_single_image` then comes for free.
+    - `generate_single_image(args)`: make the image yourself. It is called from several threads at once, as
+      many as ``args["max_parallel_jobs"]`` says (1 by default).
+    - `request(args)` and `endpoints()`: describe the image as a request; the pool runs it on an endpoint,
+      with retries and fail-over. `generate_single_image` then comes for free.
 
-    A generator must pickle: it is sent to trial processes. What it holds is never changed; connections open lazily.
+    A generator must pickle: it is sent to trial processes. What it holds is never changed; connections open
+    lazily.
     """
 
     uses_endpoints: bool = False
@@ -158,7 +170,9 @@ class ImageGenerator(ABC):
     has_nodes: bool = True
     """Whether a parameter needs a ``node_name``."""
     workflow: Workflow | None = None
-    """The ComfyUI workflow it runs, where it runs one: then parameters are checked against it and its servers."""
+    """The ComfyUI workflow it runs, where it runs one: then parameters are checked against it and its
+    servers.
+    """
     object_info: ObjectInfo | None = None
     """What its servers say about their nodes, once that is known (`for_servers`)."""
 
@@ -180,7 +194,8 @@ class ImageGenerator(ABC):
             The image and a name for it.
 
         Raises:
-            PixarisError: It cannot be made; any other exception is treated the same: the item has no image, the run goes on.
+            PixarisError: It cannot be made; any other exception is treated the same: the item has no image,
+                the run goes on.
         """
         item = ItemArgs.of(args)
         request = self.request(item)
@@ -204,8 +219,8 @@ class ImageGenerator(ABC):
     def cache_key(self, args: ItemArgs) -> str | None:
         """Equal for items that make the same image: 64 hexadecimal digits over all that changes it.
 
-        None means that this cannot be told; then the image is always generated. A generator that makes its images itself says
-        so by overriding this.
+        None means that this cannot be told; then the image is always generated. A generator that makes its
+        images itself says so by overriding this.
 
         Raises:
             ConfigurationError: The arguments do not fit the workflow.
@@ -230,11 +245,15 @@ class ImageGenerator(ABC):
         return "seed" not in args
 
     def fault(self, param: GenerationParam) -> Fault | None:
-        """Why a parameter cannot be set; None if it can, or if that is not known (with a workflow, its nodes tell)."""
+        """Why a parameter cannot be set; None if it can, or if that is not known (with a workflow, its nodes
+        tell).
+        """
         return None
 
     def own_value(self, node_name: str, input: str) -> ParamValue | None:
-        """What an input is where no parameter sets it, without a workflow; None if that is nothing in particular."""
+        """What an input is where no parameter sets it, without a workflow; None if that is nothing in
+        particular.
+        """
         return None
 
     def cost(self, eval_set: EvalSet, args: ItemArgs) -> float | None:
@@ -250,7 +269,9 @@ class ImageGenerator(ABC):
         return self
 
     def problems(self, eval_set: EvalSet, args: ItemArgs) -> list[Problem]:
-        """Everything that would make every image of a run fail, found without generating. Called once before a run."""
+        """Everything that would make every image of a run fail, found without generating. Called once before
+        a run.
+        """
         return []
 
     def bound_workflow(self, args: ItemArgs) -> Mapping[str, Any] | None:
@@ -259,7 +280,8 @@ class ImageGenerator(ABC):
 
 
 def max_parallel_jobs(args: Mapping[str, Any]) -> int:
-    """How many images a generator of the user's own may make at once: ``args["max_parallel_jobs"]``, 1 by default.
+    """How many images a generator of the user's own may make at once: ``args["max_parallel_jobs"]``, 1 by
+    default.
 
     Raises:
         ConfigurationError: It is no whole number from 1.
@@ -280,11 +302,15 @@ def read_generation_params(given: Any, problems: list[Problem]) -> tuple[Generat
         elif not isinstance(entry, Mapping) or not {"node_name", "input", "value"} <= set(entry):
             problems.append(Problem(where, f"must be {{node_name, input, value}} (got {entry!r})"))
         else:
-            value = entry["value"].item() if hasattr(entry["value"], "item") else entry["value"]  # numpy scalars
+            value = (
+                entry["value"].item() if hasattr(entry["value"], "item") else entry["value"]
+            )  # numpy scalars
             if isinstance(value, str | int | float | bool):
                 params.append(GenerationParam(str(entry["node_name"]), str(entry["input"]), value))
             else:
-                problems.append(Problem(where, f"value must be text, a number or a truth value (got {value!r})"))
+                problems.append(
+                    Problem(where, f"value must be text, a number or a truth value (got {value!r})")
+                )
     return tuple(params)
 
 

@@ -18,15 +18,17 @@ from pixaris.types import EvalSet, GenerationParam, GenerationRequest, InputImag
 class ComfyGenerator(ImageGenerator):
     """Runs a ComfyUI workflow for every item.
 
-    A folder ``Input`` of the eval set feeds the node titled "Load Input Image", and so on. Seeds (inputs named ``seed`` or
-    ``noise_seed``) are set from the item's name, so that an item has the same seed in every run; a seed in the parameters wins.
+    A folder ``Input`` of the eval set feeds the node titled "Load Input Image", and so on. Seeds (inputs
+    named ``seed`` or ``noise_seed``) are set from the item's name, so that an item has the same seed in every
+    run; a seed in the parameters wins.
 
     Args:
         workflow_apiformat_json: The workflow in API format, as a path or a dict.
         api_host: Where ComfyUI answers, for use outside a search file: ``localhost:8188`` or a URL.
-        output_node: Title or id of the node whose first image is the result; by default the node titled "Save Image", else the
-            only node that saves images.
-        object_info: What the server says about its nodes, to bind numbers by their type; None to go by the workflow's own values.
+        output_node: Title or id of the node whose first image is the result; by default the node titled "Save
+            Image", else the only node that saves images.
+        object_info: What the server says about its nodes, to bind numbers by their type; None to go by the
+            workflow's own values.
 
     Raises:
         WorkflowError: The workflow cannot be read, or has no such output node.
@@ -84,7 +86,11 @@ class ComfyGenerator(ImageGenerator):
     def _seeds(self, args: ItemArgs) -> list[GenerationParam]:
         """The item's own seed for every seed the parameters leave alone."""
         seed = args.seed
-        return [] if seed is None else [GenerationParam(node, name, seed) for node, name in self._free_seeds(args)]
+        return (
+            []
+            if seed is None
+            else [GenerationParam(node, name, seed) for node, name in self._free_seeds(args)]
+        )
 
     def _free_seeds(self, args: ItemArgs) -> list[tuple[str, str]]:
         """Node id and input of every seed that no parameter sets."""
@@ -106,13 +112,16 @@ class ComfyGenerator(ImageGenerator):
                 problems.append(
                     Problem(
                         f"folder {folder!r} of eval set {eval_set.name!r}",
-                        f"feeds the node {load_node(folder)!r}, which {self.workflow.source} lacks"
-                        f"{nearest(load_node(folder), titles)}; title a node so, or name the folder among the references",
+                        f"feeds the node {load_node(folder)!r}, which {self.workflow.source}"
+                        f" lacks{nearest(load_node(folder), titles)}; title a node so, or name the folder"
+                        " among the references",
                     )
                 )
         for name in args.images:
             if not self.workflow.has(name):
-                problems.append(Problem("pillow_images", f"no node is titled {name!r}{nearest(name, titles)}"))
+                problems.append(
+                    Problem("pillow_images", f"no node is titled {name!r}{nearest(name, titles)}")
+                )
         for name in [*(load_node(folder) for folder in eval_set.input_folders), *args.images]:
             try:
                 if self.workflow.has(name):
@@ -127,7 +136,9 @@ class ComfyGenerator(ImageGenerator):
 
 
 def _versions(object_infos: Sequence[ObjectInfo]) -> dict[str, str]:
-    """Model file to its versions on all servers: which of them makes an image is not known before it is made."""
+    """Model file to its versions on all servers: which of them makes an image is not known before it is
+    made.
+    """
     found: dict[str, set[str]] = {}
     for info in object_infos:
         for name, version in info.files.items():

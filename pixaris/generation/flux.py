@@ -25,15 +25,18 @@ _SEEDS = 2**31
 class FluxGenerator(ImageGenerator):
     """Asks a model of the Flux API for every item's image.
 
-    A parameter is one of the model's fields, named by its ``input``; its ``node_name`` is the field's name again, or says that
-    Flux is meant (``flux``, the model's name). Images come by node title, as in a ComfyUI workflow: the eval set's folder
-    ``Input`` feeds "Load Input Image", ``Mask`` feeds "Load Mask Image", ``Input 2`` feeds "Load Input 2 Image".
+    A parameter is one of the model's fields, named by its ``input``; its ``node_name`` is the field's name
+    again, or says that Flux is meant (``flux``, the model's name). Images come by node title, as in a ComfyUI
+    workflow: the eval set's folder ``Input`` feeds "Load Input Image", ``Mask`` feeds "Load Mask Image",
+    ``Input 2`` feeds "Load Input 2 Image".
 
-    Two things differ from the API's own defaults, so that parameter sets can be compared: the seed is made from the item's name
-    (the same in every run), and ``output_format`` is ``png``. A parameter wins over both.
+    Two things differ from the API's own defaults, so that parameter sets can be compared: the seed is made
+    from the item's name (the same in every run), and ``output_format`` is ``png``. A parameter wins over
+    both.
 
     Args:
-        api_key: The account's key; by default what the configuration says. It is no part of a pickle: trials never need it.
+        api_key: The account's key; by default what the configuration says. It is no part of a pickle: trials
+            never need it.
         base_url: The API; by default what the configuration says, else https://api.bfl.ai.
     """
 
@@ -73,7 +76,10 @@ class FluxGenerator(ImageGenerator):
     def request(self, args: ItemArgs) -> GenerationRequest:
         images = self._images(args.images)
         problems = [*self._faults(args.params), *self._image_problems(images)]
-        problems += [Problem("", message) for message in self.model.missing([param.input for param in args.params], images)]
+        problems += [
+            Problem("", message)
+            for message in self.model.missing([param.input for param in args.params], images)
+        ]
         if problems:
             raise ConfigurationError(tuple(dict.fromkeys(problems)))
         values = self._values(args)
@@ -92,8 +98,13 @@ class FluxGenerator(ImageGenerator):
         found += self._title_problems(eval_set, args)
         for item in eval_set.items:
             images = self._images_of(item, args)
-            found += [Problem(f"item {item.name!r}", problem.message) for problem in self._image_problems(images)]
-            found += [Problem("", message) for message in self.model.missing([param.input for param in args.params], images)]
+            found += [
+                Problem(f"item {item.name!r}", problem.message) for problem in self._image_problems(images)
+            ]
+            found += [
+                Problem("", message)
+                for message in self.model.missing([param.input for param in args.params], images)
+            ]
         return list(dict.fromkeys(found))
 
     def fault(self, param: GenerationParam) -> Fault | None:
@@ -104,7 +115,10 @@ class FluxGenerator(ImageGenerator):
         known = (param.input, "flux", self.model.name)
         if name and name not in known:
             hint = f"write node_name: {param.input}, or leave it out{nearest(name, known)}"
-            return Fault(f"a Flux model has no nodes, but the parameter names {param.node_name!r}; {hint}", of_target=True)
+            return Fault(
+                f"a Flux model has no nodes, but the parameter names {param.node_name!r}; {hint}",
+                of_target=True,
+            )
         try:
             field.fit(param.value)
         except UnfitError as error:
@@ -123,7 +137,9 @@ class FluxGenerator(ImageGenerator):
         for item in eval_set.items:
             images = self._images_of(item, args)
             masks = {image.name for image in self.model.images if image.mask}
-            credits = self.model.credits(values, [image.size for name, image in images.items() if name not in masks])
+            credits = self.model.credits(
+                values, [image.size for name, image in images.items() if name not in masks]
+            )
             if credits is None:
                 return None
             total += credits
@@ -154,11 +170,15 @@ class FluxGenerator(ImageGenerator):
 
     def _images(self, given: Mapping[str, EncodedImage]) -> dict[str, EncodedImage]:
         """The images by field; those of other titles are left out."""
-        found = {field.name: image for title, image in given.items() if (field := self.model.image_field(title))}
+        found = {
+            field.name: image for title, image in given.items() if (field := self.model.image_field(title))
+        }
         return {field.name: found[field.name] for field in self.model.images if field.name in found}
 
     def _images_of(self, item: EvalItem, args: ItemArgs) -> dict[str, EncodedImage]:
-        return self._images({**args.images, **{load_node(folder): image for folder, image in item.inputs.items()}})
+        return self._images(
+            {**args.images, **{load_node(folder): image for folder, image in item.inputs.items()}}
+        )
 
     def _faults(self, params: Sequence[GenerationParam]) -> list[Problem]:
         faults = [fault for param in params if (fault := self.fault(param))]
@@ -169,13 +189,19 @@ class FluxGenerator(ImageGenerator):
         ]
 
     def _title_problems(self, eval_set: EvalSet, args: ItemArgs) -> list[Problem]:
-        titles = {load_node(folder): f"folder {folder!r} of eval set {eval_set.name!r}" for folder in eval_set.input_folders}
+        titles = {
+            load_node(folder): f"folder {folder!r} of eval set {eval_set.name!r}"
+            for folder in eval_set.input_folders
+        }
         titles |= dict.fromkeys(args.images, "pillow_images")
         known = [image.title for image in self.model.images]
         if not known:
             way_out = f"{self.model.name} takes no images; name the folder among the references"
         else:
-            way_out = f"{self.model.name} takes {', '.join(map(repr, known))}; rename it, or name the folder among the references"
+            way_out = (
+                f"{self.model.name} takes {', '.join(map(repr, known))}; rename it, or name the folder among"
+                " the references"
+            )
         problems = []
         taken: dict[ImageField, str] = {}
         for title, place in titles.items():
@@ -183,7 +209,11 @@ class FluxGenerator(ImageGenerator):
             if field is None:
                 problems.append(Problem(place, f"feeds the node {title!r}{nearest(title, known)}; {way_out}"))
             elif field in taken:
-                problems.append(Problem(place, f"{title!r} and {taken[field]!r} both feed `{field.name}`; keep one of them"))
+                problems.append(
+                    Problem(
+                        place, f"{title!r} and {taken[field]!r} both feed `{field.name}`; keep one of them"
+                    )
+                )
             else:
                 taken[field] = title
         return problems
@@ -198,16 +228,29 @@ class FluxGenerator(ImageGenerator):
             width, height = image.size
             if width * height > MOST_PIXELS:
                 problems.append(
-                    Problem("", f"`{field.name}` has {width}×{height} pixels; {self.model.name} takes at most 16 megapixels")
+                    Problem(
+                        "",
+                        f"`{field.name}` has {width}×{height} pixels; {self.model.name} takes at most 16"
+                        " megapixels",
+                    )
                 )
             if width * height < self.model.fewest_pixels:
                 least = f"{self.model.fewest_pixels:,} pixels (256×256)"
                 problems.append(
-                    Problem("", f"`{field.name}` has {width}×{height} pixels; {self.model.name} takes at least {least}")
+                    Problem(
+                        "",
+                        f"`{field.name}` has {width}×{height} pixels; {self.model.name} takes at least"
+                        f" {least}",
+                    )
                 )
             if field.mask and first is not None and image.size != first.size:
                 size = f"{first.size[0]}×{first.size[1]}"
-                problems.append(Problem("", f"the mask has {width}×{height} pixels and the image {size}; they must be the same"))
+                problems.append(
+                    Problem(
+                        "",
+                        f"the mask has {width}×{height} pixels and the image {size}; they must be the same",
+                    )
+                )
         return problems
 
 
@@ -218,7 +261,8 @@ class _Masked(FluxGenerator):
         problems = super()._image_problems(images)
         if "image" in images and "mask" not in images and not images["image"].has_alpha:
             message = (
-                f"{self.model.name} needs a mask: a folder 'Mask' (white is painted, black is kept), or transparency in 'Input'"
+                f"{self.model.name} needs a mask: a folder 'Mask' (white is painted, black is kept), or"
+                " transparency in 'Input'"
             )
             problems.append(Problem("", message))
         return problems

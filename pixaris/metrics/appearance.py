@@ -17,13 +17,15 @@ _LARGEST_COLOURFULNESS = 1.3 * math.sqrt(2) * 255
 
 
 class SharpnessMetric(BaseMetric):
-    """Variance of the Laplacian of the gray levels (0 to 255, Rec. 601); higher is sharper. Noise counts as sharpness.
+    """Variance of the Laplacian of the gray levels (0 to 255, Rec. 601); higher is sharper. Noise counts as
+    sharpness.
 
-    The Laplacian of a pixel is the sum of its four neighbours less four times itself; beyond the image's edge it is mirrored, the
-    edge pixels not doubled. Compare only images of one size: the same picture is less sharp per pixel when it is larger.
+    The Laplacian of a pixel is the sum of its four neighbours less four times itself; beyond the image's edge
+    it is mirrored, the edge pixels not doubled. Compare only images of one size: the same picture is less
+    sharp per pixel when it is larger.
 
-    Source: J. L. Pech-Pacheco, G. Cristóbal, J. Chamorro-Martínez, J. Fernández-Valdivia, "Diatom autofocusing in brightfield
-    microscopy: a comparative study", ICPR 2000.
+    Source: J. L. Pech-Pacheco, G. Cristóbal, J. Chamorro-Martínez, J. Fernández-Valdivia, "Diatom
+    autofocusing in brightfield microscopy: a comparative study", ICPR 2000.
 
     >>> SharpnessMetric().calculate([Image.new("L", (16, 16), 77)])
     {'sharpness': 0.0}
@@ -42,12 +44,14 @@ class SharpnessMetric(BaseMetric):
 
 
 class ColorfulnessMetric(BaseMetric):
-    """Colourfulness: ``√(σrg² + σyb²) + 0.3 √(μrg² + μyb²)`` with ``rg = R − G`` and ``yb = (R + G) / 2 − B``, levels 0 to 255.
+    """Colourfulness: ``√(σrg² + σyb²) + 0.3 √(μrg² + μyb²)`` with ``rg = R − G`` and ``yb = (R + G) / 2 −
+    B``, levels 0 to 255.
 
-    Means μ and standard deviations σ (population) over all pixels. 0 for gray images; the authors' viewers called 15 slightly, 45
-    averagely and 82 highly colourful.
+    Means μ and standard deviations σ (population) over all pixels. 0 for gray images; the authors' viewers
+    called 15 slightly, 45 averagely and 82 highly colourful.
 
-    Source: D. Hasler, S. Süsstrunk, "Measuring colourfulness in natural images", Human Vision and Electronic Imaging VIII, 2003.
+    Source: D. Hasler, S. Süsstrunk, "Measuring colourfulness in natural images", Human Vision and Electronic
+    Imaging VIII, 2003.
 
     >>> round(ColorfulnessMetric().calculate([Image.new("RGB", (8, 8), (255, 0, 0))])["colorfulness"], 4)
     85.5296
@@ -66,7 +70,8 @@ class ColorfulnessMetric(BaseMetric):
 
 
 class ContrastMetric(BaseMetric):
-    """Root mean square contrast: the standard deviation (population) of the gray levels (Rec. 601), from 0 to 1 each.
+    """Root mean square contrast: the standard deviation (population) of the gray levels (Rec. 601), from 0 to
+    1 each.
 
     0 for an image of one level, 0.5 for one that is half black and half white.
 

@@ -18,14 +18,26 @@ from pixaris.metrics.execution import Execution, Prompt
 from pixaris.metrics.item_images import ItemImages
 from pixaris.types import Direction, EvalItem, half_unpickled
 
-__all__ = ["COMPUTING", "NEEDS", "WAITING", "BaseMetric", "Execution", "MaskedMetric", "Prompt", "ReferenceMetric", "Scale"]
+__all__ = [
+    "COMPUTING",
+    "NEEDS",
+    "WAITING",
+    "BaseMetric",
+    "Execution",
+    "MaskedMetric",
+    "Prompt",
+    "ReferenceMetric",
+    "Scale",
+]
 
 Need: TypeAlias = Literal["reference", "mask", "prompt"]
 
 NEEDS: tuple[Need, ...] = ("reference", "mask", "prompt")
 WAITING = 16
 COMPUTING = 4
-"""How many calls of `BaseMetric.score` at once help a metric that waits for something else, and one that computes here."""
+"""How many calls of `BaseMetric.score` at once help a metric that waits for something else, and one that
+computes here.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,26 +61,30 @@ class BaseMetric(ABC):
     Implement **one** of three methods:
 
     - `score(image, item)`: a value for one image.
-    - `score_execution(execution)`: the same, for what depends on more than pixels: the prompt, the seconds, the cost.
-    - `calculate(images)`: values for a whole run, for what has no value per image. It is called with one image per eval item, in
-      the eval set's order, and only when every item has an image.
+    - `score_execution(execution)`: the same, for what depends on more than pixels: the prompt, the seconds,
+      the cost.
+    - `calculate(images)`: values for a whole run, for what has no value per image. It is called with one
+      image per eval item, in the eval set's order, and only when every item has an image.
 
-    The first two are called in the process that runs the trial, while the next images are generated, from several threads at once
-    (`parallel`); they never see a wrong item: it is the one the image was generated for. `calculate` then comes for free.
+    The first two are called in the process that runs the trial, while the next images are generated, from
+    several threads at once (`parallel`); they never see a wrong item: it is the one the image was generated
+    for. `calculate` then comes for free.
 
-    All may raise anything: an exception makes the score missing for that item (or run), with its text as the reason; the run
-    goes on. Only `AccountError` ends it: the account that scores cannot be used. A metric must pickle (it is sent to trial
-    processes), so open models and connections lazily.
+    All may raise anything: an exception makes the score missing for that item (or run), with its text as the
+    reason; the run goes on. Only `AccountError` ends it: the account that scores cannot be used. A metric
+    must pickle (it is sent to trial processes), so open models and connections lazily.
 
     Attributes:
         name: Name of the score; by default the class name in snake case without "Metric".
         direction: "max" if higher is better, "min" if lower is; None for values that are only watched.
         range: Smallest and largest possible value.
         unit: Unit of the value, "" for none.
-        scores: Score name to its scale, for metrics that give several; else there is one, with the four facts above.
+        scores: Score name to its scale, for metrics that give several; else there is one, with the four facts
+            above.
         needs: What it compares the image with: "reference", "mask", "prompt".
         extra: The optional dependencies it needs, as in ``pip install pixaris[extra]``; "" for none.
-        parallel: How many calls at once it gets in one process: many help where it waits for a network, few where it computes.
+        parallel: How many calls at once it gets in one process: many help where it waits for a network, few
+            where it computes.
     """
 
     name: str = ""
@@ -87,11 +103,17 @@ class BaseMetric(ABC):
         if half_unpickled():
             return
         if not cls.name:
-            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__.removesuffix("Metric")).lower() or cls.__name__
-        cls.per_item = cls.score is not BaseMetric.score or cls.score_execution is not BaseMetric.score_execution
+            cls.name = (
+                re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__.removesuffix("Metric")).lower()
+                or cls.__name__
+            )
+        cls.per_item = (
+            cls.score is not BaseMetric.score or cls.score_execution is not BaseMetric.score_execution
+        )
         if not cls.per_item and cls.calculate is BaseMetric.calculate:
             raise TypeError(
-                f"{cls.__name__} must implement score(image, item) or calculate(images) (or score_execution(execution))"
+                f"{cls.__name__} must implement score(image, item) or calculate(images) (or"
+                " score_execution(execution))"
             )
 
     def score(self, image: Image.Image, item: EvalItem) -> float | Mapping[str, float]:
@@ -128,7 +150,9 @@ class BaseMetric(ABC):
                     f"{self.name} has {len(beside.given)} {beside.what}s, but is given {len(images)} images; "
                     "give one for each, in their order"
                 )
-        rows = [self.named(self.score(image, EvalItem(index, str(index)))) for index, image in enumerate(images)]
+        rows = [
+            self.named(self.score(image, EvalItem(index, str(index)))) for index, image in enumerate(images)
+        ]
         names = dict.fromkeys(name for row in rows for name in row)
         return {name: _mean([row[name] for row in rows if name in row]) for name in names}
 
@@ -138,7 +162,11 @@ class BaseMetric(ABC):
         Raises:
             MetricError: A value is not a finite number.
         """
-        row = {str(k): float(v) for k, v in value.items()} if isinstance(value, Mapping) else {self.name: float(value)}
+        row = (
+            {str(k): float(v) for k, v in value.items()}
+            if isinstance(value, Mapping)
+            else {self.name: float(value)}
+        )
         for name, number in row.items():
             if not math.isfinite(number):
                 raise MetricError(f"{name} is {number}, which is no score")
@@ -157,19 +185,27 @@ class BaseMetric(ABC):
         return tuple(images.folder for images in self.item_images() if images.folder)
 
     def item_images(self) -> tuple[ItemImages, ...]:
-        """The images it compares an item's image with: a folder's, or given ones. Checked against the eval set before a run."""
+        """The images it compares an item's image with: a folder's, or given ones. Checked against the eval
+        set before a run.
+        """
         return ()
 
     def prompts(self) -> tuple[Prompt, ...]:
-        """The prompts it reads; those that stand in the workflow are looked for there before anything is generated."""
+        """The prompts it reads; those that stand in the workflow are looked for there before anything is
+        generated.
+        """
         return ()
 
     def problems(self) -> list[str]:
-        """What would keep it from scoring any image at all, such as a refused key; looked for before anything is generated."""
+        """What would keep it from scoring any image at all, such as a refused key; looked for before anything
+        is generated.
+        """
         return []
 
     def costs(self) -> Mapping[str, float]:
-        """What its scores have cost so far in this process, by name (calls, tokens, dollars); nothing for what is free."""
+        """What its scores have cost so far in this process, by name (calls, tokens, dollars); nothing for
+        what is free.
+        """
         return {}
 
 
@@ -177,7 +213,8 @@ class ReferenceMetric(BaseMetric):
     """A metric that compares a generated image with a reference; implement `compare`.
 
     Args:
-        references: The references themselves, one per eval item in its order (copied, made upright 8-bit RGB or RGBA) …
+        references: The references themselves, one per eval item in its order (copied, made upright 8-bit RGB
+            or RGBA) …
         reference: … or the eval set's folder that holds them.
 
     Raises:
@@ -187,11 +224,15 @@ class ReferenceMetric(BaseMetric):
     needs: tuple[Need, ...] = ("reference",)
     parallel = COMPUTING
 
-    def __init__(self, references: Sequence[Image.Image] | None = None, *, reference: str | None = None) -> None:
+    def __init__(
+        self, references: Sequence[Image.Image] | None = None, *, reference: str | None = None
+    ) -> None:
         self._references = ItemImages.of(type(self).__name__, self.name, "reference", references, reference)
 
     def compare(self, image: Image.Image, reference: Image.Image) -> float | Mapping[str, float]:
-        """Return the value of an image against its reference (8-bit RGB or RGBA; read-only, other threads may hold it)."""
+        """Return the value of an image against its reference (8-bit RGB or RGBA; read-only, other threads may
+        hold it).
+        """
         raise NotImplementedError
 
     def score(self, image: Image.Image, item: EvalItem) -> float | Mapping[str, float]:
@@ -219,7 +260,9 @@ class MaskedMetric(BaseMetric):
         self._masks = ItemImages.of(type(self).__name__, self.name, "mask", mask_images, mask)
 
     def look(self, image: Image.Image, mask: Image.Image) -> float | Mapping[str, float]:
-        """Return the value of an image, given its mask (8-bit RGB or RGBA; read-only, other threads may hold it)."""
+        """Return the value of an image, given its mask (8-bit RGB or RGBA; read-only, other threads may hold
+        it).
+        """
         raise NotImplementedError
 
     def score(self, image: Image.Image, item: EvalItem) -> float | Mapping[str, float]:

@@ -19,15 +19,18 @@ TOLERANCE = 0.0075
 
 
 class BoundaryFMetric(ReferenceMetric):
-    """Boundary F1: ``2 P R / (P + R)``, P the share of the generated mask's boundary that lies near the true one, R the converse.
+    """Boundary F1: ``2 P R / (P + R)``, P the share of the generated mask's boundary that lies near the true
+    one, R the converse.
 
-    A mask's boundary are its pixels with one of the four neighbours outside of it; the image's edge is no boundary. Near means
-    within ``tolerance`` times the image's diagonal (Euclidean, between pixel centres), but at least one pixel.
+    A mask's boundary are its pixels with one of the four neighbours outside of it; the image's edge is no
+    boundary. Near means within ``tolerance`` times the image's diagonal (Euclidean, between pixel centres),
+    but at least one pixel.
 
-    Masks are read as by `pixaris.metrics.iou.IoUMetric`. Where only one mask has a boundary: 0.0. Where neither has one (both are
-    empty or full): 1.0 if they are equal, else 0.0.
+    Masks are read as by `pixaris.metrics.iou.IoUMetric`. Where only one mask has a boundary: 0.0. Where
+    neither has one (both are empty or full): 1.0 if they are equal, else 0.0.
 
-    Source: G. Csurka, D. Larlus, F. Perronnin, "What is a good evaluation measure for semantic segmentation?", BMVC 2013.
+    Source: G. Csurka, D. Larlus, F. Perronnin, "What is a good evaluation measure for semantic
+    segmentation?", BMVC 2013.
 
     Args:
         true_masks: The true masks, one per eval item in its order …
@@ -54,7 +57,9 @@ class BoundaryFMetric(ReferenceMetric):
     ) -> None:
         super().__init__(true_masks, reference=reference)
         if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance <= 1:
-            raise ConfigurationError(f"tolerance must be a share of the diagonal, from 0 to 1 (got {tolerance!r})")
+            raise ConfigurationError(
+                f"tolerance must be a share of the diagonal, from 0 to 1 (got {tolerance!r})"
+            )
         self.tolerance = tolerance
 
     def compare(self, image: Image.Image, reference: Image.Image) -> float:

@@ -13,12 +13,15 @@ from pixaris.types import Direction
 
 
 class ColorDifferenceMetric(ReferenceMetric):
-    """Mean over all pixels of the colour difference CIEDE2000 (ΔE₀₀, kL = kC = kH = 1). About 1 can just be seen.
+    """Mean over all pixels of the colour difference CIEDE2000 (ΔE₀₀, kL = kC = kH = 1). About 1 can just be
+    seen.
 
-    Colours are sRGB, taken to CIE L*a*b* with the white D65 of the 2° observer. Transparency and sizes are as for SSIM.
+    Colours are sRGB, taken to CIE L*a*b* with the white D65 of the 2° observer. Transparency and sizes are as
+    for SSIM.
 
-    Source: G. Sharma, W. Wu, E. N. Dalal, "The CIEDE2000 color-difference formula: implementation notes, supplementary test data,
-    and mathematical observations", Color Research & Application 30(1), 2005; computed by scikit-image.
+    Source: G. Sharma, W. Wu, E. N. Dalal, "The CIEDE2000 color-difference formula: implementation notes,
+    supplementary test data, and mathematical observations", Color Research & Application 30(1), 2005;
+    computed by scikit-image.
 
     Args:
         references: The references, one per eval item in its order …

@@ -18,7 +18,8 @@ class Execution:
     Attributes:
         image: The generated image.
         item: The eval item it was generated for.
-        generated: How it was generated: where, in how many seconds, at what cost; None for an image that existed before.
+        generated: How it was generated: where, in how many seconds, at what cost; None for an image that
+            existed before.
         params: The run's parameter set.
         workflow: The bound workflow in API format, where there is one.
     """
@@ -30,7 +31,8 @@ class Execution:
     workflow: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def value(self, node_name: str, input: str) -> ParamValue:
-        """The value that an input of a node had, by the node's title or id: a parameter's, else the workflow's own.
+        """The value that an input of a node had, by the node's title or id: a parameter's, else the
+        workflow's own.
 
         Raises:
             MetricError: Neither gives one.
@@ -51,7 +53,8 @@ class Prompt:
     """The text that a metric holds images against: one for all, or what an input of the workflow had.
 
     >>> from PIL import Image
-    >>> image, boat = EncodedImage.of(Image.new("RGB", (8, 8))), GenerationParam("Positive Prompt", "text", "a green boat")
+    >>> image = EncodedImage.of(Image.new("RGB", (8, 8)))
+    >>> boat = GenerationParam("Positive Prompt", "text", "a green boat")
     >>> execution = Execution(image, EvalItem(0, "lake"), params=(boat,))
     >>> Prompt.of("a red boat").read(execution)
     'a red boat'
@@ -79,7 +82,9 @@ class Prompt:
             if isinstance(node_name, str) and node_name and isinstance(input, str) and input:
                 return cls(node_name=node_name, input=input)
         place = "{node_name: Positive Prompt, input: text}"
-        raise ConfigurationError(f"prompt must be text, or its place in the workflow: {place} (got {given!r})")
+        raise ConfigurationError(
+            f"prompt must be text, or its place in the workflow: {place} (got {given!r})"
+        )
 
     def read(self, execution: Execution) -> str:
         """The prompt of an execution.

@@ -20,7 +20,9 @@ def require(what: str, extra: str, *modules: str) -> None:
     """
     missing = [module for module in modules if not _there(module)]
     if missing:
-        raise ConfigurationError(f"{what} needs {', '.join(missing)}, which is not installed: pip install 'pixaris[{extra}]'")
+        raise ConfigurationError(
+            f"{what} needs {', '.join(missing)}, which is not installed: pip install 'pixaris[{extra}]'"
+        )
 
 
 def _there(module: str) -> bool:

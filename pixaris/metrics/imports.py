@@ -1,7 +1,8 @@
 """Imports that wait until an image is scored, because they take a second: one thread at a time.
 
-Metrics are asked in threads, all at once. Where two of them import parts of scipy at the same time, Python breaks the deadlock of
-their import locks by handing out modules that are half there, and the first images would have no score.
+Metrics are asked in threads, all at once. Where two of them import parts of scipy at the same time, Python
+breaks the deadlock of their import locks by handing out modules that are half there, and the first images
+would have no score.
 """
 
 from __future__ import annotations

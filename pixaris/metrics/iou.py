@@ -12,11 +12,13 @@ from pixaris.types import Direction
 class IoUMetric(OverlapMetric):
     """Intersection over union (Jaccard index) of the generated mask and the true one: ``|A ∩ B| / |A ∪ B|``.
 
-    - A pixel belongs to a mask where its luminance is at least 0.5, that is where the 8-bit level is 128 or more; nothing is
-      dithered. The luminance is Rec. 601's, ``0.299 R + 0.587 G + 0.114 B``, rounded to 8 bits as Pillow's mode ``L``.
-    - Transparency counts as black. Masks may have any mode: ``1``, ``L``, ``P``, ``RGB``, ``RGBA``, 16-bit gray.
-    - A generated mask of another size is resized to the true mask's with the nearest-neighbour filter, if the aspect ratio is the
-      same within one pixel; otherwise the item has no score.
+    - A pixel belongs to a mask where its luminance is at least 0.5, that is where the 8-bit level is 128 or
+      more; nothing is dithered. The luminance is Rec. 601's, ``0.299 R + 0.587 G + 0.114 B``, rounded to 8
+      bits as Pillow's mode ``L``.
+    - Transparency counts as black. Masks may have any mode: ``1``, ``L``, ``P``, ``RGB``, ``RGBA``, 16-bit
+      gray.
+    - A generated mask of another size is resized to the true mask's with the nearest-neighbour filter, if the
+      aspect ratio is the same within one pixel; otherwise the item has no score.
     - Two empty masks agree: 1.0. One empty and one not: 0.0.
 
     Source: P. Jaccard, "The distribution of the flora in the alpine zone", New Phytologist 11(2), 1912.

@@ -29,7 +29,9 @@ class ItemImages:
     folder: str = ""
 
     @classmethod
-    def of(cls, owner: str, metric: str, what: str, images: Iterable[Image.Image] | None, folder: str | None) -> ItemImages:
+    def of(
+        cls, owner: str, metric: str, what: str, images: Iterable[Image.Image] | None, folder: str | None
+    ) -> ItemImages:
         """Read a metric's two arguments, of which one is given.
 
         Args:
@@ -49,12 +51,14 @@ class ItemImages:
             )
         if images is None:
             if not isinstance(folder, str):
-                raise ConfigurationError(f"{owner}: {what} must be the name of a folder of the eval set (got {folder!r})")
+                raise ConfigurationError(
+                    f"{owner}: {what} must be the name of a folder of the eval set (got {folder!r})"
+                )
             return cls(metric, what, folder=folder)
         if isinstance(images, str | Image.Image) or not isinstance(images, Iterable):
             raise ConfigurationError(
-                f"{owner}: the {what} images must be a list of Pillow images, one per eval item (got {type(images).__name__}); "
-                f"a folder of the eval set is named by {what}=..."
+                f"{owner}: the {what} images must be a list of Pillow images, one per eval item (got"
+                f" {type(images).__name__}); a folder of the eval set is named by {what}=..."
             )
         return cls(metric, what, _decoded(images, what, owner))
 
@@ -71,7 +75,8 @@ class ItemImages:
                 raise MetricError(f"item {item.name!r} has no image in folder {self.folder!r}") from None
         if item.index >= len(self.given):
             raise MetricError(
-                f"{self.metric} has {len(self.given)} {self.what}s but the eval set goes on to item {item.index + 1}"
+                f"{self.metric} has {len(self.given)} {self.what}s but the eval set goes on to item"
+                f" {item.index + 1}"
             )
         return self.given[item.index]
 
@@ -89,18 +94,26 @@ class ItemImages:
         """Why the number of given images does not fit an eval set, or ""."""
         if self.given is None or len(self.given) == len(eval_set):
             return ""
-        has = f"has {len(self.given)} {self.what}s, but the eval set {eval_set.name!r} has {len(eval_set)} items"
+        has = (
+            f"has {len(self.given)} {self.what}s, but the eval set {eval_set.name!r} has {len(eval_set)}"
+            " items"
+        )
         return f"{has}; give one for each item, in its order"
 
 
 def _decoded(images: Iterable[object], what: str, metric: str) -> tuple[Image.Image, ...]:
-    # Decoded here, because Pillow opens files lazily: in threads that is a race, and 50 open images are 50 open files.
+    # Decoded here, because Pillow opens files lazily: in threads that is a race, and 50 open images are 50
+    # open files.
     decoded: list[Image.Image] = []
     problems: list[Problem] = []
     for index, image in enumerate(images):
         where = f"{what} {index} of {metric}"
         if not isinstance(image, Image.Image):
-            problems.append(Problem(where, f"must be a Pillow image (got {type(image).__name__}); open it with Image.open"))
+            problems.append(
+                Problem(
+                    where, f"must be a Pillow image (got {type(image).__name__}); open it with Image.open"
+                )
+            )
             continue
         try:
             decoded.append(as_rgb(image))

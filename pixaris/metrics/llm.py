@@ -1,6 +1,7 @@
 """Scores given by a multimodal language model: reality, similarity to an object, errors, style.
 
-The judge is whatever `pixaris.metrics.judges` is told to ask; the prompts are the files of ``pixaris/metrics/prompts``.
+The judge is whatever `pixaris.metrics.judges` is told to ask; the prompts are the files of
+``pixaris/metrics/prompts``.
 """
 
 from __future__ import annotations
@@ -86,13 +87,20 @@ class _AspectMetric(JudgeMetric):
 
     def _prompt(self) -> str:
         words = {"generated": "image 1", **{role: f"image {n}" for n, role in enumerate(self._companions, 2)}}
-        images = ["Image 1 was generated.", *(f"{words[role].capitalize()}: the {role}." for role in self._companions)]
+        images = [
+            "Image 1 was generated.",
+            *(f"{words[role].capitalize()}: the {role}." for role in self._companions),
+        ]
         scene = prompt_text("scene", images=" ".join(images), generated=words["generated"])
         return "\n\n".join([scene, *(prompt_text(aspect.name, **words) for aspect in self._aspects)])
 
     def _schema(self) -> dict[str, Any]:
         values = {aspect.name: dict(aspect.schema) for aspect in self._aspects}
-        return {"type": "object", "properties": {"reason": {"type": "string"}, **values}, "required": list(values)}
+        return {
+            "type": "object",
+            "properties": {"reason": {"type": "string"}, **values},
+            "required": list(values),
+        }
 
 
 class LLMMetric(_AspectMetric):
@@ -113,7 +121,8 @@ class LLMMetric(_AspectMetric):
         style_images: The style images, one per eval item in its order …
         reference: … or the eval set's folder that holds the object images.
         style: … or the eval set's folder that holds the style images.
-        samples: How often each question is asked; a score is the mean, ``<score>_spread`` the standard deviation.
+        samples: How often each question is asked; a score is the mean, ``<score>_spread`` the standard
+            deviation.
         judge: A `Judge`, or settings for the configured one, such as ``{"model": …, "concurrency": 4}``.
 
     Raises:
@@ -122,7 +131,9 @@ class LLMMetric(_AspectMetric):
 
     name = "llm"
     needs: tuple[Need, ...] = ("reference",)
-    scores = dict.fromkeys([*(aspect.score for aspect in (REALITY, SIMILARITY, ERRORS, STYLE)), AVERAGE], _SCALE)
+    scores = dict.fromkeys(
+        [*(aspect.score for aspect in (REALITY, SIMILARITY, ERRORS, STYLE)), AVERAGE], _SCALE
+    )
 
     def __init__(
         self,
@@ -140,7 +151,11 @@ class LLMMetric(_AspectMetric):
             for role, (images, folder) in given.items()
             if images is not None or folder is not None
         }
-        aspects = [one for one in (REALITY, SIMILARITY, ERRORS, STYLE) if not one.compared_with or one.compared_with in beside]
+        aspects = [
+            one
+            for one in (REALITY, SIMILARITY, ERRORS, STYLE)
+            if not one.compared_with or one.compared_with in beside
+        ]
         super().__init__(aspects, samples, judge, beside)
 
     def scales(self) -> dict[str, Scale]:
@@ -166,7 +181,8 @@ class LLMRealityMetric(_AspectMetric):
 
 
 class LLMErrorsMetric(_AspectMetric):
-    """``1 / (1 + n)``, n the mean number of errors of generation that a judge finds in an image; higher is better.
+    """``1 / (1 + n)``, n the mean number of errors of generation that a judge finds in an image; higher is
+    better.
 
     Args:
         samples: How often each question is asked.
@@ -198,7 +214,8 @@ class _ComparedMetric(_AspectMetric):
 
 
 class LLMSimilarityMetric(_ComparedMetric):
-    """How similar an image's main object is, to a judge, to that of a reference: 0 another object, 1 the same in every detail.
+    """How similar an image's main object is, to a judge, to that of a reference: 0 another object, 1 the same
+    in every detail.
 
     Args:
         references: The references, one per eval item in its order …
@@ -212,7 +229,8 @@ class LLMSimilarityMetric(_ComparedMetric):
 
 
 class LLMStyleMetric(_ComparedMetric):
-    """How well an image's style matches, to a judge, that of a reference: 0 nothing in common, 1 as if by one hand.
+    """How well an image's style matches, to a judge, that of a reference: 0 nothing in common, 1 as if by one
+    hand.
 
     Args:
         references: The references, one per eval item in its order …

@@ -1,7 +1,7 @@
 """Prompt adherence: how much of what a prompt asks for is in the image, by questions and answers.
 
-The idea: Y. Hu et al., "TIFA: Accurate and interpretable text-to-image faithfulness evaluation with question answering",
-ICCV 2023.
+The idea: Y. Hu et al., "TIFA: Accurate and interpretable text-to-image faithfulness evaluation with question
+answering", ICCV 2023.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ _MOST = 12
 class LLMAdherenceMetric(JudgeMetric):
     """The share of yes/no questions about a prompt that a judge answers with yes when it looks at the image.
 
-    The judge itself turns the prompt into questions, once for each prompt and without seeing any image; so all images of a prompt
-    are held against the same questions. Or you give the questions.
+    The judge itself turns the prompt into questions, once for each prompt and without seeing any image; so
+    all images of a prompt are held against the same questions. Or you give the questions.
 
     Args:
-        prompt: The prompt that the images follow: text, or ``{node_name, input}``, its place in the workflow …
+        prompt: The prompt that the images follow: text, or ``{node_name, input}``, its place in the workflow
+            …
         questions: … or the questions, each with yes as the right answer, the same for all items.
         samples: How often the questions are asked about each image.
         judge: As for `pixaris.metrics.llm.LLMMetric`.
@@ -61,7 +62,9 @@ class LLMAdherenceMetric(JudgeMetric):
         listed = "\n".join(f"{number}. {question}" for number, question in enumerate(questions, 1))
         prompt = prompt_text("answers", generated="image 1", questions=listed)
         answers = self.asked([execution.image], prompt, _answers_schema(len(questions)))
-        shares = [share for answer in answers if (share := _share(answer["answers"], len(questions))) is not None]
+        shares = [
+            share for answer in answers if (share := _share(answer["answers"], len(questions))) is not None
+        ]
         if not shares:
             raise MetricError("the judge did not answer every question once")
         return self.sampled(self.name, shares)
@@ -83,7 +86,12 @@ class LLMAdherenceMetric(JudgeMetric):
 _QUESTIONS_SCHEMA = {
     "type": "object",
     "properties": {
-        "questions": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": 4 * _MOST}
+        "questions": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "minItems": 1,
+            "maxItems": 4 * _MOST,
+        }
     },
     "required": ["questions"],
 }
@@ -111,5 +119,7 @@ def _share(answers: Sequence[Mapping[str, Any]], count: int) -> float | None:
 def _questions(given: object) -> tuple[str, ...]:
     listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else []
     if not listed or not all(isinstance(question, str) and question.strip() for question in listed):
-        raise ConfigurationError(Problem("questions", f"must be a list of questions, at least one (got {given!r})"))
+        raise ConfigurationError(
+            Problem("questions", f"must be a list of questions, at least one (got {given!r})")
+        )
     return tuple(listed)

@@ -18,11 +18,12 @@ from pixaris.types import Direction
 class LLMCustomMetric(JudgeMetric):
     """Asks a judge what you want to know, and takes the numbers of its answer as scores.
 
-    Each property of the schema that is a number, an integer or a boolean (false 0, true 1) gives a score ``<name>_<property>``.
-    One that the schema does not require may be absent from an answer.
+    Each property of the schema that is a number, an integer or a boolean (false 0, true 1) gives a score
+    ``<name>_<property>``. One that the schema does not require may be absent from an answer.
 
     Args:
-        prompt: What the judge is asked. It sees the generated image as image 1, those of `images` as image 2, 3, …
+        prompt: What the judge is asked. It sees the generated image as image 1, those of `images` as image 2,
+            3, …
         schema: JSON schema of its answer, an object.
         images: Folders of the eval set whose images the judge sees too.
         name: First part of the scores' names.
@@ -62,7 +63,11 @@ class LLMCustomMetric(JudgeMetric):
             check_schema(schema)
             numbers = {key: value for key, value in schema["properties"].items() if _is_number(value)}
             if not numbers:
-                problems.append(Problem("schema", "needs a property of type number, integer or boolean, which is the score"))
+                problems.append(
+                    Problem(
+                        "schema", "needs a property of type number, integer or boolean, which is the score"
+                    )
+                )
         except ConfigurationError as error:
             problems += error.problems
         if problems:

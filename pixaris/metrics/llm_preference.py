@@ -15,11 +15,16 @@ from pixaris.metrics.judges.base import Judge, Verdict
 from pixaris.metrics.judges.metric import JudgeMetric, prompt_text, shown
 from pixaris.metrics.judges.verdicts import Question
 
-CRITERION = "The better image looks more real, has fewer errors of generation, and is the better picture altogether."
+CRITERION = (
+    "The better image looks more real, has fewer errors of generation, and is the better picture altogether."
+)
 
 _SCHEMA = {
     "type": "object",
-    "properties": {"reason": {"type": "string"}, "better": {"type": "string", "enum": ["first", "second", "tie"]}},
+    "properties": {
+        "reason": {"type": "string"},
+        "better": {"type": "string", "enum": ["first", "second", "tie"]},
+    },
     "required": ["better"],
 }
 _TIE = 0.5
@@ -28,8 +33,9 @@ _TIE = 0.5
 class LLMPreferenceMetric(JudgeMetric):
     """Whether a judge prefers an image to its reference: 1.0 yes, 0.0 no, 0.5 neither.
 
-    Judges favour what they see first (or last), so each sample asks twice, with the order swapped: only if both answers name
-    the same image has it won; anything else is a tie. Equal images are a tie without asking.
+    Judges favour what they see first (or last), so each sample asks twice, with the order swapped: only if
+    both answers name the same image has it won; anything else is a tie. Equal images are a tie without
+    asking.
 
     Args:
         references: What the images are compared with, one per eval item in its order …
@@ -74,7 +80,11 @@ class LLMPreferenceMetric(JudgeMetric):
         if image == other:
             return [_TIE]
         orders = ((image, other), (other, image))
-        asked = [Question.of(order, self._prompt, _SCHEMA, number) for number in range(self.samples) for order in orders]
+        asked = [
+            Question.of(order, self._prompt, _SCHEMA, number)
+            for number in range(self.samples)
+            for order in orders
+        ]
         results = self._results(asked)
         values = [
             _agreed(first.answer["better"], second.answer["better"])

@@ -1,8 +1,8 @@
 """How bright an image is, in itself and inside against outside of a mask.
 
-Brightness is relative luminance, from 0 (black) to 1 (white): ``0.2126 R + 0.7152 G + 0.0722 B`` of the linear levels. A level
-``v`` of sRGB, from 0 to 1, is linear as ``v / 12.92`` up to 0.04045, else as ``((v + 0.055) / 1.055) ** 2.4``. Transparency is
-black.
+Brightness is relative luminance, from 0 (black) to 1 (white): ``0.2126 R + 0.7152 G + 0.0722 B`` of the
+linear levels. A level ``v`` of sRGB, from 0 to 1, is linear as ``v / 12.92`` up to 0.04045, else as ``((v +
+0.055) / 1.055) ** 2.4``. Transparency is black.
 
 Source: IEC 61966-2-1 (sRGB); W3C, "Web Content Accessibility Guidelines 2.2", relative luminance.
 """
@@ -26,11 +26,13 @@ def luminescence(image: Image.Image) -> Pixels:
 
 
 class LuminescenceComparisonByMaskMetric(MaskedMetric):
-    """How alike the brightness inside and outside of a mask is: ``1 − |mean inside − mean outside|`` of the relative luminance.
+    """How alike the brightness inside and outside of a mask is: ``1 − |mean inside − mean outside|`` of the
+    relative luminance.
 
-    1.0 where both are equally bright on average. A pixel is inside where the mask's level is 128 or more. A mask of another size
-    is resized with the nearest-neighbour filter, if the aspect ratio is the same within one pixel. A mask that is empty, or
-    covers the whole image, leaves nothing to compare: the item has no score.
+    1.0 where both are equally bright on average. A pixel is inside where the mask's level is 128 or more. A
+    mask of another size is resized with the nearest-neighbour filter, if the aspect ratio is the same within
+    one pixel. A mask that is empty, or covers the whole image, leaves nothing to compare: the item has no
+    score.
 
     Args:
         mask_images: The masks, one per eval item in its order …

@@ -1,7 +1,7 @@
 """How much a generated mask has in common with the true one: Dice, precision and recall.
 
-Masks are read as by `pixaris.metrics.iou.IoUMetric`: a pixel belongs to one where its level is 128 or more, transparency is
-black, another size is resized, another aspect ratio has no score.
+Masks are read as by `pixaris.metrics.iou.IoUMetric`: a pixel belongs to one where its level is 128 or more,
+transparency is black, another size is resized, another aspect ratio has no score.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ class OverlapMetric(ReferenceMetric):
         reference: … or the eval set's folder that holds them.
     """
 
-    def __init__(self, true_masks: Sequence[Image.Image] | None = None, *, reference: str | None = None) -> None:
+    def __init__(
+        self, true_masks: Sequence[Image.Image] | None = None, *, reference: str | None = None
+    ) -> None:
         super().__init__(true_masks, reference=reference)
 
     def compare(self, image: Image.Image, reference: Image.Image) -> float | Mapping[str, float]:
@@ -38,7 +40,8 @@ class OverlapMetric(ReferenceMetric):
 
 
 class DiceMetric(OverlapMetric):
-    """Dice coefficient (F1 of the pixels) of the generated mask and the true one: ``2 |A ∩ B| / (|A| + |B|)``.
+    """Dice coefficient (F1 of the pixels) of the generated mask and the true one: ``2 |A ∩ B| / (|A| +
+    |B|)``.
 
     Two empty masks agree: 1.0. One empty and one not: 0.0.
 

@@ -15,14 +15,15 @@ _SIDE = 4 * _BITS
 
 
 class PerceptualHashMetric(ReferenceMetric):
-    """Number of bits, of 64, in which the perceptual hashes (pHash) of image and reference differ. Lower is better.
+    """Number of bits, of 64, in which the perceptual hashes (pHash) of image and reference differ. Lower is
+    better.
 
-    Up to about 10 means the same picture, 32 is what unrelated pictures differ by. The hash: gray levels (Rec. 601), scaled to
-    32×32 with the Lanczos filter whatever the aspect ratio, two-dimensional DCT-II, and for each of the 8×8 lowest frequencies
-    whether it is above their median. Transparency is black.
+    Up to about 10 means the same picture, 32 is what unrelated pictures differ by. The hash: gray levels
+    (Rec. 601), scaled to 32×32 with the Lanczos filter whatever the aspect ratio, two-dimensional DCT-II, and
+    for each of the 8×8 lowest frequencies whether it is above their median. Transparency is black.
 
-    Source: C. Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010, in the form of the Python
-    package ImageHash.
+    Source: C. Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010, in the form
+    of the Python package ImageHash.
 
     Args:
         references: The references, one per eval item in its order …
@@ -47,6 +48,8 @@ def _hash(image: Image.Image) -> Mask:
         from scipy.fft import dctn
 
     small = flat(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    low = dctn(np.asarray(small, np.float64))[:_BITS, :_BITS].round(6)  # what is 0 shall not be above 0 by a rounding error
+    low = dctn(np.asarray(small, np.float64))[:_BITS, :_BITS].round(
+        6
+    )  # what is 0 shall not be above 0 by a rounding error
     bits: Mask = low > np.median(low)
     return bits

@@ -30,7 +30,9 @@ def gray(image: Image.Image) -> Pixels:
 
 
 def mask_of(image: Image.Image) -> Mask:
-    """Return which pixels belong to a mask [height, width]: those of level 128 or more. Nothing is dithered."""
+    """Return which pixels belong to a mask [height, width]: those of level 128 or more. Nothing is
+    dithered.
+    """
     return np.asarray(flat(image).convert("L")) > 127
 
 
@@ -53,8 +55,8 @@ def fitted(
 ) -> Image.Image:
     """Return the image at its reference's size.
 
-    It is resized where both have the same aspect ratio: where the larger of the two, scaled down to the width or to the height of
-    the smaller, has the smaller's other side within one pixel.
+    It is resized where both have the same aspect ratio: where the larger of the two, scaled down to the width
+    or to the height of the smaller, has the smaller's other side within one pixel.
 
     Args:
         image: The generated image.
@@ -71,8 +73,8 @@ def fitted(
     larger = max(width, height) if width * height > ref_width * ref_height else max(ref_width, ref_height)
     if abs(width * ref_height - height * ref_width) > larger:
         raise MetricError(
-            f"the {names[0]} is {width}×{height} and its {names[1]} {ref_width}×{ref_height}: sizes may differ, "
-            f"aspect ratios may not; crop or pad one of them"
+            f"the {names[0]} is {width}×{height} and its {names[1]} {ref_width}×{ref_height}: sizes may"
+            " differ, aspect ratios may not; crop or pad one of them"
         )
     return image.resize(reference.size, resample)
 
@@ -85,6 +87,10 @@ def inside_and_outside(values: Pixels, image: Image.Image, mask: Image.Image) ->
     """
     inside = mask_of(fitted(mask, image, Image.Resampling.NEAREST, ("mask", "image")))
     if inside.all() or not inside.any():
-        what = "covers the whole image: there is nothing outside" if inside.all() else "is empty: there is nothing inside"
+        what = (
+            "covers the whole image: there is nothing outside"
+            if inside.all()
+            else "is empty: there is nothing inside"
+        )
         raise MetricError(f"the mask {what} to compare with")
     return values[inside], values[~inside]

@@ -1,6 +1,7 @@
 """What an image cost to generate: seconds, and what the endpoint's account was charged.
 
-Both are known only of images that a run generates, so they need one: `pixaris score` and ``calculate(images)`` have no value.
+Both are known only of images that a run generates, so they need one: `pixaris score` and
+``calculate(images)`` have no value.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from pixaris.types import Direction, GeneratedImage
 
 
 class SecondsMetric(BaseMetric):
-    """Seconds that the endpoint worked on the image, without the time that it waited in a queue. Lower is better.
+    """Seconds that the endpoint worked on the image, without the time that it waited in a queue. Lower is
+    better.
 
-    An image that a model had to be loaded for holds the loading too. With endpoints of different speed it measures the endpoints.
+    An image that a model had to be loaded for holds the loading too. With endpoints of different speed it
+    measures the endpoints.
 
     >>> from pixaris.images import EncodedImage
     >>> from pixaris.types import EvalItem
@@ -37,7 +40,8 @@ class SecondsMetric(BaseMetric):
 
 
 class CostMetric(BaseMetric):
-    """What the endpoint's account was charged for the image, in that account's unit (credits). Lower is better.
+    """What the endpoint's account was charged for the image, in that account's unit (credits). Lower is
+    better.
 
     An endpoint that charges nothing or does not tell, as ComfyUI, gives no score.
 

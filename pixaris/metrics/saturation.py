@@ -1,7 +1,7 @@
 """How colourful the colours of an image are, in themselves and inside against outside of a mask.
 
-Saturation is that of HSV, ``(max − min) / max`` of a pixel's R, G and B (0 for black), in Pillow's 256 levels, divided by 255:
-from 0 (gray) to 1. Transparency is black.
+Saturation is that of HSV, ``(max − min) / max`` of a pixel's R, G and B (0 for black), in Pillow's 256
+levels, divided by 255: from 0 (gray) to 1. Transparency is black.
 
 Source: A. R. Smith, "Color gamut transform pairs", SIGGRAPH 1978.
 """
@@ -25,8 +25,8 @@ class SaturationComparisonByMaskMetric(MaskedMetric):
     """How alike the saturation inside and outside of a mask is: ``1 − |mean inside − mean outside|``.
 
     1.0 where both are equally saturated on average. Masks are read as by
-    `pixaris.metrics.luminescence.LuminescenceComparisonByMaskMetric`; one that is empty, or covers the whole image, leaves
-    nothing to compare: the item has no score.
+    `pixaris.metrics.luminescence.LuminescenceComparisonByMaskMetric`; one that is empty, or covers the whole
+    image, leaves nothing to compare: the item has no score.
 
     Args:
         mask_images: The masks, one per eval item in its order …
@@ -34,7 +34,8 @@ class SaturationComparisonByMaskMetric(MaskedMetric):
 
     >>> half = Image.new("L", (4, 4))
     >>> half.paste(255, (0, 0, 2, 4))
-    >>> red_and_gray = Image.composite(Image.new("RGB", (4, 4), "red"), Image.new("RGB", (4, 4), "gray"), half)
+    >>> red, gray = Image.new("RGB", (4, 4), "red"), Image.new("RGB", (4, 4), "gray")
+    >>> red_and_gray = Image.composite(red, gray, half)
     >>> SaturationComparisonByMaskMetric([half]).calculate([red_and_gray])
     {'saturation_difference': 0.0}
     """

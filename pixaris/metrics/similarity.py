@@ -1,8 +1,8 @@
 """How near a generated image is to a reference: SSIM, PSNR and mean absolute error.
 
-All three compare 8-bit RGB as numbers in [0, 1]. Transparency is composited over black, on both sides. A generated image of
-another size is resized to its reference's with the Lanczos filter, if the aspect ratio is the same within one pixel; otherwise
-the item has no score.
+All three compare 8-bit RGB as numbers in [0, 1]. Transparency is composited over black, on both sides. A
+generated image of another size is resized to its reference's with the Lanczos filter, if the aspect ratio is
+the same within one pixel; otherwise the item has no score.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ class SSIMMetric(ReferenceMetric):
 
     ``(2 μa μb + C1) (2 σab + C2) / ((μa² + μb² + C1) (σa² + σb² + C2))``, ``C1 = 0.01²``, ``C2 = 0.03²``
 
-    with means μ, variances σ² and covariance σab (population, not sample) under a Gaussian window of 11×11 pixels, σ = 1.5.
-    Pixels nearer to the border than half a window are left out of the mean. 1.0 for identical images.
+    with means μ, variances σ² and covariance σab (population, not sample) under a Gaussian window of 11×11
+    pixels, σ = 1.5. Pixels nearer to the border than half a window are left out of the mean. 1.0 for
+    identical images.
 
-    Source: Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment: from error visibility to structural
-    similarity", IEEE Transactions on Image Processing 13(4), 2004; computed by scikit-image.
+    Source: Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment: from error
+    visibility to structural similarity", IEEE Transactions on Image Processing 13(4), 2004; computed by
+    scikit-image.
 
     Args:
         references: The references, one per eval item in its order …
@@ -54,21 +56,30 @@ class SSIMMetric(ReferenceMetric):
         if min(reference.size) < SSIM_WINDOW:
             width, height = reference.size
             raise MetricError(
-                f"SSIM needs images of at least {SSIM_WINDOW}×{SSIM_WINDOW} pixels (the reference is {width}×{height})"
+                f"SSIM needs images of at least {SSIM_WINDOW}×{SSIM_WINDOW} pixels (the reference is"
+                f" {width}×{height})"
             )
         a, b = rgb_pair(image, reference)
         if np.array_equal(a, b):
             return 1.0
         ssim = structural_similarity(
-            a, b, data_range=1.0, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+            a,
+            b,
+            data_range=1.0,
+            channel_axis=2,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
         )
         return float(ssim)
 
 
 class PSNRMetric(ReferenceMetric):
-    """Peak signal-to-noise ratio in dB: ``10 log10(1 / MSE)``, MSE over all pixels and channels, at most 100 dB.
+    """Peak signal-to-noise ratio in dB: ``10 log10(1 / MSE)``, MSE over all pixels and channels, at most 100
+    dB.
 
-    The cap is there because identical images have an infinite PSNR, which is no score: a mean over items would be infinite too.
+    The cap is there because identical images have an infinite PSNR, which is no score: a mean over items
+    would be infinite too.
 
     Source: ITU-T J.340 (06/2010) for the formula; computed by scikit-image.
 
@@ -91,14 +102,19 @@ class PSNRMetric(ReferenceMetric):
             from skimage.metrics import peak_signal_noise_ratio
 
         a, b = rgb_pair(image, reference)
-        return PSNR_CAP if np.array_equal(a, b) else min(PSNR_CAP, float(peak_signal_noise_ratio(a, b, data_range=1.0)))
+        return (
+            PSNR_CAP
+            if np.array_equal(a, b)
+            else min(PSNR_CAP, float(peak_signal_noise_ratio(a, b, data_range=1.0)))
+        )
 
 
 class MAEMetric(ReferenceMetric):
-    """Mean absolute error: the mean of ``|a − b|`` over all pixels and channels, levels in [0, 1]. Lower is better.
+    """Mean absolute error: the mean of ``|a − b|`` over all pixels and channels, levels in [0, 1]. Lower is
+    better.
 
-    Source: C. J. Willmott, K. Matsuura, "Advantages of the mean absolute error (MAE) over the root mean square error (RMSE)",
-    Climate Research 30, 2005.
+    Source: C. J. Willmott, K. Matsuura, "Advantages of the mean absolute error (MAE) over the root mean
+    square error (RMSE)", Climate Research 30, 2005.
 
     Args:
         references: The references, one per eval item in its order …

@@ -53,10 +53,11 @@ def generate_images_based_on_dataset(
         experiment_handler: Keeps the results.
         metrics: Score the images.
         args: ``project``, ``dataset``, ``experiment_run_name``, ``generation_params``, ``pillow_images``,
-            ``workflow_pillow_image``, ``max_parallel_jobs``, ``seeds`` (images of every item, 1 by default), and whatever the
-            components need. The names default to the eval set's and the time.
+            ``workflow_pillow_image``, ``max_parallel_jobs``, ``seeds`` (images of every item, 1 by default),
+            and whatever the components need. The names default to the eval set's and the time.
         pool: Runs the requests; by default threads on the generator's own endpoints. It stays open.
-        cache: Images that it has are not generated again, and those that are generated are kept in it; by default there is none.
+        cache: Images that it has are not generated again, and those that are generated are kept in it; by
+            default there is none.
         progress: Called with the run as it stands, about once for every four images.
 
     Returns:
@@ -70,7 +71,9 @@ def generate_images_based_on_dataset(
     item_args = ItemArgs.of(args)
     own_endpoints = _endpoints(image_generator) if pool is None and image_generator.uses_endpoints else ()
     survey = servers.survey_of(own_endpoints, image_generator.workflow)
-    image_generator = image_generator.for_servers(list(survey.infos.values())) if survey.infos else image_generator
+    image_generator = (
+        image_generator.for_servers(list(survey.infos.values())) if survey.infos else image_generator
+    )
     setup = RunSetup(
         project=str(args.get("project", "default")),
         eval_set=eval_set,
@@ -87,7 +90,9 @@ def generate_images_based_on_dataset(
         raise ConfigurationError(tuple(dict.fromkeys(problems)))
     parallel = max_parallel_jobs(args)
     if args.get("max_parallel_jobs"):  # a server that works on one request after the other has its own number
-        own_endpoints = tuple(replace(e, depth=min(e.depth, parallel)) if e.kind == "flux" else e for e in own_endpoints)
+        own_endpoints = tuple(
+            replace(e, depth=min(e.depth, parallel)) if e.kind == "flux" else e for e in own_endpoints
+        )
     own = LocalPool(own_endpoints) if own_endpoints else None
     shared = pool or own
     submitter: Submitter = (
@@ -113,7 +118,9 @@ def _go_through(run: ExperimentRun, progress: Progress | None) -> RunRecord:
             record = run.advance(4)
             if progress is not None:
                 progress(record)
-        record = run.finish("finished" if any(item.generated for item in run.record("running").items) else "failed")
+        record = run.finish(
+            "finished" if any(item.generated for item in run.record("running").items) else "failed"
+        )
     except PixarisError:
         run.finish("interrupted")
         raise
@@ -143,8 +150,8 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         experiment_handler: Keeps the results of every run.
         metrics: Score the images; the first score that says whether higher is better is the objective, unless
             ``args["objective"]`` names one.
-        args: As for `generate_images_based_on_dataset`; ``hyperparameters`` is ``[{node_name, input, value: [...]}, …]``;
-            ``experiment_run_name`` is the search's name.
+        args: As for `generate_images_based_on_dataset`; ``hyperparameters`` is ``[{node_name, input, value:
+            [...]}, …]``; ``experiment_run_name`` is the search's name.
         cache: As for `generate_images_based_on_dataset`.
         listener: Is told how it goes.
 
@@ -156,7 +163,9 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
     """
     space = Space.from_hyperparameters(args.get("hyperparameters") or ())
     if not space.parameters:
-        raise ConfigurationError("hyperparameters: name at least one {node_name, input, value: [...]}", "args")
+        raise ConfigurationError(
+            "hyperparameters: name at least one {node_name, input, value: [...]}", "args"
+        )
     scores = itertools.chain.from_iterable(metric.directions() for metric in metrics)
     objective = str(args.get("objective") or next(scores, ""))
     if not objective:

@@ -60,7 +60,10 @@ class Budget:
 
     def compare(self, spent: Amounts) -> str:
         """``images 120 of 600, credits 12.5 of 100``."""
-        parts = (f"{UNITS[name]} {_short(getattr(spent, name))} of {limit:g}" for name, limit in self.as_dict().items())
+        parts = (
+            f"{UNITS[name]} {_short(getattr(spent, name))} of {limit:g}"
+            for name, limit in self.as_dict().items()
+        )
         return ", ".join(parts)
 
 

@@ -1,4 +1,6 @@
-"""``endpoints.json``: the endpoints as a running search sees them, for whoever looks at it from outside. Ray-free."""
+"""``endpoints.json``: the endpoints as a running search sees them, for whoever looks at it from outside.
+Ray-free.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,11 @@ def running_search(parent: Path, name: str, now: float) -> tuple[Path, tuple[End
         name: The search's name; its folder may be called ``name-2`` and so on.
         now: Unix time.
     """
-    folders = [file.parent for file in parent.glob(f"*/{_FILE}") if re.fullmatch(rf"{re.escape(name)}(-\d+)?", file.parent.name)]
+    folders = [
+        file.parent
+        for file in parent.glob(f"*/{_FILE}")
+        if re.fullmatch(rf"{re.escape(name)}(-\d+)?", file.parent.name)
+    ]
     running = [found for folder in folders if (found := _read(folder, now)) is not None]
     if not running:
         return None
@@ -44,8 +50,17 @@ def running_search(parent: Path, name: str, now: float) -> tuple[Path, tuple[End
 
 def _read(folder: Path, now: float) -> tuple[float, Path, tuple[EndpointStatus, ...]] | None:
     head, content = read_json(folder / "search.json"), read_json(folder / _FILE)
-    if head is None or content is None or head.get("status") != "running" or now - content["time"] > _FRESH_SECONDS:
+    if (
+        head is None
+        or content is None
+        or head.get("status") != "running"
+        or now - content["time"] > _FRESH_SECONDS
+    ):
         return None
     known = EndpointStatus.__dataclass_fields__
     rows = [{key: value for key, value in row.items() if key in known} for row in content["endpoints"]]
-    return content["time"], folder, tuple(EndpointStatus(**{**row, "models": tuple(row.get("models", ()))}) for row in rows)
+    return (
+        content["time"],
+        folder,
+        tuple(EndpointStatus(**{**row, "models": tuple(row.get("models", ()))}) for row in rows),
+    )

@@ -1,4 +1,6 @@
-"""The folders of searches: one is made, held by the process that runs it, and found again by its name. Ray-free."""
+"""The folders of searches: one is made, held by the process that runs it, and found again by its name.
+Ray-free.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def new_folder(parent: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise ConfigurationError(f"the results folder {folder} cannot be made: {error.strerror}") from None
+            raise ConfigurationError(
+                f"the results folder {folder} cannot be made: {error.strerror}"
+            ) from None
         return folder
     raise ConfigurationError(f"{parent} has too many searches called {name!r}; move some away")
 
@@ -46,14 +50,18 @@ def fault_of(results: Path) -> str:
         if not present.is_dir():
             return f"results cannot be kept in {results}: {present} is not a folder; name a folder"
         if not os.access(present, os.W_OK | os.X_OK):
-            return f"results cannot be kept in {results}: {present} may not be written to; name another folder"
+            return (
+                f"results cannot be kept in {results}: {present} may not be written to; name another folder"
+            )
     except OSError as error:
         return f"results cannot be kept in {results}: {error.strerror}; name another folder"
     return ""
 
 
 def latest_folder(parent: Path, name: str) -> Path | None:
-    """The newest folder of a name: of ``name``, ``name-2``, … the one with the highest number; None if there is none."""
+    """The newest folder of a name: of ``name``, ``name-2``, … the one with the highest number; None if there
+    is none.
+    """
     found: dict[int, Path] = {}
     for head in parent.glob(f"*/{HEAD}"):
         match = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", head.parent.name)
@@ -106,9 +114,13 @@ def searches(results: Path) -> list[Path]:
 
 
 def runs(results: Path) -> list[Path]:
-    """The folders of all single runs in a results folder, ``<results>/<project>/<eval set>/<run>``, by name."""
+    """The folders of all single runs in a results folder, ``<results>/<project>/<eval set>/<run>``, by
+    name.
+    """
     found = [record.parent for record in results.glob("*/*/*/run.json")]
-    return sorted(folder for folder in found if not (read_json(folder / "run.json") or {"search": True}).get("search"))
+    return sorted(
+        folder for folder in found if not (read_json(folder / "run.json") or {"search": True}).get("search")
+    )
 
 
 def find_search(results: Path, name: str) -> Path:
@@ -121,7 +133,13 @@ def find_search(results: Path, name: str) -> Path:
     Raises:
         ConfigurationError: There is none, or several projects have one.
     """
-    return _find(name, [Path(name), results / name], searches(results), HEAD, f"there is no search {name!r} in {results}")
+    return _find(
+        name,
+        [Path(name), results / name],
+        searches(results),
+        HEAD,
+        f"there is no search {name!r} in {results}",
+    )
 
 
 def find_trial(search: Path, name: str, names: Sequence[str]) -> str:
@@ -140,7 +158,9 @@ def find_trial(search: Path, name: str, names: Sequence[str]) -> str:
         return wanted
     if not names:
         raise ConfigurationError(f"{search} has no trials yet")
-    raise ConfigurationError(f"{search} has no {name!r}{nearest(wanted, names)}; it has {names[0]} … {names[-1]}")
+    raise ConfigurationError(
+        f"{search} has no {name!r}{nearest(wanted, names)}; it has {names[0]} … {names[-1]}"
+    )
 
 
 def _find(name: str, paths: Sequence[Path], known: Sequence[Path], marker: str, missing: str) -> Path:

@@ -1,4 +1,6 @@
-"""How much of the scores' variance each parameter explains: fANOVA (Hutter et al. 2014), by Optuna. Ray-free."""
+"""How much of the scores' variance each parameter explains: fANOVA (Hutter et al. 2014), by Optuna.
+Ray-free.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,22 @@ from pixaris.types import ParamValue
 FEWEST = 5
 """Trials below which there is nothing to tell apart."""
 _LARGE = 200
-"""Samples above which a smaller forest is grown: the time goes with the square of a tree's leaves, and the shares stay."""
+"""Samples above which a smaller forest is grown: the time goes with the square of a tree's leaves, and the
+shares stay.
+"""
 
 
-def importances(samples: Sequence[tuple[Mapping[str, ParamValue], float]], logarithmic: Collection[str] = ()) -> dict[str, float]:
-    """Parameter name to its share of the variance that parameters explain on their own, the largest first; the shares sum to 1.
+def importances(
+    samples: Sequence[tuple[Mapping[str, ParamValue], float]], logarithmic: Collection[str] = ()
+) -> dict[str, float]:
+    """Parameter name to its share of the variance that parameters explain on their own, the largest first;
+    the shares sum to 1.
 
-    Numbers are taken as numbers (on a logarithmic scale where their domain is one), all else as categories; values that move
-    together are one parameter. A parameter that does not count in a sample (its condition does not hold) has a category of its
-    own there, or, where it is a number, the median of the others: what it does shows where it counts. Parameters with one value
-    are left out. All shares are 0 if all scores are equal.
+    Numbers are taken as numbers (on a logarithmic scale where their domain is one), all else as categories;
+    values that move together are one parameter. A parameter that does not count in a sample (its condition
+    does not hold) has a category of its own there, or, where it is a number, the median of the others: what
+    it does shows where it counts. Parameters with one value are left out. All shares are 0 if all scores are
+    equal.
 
     Args:
         samples: Parameter sets and their scores.
@@ -32,12 +40,18 @@ def importances(samples: Sequence[tuple[Mapping[str, ParamValue], float]], logar
         ConfigurationError: There are too few samples, or nothing varies.
     """
     if len(samples) < FEWEST:
-        raise ConfigurationError(f"importance needs at least {FEWEST} trials that can be compared (there are {len(samples)})")
+        raise ConfigurationError(
+            f"importance needs at least {FEWEST} trials that can be compared (there are {len(samples)})"
+        )
     names = dict.fromkeys(name for values, _ in samples for name in values)
-    columns = {name: _numbers([values.get(name) for values, _ in samples], name in logarithmic) for name in names}
+    columns = {
+        name: _numbers([values.get(name) for values, _ in samples], name in logarithmic) for name in names
+    }
     varying = {name: column for name, column in columns.items() if len(set(column[0])) > 1}
     if not varying:
-        raise ConfigurationError("importance needs a parameter that varies; every trial that can be compared has the same values")
+        raise ConfigurationError(
+            "importance needs a parameter that varies; every trial that can be compared has the same values"
+        )
     scores = [score for _, score in samples]
     if min(scores) == max(scores):
         return dict.fromkeys(varying, 0.0)
@@ -54,14 +68,18 @@ def _shares(columns: Mapping[str, tuple[list[float], bool]], scores: Sequence[fl
         for name, (column, categories) in columns.items()
     }
     large = len(scores) > _LARGE
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0, **({"n_trees": 16, "max_depth": 8} if large else {}))
+    evaluator = optuna.importance.FanovaImportanceEvaluator(
+        seed=0, **({"n_trees": 16, "max_depth": 8} if large else {})
+    )
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study()
         study.add_trials(
             optuna.trial.create_trial(
-                params={name: column[index] for name, (column, _) in columns.items()}, distributions=distributions, value=score
+                params={name: column[index] for name, (column, _) in columns.items()},
+                distributions=distributions,
+                value=score,
             )
             for index, score in enumerate(_scaled(scores))
         )
@@ -74,14 +92,21 @@ def _shares(columns: Mapping[str, tuple[list[float], bool]], scores: Sequence[fl
 
 
 def _scaled(values: Sequence[float]) -> list[float]:
-    """Values from 0 to 1: shares do not change, and a forest, which reckons in 32 bits, tells neighbours apart at any size."""
-    low, high = min(values) / 2, max(values) / 2  # halves, because the largest minus the smallest may be too large a number
+    """Values from 0 to 1: shares do not change, and a forest, which reckons in 32 bits, tells neighbours
+    apart at any size.
+    """
+    low, high = (
+        min(values) / 2,
+        max(values) / 2,
+    )  # halves, because the largest minus the smallest may be too large a number
     return [(value / 2 - low) / (high - low) if high > low else 0.0 for value in values]
 
 
 def _numbers(values: Sequence[ParamValue | None], logarithmic: bool) -> tuple[list[float], bool]:
     """A parameter's values as numbers, and whether they only number categories."""
-    present = [float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    present = [
+        float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
     if present and len(present) == sum(value is not None for value in values):
         scaled = [math.log(value) for value in present] if logarithmic and min(present) > 0 else present
         middle, each = statistics.median_low(scaled), iter(scaled)

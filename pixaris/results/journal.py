@@ -1,8 +1,10 @@
-"""``journal.jsonl``: what a search's searcher and scheduler were told, in its order, so that others can be told it. Ray-free.
+"""``journal.jsonl``: what a search's searcher and scheduler were told, in its order, so that others can be
+told it. Ray-free.
 
-Tune keeps no scheduler's state, and a searcher's only for its own way of going on. A searcher or scheduler that was made alike
-and is told the same in the same order knows the same; this file holds just that. A trial's line is written before the trial is
-made, and what it told before anything follows from it, so a process may be killed at any moment.
+Tune keeps no scheduler's state, and a searcher's only for its own way of going on. A searcher or scheduler
+that was made alike and is told the same in the same order knows the same; this file holds just that. A
+trial's line is written before the trial is made, and what it told before anything follows from it, so a
+process may be killed at any moment.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ class Event:
     """One thing that happened to a trial.
 
     Attributes:
-        kind: "proposed": it was made up; "reported": it told its scores so far; "ended": it went through, or was stopped.
+        kind: "proposed": it was made up; "reported": it told its scores so far; "ended": it went through, or
+            was stopped.
         number: The trial's number.
         values: Its parameter set, when it is proposed.
         result: What it told, with flat keys (``scores/ssim``), else empty.
@@ -77,7 +80,9 @@ class History:
 
     @classmethod
     def read(cls, folder: Path) -> History:
-        """Read a search's journal; torn lines are passed over, and a trial whose beginning is lost is none."""
+        """Read a search's journal; torn lines are passed over, and a trial whose beginning is lost is
+        none.
+        """
         events: list[Event] = []
         known: set[int] = set()
         for row in read_json_lines(folder / _FILE):
@@ -117,7 +122,9 @@ def nested(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kept(result: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
-    """What of a report is kept: its numbers, which searchers and schedulers go by; of the last one everything that is shown."""
+    """What of a report is kept: its numbers, which searchers and schedulers go by; of the last one everything
+    that is shown.
+    """
     flat: dict[str, Any] = {}
     for key, value in result.items():
         if isinstance(value, Mapping):
@@ -125,7 +132,11 @@ def _kept(result: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
                 flat.update({f"{key}/{inner}": number for inner, number in value.items()})
         elif not key.startswith("config/"):
             flat[key] = value
-    return {key: value for key, value in flat.items() if isinstance(value, bool | int | float) or (whole and key in _FACTS)}
+    return {
+        key: value
+        for key, value in flat.items()
+        if isinstance(value, bool | int | float) or (whole and key in _FACTS)
+    }
 
 
 def _event(row: Mapping[str, Any]) -> Event | None:

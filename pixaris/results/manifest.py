@@ -1,9 +1,10 @@
-"""``recipe.json``: what a search was made from, kept beside what it finds, and what another one differs in. Ray-free.
+"""``recipe.json``: what a search was made from, kept beside what it finds, and what another one differs in.
+Ray-free.
 
-What decides which images are made and how they are judged must stay the same when a search is resumed: the eval set, the
-generator and its workflow, ``generation_params``, ``parameters``, ``metrics``, ``objective``, and under ``search`` all but
-``num_samples`` and ``max_concurrent``. Where and how much is generated may change: ``endpoints``, ``limits``, ``budget``,
-``search.num_samples``, ``search.max_concurrent``.
+What decides which images are made and how they are judged must stay the same when a search is resumed: the
+eval set, the generator and its workflow, ``generation_params``, ``parameters``, ``metrics``, ``objective``,
+and under ``search`` all but ``num_samples`` and ``max_concurrent``. Where and how much is generated may
+change: ``endpoints``, ``limits``, ``budget``, ``search.num_samples``, ``search.max_concurrent``.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def component(made: object) -> dict[str, Any]:
     facts = {
         name: value
         for name, value in vars(made).items()
-        if not name.startswith("_") and name not in _WHERE and not any(word in name.lower() for word in _SECRET)
+        if not name.startswith("_")
+        and name not in _WHERE
+        and not any(word in name.lower() for word in _SECRET)
     }
     return {"type": type(made).__name__, **{name: value for name, value in facts.items() if _is_plain(value)}}
 
@@ -80,7 +83,9 @@ def workflow_inputs(graph: Mapping[str, Any]) -> dict[str, Any]:
         if f"{words}, class" in found:
             words = f"node {title!r} ({node_id})"
         found[f"{words}, class"] = node.get("class_type")
-        found.update({f"{words}, input {name!r}": value for name, value in (node.get("inputs") or {}).items()})
+        found.update(
+            {f"{words}, input {name!r}": value for name, value in (node.get("inputs") or {}).items()}
+        )
     return found
 
 
@@ -98,7 +103,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             was, is_ = old.get(key), new.get(key)
             if key == "workflow":
                 was, is_ = workflow_inputs(was or {}), workflow_inputs(is_ or {})
-            found += _between(words, was, is_, " " if key == "baseline" else ": " if key == "workflow" else ".")
+            found += _between(
+                words, was, is_, " " if key == "baseline" else ": " if key == "workflow" else "."
+            )
     return list(dict.fromkeys(found))
 
 
@@ -118,7 +125,12 @@ def _between(words: str, was: Any, is_: Any, joint: str = ".") -> list[str]:  # 
     if isinstance(was, Mapping) and isinstance(is_, Mapping):
         keys = dict.fromkeys([*was, *is_])
         return [line for key in keys for line in _between(f"{words}{joint}{key}", was.get(key), is_.get(key))]
-    if isinstance(was, list) and isinstance(is_, list) and len(was) == len(is_) and any(isinstance(one, Mapping) for one in was):
+    if (
+        isinstance(was, list)
+        and isinstance(is_, list)
+        and len(was) == len(is_)
+        and any(isinstance(one, Mapping) for one in was)
+    ):
         pairs = enumerate(zip(was, is_, strict=True))
         return [line for index, (a, b) in pairs for line in _between(f"{words}.{index}", a, b)]
     if was is None:
@@ -129,7 +141,9 @@ def _between(words: str, was: Any, is_: Any, joint: str = ".") -> list[str]:  # 
 
 
 def _same(was: object, is_: object) -> bool:
-    return json.dumps(was, sort_keys=True) == json.dumps(is_, sort_keys=True)  # text, because 1, 1.0 and True are equal values
+    return json.dumps(was, sort_keys=True) == json.dumps(
+        is_, sort_keys=True
+    )  # text, because 1, 1.0 and True are equal values
 
 
 def _of_items(was: Mapping[str, Any] | None, is_: Mapping[str, Any] | None) -> list[str]:

@@ -98,7 +98,12 @@ class TrialResult:
 
     @classmethod
     def from_report(
-        cls, number: int, values: Mapping[str, ParamValue], result: Mapping[str, Any], status: TrialStatus, folder: Path
+        cls,
+        number: int,
+        values: Mapping[str, ParamValue],
+        result: Mapping[str, Any],
+        status: TrialStatus,
+        folder: Path,
     ) -> TrialResult:
         """A trial by what it told last.
 
@@ -142,7 +147,8 @@ class SearchResult:
     Attributes:
         name: The search's name.
         folder: Where everything lies.
-        status: "stopped" if its budget ended it, "interrupted" if it was stopped from outside; both with `reason`.
+        status: "stopped" if its budget ended it, "interrupted" if it was stopped from outside; both with
+            `reason`.
         metric: Name of the objective's score; of several objectives, of the first, which leads.
         direction: "max" or "min".
         trials: By number.
@@ -154,7 +160,8 @@ class SearchResult:
         budget: What it may spend.
         spent: What it has spent, if it has a budget.
         others: The other objectives of a search that has several.
-        cost: Credits the endpoints' accounts were charged, for images that no trial waited for too; None where nothing was.
+        cost: Credits the endpoints' accounts were charged, for images that no trial waited for too; None
+            where nothing was.
         unaccounted: Requests that may have been charged besides: their answers were lost.
         error: What ended it, in the process that ran it.
     """
@@ -191,10 +198,13 @@ class SearchResult:
     def ranking(self) -> list[TrialResult]:
         """Trials with a score, best first.
 
-        A mean over easy items is no better than one over all, so a trial with more scored items always ranks before one with
-        fewer; among equals the objective decides (then the others, of several), then the number.
+        A mean over easy items is no better than one over all, so a trial with more scored items always ranks
+        before one with fewer; among equals the objective decides (then the others, of several), then the
+        number.
         """
-        scored = [trial for trial in self.trials if trial.objective is not None and math.isfinite(trial.objective)]
+        scored = [
+            trial for trial in self.trials if trial.objective is not None and math.isfinite(trial.objective)
+        ]
         sign = -1.0 if self.direction == "max" else 1.0
 
         def place(trial: TrialResult) -> tuple[float, ...]:
@@ -209,16 +219,23 @@ class SearchResult:
         return (Objective(self.metric, self.direction), *self.others)
 
     def pareto(self) -> list[TrialResult]:
-        """The Pareto front, best leading score first: no other trial is better in one objective and as good in the rest.
+        """The Pareto front, best leading score first: no other trial is better in one objective and as good
+        in the rest.
 
-        Trials are compared over the same items, so only those with the most scored items count. With one objective these are the
-        best trial and those that equal it.
+        Trials are compared over the same items, so only those with the most scored items count. With one
+        objective these are the best trial and those that equal it.
         """
         ranked = self.ranking()
         whole = [trial for trial in ranked if trial.scored == ranked[0].scored]
-        losses = {trial.number: tuple(objective.loss(trial) for objective in self.objectives) for trial in whole}
+        losses = {
+            trial.number: tuple(objective.loss(trial) for objective in self.objectives) for trial in whole
+        }
         complete = [trial for trial in whole if all(map(math.isfinite, losses[trial.number]))]
-        return [trial for trial in complete if not any(_dominates(losses[one.number], losses[trial.number]) for one in complete)]
+        return [
+            trial
+            for trial in complete
+            if not any(_dominates(losses[one.number], losses[trial.number]) for one in complete)
+        ]
 
     def difference(self, trial: TrialResult) -> PairedDifference | None:
         """A trial's objective minus the baseline's, over the items that both have; None without any."""
@@ -234,37 +251,52 @@ class SearchResult:
         return MeanInterval.of(scores) if scores else None
 
     def importance(self, metric: str | None = None) -> dict[str, float]:
-        """How much each parameter matters: its share of the scores' variance (fANOVA), the largest first; they sum to 1.
+        """How much each parameter matters: its share of the scores' variance (fANOVA), the largest first;
+        they sum to 1.
 
-        A score over a trial's first items is not comparable with one over all. So for the leading objective a trial counts with
-        its difference to the baseline over the items that both have, stopped trials too. For any other score, and if the baseline
-        has no score, only the trials with the most scored items count. The baseline itself counts only where its values lie among
-        those of the other trials. What does not count in a trial, and all else, is as `pixaris.results.importance` says.
+        A score over a trial's first items is not comparable with one over all. So for the leading objective a
+        trial counts with its difference to the baseline over the items that both have, stopped trials too.
+        For any other score, and if the baseline has no score, only the trials with the most scored items
+        count. The baseline itself counts only where its values lie among those of the other trials. What does
+        not count in a trial, and all else, is as `pixaris.results.importance` says.
 
         Args:
             metric: Name of a score; by default the leading objective.
 
         Raises:
-            ConfigurationError: There is no such score, fewer than five trials can be compared, or no parameter varies.
+            ConfigurationError: There is no such score, fewer than five trials can be compared, or no
+                parameter varies.
         """
         name = self.metric if metric is None else metric
         known = dict.fromkeys([self.metric, *(score for trial in self.trials for score in trial.scores)])
         if name not in known:
-            raise ConfigurationError(f"{name!r} is no score of this search{nearest(name, known)}; there are {', '.join(known)}")
-        ranked = [trial for trial in self.ranking() if trial.number != 0 or self._baseline_is_among_the_others]
+            raise ConfigurationError(
+                f"{name!r} is no score of this search{nearest(name, known)}; there are {', '.join(known)}"
+            )
+        ranked = [
+            trial for trial in self.ranking() if trial.number != 0 or self._baseline_is_among_the_others
+        ]
         if name == self.metric and self.baseline is not None and self.baseline.scored:
             pairs = ((trial.values, self.difference(trial)) for trial in ranked)
             samples = [(values, difference.mean) for values, difference in pairs if difference is not None]
         else:
             most = max((trial.scored for trial in ranked), default=0)
             whole = [trial for trial in ranked if trial.scored == most]
-            samples = [(trial.values, trial.scores[name]) for trial in whole if math.isfinite(trial.scores.get(name, math.nan))]
+            samples = [
+                (trial.values, trial.scores[name])
+                for trial in whole
+                if math.isfinite(trial.scores.get(name, math.nan))
+            ]
         space = read_recipe(self.folder).get("space", {})
-        return importances(samples, {parameter for parameter, row in space.items() if _LOGARITHMIC & row.keys()})
+        return importances(
+            samples, {parameter for parameter, row in space.items() if _LOGARITHMIC & row.keys()}
+        )
 
     @property
     def _baseline_is_among_the_others(self) -> bool:
-        """Whether the baseline's values could be another trial's: a workflow's own values often lie outside the domains."""
+        """Whether the baseline's values could be another trial's: a workflow's own values often lie outside
+        the domains.
+        """
         if self.baseline is None:
             return False
         others = [trial.values for trial in self.trials if trial.number != 0]
@@ -276,18 +308,24 @@ class SearchResult:
     def table(self) -> pandas.DataFrame:
         """All trials as a table for pandas, one row each, by number.
 
-        Columns are ``name``, ``status``, ``objective``, ``items``, ``scored``, ``failures``, ``seconds``, ``error``, and
-        ``parameters.<name>`` and ``scores.<name>``, so that no parameter's name meets another column's. What a trial does not
-        have is missing. The index is the trial's number.
+        Columns are ``name``, ``status``, ``objective``, ``items``, ``scored``, ``failures``, ``seconds``,
+        ``error``, and ``parameters.<name>`` and ``scores.<name>``, so that no parameter's name meets another
+        column's. What a trial does not have is missing. The index is the trial's number.
         """
         import pandas  # half a second, which a search does without
 
         facts = ("number", "name", "status", "objective", "items", "scored", "failures", "seconds", "error")
         parameters = dict.fromkeys(name for trial in self.trials for name in trial.values)
         scores = dict.fromkeys(name for trial in self.trials for name in trial.scores)
-        columns: dict[str, list[object]] = {fact: [getattr(trial, fact) for trial in self.trials] for fact in facts}
-        columns.update({f"parameters.{name}": [trial.values.get(name) for trial in self.trials] for name in parameters})
-        columns.update({f"scores.{name}": [trial.scores.get(name) for trial in self.trials] for name in scores})
+        columns: dict[str, list[object]] = {
+            fact: [getattr(trial, fact) for trial in self.trials] for fact in facts
+        }
+        columns.update(
+            {f"parameters.{name}": [trial.values.get(name) for trial in self.trials] for name in parameters}
+        )
+        columns.update(
+            {f"scores.{name}": [trial.scores.get(name) for trial in self.trials] for name in scores}
+        )
         return pandas.DataFrame(columns).set_index("number")
 
     def with_trials(self, trials: Sequence[TrialResult]) -> SearchResult:
@@ -306,7 +344,9 @@ class SearchResult:
         if head is None:
             raise ConfigurationError(f"{folder} holds no search (no search.json)")
         if missing := [key for key in _HEAD if key not in head]:
-            raise ConfigurationError(f"{folder / 'search.json'} is damaged, or none of a search: it lacks {', '.join(missing)}")
+            raise ConfigurationError(
+                f"{folder / 'search.json'} is damaged, or none of a search: it lacks {', '.join(missing)}"
+            )
         running = head["status"] == "running"
         killed = running and held(folder) is False
         return cls(
@@ -323,7 +363,9 @@ class SearchResult:
             reason="its process was killed" if killed else head["reason"],
             budget=Budget(**head.get("budget", {})),
             spent=Amounts(**(read_json(folder / SPENT) or {})),
-            others=tuple(Objective(row["metric"], row["direction"]) for row in head.get("objectives", ())[1:]),
+            others=tuple(
+                Objective(row["metric"], row["direction"]) for row in head.get("objectives", ())[1:]
+            ),
             cost=head.get("cost"),
             unaccounted=head.get("unaccounted", 0),
         )
@@ -349,9 +391,13 @@ def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def ended_trials(folder: Path) -> dict[int, TrialResult]:
-    """Trials by number as a search's books have them: those that have ended, in whatever way, the last time they did."""
+    """Trials by number as a search's books have them: those that have ended, in whatever way, the last time
+    they did.
+    """
     rows = [row for row in read_json_lines(folder / "trials.jsonl") if "number" in row]
-    return {row["number"]: replace(TrialResult.from_dict(row), folder=str(folder / row["name"])) for row in rows}
+    return {
+        row["number"]: replace(TrialResult.from_dict(row), folder=str(folder / row["name"])) for row in rows
+    }
 
 
 def _trials(folder: Path, unfinished: TrialStatus) -> list[TrialResult]:
@@ -363,7 +409,9 @@ def _trials(folder: Path, unfinished: TrialStatus) -> list[TrialResult]:
         if number in over and (known is None or known.status == "interrupted"):
             found[number] = over_trial(over[number], values, folder)
         elif known is None or (known.status == "interrupted" and unfinished == "running"):
-            found[number] = TrialResult.from_report(number, values, nested(latest.get(number, {})), unfinished, folder)
+            found[number] = TrialResult.from_report(
+                number, values, nested(latest.get(number, {})), unfinished, folder
+            )
     return [found[number] for number in sorted(found)]
 
 

@@ -5,7 +5,8 @@ From Python::
     from ray import tune
     from pixaris.search import Search
 
-    result = Search(data_loader, image_generator, space={"cfg": ("KSampler", "cfg", tune.uniform(1, 12))}, …).run()
+    space = {"cfg": ("KSampler", "cfg", tune.uniform(1, 12))}
+    result = Search(data_loader, image_generator, space=space, …).run()
 """
 
 from __future__ import annotations

@@ -60,31 +60,50 @@ class Checked:
         generator = self.search.image_generator
         search, fixed = self.search, self.setup.args.params
         if generator.workflow is None:
-            return self.space.problems_without_workflow(generator, search.lines, fixed, search.fixed_at, search.unbound)
+            return self.space.problems_without_workflow(
+                generator, search.lines, fixed, search.fixed_at, search.unbound
+            )
         chosen = [title for _, title in self.space.image_nodes]
         found = [
-            *self.survey.workflow_problems(generator.workflow, self.setup, chosen, search.place("generator.output_node")),
+            *self.survey.workflow_problems(
+                generator.workflow, self.setup, chosen, search.place("generator.output_node")
+            ),
             *self._image_problems(generator.workflow),
         ]
         unfit: dict[Problem, list[str]] = {}
         infos: Mapping[str, ObjectInfo | None] = self.survey.infos or {"": None}
         for url, info in infos.items():
-            for one in self.space.problems(generator.workflow, info, search.lines, fixed, search.fixed_at, search.unbound):
+            for one in self.space.problems(
+                generator.workflow, info, search.lines, fixed, search.fixed_at, search.unbound
+            ):
                 unfit.setdefault(one, []).append(url)
         return found + [
-            one if len(urls) == len(infos) else replace(one, where=f"{one.where} on {', '.join(urls)}".strip())
+            (
+                one
+                if len(urls) == len(infos)
+                else replace(one, where=f"{one.where} on {', '.join(urls)}".strip())
+            )
             for one, urls in unfit.items()
         ]
 
     def _image_problems(self, workflow: Workflow) -> list[Problem]:
         """Nodes that would be given two images."""
-        given = {load_node(folder): f"the folder {folder!r} of the eval set" for folder in self.setup.eval_set.input_folders}
+        given = {
+            load_node(folder): f"the folder {folder!r} of the eval set"
+            for folder in self.setup.eval_set.input_folders
+        }
         given.update(dict.fromkeys(self.setup.args.images, "pillow_images"))
-        sources = {node.id: given[name] for node in workflow.nodes.values() for name in (node.title, node.id) if name in given}
+        sources = {
+            node.id: given[name]
+            for node in workflow.nodes.values()
+            for name in (node.title, node.id)
+            if name in given
+        }
         return [
             Problem(
                 self.search.place(f"parameters.{name}"),
-                f"node {title!r} is given its image by {sources[node.id]} already; let the parameter set another node",
+                f"node {title!r} is given its image by {sources[node.id]} already; let the parameter set"
+                " another node",
             )
             for name, title in self.space.image_nodes
             for node in workflow.nodes.values()
@@ -101,14 +120,16 @@ class Checked:
             raise ConfigurationError(self.problems, str(self.search.source or ""))
 
     def run(self, listener: ProgressListener | None = None, *, resume: bool = False) -> SearchResult:
-        """Start the endpoints, search, stop the endpoints. An error that ends the search is in the result, with what was done.
+        """Start the endpoints, search, stop the endpoints. An error that ends the search is in the result,
+        with what was done.
 
         Args:
             listener: Is told how it goes.
             resume: Go on with the newest search of this name, if there is one.
 
         Raises:
-            ConfigurationError: As `raise_problems`; or the earlier search is another one, or is still running.
+            ConfigurationError: As `raise_problems`; or the earlier search is another one, or is still
+                running.
         """
         from pixaris.search.driver.session import RaySession
 
@@ -125,7 +146,9 @@ class Checked:
             with holding(folder):
                 return self._run(session, folder, listener, None)
 
-    def _run(self, session: RaySession, folder: Path, listener: ProgressListener | None, earlier: Earlier | None) -> SearchResult:
+    def _run(
+        self, session: RaySession, folder: Path, listener: ProgressListener | None, earlier: Earlier | None
+    ) -> SearchResult:
         from pixaris.search.driver.run import run_search
 
         handler = self.search.experiment_handler
@@ -133,7 +156,11 @@ class Checked:
         if earlier is not None:
             if not earlier.left(plan.trials):
                 result = earlier.result
-                return replace(result, error=SearchFailedError(result.reason)) if result.status == "failed" else result
+                return (
+                    replace(result, error=SearchFailedError(result.reason))
+                    if result.status == "failed"
+                    else result
+                )
             plan = replace(
                 plan,
                 id=earlier.recipe.get("id", plan.id),
@@ -157,7 +184,8 @@ class Checked:
 
     @contextlib.contextmanager
     def local_pool(self, logs: Path, tell: Callable[[str], None]) -> Iterator[tuple[LocalPool, Checked]]:
-        """The endpoints in a pool on threads, started where they are ours to start, and stopped at the end. Needs no Ray.
+        """The endpoints in a pool on threads, started where they are ours to start, and stopped at the end.
+        Needs no Ray.
 
         Args:
             logs: Where the logs of what is started go.
@@ -167,7 +195,8 @@ class Checked:
             The pool, as soon as one endpoint answers (the others join as they come up), and `admit`'s answer.
 
         Raises:
-            ConfigurationError: No server comes up and the user's words are to blame, or one lacks what the workflow needs.
+            ConfigurationError: No server comes up and the user's words are to blame, or one lacks what the
+                workflow needs.
             UnreachableError: No server comes up.
         """
         started = [*servers.embedded(self.sources), *servers.managed(self.sources)]
@@ -243,10 +272,14 @@ class Checked:
     def _point(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """A point of the caller's in the form its values always have."""
         domains = {parameter.name: parameter.domain for parameter in self.space.parameters}
-        return {name: domains[name].clean(value.item() if hasattr(value, "item") else value) for name, value in point.items()}
+        return {
+            name: domains[name].clean(value.item() if hasattr(value, "item") else value)
+            for name, value in point.items()
+        }
 
     def baseline(self) -> dict[str, Any]:
-        """The workflow's own values; without a workflow, the generator's, or else each parameter's first or lowest.
+        """The workflow's own values; without a workflow, the generator's, or else each parameter's first or
+        lowest.
 
         Raises:
             WorkflowError: The workflow has no such value.
@@ -273,7 +306,10 @@ class Checked:
             "points_to_evaluate": [dict(point) for point in search.points_to_evaluate],
             "seeds": self.setup.seeds,
             **{name: getattr(search, name) for name in ("num_samples", "seed", "step", "max_concurrent")},
-            "endpoints": [*(e.url for e in servers.static(self.sources)), *(type(s).__name__ for s in self.sources)],
+            "endpoints": [
+                *(e.url for e in servers.static(self.sources)),
+                *(type(s).__name__ for s in self.sources),
+            ],
             "metrics": [component(metric) for metric in search.metrics],
             "generator": component(generator),
             "workflow": None if generator.workflow is None else generator.workflow.as_dict(),

@@ -26,11 +26,16 @@ def estimate(checked: Checked) -> list[tuple[str, str]]:
         sets = f"{size:,} parameter {'set' if size == 1 else 'sets'} in the whole grid"
     trials = trials_of(checked)
     if trials is None:
-        return [("space", sets), ("images", f"{images} a trial; how many trials is up to the algorithm and the budget")]
+        return [
+            ("space", sets),
+            ("images", f"{images} a trial; how many trials is up to the algorithm and the budget"),
+        ]
     total = trials * images
     limit = checked.search.limits_of_spending().images
     capped = limit is not None and limit < total
-    said = f"at most {total:,} ({trials:,} trials of {images})" + (f"; the budget pays for {limit:,}" if capped else "")
+    said = f"at most {total:,} ({trials:,} trials of {images})" + (
+        f"; the budget pays for {limit:,}" if capped else ""
+    )
     expected = limit if capped and limit is not None else total
     return [("space", sets), ("images", said), ("time", _time(checked, expected))]
 
@@ -52,7 +57,9 @@ def _time(checked: Checked, images: int) -> str:
 
 
 def _rates(source: EndpointSource, speeds: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    """Images per second of every endpoint of a source that was measured; of those that a search starts, its own last ones'."""
+    """Images per second of every endpoint of a source that was measured; of those that a search starts, its
+    own last ones'.
+    """
     if isinstance(source, EmbeddedSource | ManagedSource):
         own: Mapping[str, float] = next((row["speeds"] for row in speeds if _is_of(row["name"], name)), {})
         return [1 / fmean(own.values())] * source.replicas if own else []
@@ -82,12 +89,20 @@ def measured(results: Path) -> list[dict[str, Any]]:
             if isinstance(row, dict) and isinstance(row.get("url"), str) and _is_speed(row.get("speed"))
         }
         if speeds:
-            found.append({"name": file.parent.name, "time": when if isinstance(when, int | float) else 0, "speeds": speeds})
+            found.append(
+                {
+                    "name": file.parent.name,
+                    "time": when if isinstance(when, int | float) else 0,
+                    "speeds": speeds,
+                }
+            )
     return sorted(found, key=lambda row: row["time"], reverse=True)
 
 
 def _is_speed(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -25,7 +25,8 @@ class Export:
     """A trial's workflow.
 
     Attributes:
-        workflow: In API format, with titles: every input has what the trial gave it. Image files keep the workflow's own names.
+        workflow: In API format, with titles: every input has what the trial gave it. Image files keep the
+            workflow's own names.
         changes: What differs from the search's workflow, one line for each input.
         notes: What the trial used besides, which a workflow does not hold.
     """
@@ -45,30 +46,43 @@ def export(result: SearchResult, trial: TrialResult) -> Export:
     bound, run = read_json(folder / _WORKFLOW), read_json(folder / _RUN)
     if bound is None:
         if run is None:
-            raise ConfigurationError(f"{folder} holds no workflow: {trial.name} has no results yet, or they are kept elsewhere")
+            raise ConfigurationError(
+                f"{folder} holds no workflow: {trial.name} has no results yet, or they are kept elsewhere"
+            )
         raise ConfigurationError(_without_workflow(trial, run))
     own = recipe.get("workflow") or read_json(result.folder / "trial_0000" / _WORKFLOW) or {}
-    return Export(bound, tuple(changes(own, bound)), tuple(_notes(Workflow.load(bound), recipe, trial, run or {})))
+    return Export(
+        bound, tuple(changes(own, bound)), tuple(_notes(Workflow.load(bound), recipe, trial, run or {}))
+    )
 
 
 def _without_workflow(trial: TrialResult, run: Mapping[str, Any]) -> str:
     options = ", ".join(f"{param['input']}: {param['value']!r}" for param in run.get("params", ()))
-    arguments = " ".join(f"--param {shlex.quote(f'{name}={_as_text(value)}')}" for name, value in trial.values.items())
+    arguments = " ".join(
+        f"--param {shlex.quote(f'{name}={_as_text(value)}')}" for name, value in trial.values.items()
+    )
     return (
-        f"{trial.name} was made without a workflow, so there is none to write. What was asked for is {options or 'nothing'}; "
-        f"to use it: pixaris run FILE {arguments}"
+        f"{trial.name} was made without a workflow, so there is none to write. What was asked for is"
+        f" {options or 'nothing'}; to use it: pixaris run FILE {arguments}"
     )
 
 
-def _notes(bound: Workflow, recipe: Mapping[str, Any], trial: TrialResult, run: Mapping[str, Any]) -> list[str]:
+def _notes(
+    bound: Workflow, recipe: Mapping[str, Any], trial: TrialResult, run: Mapping[str, Any]
+) -> list[str]:
     notes = [
         f"node {node!r} loaded {image}, which is no part of a workflow: load it there"
         for node, image in _chosen_images(recipe.get("space", {}), trial.values)
     ]
-    set_by_trial = {(node.id, param["input"]) for param in run.get("params", ()) if (node := bound.find(param["node_name"]))}
+    set_by_trial = {
+        (node.id, param["input"])
+        for param in run.get("params", ())
+        if (node := bound.find(param["node_name"]))
+    }
     free = [(node, name) for node, name in bound.seeds() if (node.id, name) not in set_by_trial]
     notes += [
-        f"node {node.title!r}, input {name!r}: every item had a seed of its own; the workflow's stands" for node, name in free
+        f"node {node.title!r}, input {name!r}: every item had a seed of its own; the workflow's stands"
+        for node, name in free
     ]
     return notes
 
@@ -83,11 +97,19 @@ def _chosen_images(space: Mapping[str, Any], values: Mapping[str, Any]) -> list[
             found.append((row["node_name"], str(values[name])))
         elif isinstance(row.get("targets"), Mapping):
             options = next((options for options in row.values() if isinstance(options, list)), [])
-            loads = {part for option in options for part, given in option.items() if isinstance(given, Mapping)}
-            found += [(row["targets"][part]["node_name"], f"its image of {values[name]}") for part in sorted(loads)]
+            loads = {
+                part for option in options for part, given in option.items() if isinstance(given, Mapping)
+            }
+            found += [
+                (row["targets"][part]["node_name"], f"its image of {values[name]}") for part in sorted(loads)
+            ]
     return found
 
 
 def _as_text(value: ParamValue) -> str:
     """A value as ``--param`` reads it."""
-    return value if isinstance(value, str) and scalar(value)[0] == value else json.dumps(value, ensure_ascii=False)
+    return (
+        value
+        if isinstance(value, str) and scalar(value)[0] == value
+        else json.dumps(value, ensure_ascii=False)
+    )

@@ -47,7 +47,11 @@ def price_of(checked: Checked) -> Price | None:
         return None  # told as a problem
     setup = checked.setup
     run = generator.cost(setup.eval_set, args)
-    return None if run == 0.0 else Price(None if run is None else run * setup.seeds, setup.images, trials_of(checked))
+    return (
+        None
+        if run == 0.0
+        else Price(None if run is None else run * setup.seeds, setup.images, trials_of(checked))
+    )
 
 
 def trials_of(checked: Checked) -> int | None:

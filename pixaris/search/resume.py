@@ -75,7 +75,10 @@ class Earlier:
         Args:
             trials: How many trials are to run; None if that is up to the searcher.
         """
-        if trials is None or self.result.status in ("interrupted", "running"):  # "running": whoever asks holds its folder
+        if trials is None or self.result.status in (
+            "interrupted",
+            "running",
+        ):  # "running": whoever asks holds its folder
             return self.result.status != "finished"
         return bool(self.history.unfinished) or len(self.history.values) < trials
 
@@ -90,11 +93,15 @@ class Earlier:
         """
         out = "or leave out the resuming, and a new search starts beside it"
         if self.kept_no_journal:
-            raise ConfigurationError(f"{self.folder} was made by a version that cannot resume; {_start(out)}", source)
+            raise ConfigurationError(
+                f"{self.folder} was made by a version that cannot resume; {_start(out)}", source
+            )
         if self.differences:
             head = f"{self.folder} holds another search, which this one cannot go on with"
             rule = f"only {MAY_CHANGE} may change; take the changes back, {out}"
-            raise ConfigurationError([Problem(head, rule), *(Problem("", line) for line in self.differences)], source)
+            raise ConfigurationError(
+                [Problem(head, rule), *(Problem("", line) for line in self.differences)], source
+            )
 
 
 def _start(words: str) -> str:

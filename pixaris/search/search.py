@@ -48,40 +48,44 @@ class Search:
     Attributes:
         data_loader: Loads the eval set.
         image_generator: Makes the images.
-        space: What to vary: a `Space`, or parameter name to ``(node title, input, domain)``, where a domain is one of Ray Tune's
-            (``tune.uniform(1, 12)``), a list of values or one value; what else a search file can say (``when``, ``targets``,
-            ``template``, ``images``) stands in a mapping with the file's keys, and the domain under ``domain``.
+        space: What to vary: a `Space`, or parameter name to ``(node title, input, domain)``, where a domain
+            is one of Ray Tune's (``tune.uniform(1, 12)``), a list of values or one value; what else a search
+            file can say (``when``, ``targets``, ``template``, ``images``) stands in a mapping with the file's
+            keys, and the domain under ``domain``.
         metrics: Score the images.
         objective: Name of the score to optimise, or several names, the leading one first.
         experiment_handler: Keeps the trials' results; or a function that makes it, given the search's folder.
         direction: "max" or "min", or a mapping of score names to these; by default the metrics' own.
         endpoints: Where images are generated: URLs (``dns://name:port`` among them), or sources of
             `pixaris.endpoints.discovery`. By default the generator's own.
-        args: What every image is made with besides: ``generation_params``, ``pillow_images``, ``max_parallel_jobs``, ….
+        args: What every image is made with besides: ``generation_params``, ``pillow_images``,
+            ``max_parallel_jobs``, ….
         project: The project's name.
         name: The search's name; a second search of that name is called ``name-2``.
-        algorithm: ``grid``, ``random``, ``tpe``, ``optuna``, any other of Ray Tune's by name (docs/algorithms.md), or a searcher
-            object of Ray Tune made for `pixaris.search.OBJECTIVE`.
+        algorithm: ``grid``, ``random``, ``tpe``, ``optuna``, any other of Ray Tune's by name
+            (docs/algorithms.md), or a searcher object of Ray Tune made for `pixaris.search.OBJECTIVE`.
         algorithm_options: Options of a named algorithm.
-        scheduler: ``fifo``, ``asha``, ``median``, ``hyperband``, ``hb_bohb``, or a scheduler object of Ray Tune that counts
-            ``items``.
+        scheduler: ``fifo``, ``asha``, ``median``, ``hyperband``, ``hb_bohb``, or a scheduler object of Ray
+            Tune that counts ``items``.
         scheduler_options: Options of a named scheduler.
         num_samples: Parameter sets to try besides the baseline (a grid tries them all).
         points_to_evaluate: Parameter sets to try first, right after the baseline; they count as samples.
-        budget: What the search may spend: a `Budget`, or a mapping of any of ``images``, ``seconds`` (wall time),
-            ``endpoint_seconds`` and ``credits`` to their limits.
+        budget: What the search may spend: a `Budget`, or a mapping of any of ``images``, ``seconds`` (wall
+            time), ``endpoint_seconds`` and ``credits`` to their limits.
         seed: Makes the proposals and the order of the items repeatable.
-        seeds: Images of every item in every trial, each with a seed of its own that is the same in all trials; an item's scores
-            are means over them.
+        seeds: Images of every item in every trial, each with a seed of its own that is the same in all
+            trials; an item's scores are means over them.
         step: Items between two reports; chosen by default.
         max_concurrent: Trials at once; chosen from the endpoints' places by default.
         policy: Limits of retries, quarantine and waiting for endpoints.
-        cache: Images that it has are not generated again, and those that are generated are kept in it; by default there is none.
+        cache: Images that it has are not generated again, and those that are generated are kept in it; by
+            default there is none.
         results_dir: Where results go; by default what the configuration says.
         source: The search file, kept with the results, and named in errors.
         lines: The search file's keys and their lines, for errors.
         fixed_at: Places of the generation params in the file's list, for errors; by default 0, 1, 2, ….
-        unbound: Path, node and input of the file's parameters that have no domain, to find out whether there is such an input.
+        unbound: Path, node and input of the file's parameters that have no domain, to find out whether there
+            is such an input.
     """
 
     data_loader: DatasetLoader
@@ -141,12 +145,19 @@ class Search:
             seeds=_collect(problems, lambda: seeds_of({"seeds": self.seeds})) or 1,
         )
         if eval_set.items:  # parameters are held against workflow or generator together with the space, below
-            told = args.without_params() if self.image_generator.workflow is not None else space.with_params(args)
+            told = (
+                args.without_params()
+                if self.image_generator.workflow is not None
+                else space.with_params(args)
+            )
             faults = [fault.message for param in told.params if (fault := self.image_generator.fault(param))]
             faults.append(SEEDLESS)  # told with its place, below
-            found = [problem for problem in replace(setup, args=told).problems() if problem.message not in faults]
+            found = [
+                problem for problem in replace(setup, args=told).problems() if problem.message not in faults
+            ]
             problems += [
-                replace(one, where=self.place("metrics") or one.where) if one.where == "metrics" else one for one in found
+                replace(one, where=self.place("metrics") or one.where) if one.where == "metrics" else one
+                for one in found
             ]
         if setup.seeds > 1 and not self.image_generator.takes_seed(space.with_params(args)):
             problems.append(Problem(self.place("seeds") or "seeds", SEEDLESS))
@@ -180,7 +191,8 @@ class Search:
 
         Args:
             listener: Is told how it goes.
-            resume: Go on with the newest search of this name, if there is one; else every search is a new one, in a new folder.
+            resume: Go on with the newest search of this name, if there is one; else every search is a new
+                one, in a new folder.
 
         Raises:
             ConfigurationError: All that is wrong, before anything is generated.
@@ -219,7 +231,10 @@ class Search:
         else:
             own = generator.endpoints()
             found = [servers.source_of(one.url) if one.kind == "comfyui" else GivenSource(one) for one in own]
-        return tuple(servers.limited(one, generator, jobs if isinstance(jobs, int) and jobs > 0 else None) for one in found)
+        return tuple(
+            servers.limited(one, generator, jobs if isinstance(jobs, int) and jobs > 0 else None)
+            for one in found
+        )
 
     @property
     def objective_names(self) -> tuple[str, ...]:
@@ -239,9 +254,13 @@ class Search:
 
     def _objective_problems(self) -> list[Problem]:
         known = [name for metric in self.metrics for name in _scores(metric)]
-        unknown = any(not metric.directions() and not metric.scores for metric in self.metrics)  # its scores show when it runs
+        unknown = any(
+            not metric.directions() and not metric.scores for metric in self.metrics
+        )  # its scores show when it runs
         given, own = self._directions(), directions(tuple(self.metrics))
-        problems = [] if self.objective_names else [Problem("objective", "name at least one score to optimise")]
+        problems = (
+            [] if self.objective_names else [Problem("objective", "name at least one score to optimise")]
+        )
         for index, name in enumerate(self.objective_names):
             if self.source is not None and not (name and self.metrics):
                 continue  # what is wrong with it, or that there are no metrics, is told already
@@ -249,16 +268,30 @@ class Search:
             where = self.place(f"objective.{index}.metric" if several else "objective.metric") or "objective"
             if name not in known and not (unknown and name in given):
                 hint = f"the metrics give {', '.join(known) or 'nothing'}"
-                problems.append(Problem(where, f"{name!r} is no score of this search{nearest(name, known)}; {hint}"))
+                problems.append(
+                    Problem(where, f"{name!r} is no score of this search{nearest(name, known)}; {hint}")
+                )
             elif name not in given and name not in own:
-                problems.append(Problem(where, f"{name!r} does not say whether higher is better; add direction: max or min"))
+                problems.append(
+                    Problem(
+                        where, f"{name!r} does not say whether higher is better; add direction: max or min"
+                    )
+                )
         if isinstance(self.direction, str) and len(self.objective_names) > 1:
-            problems.append(Problem("direction", "with several objectives write {score: 'max' or 'min'}, one for each"))
+            problems.append(
+                Problem("direction", "with several objectives write {score: 'max' or 'min'}, one for each")
+            )
         for name, direction in given.items():
             if name not in self.objective_names or direction not in ("max", "min"):
-                problems.append(Problem("direction", f"must be max or min, of an objective (got {name!r}: {direction!r})"))
-        if self.source is None and (repeated := {name for name in self.objective_names if self.objective_names.count(name) > 1}):
-            problems.append(Problem("objective", f"names {', '.join(sorted(repeated))} twice; keep one of them"))
+                problems.append(
+                    Problem("direction", f"must be max or min, of an objective (got {name!r}: {direction!r})")
+                )
+        if self.source is None and (
+            repeated := {name for name in self.objective_names if self.objective_names.count(name) > 1}
+        ):
+            problems.append(
+                Problem("objective", f"names {', '.join(sorted(repeated))} twice; keep one of them")
+            )
         return problems
 
     def limits_of_spending(self) -> Budget:
@@ -272,13 +305,19 @@ class Search:
         if self.source is not None and budget.images is None:
             return []  # a file's faults are told already
         if budget.images is not None and budget.images < images:
-            reader.tell("budget.images", f"pays for no trial: one takes {images} images; give it that many (got {budget.images})")
+            reader.tell(
+                "budget.images",
+                f"pays for no trial: one takes {images} images; give it that many (got {budget.images})",
+            )
         return reader.problems
 
     def _nothing_varies(self, space: Space) -> list[Problem]:
         if not space.parameters or space.varying:
             return []
-        rule = "all are constants, so every trial would be the same; give one of them several values, as choice: [1, 2]"
+        rule = (
+            "all are constants, so every trial would be the same; give one of them several values, as choice:"
+            " [1, 2]"
+        )
         return [Problem(self.place("parameters") or "parameters", f"{rule} (pixaris run needs none)")]
 
     def _grace_problems(self, setup: RunSetup) -> list[Problem]:
@@ -286,11 +325,16 @@ class Search:
         if not isinstance(grace, int) or not 0 < items < grace:
             return []
         where = "search.scheduler.grace_period"
-        rule = f"counts items, and the eval set has {items}, so no trial would be stopped; give it at most that (got {grace})"
+        rule = (
+            f"counts items, and the eval set has {items}, so no trial would be stopped; give it at most that"
+            f" (got {grace})"
+        )
         return [Problem(self.place(where) or where, rule)]
 
     def _strategy_problems(self, space: Space) -> list[Problem]:
-        """What is wrong with algorithm, scheduler, points and numbers given in Python; a file's are told with their lines."""
+        """What is wrong with algorithm, scheduler, points and numbers given in Python; a file's are told with
+        their lines.
+        """
         if self.source is not None:
             return []
         fields: dict[str, Any] = {
@@ -305,9 +349,16 @@ class Search:
             if isinstance(strategy, str):
                 fields[name] = {"type": strategy, **options}
             elif options:
-                return [Problem(f"{name}_options", f"belong to a named {name}; give {type(strategy).__name__} its own arguments")]
+                return [
+                    Problem(
+                        f"{name}_options",
+                        f"belong to a named {name}; give {type(strategy).__name__} its own arguments",
+                    )
+                ]
         points = [
-            {key: value.item() if hasattr(value, "item") else value for key, value in point.items()}  # numpy scalars
+            {
+                key: value.item() if hasattr(value, "item") else value for key, value in point.items()
+            }  # numpy scalars
             for point in self.points_to_evaluate
         ]
         if points and not isinstance(self.algorithm, str):

@@ -34,7 +34,14 @@ from pixaris.endpoints.flux import FluxSource
 from pixaris.endpoints.managed import LocalServers, embedded_command
 from pixaris.endpoints.process import command_problem
 from pixaris.endpoints.tunnels import TunnelFeed, gcloud_problem
-from pixaris.exceptions import AccountError, EndpointError, FarSideError, PixarisError, Problem, UnreachableError
+from pixaris.exceptions import (
+    AccountError,
+    EndpointError,
+    FarSideError,
+    PixarisError,
+    Problem,
+    UnreachableError,
+)
 from pixaris.experiment.run import RunSetup
 from pixaris.flux import trust
 from pixaris.generation.base import ImageGenerator, load_node
@@ -67,7 +74,11 @@ class Survey:
         problems = []
         for url, error in self.silent.items():
             message = error.message if isinstance(error, FarSideError) else str(error)
-            problems.append(Problem(f"endpoint {url}", message if isinstance(error, AccountError) else f"{message}; {hint}"))
+            problems.append(
+                Problem(
+                    f"endpoint {url}", message if isinstance(error, AccountError) else f"{message}; {hint}"
+                )
+            )
         return problems
 
     def workflow_problems(
@@ -84,17 +95,26 @@ class Survey:
         pending = [(load_node(folder), "image") for folder in setup.eval_set.input_folders]
         pending += [(name, "image") for name in (*setup.args.images, *chosen)]
         pending = [place for place in pending if _once(workflow, place[0])]
-        pending += [(param.node_name, param.input) for param in setup.args.params if _once(workflow, param.node_name)]
+        pending += [
+            (param.node_name, param.input) for param in setup.args.params if _once(workflow, param.node_name)
+        ]
         found: dict[Problem, list[str]] = {}
-        known = pending if setup.eval_set.items else None  # without an eval set nobody can say which images are missing
+        known = (
+            pending if setup.eval_set.items else None
+        )  # without an eval set nobody can say which images are missing
         for url, info in self.infos.items():
-            faults = [replace(one, where=_within(workflow.source, one.where)) for one in workflow.problems(info, known)]
+            faults = [
+                replace(one, where=_within(workflow.source, one.where))
+                for one in workflow.problems(info, known)
+            ]
             unfit = _output_problems(workflow, info, setup.generator.output_id)
             faults += [replace(one, where=_within(output_at or workflow.source, one.where)) for one in unfit]
             for problem in faults:
                 found.setdefault(problem, []).append(url)
         return [
-            problem if len(urls) == len(self.infos) else replace(problem, where=f"{problem.where} on {urls[0]}")
+            problem
+            if len(urls) == len(self.infos)
+            else replace(problem, where=f"{problem.where} on {urls[0]}")
             for problem, urls in found.items()
         ]
 
@@ -134,7 +154,10 @@ def kind_problems(sources: Sequence[EndpointSource], kind: EndpointKind, where: 
     """Sources without one that serves requests of a kind."""
     if not sources or any(kind_of(source) == kind for source in sources):
         return []
-    wanted = {"flux": "the Flux API; write endpoints: {flux: {}}", "comfyui": "ComfyUI servers; write endpoints: {embedded: 2}"}
+    wanted = {
+        "flux": "the Flux API; write endpoints: {flux: {}}",
+        "comfyui": "ComfyUI servers; write endpoints: {embedded: 2}",
+    }
     shown = ", ".join(source.label for source in sources)
     return [Problem(where or "endpoints", f"the generator needs {wanted[kind]} (got {shown})")]
 
@@ -150,7 +173,11 @@ def accounts(sources: Sequence[EndpointSource]) -> Survey:
     """Ask the Flux API whether it takes the keys."""
     silent: dict[str, PixarisError] = {}
     for source in sources:
-        if kind_of(source) == "flux" and not _missing(source) and isinstance(source, FluxSource | GivenSource):
+        if (
+            kind_of(source) == "flux"
+            and not _missing(source)
+            and isinstance(source, FluxSource | GivenSource)
+        ):
             endpoint = endpoint_of(source)
             client = connect(endpoint)
             try:
@@ -164,14 +191,20 @@ def accounts(sources: Sequence[EndpointSource]) -> Survey:
 
 def variable_problems(sources: Sequence[EndpointSource]) -> list[Problem]:
     """Environment variables with credentials that are missing or wrong."""
-    return [Problem(f"endpoint {source.label}", problem) for source in sources for problem in _missing(source)]
+    return [
+        Problem(f"endpoint {source.label}", problem) for source in sources for problem in _missing(source)
+    ]
 
 
 def program_problems(sources: Sequence[EndpointSource], where: str) -> list[Problem]:
-    """Programs of endpoints that are not installed on this machine; commands may be run on another one of a cluster."""
+    """Programs of endpoints that are not installed on this machine; commands may be run on another one of a
+    cluster.
+    """
     lacking = [gcloud_problem(source) for source in sources if isinstance(source, TunnelSource)]
     commands = [command_problem(source) for source in managed(sources)] if begins_here() else []
-    found = [Problem(where, problem) for problem in lacking if problem] + [problem for problem in commands if problem]
+    found = [Problem(where, problem) for problem in lacking if problem] + [
+        problem for problem in commands if problem
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -186,7 +219,11 @@ def _missing(source: EndpointSource) -> list[str]:
 
 def static(sources: Sequence[EndpointSource]) -> list[Endpoint]:
     """The endpoints that somebody else runs, at addresses of their own."""
-    return [endpoint_of(source) for source in sources if isinstance(source, StaticSource | GivenSource | FluxSource)]
+    return [
+        endpoint_of(source)
+        for source in sources
+        if isinstance(source, StaticSource | GivenSource | FluxSource)
+    ]
 
 
 def managed(sources: Sequence[EndpointSource]) -> list[ManagedSource]:
@@ -239,8 +276,14 @@ def survey_of(endpoints: Sequence[Endpoint], workflow: Workflow | None) -> Surve
         return Survey()
     with ThreadPoolExecutor(max_workers=min(32, len(endpoints))) as threads:
         answers = list(threads.map(partial(_ask, workflow), endpoints))
-    infos = {e.url: answer for e, answer in zip(endpoints, answers, strict=True) if isinstance(answer, ObjectInfo)}
-    silent = {e.url: answer for e, answer in zip(endpoints, answers, strict=True) if isinstance(answer, EndpointError)}
+    infos = {
+        e.url: answer for e, answer in zip(endpoints, answers, strict=True) if isinstance(answer, ObjectInfo)
+    }
+    silent = {
+        e.url: answer
+        for e, answer in zip(endpoints, answers, strict=True)
+        if isinstance(answer, EndpointError)
+    }
     return Survey(infos, silent)
 
 
@@ -265,7 +308,9 @@ def _knock(client: ComfyClient) -> None:
     try:
         client.system_stats()
     except UnreachableError as error:
-        if failure_kind(error) is not None:  # else it did answer, and what it says to the call that counts is told
+        if (
+            failure_kind(error) is not None
+        ):  # else it did answer, and what it says to the call that counts is told
             raise
 
 

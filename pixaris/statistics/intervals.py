@@ -31,7 +31,9 @@ class MeanInterval:
         mean, count = statistics.fmean(values), len(values)
         if count < 2:
             return cls(mean, None, None, count)
-        from scipy.special import stdtrit  # Student's quantile, without the half second that scipy.stats takes to import
+        from scipy.special import (
+            stdtrit,
+        )  # Student's quantile, without the half second that scipy.stats takes to import
 
         half = float(stdtrit(count - 1, 0.975)) * statistics.stdev(values) / math.sqrt(count)
         return cls(mean, mean - half, mean + half, count)

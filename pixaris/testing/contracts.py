@@ -48,12 +48,18 @@ def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Seque
     scales = metric.scales()
     _require(bool(metric.name), "a metric has a name")
     for scale in (Scale(metric.direction, metric.range), *scales.values()):
-        _require(scale.direction in ("max", "min", None), f'direction is "max", "min" or None (got {scale.direction!r})')
+        _require(
+            scale.direction in ("max", "min", None),
+            f'direction is "max", "min" or None (got {scale.direction!r})',
+        )
         _require(scale.range[0] < scale.range[1], f"range is (smallest, largest) (got {scale.range})")
     _require(set(metric.needs) <= set(NEEDS), f"needs names some of {', '.join(NEEDS)} (got {metric.needs})")
     _require(metric.parallel >= 1, f"parallel is a number of calls, at least 1 (got {metric.parallel})")
     for folder in metric.reference_folders():
-        _require(all(_has(item, folder) for item in items), f"the items given to check_metric need a folder {folder!r}")
+        _require(
+            all(_has(item, folder) for item in items),
+            f"the items given to check_metric need a folder {folder!r}",
+        )
 
     before = [digest(image) for image in images]
     values = _values(metric, images, items)
@@ -64,13 +70,23 @@ def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Seque
             _require(low <= value <= high, f"{name} = {value} is outside of the metric's range {(low, high)}")
     names = {name for row in values for name in row}
     unknown = set(metric.directions()) - names
-    _require(not unknown, f"directions() names {sorted(unknown)}, which are no scores; the scores are {sorted(names)}")
+    _require(
+        not unknown,
+        f"directions() names {sorted(unknown)}, which are no scores; the scores are {sorted(names)}",
+    )
 
     copied = _copied(metric)
-    _require(_values(copied, images, items) == values, "a metric gives the same values after pickling (it travels to trials)")
+    _require(
+        _values(copied, images, items) == values,
+        "a metric gives the same values after pickling (it travels to trials)",
+    )
     if metric.per_item:
         with ThreadPoolExecutor(4) as pool:
-            again = list(pool.map(lambda pair: metric.named(metric.score(*pair)), list(zip(images, items, strict=True)) * 3))
+            again = list(
+                pool.map(
+                    lambda pair: metric.named(metric.score(*pair)), list(zip(images, items, strict=True)) * 3
+                )
+            )
         _require(again == values * 3, "score() gives the same values when several threads call it at once")
 
 
@@ -82,7 +98,10 @@ def check_dataset_loader(loader: DatasetLoader) -> EvalSet:
     """
     loaded = loader.load_dataset()
     _require(len(loaded) > 0, "an eval set has items; a loader that finds none raises DatasetError")
-    _require([item.index for item in loaded.items] == list(range(len(loaded))), "items are numbered from 0 in their order")
+    _require(
+        [item.index for item in loaded.items] == list(range(len(loaded))),
+        "items are numbered from 0 in their order",
+    )
     names = [item.name for item in loaded.items]
     _require(all(names) and len(set(names)) == len(names), f"items have unique names (got {names})")
     for item in loaded.items:
@@ -91,10 +110,16 @@ def check_dataset_loader(loader: DatasetLoader) -> EvalSet:
             f"every item has an image in every folder; {item.name!r} has {[*item.inputs, *item.references]}",
         )
         for folder, image in {**item.inputs, **item.references}.items():
-            _require(digest(image.image) == image.digest, f"{folder} of {item.name!r} does not decode to what its digest says")
+            _require(
+                digest(image.image) == image.digest,
+                f"{folder} of {item.name!r} does not decode to what its digest says",
+            )
     both = set(loaded.input_folders) & set(loaded.reference_folders)
     _require(not both, f"a folder is an input or a reference, not both: {sorted(both)}")
-    _require(_copied(loader).load_dataset().digest == loaded.digest, "loading again gives the same eval set in the same order")
+    _require(
+        _copied(loader).load_dataset().digest == loaded.digest,
+        "loading again gives the same eval set in the same order",
+    )
     return loaded
 
 
@@ -102,8 +127,8 @@ def check_experiment_handler(make_handler: Callable[[Path], ExperimentHandler], 
     """Check a handler against the contract of `ExperimentHandler`.
 
     Args:
-        make_handler: Makes a handler that keeps its results below the folder it is given; called several times, as if by several
-            processes.
+        make_handler: Makes a handler that keeps its results below the folder it is given; called several
+            times, as if by several processes.
         folder: An empty folder.
 
     Raises:
@@ -122,7 +147,9 @@ def check_experiment_handler(make_handler: Callable[[Path], ExperimentHandler], 
     handler.store_results(finished)
     _unchanged(root, lambda: handler.store_results(finished), "storing an ended run again changes nothing")
     handler.close()
-    _unchanged(root, lambda: _store(make_handler(root), finished), "nor does storing it again from another process")
+    _unchanged(
+        root, lambda: _store(make_handler(root), finished), "nor does storing it again from another process"
+    )
 
     _unchanged(
         root,
@@ -136,18 +163,27 @@ def check_experiment_handler(make_handler: Callable[[Path], ExperimentHandler], 
     _store(make_handler(root), samples.run_record(items, 4, "finished", id="run-3", name="resumed"))
     _require(_size(root) > size, "an interrupted run that is resumed goes on")
 
-    odd = EvalSet("../odd: set", tuple(EvalItem(i, name) for i, name in enumerate(("../up", "a/b", "ü" * 200, "CON"))))
-    named = samples.run_record(odd, 4, "finished", id="run-4", name="../../odd/näme " + "x" * 300, project="..")
+    odd = EvalSet(
+        "../odd: set", tuple(EvalItem(i, name) for i, name in enumerate(("../up", "a/b", "ü" * 200, "CON")))
+    )
+    named = samples.run_record(
+        odd, 4, "finished", id="run-4", name="../../odd/näme " + "x" * 300, project=".."
+    )
     _store(make_handler(root), named)
     outside = sorted(path.name for path in folder.iterdir() if path != root)
-    _require(not outside, f"nothing is written outside of the handler's folder, whatever things are called (found {outside})")
+    _require(
+        not outside,
+        f"nothing is written outside of the handler's folder, whatever things are called (found {outside})",
+    )
 
 
 def _copied(thing: T) -> T:
     try:
         copied: T = pickle.loads(pickle.dumps(thing))
     except Exception as error:  # pickling raises whatever the object's own methods raise
-        raise ContractError(f"{type(thing).__name__} must pickle, because it travels to other processes: {error}") from error
+        raise ContractError(
+            f"{type(thing).__name__} must pickle, because it travels to other processes: {error}"
+        ) from error
     return copied
 
 
@@ -156,18 +192,25 @@ def _store(handler: ExperimentHandler, run: RunRecord) -> None:
     handler.close()
 
 
-def _values(metric: BaseMetric, images: Sequence[Image.Image], items: Sequence[EvalItem]) -> list[dict[str, float]]:
+def _values(
+    metric: BaseMetric, images: Sequence[Image.Image], items: Sequence[EvalItem]
+) -> list[dict[str, float]]:
     if metric.per_item:
         rows = [metric.named(metric.score(image, item)) for image, item in zip(images, items, strict=True)]
     else:
         rows = [metric.named(metric.calculate(images))]
     for row in rows:
         _require(all(map(math.isfinite, row.values())), f"values are finite numbers (got {row})")
-    if metric.per_item and not metric.reference_folders():  # calculate() has no eval set to read references from
+    if (
+        metric.per_item and not metric.reference_folders()
+    ):  # calculate() has no eval set to read references from
         means = metric.calculate(images)
         for name in {name for row in rows for name in row}:
             mean = math.fsum(row[name] for row in rows if name in row) / sum(name in row for row in rows)
-            _require(math.isclose(means.get(name, math.nan), mean), f"calculate() gives the mean of score() for {name!r}")
+            _require(
+                math.isclose(means.get(name, math.nan), mean),
+                f"calculate() gives the mean of score() for {name!r}",
+            )
     return rows
 
 
@@ -190,7 +233,10 @@ def _unchanged(root: Path, action: Callable[[], None], rule: str, *, may_grow: b
     changed = [path for path, data in before.items() if not after.get(path, b"").startswith(data)]
     if not may_grow:
         changed += [path for path, data in after.items() if before.get(path) != data]
-    _require(not changed, f"{rule}; it changed {', '.join(sorted({str(path.relative_to(root)) for path in changed}))}")
+    _require(
+        not changed,
+        f"{rule}; it changed {', '.join(sorted({str(path.relative_to(root)) for path in changed}))}",
+    )
 
 
 def _require(holds: bool, rule: str) -> None:

@@ -28,7 +28,9 @@ def picture(seed: int, size: tuple[int, int] = (48, 32)) -> Image.Image:
     width, height = size
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
-    waves = [np.sin(x / rng.uniform(2, 9) + rng.uniform(0, 6)) + np.cos(y / rng.uniform(2, 9)) for _ in range(3)]
+    waves = [
+        np.sin(x / rng.uniform(2, 9) + rng.uniform(0, 6)) + np.cos(y / rng.uniform(2, 9)) for _ in range(3)
+    ]
     levels = 127 + 55 * np.stack(waves, axis=2) + rng.normal(0, 6, (height, width, 3))
     return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
 
@@ -50,7 +52,10 @@ def eval_set(count: int = 4, size: tuple[int, int] = (48, 32), name: str = "samp
             index,
             f"photo {index + 1}",
             inputs={"Input": EncodedImage.of(picture(index, size))},
-            references={"Original": EncodedImage.of(picture(1000 + index, size)), "Mask": EncodedImage.of(mask(index, size))},
+            references={
+                "Original": EncodedImage.of(picture(1000 + index, size)),
+                "Mask": EncodedImage.of(mask(index, size)),
+            },
         )
         for index in range(count)
     )
@@ -83,8 +88,13 @@ def run_record(
     spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
     fields: dict[str, Any] = {
         "project": "samples",
-        "params": (GenerationParam("KSampler", "cfg", 7.1), GenerationParam("KSampler", "sampler_name", "euler")),
-        "metrics": {"quality": MetricSummary(statistics.fmean(scores), spread, len(scores))} if scores else {},
+        "params": (
+            GenerationParam("KSampler", "cfg", 7.1),
+            GenerationParam("KSampler", "sampler_name", "euler"),
+        ),
+        "metrics": {"quality": MetricSummary(statistics.fmean(scores), spread, len(scores))}
+        if scores
+        else {},
         "directions": {"quality": "max"},
         "workflow": {"3": {"class_type": "KSampler", "inputs": {"cfg": 7.1}, "_meta": {"title": "KSampler"}}},
         "started": 1_700_000_000.0,
@@ -97,6 +107,8 @@ def _result(item: EvalItem, failed: bool) -> ItemResult:
     if failed:
         error = ExecutionError("out of range", endpoint="http://127.0.0.1:8188", node="KSampler")
         return ItemResult(item.index, item.name, error=error)
-    image = EncodedImage.of(picture(2000 + item.index, item.inputs["Input"].size if "Input" in item.inputs else (48, 32)))
+    image = EncodedImage.of(
+        picture(2000 + item.index, item.inputs["Input"].size if "Input" in item.inputs else (48, 32))
+    )
     generated = GeneratedImage(f"request-{item.index}", item.name, image, "http://127.0.0.1:8188", 0.25)
     return ItemResult(item.index, item.name, generated, scores={"quality": 0.5 + 0.05 * item.index})

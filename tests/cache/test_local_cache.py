@@ -27,7 +27,9 @@ def key(number: int) -> str:
 
 def made(number: int, side: int = 16) -> CachedImage:
     pixels = np.random.default_rng(number).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    return CachedImage(EncodedImage.of(Image.fromarray(pixels)), f"http://server:{number}", number / 7, number or None)
+    return CachedImage(
+        EncodedImage.of(Image.fromarray(pixels)), f"http://server:{number}", number / 7, number or None
+    )
 
 
 def files(cache: LocalCache) -> list[Path]:
@@ -52,7 +54,9 @@ def test_a_folder_that_is_not_there_has_nothing(tmp_path: Path) -> None:
 
 
 @given(at=st.integers(0, 10_000), what=st.sampled_from(["cut", "flip", "grow", "empty"]))
-def test_a_damaged_image_is_missing_and_removed(at: int, what: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_damaged_image_is_missing_and_removed(
+    at: int, what: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     cache = LocalCache(tmp_path_factory.mktemp("cache"))
     cache.put(key(1), made(1))
     [path] = files(cache)
@@ -90,7 +94,9 @@ def test_prune_goes_by_size_or_by_use(tmp_path: Path) -> None:
     assert files(cache) == []
 
 
-def test_a_folder_that_cannot_be_written_costs_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_cannot_be_written_costs_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("no folder")
     cache = LocalCache(tmp_path / "file")
     with caplog.at_level(logging.WARNING):
@@ -138,7 +144,9 @@ def test_processes_that_write_read_and_evict_at_once_never_see_another_image(tmp
     assert sum(entry.size for entry in LocalCache(tmp_path).entries()) <= 40_000 * 1.3
 
 
-@pytest.mark.parametrize(("text", "size"), [("20 GB", 20 * 10**9), ("500MB", 500 * 10**6), ("1.5 tb", 1500 * 10**9), ("7 b", 7)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("20 GB", 20 * 10**9), ("500MB", 500 * 10**6), ("1.5 tb", 1500 * 10**9), ("7 b", 7)]
+)
 def test_sizes(text: str, size: int) -> None:
     assert size_of(text) == size
 

@@ -11,7 +11,18 @@ from typing import Any
 
 from kit import DATA
 
-SAMPLERS = ["euler", "euler_cfg_pp", "euler_ancestral", "heun", "dpm_2", "lms", "dpmpp_2m", "dpmpp_2m_sde", "ddim", "uni_pc"]
+SAMPLERS = [
+    "euler",
+    "euler_cfg_pp",
+    "euler_ancestral",
+    "heun",
+    "dpm_2",
+    "lms",
+    "dpmpp_2m",
+    "dpmpp_2m_sde",
+    "ddim",
+    "uni_pc",
+]
 SCHEDULERS = ["simple", "sgm_uniform", "karras", "exponential", "ddim_uniform", "beta", "normal"]
 VERSIONS = ("0.27.0", "0.3.64")
 LARGE = 18446744073709551615
@@ -26,20 +37,31 @@ def words(options: list[str], version: str) -> list[Any]:
     return ["COMBO", {"options": options}] if version == "0.27.0" else [options]
 
 
-def node_class(outputs: list[str], required: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    return {"input": {"required": required, "optional": optional or {}}, "output": outputs, "output_node": False}
+def node_class(
+    outputs: list[str], required: Mapping[str, Any], optional: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    return {
+        "input": {"required": required, "optional": optional or {}},
+        "output": outputs,
+        "output_node": False,
+    }
 
 
-def object_info(version: str = "0.27.0", models: tuple[str, ...] = ("sd15.safetensors", "sdxl.safetensors")) -> dict[str, Any]:
+def object_info(
+    version: str = "0.27.0", models: tuple[str, ...] = ("sd15.safetensors", "sdxl.safetensors")
+) -> dict[str, Any]:
     """A recorded description with the classes of diffusion models added."""
     text = (DATA / f"object_info.{version}.json").read_text()
     loras, unets = ["detail.safetensors", "style.safetensors"], ["flux1-dev.safetensors"]
     prompt = ["STRING", {"multiline": True}]
     size = number("INT", 512, 16, 16384)
     return json.loads(text) | {
-        "CheckpointLoaderSimple": node_class(["MODEL", "CLIP", "VAE"], {"ckpt_name": words(list(models), version)}),
+        "CheckpointLoaderSimple": node_class(
+            ["MODEL", "CLIP", "VAE"], {"ckpt_name": words(list(models), version)}
+        ),
         "UNETLoader": node_class(
-            ["MODEL"], {"unet_name": words(unets, version), "weight_dtype": words(["default", "fp8_e4m3fn"], version)}
+            ["MODEL"],
+            {"unet_name": words(unets, version), "weight_dtype": words(["default", "fp8_e4m3fn"], version)},
         ),
         "DualCLIPLoader": node_class(
             ["CLIP"],
@@ -64,7 +86,9 @@ def object_info(version: str = "0.27.0", models: tuple[str, ...] = ("sd15.safete
         "FluxGuidance": node_class(
             ["CONDITIONING"], {"conditioning": ["CONDITIONING"], "guidance": number("FLOAT", 3.5, 0.0, 100.0)}
         ),
-        "EmptyLatentImage": node_class(["LATENT"], {"width": size, "height": size, "batch_size": number("INT", 1, 1, 4096)}),
+        "EmptyLatentImage": node_class(
+            ["LATENT"], {"width": size, "height": size, "batch_size": number("INT", 1, 1, 4096)}
+        ),
         "VAEEncode": node_class(["LATENT"], {"pixels": ["IMAGE"], "vae": ["VAE"]}),
         "VAEDecode": node_class(["IMAGE"], {"samples": ["LATENT"], "vae": ["VAE"]}),
         "KSampler": node_class(
@@ -94,7 +118,14 @@ def titled(nodes: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> dict[str,
 
 
 def _sampled(latent: str, **values: Any) -> dict[str, Any]:
-    usual = {"seed": 156680208700286, "steps": 20, "cfg": 8, "sampler_name": "euler", "scheduler": "normal", "denoise": 1}
+    usual = {
+        "seed": 156680208700286,
+        "steps": 20,
+        "cfg": 8,
+        "sampler_name": "euler",
+        "scheduler": "normal",
+        "denoise": 1,
+    }
     links = {"model": ["4", 0], "positive": ["6", 0], "negative": ["7", 0], "latent_image": [latent, 0]}
     return {**usual, **values, **links}
 
@@ -106,8 +137,16 @@ def text_to_image() -> dict[str, Any]:
             "3": ("KSampler", "KSampler", _sampled("5")),
             "4": ("CheckpointLoaderSimple", "Load Checkpoint", {"ckpt_name": "sd15.safetensors"}),
             "5": ("EmptyLatentImage", "Empty Latent Image", {"width": 512, "height": 512, "batch_size": 1}),
-            "6": ("CLIPTextEncode", "CLIP Text Encode (Prompt)", {"text": "a glass bottle, galaxy: #1", "clip": ["4", 1]}),
-            "7": ("CLIPTextEncode", "CLIP Text Encode (Prompt)", {"text": "text, watermark", "clip": ["4", 1]}),
+            "6": (
+                "CLIPTextEncode",
+                "CLIP Text Encode (Prompt)",
+                {"text": "a glass bottle, galaxy: #1", "clip": ["4", 1]},
+            ),
+            "7": (
+                "CLIPTextEncode",
+                "CLIP Text Encode (Prompt)",
+                {"text": "text, watermark", "clip": ["4", 1]},
+            ),
             "8": ("VAEDecode", "VAE Decode", {"samples": ["3", 0], "vae": ["4", 2]}),
             "9": ("SaveImage", "Save Image", {"filename_prefix": "ComfyUI", "images": ["8", 0]}),
         }
@@ -146,7 +185,11 @@ def flux() -> dict[str, Any]:
     """Flux dev: distilled, cfg 1 and a guidance of its own."""
     return titled(
         {
-            "4": ("UNETLoader", "Load Diffusion Model", {"unet_name": "flux1-dev.safetensors", "weight_dtype": "default"}),
+            "4": (
+                "UNETLoader",
+                "Load Diffusion Model",
+                {"unet_name": "flux1-dev.safetensors", "weight_dtype": "default"},
+            ),
             "11": (
                 "DualCLIPLoader",
                 "DualCLIPLoader",

@@ -1,4 +1,6 @@
-"""What a user may get wrong: one short answer that names file, key, value and the way out; exit code 2; no traceback."""
+"""What a user may get wrong: one short answer that names file, key, value and the way out; exit code 2; no
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -65,15 +67,30 @@ PARAMETER = {"node_name": "Blur", "input": "blur_radius"}
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "bad domain on an unknown node": (
         {"parameters": {"radius": {"node_name": "Blurr", "input": "blur_radius", "randint": [6, 1]}}},
-        ["parameters.radius.randint (line ", "low must be below high", "parameters.radius (line ", "did you mean 'Blur'"],
+        [
+            "parameters.radius.randint (line ",
+            "low must be below high",
+            "parameters.radius (line ",
+            "did you mean 'Blur'",
+        ],
     ),
     "two domains on an unknown input": (
         {"parameters": {"radius": {**PARAMETER, "input": "radius", "randint": [1, 6], "choice": [1]}}},
         ["has 2 domains", "no input 'radius'"],
     ),
     "fixed value after a malformed one": (
-        {"generation_params": [{"node_name": "Grow"}, {"node_name": "Grow", "input": "expand", "value": 99999}]},
-        ["generation_params.0.input", "generation_params.1.value (line ", "at most 16384", "change generation_params.1.value"],
+        {
+            "generation_params": [
+                {"node_name": "Grow"},
+                {"node_name": "Grow", "input": "expand", "value": 99999},
+            ]
+        },
+        [
+            "generation_params.0.input",
+            "generation_params.1.value (line ",
+            "at most 16384",
+            "change generation_params.1.value",
+        ],
     ),
     "unknown node title": (
         {"parameters": {"radius": {"node_name": "Blurr", "input": "blur_radius", "randint": [1, 6]}}},
@@ -89,9 +106,18 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "value outside the node's range": (
         {"parameters": {"radius": {**PARAMETER, "randint": [1, 99]}}},
-        ["parameters.radius.randint (line ", "'Blur'", "at most 31", "98", "change parameters.radius.randint"],
+        [
+            "parameters.radius.randint (line ",
+            "'Blur'",
+            "at most 31",
+            "98",
+            "change parameters.radius.randint",
+        ],
     ),
-    "unknown domain": ({"parameters": {"radius": {**PARAMETER, "randnt": [1, 6]}}}, ["'randnt'", "did you mean 'randint'"]),
+    "unknown domain": (
+        {"parameters": {"radius": {**PARAMETER, "randnt": [1, 6]}}},
+        ["'randnt'", "did you mean 'randint'"],
+    ),
     "unknown metric": (
         {"metrics": [{"type": "iuo", "reference": "Mask"}], "objective": {"metric": "iou"}},
         ["metrics.0", "'iuo'", "did you mean 'iou'"],
@@ -102,18 +128,38 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "unknown folder of a metric": ({"metrics": [{"type": "iou", "reference": "Msk"}]}, ["'Msk'"]),
     "unknown objective": ({"objective": {"metric": "ssim"}}, ["objective", "'ssim'", "iou"]),
-    "unknown algorithm": ({"search": {"algorithm": "bayes"}}, ["search.algorithm", "'bayes'", "grid, random, tpe"]),
+    "unknown algorithm": (
+        {"search": {"algorithm": "bayes"}},
+        ["search.algorithm", "'bayes'", "grid, random, tpe"],
+    ),
     "unknown scheduler": ({"search": {"scheduler": "hyper"}}, ["search.scheduler", "'hyper'", "fifo, asha"]),
     "unknown key": ({"endpoint": ["http://localhost:8188"]}, ["'endpoint'", "did you mean 'endpoints'"]),
     "wrong type": ({"search": {"num_samples": "many"}}, ["search.num_samples", "number", "'many'"]),
-    "unknown generator": ({"generator": {"type": "comfy", "workflow": "workflow.json"}}, ["generator", "'comfy'", "comfyui"]),
-    "missing workflow": ({"generator": {"type": "comfyui", "workflow": "nowhere.json"}}, ["generator", "nowhere.json"]),
+    "unknown generator": (
+        {"generator": {"type": "comfy", "workflow": "workflow.json"}},
+        ["generator", "'comfy'", "comfyui"],
+    ),
+    "missing workflow": (
+        {"generator": {"type": "comfyui", "workflow": "nowhere.json"}},
+        ["generator", "nowhere.json"],
+    ),
     "missing eval set": ({"dataset": "./nowhere"}, ["dataset", "nowhere", "no such eval set"]),
-    "unreachable endpoint": ({"endpoints": ["http://127.0.0.1:9"]}, ["http://127.0.0.1:9", "refused", "start it"]),
+    "unreachable endpoint": (
+        {"endpoints": ["http://127.0.0.1:9"]},
+        ["http://127.0.0.1:9", "refused", "start it"],
+    ),
     "no URL": ({"endpoints": ["ftp://x"]}, ["endpoints.0", "ftp://x"]),
     "variable that is not set": (
-        {"endpoints": [{"url": "http://127.0.0.1:9", "headers": {"Authorization": {"env": "PIXARIS_TEST_UNSET"}}}]},
-        ["endpoints.0.headers.Authorization.env (line ", "PIXARIS_TEST_UNSET is not set", "export PIXARIS_TEST_UNSET="],
+        {
+            "endpoints": [
+                {"url": "http://127.0.0.1:9", "headers": {"Authorization": {"env": "PIXARIS_TEST_UNSET"}}}
+            ]
+        },
+        [
+            "endpoints.0.headers.Authorization.env (line ",
+            "PIXARIS_TEST_UNSET is not set",
+            "export PIXARIS_TEST_UNSET=",
+        ],
     ),
     "credentials in the file": (
         {"endpoints": [{"url": "http://127.0.0.1:9", "headers": {"Authorization": "Bearer abc"}}]},
@@ -127,7 +173,10 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"endpoints": {"iap": {"instance": "gpu-1", "gcloud": "/nowhere/gcloud"}}},
         ["endpoints.iap (line ", "'/nowhere/gcloud' is not a program", "install the Google Cloud CLI"],
     ),
-    "unknown key of a tunnel": ({"endpoints": {"iap": {"instanc": "gpu-1"}}}, ["'instanc'", "did you mean 'instance'"]),
+    "unknown key of a tunnel": (
+        {"endpoints": {"iap": {"instanc": "gpu-1"}}},
+        ["'instanc'", "did you mean 'instance'"],
+    ),
     "output node": (
         {"generator": {"type": "comfyui", "workflow": "workflow.json", "output_node": "Save"}},
         ["generator", "'Save'", "Save Output"],
@@ -140,8 +189,14 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"results": "./workflow.json/results"},
         ["results (line ", "workflow.json is not a folder", "name a folder"],
     ),
-    "eval set that is a file": ({"dataset": "./workflow.json"}, ["dataset (line ", "this is a file", "Input/<name>.png"]),
-    "module that does not exist": ({"metrics": [{"type": "no_such:Metric"}], "objective": {"metric": "x"}}, ["no_such"]),
+    "eval set that is a file": (
+        {"dataset": "./workflow.json"},
+        ["dataset (line ", "this is a file", "Input/<name>.png"],
+    ),
+    "module that does not exist": (
+        {"metrics": [{"type": "no_such:Metric"}], "objective": {"metric": "x"}},
+        ["no_such"],
+    ),
 }
 
 
@@ -161,12 +216,19 @@ def test_each_fault_is_told_with_its_place_and_the_way_out(
 @pytest.mark.parametrize(
     ("managed", "words"),
     [
-        ({"command": ["no-such-program", "{port}"]}, "endpoints.managed.command: 'no-such-program' is not a program"),
+        (
+            {"command": ["no-such-program", "{port}"]},
+            "endpoints.managed.command: 'no-such-program' is not a program",
+        ),
         ({"command": ["sh", "{port}"], "working_directory": "nowhere"}, "nowhere' is not a folder"),
     ],
 )
 def test_what_a_managed_server_lacks_is_told_at_once_unless_a_cluster_may_have_it(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, managed: dict[str, Any], words: str
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    managed: dict[str, Any],
+    words: str,
 ) -> None:
     file = write(folder, {"endpoints": {"managed": managed}})
     monkeypatch.setattr("ray.is_initialized", lambda: False)
@@ -176,7 +238,9 @@ def test_what_a_managed_server_lacks_is_told_at_once_unless_a_cluster_may_have_i
     assert main(["check", str(file)]) == 0
 
 
-def test_a_frozen_endpoint_is_not_waited_for_as_long_as_a_large_answer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_frozen_endpoint_is_not_waited_for_as_long_as_a_large_answer(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         url = f"http://127.0.0.1:{frozen.getsockname()[1]}"
         started = time.monotonic()
@@ -229,19 +293,33 @@ def test_a_missing_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "nowhere.yaml" in refused(capsys, "search", str(tmp_path / "nowhere.yaml"))
 
 
-def test_a_workflow_in_the_editors_own_format_is_told_how_to_export(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_workflow_in_the_editors_own_format_is_told_how_to_export(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "workflow.json").write_text(json.dumps({"nodes": [], "links": [], "version": 0.4}))
     assert "Export (API)" in refused(capsys, "check", str(folder / "search.yaml"))
 
 
-def test_what_the_command_line_changes_is_checked_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = refused(capsys, "check", str(folder / "search.yaml"), "--set", "parameters.radius.randint=[0, 6]", "--set", "nonsense")
+def test_what_the_command_line_changes_is_checked_too(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = refused(
+        capsys,
+        "check",
+        str(folder / "search.yaml"),
+        "--set",
+        "parameters.radius.randint=[0, 6]",
+        "--set",
+        "nonsense",
+    )
     assert "at least 1" in text
     assert "nonsense" in text
     assert "num_samples" in refused(capsys, "search", str(folder / "search.yaml"), "--num-samples", "none")
 
 
-def test_credentials_on_the_command_line_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_credentials_on_the_command_line_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     url = "http://me:secret@127.0.0.1:9"
     for arguments in (["--endpoint", url], ["--set", f"endpoints=[{url}]"]):
         text = refused(capsys, "check", str(folder / "search.yaml"), *arguments)
@@ -250,7 +328,9 @@ def test_credentials_on_the_command_line_are_refused(folder: Path, capsys: pytes
         assert "secret" not in text
 
 
-def test_a_run_takes_values_of_the_files_parameters_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_takes_values_of_the_files_parameters_only(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = refused(capsys, "run", str(folder / "search.yaml"), "--param", "radus=2")
     assert "did you mean 'radius'" in text
 
@@ -260,28 +340,45 @@ def test_a_module_that_breaks_is_told_with_its_own_words(
 ) -> None:
     (folder / "breaks_at_import.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(folder)
-    file = write(folder, {"metrics": [{"type": "breaks_at_import:Metric"}], "objective": {"metric": "x", "direction": "max"}})
+    file = write(
+        folder,
+        {"metrics": [{"type": "breaks_at_import:Metric"}], "objective": {"metric": "x", "direction": "max"}},
+    )
     assert "ZeroDivisionError: division by zero" in refused(capsys, "check", str(file))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_results_go_nowhere_where_nothing_can_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_go_nowhere_where_nothing_can_be_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "locked").mkdir(mode=0o500)
-    assert "may not be written to" in refused(capsys, "check", str(write(folder, {"results": "./locked/results"})))
+    assert "may not be written to" in refused(
+        capsys, "check", str(write(folder, {"results": "./locked/results"}))
+    )
 
 
-def test_a_single_run_that_cannot_keep_its_results_does_not_start(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "is not a folder" in refused(capsys, "run", str(write(folder, {"results": "./workflow.json/results"})))
+def test_a_single_run_that_cannot_keep_its_results_does_not_start(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "is not a folder" in refused(
+        capsys, "run", str(write(folder, {"results": "./workflow.json/results"}))
+    )
 
 
-def test_a_named_pipe_among_the_images_is_not_waited_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_named_pipe_among_the_images_is_not_waited_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     image = folder / "cells" / "Input" / "cells_03.png"
     image.unlink()
     os.mkfifo(image)
-    assert "cells_03.png cannot be read: it is not a file" in refused(capsys, "check", str(folder / "search.yaml"))
+    assert "cells_03.png cannot be read: it is not a file" in refused(
+        capsys, "check", str(folder / "search.yaml")
+    )
 
 
-def test_links_in_a_circle_are_a_fault_of_the_workflow_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_links_in_a_circle_are_a_fault_of_the_workflow_file(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     workflow = json.loads(WORKFLOW.read_text())
     blur = next(key for key, node in workflow.items() if node["class_type"] == "ImageBlur")
     workflow[blur]["inputs"]["image"] = [blur, 0]
@@ -290,7 +387,9 @@ def test_links_in_a_circle_are_a_fault_of_the_workflow_file(folder: Path, capsys
     assert f"{folder / 'workflow.json'}: the links go round in a circle" in text
 
 
-def test_a_title_that_stands_twice_hides_no_other_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_title_that_stands_twice_hides_no_other_problem(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     workflow = json.loads(WORKFLOW.read_text())
     workflow["9"] = {**workflow["1"]}
     (folder / "workflow.json").write_text(json.dumps(workflow))
@@ -299,14 +398,18 @@ def test_a_title_that_stands_twice_hides_no_other_problem(folder: Path, capsys: 
     assert "'simm'" in text
 
 
-@pytest.mark.parametrize(("value", "words"), [("99", "must be at most 31 (got 99)"), ("2.5", "whole number"), ("big", "'big'")])
+@pytest.mark.parametrize(
+    ("value", "words"), [("99", "must be at most 31 (got 99)"), ("2.5", "whole number"), ("big", "'big'")]
+)
 def test_a_value_that_a_single_run_cannot_have_is_told_before_servers_start(
     folder: Path, capsys: pytest.CaptureFixture[str], value: str, words: str
 ) -> None:
     assert main(["run", str(folder / "search.yaml"), "--param", f"radius={value}"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"error: {folder / 'search.yaml'}: --param radius={value}: `blur_radius` of node 'Blur' ")
+    assert err.startswith(
+        f"error: {folder / 'search.yaml'}: --param radius={value}: `blur_radius` of node 'Blur' "
+    )
     assert words in err
 
 

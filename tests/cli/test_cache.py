@@ -80,7 +80,9 @@ def test_what_is_no_size_or_time_is_refused(
     assert count(full) == 3
 
 
-def test_a_limit_that_is_no_size_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_limit_that_is_no_size_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("PIXARIS_CACHE_SIZE", "plenty")
     assert main(["cache", "info"]) == 2
     assert "cache_size" in capsys.readouterr().err

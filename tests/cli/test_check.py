@@ -39,9 +39,18 @@ def written(folder: Path, **changes: Any) -> str:
 
 
 def test_which_endpoint_lacks_what_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    models = {"node_name": "Load Checkpoint", "input": "ckpt_name", "choice": ["sd15.safetensors", "new.safetensors"]}
-    with serving(object_info()) as poor, serving(object_info(models=("sd15.safetensors", "new.safetensors"))) as rich:
-        file = written(tmp_path, endpoints=[rich, poor], parameters={"model": models}, search={"num_samples": 4})
+    models = {
+        "node_name": "Load Checkpoint",
+        "input": "ckpt_name",
+        "choice": ["sd15.safetensors", "new.safetensors"],
+    }
+    with (
+        serving(object_info()) as poor,
+        serving(object_info(models=("sd15.safetensors", "new.safetensors"))) as rich,
+    ):
+        file = written(
+            tmp_path, endpoints=[rich, poor], parameters={"model": models}, search={"num_samples": 4}
+        )
         assert main(["check", file]) == 2
         err = capsys.readouterr().err
         assert f"parameters.model.choice (line 11) on {poor}: " in err
@@ -60,16 +69,27 @@ def test_grid_images_and_time_are_estimated(tmp_path: Path, capsys: pytest.Captu
         assert "not known: no earlier search has measured these endpoints" in out
         folder = tmp_path / "results" / "p" / "earlier"
         folder.mkdir(parents=True)
-        rows = [{"url": url, "speed": 10.0}, {"url": "http://other:1", "speed": 1.0}, {"url": 7, "speed": "x"}]
+        rows = [
+            {"url": url, "speed": 10.0},
+            {"url": "http://other:1", "speed": 1.0},
+            {"url": 7, "speed": "x"},
+        ]
         (folder / "endpoints.json").write_text(json.dumps({"time": 1.0, "endpoints": rows}))
         assert main(["check", file]) == 0
-        assert "about 2 min (10 s an image, as earlier searches measured on 1 endpoints)" in capsys.readouterr().out
+        assert (
+            "about 2 min (10 s an image, as earlier searches measured on 1 endpoints)"
+            in capsys.readouterr().out
+        )
 
 
-def test_the_own_servers_last_speed_counts_for_those_that_are_started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_own_servers_last_speed_counts_for_those_that_are_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "results" / "p" / "x-2"
     folder.mkdir(parents=True)
-    (folder / "endpoints.json").write_text(json.dumps({"time": 2, "endpoints": [{"url": "http://127.0.0.1:5", "speed": 4.0}]}))
+    (folder / "endpoints.json").write_text(
+        json.dumps({"time": 2, "endpoints": [{"url": "http://127.0.0.1:5", "speed": 4.0}]})
+    )
     command = [sys.executable, "-m", "pixaris.comfyui.server", "--port", "{port}"]
     file = written(tmp_path, endpoints={"managed": {"command": command, "replicas": 2}})
     assert main(["check", file]) == 0
@@ -78,7 +98,9 @@ def test_the_own_servers_last_speed_counts_for_those_that_are_started(tmp_path: 
     assert "not checked: the nodes and models of servers that are started with the search" in out
 
 
-def test_servers_that_are_started_can_be_asked_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_servers_that_are_started_can_be_asked_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = [sys.executable, "-m", "pixaris.comfyui.server", "--port", "{port}"]
     file = written(tmp_path, endpoints={"managed": {"command": command}})
     assert main(["check", file, "--start"]) == 2

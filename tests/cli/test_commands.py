@@ -74,7 +74,12 @@ def test_a_search_says_who_won_against_what_and_where_to_look(file: Path) -> Non
     assert re.search(r"winner +trial_000\d", out)
     assert re.search(r"baseline +0\.9230 \(the workflow's own values\)", out)
     folder = file.parent / "results" / "tests" / "cells"
-    for words in ("comparison.png", "trials.jsonl", "generated_images", f"tensorboard --logdir {folder / 'tensorboard'}"):
+    for words in (
+        "comparison.png",
+        "trials.jsonl",
+        "generated_images",
+        f"tensorboard --logdir {folder / 'tensorboard'}",
+    ):
         assert words in out
     assert (folder / "comparison.png").stat().st_size > 1000
     assert (folder / "search.yaml").read_text() == file.read_text()
@@ -86,7 +91,17 @@ def test_a_search_says_who_won_against_what_and_where_to_look(file: Path) -> Non
 @pytest.mark.slow
 def test_what_the_command_line_changes_counts(file: Path, endpoints: list[str]) -> None:
     given = [part for url in endpoints for part in ("--endpoint", url)]
-    ended = pixaris("search", file, *given, "--set", "search.algorithm=random", "--num-samples", "1", "--set", "name=changed")
+    ended = pixaris(
+        "search",
+        file,
+        *given,
+        "--set",
+        "search.algorithm=random",
+        "--num-samples",
+        "1",
+        "--set",
+        "name=changed",
+    )
     assert ended.returncode == 0, ended.stderr
     assert endpoints[0] in ended.stdout
     assert "7 trials" in ended.stdout  # the baseline, and one sample times the grid of six
@@ -104,10 +119,15 @@ def test_a_failed_search_exits_with_1_and_the_servers_words(file: Path) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_behind(file: Path, tmp_path: Path) -> None:
-    with start_servers(tmp_path / "servers", 1, "--faults", '[{"fault": "delay", "seconds": 0.3, "times": null}]') as servers:
+    with start_servers(
+        tmp_path / "servers", 1, "--faults", '[{"fault": "delay", "seconds": 0.3, "times": null}]'
+    ) as servers:
         url = servers.processes[0].url
         search = subprocess.Popen(
-            command("search", file, "--endpoint", url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command("search", file, "--endpoint", url),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         folder = file.parent / "results" / "tests" / "cells"
         deadline = time.monotonic() + 60
@@ -131,7 +151,9 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_behind(file: Path, tmp_pat
 
 @pytest.mark.slow
 def test_a_killed_search_leaves_no_server_behind(file: Path) -> None:
-    search = subprocess.Popen(command("search", file), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    search = subprocess.Popen(
+        command("search", file), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     folder = file.parent / "results" / "tests" / "cells"
     deadline = time.monotonic() + 60
     while not list(folder.glob("trial_*/run.json")) and time.monotonic() < deadline:
@@ -170,7 +192,9 @@ def test_a_run_stores_one_experiment_run_with_its_parameters(
     assert len(list((folder / "generated_images").iterdir())) == 6
 
 
-def test_a_run_whose_every_image_fails_exits_with_1(file: Path, endpoints: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_whose_every_image_fails_exits_with_1(
+    file: Path, endpoints: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     broken = 'generation_params=[{node_name: Channel, input: channel, value: "alpha"}]'
     assert main(["run", str(file), "--endpoint", endpoints[0], "--set", broken]) == 1
     assert "cells_00: node 'Channel': IndexError" in capsys.readouterr().err
@@ -208,9 +232,13 @@ def test_help_and_version_name_the_commands(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lines", [0, 1])
-def test_a_search_goes_on_quietly_when_nobody_reads_its_lines(file: Path, endpoints: list[str], lines: int) -> None:
+def test_a_search_goes_on_quietly_when_nobody_reads_its_lines(
+    file: Path, endpoints: list[str], lines: int
+) -> None:
     search = subprocess.Popen(
-        command("search", file, "--endpoint", endpoints[0], "--set", "name=piped"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command("search", file, "--endpoint", endpoints[0], "--set", "name=piped"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert search.stdout is not None
     assert search.stderr is not None
@@ -227,7 +255,10 @@ def test_a_search_goes_on_quietly_when_nobody_reads_its_lines(file: Path, endpoi
 @pytest.mark.slow
 def test_sigterm_ends_a_search_that_is_only_starting_in_order(file: Path, endpoints: list[str]) -> None:
     search = subprocess.Popen(
-        command("search", file, "--endpoint", endpoints[0]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("search", file, "--endpoint", endpoints[0]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert search.stdout is not None
     for line in search.stdout:

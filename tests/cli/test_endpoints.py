@@ -1,4 +1,6 @@
-"""``pixaris endpoints``: who answers, what runs there and whose it is, what a running search makes of them."""
+"""``pixaris endpoints``: who answers, what runs there and whose it is, what a running search makes of
+them.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ def test_none_that_answers_is_exit_code_3(capsys: pytest.CaptureFixture[str]) ->
     assert "does not answer" in capsys.readouterr().out
 
 
-def test_prompts_of_others_are_told_from_those_of_pixaris(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prompts_of_others_are_told_from_those_of_pixaris(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with start_servers(tmp_path, 1, "--faults", SLOW) as servers:
         url = servers.processes[0].url
         submit(url, pixaris={"session": "s", "request": "r"})
@@ -105,7 +109,9 @@ def test_a_file_whose_search_does_not_run_says_so(
         ("nothing.yaml", "nothing.yaml"),
     ],
 )
-def test_what_is_no_endpoint_is_told_with_the_way_out(target: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_endpoint_is_told_with_the_way_out(
+    target: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["endpoints", target]) == 2
     err = capsys.readouterr().err
     assert words in err
@@ -124,7 +130,10 @@ def test_wrong_endpoints_of_a_file_are_told_and_what_else_is_wrong_is_not(
 
 
 def test_only_a_search_that_runs_now_counts_and_the_newest_of_a_name(tmp_path: Path) -> None:
-    made = [EndpointStatus("http://a", "healthy", done=number, speed=0.5, models=("ckpt_name=x",)) for number in range(5)]
+    made = [
+        EndpointStatus("http://a", "healthy", done=number, speed=0.5, models=("ckpt_name=x",))
+        for number in range(5)
+    ]
     for folder, status, number, when in (
         ("cells", "finished", 0, 100.0),
         ("cells-2", "running", 1, 40.0),  # it was killed

@@ -1,6 +1,7 @@
 """Whatever comes in: only typed errors with words, no hang, no traceback.
 
-A short form runs with the tests; ``make fuzz`` tries ten thousand cases (``--fuzz-cases``, shared by the four kinds of input).
+A short form runs with the tests; ``make fuzz`` tries ten thousand cases (``--fuzz-cases``, shared by the four
+kinds of input).
 """
 
 from __future__ import annotations
@@ -51,8 +52,36 @@ RIGHT: dict[str, Any] = {
     "search": {"algorithm": "random", "num_samples": 2, "seed": 1},
     "budget": {"images": 100},
 }
-NUMBERS = [float("nan"), float("inf"), -float("inf"), 1e308, 5e-324, 2**63, -(2**64), 10**99, 10**400, 0, -1, 1.5]
-WORDS = ["", " ", "\0", "\ud800", "no", "1e3", "\u2028", "../..", "x" * 5000, "写真 🎨", "{a}", "*", "Blur", "blur_radius"]
+NUMBERS = [
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    1e308,
+    5e-324,
+    2**63,
+    -(2**64),
+    10**99,
+    10**400,
+    0,
+    -1,
+    1.5,
+]
+WORDS = [
+    "",
+    " ",
+    "\0",
+    "\ud800",
+    "no",
+    "1e3",
+    "\u2028",
+    "../..",
+    "x" * 5000,
+    "写真 🎨",
+    "{a}",
+    "*",
+    "Blur",
+    "blur_radius",
+]
 NASTY = st.sampled_from([*NUMBERS, *WORDS, [], {}, None, True, False])
 VALUES = st.recursive(
     NASTY | st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -69,12 +98,17 @@ def changed(data: st.DataObject, value: Any, times: int = 3) -> Any:
         for _ in range(depth):
             if not isinstance(at, dict | list) or not at:
                 break
-            parent, key = at, data.draw(st.sampled_from(sorted(at, key=str) if isinstance(at, dict) else range(len(at))))
+            parent, key = (
+                at,
+                data.draw(st.sampled_from(sorted(at, key=str) if isinstance(at, dict) else range(len(at)))),
+            )
             at = parent[key]
         if key is None:
             return data.draw(VALUES)
         if data.draw(st.booleans()) and isinstance(parent, dict):
-            parent[data.draw(st.text(max_size=8) | st.sampled_from(sorted(map(str, parent))))] = data.draw(VALUES)
+            parent[data.draw(st.text(max_size=8) | st.sampled_from(sorted(map(str, parent))))] = data.draw(
+                VALUES
+            )
         else:
             parent[key] = data.draw(VALUES)
     return value
@@ -99,7 +133,11 @@ def fuzz(request: pytest.FixtureRequest) -> Callable[[Callable[[st.DataObject], 
     def run(test: Callable[[st.DataObject], None]) -> None:
         checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
         limits = settings(
-            max_examples=count, deadline=10_000, suppress_health_check=checks, database=None, phases=[Phase.generate]
+            max_examples=count,
+            deadline=10_000,
+            suppress_health_check=checks,
+            database=None,
+            phases=[Phase.generate],
         )
         limits(given(st.data())(test))()
 
@@ -122,7 +160,9 @@ def test_search_files(tmp_path: Path, cells: Path, fuzz: Any) -> None:
         if data.draw(st.integers(0, 4)) == 0:  # and torn or doubled somewhere
             at = data.draw(st.integers(0, len(text)))
             text = (
-                text[:at] + data.draw(st.text(max_size=10) | st.sampled_from(["&a ", "*a", "[" * 50, "\t", "---\n"])) + text[at:]
+                text[:at]
+                + data.draw(st.text(max_size=10) | st.sampled_from(["&a ", "*a", "[" * 50, "\t", "---\n"]))
+                + text[at:]
             )
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
         refused_with_words(lambda: check(path))
@@ -135,7 +175,8 @@ def test_search_files(tmp_path: Path, cells: Path, fuzz: Any) -> None:
     [
         "a: [" + "1, " * 330_000 + "1]",
         "".join(f"k{n}: {n}\n" for n in range(80_000)),
-        "parameters:\n" + "".join(f"  p{n}: {{node_name: Blur, input: sigma, choice: [1]}}\n" for n in range(15_000)),
+        "parameters:\n"
+        + "".join(f"  p{n}: {{node_name: Blur, input: sigma, choice: [1]}}\n" for n in range(15_000)),
         "a: " + "9" * 900_000,
         "a: " + "{b: " * 200_000,
         "name: " + "ü" * 450_000,
@@ -166,7 +207,9 @@ def test_workflows(tmp_path: Path, fuzz: Any) -> None:
 
     def test(data: st.DataObject) -> None:
         text = json.dumps(changed(data, right))
-        path.write_text(text if data.draw(st.integers(0, 9)) else text[: data.draw(st.integers(0, len(text)))])
+        path.write_text(
+            text if data.draw(st.integers(0, 9)) else text[: data.draw(st.integers(0, len(text)))]
+        )
         refused_with_words(lambda: proposed(workflow_of(path), info, tmp_path))
 
     fuzz(test)
@@ -180,7 +223,9 @@ def test_pictures(tmp_path: Path, fuzz: Any) -> None:
         texts, buffer = PngInfo(), io.BytesIO()
         for key in ("prompt", "workflow"):
             value = json.dumps(changed(data, right) if data.draw(st.booleans()) else data.draw(VALUES))
-            texts.add_text(key, value[: data.draw(st.integers(0, len(value)))] if data.draw(st.booleans()) else value)
+            texts.add_text(
+                key, value[: data.draw(st.integers(0, len(value)))] if data.draw(st.booleans()) else value
+            )
         Image.new("RGB", (4, 4)).save(buffer, "PNG", pnginfo=texts)
         content = bytearray(buffer.getvalue())
         for _ in range(data.draw(st.integers(0, 3))):
@@ -196,7 +241,12 @@ def test_replies_of_servers(tmp_path: Path, fuzz: Any) -> None:
     right = {name: entry for name, entry in INFO.items() if name in used}
     workflow = Workflow.load(image_to_image())
     names = messages.NodeNames(workflow.canonical_json(), workflow.titles)
-    record = {"p": {"outputs": {"9": {"images": [{"filename": "a.png", "subfolder": "", "type": "output"}]}}, "status": {}}}
+    record = {
+        "p": {
+            "outputs": {"9": {"images": [{"filename": "a.png", "subfolder": "", "type": "output"}]}},
+            "status": {},
+        }
+    }
 
     def test(data: st.DataObject) -> None:
         reply = changed(data, right, times=5)
@@ -204,7 +254,9 @@ def test_replies_of_servers(tmp_path: Path, fuzz: Any) -> None:
             refused_with_words(lambda: proposed(workflow, ObjectInfo(reply), tmp_path))
         body = changed(data, record)
         for parse in (lambda: messages.parse_history(body, "p"), lambda: messages.parse_queue(body)):
-            with contextlib.suppress(ValueError):  # their word for "no such reply", which the client turns into its own
+            with contextlib.suppress(
+                ValueError
+            ):  # their word for "no such reply", which the client turns into its own
                 parse()
         refused_with_words(lambda: messages.parse_event(json.dumps(body).encode()))
         refused_with_words(lambda: messages.refusal(body, "gist", names, "http://h"))

@@ -1,4 +1,6 @@
-"""A search on Ray, seen from outside: who makes what while it runs, and that nothing is left of it once it is killed."""
+"""A search on Ray, seen from outside: who makes what while it runs, and that nothing is left of it once it is
+killed.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def stranger(url: str) -> str:
         "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "theirs"}},
     }
-    requests.post(f"{url}/prompt", json={"prompt": graph, "prompt_id": prompt_id, "client_id": "they"}, timeout=5)
+    requests.post(
+        f"{url}/prompt", json={"prompt": graph, "prompt_id": prompt_id, "client_id": "they"}, timeout=5
+    )
     return prompt_id
 
 
@@ -87,14 +91,25 @@ def shown(file: Path, url: str) -> str:
     return next(line for line in out.splitlines() if line.startswith(url))
 
 
-def test_a_search_is_shown_while_it_runs_and_takes_its_prompts_along_when_it_is_killed(file: Path, tmp_path: Path) -> None:
+def test_a_search_is_shown_while_it_runs_and_takes_its_prompts_along_when_it_is_killed(
+    file: Path, tmp_path: Path
+) -> None:
     with start_servers(tmp_path / "servers", 1, "--faults", SLOW) as servers:
         url = servers.processes[0].url
         command = [sys.executable, "-m", "pixaris", "search", str(file), "--endpoint", url]
-        search = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        search = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             made = file.parent / "results" / "tests" / "cells" / "endpoints.json"
-            until(lambda: made.is_file() and json.loads(made.read_text())["endpoints"][0]["done"] == 4 and ours(url) == 2, 60)
+            until(
+                lambda: (
+                    made.is_file()
+                    and json.loads(made.read_text())["endpoints"][0]["done"] == 4
+                    and ours(url) == 2
+                ),
+                60,
+            )
             theirs = stranger(url)
             assert re.search(r"busy +1 +1 \+ 1 of others .* healthy +4 +[\d.]+ +0 +– +–", shown(file, url))
             assert len(janitors_of(search.pid)) == 1

@@ -19,13 +19,21 @@ from pixaris.results.records import SearchResult, TrialResult
 
 WORKFLOW: dict[str, Any] = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "x.png"}, "_meta": {"title": "Load Input Image"}},
-    "2": {"class_type": "LoadImage", "inputs": {"image": "own.png"}, "_meta": {"title": "Load Inspiration Image"}},
+    "2": {
+        "class_type": "LoadImage",
+        "inputs": {"image": "own.png"},
+        "_meta": {"title": "Load Inspiration Image"},
+    },
     "3": {
         "class_type": "ImageBlend",
         "inputs": {"image1": ["1", 0], "image2": ["2", 0], "blend_factor": 0.5, "blend_mode": "normal"},
         "_meta": {"title": "Blend"},
     },
-    "4": {"class_type": "ImageBlur", "inputs": {"image": ["3", 0], "blur_radius": 1, "sigma": 1.0}, "_meta": {"title": "Blur"}},
+    "4": {
+        "class_type": "ImageBlur",
+        "inputs": {"image": ["3", 0], "blur_radius": 1, "sigma": 1.0},
+        "_meta": {"title": "Blur"},
+    },
     "5": {
         "class_type": "SaveImage",
         "inputs": {"images": ["4", 0], "filename_prefix": "own"},
@@ -40,7 +48,12 @@ FILE: dict[str, Any] = {
     "generation_params": [{"node_name": "Blend", "input": "blend_mode", "value": "screen"}],
     "parameters": {
         "look": {"node_name": "Load Inspiration Image", "images": "looks"},
-        "strength": {"node_name": "Blend", "input": "blend_factor", "uniform": [0.1, 0.9], "when": {"look": "light.png"}},
+        "strength": {
+            "node_name": "Blend",
+            "input": "blend_factor",
+            "uniform": [0.1, 0.9],
+            "when": {"look": "light.png"},
+        },
         "smooth": {
             "targets": {
                 "radius": {"node_name": "Blur", "input": "blur_radius"},
@@ -50,7 +63,11 @@ FILE: dict[str, Any] = {
         },
         "file": {"node_name": "Save Image", "input": "filename_prefix", "template": "{look}_{strength:.2f}"},
     },
-    "metrics": [{"type": "mae", "reference": "Original"}, {"type": "psnr", "reference": "Original"}, "contrast"],
+    "metrics": [
+        {"type": "mae", "reference": "Original"},
+        {"type": "psnr", "reference": "Original"},
+        "contrast",
+    ],
     "objective": [{"metric": "mae"}, {"metric": "contrast"}],
     "search": {"algorithm": "tpe", "num_samples": 8, "seed": 3},
     "results": "./results",
@@ -100,13 +117,19 @@ def bound(trial: TrialResult) -> dict[str, Any]:
     if "strength" in trial.values:
         graph["3"]["inputs"]["blend_factor"] = trial.values["strength"]
     radius = int(re.search(r"radius=(\d)", str(trial.values["smooth"]))[1])  # type: ignore[index]
-    graph["4"]["inputs"].update({1: {"blur_radius": 1, "sigma": 0.4}, 3: {"blur_radius": 3, "sigma": 1.5}}[radius])
+    graph["4"]["inputs"].update(
+        {1: {"blur_radius": 1, "sigma": 0.4}, 3: {"blur_radius": 3, "sigma": 1.5}}[radius]
+    )
     return graph
 
 
-def test_runs_lists_searches_for_people_and_for_scripts(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_lists_searches_for_people_and_for_scripts(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = shown(capsys, "runs", "--results", results)
-    assert re.search(r"^tests/look +[\d: -]{16} +finished +9 +27 +mae \d+\.\d{4} \(trial_000\d\)", out, re.MULTILINE)
+    assert re.search(
+        r"^tests/look +[\d: -]{16} +finished +9 +27 +mae \d+\.\d{4} \(trial_000\d\)", out, re.MULTILINE
+    )
     (row,) = json.loads(shown(capsys, "runs", "--results", results, "--json"))["searches"]
     best = SearchResult.load(results / "tests" / "look").best
     assert best is not None
@@ -120,7 +143,9 @@ def test_runs_lists_searches_for_people_and_for_scripts(results: Path, capsys: p
     assert "no searches and no runs" in shown(capsys, "runs", "--results", results / "nothing")
 
 
-def test_show_tells_the_trials_the_front_the_winner_and_the_importance(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_tells_the_trials_the_front_the_winner_and_the_importance(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     result = SearchResult.load(results / "tests" / "look")
     out = shown(capsys, "show", "look", "--results", results)
     rows = re.findall(r"^(trial_\d+) +finished +(\S+) ± \S+ +(\S+)", out, re.MULTILINE)
@@ -156,9 +181,13 @@ def test_show_tells_a_trial_item_by_item(results: Path, capsys: pytest.CaptureFi
     assert [row["scores"]["mae"] for row in told["item_results"]] == list(trial.item_scores)
 
 
-def test_export_writes_exactly_what_each_trial_was_given(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_writes_exactly_what_each_trial_was_given(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for trial in SearchResult.load(results / "tests" / "look").trials[1:]:
-        graph = json.loads(shown(capsys, "export", "look", "--trial", str(trial.number), "--results", results))
+        graph = json.loads(
+            shown(capsys, "export", "look", "--trial", str(trial.number), "--results", results)
+        )
         prefix = graph["5"]["inputs"]["filename_prefix"]
         graph["5"]["inputs"]["filename_prefix"] = "own"
         assert graph == bound(trial)
@@ -182,37 +211,60 @@ def test_export_writes_the_winner_and_tells_what_changed(
         assert f"node 'Load Inspiration Image' loaded {best.values['look']}" in told.err
     assert json.loads(file.read_text())["2"]["inputs"]["image"] == "own.png"
     before = file.read_bytes()
-    assert "exists; name another file, or add --force" in refused(capsys, "export", "look", "--results", results, "-o", file)
-    assert main(["export", "look", "--results", str(results), "--trial", "1", "-o", str(file), "--force"]) == 0
+    assert "exists; name another file, or add --force" in refused(
+        capsys, "export", "look", "--results", results, "-o", file
+    )
+    assert (
+        main(["export", "look", "--results", str(results), "--trial", "1", "-o", str(file), "--force"]) == 0
+    )
     assert json.loads(file.read_text()) != json.loads(before) or best.number == 1
 
 
 def test_the_command_that_a_search_ends_with_exports_its_winner(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (line,) = re.findall(r"^  use it +pixaris (.*)$", shown(capsys, "show", "look", "--results", results), re.MULTILINE)
+    (line,) = re.findall(
+        r"^  use it +pixaris (.*)$", shown(capsys, "show", "look", "--results", results), re.MULTILINE
+    )
     *words, file = shlex.split(line)
     assert main([*words, str(tmp_path / file)]) == 0
     assert (tmp_path / file).is_file()
 
 
-def test_what_does_not_exist_is_told_with_the_nearest(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_exist_is_told_with_the_nearest(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "did you mean 'look'" in refused(capsys, "show", "lok", "--results", results)
     assert "did you mean 'tests/look'" in refused(capsys, "export", "test/look", "--results", results)
     assert "it has trial_0000 … trial_0008" in refused(capsys, "show", "look", "99", "--results", results)
-    assert "cannot be written" in refused(capsys, "export", "look", "--results", results, "-o", results, "--force")
+    assert "cannot be written" in refused(
+        capsys, "export", "look", "--results", results, "-o", results, "--force"
+    )
 
 
 def test_the_results_are_python_s_own_numbers(results: Path) -> None:
     for trial in SearchResult.load(results / "tests" / "look").trials:
-        values = [*trial.values.values(), *trial.scores.values(), *trial.item_scores, trial.objective, trial.seconds]
+        values = [
+            *trial.values.values(),
+            *trial.scores.values(),
+            *trial.item_scores,
+            trial.objective,
+            trial.seconds,
+        ]
         assert {type(value) for value in values} <= {int, float, str, bool}
 
 
-def test_the_page_on_results_says_what_works(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_on_results_says_what_works(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL)
-    lines = [line.partition(" #")[0].strip() for kind, block in blocks if kind == "sh" for line in block.splitlines()]
+    lines = [
+        line.partition(" #")[0].strip()
+        for kind, block in blocks
+        if kind == "sh"
+        for line in block.splitlines()
+    ]
     told = [line.replace("restore", "look").replace("demo/", "tests/") for line in lines]
     assert len(told) > 6
     for line in told:
@@ -228,14 +280,22 @@ def test_the_page_on_results_says_what_works(results: Path, tmp_path: Path, caps
 
 def kept(folder: Path, trials: list[dict[str, Any]], **head: Any) -> Path:
     """A search's folder as it is while it runs."""
-    facts = {"name": folder.name, "status": "finished", "metric": "m", "direction": "max", "items": ["a", "b"]}
+    facts = {
+        "name": folder.name,
+        "status": "finished",
+        "metric": "m",
+        "direction": "max",
+        "items": ["a", "b"],
+    }
     write_json(folder / "search.json", {**facts, "seconds": 1.0, "images": 2, "reason": "", **head})
     for row in trials:
         append_json_line(folder / "trials.jsonl", row)
     return folder
 
 
-def test_a_name_that_several_projects_have_must_be_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_several_projects_have_must_be_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     kept(tmp_path / "p" / "same", [])
     kept(tmp_path / "q" / "same", [])
     assert "write p/same or q/same" in refused(capsys, "show", "same", "--results", tmp_path)
@@ -252,9 +312,25 @@ def test_a_damaged_search_hides_no_other_one(tmp_path: Path, capsys: pytest.Capt
     assert "is damaged" in refused(capsys, "show", "broken", "--results", tmp_path)
 
 
-def test_failures_are_shown_and_a_trial_without_score_comes_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    failed = {"number": 1, "name": "trial_0001", "status": "failed", "values": {"cfg": 7.5}, "items": 2, "failures": 2}
-    good = {"number": 2, "name": "trial_0002", "status": "finished", "values": {"cfg": 2.0}, "objective": 0.5, "items": 2}
+def test_failures_are_shown_and_a_trial_without_score_comes_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = {
+        "number": 1,
+        "name": "trial_0001",
+        "status": "failed",
+        "values": {"cfg": 7.5},
+        "items": 2,
+        "failures": 2,
+    }
+    good = {
+        "number": 2,
+        "name": "trial_0002",
+        "status": "finished",
+        "values": {"cfg": 2.0},
+        "objective": 0.5,
+        "items": 2,
+    }
     rows = [{**failed, "error": "out of memory"}, {**good, "scores": {"m": 0.5}, "item_scores": [0.4, 0.6]}]
     folder = kept(tmp_path / "p" / "s", rows)
     out = shown(capsys, "show", folder)
@@ -264,9 +340,13 @@ def test_failures_are_shown_and_a_trial_without_score_comes_last(tmp_path: Path,
     assert "importance: cannot be told (importance needs at least 5 trials" in out
 
 
-def test_export_names_what_a_workflow_does_not_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_names_what_a_workflow_does_not_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     values = {"start": "picture=a.png, denoise=0.4"}
-    folder = kept(tmp_path / "p" / "s", [{"number": 1, "name": "trial_0001", "status": "finished", "values": values}])
+    folder = kept(
+        tmp_path / "p" / "s", [{"number": 1, "name": "trial_0001", "status": "finished", "values": values}]
+    )
     workflow = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "own.png"}, "_meta": {"title": "Load Start"}},
         "2": {"class_type": "KSampler", "inputs": {"seed": 3, "denoise": 0.4}, "_meta": {"title": "First"}},
@@ -279,7 +359,9 @@ def test_export_names_what_a_workflow_does_not_hold(tmp_path: Path, capsys: pyte
     space = {"start": {"targets": targets, "choice": [{"picture": {"image": "0a1b"}, "denoise": 0.4}]}}
     write_json(folder / "recipe.json", {"space": space, "workflow": workflow})
     write_json(folder / "trial_0001" / "workflow_apiformat.json", workflow)
-    write_json(folder / "trial_0001" / "run.json", {"params": [{"node_name": "Second", "input": "seed", "value": 5}]})
+    write_json(
+        folder / "trial_0001" / "run.json", {"params": [{"node_name": "Second", "input": "seed", "value": 5}]}
+    )
     assert main(["export", str(folder), "--trial", "1"]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out) == workflow
@@ -289,12 +371,18 @@ def test_export_names_what_a_workflow_does_not_hold(tmp_path: Path, capsys: pyte
     assert "'Second'" not in told.err
 
 
-def test_a_search_without_a_score_or_a_workflow_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_search_without_a_score_or_a_workflow_cannot_be_exported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = kept(tmp_path / "p" / "flux", [])
     assert "no trial of" in refused(capsys, "export", folder)
     values = {"guidance": 3.5, "prompt": "it's 7", "text": "7"}
-    append_json_line(folder / "trials.jsonl", {"number": 1, "name": "trial_0001", "status": "finished", "values": values})
-    assert "trial_0001 has no results yet, or they are kept elsewhere" in refused(capsys, "export", folder, "--trial", "1")
+    append_json_line(
+        folder / "trials.jsonl", {"number": 1, "name": "trial_0001", "status": "finished", "values": values}
+    )
+    assert "trial_0001 has no results yet, or they are kept elsewhere" in refused(
+        capsys, "export", folder, "--trial", "1"
+    )
     params = [{"node_name": "", "input": "guidance", "value": 3.5}]
     write_json(folder / "trial_0001" / "run.json", {"params": params})
     told = refused(capsys, "export", folder, "--trial", "1")

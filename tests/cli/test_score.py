@@ -37,8 +37,13 @@ def expected(name: str, number: int) -> float:
     return float(metric.calculate([samples.picture(number)])[name])
 
 
-def test_scores_are_those_of_the_metric_for_files_of_one_name(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert score(folders, "--reference", str(folders / "ref"), "--metric", "ssim", "--metric", "mae", "--json") == 0
+def test_scores_are_those_of_the_metric_for_files_of_one_name(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        score(folders, "--reference", str(folders / "ref"), "--metric", "ssim", "--metric", "mae", "--json")
+        == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert [item["name"] for item in found["items"]] == list(NAMES)  # a2 before a10
     for number, item in enumerate(found["items"]):
@@ -50,8 +55,21 @@ def test_scores_are_those_of_the_metric_for_files_of_one_name(folders: Path, cap
     assert found["metrics"]["mae"]["direction"] == "min"
 
 
-def test_the_table_ends_with_means_and_their_number(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert score(folders, "--mask", str(folders / "mask"), "--metric", "luminescence_difference", "--metric", "sharpness") == 0
+def test_the_table_ends_with_means_and_their_number(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        score(
+            folders,
+            "--mask",
+            str(folders / "mask"),
+            "--metric",
+            "luminescence_difference",
+            "--metric",
+            "sharpness",
+        )
+        == 0
+    )
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["image", "luminescence_difference", "↑", "sharpness", "↑"]
     assert [line.split()[0] for line in lines[1:4]] == list(NAMES)
@@ -69,7 +87,9 @@ def test_csv_has_a_line_for_every_image(folders: Path, capsys: pytest.CaptureFix
     assert all(0 < float(row["luminescence_mean"]) < 1 for row in rows)
 
 
-def test_options_of_a_metric_are_written_as_in_a_search_file(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_of_a_metric_are_written_as_in_a_search_file(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     means = []
     for tolerance in ("0.01", "0.5"):
         metric = f"{{type: boundary_f, tolerance: {tolerance}}}"
@@ -78,9 +98,23 @@ def test_options_of_a_metric_are_written_as_in_a_search_file(folders: Path, caps
     assert means[0] < means[1]
 
 
-def test_an_image_that_cannot_be_scored_is_told_and_the_others_count(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_image_that_cannot_be_scored_is_told_and_the_others_count(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     samples.picture(1, (20, 90)).save(folders / "ref" / "a2.webp", lossless=True)
-    assert score(folders, "--reference", str(folders / "ref"), "--metric", "psnr", "--metric", "sharpness", "--json") == 0
+    assert (
+        score(
+            folders,
+            "--reference",
+            str(folders / "ref"),
+            "--metric",
+            "psnr",
+            "--metric",
+            "sharpness",
+            "--json",
+        )
+        == 0
+    )
     captured = capsys.readouterr()
     found = json.loads(captured.out)
     assert (found["metrics"]["psnr"]["count"], found["metrics"]["sharpness"]["count"]) == (2, 3)
@@ -100,7 +134,10 @@ def test_without_a_single_score_it_fails(folders: Path, capsys: pytest.CaptureFi
 def test_a_metric_of_the_whole_set_has_its_value_in_the_means(
     folders: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = 'class Count(BaseMetric):\n    def calculate(self, images):\n        return {"count": float(len(images))}\n'
+    module = (
+        'class Count(BaseMetric):\n    def calculate(self, images):\n        return {"count":'
+        " float(len(images))}\n"
+    )
     (folders / "set_level_metric.py").write_text(f"from pixaris.metrics.base import BaseMetric\n\n\n{module}")
     monkeypatch.syspath_prepend(str(folders))
     assert score(folders, "--metric", "set_level_metric:Count", "--metric", "contrast") == 0
@@ -109,7 +146,9 @@ def test_a_metric_of_the_whole_set_has_its_value_in_the_means(
     assert lines[4].split()[-1] == "3.0000"
 
 
-def test_names_that_do_not_match_are_all_told_and_nothing_is_scored(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_that_do_not_match_are_all_told_and_nothing_is_scored(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folders / "out" / "a1.png").unlink()
     (folders / "ref" / "a10.webp").rename(folders / "ref" / "b10.webp")
     (folders / "mask" / "a2.bmp").write_bytes(b"no image")
@@ -122,8 +161,18 @@ def test_names_that_do_not_match_are_all_told_and_nothing_is_scored(folders: Pat
     assert "a2.bmp is not a readable image" in captured.err
 
 
-def test_all_that_is_wrong_with_the_metrics_is_told_at_once(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = ["ssim", "saturation_difference", "sim", "{typ: x}", "{type: sharpness, size: 3}", "contrast", "contrast"]
+def test_all_that_is_wrong_with_the_metrics_is_told_at_once(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = [
+        "ssim",
+        "saturation_difference",
+        "sim",
+        "{typ: x}",
+        "{type: sharpness, size: 3}",
+        "contrast",
+        "contrast",
+    ]
     wrong += ["{type: psnr, refrence: ref}"]
     assert score(folders, *(part for text in wrong for part in ("--metric", text))) == 2
     told = capsys.readouterr().err
@@ -134,7 +183,10 @@ def test_all_that_is_wrong_with_the_metrics_is_told_at_once(folders: Path, capsy
     assert "--metric sim: 'sim' is not known (did you mean 'ssim'?)" in told
     assert "--metric {typ: x}: type: is missing" in told
     assert "got an unexpected keyword argument 'size'" in told
-    assert "got an unexpected keyword argument 'refrence' (did you mean 'reference'?); it takes references, reference" in told
+    assert (
+        "got an unexpected keyword argument 'refrence' (did you mean 'reference'?); it takes references,"
+        " reference" in told
+    )
     assert "'contrast' is given by several metrics; name each once" in told
 
 
@@ -144,8 +196,14 @@ def test_all_that_is_wrong_with_the_metrics_is_told_at_once(folders: Path, capsy
         (["--metric", "contrast", "-o", "scores.txt"], "must end in .json or .csv"),
         (["--metric", "ssim", "--reference", "nowhere"], "nowhere: is no folder"),
         (["--metric", "{type: clip_score, prompt: a boat, model: 5}"], "model: must be text (got 5)"),
-        (["--metric", "{type: clip_score, prompt: a boat, pretrained: [a]}"], "pretrained: must be text (got ['a'])"),
-        (["--metric", "{type: quality, weights: 5}"], "weights: must be text, the path of a file or a name (got 5)"),
+        (
+            ["--metric", "{type: clip_score, prompt: a boat, pretrained: [a]}"],
+            "pretrained: must be text (got ['a'])",
+        ),
+        (
+            ["--metric", "{type: quality, weights: 5}"],
+            "weights: must be text, the path of a file or a name (got 5)",
+        ),
     ],
 )
 def test_what_is_not_there_or_not_possible_is_told(
@@ -159,20 +217,41 @@ def test_the_list_of_metrics_has_every_metric_with_its_facts(capsys: pytest.Capt
     assert main(["metrics"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert set(METRICS) <= set(lines)
-    assert lines["psnr"].split() == ["psnr", "psnr", "higher", "is", "better", "0", "…", "100", "dB", "reference", "–"]
+    assert lines["psnr"].split() == [
+        "psnr",
+        "psnr",
+        "higher",
+        "is",
+        "better",
+        "0",
+        "…",
+        "100",
+        "dB",
+        "reference",
+        "–",
+    ]
     assert "lower is better" in lines["ciede2000"]
     assert lines["llm_reality"].split()[-1] == "gemini"
     assert main(["metrics", "--json"]) == 0
     listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
     assert list(listed) == list(METRICS)
-    assert listed["ciede2000"]["scores"]["ciede2000"] == {"direction": "min", "range": [0.0, None], "unit": "ΔE₀₀"}
+    assert listed["ciede2000"]["scores"]["ciede2000"] == {
+        "direction": "min",
+        "range": [0.0, None],
+        "unit": "ΔE₀₀",
+    }
     assert listed["luminescence_difference"]["needs"] == ["mask"]
 
 
 def test_one_metric_is_told_whole(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["metrics", "boundary_f"]) == 0
     told = capsys.readouterr().out
-    for words in ("boundary_f: higher is better, 0 … 1", "needs    reference", "tolerance (0.0075)", "Csurka"):
+    for words in (
+        "boundary_f: higher is better, 0 … 1",
+        "needs    reference",
+        "tolerance (0.0075)",
+        "Csurka",
+    ):
         assert words in told
     assert main(["metrics", "boundery_f"]) == 2
     assert "did you mean 'boundary_f'?" in capsys.readouterr().err

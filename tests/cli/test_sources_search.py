@@ -44,7 +44,11 @@ def kept(folder: Path) -> bytes:
 
 
 def test_credentials_reach_the_server_and_nobody_else(
-    tmp_path: Path, cells: Path, endpoints: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    cells: Path,
+    endpoints: list[str],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COMFY_TOKEN", "Bearer do-not-show-me")
     monkeypatch.setenv("COMFY_AUTH", "me:do-not-show-me")

@@ -20,7 +20,10 @@ from pixaris.cli import main
 
 ROOT = Path(__file__).parents[2]
 MODELS: dict[str, Callable[[], dict[str, Any]]] = {"sd": text_to_image, "sdxl": image_to_image, "flux": flux}
-FILES = [*sorted((DATA / "workflows").glob("*.json")), *sorted((ROOT / "search_spaces" / "workflows").glob("*.json"))]
+FILES = [
+    *sorted((DATA / "workflows").glob("*.json")),
+    *sorted((ROOT / "search_spaces" / "workflows").glob("*.json")),
+]
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -60,7 +63,9 @@ def test_a_file_from_a_workflow_that_lies_elsewhere_passes_the_check(path: Path,
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_files_for_diffusion_models_pass_the_check_also_with_everything_taken_in(kind: str, server: str) -> None:
+def test_files_for_diffusion_models_pass_the_check_also_with_everything_taken_in(
+    kind: str, server: str
+) -> None:
     assert main(["space", saved(MODELS[kind]()), "--endpoint", server, "-o", "x.yaml"]) == 0
     assert main(["check", "x.yaml"]) == 0
     assert with_all_in("x.yaml") >= 5
@@ -70,14 +75,25 @@ def test_files_for_diffusion_models_pass_the_check_also_with_everything_taken_in
 def test_known_inputs_stand_in_and_the_others_are_commented_out(server: str) -> None:
     main(["space", saved(image_to_image()), "--endpoint", server, "-o", "x.yaml"])
     found = parameters("x.yaml")
-    assert list(found) == ["steps", "cfg", "sampler_name", "scheduler", "denoise", "strength_model", "strength_clip"]
+    assert list(found) == [
+        "steps",
+        "cfg",
+        "sampler_name",
+        "scheduler",
+        "denoise",
+        "strength_model",
+        "strength_clip",
+    ]
     assert found["steps"]["qrandint"] == [15, 60, 5]
     assert found["cfg"]["quniform"] == [3.5, 11.0, 0.5]
     assert found["denoise"]["quniform"] == [0.25, 0.85, 0.05]
     assert found["sampler_name"]["choice"][0] == "euler"
     assert "dpmpp_2m" in found["sampler_name"]["choice"]
     text = Path("x.yaml").read_text()
-    assert "# ckpt_name: {node_name: Load Checkpoint, input: ckpt_name, choice: [sdxl.safetensors, sd15.safetensors]}" in text
+    assert (
+        "# ckpt_name: {node_name: Load Checkpoint, input: ckpt_name, choice: [sdxl.safetensors,"
+        " sd15.safetensors]}" in text
+    )
     assert "# seed: " in text
     assert 'node_name: "Prompt 🎨"' in text
     assert "# INT 1 to 10000; workflow: 30" in text
@@ -91,13 +107,19 @@ def test_where_the_value_says_that_it_must_stay_it_is_commented_out(server: str)
     assert "cfg 1 is how distilled models are run" in Path("x.yaml").read_text()
 
 
-def test_a_loader_that_no_folder_feeds_gets_a_title_in_a_copy(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_loader_that_no_folder_feeds_gets_a_title_in_a_copy(
+    server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["space", saved(image_to_image()), "--endpoint", server, "-o", "x.yaml"]) == 0
     copy = json.loads(Path("x_titled_apiformat.json").read_text())
     assert copy["1"]["_meta"]["title"] == "Load Input Image"
     assert Path("x_images/Input/placeholder.png").is_file()
     content = yaml.safe_load(Path("x.yaml").read_text())
-    assert content["generator"] == {"type": "comfyui", "workflow": "./x_titled_apiformat.json", "output_node": "Ergebnis – groß"}
+    assert content["generator"] == {
+        "type": "comfyui",
+        "workflow": "./x_titled_apiformat.json",
+        "output_node": "Ergebnis – groß",
+    }
     out = capsys.readouterr().out
     assert "'Load Image' (LoadImage, id 1) is titled 'Load Input Image' in the copy" in out
     assert "generator.output_node says so" in out
@@ -111,13 +133,18 @@ def test_duplicate_titles_are_told_apart_by_id(server: str) -> None:
     assert found["text"]["choice"] == ["a glass bottle, galaxy: #1"]
 
 
-def test_what_the_server_lacks_gets_the_nearest_that_it_has(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_server_lacks_gets_the_nearest_that_it_has(
+    server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     workflow = text_to_image()
     workflow["4"]["inputs"]["ckpt_name"] = "sd15_pruned.safetensors"
     workflow["3"]["inputs"]["cfg"] = 500
     assert main(["space", saved(workflow), "--endpoint", server, "-o", "x.yaml"]) == 0
     fixed = yaml.safe_load(Path("x.yaml").read_text())["generation_params"]
-    assert {(entry["input"], entry["value"]) for entry in fixed} == {("ckpt_name", "sd15.safetensors"), ("cfg", 100.0)}
+    assert {(entry["input"], entry["value"]) for entry in fixed} == {
+        ("ckpt_name", "sd15.safetensors"),
+        ("cfg", 100.0),
+    }
     assert "gives it 'sd15.safetensors' instead" in capsys.readouterr().out
 
 
@@ -137,7 +164,10 @@ def test_an_eval_set_with_references_is_named_with_a_metric_that_compares(server
 def picture(workflow: dict[str, Any], *, titles: bool = True) -> str:
     """A PNG as ComfyUI saves one, NaN for what it does not know included."""
     info = PngInfo()
-    nodes = [{"id": int(key), "type": node["class_type"], "title": node["_meta"]["title"]} for key, node in workflow.items()]
+    nodes = [
+        {"id": int(key), "type": node["class_type"], "title": node["_meta"]["title"]}
+        for key, node in workflow.items()
+    ]
     prompt = {
         key: {"inputs": node["inputs"], "class_type": node["class_type"], "is_changed": [float("nan")]}
         for key, node in workflow.items()
@@ -174,7 +204,9 @@ def test_a_picture_without_a_workflow_says_what_to_give(capsys: pytest.CaptureFi
     assert "other.png is not a readable PNG: cannot identify its format\n" in capsys.readouterr().err
 
 
-def test_without_an_endpoint_the_embedded_one_is_used_where_it_suffices(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_an_endpoint_the_embedded_one_is_used_where_it_suffices(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["space", str(FILES[1]), "-o", "x.yaml"]) == 0
     assert yaml.safe_load(Path("x.yaml").read_text())["endpoints"] == {"embedded": 2}
     assert main(["space", saved(flux()), "-o", "y.yaml"]) == 0
@@ -199,7 +231,8 @@ def test_a_server_that_does_not_answer_is_told(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    "title", ["*", "a: b", "- x", "#", '"', "'", "null", "1e3", "\u2028", "\x7f\x1b", " x ", "{a}", "\U0001f3a8", "~"]
+    "title",
+    ["*", "a: b", "- x", "#", '"', "'", "null", "1e3", "\u2028", "\x7f\x1b", " x ", "{a}", "\U0001f3a8", "~"],
 )
 def test_any_title_can_be_written(title: str) -> None:
     workflow = titled(

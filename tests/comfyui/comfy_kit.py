@@ -61,8 +61,14 @@ def process(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 def picture(color: int) -> GenerationRequest:
     """An image of one colour, in no cache: the smallest workflow there is."""
     graph = {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": color}},
-        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": f"test/{uuid.uuid4().hex}"}},
+        "1": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 16, "height": 8, "batch_size": 1, "color": color},
+        },
+        "2": {
+            "class_type": "SaveImage",
+            "inputs": {"images": ["1", 0], "filename_prefix": f"test/{uuid.uuid4().hex}"},
+        },
     }
     return request(graph, "2")
 
@@ -70,7 +76,11 @@ def picture(color: int) -> GenerationRequest:
 def inverted(image: EncodedImage, **extra: Any) -> GenerationRequest:
     """The negative of an uploaded image."""
     graph = {
-        "1": {"class_type": "LoadImage", "inputs": {"image": upload_name(image)}, "_meta": {"title": "Load Input Image"}},
+        "1": {
+            "class_type": "LoadImage",
+            "inputs": {"image": upload_name(image)},
+            "_meta": {"title": "Load Input Image"},
+        },
         "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}, "_meta": {"title": "Negative"}},
         "3": {
             "class_type": "SaveImage",

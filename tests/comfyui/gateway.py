@@ -1,4 +1,6 @@
-"""A gateway in front of a server, as there are in real life: a base path, authentication, TLS, and failures of its own."""
+"""A gateway in front of a server, as there are in real life: a base path, authentication, TLS, and failures
+of its own.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Gateway:
         websockets: Whether it lets websockets through.
     """
 
-    def __init__(self, target: str, prefix: str = "", headers: Mapping[str, str] | None = None, websockets: bool = True) -> None:
+    def __init__(
+        self, target: str, prefix: str = "", headers: Mapping[str, str] | None = None, websockets: bool = True
+    ) -> None:
         self.target = target
         self.prefix = prefix
         self.required = dict(headers or {})
@@ -79,7 +83,9 @@ class Gateway:
             headers={"Content-Type": request.headers.get("Content-Type", "")},
         ) as answer:
             data = await answer.read()
-            headers = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
+            headers = {
+                name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP
+            }
             if trick == "drop after":
                 return self.cut(request)
             return web.Response(status=answer.status, body=data, headers=headers)

@@ -53,7 +53,9 @@ def test_many_threads_on_one_client_each_get_their_own_image(server: Server, con
     futures = {color: in_thread(client, picture(color)) for color in range(0x100000, 0x100000 + 24)}
     for color, future in futures.items():
         assert pixel(future.result(10)) == (color >> 16, color >> 8 & 255, color & 255)
-    readers = [thread for thread in threading.enumerate() if thread.name.endswith(server.url.rpartition(":")[2])]
+    readers = [
+        thread for thread in threading.enumerate() if thread.name.endswith(server.url.rpartition(":")[2])
+    ]
     assert len([thread for thread in readers if thread.name.startswith("pixaris-websocket")]) == 1
 
 
@@ -120,7 +122,9 @@ def test_transparency_goes_up_and_comes_down(server: Server, connect: Connect) -
 # What the server refuses, and what fails
 
 
-def test_a_refused_prompt_names_node_title_input_and_the_servers_words(server: Server, connect: Connect) -> None:
+def test_a_refused_prompt_names_node_title_input_and_the_servers_words(
+    server: Server, connect: Connect
+) -> None:
     graph = json.loads(picture(0).payload)
     graph["1"]["_meta"] = {"title": "Canvas"}
     graph["1"]["inputs"]["width"] = 0
@@ -149,14 +153,18 @@ def test_an_unknown_class_is_told_by_title(server: Server, connect: Connect) -> 
         connect(server.url).run(request(graph, "2"))
 
 
-def test_a_prompt_of_which_only_a_part_would_run_is_refused_and_withdrawn(server: Server, connect: Connect) -> None:
+def test_a_prompt_of_which_only_a_part_would_run_is_refused_and_withdrawn(
+    server: Server, connect: Connect
+) -> None:
     client, other = connect(server.url), connect(server.url)
     running = in_thread(other, slow(server))
     until(lambda: other.queue().running)
     graph = json.loads(picture(0).payload)
     graph["3"] = {"class_type": "ImageBlur", "inputs": {"image": ["1", 0], "blur_radius": 99, "sigma": 1.0}}
     graph["4"] = {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "x"}}
-    with pytest.raises(PromptRejectedError, match=r"ImageBlur.*'blur_radius': Value 99 bigger than max of 31"):
+    with pytest.raises(
+        PromptRejectedError, match=r"ImageBlur.*'blur_radius': Value 99 bigger than max of 31"
+    ):
         client.run(request(graph, "2"))
     assert client.queue().pending == ()
     assert not running.done()
@@ -180,7 +188,10 @@ def test_500_elsewhere_is_the_endpoints_fault(server: Server, connect: Connect, 
 
 def test_a_node_that_fails_is_named_with_the_servers_words(server: Server, connect: Connect) -> None:
     graph = json.loads((DATA / "workflows" / "02_seg_threshold_grow.json").read_text())
-    graph["1"] = {"class_type": "EmptyImage", "inputs": {"width": 9, "height": 9, "batch_size": 1, "color": 5}}
+    graph["1"] = {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 9, "height": 9, "batch_size": 1, "color": 5},
+    }
     graph["3"]["inputs"]["channel"] = "alpha"
     with pytest.raises(ExecutionError) as caught:
         connect(server.url).run(request(graph, "8"))
@@ -228,7 +239,9 @@ def test_an_image_that_is_cut_twice_is_an_error(server: Server, connect: Connect
 def test_a_cached_image_whose_file_was_deleted_is_made_again(server: Server, connect: Connect) -> None:
     client, asked = connect(server.url), picture(0x00FF00)
     client.run(asked)
-    [file] = [file for file in (server.outputs / "test").iterdir() if file.name.startswith(_prefix(asked.payload))]
+    [file] = [
+        file for file in (server.outputs / "test").iterdir() if file.name.startswith(_prefix(asked.payload))
+    ]
     file.unlink()
     assert pixel(client.run(asked)) == (0, 255, 0)
     assert not file.exists()
@@ -256,7 +269,16 @@ def test_it_pickles_as_its_recipe_and_shows_no_credentials(server: Server) -> No
 
 @pytest.mark.parametrize(
     "url",
-    ["", "ftp://host", "http://", "http://joe:s3cret@", "http://h:99999", "http://joe:s3cret@h/?a=s3cret", "a b", "http://[::1"],
+    [
+        "",
+        "ftp://host",
+        "http://",
+        "http://joe:s3cret@",
+        "http://h:99999",
+        "http://joe:s3cret@h/?a=s3cret",
+        "a b",
+        "http://[::1",
+    ],
 )
 def test_a_url_that_is_none_is_refused_without_showing_secrets(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:

@@ -1,4 +1,6 @@
-"""Lost prompts, dead and frozen servers, broken sockets, cancelling: nothing waits for ever, nobody else's prompt is touched."""
+"""Lost prompts, dead and frozen servers, broken sockets, cancelling: nothing waits for ever, nobody else's
+prompt is touched.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ Connect = Callable[..., ComfyClient]
 def foreign(server: Server) -> str:
     """A prompt that somebody else sends, without a websocket."""
     prompt_id = str(uuid.uuid4())
-    body = f'{{"prompt": {picture(0x333333).payload}, "prompt_id": "{prompt_id}", "client_id": "somebody else"}}'
+    body = (
+        f'{{"prompt": {picture(0x333333).payload}, "prompt_id": "{prompt_id}", "client_id": "somebody else"}}'
+    )
     assert requests.post(f"{server.url}/prompt", data=body, timeout=5).status_code == 200
     return prompt_id
 
@@ -53,7 +57,9 @@ def test_prompts_of_a_cleared_queue_are_lost(server: Server, connect: Connect) -
         waiting.result(5)
 
 
-def test_a_dead_worker_is_told_from_a_busy_one_and_its_server_stays_unfit(own_server: Server, connect: Connect) -> None:
+def test_a_dead_worker_is_told_from_a_busy_one_and_its_server_stays_unfit(
+    own_server: Server, connect: Connect
+) -> None:
     client = connect(own_server.url, timeouts=IMPATIENT)
     client.probe()
     own_server.fault("dead_worker")
@@ -65,7 +71,9 @@ def test_a_dead_worker_is_told_from_a_busy_one_and_its_server_stays_unfit(own_se
     assert client.queue().pending == ()
 
 
-def test_a_probe_that_finds_prompts_waiting_for_a_dead_worker_says_so(own_server: Server, connect: Connect) -> None:
+def test_a_probe_that_finds_prompts_waiting_for_a_dead_worker_says_so(
+    own_server: Server, connect: Connect
+) -> None:
     own_server.fault("dead_worker")
     foreign(own_server)
     with pytest.raises(UnreachableError, match="worker thread is dead"):
@@ -100,7 +108,9 @@ def test_a_server_that_dies_is_unreachable_at_once_and_usable_when_it_is_back(co
             assert pixel(client.run(picture(3))) == (0, 0, 3)
 
 
-def test_a_frozen_server_is_unreachable_and_its_prompt_is_withdrawn_when_it_thaws(server: Server, connect: Connect) -> None:
+def test_a_frozen_server_is_unreachable_and_its_prompt_is_withdrawn_when_it_thaws(
+    server: Server, connect: Connect
+) -> None:
     client = connect(server.url, timeouts=IMPATIENT)
     client.run(picture(1))
     slow(server)
@@ -123,7 +133,9 @@ def test_a_prompt_that_runs_too_long_is_withdrawn(server: Server, connect: Conne
     until(lambda: not client.queue().running)
 
 
-@pytest.mark.parametrize("wrong", [{"read": 0.0}, {"connect": -1}, {"generation": float("nan")}, {"quiet": True}])
+@pytest.mark.parametrize(
+    "wrong", [{"read": 0.0}, {"connect": -1}, {"generation": float("nan")}, {"quiet": True}]
+)
 def test_time_outs_must_be_positive(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         dataclasses.replace(QUICK, **wrong)
@@ -139,7 +151,9 @@ def test_a_socket_that_breaks_as_a_prompt_ends_costs_nothing(server: Server, con
     assert pixel(client.run(picture(0x0A0B0D))) == (10, 11, 13)
 
 
-def test_a_socket_that_breaks_while_a_prompt_runs_reconnects_under_the_same_id(server: Server, connect: Connect) -> None:
+def test_a_socket_that_breaks_while_a_prompt_runs_reconnects_under_the_same_id(
+    server: Server, connect: Connect
+) -> None:
     with gateway(server.url) as front:
         client = connect(front.url, timeouts=dataclasses.replace(QUICK, quiet=5.0, lively=5.0))
         running = in_thread(client, slow(server, 0.8))
@@ -157,7 +171,9 @@ def test_a_socket_that_breaks_while_a_prompt_runs_reconnects_under_the_same_id(s
 # Cancelling
 
 
-def test_cancel_takes_a_running_prompt_off_the_server_and_leaves_the_others(server: Server, connect: Connect) -> None:
+def test_cancel_takes_a_running_prompt_off_the_server_and_leaves_the_others(
+    server: Server, connect: Connect
+) -> None:
     client = connect(server.url)
     asked = slow(server)
     running = in_thread(client, asked)
@@ -173,7 +189,9 @@ def test_cancel_takes_a_running_prompt_off_the_server_and_leaves_the_others(serv
     assert record.status == "success"
 
 
-def test_cancel_takes_a_waiting_prompt_out_of_the_queue_and_leaves_what_runs(server: Server, connect: Connect) -> None:
+def test_cancel_takes_a_waiting_prompt_out_of_the_queue_and_leaves_what_runs(
+    server: Server, connect: Connect
+) -> None:
     client, other = connect(server.url), connect(server.url)
     first = in_thread(other, slow(server, 0.5))
     until(lambda: other.queue().running)
@@ -202,7 +220,9 @@ def test_cancel_while_the_prompt_is_being_submitted_takes_it_back(server: Server
     assert client.queue().pending == ()
 
 
-def test_close_takes_this_clients_prompts_off_the_server_and_no_others(server: Server, connect: Connect) -> None:
+def test_close_takes_this_clients_prompts_off_the_server_and_no_others(
+    server: Server, connect: Connect
+) -> None:
     client, other = connect(server.url), connect(server.url)
     ours = [in_thread(client, slow(server)), in_thread(client, picture(1))]
     until(lambda: client.queue().running and client.queue().pending)
@@ -223,7 +243,11 @@ def test_close_ends_the_reader_thread(server: Server) -> None:
     before = set(threading.enumerate())
     client = ComfyClient(server.url)
     client.run(picture(1))
-    started = {thread for thread in set(threading.enumerate()) - before if thread.name.startswith("pixaris-websocket")}
+    started = {
+        thread
+        for thread in set(threading.enumerate()) - before
+        if thread.name.startswith("pixaris-websocket")
+    }
     assert len(started) == 1
     client.close()
     until(lambda: not any(thread.is_alive() for thread in started), 2)

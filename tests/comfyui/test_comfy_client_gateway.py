@@ -86,7 +86,9 @@ def test_without_websockets_prompts_are_polled_for(server: Server, connect: Conn
 
 
 def test_one_websocket_serves_many_prompts(front: Gateway, connect: Connect) -> None:
-    client = connect(front.url, timeouts=Timeouts(quiet=30.0, lively=30.0))  # nothing is looked for, however busy the machine is
+    client = connect(
+        front.url, timeouts=Timeouts(quiet=30.0, lively=30.0)
+    )  # nothing is looked for, however busy the machine is
     for future in [in_thread(client, picture(color)) for color in range(12)]:
         future.result(20)
     assert len(front.opened) == 1
@@ -101,10 +103,14 @@ def test_silent_prompts_of_one_server_are_looked_for_together_and_less_and_less_
     server.fault("delay", seconds=3.0)
     for future in [in_thread(client, picture(color)) for color in (1, 2)]:
         future.result(20)
-    assert 2 <= front.count("GET /queue") <= 8, "after 0.1, 0.3, 0.7, 1.5 s and so on, not thirty times for each of them"
+    assert 2 <= front.count("GET /queue") <= 8, (
+        "after 0.1, 0.3, 0.7, 1.5 s and so on, not thirty times for each of them"
+    )
 
 
-def test_an_answer_about_the_queue_serves_whoever_asked_before_it_came(front: Gateway, connect: Connect) -> None:
+def test_an_answer_about_the_queue_serves_whoever_asked_before_it_came(
+    front: Gateway, connect: Connect
+) -> None:
     api = connect(front.url)._api
     asked = time.monotonic()
     with ThreadPoolExecutor(4) as threads:
@@ -201,7 +207,10 @@ def test_what_is_no_comfyui_is_unreachable(answer: web.Response, says: str) -> N
 
 
 def test_a_host_that_refuses_and_a_name_that_does_not_exist() -> None:
-    for url, says in [("http://127.0.0.1:1", "refused"), ("http://no-such-host.invalid", "cannot be reached")]:
+    for url, says in [
+        ("http://127.0.0.1:1", "refused"),
+        ("http://no-such-host.invalid", "cannot be reached"),
+    ]:
         with ComfyClient(url, timeouts=QUICK) as client:
             for call in (client.probe, lambda c=client: c.run(picture(1))):
                 with pytest.raises(UnreachableError, match=says):
@@ -225,7 +234,9 @@ def test_a_server_that_never_answers_is_left_after_the_time_out() -> None:
 @pytest.mark.parametrize(
     ("header", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None), (None, None)]
 )
-def test_a_rate_limit_says_how_long_to_wait(front: Gateway, connect: Connect, header: str | None, seconds: float | None) -> None:
+def test_a_rate_limit_says_how_long_to_wait(
+    front: Gateway, connect: Connect, header: str | None, seconds: float | None
+) -> None:
     front.play("/prompt", web.Response(status=429, headers={"Retry-After": header} if header else {}))
     with pytest.raises(RateLimitedError) as caught:
         connect(front.url).run(picture(1))
@@ -239,12 +250,22 @@ def test_one_failed_look_does_not_fail_a_prompt(server: Server, connect: Connect
         assert pixel(connect(front.url).run(picture(13))) == (0, 0, 13)
 
 
-def test_400_that_does_not_explain_itself_is_still_the_prompts_fault(front: Gateway, connect: Connect) -> None:
+def test_400_that_does_not_explain_itself_is_still_the_prompts_fault(
+    front: Gateway, connect: Connect
+) -> None:
     for answer, says in [
         (html(400), "HTTP 400"),
-        (web.Response(status=413, text="Maximum request body size 10 exceeded."), "Maximum request body size"),
+        (
+            web.Response(status=413, text="Maximum request body size 10 exceeded."),
+            "Maximum request body size",
+        ),
         (web.json_response({"error": "quota: 3 prompts"}, status=400), "quota: 3 prompts"),
-        (web.json_response({"error": {"message": "No."}, "node_errors": {"1": 7, "2": {"errors": "x"}}}, status=400), "No."),
+        (
+            web.json_response(
+                {"error": {"message": "No."}, "node_errors": {"1": 7, "2": {"errors": "x"}}}, status=400
+            ),
+            "No.",
+        ),
     ]:
         front.play("/prompt", answer)
         with pytest.raises(PromptRejectedError, match=says):
@@ -330,7 +351,10 @@ def test_a_file_that_is_gone_for_good_is_a_bad_image() -> None:
 
 def test_a_history_without_a_status_is_taken_for_success(server: Server) -> None:
     data = encoded("#010203").data
-    app = lying({"2": {"images": [{"filename": "a.png", "subfolder": "sub\\dir", "type": "temp"}]}}, web.Response(body=data))
+    app = lying(
+        {"2": {"images": [{"filename": "a.png", "subfolder": "sub\\dir", "type": "temp"}]}},
+        web.Response(body=data),
+    )
     with serving(app) as url, ComfyClient(url, timeouts=QUICK) as client:
         made = client.run(picture(1))
     assert pixel(made) == (1, 2, 3)

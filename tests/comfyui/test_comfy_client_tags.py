@@ -36,7 +36,10 @@ def leave(server: Server, asked: GenerationRequest, session: str) -> str:
     """Submit a request as a client that dies right afterwards."""
     prompt_id = str(uuid.uuid4())
     tag = f'{{"pixaris": {{"session": "{session}", "request": "{asked.id}"}}}}'
-    body = f'{{"prompt": {asked.payload}, "prompt_id": "{prompt_id}", "client_id": "it is gone", "extra_data": {tag}}}'
+    body = (
+        f'{{"prompt": {asked.payload}, "prompt_id": "{prompt_id}", "client_id": "it is gone", "extra_data":'
+        f" {tag}}}"
+    )
     assert requests.post(f"{server.url}/prompt", data=body, timeout=5).status_code == 200
     return prompt_id
 
@@ -47,7 +50,9 @@ def runs(server: Server, asked: GenerationRequest) -> int:
     return sum(row["prompt"][3].get("pixaris", {}).get("request") == asked.id for row in rows)
 
 
-def test_a_prompt_says_in_queue_and_history_whose_it_is_and_its_png_does_not(server: Server, connect: Connect) -> None:
+def test_a_prompt_says_in_queue_and_history_whose_it_is_and_its_png_does_not(
+    server: Server, connect: Connect
+) -> None:
     client = connect(server.url, session="the search")
     asked = slow(server, 0.5)
     running = in_thread(client, asked)
@@ -65,7 +70,9 @@ def test_a_prompt_says_in_queue_and_history_whose_it_is_and_its_png_does_not(ser
         assert set(image.info) == {"prompt"}
 
 
-def test_a_client_without_a_session_has_one_of_its_own_that_travels_with_its_recipe(server: Server, connect: Connect) -> None:
+def test_a_client_without_a_session_has_one_of_its_own_that_travels_with_its_recipe(
+    server: Server, connect: Connect
+) -> None:
     sessions = set()
     client = connect(server.url)
     for each in (client, pickle.loads(pickle.dumps(client)), connect(server.url)):
@@ -84,7 +91,12 @@ def test_what_a_predecessor_submitted_is_taken_over_not_run_again(
     asked = slow(server, 0.5) if moment == "runs" else picture(0x102030)
     prompt_id = leave(server, asked, mine)
     client = connect(server.url, session=mine)
-    until(lambda: getattr(client.queue(), "pending" if moment == "waits" else "running") or client.history(prompt_id))
+    until(
+        lambda: (
+            getattr(client.queue(), "pending" if moment == "waits" else "running")
+            or client.history(prompt_id)
+        )
+    )
     if moment == "has ended":
         until(lambda: client.history(prompt_id))
     result = client.resume(asked)
@@ -94,7 +106,9 @@ def test_what_a_predecessor_submitted_is_taken_over_not_run_again(
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same session", "another session"])
-def test_what_no_predecessor_submitted_is_submitted(server: Server, connect: Connect, same: bool, mine: str) -> None:
+def test_what_no_predecessor_submitted_is_submitted(
+    server: Server, connect: Connect, same: bool, mine: str
+) -> None:
     asked = picture(0x102030)
     leave(server, picture(1) if same else asked, mine if same else "another session")
     assert pixel(connect(server.url, session=mine).resume(asked)) == (0x10, 0x20, 0x30)
@@ -111,7 +125,9 @@ def test_a_prompt_that_was_interrupted_is_submitted_anew(server: Server, connect
     assert pixel(client.resume(asked)) == (0x10, 0x20, 0x30)
 
 
-def test_of_several_copies_one_is_taken_over_and_the_others_are_withdrawn(server: Server, connect: Connect, mine: str) -> None:
+def test_of_several_copies_one_is_taken_over_and_the_others_are_withdrawn(
+    server: Server, connect: Connect, mine: str
+) -> None:
     asked = slow(server, 0.5)
     for _ in range(3):
         leave(server, asked, mine)
@@ -121,7 +137,9 @@ def test_of_several_copies_one_is_taken_over_and_the_others_are_withdrawn(server
     assert runs(server, asked) == 1
 
 
-def test_a_prompt_that_was_taken_over_is_withdrawn_with_its_request(server: Server, connect: Connect, mine: str) -> None:
+def test_a_prompt_that_was_taken_over_is_withdrawn_with_its_request(
+    server: Server, connect: Connect, mine: str
+) -> None:
     asked = slow(server)
     leave(server, asked, mine)
     client = connect(server.url, session=mine)
@@ -135,7 +153,9 @@ def test_a_prompt_that_was_taken_over_is_withdrawn_with_its_request(server: Serv
     until(lambda: not client.queue().running)
 
 
-def test_orphans_are_what_the_session_left_and_only_they_are_withdrawn(server: Server, connect: Connect, mine: str) -> None:
+def test_orphans_are_what_the_session_left_and_only_they_are_withdrawn(
+    server: Server, connect: Connect, mine: str
+) -> None:
     client, other = connect(server.url, session=mine), connect(server.url)
     theirs = in_thread(other, slow(server, 0.7))
     until(lambda: other.queue().running)

@@ -112,7 +112,9 @@ def test_every_recorded_refusal_names_its_node_and_quotes_the_server(version: st
     ],
 )
 def test_ways_to_run_out_of_memory(kind: str, message: str) -> None:
-    record = PromptRecord("error", error={"exception_type": kind, "exception_message": message, "node_id": "2"})
+    record = PromptRecord(
+        "error", error={"exception_type": kind, "exception_message": message, "node_id": "2"}
+    )
     error = outcome_error(record, NodeNames(SEG), "")
     assert isinstance(error, OutOfMemoryError)
     assert error.node == "Blur"
@@ -151,7 +153,20 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(["p", "status", "outputs", "messages", "error", "node_errors", "errors", "extra_info", "data", "1"]),
+            st.sampled_from(
+                [
+                    "p",
+                    "status",
+                    "outputs",
+                    "messages",
+                    "error",
+                    "node_errors",
+                    "errors",
+                    "extra_info",
+                    "data",
+                    "1",
+                ]
+            ),
             inner,
             max_size=4,
         )

@@ -43,15 +43,31 @@ SAMPLER_INFO = ObjectInfo(
 
 
 def sampler(**inputs: Any) -> dict[str, Any]:
-    given_inputs = {"model": ["1", 0], "seed": 5, "steps": 20, "cfg": 8, "sampler_name": "euler", "keep": True, **inputs}
+    given_inputs = {
+        "model": ["1", 0],
+        "seed": 5,
+        "steps": 20,
+        "cfg": 8,
+        "sampler_name": "euler",
+        "keep": True,
+        **inputs,
+    }
     return {
-        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd15.safetensors"}, "_meta": {"title": "Model"}},
+        "1": {
+            "class_type": "CheckpointLoaderSimple",
+            "inputs": {"ckpt_name": "sd15.safetensors"},
+            "_meta": {"title": "Model"},
+        },
         "3": {"class_type": "KSampler", "inputs": given_inputs, "_meta": {"title": "KSampler"}},
     }
 
 
 def bound(input: str, value: Any, info: ObjectInfo | None = None, **inputs: Any) -> Any:
-    return Workflow.load(sampler(**inputs)).bind([GenerationParam("KSampler", input, value)], info).value("KSampler", input)
+    return (
+        Workflow.load(sampler(**inputs))
+        .bind([GenerationParam("KSampler", input, value)], info)
+        .value("KSampler", input)
+    )
 
 
 def fault(input: str, value: Any, info: ObjectInfo | None = None, **inputs: Any) -> str:
@@ -93,7 +109,9 @@ def test_a_title_that_stands_twice_is_an_error_with_the_ids() -> None:
 
 @pytest.mark.parametrize("meta", [None, [], ["", ""], "Blur", 3])
 def test_a_meta_that_is_no_object_says_nothing(meta: Any) -> None:
-    (node,) = Workflow.load({"1": {"class_type": "ImageBlur", "inputs": {}, "_meta": meta, "is_changed": [1]}}).nodes.values()
+    (node,) = Workflow.load(
+        {"1": {"class_type": "ImageBlur", "inputs": {}, "_meta": meta, "is_changed": [1]}}
+    ).nodes.values()
     assert node.title == "ImageBlur"
     assert dict(node.extra) == {"is_changed": (1,)}
 
@@ -125,7 +143,9 @@ def test_a_fraction_into_an_int_input_is_an_error() -> None:
     assert "must be a whole number (got 7.5)" in fault("steps", 7.5, SAMPLER_INFO)
 
 
-@pytest.mark.parametrize(("input", "value", "kind"), [("steps", 30.0, int), ("cfg", 7, float), ("seed", 2**63 + 1, int)])
+@pytest.mark.parametrize(
+    ("input", "value", "kind"), [("steps", 30.0, int), ("cfg", 7, float), ("seed", 2**63 + 1, int)]
+)
 def test_int_and_float_sense_follow_the_server(input: str, value: float, kind: type) -> None:
     result = bound(input, value, SAMPLER_INFO)
     assert result == value
@@ -135,12 +155,20 @@ def test_int_and_float_sense_follow_the_server(input: str, value: float, kind: t
 def test_without_the_server_the_exported_literal_decides() -> None:
     assert type(bound("steps", 30.0)) is int
     assert type(bound("cfg", 7, cfg=8.0)) is float
-    assert Workflow.load(sampler()).bind([GenerationParam("KSampler", "cfg", 8.0)]) == Workflow.load(sampler())
+    assert Workflow.load(sampler()).bind([GenerationParam("KSampler", "cfg", 8.0)]) == Workflow.load(
+        sampler()
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "plain"),
-    [(np.float64(7.5), 7.5), (np.float32(0.5), 0.5), (np.int64(7), 7), (np.uint8(7), 7), (np.float64(7.0), 7)],
+    [
+        (np.float64(7.5), 7.5),
+        (np.float32(0.5), 0.5),
+        (np.int64(7), 7),
+        (np.uint8(7), 7),
+        (np.float64(7.0), 7),
+    ],
 )
 def test_numpy_scalars_become_plain_numbers(value: Any, plain: float) -> None:
     result = bound("cfg", value)
@@ -159,7 +187,9 @@ def test_booleans_are_no_numbers_and_numbers_no_booleans() -> None:
         assert "number" in fault("cfg", "7", info)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, [1, 2], {"a": 1}, object(), np.zeros(3), "\ud800"])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), None, [1, 2], {"a": 1}, object(), np.zeros(3), "\ud800"]
+)
 def test_what_is_no_json_value_cannot_be_bound(value: Any) -> None:
     fault("cfg", value)
     fault("sampler_name", value, SAMPLER_INFO)
@@ -217,14 +247,18 @@ PARAMS = st.lists(
         st.builds(GenerationParam, st.just("Threshold"), st.just("value"), st.floats(0.0, 1.0)),
         st.builds(GenerationParam, st.just("Grow"), st.just("expand"), st.integers(-50, 50)),
         st.builds(GenerationParam, st.just("Grow"), st.just("tapered_corners"), st.booleans()),
-        st.builds(GenerationParam, st.just("Channel"), st.just("channel"), st.sampled_from(["red", "green", "blue"])),
+        st.builds(
+            GenerationParam, st.just("Channel"), st.just("channel"), st.sampled_from(["red", "green", "blue"])
+        ),
     ),
     unique_by=lambda param: (param.node_name, param.input),
 )
 
 
 @given(PARAMS, st.booleans())
-def test_binding_never_mutates_is_idempotent_and_touches_only_its_nodes(params: list[GenerationParam], known: bool) -> None:
+def test_binding_never_mutates_is_idempotent_and_touches_only_its_nodes(
+    params: list[GenerationParam], known: bool
+) -> None:
     original = Workflow.load(SEG)
     before, text = original.as_dict(), original.canonical_json()
     result = original.bind(params, INFO if known else None)
@@ -273,17 +307,28 @@ def test_nothing_reachable_from_a_workflow_can_be_changed() -> None:
 def test_an_image_binds_to_the_loader_by_title() -> None:
     workflow = Workflow.load(SEG)
     assert workflow.image_input("Load Input Image") == "image"
-    assert workflow.bind_image("Load Input Image", "pixaris/ab.png").value("Load Input Image", "image") == "pixaris/ab.png"
+    assert (
+        workflow.bind_image("Load Input Image", "pixaris/ab.png").value("Load Input Image", "image")
+        == "pixaris/ab.png"
+    )
     assert workflow.value("Load Input Image", "image") == "cells_00.png"
 
 
 def test_an_image_binds_to_whatever_input_holds_a_file() -> None:
-    graph = {"1": {"class_type": "MyLoader", "inputs": {"picture": "a.webp", "mode": "fast"}, "_meta": {"title": "In"}}}
+    graph = {
+        "1": {
+            "class_type": "MyLoader",
+            "inputs": {"picture": "a.webp", "mode": "fast"},
+            "_meta": {"title": "In"},
+        }
+    }
     assert Workflow.load(graph).bind_image("In", "b.png").value("In", "picture") == "b.png"
 
 
 def test_a_node_that_loads_nothing_takes_no_image_and_the_loaders_are_named() -> None:
-    with pytest.raises(WorkflowError, match=r"'Blur'.* loads no image file; nodes that do: 'Load Input Image'"):
+    with pytest.raises(
+        WorkflowError, match=r"'Blur'.* loads no image file; nodes that do: 'Load Input Image'"
+    ):
         Workflow.load(SEG).bind_image("Blur", "b.png")
 
 
@@ -303,7 +348,9 @@ def test_the_output_is_the_titled_node_else_the_only_save_node_else_the_only_pre
 def test_an_unclear_output_lists_the_candidates() -> None:
     two = copy.deepcopy(SEG)
     two["9"] = {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}, "_meta": {"title": "Save Copy"}}
-    with pytest.raises(WorkflowError, match=r"candidates: 'Save Output' \(SaveImage, id 8\), 'Save Copy' \(SaveImage, id 9\)"):
+    with pytest.raises(
+        WorkflowError, match=r"candidates: 'Save Output' \(SaveImage, id 8\), 'Save Copy' \(SaveImage, id 9\)"
+    ):
         Workflow.load(two).output_node()
     none = {key: node for key, node in SEG.items() if key != "8"}
     with pytest.raises(WorkflowError, match="candidates: 'Mask To Image'"):
@@ -314,7 +361,10 @@ def test_seeds_are_literal_inputs_only() -> None:
     graph = sampler()
     graph["4"] = {"class_type": "KSampler", "inputs": {"seed": ["3", 0]}, "_meta": {"title": "Second"}}
     graph["5"] = {"class_type": "RandomNoise", "inputs": {"noise_seed": 1}, "_meta": {"title": "Noise"}}
-    assert [(node.title, name) for node, name in Workflow.load(graph).seeds()] == [("KSampler", "seed"), ("Noise", "noise_seed")]
+    assert [(node.title, name) for node, name in Workflow.load(graph).seeds()] == [
+        ("KSampler", "seed"),
+        ("Noise", "noise_seed"),
+    ]
 
 
 # Digest form, equality, pickling
@@ -326,7 +376,10 @@ def test_the_canonical_form_ignores_titles_and_order_and_nothing_else() -> None:
     shuffled = dict(reversed(renamed.items()))
     assert Workflow.load(shuffled).canonical_json() == Workflow.load(SEG).canonical_json()
     assert Workflow.load(renamed) != Workflow.load(SEG)
-    assert json.loads(Workflow.load(SEG).canonical_json())["2"] == {"class_type": "ImageBlur", "inputs": SEG["2"]["inputs"]}
+    assert json.loads(Workflow.load(SEG).canonical_json())["2"] == {
+        "class_type": "ImageBlur",
+        "inputs": SEG["2"]["inputs"],
+    }
     changed = Workflow.load(SEG).bind([GenerationParam("Blur", "sigma", 1.25)])
     assert changed.canonical_json() != Workflow.load(SEG).canonical_json()
 
@@ -362,8 +415,14 @@ def test_affinity_leaves_out_nodes_that_work_on_images_and_asks_the_server_about
     graph["9"] = {"class_type": "OddLoader", "inputs": {"weights": "b", "mode": "fast"}}
     info = ObjectInfo(
         {
-            "OddLoader": {"input": {"required": {"weights": [["a.ckpt", "b"]], "mode": [["fast", "slow"]]}}, "output": ["MODEL"]},
-            "CheckpointLoaderSimple": {"input": {"required": {"ckpt_name": [[]]}}, "output": ["MODEL", "CLIP", "VAE"]},
+            "OddLoader": {
+                "input": {"required": {"weights": [["a.ckpt", "b"]], "mode": [["fast", "slow"]]}},
+                "output": ["MODEL"],
+            },
+            "CheckpointLoaderSimple": {
+                "input": {"required": {"ckpt_name": [[]]}},
+                "output": ["MODEL", "CLIP", "VAE"],
+            },
         }
     )
     assert Workflow.load(graph).affinity_key() == "ckpt_name=sd15.safetensors"
@@ -384,12 +443,21 @@ def test_affinity_leaves_out_nodes_that_work_on_images_and_asks_the_server_about
         ('{"1": {"class_type": "A", "inputs": {"x": NaN}}}', "NaN is not a JSON number"),
         ('{"1": {"class_type": "A", "inputs": {"x": -Infinity}}}', "-Infinity is not a JSON number"),
         ('{"1": {"class_type": "A", "inputs": {"x": 1e999}}}', "node '1': inf is not a number"),
-        ('{"1": {"class_type": "A", "inputs": {}}, "1": {"class_type": "B", "inputs": {}}}', "the key '1' stands twice"),
+        (
+            '{"1": {"class_type": "A", "inputs": {}}, "1": {"class_type": "B", "inputs": {}}}',
+            "the key '1' stands twice",
+        ),
         ('{"1": {"class_type": "A", "inputs": {"x": "\\ud800"}}}', "half a surrogate pair"),
         ('{"1": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
-        ('{"1": {"class_type": "A", "inputs": {"x": ' + "[" * 100 + "]" * 100 + "}}}", "nested more than 64 levels"),
+        (
+            '{"1": {"class_type": "A", "inputs": {"x": ' + "[" * 100 + "]" * 100 + "}}}",
+            "nested more than 64 levels",
+        ),
         ('{"1": {"class_type": "A", "inputs": {"x": ' + "9" * 5000 + "}}}", "not valid JSON"),
-        ('{"1": {"inputs": {}}, "2": {"class_type": "A"}, "3": 7, "4": {"class_type": "A", "inputs": {}}}', "3 problems"),
+        (
+            '{"1": {"inputs": {}}, "2": {"class_type": "A"}, "3": 7, "4": {"class_type": "A", "inputs": {}}}',
+            "3 problems",
+        ),
         ('{"prompt": {"1": {"class_type": "A", "inputs": {}}}, "client_id": "x"}', "request body"),
     ],
 )

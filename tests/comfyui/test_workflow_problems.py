@@ -60,10 +60,15 @@ def several(*changes: Callable[[Graph], None]) -> Callable[[Graph], None]:
     return change_all
 
 
-# Recorded case, the change to the graph that was posted for it, and a word of our message ("" where the server took it).
+# Recorded case, the change to the graph that was posted for it, and a word of our message ("" where the
+# server took it).
 CASES: list[tuple[str, Callable[[Graph], None], str]] = [
     ("unknown_node", swap_class("4", "NoSuchNode"), "no node class 'NoSuchNode'"),
-    ("missing_input", drop("4", "value"), "node 'Threshold' (ThresholdMask, id 4), input 'value': is required"),
+    (
+        "missing_input",
+        drop("4", "value"),
+        "node 'Threshold' (ThresholdMask, id 4), input 'value': is required",
+    ),
     ("missing_link_input", drop("4", "mask"), "input 'mask': is required"),
     ("string_for_float", put("4", "value", "abc"), "must be a number (got 'abc')"),
     ("numeric_string_for_float", put("4", "value", "0.3"), ""),
@@ -75,7 +80,11 @@ CASES: list[tuple[str, Callable[[Graph], None], str]] = [
     ("above_max", put("4", "value", 1.5), "must be at most 1.0 (got 1.5)"),
     ("below_min", put("2", "blur_radius", 0), "must be at least 1 (got 0)"),
     ("off_step", put("4", "value", 0.12345), ""),
-    ("not_in_list", put("3", "channel", "purple"), "must be one of 'red', 'green', 'blue', 'alpha' (got 'purple')"),
+    (
+        "not_in_list",
+        put("3", "channel", "purple"),
+        "must be one of 'red', 'green', 'blue', 'alpha' (got 'purple')",
+    ),
     ("number_for_filename", put("1", "image", 5), "must be the name of an image file (got 5)"),
     ("bad_link_len", put("4", "mask", ["3", 0, 1]), "must be a value or a link"),
     ("bad_link_len1", put("4", "mask", ["3"]), "must be a value or a link"),
@@ -83,7 +92,11 @@ CASES: list[tuple[str, Callable[[Graph], None], str]] = [
     ("link_slot_out_of_range", put("4", "mask", ["3", 7]), "output 7 of node 'Channel'"),
     ("link_int_node_id", put("4", "mask", [3, 0]), "node id as text"),
     ("link_str_slot", put("4", "mask", ["3", "0"]), "must be a value or a link"),
-    ("type_mismatch", put("4", "mask", ["2", 0]), "must be MASK, but output 0 of node 'Blur' (ImageBlur, id 2) gives IMAGE"),
+    (
+        "type_mismatch",
+        put("4", "mask", ["2", 0]),
+        "must be MASK, but output 0 of node 'Blur' (ImageBlur, id 2) gives IMAGE",
+    ),
     ("list_for_float", put("4", "value", [0.1, 0.2]), "a list is always taken for a link"),
     ("dict_value_wrap", put("4", "value", {"__value__": 0.4}), ""),
     ("dict_for_float", put("4", "value", {"a": 0.4}), "must be a number"),
@@ -107,7 +120,9 @@ CASES: list[tuple[str, Callable[[Graph], None], str]] = [
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(("case", "change", "says"), CASES, ids=[case for case, _, _ in CASES])
-def test_problems_agree_with_the_recorded_server(version: str, case: str, change: Callable[[Graph], None], says: str) -> None:
+def test_problems_agree_with_the_recorded_server(
+    version: str, case: str, change: Callable[[Graph], None], says: str
+) -> None:
     graph = copy.deepcopy(SEG)
     change(graph)
     reply = recorded(version, case)
@@ -161,16 +176,24 @@ def test_versions_that_differ_are_told_apart() -> None:
     add("2", "ImageScaleToTotalPixels", image=["1", 0], upscale_method="area", megapixels=0.1)(graph)
     add("3", "SaveImage", images=["2", 0], filename_prefix="x")(graph)
     assert told(graph, "0.3.64") == []
-    assert ["'resolution_steps': is required (INT) and missing; its default is 1" in p for p in told(graph, "0.27.0")] == [True]
+    assert [
+        "'resolution_steps': is required (INT) and missing; its default is 1" in p
+        for p in told(graph, "0.27.0")
+    ] == [True]
 
 
 def test_a_long_chain_and_a_wide_diamond_are_judged_without_recursion() -> None:
     graph: Graph = {}
     add("0", "EmptyImage", width=8, height=8, batch_size=1, color=0)(graph)
     for step in range(1, 3000):
-        add(str(step), "ImageBlend", image1=[str(step - 1), 0], image2=[str(step - 1), 0], blend_factor=0.5, blend_mode="normal")(
-            graph
-        )
+        add(
+            str(step),
+            "ImageBlend",
+            image1=[str(step - 1), 0],
+            image2=[str(step - 1), 0],
+            blend_factor=0.5,
+            blend_mode="normal",
+        )(graph)
     add("end", "SaveImage", images=["2999", 0], filename_prefix="x")(graph)
     assert told(graph) == []
     graph["0"] = {"class_type": "ImageInvert", "inputs": {"image": ["2999", 0]}}
@@ -180,11 +203,14 @@ def test_a_long_chain_and_a_wide_diamond_are_judged_without_recursion() -> None:
 def test_image_files_are_looked_for_only_when_it_is_known_which_will_be_uploaded() -> None:
     graph = copy.deepcopy(SEG)
     add("30", "LoadImage", image="fixed.png")(graph)
-    add("31", "ImageCompositeMasked", destination=["1", 0], source=["30", 0], x=0, y=0, resize_source=False)(graph)
+    add("31", "ImageCompositeMasked", destination=["1", 0], source=["30", 0], x=0, y=0, resize_source=False)(
+        graph
+    )
     graph["2"]["inputs"]["image"] = ["31", 0]
     assert told(graph) == []
     assert [
-        "'fixed.png' is not in the server's input folder" in p for p in told(graph, pending=[("Load Input Image", "image")])
+        "'fixed.png' is not in the server's input folder" in p
+        for p in told(graph, pending=[("Load Input Image", "image")])
     ] == [True]
     graph["30"]["inputs"]["image"] = "sub/fixed.png"
     assert told(graph, pending=[("Load Input Image", "image")]) == []
@@ -209,7 +235,11 @@ def test_both_combo_spellings_and_bare_types_are_read() -> None:
         {
             "A": {
                 "input": {
-                    "required": {"old": [["a", "b"], {}], "new": ["COMBO", {"options": ["a", 2]}], "bare": ["IMAGE"]},
+                    "required": {
+                        "old": [["a", "b"], {}],
+                        "new": ["COMBO", {"options": ["a", 2]}],
+                        "bare": ["IMAGE"],
+                    },
                     "optional": {
                         "n": ["INT", {"default": 3, "min": 1, "max": 2**64 - 1}],
                         "far": ["COMBO", {"remote": {"route": "/x"}}],
@@ -241,7 +271,14 @@ def test_unions_wildcards_and_types_worked_out_later_do_not_count_as_mismatch() 
         {
             "Source": {"input": {}, "output": ["IMAGE", "MASK", "*", "COMFY_MATCHTYPE_V3", "LATENT"]},
             "Sink": {
-                "input": {"required": {"a": ["IMAGE,MASK"], "b": ["*"], "c": ["IMAGE"], "many": ["COMFY_AUTOGROW_V3", {}]}},
+                "input": {
+                    "required": {
+                        "a": ["IMAGE,MASK"],
+                        "b": ["*"],
+                        "c": ["IMAGE"],
+                        "many": ["COMFY_AUTOGROW_V3", {}],
+                    }
+                },
                 "output_node": True,
             },
         }

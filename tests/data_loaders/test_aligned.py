@@ -52,13 +52,22 @@ def test_suffixes_may_differ_between_folders() -> None:
 
 
 def test_hidden_files_and_other_files_are_passed_over() -> None:
-    files = {"a.png": PNG, ".DS_Store": b"x", "._a.png": b"x", "Thumbs.db": b"x", "README.txt": b"x", "notes": b"x"}
+    files = {
+        "a.png": PNG,
+        ".DS_Store": b"x",
+        "._a.png": b"x",
+        "Thumbs.db": b"x",
+        "README.txt": b"x",
+        "notes": b"x",
+    }
     assert [item.name for item in aligned("demo", {"Input": files}).items] == ["a"]
 
 
 def test_accents_are_the_same_however_they_are_spelled() -> None:
     files = {unicodedata.normalize(form, "café.png"): PNG for form in ("NFD",)}
-    assert len(aligned("demo", {"Input": files, "Mask": {unicodedata.normalize("NFC", "café.png"): PNG}})) == 1
+    assert (
+        len(aligned("demo", {"Input": files, "Mask": {unicodedata.normalize("NFC", "café.png"): PNG}})) == 1
+    )
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -66,7 +75,13 @@ def test_all_faults_are_told_at_once() -> None:
         "demo",
         {
             "Input": {f"img{n}.png": PNG for n in range(1, 31)},
-            "Mask": {"img1.png": PNG, "img2.png": b"no image", "img3.jpg": PNG, "img3.png": PNG, "extra.png": PNG},
+            "Mask": {
+                "img1.png": PNG,
+                "img2.png": b"no image",
+                "img3.jpg": PNG,
+                "img3.png": PNG,
+                "extra.png": PNG,
+            },
             "Empty": {"README.txt": b"x"},
             "Original": {f"img{n}.png": PNG[: 60 + n] for n in range(1, 31)},
         },
@@ -74,7 +89,9 @@ def test_all_faults_are_told_at_once() -> None:
         place="inputs/demo",
     )
     assert text.startswith("inputs/demo: ")
-    assert "'Orginal': no such folder (did you mean 'Original'?); there are Empty, Input, Mask, Original" in text
+    assert (
+        "'Orginal': no such folder (did you mean 'Original'?); there are Empty, Input, Mask, Original" in text
+    )
     assert "folder 'Empty': holds no images" in text
     assert "folder 'Mask': has several images of one name: img3.jpg and img3.png; keep one of each" in text
     assert "folder 'Input': has no image for 1 of 31 names: extra" in text
@@ -89,13 +106,17 @@ def test_an_eval_set_without_folders_is_refused() -> None:
 
 
 def test_a_single_reference_may_be_given_as_text() -> None:
-    assert aligned("demo", {"Input": {"a.png": PNG}, "Mask": {"a.png": PNG}}, "Mask").reference_folders == ("Mask",)
+    assert aligned("demo", {"Input": {"a.png": PNG}, "Mask": {"a.png": PNG}}, "Mask").reference_folders == (
+        "Mask",
+    )
 
 
 def test_files_are_read_from_disk_and_named_in_errors(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
     assert len(aligned("demo", {"Input": {"a.png": tmp_path / "a.png"}})) == 1
-    assert f"{tmp_path / 'b.png'} cannot be read: No such file" in refused("demo", {"Input": {"b.png": tmp_path / "b.png"}})
+    assert f"{tmp_path / 'b.png'} cannot be read: No such file" in refused(
+        "demo", {"Input": {"b.png": tmp_path / "b.png"}}
+    )
 
 
 @given(st.lists(st.integers(0, 10**12), unique=True, max_size=20))

@@ -51,7 +51,9 @@ def levels(path: Path) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize(("name", "reference"), [("photos", "Original"), ("cutout", "Mask")])
-def test_the_local_loader_takes_both_eval_sets_with_their_references(made: Path, name: str, reference: str) -> None:
+def test_the_local_loader_takes_both_eval_sets_with_their_references(
+    made: Path, name: str, reference: str
+) -> None:
     loaded = check_dataset_loader(LocalDatasetLoader("demo", name, made.parent, references=[reference]))
     assert (len(loaded), loaded.input_folders, loaded.reference_folders) == (12, ("Input",), (reference,))
     images = [image for item in loaded.items for image in (*item.inputs.values(), *item.references.values())]
@@ -59,9 +61,13 @@ def test_the_local_loader_takes_both_eval_sets_with_their_references(made: Path,
     assert len({image.digest for image in images}) == len(images)
 
 
-def test_the_holes_are_gray_in_the_inputs_and_white_in_the_masks_and_all_else_is_the_original(made: Path) -> None:
+def test_the_holes_are_gray_in_the_inputs_and_white_in_the_masks_and_all_else_is_the_original(
+    made: Path,
+) -> None:
     for item in demo.PHOTOS:
-        given, mask, original = (levels(made / "inpaint" / folder / f"{item}.png") for folder in ("Input", "Mask", "Original"))
+        given, mask, original = (
+            levels(made / "inpaint" / folder / f"{item}.png") for folder in ("Input", "Mask", "Original")
+        )
         hole = mask[..., 0] == 1
         assert 0.05 < hole.mean() < 0.4
         assert (given[~hole] == original[~hole]).all()
@@ -84,7 +90,9 @@ def test_what_is_missing_damaged_or_different_is_made_again_and_nothing_else(cop
     (copied / "photos/Input/brick.png").unlink()
     (copied / "photos/Original/brick.png").write_bytes(b"\x89PNG cut short")
     picture(1).save(copied / "cutout/Mask/camera_on_grass.png")
-    Image.open(copied / "cutout/Input/camera_on_grass.png").save(copied / "cutout/Input/camera_on_grass.png", compress_level=9)
+    Image.open(copied / "cutout/Input/camera_on_grass.png").save(
+        copied / "cutout/Input/camera_on_grass.png", compress_level=9
+    )
     smaller = (copied / "cutout/Input/camera_on_grass.png").read_bytes()
 
     demo.prepare(copied)
@@ -93,15 +101,19 @@ def test_what_is_missing_damaged_or_different_is_made_again_and_nothing_else(cop
     same_pixels = str(Path("cutout/Input/camera_on_grass.png"))
     assert after[same_pixels][0] == smaller
     del before[same_pixels], after[same_pixels]
-    assert {name: data for name, (data, _) in after.items()} == {name: data for name, (data, _) in before.items()}
+    assert {name: data for name, (data, _) in after.items()} == {
+        name: data for name, (data, _) in before.items()
+    }
     written = {name for name in after if after[name][1] != before[name][1]}
     assert written == {
-        str(Path(name)) for name in ("photos/Input/brick.png", "photos/Original/brick.png", "cutout/Mask/camera_on_grass.png")
+        str(Path(name))
+        for name in ("photos/Input/brick.png", "photos/Original/brick.png", "cutout/Mask/camera_on_grass.png")
     }
 
 
 def test_the_inputs_of_photos_are_blurred_and_noisy_as_documented(made: Path) -> None:
-    # Two neighbouring pixels differ by the noise of both, and hardly by anything else after a blur of 1.5 pixels.
+    # Two neighbouring pixels differ by the noise of both, and hardly by anything else after a blur of 1.5
+    # pixels.
     spread = []
     for path in (made / "photos/Input").iterdir():
         image = levels(path)
@@ -136,7 +148,13 @@ def test_blue_tells_the_object_from_its_background_in_every_cutout_and_red_does_
 
 
 @pytest.mark.parametrize(
-    "name", ["photos/Input/holiday.jpg", "photos/Mask/astronaut.png", "photos/Original/astronaut.JPG", "cutout/Mask/brick.png"]
+    "name",
+    [
+        "photos/Input/holiday.jpg",
+        "photos/Mask/astronaut.png",
+        "photos/Original/astronaut.JPG",
+        "cutout/Mask/brick.png",
+    ],
 )
 def test_a_folder_with_other_images_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(parents=True)
@@ -145,7 +163,9 @@ def test_a_folder_with_other_images_is_refused_before_anything_is_written(tmp_pa
     with pytest.raises(ConfigurationError) as caught:
         demo.prepare(tmp_path)
     eval_set, folder, file = name.split("/")
-    shown = f"{folder}/" if name == "photos/Mask/astronaut.png" else f"{folder}/{file}"  # of a foreign folder, only its name
+    shown = (
+        f"{folder}/" if name == "photos/Mask/astronaut.png" else f"{folder}/{file}"
+    )  # of a foreign folder, only its name
     assert f"{eval_set}: holds what is not the demo's ({shown})" in str(caught.value)
     assert state(tmp_path) == before
 

@@ -36,14 +36,20 @@ def refused(loader: LocalDatasetLoader) -> str:
 @pytest.mark.parametrize("at", [False, True])
 def test_local_folders_fulfil_the_contract_of_loaders(root: Path, at: bool) -> None:
     path = root / "demo/photos"
-    loader = LocalDatasetLoader.at(path, ["Mask"]) if at else LocalDatasetLoader("demo", "photos", root, references=["Mask"])
+    loader = (
+        LocalDatasetLoader.at(path, ["Mask"])
+        if at
+        else LocalDatasetLoader("demo", "photos", root, references=["Mask"])
+    )
     loaded = check_dataset_loader(loader)
     assert [item.name for item in loaded.items] == ["img1", "img2", "img10"]
     assert (loaded.name, loaded.input_folders, loaded.reference_folders) == ("photos", ("Input",), ("Mask",))
     assert (loader.project, loader.dataset) == ("demo", "photos")
 
 
-def test_a_relative_path_is_taken_from_the_working_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_is_taken_from_the_working_folder(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(root / "demo")
     assert len(LocalDatasetLoader.at("photos").load_dataset()) == 3
     assert len(LocalDatasetLoader.at(".").path.name) > 0
@@ -64,7 +70,9 @@ def test_a_missing_eval_set_names_the_nearest_and_those_there_are(root: Path) ->
 
 
 def test_a_missing_project_or_root_is_named(root: Path) -> None:
-    assert "there is no project 'dem' (did you mean 'demo'?)" in refused(LocalDatasetLoader("dem", "photos", root))
+    assert "there is no project 'dem' (did you mean 'demo'?)" in refused(
+        LocalDatasetLoader("dem", "photos", root)
+    )
     assert "there is no folder" in refused(LocalDatasetLoader("demo", "photos", root / "elsewhere"))
 
 
@@ -134,7 +142,10 @@ class FromAnother(DatasetLoader):
         elif self.rule == "unique names":
             items = (first, *(dataclasses.replace(item, name=first.name) for item in others))
         elif self.rule == "image in every folder":
-            items = (first, *(dataclasses.replace(item, inputs={"Input": item.inputs["Input"]}) for item in others))
+            items = (
+                first,
+                *(dataclasses.replace(item, inputs={"Input": item.inputs["Input"]}) for item in others),
+            )
         else:
             items = ()
         return EvalSet(loaded.name, items)

@@ -19,7 +19,9 @@ from pixaris.endpoints.local import LocalPool
 def servers() -> Iterator[Servers]:
     """Starts so many servers with fault injection, in this process; gives their URLs."""
     with ExitStack() as stack:
-        yield lambda count: [stack.enter_context(serve_in_thread(Options(faults=[]))).url for _ in range(count)]
+        yield lambda count: [
+            stack.enter_context(serve_in_thread(Options(faults=[]))).url for _ in range(count)
+        ]
 
 
 @pytest.fixture
@@ -28,7 +30,9 @@ def local_pool() -> Iterator[OpenPool]:
     with ExitStack() as stack:
 
         def open_pool(*endpoints: str | Endpoint, policy: Policy = POLICY, **options: object) -> LocalPool:
-            pool = LocalPool([endpoint(e) if isinstance(e, str) else e for e in endpoints], policy=policy, **options)  # type: ignore[arg-type]
+            pool = LocalPool(
+                [endpoint(e) if isinstance(e, str) else e for e in endpoints], policy=policy, **options
+            )  # type: ignore[arg-type]
             stack.callback(pool.close)
             return pool
 

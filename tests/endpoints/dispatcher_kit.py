@@ -1,4 +1,6 @@
-"""A pool played in thought: endpoints that take time, trials that ask for images, and a clock that jumps to what comes next."""
+"""A pool played in thought: endpoints that take time, trials that ask for images, and a clock that jumps to
+what comes next.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ AHEAD = 10
 
 @dataclass
 class Machine:
-    """An endpoint: one request after the other, each `seconds` long, `load` more if it needs other models than the one before."""
+    """An endpoint: one request after the other, each `seconds` long, `load` more if it needs other models
+    than the one before.
+    """
 
     endpoint: Endpoint
     seconds: float
@@ -57,7 +61,12 @@ class Simulation:
     """
 
     def __init__(
-        self, machines: Sequence[Machine], *, policy: Policy | None = None, think: float = 0.0, change: float = 0.0
+        self,
+        machines: Sequence[Machine],
+        *,
+        policy: Policy | None = None,
+        think: float = 0.0,
+        change: float = 0.0,
     ) -> None:
         self.machines = {machine.endpoint.url: machine for machine in machines}
         self.dispatcher = Dispatcher(policy)
@@ -187,4 +196,6 @@ class Simulation:
 
 
 def machines(*seconds: float, load: float = 0.0, depth: int = 2) -> list[Machine]:
-    return [Machine(Endpoint(f"http://m{index}", depth=depth), each, load) for index, each in enumerate(seconds)]
+    return [
+        Machine(Endpoint(f"http://m{index}", depth=depth), each, load) for index, each in enumerate(seconds)
+    ]

@@ -1,4 +1,6 @@
-"""``gcloud compute start-iap-tunnel`` as it was observed: the same lines, and a relay to a port of this machine."""
+"""``gcloud compute start-iap-tunnel`` as it was observed: the same lines, and a relay to a port of this
+machine.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,22 @@ from typing import TextIO
 NAME = "ERROR: (gcloud.compute.start-iap-tunnel)"
 FAILURES = {
     "port busy": f"{NAME} Local port [{{port}}] is not available.",
-    "no backend": f"{NAME} While checking if a connection can be made: Error while connecting "
-    "[4003: 'failed to connect to backend']. (Failed to connect to port 8188)",
-    "no such VM": f"{NAME} Could not fetch resource:\n - The resource 'projects/p/zones/z/instances/gpu-1' was not found",
-    "no login": f"{NAME} You do not currently have an active account selected.\nPlease run:\n\n  $ gcloud auth login\n",
-    "no project": f"{NAME} The required property [project] is not currently set.\nIt can be set on a per-command basis by "
-    "re-running your command with the [--project] flag.\n",
+    "no backend": (
+        f"{NAME} While checking if a connection can be made: Error while connecting "
+        "[4003: 'failed to connect to backend']. (Failed to connect to port 8188)"
+    ),
+    "no such VM": (
+        f"{NAME} Could not fetch resource:\n - The resource 'projects/p/zones/z/instances/gpu-1' was not"
+        " found"
+    ),
+    "no login": (
+        f"{NAME} You do not currently have an active account selected.\nPlease run:\n\n  $ gcloud auth"
+        " login\n"
+    ),
+    "no project": (
+        f"{NAME} The required property [project] is not currently set.\nIt can be set on a per-command basis"
+        " by re-running your command with the [--project] flag.\n"
+    ),
     "no zone": f"{NAME} Underspecified resource [gpu-1]. Specify the [--zone] flag.",
     "forbidden": f"{NAME} Error while connecting [Handshake status 403 Forbidden].",
     "strange": "Segmentation fault",
@@ -40,7 +52,9 @@ def next_mode(folder: Path) -> str:
         plan = json.loads((folder / "plan.json").read_text())
         mode: str = plan["modes"].pop(0) if plan["modes"] else "open"
         (folder / "plan.new").write_text(json.dumps(plan))
-        (folder / "plan.new").replace(folder / "plan.json")  # whoever reads it meanwhile gets the old one or the new one
+        (folder / "plan.new").replace(
+            folder / "plan.json"
+        )  # whoever reads it meanwhile gets the old one or the new one
     return mode
 
 
@@ -48,7 +62,9 @@ def main(folder: Path, arguments: list[str]) -> int:
     with (folder / "calls.jsonl").open("a") as file:
         file.write(json.dumps({"arguments": arguments, "pid": os.getpid()}) + "\n")
     mode = next_mode(folder)
-    (port,) = [int(word.rpartition(":")[2]) for word in arguments if word.startswith("--local-host-port=localhost:")]
+    (port,) = [
+        int(word.rpartition(":")[2]) for word in arguments if word.startswith("--local-host-port=localhost:")
+    ]
     say(sys.stderr, "WARNING: \n\nTo increase the performance of the tunnel, consider installing NumPy.")
     if mode in FAILURES:
         say(sys.stderr, FAILURES[mode].format(port=port))
@@ -70,7 +86,9 @@ def main(folder: Path, arguments: list[str]) -> int:
         while True:
             front, _ = server.accept()
             try:
-                back = socket.create_connection(("127.0.0.1", json.loads((folder / "plan.json").read_text())["target"]))
+                back = socket.create_connection(
+                    ("127.0.0.1", json.loads((folder / "plan.json").read_text())["target"])
+                )
             except OSError:
                 say(sys.stderr, "ERROR: Error while connecting [4003: 'failed to connect to backend'].")
                 front.close()

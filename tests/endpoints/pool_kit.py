@@ -1,4 +1,6 @@
-"""What the pool's tests share: requests whose result proves what was executed, and servers that tell what they ran."""
+"""What the pool's tests share: requests whose result proves what was executed, and servers that tell what
+they ran.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,10 @@ class Asked:
 
 def colour(number: int) -> Asked:
     """An image of one colour."""
-    params = [GenerationParam("Colour", "color", number), GenerationParam("Save Image", "filename_prefix", uuid.uuid4().hex)]
+    params = [
+        GenerationParam("Colour", "color", number),
+        GenerationParam("Save Image", "filename_prefix", uuid.uuid4().hex),
+    ]
     request = ComfyGenerator(COLOUR).request(ItemArgs({}, item=f"colour {number}", params=params))
     return Asked(request, (number >> 16, number >> 8 & 255, number & 255))
 
@@ -96,7 +101,9 @@ def negative(number: int, side: int = 12) -> Asked:
         params=[GenerationParam("Save Image", "filename_prefix", uuid.uuid4().hex)],
     )
     red, green, blue = seen
-    return Asked(ComfyGenerator(NEGATIVE).request(args), (255 - red, 255 - green, 255 - blue), slack=1)  # floats are cut off
+    return Asked(
+        ComfyGenerator(NEGATIVE).request(args), (255 - red, 255 - green, 255 - blue), slack=1
+    )  # floats are cut off
 
 
 def broken() -> GenerationRequest:
@@ -112,10 +119,15 @@ def refused() -> GenerationRequest:
 
 def mixed(count: int, first: int = 1) -> list[Asked]:
     """Colours, and now and then an uploaded picture; no two the same."""
-    return [negative(0x100 * number + 7) if number % 6 == 0 else colour(number) for number in range(first, first + count)]
+    return [
+        negative(0x100 * number + 7) if number % 6 == 0 else colour(number)
+        for number in range(first, first + count)
+    ]
 
 
-def answers(asked: Sequence[Asked], futures: Sequence[Future[GeneratedImage]], seconds: float = 40.0) -> list[GeneratedImage]:
+def answers(
+    asked: Sequence[Asked], futures: Sequence[Future[GeneratedImage]], seconds: float = 40.0
+) -> list[GeneratedImage]:
     """Wait for all, and check each."""
     deadline = time.monotonic() + seconds
     generated = [future.result(max(0.1, deadline - time.monotonic())) for future in futures]

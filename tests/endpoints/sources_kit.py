@@ -96,7 +96,9 @@ class Gcloud:
     def calls(self) -> list[list[str]]:
         """The arguments of every call."""
         file = self.folder / "calls.jsonl"
-        return [json.loads(line)["arguments"] for line in file.read_text().splitlines()] if file.exists() else []
+        return (
+            [json.loads(line)["arguments"] for line in file.read_text().splitlines()] if file.exists() else []
+        )
 
     @property
     def pids(self) -> list[int]:

@@ -1,6 +1,8 @@
-"""Never a wrong image: sixteen askers, servers that show in every image what they executed, and everything dying all the time.
+"""Never a wrong image: sixteen askers, servers that show in every image what they executed, and everything
+dying all the time.
 
-A short form runs with the tests; ``make chaos`` asks for ten thousand images on Ray (``--chaos-requests`` and ``--chaos-seed``).
+A short form runs with the tests; ``make chaos`` asks for ten thousand images on Ray (``--chaos-requests`` and
+``--chaos-seed``).
 """
 
 from __future__ import annotations
@@ -41,7 +43,15 @@ ITEMS = 50
 SCALED = Workflow.load(
     {
         "1": node("LoadImage", "Load Input Image", image="none.png"),
-        "2": node("ImageScale", "Scale", image=["1", 0], upscale_method="nearest-exact", width=1, height=1, crop="disabled"),
+        "2": node(
+            "ImageScale",
+            "Scale",
+            image=["1", 0],
+            upscale_method="nearest-exact",
+            width=1,
+            height=1,
+            crop="disabled",
+        ),
         "3": node("SaveImage", "Save Image", images=["2", 0], filename_prefix="chaos"),
     }
 )
@@ -79,13 +89,17 @@ class Ask:
 class Monkey:
     """Breaks something every moment, and mends what it broke."""
 
-    def __init__(self, fleet: list[ServerProcess], pool: EndpointPool, seed: int, answered: Callable[[], int]) -> None:
+    def __init__(
+        self, fleet: list[ServerProcess], pool: EndpointPool, seed: int, answered: Callable[[], int]
+    ) -> None:
         self._answered = answered
         self.done: Counter[str] = Counter()
         self._fleet, self._pool, self._random = fleet, pool, random.Random(seed)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._ours: list[Callable[[], None]] = [self._kill_worker, self._kill_actor] if hasattr(pool, "pids") else []
+        self._ours: list[Callable[[], None]] = (
+            [self._kill_worker, self._kill_actor] if hasattr(pool, "pids") else []
+        )
 
     @contextmanager
     def breaking(self) -> Iterator[None]:
@@ -108,7 +122,9 @@ class Monkey:
             before = self._answered()
             if patience > SERVERS and patience % 50:
                 continue  # everything is broken; on a slow machine it takes its time to come back
-            recovered = self._answered() > seen + 40  # on a slow machine the last death must be over before the next one
+            recovered = (
+                self._answered() > seen + 40
+            )  # on a slow machine the last death must be over before the next one
             if self._ours and recovered and time.monotonic() - last_of_ours > self._random.uniform(4, 8):
                 last_of_ours, seen = time.monotonic(), self._answered()
                 with suppress(Exception):  # it is being started again after the last time
@@ -166,7 +182,9 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server_process, "_STEADY_SECONDS", 0.0)  # however often one is killed, it is started again at once
+        patch.setattr(
+            server_process, "_STEADY_SECONDS", 0.0
+        )  # however often one is killed, it is started again at once
         with start_servers(tmp_path_factory.mktemp("fleet"), SERVERS, "--faults") as started:
             yield started.processes
 
@@ -177,7 +195,10 @@ def pictures() -> list[EncodedImage]:
 
 
 def test_every_image_is_the_one_that_was_asked_for_whatever_dies(
-    open_pool: OpenPool, fleet: list[ServerProcess], pictures: list[EncodedImage], request: pytest.FixtureRequest
+    open_pool: OpenPool,
+    fleet: list[ServerProcess],
+    pictures: list[EncodedImage],
+    request: pytest.FixtureRequest,
 ) -> None:
     count: int = request.config.getoption("--chaos-requests")
     seed: int = request.config.getoption("--chaos-seed")

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy
@@ -86,7 +94,8 @@ def test_the_same_request_is_queued_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [UnreachableError("refused"), PromptLostError("lost"), BadImageError("cut"), OutOfMemoryError("!")]
+    "error",
+    [UnreachableError("refused"), PromptLostError("lost"), BadImageError("cut"), OutOfMemoryError("!")],
 )
 def test_an_endpoint_that_fails_rests_and_the_request_goes_elsewhere(error: PixarisError) -> None:
     dispatcher = pool(A, B)
@@ -322,7 +331,9 @@ def test_events_are_told_from_a_number_on_and_all_of_them_to_who_knew_another_po
 
 
 class LeaseTable(RuleBasedStateMachine):
-    """Anything may happen at any time; no request is lost, none is answered twice, no endpoint is overfull."""
+    """Anything may happen at any time; no request is lost, none is answered twice, no endpoint is
+    overfull.
+    """
 
     leases = Bundle("leases")
 
@@ -359,7 +370,9 @@ class LeaseTable(RuleBasedStateMachine):
         for _ in range(4 if more else 1):
             self.count += 1
             request_id = f"r{self.count}"
-            assert self.table.submit(request_id, "comfyui", priority, self.now, owner=owner, affinity=affinity)
+            assert self.table.submit(
+                request_id, "comfyui", priority, self.now, owner=owner, affinity=affinity
+            )
             self.asked.add(request_id)
 
     @precondition(lambda self: self.asked)
@@ -397,7 +410,10 @@ class LeaseTable(RuleBasedStateMachine):
         """A request turns up on an endpoint that has it already."""
         if not self.asked or not self.endpoints:
             return multiple()
-        request_id, url = data.draw(st.sampled_from(sorted(self.asked))), data.draw(st.sampled_from(sorted(self.endpoints)))
+        request_id, url = (
+            data.draw(st.sampled_from(sorted(self.asked))),
+            data.draw(st.sampled_from(sorted(self.endpoints))),
+        )
         waits = request_id not in self.answered and self.table.lease(request_id) is None
         lease = self.table.claim(request_id, url, self.now)
         assert lease is None or (waits and self.table.lease(request_id) == lease and lease.url == url)
@@ -412,7 +428,13 @@ class LeaseTable(RuleBasedStateMachine):
     @rule(
         lease=consumes(leases),
         error=st.sampled_from(
-            [UnreachableError("x"), PromptLostError("x"), RateLimitedError("x"), ExecutionError("x"), InterruptedPromptError("x")]
+            [
+                UnreachableError("x"),
+                PromptLostError("x"),
+                RateLimitedError("x"),
+                ExecutionError("x"),
+                InterruptedPromptError("x"),
+            ]
         ),
     )
     def fail(self, lease: Lease, error: PixarisError) -> None:
@@ -436,7 +458,9 @@ class LeaseTable(RuleBasedStateMachine):
     @precondition(lambda self: self.answered)
     @rule(data=st.data())
     def ask_again(self, data: st.DataObject) -> None:
-        """An id that was answered may come again; what is still under way for the old one counts for nothing."""
+        """An id that was answered may come again; what is still under way for the old one counts for
+        nothing.
+        """
         request_id = data.draw(st.sampled_from(sorted(self.answered)))
         assert self.table.submit(request_id, "comfyui", 0, self.now, owner="x", affinity="m")
         self.answered.remove(request_id)
@@ -469,8 +493,13 @@ class LeaseTable(RuleBasedStateMachine):
     def waiting_and_in_flight_make_up_the_unanswered(self) -> None:
         in_flight = sum(status.in_flight for status in self.table.status())
         assert in_flight + self.table.waiting == len(self.table.unanswered())
-        assert self.table.waiting == sum(self.table.lease(request_id) is None for request_id in self.table.unanswered())
-        assert all(len(status.models) <= 1 and (status.speed is None or status.speed >= 0) for status in self.table.status())
+        assert self.table.waiting == sum(
+            self.table.lease(request_id) is None for request_id in self.table.unanswered()
+        )
+        assert all(
+            len(status.models) <= 1 and (status.speed is None or status.speed >= 0)
+            for status in self.table.status()
+        )
 
     def teardown(self) -> None:
         """Whatever happened: with one healthy endpoint everything is answered."""

@@ -35,13 +35,19 @@ class Table:
         return self.dispatcher.assign(self.now)
 
     def learn(self, *seconds: float, model: str = "", load: float | None = None) -> None:
-        """Let each endpoint make two images, one after the other, at these seconds each; the first one needs a load."""
+        """Let each endpoint make two images, one after the other, at these seconds each; the first one needs
+        a load.
+        """
         for again in (False, True):
             for index in range(20):  # so many that the slow ones get some too
-                assert self.dispatcher.submit(f"lesson {again} {index}", "comfyui", -1, self.now, affinity=model)
+                assert self.dispatcher.submit(
+                    f"lesson {again} {index}", "comfyui", -1, self.now, affinity=model
+                )
             leases = {lease.url: lease for lease in self.leases()}
             assert len(leases) == len(seconds), "every endpoint has its lesson"
-            for request_id in set(self.dispatcher.unanswered()).difference(lease.request_id for lease in leases.values()):
+            for request_id in set(self.dispatcher.unanswered()).difference(
+                lease.request_id for lease in leases.values()
+            ):
                 self.dispatcher.cancel(request_id)
             extra = 0.0 if again or load is None else load
             times = {url: one + extra for url, one in zip(sorted(leases), seconds, strict=True)}
@@ -119,9 +125,13 @@ def test_the_last_request_waits_for_a_fast_endpoint_rather_than_go_to_a_slow_one
     table.learn(1.0, 5.0)
     table.ask("a", 2)
     assert table.assign() == {"a1": "m0"}
-    assert table.dispatcher.next_event(table.now) == pytest.approx(1.0), "it is looked at again, whatever happens"
+    assert table.dispatcher.next_event(table.now) == pytest.approx(1.0), (
+        "it is looked at again, whatever happens"
+    )
     table.ask("b", 5)
-    assert table.assign() == {"b1": "m1"}, "the slow one leaves the most urgent to the fast one, which has time for it"
+    assert table.assign() == {"b1": "m1"}, (
+        "the slow one leaves the most urgent to the fast one, which has time for it"
+    )
 
 
 def test_an_endpoint_that_is_late_has_become_slow_and_the_others_take_over() -> None:
@@ -140,7 +150,9 @@ def test_the_speed_is_learnt_from_successes_at_any_depth_and_shown() -> None:
     table.end(first, after=3.0)
     assert table.dispatcher.status()[0].speed == pytest.approx(3.0)
     table.end(second, after=3.0)
-    assert table.dispatcher.status()[0].speed == pytest.approx(3.0), "the second one waited three of its six seconds"
+    assert table.dispatcher.status()[0].speed == pytest.approx(3.0), (
+        "the second one waited three of its six seconds"
+    )
 
 
 def test_whichever_is_answered_first_has_waited_for_the_models() -> None:
@@ -196,7 +208,9 @@ def test_models_that_nobody_holds_are_taken_over_by_whoever_has_nothing_else_to_
         table.end(lease)
 
 
-def test_models_that_another_one_holds_are_taken_over_only_if_the_work_would_wait_longer_than_the_load() -> None:
+def test_models_that_another_one_holds_are_taken_over_only_if_the_work_would_wait_longer_than_the_load() -> (
+    None
+):
     def taken(waiting: int) -> bool:
         table = Table(2)
         table.learn(1.0, 1.0, model="A", load=5.0)

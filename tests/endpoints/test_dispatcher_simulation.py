@@ -51,14 +51,22 @@ def grid_of_models(
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize("stagger", [0.0, 0.1, 0.5, PROCESS_START, 2.0])
 @pytest.mark.parametrize("change", [0.0, CHANGE, 0.3])
-def test_three_checkpoints_on_four_endpoints_need_few_loads(depth: int, stagger: float, change: float) -> None:
-    seconds, loads = grid_of_models(machines(*[0.5] * 4, load=5.0, depth=depth), "ABC", 3, 8, stagger=stagger, change=change)
+def test_three_checkpoints_on_four_endpoints_need_few_loads(
+    depth: int, stagger: float, change: float
+) -> None:
+    seconds, loads = grid_of_models(
+        machines(*[0.5] * 4, load=5.0, depth=depth), "ABC", 3, 8, stagger=stagger, change=change
+    )
     assert loads <= 5  # the goal: 8 loads, 20 seconds
-    assert seconds <= 17.0 + stagger + 3 * change <= 20.0  # one endpoint has one model's 24 images: 5 + 12 seconds
+    assert (
+        seconds <= 17.0 + stagger + 3 * change <= 20.0
+    )  # one endpoint has one model's 24 images: 5 + 12 seconds
 
 
 @pytest.mark.parametrize(("models", "endpoints"), [("ABCD", 4), ("ABCDEF", 3), ("AB", 8), ("ABCDEFGH", 2)])
-def test_no_model_is_loaded_more_often_than_there_are_endpoints_to_share_it(models: str, endpoints: int) -> None:
+def test_no_model_is_loaded_more_often_than_there_are_endpoints_to_share_it(
+    models: str, endpoints: int
+) -> None:
     times = machines(*[0.5] * endpoints, load=5.0)
     seconds, loads = grid_of_models(times, models, 4, 12, stagger=0.0)
     images = len(models) * 4 * 12
@@ -70,7 +78,9 @@ def test_no_model_is_loaded_more_often_than_there_are_endpoints_to_share_it(mode
 @pytest.mark.parametrize("images", [32, 64, 100, 200])
 @pytest.mark.parametrize("model", ["", "A"])
 @pytest.mark.parametrize("seconds", [(1, 1, 1, 5), (1, 2, 4, 8), (1, 5, 5, 5), (0.5, 0.5, 0.5, 0.5)])
-def test_the_tail_waits_for_no_slow_endpoint(seconds: tuple[float, ...], model: str, images: int, depth: int) -> None:
+def test_the_tail_waits_for_no_slow_endpoint(
+    seconds: tuple[float, ...], model: str, images: int, depth: int
+) -> None:
     assert one_trial(machines(*seconds, depth=depth), images, model) <= 1.15 * ideal(images, seconds)
 
 
@@ -83,10 +93,14 @@ def test_images_of_unequal_length_do_not_mislead(seed: int) -> None:
     queue = iter(trials)
     for number in range(2):
         simulation.process(f"p{number}", queue)
-    assert simulation.run() <= 1.15 * sum(8 * trial.factor for trial in trials) / sum(1 / each for each in seconds)
+    assert simulation.run() <= 1.15 * sum(8 * trial.factor for trial in trials) / sum(
+        1 / each for each in seconds
+    )
 
 
-@pytest.mark.parametrize(("endpoints", "processes", "items", "step"), [(4, 2, 8, 8), (4, 2, 16, 4), (16, 4, 32, 8)])
+@pytest.mark.parametrize(
+    ("endpoints", "processes", "items", "step"), [(4, 2, 8, 8), (4, 2, 16, 4), (16, 4, 32, 8)]
+)
 def test_many_trials_keep_every_endpoint_busy(endpoints: int, processes: int, items: int, step: int) -> None:
     simulation = Simulation(machines(*[0.5] * endpoints), think=0.05, change=CHANGE)
     trials = iter([Trial(items, "A", step=step) for _ in range(64)])
@@ -139,7 +153,12 @@ def test_an_endpoint_that_freezes_is_left_behind() -> None:
     load=st.sampled_from([0.0, 0.3, 5.0, 40.0]),
     depth=st.integers(1, 3),
     trials=st.lists(
-        st.tuples(st.integers(1, 20), st.sampled_from(["", "A", "B", "C"]), st.integers(1, 8), st.sampled_from([0.5, 1.0, 3.0])),
+        st.tuples(
+            st.integers(1, 20),
+            st.sampled_from(["", "A", "B", "C"]),
+            st.integers(1, 8),
+            st.sampled_from([0.5, 1.0, 3.0]),
+        ),
         min_size=1,
         max_size=12,
     ),
@@ -154,7 +173,9 @@ def test_whatever_is_asked_for_is_made_and_endpoints_are_never_all_idle(
     processes: int,
     at_once: int,
 ) -> None:
-    simulation = Simulation(machines(*seconds, load=load, depth=depth), policy=Policy(models_at_once=at_once), think=0.05)
+    simulation = Simulation(
+        machines(*seconds, load=load, depth=depth), policy=Policy(models_at_once=at_once), think=0.05
+    )
     queue = iter([Trial(images, model, step, factor) for images, model, step, factor in trials])
     for number in range(processes):
         simulation.process(f"p{number}", queue, start=0.7 * number)

@@ -1,4 +1,6 @@
-"""However a pool's process ends: its prompts leave the servers, its janitor goes, and nobody else is touched."""
+"""However a pool's process ends: its prompts leave the servers, its janitor goes, and nobody else is
+touched.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,11 @@ def driver(*urls: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A process with a pool that has submitted eight requests; and its janitor."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, *urls], stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        [sys.executable, "-c", DRIVER, *urls],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
     )
     assert process.stdout is not None
     try:
@@ -72,7 +78,11 @@ def strangers(url: str) -> list[str]:
 def stranger(url: str) -> str:
     """Submit a prompt as somebody else does."""
     prompt_id = str(uuid.uuid4())
-    body = {"prompt": json.loads(colour(1).request.payload), "prompt_id": prompt_id, "client_id": "somebody else"}
+    body = {
+        "prompt": json.loads(colour(1).request.payload),
+        "prompt_id": prompt_id,
+        "client_id": "somebody else",
+    }
     requests.post(f"{url}/prompt", json=body, timeout=5).raise_for_status()
     return prompt_id
 

@@ -285,7 +285,9 @@ def test_a_run_that_was_cancelled_before_it_began_does_not_begin() -> None:
 
 def test_a_cancellation_is_repeated_until_the_client_knows_the_request() -> None:
     class Late(Painter):
-        """Notices a cancellation only when it has got so far, as a client that has not told the server yet."""
+        """Notices a cancellation only when it has got so far, as a client that has not told the server
+        yet.
+        """
 
         def run(self, request: GenerationRequest) -> GeneratedImage:
             self.runs.append(request.item)
@@ -311,7 +313,9 @@ def test_a_request_that_somebody_else_withdrew_is_tried_elsewhere() -> None:
         connection.run(lease(1), colour(1).request)
 
 
-@pytest.mark.parametrize("error", [PromptRejectedError("no", endpoint="http://a", node="Save Image"), UnreachableError("gone")])
+@pytest.mark.parametrize(
+    "error", [PromptRejectedError("no", endpoint="http://a", node="Save Image"), UnreachableError("gone")]
+)
 def test_typed_errors_pass_as_they_are(error: PixarisError) -> None:
     with pytest.raises(type(error)) as caught:
         Connection(A.url, Painter(failing(error))).run(lease(1), colour(1).request)

@@ -1,4 +1,6 @@
-"""What every endpoint pool does, on threads and on Ray, with real servers over real sockets, whatever goes wrong with them."""
+"""What every endpoint pool does, on threads and on Ray, with real servers over real sockets, whatever goes
+wrong with them.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,11 @@ def test_every_result_is_the_one_that_was_asked_for(open_pool: OpenPool, servers
 
     def submit(batch: list[Asked]) -> list[tuple[Asked, Future[GeneratedImage]]]:
         pieces = [batch[start : start + 9] for start in range(0, len(batch), 9)]
-        return [pair for piece in pieces for pair in zip(piece, pool.submit([one.request for one in piece]), strict=True)]
+        return [
+            pair
+            for piece in pieces
+            for pair in zip(piece, pool.submit([one.request for one in piece]), strict=True)
+        ]
 
     with ThreadPoolExecutor(4) as threads:
         pairs = [pair for found in threads.map(submit, batches) for pair in found]
@@ -74,13 +80,18 @@ def test_every_result_is_the_one_that_was_asked_for(open_pool: OpenPool, servers
     assert [one.in_flight for one in status.endpoints] == [0, 0, 0]
     assert all(one.done > 10 for one in status.endpoints), "every endpoint has its share"
     executed = Counter(number for url in urls for number in ran(url))
-    assert executed == Counter(number for number in range(1, 109) if number % 6), "each was executed exactly once"
+    assert executed == Counter(number for number in range(1, 109) if number % 6), (
+        "each was executed exactly once"
+    )
 
 
-def test_urgent_requests_go_first_and_the_same_one_is_executed_once(open_pool: OpenPool, servers: Servers) -> None:
+def test_urgent_requests_go_first_and_the_same_one_is_executed_once(
+    open_pool: OpenPool, servers: Servers
+) -> None:
     (url,) = servers(1)
     pool = open_pool(endpoint(url, depth=1))
-    # All that follows is asked for meanwhile, however busy the machine is; between processes that takes its time.
+    # All that follows is asked for meanwhile, however busy the machine is; between processes that takes its
+    # time.
     fault(url, "delay", seconds=4 if isinstance(pool, LocalPool) else 15)
     block = colour(1)
     first, same = pool.submit([block.request, block.request])
@@ -180,7 +191,12 @@ def test_close_leaves_nothing_behind(open_pool: OpenPool, servers: Servers) -> N
         assert isinstance(future.exception(5), CancelledRequestError)
     until(lambda: sum(map(queued, urls)) == 0, 3)
     ours = "pixaris"
-    until(lambda: not [thread for thread in set(threading.enumerate()) - threads if thread.name.startswith(ours)], 3)
+    until(
+        lambda: (
+            not [thread for thread in set(threading.enumerate()) - threads if thread.name.startswith(ours)]
+        ),
+        3,
+    )
     until(lambda: not [pid for pid in pids if alive(pid)], 5)
     with pytest.raises(CancelledRequestError, match="closed"):
         pool.submit([colour(20).request])
@@ -198,7 +214,9 @@ def alive(pid: int) -> bool:
 # Servers that fail
 
 
-def test_a_server_that_is_not_there_costs_only_the_time_to_find_out(local_pool: OpenPool, servers: Servers) -> None:
+def test_a_server_that_is_not_there_costs_only_the_time_to_find_out(
+    local_pool: OpenPool, servers: Servers
+) -> None:
     pool = local_pool(NOBODY, *servers(2))
     images = run(pool, mixed(20))
     assert {image.attempts for image in images} == {1}
@@ -252,7 +270,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("name", "rule"), WRONG, ids=lambda value: value if isinstance(value, str) else "-".join(value))
+@pytest.mark.parametrize(
+    ("name", "rule"), WRONG, ids=lambda value: value if isinstance(value, str) else "-".join(value)
+)
 def test_what_goes_wrong_on_one_server_is_made_on_another(
     local_pool: OpenPool, servers: Servers, name: str, rule: dict[str, object]
 ) -> None:
@@ -269,7 +289,9 @@ def test_what_goes_wrong_on_one_server_is_made_on_another(
         assert f"{bad} is back" in events(pool)
 
 
-def test_when_everything_goes_wrong_at_once_every_image_is_right(open_pool: OpenPool, servers: Servers) -> None:
+def test_when_everything_goes_wrong_at_once_every_image_is_right(
+    open_pool: OpenPool, servers: Servers
+) -> None:
     urls = servers(len(WRONG) + 1)
     for url, (name, rule) in zip(urls, WRONG, strict=False):
         fault(url, name, after=1, **rule)

@@ -24,10 +24,14 @@ STUBBORN = "trap '' TERM; echo $$ >> pids; while :; do sleep 0.1; done"
 
 
 def shell(script: str, folder: Path, **options: float) -> ManagedSource:
-    return ManagedSource(("sh", "-c", script), working_directory=str(folder), **{"start_timeout": 5.0, **options})  # type: ignore[arg-type]
+    return ManagedSource(
+        ("sh", "-c", script), working_directory=str(folder), **{"start_timeout": 5.0, **options}
+    )  # type: ignore[arg-type]
 
 
-def process(source: ManagedSource, folder: Path, ready: Callable[[str], None] = answers, **options: float) -> ServerProcess:
+def process(
+    source: ManagedSource, folder: Path, ready: Callable[[str], None] = answers, **options: float
+) -> ServerProcess:
     return ServerProcess(source, folder / "server.log", ready, free_ports(1)[0], **options)
 
 
@@ -74,7 +78,11 @@ def reachable(url: str) -> bool:
 
 
 def test_a_command_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path) -> None:
-    source = shell("for n in 1 2 3; do echo line $n; done; echo no such checkpoint >&2; exit 7", tmp_path, start_timeout=60.0)
+    source = shell(
+        "for n in 1 2 3; do echo line $n; done; echo no such checkpoint >&2; exit 7",
+        tmp_path,
+        start_timeout=60.0,
+    )
     started = time.monotonic()
     with pytest.raises(UnreachableError) as caught:
         ServerProcesses([source], tmp_path, answers).start()
@@ -109,7 +117,9 @@ def test_an_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
         (ManagedSource(("sh",), working_directory="/no/such/folder"), "is not a folder"),
     ],
 )
-def test_a_missing_program_or_folder_is_a_mistake_in_the_configuration(tmp_path: Path, source: ManagedSource, words: str) -> None:
+def test_a_missing_program_or_folder_is_a_mistake_in_the_configuration(
+    tmp_path: Path, source: ManagedSource, words: str
+) -> None:
     with pytest.raises(ConfigurationError, match=words):
         ServerProcesses([source], tmp_path, answers).start()
 
@@ -139,8 +149,12 @@ def test_a_file_that_cannot_be_executed_is_told_at_once(tmp_path: Path) -> None:
 # Going
 
 
-@pytest.mark.parametrize(("script", "count"), [("sh stubborn & exec sh stubborn", 2), ("sh stubborn & exec sleep 60", 1)])
-def test_stop_ends_everything_a_command_started_whatever_it_ignores(tmp_path: Path, script: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("script", "count"), [("sh stubborn & exec sh stubborn", 2), ("sh stubborn & exec sleep 60", 1)]
+)
+def test_stop_ends_everything_a_command_started_whatever_it_ignores(
+    tmp_path: Path, script: str, count: int
+) -> None:
     (tmp_path / "stubborn").write_text(STUBBORN)
     one = process(shell(script, tmp_path), tmp_path, grace=0.4)
     one.start()
@@ -183,7 +197,9 @@ with ServerProcesses(sources, folder, lambda url: None):
 
 def test_servers_end_when_the_process_that_started_them_is_killed(tmp_path: Path) -> None:
     scripts = ["echo $$ >> pids; exec sleep 60", "sleep 60 & echo $! >> pids; wait", STUBBORN]
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), *scripts], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path), *scripts], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "started\n"

@@ -1,4 +1,6 @@
-"""What a process of the Ray pool had on a server when it was killed is not run a second time, and not left there either."""
+"""What a process of the Ray pool had on a server when it was killed is not run a second time, and not left
+there either.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def opened(ray_pool: OpenPool, seconds: dict[str, float]) -> RayPool:
 
 
 @pytest.mark.parametrize("who", ["pool actor", "worker"])
-def test_prompts_of_a_killed_process_are_taken_over_not_run_twice(ray_pool: OpenPool, servers: Servers, who: str) -> None:
+def test_prompts_of_a_killed_process_are_taken_over_not_run_twice(
+    ray_pool: OpenPool, servers: Servers, who: str
+) -> None:
     urls = servers(2)
     pool = opened(ray_pool, dict.fromkeys(urls, 0.8))
     asked = [colour(number) for number in range(10, 16)]

@@ -11,7 +11,22 @@ from typing import Any
 
 import pytest
 import ray
-from pool_kit import POLICY, answers, colour, endpoint, fault, heal, healthy, idle, mixed, negative, queued, ran, run, until
+from pool_kit import (
+    POLICY,
+    answers,
+    colour,
+    endpoint,
+    fault,
+    heal,
+    healthy,
+    idle,
+    mixed,
+    negative,
+    queued,
+    ran,
+    run,
+    until,
+)
 
 from pixaris.comfyui.server.inprocess import serve_in_thread
 from pixaris.comfyui.server.worker import Options
@@ -60,7 +75,11 @@ def test_images_wait_where_they_were_made_until_they_are_acknowledged(started: S
     actor: Any = ray.get_actor(recipe.name, namespace="pixaris")
     one = asked.request.images[0]
     bare = replace(asked.request, images=(replace(one, image=replace(one.image, data=b"")),))
-    ray.get(actor.submit.remote("somebody", [Envelope(bare, {one.image.digest: ray.put(one.image.data)}, "somebody")], 0))
+    ray.get(
+        actor.submit.remote(
+            "somebody", [Envelope(bare, {one.image.digest: ray.put(one.image.data)}, "somebody")], 0
+        )
+    )
     delivery = collect(actor, "somebody")
     (outcome,) = delivery.outcomes
     assert outcome.image is not None
@@ -117,7 +136,9 @@ def test_a_worker_that_is_killed_is_replaced_and_every_request_answered_once(sta
     assert pool.pids()[1] != worker
 
 
-def test_images_of_a_worker_that_is_stopped_for_a_while_are_waited_for(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_a_worker_that_is_stopped_for_a_while_are_waited_for(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pixaris.endpoints.ray.pool._FETCH_SECONDS", 0.5)
     recipe, pool, _ = started
     asked = mixed(8, 770)
@@ -198,7 +219,9 @@ class Client:
         self._pool = recipe.connect()
 
     def ask(self, numbers: list[int]) -> int:
-        self._futures = self._pool.submit([*(colour(n).request for n in numbers), *(negative(n).request for n in numbers)])
+        self._futures = self._pool.submit(
+            [*(colour(n).request for n in numbers), *(negative(n).request for n in numbers)]
+        )
         return os.getpid()
 
 
@@ -236,7 +259,9 @@ def test_one_client_neither_sees_nor_cancels_what_another_asked_for(started: Sta
 
 
 def lost() -> bytes:
-    """Stands for an object that cannot be had any more: getting it raises, as it does when its node is gone."""
+    """Stands for an object that cannot be had any more: getting it raises, as it does when its node is
+    gone.
+    """
     raise OSError("gone")
 
 

@@ -13,12 +13,19 @@ def test_images_beyond_the_room_wait_in_the_object_store(ray_session: None) -> N
     shelf = Shelf(room=250)
     numbers = [shelf.put(bytes([n]) * 100) for n in range(4)]
     assert [shelf.get(number) for number in numbers] == [bytes([n]) * 100 for n in range(4)]
-    assert [isinstance(shelf._images[number], ray.ObjectRef) for number in numbers] == [False, False, True, True]
+    assert [isinstance(shelf._images[number], ray.ObjectRef) for number in numbers] == [
+        False,
+        False,
+        True,
+        True,
+    ]
     shelf.drop(numbers[1:3])
     assert [shelf.get(number) is None for number in numbers] == [False, True, True, False]
     shelf.drop(numbers[1:3])
     shelf.drop([99])
-    assert not isinstance(shelf._images[shelf.put(b"x" * 150)], ray.ObjectRef), "what was dropped gives its room back, once"
+    assert not isinstance(shelf._images[shelf.put(b"x" * 150)], ray.ObjectRef), (
+        "what was dropped gives its room back, once"
+    )
     assert isinstance(shelf._images[shelf.put(b"x")], ray.ObjectRef)
 
 

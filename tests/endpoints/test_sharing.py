@@ -7,7 +7,20 @@ import uuid
 from contextlib import closing
 
 import requests
-from pool_kit import COLOUR, POLICY, Servers, answers, colour, endpoint, fault, idle, mixed, queued, ran, until
+from pool_kit import (
+    COLOUR,
+    POLICY,
+    Servers,
+    answers,
+    colour,
+    endpoint,
+    fault,
+    idle,
+    mixed,
+    queued,
+    ran,
+    until,
+)
 
 from pixaris.endpoints.local import LocalPool
 
@@ -29,7 +42,9 @@ class Person:
 
     def outcomes(self) -> dict[int, str]:
         """What became of them; those that have not ended are absent."""
-        rows = {key: requests.get(f"{self.url}/history/{key}", timeout=10).json().get(key) for key in self.prompts}
+        rows = {
+            key: requests.get(f"{self.url}/history/{key}", timeout=10).json().get(key) for key in self.prompts
+        }
         return {self.prompts[key]: row["status"]["status_str"] for key, row in rows.items() if row}
 
 
@@ -37,7 +52,10 @@ def test_two_pools_and_a_person_share_one_server_and_nobodys_prompts_are_touched
     (url,) = servers(1)
     fault(url, "delay", seconds=0.05, times=None)
     person = Person(url)
-    with closing(LocalPool([endpoint(url)], policy=POLICY)) as one, closing(LocalPool([endpoint(url)], policy=POLICY)) as other:
+    with (
+        closing(LocalPool([endpoint(url)], policy=POLICY)) as one,
+        closing(LocalPool([endpoint(url)], policy=POLICY)) as other,
+    ):
         mine, theirs, given_up = mixed(20, 1000), mixed(20, 2000), mixed(10, 3000)
         futures = one.submit([asked.request for asked in mine])
         their_futures = other.submit([asked.request for asked in theirs])
@@ -45,7 +63,9 @@ def test_two_pools_and_a_person_share_one_server_and_nobodys_prompts_are_touched
         browser = threading.Thread(target=lambda: [person.queue(4000 + number) for number in range(10)])
         browser.start()
         answers(mine[:5], futures[:5])
-        other.cancel([asked.id for asked in given_up])  # what runs or waits there of it is withdrawn; the rest is others'
+        other.cancel(
+            [asked.id for asked in given_up]
+        )  # what runs or waits there of it is withdrawn; the rest is others'
         answers(mine, futures)
         answers(theirs, their_futures)
         browser.join()
@@ -73,7 +93,9 @@ def test_a_pool_that_closes_takes_its_own_prompts_along_and_leaves_the_others(se
         answers(kept, futures)
         until(lambda: queued(url) == 0)
     assert person.outcomes() == {7000: "success"}
-    assert len({number for number in ran(url) if number >= 6000} - {7000}) <= 2, "what a closed pool had is withdrawn"
+    assert len({number for number in ran(url) if number >= 6000} - {7000}) <= 2, (
+        "what a closed pool had is withdrawn"
+    )
 
 
 def test_what_somebody_else_clears_or_interrupts_is_made_again(servers: Servers) -> None:

@@ -1,4 +1,6 @@
-"""Endpoints behind a name: who is there joins, who stays away leaves, and a name server's fault costs nothing."""
+"""Endpoints behind a name: who is there joins, who stays away leaves, and a name server's fault costs
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,11 @@ def reports_of(names: Names) -> tuple[list[str], list[Exception], list[str]]:
 
 def test_every_address_is_an_endpoint_and_new_ones_join() -> None:
     names = Names(["10.0.0.1"], ["10.0.0.1", "10.0.0.2"], ["10.0.0.1", "10.0.0.2", "fd00::3"])
-    assert reports_of(names) == (["http://10.0.0.1:8188", "http://10.0.0.2:8188", "http://[fd00::3]:8188"], [], [])
+    assert reports_of(names) == (
+        ["http://10.0.0.1:8188", "http://10.0.0.2:8188", "http://[fd00::3]:8188"],
+        [],
+        [],
+    )
     assert set(names.asked) == {("comfyui.batch.svc", 8188)}
 
 
@@ -105,7 +111,9 @@ def test_a_name_is_read_with_its_port_and_scheme() -> None:
         assert "secret" not in str(told.value)
 
 
-def test_a_real_name_is_resolved_and_its_server_makes_the_images(local_pool: OpenPool, servers: Servers) -> None:
+def test_a_real_name_is_resolved_and_its_server_makes_the_images(
+    local_pool: OpenPool, servers: Servers
+) -> None:
     (url,) = servers(1)
     port = urlsplit(url).port
     assert port is not None

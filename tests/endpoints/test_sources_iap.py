@@ -1,4 +1,6 @@
-"""Tunnels to Google Cloud VMs: opened on free ports, watched, opened again; gcloud's words become the user's."""
+"""Tunnels to Google Cloud VMs: opened on free ports, watched, opened again; gcloud's words become the
+user's.
+"""
 
 from __future__ import annotations
 
@@ -30,33 +32,43 @@ def gcloud(tmp_path: Path, servers: Servers) -> Gcloud:
 
 @pytest.fixture
 def source(gcloud: Gcloud) -> TunnelSource:
-    return TunnelSource(("gpu-1",), zone="europe-west4-a", project="my-project", gcloud=gcloud.program, start_timeout=5.0)
+    return TunnelSource(
+        ("gpu-1",), zone="europe-west4-a", project="my-project", gcloud=gcloud.program, start_timeout=5.0
+    )
 
 
 def feed(source: TunnelSource, folder: Path) -> TunnelFeed:
     return TunnelFeed(source, folder / "logs", interval=0.1, rest=0.05)
 
 
-def test_a_tunnel_is_opened_for_each_instance_and_closed_at_the_end(source: TunnelSource, gcloud: Gcloud, tmp_path: Path) -> None:
+def test_a_tunnel_is_opened_for_each_instance_and_closed_at_the_end(
+    source: TunnelSource, gcloud: Gcloud, tmp_path: Path
+) -> None:
     with reporting(feed(replace(source, instances=("gpu-1", "gpu-2")), tmp_path)) as reports:
         ports = [port_of(url) for url in reports.wait_for(2)]
         assert len(set(ports)) == 2
         asked = sorted(gcloud.calls)
-        assert [call[:4] for call in asked] == [["compute", "start-iap-tunnel", name, "8188"] for name in ("gpu-1", "gpu-2")]
+        assert [call[:4] for call in asked] == [
+            ["compute", "start-iap-tunnel", name, "8188"] for name in ("gpu-1", "gpu-2")
+        ]
         assert {call[4] for call in asked} == {f"--local-host-port=localhost:{port}" for port in ports}
         assert all(call[5:] == ["--zone=europe-west4-a", "--project=my-project"] for call in asked)
     assert gcloud.ends == ["SIGINT", "SIGINT"], "it is asked to end as Ctrl-C does"
     assert (reports.errors, reports.sentences) == ([], [])
 
 
-def test_a_gcloud_that_ignores_ctrl_c_is_ended_too(source: TunnelSource, gcloud: Gcloud, tmp_path: Path) -> None:
+def test_a_gcloud_that_ignores_ctrl_c_is_ended_too(
+    source: TunnelSource, gcloud: Gcloud, tmp_path: Path
+) -> None:
     gcloud.does("stubborn")
     with reporting(feed(source, tmp_path)) as reports:
         reports.wait_for(1)
     assert gcloud.ends == ["SIGTERM"]
 
 
-def test_a_port_that_gcloud_finds_taken_is_not_insisted_on(source: TunnelSource, gcloud: Gcloud, tmp_path: Path) -> None:
+def test_a_port_that_gcloud_finds_taken_is_not_insisted_on(
+    source: TunnelSource, gcloud: Gcloud, tmp_path: Path
+) -> None:
     gcloud.does("port busy", "port busy", "slow")
     with reporting(feed(source, tmp_path)) as reports:
         (url,) = reports.wait_for(1)
@@ -69,12 +81,20 @@ def test_a_port_that_gcloud_finds_taken_is_not_insisted_on(source: TunnelSource,
 @pytest.mark.parametrize(
     ("mode", "kind", "words"),
     [
-        ("no such VM", ConfigurationError, ["'gpu-1'", "no such VM", "'europe-west4-a'", "'my-project'", "was not found"]),
+        (
+            "no such VM",
+            ConfigurationError,
+            ["'gpu-1'", "no such VM", "'europe-west4-a'", "'my-project'", "was not found"],
+        ),
         ("no login", ConfigurationError, ["not logged in", "gcloud auth login"]),
         ("no project", ConfigurationError, ["knows no project", "gcloud config set project"]),
         ("no zone", ConfigurationError, ["write zone:", "Underspecified resource"]),
         ("forbidden", ConfigurationError, ["roles/iap.tunnelResourceAccessor", "Handshake status 403"]),
-        ("no backend", UnreachableError, ["nothing answers on port 8188 of instance 'gpu-1'", "35.235.240.0/20"]),
+        (
+            "no backend",
+            UnreachableError,
+            ["nothing answers on port 8188 of instance 'gpu-1'", "35.235.240.0/20"],
+        ),
         ("strange", UnreachableError, ["ended with code 1", "Segmentation fault"]),
     ],
 )
@@ -116,7 +136,9 @@ def test_a_tunnel_that_drops_is_opened_again_and_no_image_is_lost(
         assert len(gcloud.calls) == 2
 
 
-def test_a_tunnel_that_nothing_answers_through_is_opened_anew(gcloud: Gcloud, source: TunnelSource, tmp_path: Path) -> None:
+def test_a_tunnel_that_nothing_answers_through_is_opened_anew(
+    gcloud: Gcloud, source: TunnelSource, tmp_path: Path
+) -> None:
     with reporting(feed(source, tmp_path)) as reports:
         reports.wait_for(1)
         gcloud.does(target=9)  # the VM's server is gone

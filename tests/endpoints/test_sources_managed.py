@@ -1,4 +1,6 @@
-"""Managed servers on this machine: work starts with the first that answers; what is late, dies or never comes up is told."""
+"""Managed servers on this machine: work starts with the first that answers; what is late, dies or never comes
+up is told.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ BROKEN = ManagedSource(("sh", "-c", "echo no model called sd15; exit 3", "{port}
 
 def late(folder: Path) -> ManagedSource:
     """A server that begins to start once there is a file ``go``."""
-    start = f"while [ ! -e go ]; do sleep 0.02; done; exec {sys.executable} -m pixaris.comfyui.server --port {{port}}"
+    start = (
+        f"while [ ! -e go ]; do sleep 0.02; done; exec {sys.executable} -m pixaris.comfyui.server --port"
+        " {port}"
+    )
     return ManagedSource(("sh", "-c", start), working_directory=str(folder), depth=3)
 
 
@@ -48,7 +53,9 @@ def test_work_starts_with_the_first_server_and_a_late_one_joins(tmp_path: Path, 
     assert not any(pid and Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-def test_one_that_never_comes_up_is_told_with_its_last_lines_and_the_others_work(tmp_path: Path, local_pool: OpenPool) -> None:
+def test_one_that_never_comes_up_is_told_with_its_last_lines_and_the_others_work(
+    tmp_path: Path, local_pool: OpenPool
+) -> None:
     roster, pool = Roster(), local_pool()
     with roster.fed_by(LocalServers([BROKEN, server()], tmp_path)), roster.feeding(pool):
         roster.wait()
@@ -71,7 +78,10 @@ def test_if_none_comes_up_every_reason_is_told(tmp_path: Path, local_pool: OpenP
 
 def test_a_command_that_cannot_be_run_is_the_users_to_correct(tmp_path: Path, local_pool: OpenPool) -> None:
     roster = Roster()
-    with roster.fed_by(LocalServers([ManagedSource(("no-such-program", "{port}"))], tmp_path)), roster.feeding(local_pool()):
+    with (
+        roster.fed_by(LocalServers([ManagedSource(("no-such-program", "{port}"))], tmp_path)),
+        roster.feeding(local_pool()),
+    ):
         with pytest.raises(ConfigurationError, match="'no-such-program' is not a program"):
             roster.wait()
 
@@ -100,4 +110,7 @@ def test_a_server_that_dies_again_and_again_leaves(tmp_path: Path) -> None:
         kinds = [type(notice) for notice in reports.notices]
         assert kinds == [Up, Told, Told, Down]
         assert "it is started again" in reports.sentences[0]
-        assert "after 2 times in a row it is not started again; its last lines:\nout of memory" in reports.sentences[1]
+        assert (
+            "after 2 times in a row it is not started again; its last lines:\nout of memory"
+            in reports.sentences[1]
+        )

@@ -5,7 +5,20 @@ from __future__ import annotations
 import os
 import signal
 
-from pool_kit import OpenPool, Servers, answers, colour, endpoint, fault, heal, healthy, mixed, queued, run, until
+from pool_kit import (
+    OpenPool,
+    Servers,
+    answers,
+    colour,
+    endpoint,
+    fault,
+    heal,
+    healthy,
+    mixed,
+    queued,
+    run,
+    until,
+)
 
 from pixaris.endpoints.ray import RayPool
 
@@ -24,7 +37,9 @@ def test_an_endpoint_that_joins_gets_what_waits(open_pool: OpenPool, servers: Se
     assert {image.endpoint for image in run(pool, mixed(20))} == {first, second}
 
 
-def test_what_an_endpoint_had_when_it_left_goes_to_others_and_is_withdrawn(open_pool: OpenPool, servers: Servers) -> None:
+def test_what_an_endpoint_had_when_it_left_goes_to_others_and_is_withdrawn(
+    open_pool: OpenPool, servers: Servers
+) -> None:
     slow, other = servers(2)
     fault(slow, "delay", seconds=30, times=None)
     pool = open_pool(slow)
@@ -51,7 +66,9 @@ def test_sentences_become_events(open_pool: OpenPool) -> None:
     assert pool.status(1).events == ("a tunnel is open",)
 
 
-def test_a_pool_actor_that_is_started_again_hears_who_joined_and_left(ray_pool: OpenPool, servers: Servers) -> None:
+def test_a_pool_actor_that_is_started_again_hears_who_joined_and_left(
+    ray_pool: OpenPool, servers: Servers
+) -> None:
     first, stays, joins = servers(3)
     pool = ray_pool(first, stays)
     assert isinstance(pool, RayPool)

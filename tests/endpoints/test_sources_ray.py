@@ -1,4 +1,6 @@
-"""Managed servers that Ray places: each with its GPUs, back after whatever dies, gone when the search ends."""
+"""Managed servers that Ray places: each with its GPUs, back after whatever dies, gone when the search
+ends.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def environment(pid: int) -> list[str]:
 
 
 @pytest.mark.usefixtures("one_gpu")
-def test_a_server_has_its_gpu_to_itself_and_another_waits_for_one(tmp_path: Path, local_pool: OpenPool) -> None:
+def test_a_server_has_its_gpu_to_itself_and_another_waits_for_one(
+    tmp_path: Path, local_pool: OpenPool
+) -> None:
     roster, pool = Roster(), local_pool()
     feed = ManagedServers([with_gpu(1, replicas=2)], tmp_path, patience=1.0)
     with roster.fed_by(feed), roster.feeding(pool):
@@ -66,15 +70,21 @@ def test_a_server_has_its_gpu_to_itself_and_another_waits_for_one(tmp_path: Path
         pid = server_pid(feed)
         assert pid is not None
         assert "CUDA_VISIBLE_DEVICES=0" in environment(pid)
-        assert not any(variable.startswith("OMP_NUM_THREADS=") for variable in environment(pid)), "Ray's own, not the server's"
+        assert not any(variable.startswith("OMP_NUM_THREADS=") for variable in environment(pid)), (
+            "Ray's own, not the server's"
+        )
         until(lambda: pool.status().events)
-        assert pool.status().events == ("managed-1 waits for num_gpus: 1; the cluster has 1 GPU(s), 0 of them free",)
+        assert pool.status().events == (
+            "managed-1 waits for num_gpus: 1; the cluster has 1 GPU(s), 0 of them free",
+        )
         assert (tmp_path / "managed-0.log").is_file()
     assert not alive(pid)
 
 
 @pytest.mark.usefixtures("one_gpu")
-def test_what_no_node_can_give_is_told_and_nothing_at_all_is_an_error(tmp_path: Path, local_pool: OpenPool) -> None:
+def test_what_no_node_can_give_is_told_and_nothing_at_all_is_an_error(
+    tmp_path: Path, local_pool: OpenPool
+) -> None:
     roster = Roster()
     feed = ManagedServers([with_gpu(8, start_timeout=1.0)], tmp_path, patience=0.2)
     with roster.fed_by(feed), roster.feeding(local_pool()):
@@ -97,7 +107,12 @@ def test_a_server_comes_back_after_its_own_death_and_after_its_actors(tmp_path: 
         assert pid is not None
         os.kill(parent(pid), signal.SIGKILL)
         until(lambda: not alive(pid))
-        until(lambda: [type(notice) for notice in reports.notices if isinstance(notice, Up | Down)] == [Up, Down, Up])
+        until(
+            lambda: (
+                [type(notice) for notice in reports.notices if isinstance(notice, Up | Down)]
+                == [Up, Down, Up]
+            )
+        )
         assert "the process that kept managed-0 ended" in reports.sentences[-1]
         pid = server_pid(feed)
     assert not alive(pid)
@@ -108,7 +123,9 @@ def test_on_a_cluster_it_answers_at_its_nodes_address_or_says_why_not(tmp_path: 
     import ray
 
     address = ray.util.get_node_ip_address()
-    deaf = ManagedSource((sys.executable, "-m", "pixaris.comfyui.server", "--port", "{port}"), start_timeout=3.0)
+    deaf = ManagedSource(
+        (sys.executable, "-m", "pixaris.comfyui.server", "--port", "{port}"), start_timeout=3.0
+    )
     feed: Feed = ManagedServers([embedded_command(EmbeddedSource(1)), deaf], tmp_path, on_cluster=True)
     with reporting(feed) as reports:
         if address == "127.0.0.1":

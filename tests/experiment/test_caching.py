@@ -28,7 +28,9 @@ from pixaris.orchestration.base import generate_images_based_on_dataset
 from pixaris.types import EvalItem, GeneratedImage, RunRecord
 
 
-def test_a_second_run_generates_nothing_and_another_value_everything(cells_loader: LocalDatasetLoader, tmp_path: Path) -> None:
+def test_a_second_run_generates_nothing_and_another_value_everything(
+    cells_loader: LocalDatasetLoader, tmp_path: Path
+) -> None:
     with start_servers(tmp_path / "servers") as servers:
         url = servers.processes[0].url
 
@@ -81,10 +83,14 @@ class Watching(BaseMetric):
 
 
 def run_of(generator: Adder, cache: CacheStore, metric: BaseMetric) -> RunRecord:
-    return generate_images_based_on_dataset(Loader(eval_set(4)), generator, Memory(), [metric], {}, cache=cache)
+    return generate_images_based_on_dataset(
+        Loader(eval_set(4)), generator, Memory(), [metric], {}, cache=cache
+    )
 
 
-def test_an_image_is_kept_before_it_is_scored_and_one_without_a_key_is_always_generated(tmp_path: Path) -> None:
+def test_an_image_is_kept_before_it_is_scored_and_one_without_a_key_is_always_generated(
+    tmp_path: Path,
+) -> None:
     cache, generator = LocalCache(tmp_path / "images"), Numbered()
     metric = Watching(cache)
     assert run_of(generator, cache, metric).cached == 0
@@ -122,7 +128,9 @@ def test_a_runs_own_store_has_what_the_run_made_and_not_what_a_cache_gave(tmp_pa
         submitter = CachingSubmitter(generator.cache_key, shared, own, own=True)
         return [future.result(10) for future in submitter.start(which, 0)]
 
-    cache.put(f"{'item0':0>64}", CachedImage(EncodedImage.of(Image.new("RGB", (2, 2))), "http://x", 1.0, None))
+    cache.put(
+        f"{'item0':0>64}", CachedImage(EncodedImage.of(Image.new("RGB", (2, 2))), "http://x", 1.0, None)
+    )
     assert [image.cached for image in start(items[:2])] == [True, False]
     assert [image.cached for image in start(items)] == [True, False, False], "as they came the first time"
     assert [own.get(f"{args.item:0>64}") is None for args in items] == [True, False, False]

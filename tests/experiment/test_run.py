@@ -30,7 +30,12 @@ def gray(level: int) -> EncodedImage:
 
 
 def eval_set(count: int) -> EvalSet:
-    return EvalSet("set", tuple(EvalItem(i, f"item{i}", {"Input": gray(10 * i)}, {"Wanted": gray(10 * i)}) for i in range(count)))
+    return EvalSet(
+        "set",
+        tuple(
+            EvalItem(i, f"item{i}", {"Input": gray(10 * i)}, {"Wanted": gray(10 * i)}) for i in range(count)
+        ),
+    )
 
 
 class Memory(ExperimentHandler):
@@ -63,7 +68,11 @@ class Adder(ImageGenerator):
         if args.item in self.fails:
             raise self.error
         amount = next((p["value"] for p in args["generation_params"] if p["input"] == "amount"), 0)
-        (image,) = (entry["pillow_image"] for entry in args["pillow_images"] if entry["node_name"] == "Load Input Image")
+        (image,) = (
+            entry["pillow_image"]
+            for entry in args["pillow_images"]
+            if entry["node_name"] == "Load Input Image"
+        )
         return Image.eval(image, lambda level: level + amount), args.item
 
 
@@ -71,7 +80,9 @@ class Level(BaseMetric):
     direction = "max"
 
     def score(self, image: Image.Image, item: EvalItem) -> float:
-        assert image.getpixel((0, 0))[0] >= item.image("Wanted").image.getpixel((0, 0))[0], "another item's image"  # type: ignore[index]
+        assert image.getpixel((0, 0))[0] >= item.image("Wanted").image.getpixel((0, 0))[0], (
+            "another item's image"
+        )  # type: ignore[index]
         return float(image.getpixel((0, 0))[0])  # type: ignore[index]
 
 
@@ -84,7 +95,11 @@ class Picky(BaseMetric):
 
 class WholeSet(BaseMetric):
     def calculate(self, images: Sequence[Image.Image]) -> dict[str, float]:
-        return {"spread": float(max(i.getpixel((0, 0))[0] for i in images) - min(i.getpixel((0, 0))[0] for i in images))}  # type: ignore[index]
+        return {
+            "spread": float(
+                max(i.getpixel((0, 0))[0] for i in images) - min(i.getpixel((0, 0))[0] for i in images)
+            )
+        }  # type: ignore[index]
 
 
 def start(generator: ImageGenerator, items: int = 5, **setup: Any) -> tuple[ExperimentRun, Memory]:
@@ -139,7 +154,9 @@ def test_only_the_first_end_of_a_run_counts() -> None:
 
 
 def run_once(generator: ImageGenerator, metrics: Sequence[BaseMetric], **args: Any) -> RunRecord:
-    return generate_images_based_on_dataset(Loader(eval_set(4)), generator, Memory(), metrics, {"project": "p", **args})
+    return generate_images_based_on_dataset(
+        Loader(eval_set(4)), generator, Memory(), metrics, {"project": "p", **args}
+    )
 
 
 def test_a_metric_that_fails_for_an_item_leaves_the_others_alone() -> None:
@@ -165,7 +182,10 @@ def test_generation_params_reach_the_generator() -> None:
 
 
 def test_a_run_without_a_single_image_has_failed() -> None:
-    assert run_once(Adder(fails=[f"item{i}" for i in range(4)], error=ExecutionError("no")), [Level()]).status == "failed"
+    assert (
+        run_once(Adder(fails=[f"item{i}" for i in range(4)], error=ExecutionError("no")), [Level()]).status
+        == "failed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -190,7 +210,9 @@ def test_a_metric_that_needs_a_folder_the_eval_set_lacks_is_told_at_once(tmp_pat
         def reference_folders(self) -> tuple[str, ...]:
             return ("Mask",)
 
-    with pytest.raises(ConfigurationError, match=r"needs the folder 'Mask', but the eval set 'set' has Input, Wanted"):
+    with pytest.raises(
+        ConfigurationError, match=r"needs the folder 'Mask', but the eval set 'set' has Input, Wanted"
+    ):
         run_once(Adder(), [Needs()])
 
 
@@ -210,13 +232,17 @@ def test_a_metric_may_see_how_an_image_was_made_and_with_which_parameters() -> N
             assert isinstance(amount, int)
             return {"amount": amount, "attempts": execution.generated.attempts}
 
-    record = run_once(Adder(), [Told()], generation_params=[{"node_name": "Any", "input": "amount", "value": 7}])
+    record = run_once(
+        Adder(), [Told()], generation_params=[{"node_name": "Any", "input": "amount", "value": 7}]
+    )
     assert {name: value.mean for name, value in record.metrics.items()} == {"amount": 7.0, "attempts": 1.0}
 
 
 def test_references_that_are_not_as_many_as_the_items_are_told_before_anything_is_generated() -> None:
     generator = Adder()
-    with pytest.raises(ConfigurationError, match=r"metric 'mae': has 3 references, but the eval set 'set' has 4 items"):
+    with pytest.raises(
+        ConfigurationError, match=r"metric 'mae': has 3 references, but the eval set 'set' has 4 items"
+    ):
         run_once(generator, [MAEMetric([Image.new("L", (8, 8))] * 3)])
     assert generator.seen == []
 

@@ -69,7 +69,9 @@ def test_scores_are_made_at_once_and_land_with_their_items() -> None:
 
     scorer = Scorer([Asked("a", answer)])
     results = [future.result(PATIENCE) for future in follow(scorer, *ITEMS)]
-    assert [(result.index, dict(result.scores)) for result in results] == [(i, {"a": float(i)}) for i in range(6)]
+    assert [(result.index, dict(result.scores)) for result in results] == [
+        (i, {"a": float(i)}) for i in range(6)
+    ]
     scorer.close()
 
 
@@ -84,7 +86,10 @@ def test_a_metric_is_asked_as_often_at_once_as_it_allows() -> None:
 
 def test_a_metric_that_hangs_does_not_keep_another_from_its_images() -> None:
     released = threading.Event()
-    quick, slow = Asked("quick", lambda item: 1.0), Asked("slow", lambda item: float(released.wait(PATIENCE)), parallel=1)
+    quick, slow = (
+        Asked("quick", lambda item: 1.0),
+        Asked("slow", lambda item: float(released.wait(PATIENCE)), parallel=1),
+    )
     scorer = Scorer([slow, quick])
     results = follow(scorer, *ITEMS)
     deadline = time.monotonic() + PATIENCE
@@ -92,7 +97,10 @@ def test_a_metric_that_hangs_does_not_keep_another_from_its_images() -> None:
         time.sleep(0.005)
     assert (quick.asked, slow.asked) == (6, 1)
     released.set()
-    assert list(results[0].result(PATIENCE).scores) == ["slow", "quick"]  # the metrics' order, whoever was first
+    assert list(results[0].result(PATIENCE).scores) == [
+        "slow",
+        "quick",
+    ]  # the metrics' order, whoever was first
     scorer.close()
 
 
@@ -100,7 +108,9 @@ def test_what_a_metric_cannot_score_is_missing_with_all_reasons() -> None:
     def fail(item: EvalItem) -> float:
         raise RuntimeError(f"no {item.name}")
 
-    scorer = Scorer([Asked("bad", fail), Asked("good", lambda item: 2.0), Asked("nan", lambda item: float("nan"))])
+    scorer = Scorer(
+        [Asked("bad", fail), Asked("good", lambda item: 2.0), Asked("nan", lambda item: float("nan"))]
+    )
     (result,) = (future.result(PATIENCE) for future in follow(scorer, ITEMS[0]))
     assert dict(result.scores) == {"good": 2.0}
     assert result.generated is not None
@@ -114,7 +124,11 @@ def test_an_item_without_an_image_keeps_its_error_and_no_metric_sees_it() -> Non
     failed: Future[GeneratedImage] = Future()
     result = scorer.follow(failed, ITEMS[3], shown)
     failed.set_exception(ExecutionError("no luck"))
-    assert (result.result(PATIENCE).index, str(result.result(PATIENCE).error), metric.asked) == (3, "no luck", 0)
+    assert (result.result(PATIENCE).index, str(result.result(PATIENCE).error), metric.asked) == (
+        3,
+        "no luck",
+        0,
+    )
     broken: Future[GeneratedImage] = Future()
     result = scorer.follow(broken, ITEMS[3], shown)
     broken.set_exception(OSError("disk full"))
@@ -191,10 +205,14 @@ def test_images_are_generated_while_a_metric_works() -> None:
             time.sleep(0.005)
         return float(len(maker.made) == 5)
 
-    setup = RunSetup("p", samples.eval_set(6), maker, (Asked("m", until_five_are_made, parallel=1),), ItemArgs({}))
+    setup = RunSetup(
+        "p", samples.eval_set(6), maker, (Asked("m", until_five_are_made, parallel=1),), ItemArgs({})
+    )
     run = ExperimentRun(setup, ThreadSubmitter(maker, 1), Nowhere(), "run")
     record = run.advance(2, ahead=3)
-    assert [item.scores for item in record.items] == [{"m": 1.0}] * 2  # nobody waits for the other three, which are there
+    assert [item.scores for item in record.items] == [
+        {"m": 1.0}
+    ] * 2  # nobody waits for the other three, which are there
     assert maker.made == [f"photo {i}" for i in range(1, 6)]
     run.finish("stopped")
 
@@ -209,5 +227,9 @@ def test_a_run_that_is_stopped_tells_of_no_image_that_was_made_ahead() -> None:
 
 
 def test_a_metric_that_allows_no_call_is_told_before_anything_is_generated() -> None:
-    setup = RunSetup("p", samples.eval_set(2), Maker(), (Asked("m", lambda item: 1.0, parallel=0),), ItemArgs({}))
-    assert [str(problem) for problem in setup.problems()] == ["metric 'm': parallel is a number of calls, at least 1 (got 0)"]
+    setup = RunSetup(
+        "p", samples.eval_set(2), Maker(), (Asked("m", lambda item: 1.0, parallel=0),), ItemArgs({})
+    )
+    assert [str(problem) for problem in setup.problems()] == [
+        "metric 'm': parallel is a number of calls, at least 1 (got 0)"
+    ]

@@ -31,7 +31,9 @@ from pixaris.types import EvalItem, EvalSet, ItemResult
 class Three(DatasetLoader):
     def load_dataset(self) -> EvalSet:
         picture = EncodedImage.of(Image.new("RGB", (4, 4), "white"))
-        return EvalSet("three", tuple(EvalItem(index, name, {"Input": picture}) for index, name in enumerate("abc")))
+        return EvalSet(
+            "three", tuple(EvalItem(index, name, {"Input": picture}) for index, name in enumerate("abc"))
+        )
 
 
 class Noise(ImageGenerator):
@@ -70,7 +72,11 @@ def run(folder: Path, generator: ImageGenerator, **args: Any) -> Any:
 
 
 def levels(item: str, seeds: int) -> list[int]:
-    return [seed % 256 for repeat in range(seeds) if (seed := ItemArgs({}, item=item, repeat=repeat).seed) is not None]
+    return [
+        seed % 256
+        for repeat in range(seeds)
+        if (seed := ItemArgs({}, item=item, repeat=repeat).seed) is not None
+    ]
 
 
 def test_an_item_s_score_is_the_mean_over_its_seeds(tmp_path: Path) -> None:
@@ -92,8 +98,12 @@ def test_all_images_are_kept_and_told(tmp_path: Path) -> None:
     for row in rows:
         images = [sample["image"] for sample in row["samples"]]
         name = row["name"]
-        assert images == [f"generated_images/{folder_of}{name}.png" for folder_of in ("", "seed_2/", "seed_3/")]
-        assert [EncodedImage.from_file(folder / image).digest for image in images] == [one["digest"] for one in row["samples"]]
+        assert images == [
+            f"generated_images/{folder_of}{name}.png" for folder_of in ("", "seed_2/", "seed_3/")
+        ]
+        assert [EncodedImage.from_file(folder / image).digest for image in images] == [
+            one["digest"] for one in row["samples"]
+        ]
         assert [one["scores"]["gray"] for one in row["samples"]] == levels(name, 3)
         assert row["image"] == images[0]
     events = b"".join(path.read_bytes() for path in (tmp_path / "events").rglob("events.*"))
@@ -119,7 +129,9 @@ def test_a_score_counts_only_where_every_seed_has_it(tmp_path: Path) -> None:
     assert [sample.generated is None for sample in b.samples] == [True, False, False]
     assert record.metrics["gray"].count == 2
     assert record.notes["metric_failures"] == {"levels": "needs every image, and 1 failed"}
-    (rows,) = ([json.loads(line) for line in path.read_text().splitlines()] for path in tmp_path.rglob("items.jsonl"))
+    (rows,) = (
+        [json.loads(line) for line in path.read_text().splitlines()] for path in tmp_path.rglob("items.jsonl")
+    )
     assert rows[1]["image"] == "generated_images/seed_2/b.png"
 
 

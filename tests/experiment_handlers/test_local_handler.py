@@ -42,7 +42,9 @@ def test_local_results_fulfil_the_contract_of_handlers(tmp_path: Path) -> None:
 
 def test_several_handlers_fulfil_the_contract_together(tmp_path: Path) -> None:
     def both(folder: Path) -> ExperimentHandler:
-        return ExperimentHandlers([LocalExperimentHandler(folder / "a"), LocalExperimentHandler(folder / "b")])
+        return ExperimentHandlers(
+            [LocalExperimentHandler(folder / "a"), LocalExperimentHandler(folder / "b")]
+        )
 
     check_experiment_handler(both, tmp_path)
     assert (tmp_path / "results/a/samples").is_dir()
@@ -62,14 +64,26 @@ def test_a_run_has_everything_needed_to_understand_it_in_its_folder(tmp_path: Pa
     assert handler.results_dir == tmp_path
 
     kept = read(folder / "run.json")
-    assert (kept["id"], kept["name"], kept["project"], kept["dataset"]) == ("run-1", "a run", "samples", "samples")
+    assert (kept["id"], kept["name"], kept["project"], kept["dataset"]) == (
+        "run-1",
+        "a run",
+        "samples",
+        "samples",
+    )
     assert (kept["search"], kept["status"], kept["values"]) == ("find cfg", "finished", {"cfg": 7.1})
     assert kept["params"][0] == {"node_name": "KSampler", "input": "cfg", "value": 7.1}
-    assert kept["metrics"] == {"quality": {"mean": 0.55, "std": pytest.approx(0.0707, abs=1e-4), "count": 2, "direction": "max"}}
+    assert kept["metrics"] == {
+        "quality": {"mean": 0.55, "std": pytest.approx(0.0707, abs=1e-4), "count": 2, "direction": "max"}
+    }
     assert kept["items"] == {"total": 4, "done": 3, "generated": 2, "failed": 1}
     assert kept["failures"][0]["name"] == "photo 2"
     assert kept["failures"][0]["error"] == "node 'KSampler': out of range [http://127.0.0.1:8188]"
-    assert (kept["started"], kept["seconds"], kept["notes"], kept["pixaris"]) == (1_700_000_000.0, 3.0, {"seed": 3}, "0.1.0")
+    assert (kept["started"], kept["seconds"], kept["notes"], kept["pixaris"]) == (
+        1_700_000_000.0,
+        3.0,
+        {"seed": 3},
+        "0.1.0",
+    )
 
     rows = read_json_lines(folder / "items.jsonl")
     assert [(row["index"], row["name"], row["scores"]) for row in rows] == [
@@ -82,7 +96,9 @@ def test_a_run_has_everything_needed_to_understand_it_in_its_folder(tmp_path: Pa
     assert rows[1]["image"] is None
     for row, item in zip(rows, run.items, strict=True):
         if item.generated:
-            assert decode((folder / row["image"]).read_bytes()).tobytes() == item.generated.image.image.tobytes()
+            assert (
+                decode((folder / row["image"]).read_bytes()).tobytes() == item.generated.image.image.tobytes()
+            )
     assert read(folder / "workflow_apiformat.json") == run.workflow
     assert decode((folder / "workflow.png").read_bytes()).tobytes() == picture(9).tobytes()
 
@@ -123,7 +139,10 @@ def test_an_image_that_was_generated_anew_replaces_the_old_one(tmp_path: Path) -
 
 
 def test_an_ended_run_is_tracked_in_one_line_however_often_it_is_stored(tmp_path: Path) -> None:
-    runs = [run_record(ITEMS, 4, status, id=f"run-{n}", name=f"trial {n}") for n, status in enumerate(("finished", "stopped"))]  # type: ignore[arg-type]
+    runs = [
+        run_record(ITEMS, 4, status, id=f"run-{n}", name=f"trial {n}")
+        for n, status in enumerate(("finished", "stopped"))
+    ]  # type: ignore[arg-type]
     for _ in range(2):
         handler = LocalExperimentHandler(tmp_path)  # as after a restart
         for run in runs:
@@ -138,7 +157,10 @@ def test_an_ended_run_is_tracked_in_one_line_however_often_it_is_stored(tmp_path
 def test_a_run_that_ends_again_in_another_way_gets_another_line(tmp_path: Path) -> None:
     LocalExperimentHandler(tmp_path).store_results(run_record(ITEMS, 2, "interrupted"))
     LocalExperimentHandler(tmp_path).store_results(run_record(ITEMS, 4, "finished"))
-    assert [(line["status"], line["items"]["done"]) for line in tracked(tmp_path)] == [("interrupted", 2), ("finished", 4)]
+    assert [(line["status"], line["items"]["done"]) for line in tracked(tmp_path)] == [
+        ("interrupted", 2),
+        ("finished", 4),
+    ]
     assert {line["folder"] for line in tracked(tmp_path)} == {"samples/samples/a run"}
 
 
@@ -190,7 +212,9 @@ def test_what_was_stored_survives_a_kill_and_is_gone_on_with(tmp_path: Path) -> 
         "    handler.store_results(run_record(items, done))\n"
         "    print(done, flush=True)\n"
     )
-    writer = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     assert writer.stdout is not None
     while int(writer.stdout.readline()) < 5:
         pass
@@ -208,7 +232,9 @@ def test_what_was_stored_survives_a_kill_and_is_gone_on_with(tmp_path: Path) -> 
     assert len(list((folder / "generated_images").glob("*.png"))) == 40
 
 
-def test_results_stay_where_they_belong_when_the_working_folder_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_stay_where_they_belong_when_the_working_folder_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     handler = LocalExperimentHandler("results")
     (tmp_path / "elsewhere").mkdir()
@@ -220,7 +246,9 @@ def test_results_stay_where_they_belong_when_the_working_folder_changes(tmp_path
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
-    with pytest.raises(ConfigurationError, match=r"the results of run 'a run' cannot be written: .*choose another"):
+    with pytest.raises(
+        ConfigurationError, match=r"the results of run 'a run' cannot be written: .*choose another"
+    ):
         LocalExperimentHandler(tmp_path / "results").store_results(run_record(ITEMS, 1))
 
 
@@ -237,5 +265,7 @@ class ForgetfulHandler(ExperimentHandler):
 
 
 def test_the_contract_suite_names_the_rule_that_is_broken(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match=r"storing an ended run again changes nothing; it changed log\.txt"):
+    with pytest.raises(
+        ContractError, match=r"storing an ended run again changes nothing; it changed log\.txt"
+    ):
         check_experiment_handler(ForgetfulHandler, tmp_path)

@@ -43,7 +43,10 @@ def read(folder: Path) -> EventAccumulator:
 
 
 def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
-    return [(event.step, float(tensor_util.make_ndarray(event.tensor_proto))) for event in read(folder).Tensors(tag)]
+    return [
+        (event.step, float(tensor_util.make_ndarray(event.tensor_proto)))
+        for event in read(folder).Tensors(tag)
+    ]
 
 
 def samples_of(folder: Path, tag: str) -> list[bytes]:
@@ -65,7 +68,11 @@ def test_tensorboard_events_fulfil_the_contract_of_handlers(tmp_path: Path) -> N
 
 def test_each_step_adds_a_point_to_the_curve_at_the_number_of_items_scored(tmp_path: Path) -> None:
     grow(TensorboardHandler(tmp_path))
-    assert scalars(tmp_path / "a run", "quality") == [(1, 0.5), (2, pytest.approx(0.525)), (3, pytest.approx(0.55))]
+    assert scalars(tmp_path / "a run", "quality") == [
+        (1, 0.5),
+        (2, pytest.approx(0.525)),
+        (3, pytest.approx(0.55)),
+    ]
 
 
 def test_a_failed_item_adds_neither_point_nor_image(tmp_path: Path) -> None:
@@ -86,7 +93,9 @@ def test_an_item_shows_inputs_output_and_references_in_this_order_and_says_so(tm
     shown = [item.inputs["Input"], result.image, item.references["Original"], item.references["Mask"]]
     assert [decode(png).tobytes() for png in pictures] == [image.image.tobytes() for image in shown]
     described = read(tmp_path / "a run").SummaryMetadata("images/photo 2").summary_description
-    expected = "Samples: 1 Input (input), 2 output (quality 0.55), 3 Original (reference), 4 Mask (reference)."
+    expected = (
+        "Samples: 1 Input (input), 2 output (quality 0.55), 3 Original (reference), 4 Mask (reference)."
+    )
     assert described == expected
 
 
@@ -166,7 +175,10 @@ def test_a_handler_that_has_open_files_travels_to_another_process(tmp_path: Path
 
 def test_event_files_of_ended_runs_are_closed(tmp_path: Path) -> None:
     def held() -> int:
-        return sum(os.path.realpath(f"/proc/self/fd/{fd}").startswith(str(tmp_path)) for fd in os.listdir("/proc/self/fd"))
+        return sum(
+            os.path.realpath(f"/proc/self/fd/{fd}").startswith(str(tmp_path))
+            for fd in os.listdir("/proc/self/fd")
+        )
 
     handler = TensorboardHandler(tmp_path)
     for number in range(3):
@@ -189,7 +201,9 @@ def test_a_run_that_is_resumed_again_and_again_keeps_all_its_points(tmp_path: Pa
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
-    with pytest.raises(ConfigurationError, match=r"the events of run 'a run' cannot be written: .*choose another logdir"):
+    with pytest.raises(
+        ConfigurationError, match=r"the events of run 'a run' cannot be written: .*choose another logdir"
+    ):
         TensorboardHandler(tmp_path / "logs").store_results(run_record(ITEMS, 1))
 
 
@@ -200,15 +214,21 @@ def test_the_base_module_does_not_import_tensorboard() -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """TensorBoard's real server on a folder with three runs of one search and one of another; yields its URL."""
+    """TensorBoard's real server on a folder with three runs of one search and one of another; yields its
+    URL.
+    """
     logdir = tmp_path_factory.mktemp("log dir")
     handler = TensorboardHandler(logdir)
     for number in range(3):
         values = {"radius": number, "sampler": "euler" if number % 2 else "ddim"}
         grow(handler, id=f"r{number}", name=f"trial {number}", values=values, search="radius")
-    other = run_record(ITEMS, 2, "stopped", id="s0", name="strength 0", values={"strength": 0.5}, search="strength")
+    other = run_record(
+        ITEMS, 2, "stopped", id="s0", name="strength 0", values={"strength": 0.5}, search="strength"
+    )
     handler.store_results(dataclasses.replace(other, metrics={"iou": MetricSummary(0.25, 0.0, 2)}))
-    handler.store_results(run_record(ITEMS, 1, id="s1", name="strength 1", values={"strength": 0.7}, search="strength"))
+    handler.store_results(
+        run_record(ITEMS, 1, id="s1", name="strength 1", values={"strength": 0.7}, search="strength")
+    )
 
     asked = shlex.split(command(logdir))
     assert Path(asked[0]).name == "tensorboard"
@@ -241,7 +261,9 @@ def get(url: str, path: str, **query: object) -> Any:
 
 
 def post(url: str, path: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(f"{url}data/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{url}data/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.loads(answer.read())
 
@@ -258,7 +280,11 @@ def test_the_server_shows_the_scores_as_curves(server: str) -> None:
     assert tags["trial 1"]["quality"]["description"] == "<p>higher is better</p>"
     assert list(tags["strength 0"]) == ["iou"]
     points = get(server, "plugin/scalars/scalars", run="trial 1", tag="quality")
-    assert [(step, value) for _, step, value in points] == [(1, 0.5), (2, pytest.approx(0.525)), (3, pytest.approx(0.55))]
+    assert [(step, value) for _, step, value in points] == [
+        (1, 0.5),
+        (2, pytest.approx(0.525)),
+        (3, pytest.approx(0.55)),
+    ]
 
 
 def test_the_server_shows_all_images_of_an_item_under_one_tag(server: str) -> None:

@@ -58,7 +58,11 @@ def test_images_are_sent_by_their_field_without_loss_and_a_mask_in_gray() -> Non
 def test_the_key_goes_to_the_api_and_its_region_and_never_to_the_delivery() -> None:
     with standing_in() as server:
         client(server).run(request())
-        assert {asked.place: asked.key for asked in server.account.asked} == {"api": KEY, "region": KEY, "delivery": ""}
+        assert {asked.place: asked.key for asked in server.account.asked} == {
+            "api": KEY,
+            "region": KEY,
+            "delivery": "",
+        }
 
 
 @pytest.mark.parametrize(("fault", "reached"), [("redirect", UnreachableError), ("elsewhere", ChargedError)])
@@ -85,7 +89,9 @@ class Listener:
                 return
             with connection:
                 self.heard += connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                connection.sendall(
+                    b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                )
 
     def close(self) -> None:
         self._socket.close()
@@ -93,7 +99,9 @@ class Listener:
 
 def test_a_polling_url_on_another_host_is_asked_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     other = Listener()
-    monkeypatch.setattr("pixaris.flux.server.app.FOREIGN", f"http://localhost:{other.port}")  # not 127.0.0.1, the API's host
+    monkeypatch.setattr(
+        "pixaris.flux.server.app.FOREIGN", f"http://localhost:{other.port}"
+    )  # not 127.0.0.1, the API's host
     try:
         with (
             standing_in({"fault": "stranger"}) as server,
@@ -132,7 +140,9 @@ def test_a_task_that_gives_no_image_is_an_error_of_its_kind_with_its_cost(
         assert (type(error), error.cost) == (kind, cost)
 
 
-@pytest.mark.parametrize("fault", ["late", "stuttering", "poll_busy", "truncate", "cut", "expire", "no_cost", "no_polling_url"])
+@pytest.mark.parametrize(
+    "fault", ["late", "stuttering", "poll_busy", "truncate", "cut", "expire", "no_cost", "no_polling_url"]
+)
 def test_what_passes_is_waited_for_and_never_paid_twice(fault: str) -> None:
     with standing_in({"fault": fault, "times": 1}) as server:
         made = client(server).run(request())
@@ -184,7 +194,10 @@ def test_how_long_to_wait_is_passed_on() -> None:
 
 
 def test_a_wrong_field_is_refused_with_the_apis_own_words() -> None:
-    with standing_in() as server, pytest.raises(PromptRejectedError, match="HTTP 422: steps: Input must be at most 50"):
+    with (
+        standing_in() as server,
+        pytest.raises(PromptRejectedError, match="HTTP 422: steps: Input must be at most 50"),
+    ):
         client(server).run(request(steps=51))
 
 

@@ -29,7 +29,13 @@ def models() -> dict[str, Model]:
 
 
 def described(field: Field) -> str:
-    kinds = {"text": "text", "integer": "whole number", "boolean": "true/false", "ratio": "21:9–9:21", "number": "number"}
+    kinds = {
+        "text": "text",
+        "integer": "whole number",
+        "boolean": "true/false",
+        "ratio": "21:9–9:21",
+        "number": "number",
+    }
     what = "/".join(field.options) or kinds[field.kind]
     if field.low is not None:
         what = f"≥ {field.low:g}" if field.high is None else f"{field.low:g}–{field.high:g}"
@@ -48,7 +54,11 @@ def folders(model: Model) -> str:
 
 @pytest.mark.parametrize(("name", "model"), models().items())
 def test_every_model_stands_in_both_tables_as_it_is(name: str, model: Model) -> None:
-    credits = "–" if model.price is None else f"{model.price.first:g}" + (f" + {model.price.more:g}" if model.price.more else "")
+    credits = (
+        "–"
+        if model.price is None
+        else f"{model.price.first:g}" + (f" + {model.price.more:g}" if model.price.more else "")
+    )
     assert f"| `{name}` | `{model.name}` | {folders(model)} | {credits} | {model.active_tasks} |\n" in PAGE
     assert f"| `{name}` | {', '.join(map(described, model.fields))} |\n" in PAGE
 
@@ -64,7 +74,9 @@ def test_the_search_files_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert spec.endpoints[0].places == 12
 
 
-def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_code_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     demo.prepare(tmp_path / "local_experiment_inputs" / "demo")
     monkeypatch.chdir(tmp_path)
     (code,) = blocks("python")

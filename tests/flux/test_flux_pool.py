@@ -50,13 +50,19 @@ def done(pool: EndpointPool, requests: list[GenerationRequest]) -> list[Any]:
 def test_flux_and_comfyui_share_a_pool_and_each_gets_its_own_requests() -> None:
     with standing_in() as server, serve_in_thread() as comfy:
         with pool_of(account(server), Endpoint(comfy.url)) as pool:
-            requests = [request(f"flux {i}") for i in range(6)] + [workflow_request(f"comfy {i}") for i in range(6)]
+            requests = [request(f"flux {i}") for i in range(6)] + [
+                workflow_request(f"comfy {i}") for i in range(6)
+            ]
             made = done(pool, requests[::2] + requests[1::2])
             by_item = {image.item: image for image in made}
             status = pool.status()
-    assert {image.endpoint for item, image in by_item.items() if item.startswith("flux")} == {server.places.api}
+    assert {image.endpoint for item, image in by_item.items() if item.startswith("flux")} == {
+        server.places.api
+    }
     assert {image.endpoint for item, image in by_item.items() if item.startswith("comfy")} == {comfy.url}
-    assert {item: image.cost for item, image in by_item.items()} == {r.item: 5.0 if r.kind == "flux" else None for r in requests}
+    assert {item: image.cost for item, image in by_item.items()} == {
+        r.item: 5.0 if r.kind == "flux" else None for r in requests
+    }
     assert status.cost == 30.0
     assert server.account.submitted == 6
 
@@ -122,7 +128,11 @@ def test_a_bad_key_matters_to_nobody_who_asks_for_comfyui() -> None:
 def test_a_lost_answer_fails_its_item_and_the_account_goes_on() -> None:
     with standing_in({"fault": "lose", "after": 1}) as server, pool_of(account(server, depth=1)) as pool:
         outcomes = done(pool, [request(str(i)) for i in range(4)])
-        assert [type(one).__name__ for one in outcomes] == ["GeneratedImage", "ChargedError", *["GeneratedImage"] * 2]
+        assert [type(one).__name__ for one in outcomes] == [
+            "GeneratedImage",
+            "ChargedError",
+            *["GeneratedImage"] * 2,
+        ]
         assert server.account.submitted == 4  # the lost one among them: none twice
     assert isinstance(outcomes[1], ChargedError)
 

@@ -1,4 +1,6 @@
-"""What a process of the Ray pool had sent to Flux when it was killed is followed by its successor, and never paid twice."""
+"""What a process of the Ray pool had sent to Flux when it was killed is followed by its successor, and never
+paid twice.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def pool(server: Server) -> Iterator[RayPool]:
 
 
 @pytest.mark.parametrize("who", ["pool actor", "worker"])
-def test_tasks_of_a_killed_process_are_taken_over_and_none_is_paid_twice(server: Server, pool: RayPool, who: str) -> None:
+def test_tasks_of_a_killed_process_are_taken_over_and_none_is_paid_twice(
+    server: Server, pool: RayPool, who: str
+) -> None:
     futures = pool.submit([request(str(number)) for number in range(6)])
     until(lambda: sum(asked.place == "region" for asked in server.account.asked) >= 4)
     os.kill(pool.pids()[0 if who == "pool actor" else 1], signal.SIGKILL)

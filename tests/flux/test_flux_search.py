@@ -85,45 +85,91 @@ def test_a_search_file_is_checked_and_priced_before_anything_is_sent(
         (
             {"parameters": {"guidance": {"uniform": [1, 101]}}},
             [
-                "`guidance` of flux-pro-1.0-fill must be at least 1.5 (got 1.0), drawn by uniform [1.0, 101.0]",
-                "must be at most 100 (got 101.0), drawn by uniform [1.0, 101.0]; change parameters.guidance.uniform",
+                (
+                    "`guidance` of flux-pro-1.0-fill must be at least 1.5 (got 1.0), drawn by uniform [1.0,"
+                    " 101.0]"
+                ),
+                (
+                    "must be at most 100 (got 101.0), drawn by uniform [1.0, 101.0]; change"
+                    " parameters.guidance.uniform"
+                ),
             ],
         ),
         (
             {"parameters": {"steps": {"uniform": [15, 50]}}},
             ["`steps` of flux-pro-1.0-fill must be a whole number", "use randint"],
         ),
-        ({"parameters": {"guidence": {"uniform": [2, 3]}}}, ["has no field 'guidence' (did you mean 'guidance'?)"]),
-        ({"parameters": {"g": {"node_name": "KSampler", "input": "steps", "randint": [15, 20]}}}, ["'KSampler'"]),
+        (
+            {"parameters": {"guidence": {"uniform": [2, 3]}}},
+            ["has no field 'guidence' (did you mean 'guidance'?)"],
+        ),
+        (
+            {"parameters": {"g": {"node_name": "KSampler", "input": "steps", "randint": [15, 20]}}},
+            ["'KSampler'"],
+        ),
         ({"parameters": {"steps": 20}}, ["for example guidance: {uniform: [20, 80]}"]),
         (
-            {"parameters": {"a": {"input": "steps", "randint": [15, 20]}, "b": {"input": "steps", "randint": [15, 20]}}},
+            {
+                "parameters": {
+                    "a": {"input": "steps", "randint": [15, 20]},
+                    "b": {"input": "steps", "randint": [15, 20]},
+                }
+            },
             ["is also set by parameter 'a'"],
         ),
         (
             {"generation_params": {"prompt": 5}},
             ["generation_params.0.value (line ", "`prompt` of flux-pro-1.0-fill must be text (got 5)"],
         ),
-        ({"generation_params": [{"input": "seed", "value": 1.5}]}, ["`seed` of flux-pro-1.0-fill must be a whole number"]),
-        ({"generator": "flux_filll"}, ["did you mean 'flux_fill'?"]),
-        ({"generator": {"type": "flux_fill", "workflow": "x.json"}}, ["flux_fill takes no options (got workflow)"]),
-        ({"generator": {"type": "flux_fill", "api_key": "secret-key"}}, ["(got api_key)", "the account under endpoints"]),
-        ({"generator": {"type": "flux_fill", "prompt": "a boat"}}, ["(got prompt)", "generation_params"]),
-        ({"dataset": {"path": "./holes", "references": ["Original", "Mask"]}}, ["needs a mask: a folder 'Mask'"]),
-        ({"dataset": "./holes", "metrics": [{"type": "ssim", "reference": "Input"}]}, ["feeds the node 'Load Original Image'"]),
         (
-            {"generator": "flux_kontext_pro", "generation_params": {}, "parameters": {"seed": {"choice": [1, 2]}}},
+            {"generation_params": [{"input": "seed", "value": 1.5}]},
+            ["`seed` of flux-pro-1.0-fill must be a whole number"],
+        ),
+        ({"generator": "flux_filll"}, ["did you mean 'flux_fill'?"]),
+        (
+            {"generator": {"type": "flux_fill", "workflow": "x.json"}},
+            ["flux_fill takes no options (got workflow)"],
+        ),
+        (
+            {"generator": {"type": "flux_fill", "api_key": "secret-key"}},
+            ["(got api_key)", "the account under endpoints"],
+        ),
+        ({"generator": {"type": "flux_fill", "prompt": "a boat"}}, ["(got prompt)", "generation_params"]),
+        (
+            {"dataset": {"path": "./holes", "references": ["Original", "Mask"]}},
+            ["needs a mask: a folder 'Mask'"],
+        ),
+        (
+            {"dataset": "./holes", "metrics": [{"type": "ssim", "reference": "Input"}]},
+            ["feeds the node 'Load Original Image'"],
+        ),
+        (
+            {
+                "generator": "flux_kontext_pro",
+                "generation_params": {},
+                "parameters": {"seed": {"choice": [1, 2]}},
+            },
             ["`prompt` of flux-kontext-pro is missing"],
         ),
         ({"endpoints": {"embedded": 1}}, ["the generator needs the Flux API; write endpoints: {flux: {}}"]),
         ({"endpoints": [{"flux": {}}, {"flux": {"depth": 2}}]}, ["a Flux account is listed twice"]),
-        ({"endpoints": {"flux": {"key": "secret-key"}}}, ["must name an environment variable (its value is not shown)"]),
+        (
+            {"endpoints": {"flux": {"key": "secret-key"}}},
+            ["must name an environment variable (its value is not shown)"],
+        ),
         ({"endpoints": {"flux": {"key": {"env": "NOT_SET_ANYWHERE"}}}}, ["export NOT_SET_ANYWHERE=..."]),
-        ({"endpoints": {"flux": {"url": "bfl.ai", "depth": 0}}}, ["must be like https://api.bfl.ai", "must be at least 1"]),
+        (
+            {"endpoints": {"flux": {"url": "bfl.ai", "depth": 0}}},
+            ["must be like https://api.bfl.ai", "must be at least 1"],
+        ),
     ],
 )
 def test_what_is_wrong_with_a_search_file_is_told(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], told: list[str]
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    told: list[str],
 ) -> None:
     with standing_in() as server:
         at(server, monkeypatch)
@@ -213,14 +259,23 @@ def test_a_run_of_plain_functions_keeps_what_every_item_cost(folder: Path) -> No
             args={
                 "project": "tests",
                 "experiment_run_name": "beach",
-                "generation_params": [{"node_name": "prompt", "input": "prompt", "value": "A beautiful woman on a beach"}],
+                "generation_params": [
+                    {"node_name": "prompt", "input": "prompt", "value": "A beautiful woman on a beach"}
+                ],
                 "max_parallel_jobs": 2,
             },
         )
-        assert {asked.body["prompt"] for asked in server.account.asked if asked.body} == {"A beautiful woman on a beach"}
+        assert {asked.body["prompt"] for asked in server.account.asked if asked.body} == {
+            "A beautiful woman on a beach"
+        }
         assert server.account.most_active <= 2
     assert [item.name for item in run.items] == ["0", "1", "2", "3"]  # those that failed keep their place
-    assert sorted(type(item.error).__name__ for item in run.items) == ["ChargedError", "ModeratedError", "NoneType", "NoneType"]
+    assert sorted(type(item.error).__name__ for item in run.items) == [
+        "ChargedError",
+        "ModeratedError",
+        "NoneType",
+        "NoneType",
+    ]
     assert (run.cost, run.unaccounted, run.metrics["ssim"].count) == (10.0, 1, 2)
     own = folder / "results" / "tests" / "holes" / "beach"
     stored = json.loads((own / "run.json").read_text())
@@ -256,7 +311,10 @@ def test_a_search_sums_what_it_cost_and_a_moderated_item_is_no_failure_of_the_se
     with standing_in({"fault": "request", "after": 2}) as server:
         at(server, monkeypatch)
         assert main(["search", written(folder)]) == 0
-        assert (server.account.submitted, server.account.credits) == (16, 1000 - 15 * 5)  # the baseline is in the grid
+        assert (server.account.submitted, server.account.credits) == (
+            16,
+            1000 - 15 * 5,
+        )  # the baseline is in the grid
         assert server.account.most_active <= 24
     out = capsys.readouterr().out
     assert "75 credits" in out
@@ -296,7 +354,16 @@ def test_a_search_whose_credits_run_out_stops_with_code_3_and_keeps_everything(
     with standing_in(credits=42.0) as server:
         at(server, monkeypatch)
         assert (
-            main(["search", written(folder, endpoints={"flux": {"depth": 2}}, search={"algorithm": "grid", "max_concurrent": 1})])
+            main(
+                [
+                    "search",
+                    written(
+                        folder,
+                        endpoints={"flux": {"depth": 2}},
+                        search={"algorithm": "grid", "max_concurrent": 1},
+                    ),
+                ]
+            )
             == 3
         )
         assert server.account.submitted == 8

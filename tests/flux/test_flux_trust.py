@@ -97,7 +97,9 @@ def test_a_bodys_status_counts_before_the_http_code(code: int) -> None:
         read_state(reply(code, {"id": "1", "status": "Failed", "details": "out of luck"}), BASE)
 
 
-@pytest.mark.parametrize(("code", "lasting"), [(302, True), (404, True), (429, False), (500, False), (503, False)])
+@pytest.mark.parametrize(
+    ("code", "lasting"), [(302, True), (404, True), (429, False), (500, False), (503, False)]
+)
 def test_an_answer_without_a_status_decides_nothing_at_once(code: int, lasting: bool) -> None:
     state = read_state(reply(code, {"detail": "?"}), BASE)
     assert isinstance(state, Waiting)
@@ -112,16 +114,26 @@ def test_a_refused_key_is_the_accounts_fault_only_where_it_was_sent() -> None:
 
 
 def test_errors_are_read_in_every_shape_they_come_in() -> None:
-    listed = {"detail": [{"loc": ["body", "steps"], "msg": "too many"}, {"loc": ["body", "seed"], "msg": "no number"}]}
+    listed = {
+        "detail": [
+            {"loc": ["body", "steps"], "msg": "too many"},
+            {"loc": ["body", "seed"], "msg": "no number"},
+        ]
+    }
     assert gist(reply(422, listed)) == "HTTP 422: steps: too many; seed: no number"
     assert gist(reply(400, {"detail": "bad\nimage"})) == "HTTP 400: bad image"
-    assert gist(reply(429, {"error": "rate_limit", "message": "slow down", "retry_after": 3})) == "HTTP 429: slow down"
+    assert (
+        gist(reply(429, {"error": "rate_limit", "message": "slow down", "retry_after": 3}))
+        == "HTTP 429: slow down"
+    )
     assert gist(Reply(500, b"<html>")) == "HTTP 500 Internal Server Error"
 
 
 KEYS = st.sampled_from(["id", "status", "result", "details", "detail", "cost", "polling_url"])
 SCALARS = st.none() | st.booleans() | st.floats() | st.text(max_size=12)
-BODIES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4))
+BODIES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)
+)
 
 
 @given(body=BODIES, code=st.sampled_from([200, 302, 400, 402, 422, 429, 500, 502, 503]))

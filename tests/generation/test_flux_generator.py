@@ -71,7 +71,9 @@ def told(generator: FluxGenerator, given: ItemArgs) -> list[str]:
 def test_every_model_has_one_generator_with_a_name_in_search_files() -> None:
     assert {cls.model.name for cls in GENERATORS} == set(MODELS)
     assert len(GENERATORS) == len(MODELS)
-    named = {components.resolve(name, components.GENERATORS, ImageGenerator) for name in components.GENERATORS}
+    named = {
+        components.resolve(name, components.GENERATORS, ImageGenerator) for name in components.GENERATORS
+    }
     assert named >= set(GENERATORS)
 
 
@@ -83,7 +85,11 @@ def test_every_model_has_one_generator_with_a_name_in_search_files() -> None:
             {"steps": 15, "guidance": 1.5, "safety_tolerance": 6},
             {"steps": 14, "guidance": 100.1, "safety_tolerance": 7},
         ),
-        (FluxFillGenerator, {"output_format": "webp", "seed": -5}, {"output_format": "gif", "seed": 0.5, "width": 512}),
+        (
+            FluxFillGenerator,
+            {"output_format": "webp", "seed": -5},
+            {"output_format": "gif", "seed": 0.5, "width": 512},
+        ),
         (FluxExpandGenerator, {"top": 2048, "left": 0}, {"top": 2049, "left": -1}),
         (FluxProGenerator, {"width": 1440, "height": 256}, {"width": 1441, "height": 250, "steps": 20}),
         (FluxProGenerator, {"width": 288}, {"width": 300}),
@@ -98,7 +104,11 @@ def test_every_model_has_one_generator_with_a_name_in_search_files() -> None:
             {"prompt": "a", "width": 64, "safety_tolerance": 5},
             {"prompt": "a", "width": 63, "safety_tolerance": 6},
         ),
-        (Flux2FlexGenerator, {"prompt": "a", "guidance": 10}, {"prompt": "a", "guidance": 10.5, "prompt_upsampling": "yes"}),
+        (
+            Flux2FlexGenerator,
+            {"prompt": "a", "guidance": 10},
+            {"prompt": "a", "guidance": 10.5, "prompt_upsampling": "yes"},
+        ),
         (
             Flux3ImageGenerator,
             {"prompt": "a", "resolution": "4k"},
@@ -106,7 +116,9 @@ def test_every_model_has_one_generator_with_a_name_in_search_files() -> None:
         ),
     ],
 )
-def test_each_model_has_its_own_fields_and_ranges(cls: type[FluxGenerator], good: dict[str, Any], bad: dict[str, Any]) -> None:
+def test_each_model_has_its_own_fields_and_ranges(
+    cls: type[FluxGenerator], good: dict[str, Any], bad: dict[str, Any]
+) -> None:
     images = {"Load Input Image": picture((256, 256))} if cls is FluxExpandGenerator else {}
     make = filling if cls is FluxFillGenerator else lambda **fields: args(images, **fields)
     assert set(good.items()) <= set(sent(cls(), make(**good))["fields"].items())
@@ -118,8 +130,12 @@ def test_each_model_has_its_own_fields_and_ranges(cls: type[FluxGenerator], good
 
 
 def test_a_missing_prompt_is_told_before_anything_is_sent() -> None:
-    assert told(FluxKontextMaxGenerator(), args()) == ["`prompt` of flux-kontext-max is missing: it takes text"]
-    assert told(FluxKontextMaxGenerator(), args(prompt=" ")) == ["`prompt` of flux-kontext-max must not be empty"]
+    assert told(FluxKontextMaxGenerator(), args()) == [
+        "`prompt` of flux-kontext-max is missing: it takes text"
+    ]
+    assert told(FluxKontextMaxGenerator(), args(prompt=" ")) == [
+        "`prompt` of flux-kontext-max must not be empty"
+    ]
 
 
 def test_a_webhook_is_refused_because_its_answer_has_no_polling_url() -> None:
@@ -153,20 +169,30 @@ def test_images_come_by_node_title_whatever_their_order() -> None:
 
 
 def test_several_images_feed_their_fields_and_a_list_keeps_their_order() -> None:
-    images = {f"Load {name} Image": picture((256, 256), seed) for seed, name in enumerate(("Input 3", "Input", "input_2"))}
+    images = {
+        f"Load {name} Image": picture((256, 256), seed)
+        for seed, name in enumerate(("Input 3", "Input", "input_2"))
+    }
     request = Flux2ProGenerator().request(args(images, prompt="a"))
     assert [one.input for one in request.images] == ["input_image", "input_image_2", "input_image_3"]
     request = Flux3ImageGenerator().request(args(images, prompt="a"))
-    assert [one.image for one in request.images] == [images[f"Load {name} Image"] for name in ("Input", "input_2", "Input 3")]
+    assert [one.image for one in request.images] == [
+        images[f"Load {name} Image"] for name in ("Input", "input_2", "Input 3")
+    ]
 
 
 def test_what_a_run_would_fail_at_is_told_at_once_and_names_the_item() -> None:
     mask = EncodedImage.of(samples.mask(1, (40, 32)))
     items = (
-        EvalItem(0, "good", {"Input": picture(), "Mask": EncodedImage.of(samples.mask(1)), "Depth": picture()}),
+        EvalItem(
+            0, "good", {"Input": picture(), "Mask": EncodedImage.of(samples.mask(1)), "Depth": picture()}
+        ),
         EvalItem(1, "bad", {"Input": picture(), "Mask": mask, "Depth": picture()}),
     )
-    found = [str(problem) for problem in FluxFillGenerator().problems(EvalSet("set", items), args(item="", steps=99))]
+    found = [
+        str(problem)
+        for problem in FluxFillGenerator().problems(EvalSet("set", items), args(item="", steps=99))
+    ]
     assert len(found) == 3
     assert "`steps` of flux-pro-1.0-fill must be at most 50 (got 99)" in found[0]
     assert found[1].startswith("folder 'Depth' of eval set 'set': feeds the node 'Load Depth Image'")
@@ -178,7 +204,9 @@ def test_a_fill_needs_a_mask_or_transparency() -> None:
     assert "a folder 'Mask'" in message
     see_through = samples.picture(1).convert("RGBA")
     see_through.putalpha(samples.mask(1))
-    assert sent(FluxFillGenerator(), args({"Load Input Image": EncodedImage.of(see_through)}))["images"].keys() == {"image"}
+    assert sent(FluxFillGenerator(), args({"Load Input Image": EncodedImage.of(see_through)}))[
+        "images"
+    ].keys() == {"image"}
 
 
 def test_images_too_small_or_too_large_for_a_model_are_told() -> None:
@@ -215,7 +243,10 @@ def test_a_stand_ins_images_are_not_taken_for_the_apis(monkeypatch: pytest.Monke
 
 def test_the_cache_key_names_what_changes_the_image_and_nothing_else() -> None:
     generator = FluxFillGenerator()
-    keys = [generator.request(given).cache_key for given in (filling(), filling(), filling(steps=50.0), filling(steps=20))]
+    keys = [
+        generator.request(given).cache_key
+        for given in (filling(), filling(), filling(steps=50.0), filling(steps=20))
+    ]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3  # that 50 is the default is the API's to decide
     other = args({"Load Mask Image": EncodedImage.of(samples.mask(2)), "Load Input Image": picture()})
@@ -266,8 +297,12 @@ def test_a_single_image_of_a_plain_dict_as_in_the_first_days() -> None:
     ]
     with standing_in() as server:
         generator = FluxFillGenerator(api_key=KEY, base_url=server.places.api)
-        image, name = generator.generate_single_image({"pillow_images": images, "generation_params": params(prompt="a beach")})
-        again, _ = generator.generate_single_image({"pillow_images": images[::-1], "generation_params": params(prompt="a beach")})
+        image, name = generator.generate_single_image(
+            {"pillow_images": images, "generation_params": params(prompt="a beach")}
+        )
+        again, _ = generator.generate_single_image(
+            {"pillow_images": images[::-1], "generation_params": params(prompt="a beach")}
+        )
         assert server.account.asked[0].body["prompt"] == "a beach"
     assert (image.size, name) == ((48, 32), "generated.png")
     assert digest(image) == digest(again)
@@ -284,6 +319,8 @@ def test_a_moderated_image_is_an_error_of_its_own() -> None:
 def test_what_an_image_costs_is_estimated_by_its_model_and_megapixels() -> None:
     items = EvalSet("set", tuple(EvalItem(i, str(i), {"Input": picture((1024, 1024))}) for i in range(2)))
     assert FluxKontextMaxGenerator().cost(items, args()) == 16.0
-    assert Flux2ProGenerator().cost(items, args()) == 2 * (3 + 3 * 1.5)  # 1024² begins a second megapixel, in and out
+    assert Flux2ProGenerator().cost(items, args()) == 2 * (
+        3 + 3 * 1.5
+    )  # 1024² begins a second megapixel, in and out
     assert Flux2ProGenerator().cost(items, args(width=512, height=512)) == 2 * (3 + 2 * 1.5)
     assert Flux3ImageGenerator().cost(items, args()) is None

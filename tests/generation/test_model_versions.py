@@ -1,4 +1,6 @@
-"""A model file that is replaced under its own name makes other images: the key of a request tells them apart."""
+"""A model file that is replaced under its own name makes other images: the key of a request tells them
+apart.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ from pixaris.types import GenerationParam
 
 WORKFLOW = Workflow.load(
     {
-        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "a.safetensors"}, "_meta": {"title": "Model"}},
+        "1": {
+            "class_type": "CheckpointLoaderSimple",
+            "inputs": {"ckpt_name": "a.safetensors"},
+            "_meta": {"title": "Model"},
+        },
         "2": {"class_type": "Paint", "inputs": {"model": ["1", 0], "seed": 1}, "_meta": {"title": "Paint"}},
         "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}, "_meta": {"title": "Save Image"}},
     }
@@ -29,7 +35,10 @@ INFO = {
         "input": {"required": {"ckpt_name": [["a.safetensors", "b.safetensors"], {}]}},
         "output": ["MODEL"],
     },
-    "Paint": {"input": {"required": {"model": ["MODEL", {}], "seed": ["INT", {"default": 1}]}}, "output": ["IMAGE"]},
+    "Paint": {
+        "input": {"required": {"model": ["MODEL", {}], "seed": ["INT", {"default": 1}]}},
+        "output": ["IMAGE"],
+    },
     "SaveImage": {"input": {"required": {"images": ["IMAGE", {}]}}, "output": [], "output_node": True},
 }
 
@@ -66,7 +75,10 @@ class Handler(BaseHTTPRequestHandler):
 def telling(*files: dict[str, Any]) -> Server:
     return Server(
         {
-            "/experiment/models": [{"name": "checkpoints", "folders": ["/models"]}, {"name": "loras", "folders": []}],
+            "/experiment/models": [
+                {"name": "checkpoints", "folders": ["/models"]},
+                {"name": "loras", "folders": []},
+            ],
             "/experiment/models/checkpoints": list(files),
             "/experiment/models/loras": [],
         }
@@ -90,7 +102,9 @@ def key(started: list[Server], *made: Server, model: str = "a.safetensors") -> s
     return generator.request(ItemArgs({}, params=(GenerationParam("Model", "ckpt_name", model),))).cache_key
 
 
-def test_a_file_that_has_changed_makes_another_key_and_one_that_is_not_loaded_does_not(started: list[Server]) -> None:
+def test_a_file_that_has_changed_makes_another_key_and_one_that_is_not_loaded_does_not(
+    started: list[Server],
+) -> None:
     a, b = file("a.safetensors", 5.5), file("b.safetensors", 6.5)
     first = key(started, telling(a, b))
     assert key(started, telling(a, b)) == first
@@ -116,5 +130,7 @@ def test_servers_with_other_files_of_the_name_make_another_key_in_any_order(star
         {"/experiment/models": [1, {"name": 2}, {"name": "x"}], "/experiment/models/x": [3, {"name": 4}]},
     ],
 )
-def test_a_server_that_does_not_tell_is_used_all_the_same(models: dict[str, Any], started: list[Server]) -> None:
+def test_a_server_that_does_not_tell_is_used_all_the_same(
+    models: dict[str, Any], started: list[Server]
+) -> None:
     assert key(started, Server(models)) == key(started, Server({}))

@@ -1,4 +1,6 @@
-"""A stand-in for Gemini's API over a real socket: it answers as it is told, and remembers what it was asked."""
+"""A stand-in for Gemini's API over a real socket: it answers as it is told, and remembers what it was
+asked.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,11 @@ class Asked:
     def images(self) -> list[Image.Image]:
         """What is shown, decoded, whichever case the SDK writes."""
         inline = [part.get("inlineData") or part.get("inline_data") for part in self.parts]
-        return [decode(base64.b64decode(one["data"], b"-_" if set(one["data"]) & set("-_") else None)) for one in inline if one]
+        return [
+            decode(base64.b64decode(one["data"], b"-_" if set(one["data"]) & set("-_") else None))
+            for one in inline
+            if one
+        ]
 
     @property
     def digests(self) -> list[str]:
@@ -72,7 +78,9 @@ class StandIn:
         self._now = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -127,7 +135,12 @@ class StandIn:
 
 
 def says(
-    answer: object, *, prompt_tokens: int = 1000, answer_tokens: int = 20, thoughts: int = 0, finish: str = "STOP"
+    answer: object,
+    *,
+    prompt_tokens: int = 1000,
+    answer_tokens: int = 20,
+    thoughts: int = 0,
+    finish: str = "STOP",
 ) -> Response:
     """A good answer, or a text that is none."""
     text = answer if isinstance(answer, str) else json.dumps(answer)
@@ -141,7 +154,10 @@ def says(
 
 def blocked(reason: str = "PROHIBITED_CONTENT") -> Response:
     """The prompt was refused: no candidates."""
-    return 200, {"promptFeedback": {"blockReason": reason}, "usageMetadata": {"promptTokenCount": 500, "totalTokenCount": 500}}
+    return 200, {
+        "promptFeedback": {"blockReason": reason},
+        "usageMetadata": {"promptTokenCount": 500, "totalTokenCount": 500},
+    }
 
 
 def unsafe(reason: str = "SAFETY") -> Response:
@@ -156,7 +172,11 @@ def error(code: int, status: str, message: str, *details: dict[str, Any]) -> Res
 
 
 def bad_key(key: str = KEY) -> Response:
-    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"}
+    info = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "API_KEY_INVALID",
+        "domain": "googleapis.com",
+    }
     return error(400, "INVALID_ARGUMENT", f"API key not valid: {key}. Please pass a valid API key.", info)
 
 

@@ -28,7 +28,9 @@ class ScriptedJudge(Judge):
         name: Its identity.
     """
 
-    def __init__(self, answer: Callable[[Question], Mapping[str, Any] | Exception], name: str = "scripted") -> None:
+    def __init__(
+        self, answer: Callable[[Question], Mapping[str, Any] | Exception], name: str = "scripted"
+    ) -> None:
         self.answer = answer
         self.asked: list[Question] = []
         self.name = f"{name} {id(self)}"

@@ -16,7 +16,13 @@ from metrics.gemini_kit import KEY, MODEL, StandIn, error, quota, says
 from metrics.judge_kit import Question as Asked
 from metrics.judge_kit import ScriptedJudge, in_turn
 
-from pixaris.exceptions import AccountError, ConfigurationError, MetricError, RateLimitedError, UnreachableError
+from pixaris.exceptions import (
+    AccountError,
+    ConfigurationError,
+    MetricError,
+    RateLimitedError,
+    UnreachableError,
+)
 from pixaris.images import EncodedImage
 from pixaris.metrics.extras import require
 from pixaris.metrics.hosts.local import LocalHost
@@ -48,7 +54,9 @@ class Clock:
         self.now += seconds
 
 
-def patient(judge: ScriptedJudge, clock: Clock, limits: Limits | None = None, per_minute: float = 0.0) -> PatientJudge:
+def patient(
+    judge: ScriptedJudge, clock: Clock, limits: Limits | None = None, per_minute: float = 0.0
+) -> PatientJudge:
     return PatientJudge(judge, limits or Limits(), Pace(per_minute, clock=clock, sleep=clock.sleep))
 
 
@@ -59,14 +67,18 @@ def ask(judge: PatientJudge) -> Any:
 def test_the_time_that_the_server_asks_for_is_waited_for() -> None:
     clock = Clock()
     judge = ScriptedJudge(
-        in_turn(RateLimitedError("wait", retry_after=37.0), RateLimitedError("wait", retry_after=2.5), {"q": 1})
+        in_turn(
+            RateLimitedError("wait", retry_after=37.0), RateLimitedError("wait", retry_after=2.5), {"q": 1}
+        )
     )
     assert ask(patient(judge, clock)) == {"q": 1}
     assert clock.slept == [37.0, 2.5]
 
 
 @pytest.mark.parametrize(("asked_for", "shortest", "times"), [(0.0, 1.0, 20), (1e-9, 0.1, 6001)])
-def test_a_server_that_asks_to_wait_for_nothing_for_ever_is_given_up(asked_for: float, shortest: float, times: int) -> None:
+def test_a_server_that_asks_to_wait_for_nothing_for_ever_is_given_up(
+    asked_for: float, shortest: float, times: int
+) -> None:
     clock = Clock()
     judge = ScriptedJudge(in_turn(RateLimitedError("wait", retry_after=asked_for)))
     with pytest.raises(MetricError, match="more than the 600 s allowed"):
@@ -95,7 +107,9 @@ def test_a_server_that_asks_to_wait_too_long_costs_the_item_its_score() -> None:
 
 def test_waits_without_a_time_and_lost_answers_are_spaced_out_more_and_more() -> None:
     clock = Clock()
-    judge = ScriptedJudge(in_turn(RateLimitedError("wait"), UnreachableError("lost"), UnreachableError("lost"), {"q": 1}))
+    judge = ScriptedJudge(
+        in_turn(RateLimitedError("wait"), UnreachableError("lost"), UnreachableError("lost"), {"q": 1})
+    )
     assert ask(patient(judge, clock)) == {"q": 1}
     assert clock.slept == [1.0, 2.0, 4.0]
 
@@ -191,7 +205,9 @@ def test_whatever_changes_a_verdict_changes_its_key(other: Question) -> None:
     question = Question.of((PICTURE,), "?", SCHEMA)
     assert other.key("judge") != question.key("judge")
     assert question.key("judge 2") != question.key("judge")
-    assert Question.of((EncodedImage.of(PICTURE.image),), "?", dict(SCHEMA)).key("judge") == question.key("judge")
+    assert Question.of((EncodedImage.of(PICTURE.image),), "?", dict(SCHEMA)).key("judge") == question.key(
+        "judge"
+    )
 
 
 def test_a_verdict_file_that_is_torn_counts_as_unknown(tmp_path: Path) -> None:
@@ -207,7 +223,9 @@ def test_a_verdict_file_that_is_torn_counts_as_unknown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://x:port", "https:///v1", "http//proxy"])
 def test_an_address_that_is_none_is_told_and_not_shown(url: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"judge\.base_url: must be a URL such as https://proxy\.example\.com") as caught:
+    with pytest.raises(
+        ConfigurationError, match=r"judge\.base_url: must be a URL such as https://proxy\.example\.com"
+    ) as caught:
         service_of({"base_url": url}, ENVIRON)
     assert url not in str(caught.value)
 
@@ -258,7 +276,10 @@ def test_judges_of_one_account_share_their_limits_and_others_do_not() -> None:
 
 
 def test_a_missing_extra_says_what_to_install() -> None:
-    with pytest.raises(ConfigurationError, match=r"needs no\.such\.sdk, which is not installed: pip install 'pixaris\[gemini\]'"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"needs no\.such\.sdk, which is not installed: pip install 'pixaris\[gemini\]'",
+    ):
         require("the LLM judge", "gemini", "no.such.sdk")
     with pytest.raises(ConfigurationError, match=r"pip install 'pixaris\[gemini-legacy\]'") as caught:
         service_of({"sdk": "google-generativeai", "thinking_level": "low"}, ENVIRON)

@@ -1,6 +1,7 @@
 """A judge through a real SDK against a stand-in server.
 
-The SDK is the configured one: ``make test`` tries google-genai, ``make test-legacy`` the same cases with google-generativeai.
+The SDK is the configured one: ``make test`` tries google-genai, ``make test-legacy`` the same cases with
+google-generativeai.
 """
 
 from __future__ import annotations
@@ -12,7 +13,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from metrics.gemini_kit import KEY, MODEL, Asked, Response, StandIn, bad_key, blocked, error, no_model, quota, says, unsafe
+from metrics.gemini_kit import (
+    KEY,
+    MODEL,
+    Asked,
+    Response,
+    StandIn,
+    bad_key,
+    blocked,
+    error,
+    no_model,
+    quota,
+    says,
+    unsafe,
+)
 from PIL import Image
 
 from pixaris.exceptions import AccountError, PixarisError, RateLimitedError, UnreachableError
@@ -45,7 +59,9 @@ def answer(asked: Asked) -> Response:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[StandIn]:
-    with StandIn(answer) as stand_in:  # one for all tests, because google-generativeai has one account per process
+    with StandIn(
+        answer
+    ) as stand_in:  # one for all tests, because google-generativeai has one account per process
         yield stand_in
 
 
@@ -65,7 +81,10 @@ def judge(server: StandIn) -> Judge:
 
 
 def judge_of(server: StandIn, **settings: object) -> Judge:
-    environ = {"PIXARIS_GEMINI_API_KEY": KEY, "PIXARIS_GEMINI_SDK": os.environ.get("PIXARIS_GEMINI_SDK", "google-genai")}
+    environ = {
+        "PIXARIS_GEMINI_API_KEY": KEY,
+        "PIXARIS_GEMINI_SDK": os.environ.get("PIXARIS_GEMINI_SDK", "google-genai"),
+    }
     service, _ = service_of({"model": MODEL, "base_url": server.url, "timeout": 20, **settings}, environ)
     return service.judge
 
@@ -78,14 +97,20 @@ def ask(judge: Judge) -> Any:
     return judge.judge([PICTURE], "How good is image 1?", SCHEMA)
 
 
-def test_a_question_goes_out_with_its_images_labelled_in_order_and_the_key_in_a_header(server: StandIn, judge: Judge) -> None:
+def test_a_question_goes_out_with_its_images_labelled_in_order_and_the_key_in_a_header(
+    server: StandIn, judge: Judge
+) -> None:
     replies(says({"reason": "sharp", "quality": 0.75, "kind": "photo"}))
     other = EncodedImage.of(samples.picture(2))
     verdict = judge.judge([PICTURE, other], "Which is better?", SCHEMA)
     assert verdict.answer == {"reason": "sharp", "quality": 0.75, "kind": "photo"}
     (asked,) = server.asked
     assert asked.digests == [PICTURE.digest, other.digest]
-    assert [part["text"] for part in asked.parts if "text" in part] == ["Image 1:", "Image 2:", "Which is better?"]
+    assert [part["text"] for part in asked.parts if "text" in part] == [
+        "Image 1:",
+        "Image 2:",
+        "Which is better?",
+    ]
     assert asked.key == KEY
     assert KEY not in asked.path
     assert asked.path.partition("?")[0].endswith(f"/models/{MODEL}:generateContent")
@@ -123,7 +148,9 @@ def test_an_answer_between_fences_counts(judge: Judge, text: str) -> None:
 def test_thoughts_before_the_answer_do_not_spoil_it(judge: Judge) -> None:
     status, body = says({"quality": 0.25})
     assert isinstance(body, dict)
-    body["candidates"][0]["content"]["parts"].insert(0, {"text": "First I look at {the light}.", "thought": True})
+    body["candidates"][0]["content"]["parts"].insert(
+        0, {"text": "First I look at {the light}.", "thought": True}
+    )
     replies((status, body))
     assert ask(judge).answer == {"quality": 0.25}
 
@@ -142,10 +169,15 @@ def test_thoughts_before_the_answer_do_not_spoil_it(judge: Judge) -> None:
         (says({"quality": "high"}), "does not follow the schema: quality: 'high' is not of type 'number'"),
         (says({"quality": 7}), "does not follow the schema: quality: 7 is greater than the maximum of 1"),
         (says({"reason": "fine"}), "does not follow the schema: 'quality' is a required property"),
-        (error(400, "INVALID_ARGUMENT", "Unable to process input image."), "does not take the question: Unable to process"),
+        (
+            error(400, "INVALID_ARGUMENT", "Unable to process input image."),
+            "does not take the question: Unable to process",
+        ),
     ],
 )
-def test_refused_and_malformed_answers_are_no_verdict_and_say_why(judge: Judge, response: Response, words: str) -> None:
+def test_refused_and_malformed_answers_are_no_verdict_and_say_why(
+    judge: Judge, response: Response, words: str
+) -> None:
     replies(response)
     with pytest.raises(NoVerdictError, match=words):
         ask(judge)
@@ -177,7 +209,9 @@ def test_what_no_waiting_mends_is_the_account_s(judge: Judge, response: Response
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize(("delay", "seconds"), [("37s", 37.0), ("2.5s", 2.5), ("0s", 0.0), ("", None), ("soon", None)])
+@pytest.mark.parametrize(
+    ("delay", "seconds"), [("37s", 37.0), ("2.5s", 2.5), ("0s", 0.0), ("", None), ("soon", None)]
+)
 def test_a_full_minute_says_how_long_to_wait(judge: Judge, delay: str, seconds: float | None) -> None:
     replies(quota(delay))
     with pytest.raises(RateLimitedError) as caught:
@@ -255,7 +289,9 @@ def test_a_judge_pickles_without_showing_its_key(judge: Judge) -> None:
 def test_many_threads_may_ask_at_once(server: StandIn, judge: Judge) -> None:
     replies(says({"quality": 0.5}))
     results: list[float] = []
-    threads = [threading.Thread(target=lambda: results.append(ask(judge).answer["quality"])) for _ in range(12)]
+    threads = [
+        threading.Thread(target=lambda: results.append(ask(judge).answer["quality"])) for _ in range(12)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -265,7 +301,9 @@ def test_many_threads_may_ask_at_once(server: StandIn, judge: Judge) -> None:
 
 def test_what_a_stand_in_says_is_not_taken_for_google_s_verdict(server: StandIn) -> None:
     judge = judge_of(server)
-    google = [type(judge)(Account(MODEL, KEY, url)) for url in ("", "https://generativelanguage.googleapis.com")]
+    google = [
+        type(judge)(Account(MODEL, KEY, url)) for url in ("", "https://generativelanguage.googleapis.com")
+    ]
     assert google[0].identity == google[1].identity == MODEL
     there = judge.identity
     assert there != MODEL

@@ -41,7 +41,9 @@ def test_a_metric_is_named_after_its_class_and_knows_whether_it_scores_items() -
 
 
 def test_a_metric_that_implements_nothing_is_refused_when_it_is_defined() -> None:
-    with pytest.raises(TypeError, match=r"EmptyMetric must implement score\(image, item\) or calculate\(images\)"):
+    with pytest.raises(
+        TypeError, match=r"EmptyMetric must implement score\(image, item\) or calculate\(images\)"
+    ):
         type("EmptyMetric", (BaseMetric,), {})
 
 
@@ -57,7 +59,9 @@ def test_calculate_is_the_mean_of_score_by_name() -> None:
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_calculate_pairs_no_image_with_another_ones_reference(count: int) -> None:
     images = [samples.picture(number) for number in range(3)]
-    with pytest.raises(MetricError, match=f"mae has 2 references, but is given {count} images; give one for each"):
+    with pytest.raises(
+        MetricError, match=f"mae has 2 references, but is given {count} images; give one for each"
+    ):
         MAEMetric(images[:2]).calculate(images[:count])
 
 
@@ -68,7 +72,9 @@ def test_a_value_that_is_no_number_is_no_score(value: float) -> None:
 
 
 def test_references_are_given_one_way_or_the_other() -> None:
-    with pytest.raises(ConfigurationError, match=r"either the reference images or the name of their folder .* one of them"):
+    with pytest.raises(
+        ConfigurationError, match=r"either the reference images or the name of their folder .* one of them"
+    ):
         MAEMetric()
     with pytest.raises(ConfigurationError, match="not both"):
         MAEMetric([samples.picture(1)], reference="Original")
@@ -76,7 +82,9 @@ def test_references_are_given_one_way_or_the_other() -> None:
 
 @pytest.mark.parametrize("given", [samples.picture(1), "masks", 5])
 def test_one_image_or_a_path_in_place_of_the_list_is_told(given: object) -> None:
-    with pytest.raises(ConfigurationError, match=r"must be a list of Pillow images, .* named by reference=\.\.\."):
+    with pytest.raises(
+        ConfigurationError, match=r"must be a list of Pillow images, .* named by reference=\.\.\."
+    ):
         MAEMetric(given)  # type: ignore[arg-type]
 
 
@@ -115,7 +123,10 @@ def test_a_reference_may_be_an_input_folder() -> None:
 def test_given_references_are_matched_by_the_items_place() -> None:
     references = [samples.picture(1), samples.picture(2), samples.picture(3)]
     metric = MAEMetric(references)
-    assert metric.score(samples.picture(3), EvalItem(2, "third, though it may be the first that is scored")) == 0.0
+    assert (
+        metric.score(samples.picture(3), EvalItem(2, "third, though it may be the first that is scored"))
+        == 0.0
+    )
 
 
 def test_the_contract_suite_passes_user_metrics_of_both_kinds() -> None:
@@ -181,12 +192,20 @@ def test_reference_metrics_must_say_how_they_compare() -> None:
         Lazy(reference="Original").score(samples.picture(1), samples.eval_set(1).items[0])
 
 
-BOAT = {"6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a boat", "clip": ["4", 1]}, "_meta": {"title": "Prompt"}}}
+BOAT = {
+    "6": {
+        "class_type": "CLIPTextEncode",
+        "inputs": {"text": "a boat", "clip": ["4", 1]},
+        "_meta": {"title": "Prompt"},
+    }
+}
 
 
 def execution(*params: GenerationParam, workflow: Mapping[str, object] | None = None) -> Execution:
     image = EncodedImage.of(samples.picture(1))
-    return Execution(image, EvalItem(0, "lake"), GeneratedImage("r", "lake", image, "http://a", 2.5), params, workflow)
+    return Execution(
+        image, EvalItem(0, "lake"), GeneratedImage("r", "lake", image, "http://a", 2.5), params, workflow
+    )
 
 
 class TookMetric(BaseMetric):
@@ -213,8 +232,16 @@ def test_a_metric_of_pixels_scores_an_execution_by_its_image_and_item() -> None:
 def test_an_input_has_the_runs_parameter_or_the_workflows_own_value() -> None:
     green = GenerationParam("Prompt", "text", "a green boat")
     assert execution(green, workflow=BOAT).value("Prompt", "text") == "a green boat"
-    assert execution(workflow=BOAT).value("Prompt", "text") == execution(workflow=BOAT).value("6", "text") == "a boat"
-    for made, where in ((execution(), "text"), (execution(workflow=BOAT), "clip"), (execution(workflow=BOAT), "txt")):
+    assert (
+        execution(workflow=BOAT).value("Prompt", "text")
+        == execution(workflow=BOAT).value("6", "text")
+        == "a boat"
+    )
+    for made, where in (
+        (execution(), "text"),
+        (execution(workflow=BOAT), "clip"),
+        (execution(workflow=BOAT), "txt"),
+    ):
         with pytest.raises(MetricError, match=f"input '{where}' of node 'Prompt' has no value in this run"):
             made.value("Prompt", where)
 
@@ -225,7 +252,8 @@ def test_a_prompt_is_text_or_the_place_of_the_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", "  ", 3, None, {}, {"input": "text"}, {"node_name": "A", "inputs": "text"}, {"node_name": 3}]
+    "given",
+    ["", "  ", 3, None, {}, {"input": "text"}, {"node_name": "A", "inputs": "text"}, {"node_name": 3}],
 )
 def test_what_is_no_prompt_is_told_with_the_two_forms(given: object) -> None:
     with pytest.raises(ConfigurationError, match="prompt must be text, or its place in the workflow"):
@@ -254,7 +282,9 @@ def test_a_metric_with_several_scores_declares_each() -> None:
 def test_masks_are_given_one_way_or_the_other() -> None:
     assert CornersMetric(mask="Mask").reference_folders() == ("Mask",)
     assert CornersMetric([samples.mask(1)]).reference_folders() == ()
-    with pytest.raises(ConfigurationError, match=r"CornersMetric takes either the mask images .* \(mask=...\), one of them"):
+    with pytest.raises(
+        ConfigurationError, match=r"CornersMetric takes either the mask images .* \(mask=...\), one of them"
+    ):
         CornersMetric()
     with pytest.raises(ConfigurationError, match="mask must be the name of a folder of the eval set"):
         CornersMetric(mask=["Mask"])  # type: ignore[arg-type]
@@ -262,4 +292,4 @@ def test_masks_are_given_one_way_or_the_other() -> None:
 
 def test_the_examples_of_executions_are_right() -> None:
     tried = doctest.testmod(execution_module)
-    assert (tried.failed, tried.attempted) == (0, 5)
+    assert (tried.failed, tried.attempted) == (0, 6)

@@ -1,7 +1,8 @@
 """Metrics against other people's implementations, and against their definitions written out another way.
 
-The goldens were computed once, on the pictures of `pixaris.testing.samples`, with scikit-learn 1.9.1 (masks), colour-science
-0.4.7 (CIEDE2000, luminance), ImageHash 4.3.2, OpenCV 5.0.0 (Laplacian, HSV) and Pillow's ImageStat (contrast).
+The goldens were computed once, on the pictures of `pixaris.testing.samples`, with scikit-learn 1.9.1 (masks),
+colour-science 0.4.7 (CIEDE2000, luminance), ImageHash 4.3.2, OpenCV 5.0.0 (Laplacian, HSV) and Pillow's
+ImageStat (contrast).
 """
 
 from __future__ import annotations
@@ -57,9 +58,13 @@ def value(name: str, image: Image.Image, *others: Image.Image) -> dict[str, floa
     ("a", "b", "difference", "bits"),
     [("0", "1", 38.904289, 32), ("1", "2", 39.985062, 40), ("blurred", "0", 6.286372, 4)],
 )
-def test_colour_difference_and_perceptual_hash_are_what_others_find(a: str, b: str, difference: float, bits: int) -> None:
+def test_colour_difference_and_perceptual_hash_are_what_others_find(
+    a: str, b: str, difference: float, bits: int
+) -> None:
     made, reference = picture(a), picture(b)
-    assert value("ciede2000", made, reference)["ciede2000"] == pytest.approx(difference, rel=3e-5)  # sRGB matrices of 4 digits
+    assert value("ciede2000", made, reference)["ciede2000"] == pytest.approx(
+        difference, rel=3e-5
+    )  # sRGB matrices of 4 digits
     assert value("phash", made, reference) == {"phash": bits}
 
 
@@ -71,18 +76,43 @@ def test_colour_difference_and_perceptual_hash_are_what_others_find(a: str, b: s
         (3, 0, 0.5417867435158501, 0.5383734249713631, 0.5452436194895591),
     ],
 )
-def test_overlaps_of_masks_are_what_scikit_learn_finds(a: int, b: int, dice: float, precision: float, recall: float) -> None:
+def test_overlaps_of_masks_are_what_scikit_learn_finds(
+    a: int, b: int, dice: float, precision: float, recall: float
+) -> None:
     made, true = samples.mask(a, SIZE), samples.mask(b, SIZE)
     assert value("dice", made, true)["dice"] == pytest.approx(dice, abs=1e-12)
-    assert value("precision_recall", made, true) == pytest.approx({"precision": precision, "recall": recall}, abs=1e-12)
+    assert value("precision_recall", made, true) == pytest.approx(
+        {"precision": precision, "recall": recall}, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "sharpness", "contrast", "saturation", "luminance", "variance"),
     [
-        ("0", 364.86869133843317, 0.14170330441255174, 0.552182674407959, 0.2565547181410331, 0.023946363787373692),
-        ("1", 327.53439670138886, 0.16675269065607032, 0.46331289410591125, 0.2837027934428083, 0.03206285253018162),
-        ("2", 340.37081898583307, 0.17230410610569252, 0.502545952796936, 0.27261260668134635, 0.03386157418446964),
+        (
+            "0",
+            364.86869133843317,
+            0.14170330441255174,
+            0.552182674407959,
+            0.2565547181410331,
+            0.023946363787373692,
+        ),
+        (
+            "1",
+            327.53439670138886,
+            0.16675269065607032,
+            0.46331289410591125,
+            0.2837027934428083,
+            0.03206285253018162,
+        ),
+        (
+            "2",
+            340.37081898583307,
+            0.17230410610569252,
+            0.502545952796936,
+            0.27261260668134635,
+            0.03386157418446964,
+        ),
     ],
 )
 def test_what_an_image_looks_like_is_what_others_find(
@@ -91,7 +121,9 @@ def test_what_an_image_looks_like_is_what_others_find(
     image = picture(name)
     assert value("sharpness", image)["sharpness"] == pytest.approx(sharpness, rel=1e-12)
     assert value("contrast", image)["contrast"] == pytest.approx(contrast, rel=1e-12)
-    assert value("saturation", image)["saturation_mean"] == pytest.approx(saturation, abs=1 / 255)  # OpenCV's has no levels
+    assert value("saturation", image)["saturation_mean"] == pytest.approx(
+        saturation, abs=1 / 255
+    )  # OpenCV's has no levels
     found = value("luminescence", image)
     assert found == pytest.approx({"luminescence_mean": luminance, "luminescence_var": variance}, rel=1e-9)
 
@@ -133,9 +165,13 @@ def by_hand(values: list[float], mask: Image.Image) -> float:
 def test_inside_against_outside_is_the_difference_of_the_means(seed: int) -> None:
     image, mask = picture(str(seed)), samples.mask(seed, SIZE)
     brightness = [0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b) for r, g, b in pixels(image)]
-    assert value("luminescence_difference", image, mask)["luminescence_difference"] == pytest.approx(by_hand(brightness, mask))
+    assert value("luminescence_difference", image, mask)["luminescence_difference"] == pytest.approx(
+        by_hand(brightness, mask)
+    )
     levels = list(np.asarray(image.convert("HSV"))[:, :, 1].reshape(-1) / 255)
-    assert value("saturation_difference", image, mask)["saturation_difference"] == pytest.approx(by_hand(levels, mask))
+    assert value("saturation_difference", image, mask)["saturation_difference"] == pytest.approx(
+        by_hand(levels, mask)
+    )
 
 
 def outline(mask: Image.Image) -> np.ndarray:
@@ -146,7 +182,9 @@ def outline(mask: Image.Image) -> np.ndarray:
     for y in range(height):
         for x in range(width):
             around = ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1))
-            if inside[y, x] and any(0 <= i < height and 0 <= j < width and not inside[i, j] for i, j in around):
+            if inside[y, x] and any(
+                0 <= i < height and 0 <= j < width and not inside[i, j] for i, j in around
+            ):
                 found.append((y, x))
     return np.array(found)
 
@@ -158,7 +196,9 @@ def test_boundary_f_is_what_all_distances_between_outlines_give(tolerance: float
     near = max(1.0, tolerance * math.hypot(*SIZE))
     precision, recall = (distances.min(axis=axis) <= near for axis in (1, 0))
     expected = 2 * precision.mean() * recall.mean() / (precision.mean() + recall.mean())
-    assert BoundaryFMetric([true], tolerance=tolerance).calculate([made])["boundary_f"] == pytest.approx(expected)
+    assert BoundaryFMetric([true], tolerance=tolerance).calculate([made])["boundary_f"] == pytest.approx(
+        expected
+    )
     assert BoundaryFMetric([true], tolerance=tolerance).calculate([true]) == {"boundary_f": 1.0}
 
 
@@ -178,7 +218,9 @@ HALF.paste(255, (0, 0, 6, 12))
         (HALF, FULL, {"iou": 0.5, "dice": 2 / 3, "precision": 1, "recall": 0.5, "boundary_f": 0}),
     ],
 )
-def test_empty_and_full_masks_have_scores(made: Image.Image, true: Image.Image, expected: Mapping[str, float]) -> None:
+def test_empty_and_full_masks_have_scores(
+    made: Image.Image, true: Image.Image, expected: Mapping[str, float]
+) -> None:
     found: dict[str, float] = {}
     for name in COMPARE_MASKS:
         found |= value(name, made, true)
@@ -192,8 +234,12 @@ def test_a_tolerance_that_is_no_share_is_told(tolerance: object) -> None:
 
 
 @pytest.mark.parametrize("name", BY_MASK)
-@pytest.mark.parametrize(("mask", "words"), [(FULL, "covers the whole image: there is nothing outside"), (EMPTY, "is empty")])
-def test_a_mask_with_one_part_only_has_no_score_and_says_why(name: str, mask: Image.Image, words: str) -> None:
+@pytest.mark.parametrize(
+    ("mask", "words"), [(FULL, "covers the whole image: there is nothing outside"), (EMPTY, "is empty")]
+)
+def test_a_mask_with_one_part_only_has_no_score_and_says_why(
+    name: str, mask: Image.Image, words: str
+) -> None:
     with pytest.raises(MetricError, match=words):
         value(name, Image.new("RGB", (12, 12), "red"), mask)
 
@@ -211,7 +257,9 @@ def test_a_mask_is_brought_to_the_images_size_or_refused(name: str) -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
 def test_gray_and_palette_images_are_looked_at_like_any_other(name: str, mode: str) -> None:
     plain = samples.mask(2, SIZE)
-    image = Image.fromarray(np.asarray(plain).astype(np.uint16) * 257) if mode == "I;16" else plain.convert(mode)
+    image = (
+        Image.fromarray(np.asarray(plain).astype(np.uint16) * 257) if mode == "I;16" else plain.convert(mode)
+    )
     masks = [samples.mask(0, SIZE)] if name in BY_MASK else []
     assert value(name, image, *masks) == value(name, plain.convert("RGB"), *masks)
 
@@ -234,7 +282,11 @@ def test_the_hash_sees_through_scaling_and_compression() -> None:
 def made(**facts: float) -> Execution:
     item = samples.eval_set(1).items[0]
     image = item.inputs["Input"]
-    return Execution(image, item, GeneratedImage("r", item.name, image, "http://10.0.0.5:8188", **{"seconds": 1.5, **facts}))
+    return Execution(
+        image,
+        item,
+        GeneratedImage("r", item.name, image, "http://10.0.0.5:8188", **{"seconds": 1.5, **facts}),
+    )
 
 
 def test_seconds_and_cost_are_those_of_the_endpoint() -> None:
@@ -257,27 +309,53 @@ def test_every_metric_fulfils_the_contract(name: str, by_folder: bool) -> None:
     if name in LOOK_ALONE:
         metric = found()
     elif by_folder:
-        option, folder = ("mask", "Mask") if name in BY_MASK else ("reference", "Mask" if name in COMPARE_MASKS else "Original")
+        option, folder = (
+            ("mask", "Mask")
+            if name in BY_MASK
+            else ("reference", "Mask" if name in COMPARE_MASKS else "Original")
+        )
         metric = found(**{option: folder})
     else:
         folder = "Original" if name in COMPARE_PICTURES else "Mask"
         metric = found([item.references[folder].image for item in items])  # type: ignore[call-arg]
-    images = [samples.mask(i + 1) if name in COMPARE_MASKS else item.inputs["Input"].image for i, item in enumerate(items)]
+    images = [
+        samples.mask(i + 1) if name in COMPARE_MASKS else item.inputs["Input"].image
+        for i, item in enumerate(items)
+    ]
     check_metric(metric, images, items)
 
 
 def test_the_names_of_the_first_pixaris_work() -> None:
     masks = [samples.mask(0, SIZE)]
     assert IoUMetric(true_masks=masks).calculate(masks) == {"iou": 1.0}
-    assert list(LuminescenceComparisonByMaskMetric(mask_images=masks).calculate([picture("0")])) == ["luminescence_difference"]
-    assert list(SaturationComparisonByMaskMetric(mask_images=masks).calculate([picture("0")])) == ["saturation_difference"]
-    assert list(LuminescenceWithoutMaskMetric().calculate([picture("0")])) == ["luminescence_mean", "luminescence_var"]
-    assert list(SaturationWithoutMaskMetric().calculate([picture("0")])) == ["saturation_mean", "saturation_var"]
+    assert list(LuminescenceComparisonByMaskMetric(mask_images=masks).calculate([picture("0")])) == [
+        "luminescence_difference"
+    ]
+    assert list(SaturationComparisonByMaskMetric(mask_images=masks).calculate([picture("0")])) == [
+        "saturation_difference"
+    ]
+    assert list(LuminescenceWithoutMaskMetric().calculate([picture("0")])) == [
+        "luminescence_mean",
+        "luminescence_var",
+    ]
+    assert list(SaturationWithoutMaskMetric().calculate([picture("0")])) == [
+        "saturation_mean",
+        "saturation_var",
+    ]
 
 
 @pytest.mark.parametrize(
     "module",
-    ["overlap", "boundary", "luminescence", "saturation", "appearance", "color_difference", "perceptual_hash", "resources"],
+    [
+        "overlap",
+        "boundary",
+        "luminescence",
+        "saturation",
+        "appearance",
+        "color_difference",
+        "perceptual_hash",
+        "resources",
+    ],
 )
 def test_the_examples_of_the_docstrings_are_right(module: str) -> None:
     tried = doctest.testmod(importlib.import_module(f"pixaris.metrics.{module}"))

@@ -1,4 +1,6 @@
-"""Metrics import their libraries when they are first asked, in threads: no thread may see what another has half imported."""
+"""Metrics import their libraries when they are first asked, in threads: no thread may see what another has
+half imported.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class Watch:
             time.sleep(0.0005)
 
 image = Image.effect_mandelbrot((64, 48), (-2.2, -1.1, 0.8, 0.9), 20).convert("RGB")
-metrics = [ours([image]) for ours in (SSIMMetric, PSNRMetric, ColorDifferenceMetric, BoundaryFMetric, PerceptualHashMetric)]
+ours = (SSIMMetric, PSNRMetric, ColorDifferenceMetric, BoundaryFMetric, PerceptualHashMetric)
+metrics = [one([image]) for one in ours]
 metrics.append(SharpnessMetric())
 assert not {"scipy", "skimage"} & set(sys.modules), "importing a metric costs a second again"
 sys.meta_path.insert(0, Watch())
@@ -41,7 +44,9 @@ print("imported", len(Watch.seen), "turns", len(turns), "threads", len(set(turns
 
 
 def test_one_thread_imports_at_a_time() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     words = done.stdout.split()

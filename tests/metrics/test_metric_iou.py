@@ -96,12 +96,18 @@ def test_a_mask_of_another_size_is_resized_by_nearest_neighbour_if_the_aspect_ra
     assert score(doubled, true) == score(true, doubled) == 1.0
 
 
-@pytest.mark.parametrize(("generated", "true"), [((64, 43), (640, 427)), ((640, 427), (64, 43)), ((100, 100), (100, 101))])
-def test_rounding_of_one_pixel_is_the_same_aspect_ratio(generated: tuple[int, int], true: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("generated", "true"), [((64, 43), (640, 427)), ((640, 427), (64, 43)), ((100, 100), (100, 101))]
+)
+def test_rounding_of_one_pixel_is_the_same_aspect_ratio(
+    generated: tuple[int, int], true: tuple[int, int]
+) -> None:
     assert score(Image.new("L", generated, 255), Image.new("L", true, 255)) == 1.0
 
 
-@pytest.mark.parametrize(("generated", "true"), [((64, 64), (64, 48)), ((48, 64), (64, 48)), ((512, 512), (520, 512))])
+@pytest.mark.parametrize(
+    ("generated", "true"), [((64, 64), (64, 48)), ((48, 64), (64, 48)), ((512, 512), (520, 512))]
+)
 def test_another_aspect_ratio_has_no_score_and_the_error_names_both_sizes(
     generated: tuple[int, int], true: tuple[int, int]
 ) -> None:
@@ -121,7 +127,11 @@ def test_masks_come_from_a_folder_of_the_eval_set_too() -> None:
 @pytest.mark.parametrize("by_folder", [False, True])
 def test_iou_fulfils_the_contract_of_metrics(by_folder: bool) -> None:
     items = samples.eval_set(3).items
-    metric = IoUMetric(reference="Mask") if by_folder else IoUMetric(true_masks=[samples.mask(i) for i in range(3)])
+    metric = (
+        IoUMetric(reference="Mask")
+        if by_folder
+        else IoUMetric(true_masks=[samples.mask(i) for i in range(3)])
+    )
     check_metric(metric, [samples.mask(i + 1) for i in range(3)], items)
     assert metric.directions() == {"iou": "max"}
 

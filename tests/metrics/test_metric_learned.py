@@ -1,7 +1,7 @@
 """The learned metrics, by the real loading code of their libraries on tiny networks with random weights.
 
-Trained weights are hundreds of megabytes; what they say about pictures is their authors' affair. What is ours is tested: which
-pixels go in, which numbers come out, batches, devices, files of weights, errors.
+Trained weights are hundreds of megabytes; what they say about pictures is their authors' affair. What is ours
+is tested: which pixels go in, which numbers come out, batches, devices, files of weights, errors.
 """
 
 # ruff: noqa: E402  (nothing of this can be imported without torch)
@@ -135,7 +135,9 @@ def test_dino_embeddings_are_those_of_timm(dino_weights: str) -> None:
     with torch.no_grad():
         a, b = (model(prepare(image)[None]) for image in (IMAGES[0], IMAGES[1]))
     metric = DINOSimilarityMetric([IMAGES[1]], model="test_vit", weights=dino_weights)
-    assert score(metric, IMAGES[0]) == pytest.approx(float(torch.nn.functional.cosine_similarity(a, b)), abs=1e-5)
+    assert score(metric, IMAGES[0]) == pytest.approx(
+        float(torch.nn.functional.cosine_similarity(a, b)), abs=1e-5
+    )
 
 
 def test_lpips_is_torchmetrics_own_and_0_for_equal_images() -> None:
@@ -143,7 +145,8 @@ def test_lpips_is_torchmetrics_own_and_0_for_equal_images() -> None:
 
     reference = ITEMS[0].references["Original"].image
     a, b = (
-        torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)[None] for image in (IMAGES[0], reference)
+        torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)[None]
+        for image in (IMAGES[0], reference)
     )
     expected = float(learned_perceptual_image_patch_similarity(a, b, net_type="squeeze", normalize=True))
     metric = LPIPSMetric(reference="Original", net="squeeze")
@@ -158,7 +161,10 @@ def test_ms_ssim_is_torchmetrics_own_and_1_for_equal_images() -> None:
     from torchmetrics.image import MultiScaleStructuralSimilarityIndexMeasure
 
     reference, image = samples.picture(1, (200, 180)), samples.picture(2, (200, 180))
-    a, b = (torch.from_numpy(np.asarray(one, dtype=np.float32) / 255).permute(2, 0, 1)[None] for one in (image, reference))
+    a, b = (
+        torch.from_numpy(np.asarray(one, dtype=np.float32) / 255).permute(2, 0, 1)[None]
+        for one in (image, reference)
+    )
     expected = float(MultiScaleStructuralSimilarityIndexMeasure(data_range=1.0, normalize="relu")(a, b))
     assert score(MSSSIMMetric([reference]), image) == pytest.approx(expected, abs=1e-5)
     assert score(MSSSIMMetric([reference]), reference) == pytest.approx(1.0, abs=1e-6)
@@ -206,7 +212,12 @@ class Rounded(BaseMetric):
 
     def __init__(self, inner: BaseMetric) -> None:
         self.inner = inner
-        self.name, self.range, self.direction, self.needs = inner.name, inner.range, inner.direction, inner.needs
+        self.name, self.range, self.direction, self.needs = (
+            inner.name,
+            inner.range,
+            inner.direction,
+            inner.needs,
+        )
 
     def score(self, image: Image.Image, item: EvalItem) -> float:
         return round(score(self.inner, image, item), 3)
@@ -215,7 +226,9 @@ class Rounded(BaseMetric):
         return self.inner.reference_folders()
 
 
-def test_every_learned_metric_keeps_the_contract(clip_folder: str, dino_weights: str, cnn_weights: str) -> None:
+def test_every_learned_metric_keeps_the_contract(
+    clip_folder: str, dino_weights: str, cnn_weights: str
+) -> None:
     given = options(clip_folder, dino_weights, cnn_weights)
     learned = [name for name, where in METRICS.items() if ".learned." in where]
     assert sorted(learned) == sorted(given)
@@ -229,7 +242,10 @@ def test_every_learned_metric_keeps_the_contract(clip_folder: str, dino_weights:
 
 def test_images_of_all_sizes_may_be_in_one_batch(clip_folder: str, cnn_weights: str) -> None:
     images = [samples.picture(n, (64 + 8 * (n % 3), 72)) for n in range(9)]
-    for metric in (CLIPScoreMetric("a boat", model=clip_folder), QualityMetric("cnniqa", weights=cnn_weights)):
+    for metric in (
+        CLIPScoreMetric("a boat", model=clip_folder),
+        QualityMetric("cnniqa", weights=cnn_weights),
+    ):
         alone = [score(metric, image) for image in images]
         together = pickle.loads(pickle.dumps(metric)).on(LocalHost()).calculate(images)
         assert together[metric.name] == pytest.approx(math.fsum(alone) / len(alone), abs=1e-3)
@@ -245,16 +261,22 @@ def test_a_model_is_loaded_once_for_all_metrics_that_name_it(clip_folder: str) -
 
     host = LocalHost()
     service = CountingService(clip_folder, "", Placement(batch=4))
-    futures = [host.submit(service, EncodedImage.of(image)) for image in IMAGES * 4] + [host.submit(service, "a boat")]
+    futures = [host.submit(service, EncodedImage.of(image)) for image in IMAGES * 4] + [
+        host.submit(service, "a boat")
+    ]
     assert {future.result().shape for future in futures} == {(16,)}
     assert loaded == [clip_folder]
 
 
-def test_weights_that_cannot_be_had_cost_the_score_and_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_weights_that_cannot_be_had_cost_the_score_and_say_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     metric = DINOSimilarityMetric(reference="Original", model="no_such_model").on(LocalHost())
-    with pytest.raises(ConfigurationError, match=r"the model 'no_such_model' .* cannot be loaded: .*docs/learned-metrics\.md"):
+    with pytest.raises(
+        ConfigurationError, match=r"the model 'no_such_model' .* cannot be loaded: .*docs/learned-metrics\.md"
+    ):
         score(metric, IMAGES[0])
 
 
@@ -271,7 +293,9 @@ def test_weights_that_cannot_be_had_are_told_before_anything_is_generated(
 
 def test_what_is_wrong_with_the_options_is_told_before_anything_is_loaded() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        DINOSimilarityMetric(reference="Original", weights="/no/such/file.pth", device="gpu", batch=0, num_gpus=-1)
+        DINOSimilarityMetric(
+            reference="Original", weights="/no/such/file.pth", device="gpu", batch=0, num_gpus=-1
+        )
     assert "4 problems" in str(caught.value)
     with pytest.raises(ConfigurationError, match=r"net: must be one of alex, vgg, squeeze \(got 'alexnet'\)"):
         LPIPSMetric(reference="Original", net="alexnet")
@@ -284,5 +308,10 @@ def test_what_is_wrong_with_the_options_is_told_before_anything_is_loaded() -> N
 def test_every_example_of_the_documentation_can_be_made() -> None:
     text = (Path(__file__).parents[2] / "docs" / "learned-metrics.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```yaml\n(.*?)^```", text, flags=re.M | re.S)
-    made = [make(resolve(options.pop("type"), METRICS, BaseMetric), options) for options in yaml.safe_load(block)["metrics"]]
-    assert sorted(metric.name for metric in made) == sorted(name for name, where in METRICS.items() if ".learned." in where)
+    made = [
+        make(resolve(options.pop("type"), METRICS, BaseMetric), options)
+        for options in yaml.safe_load(block)["metrics"]
+    ]
+    assert sorted(metric.name for metric in made) == sorted(
+        name for name, where in METRICS.items() if ".learned." in where
+    )

@@ -20,7 +20,13 @@ from pixaris.metrics.base import BaseMetric, Execution, Scale
 from pixaris.metrics.judges import settings
 from pixaris.metrics.judges.base import NoVerdictError, Usage
 from pixaris.metrics.judges.metric import JudgeMetric
-from pixaris.metrics.llm import LLMErrorsMetric, LLMMetric, LLMRealityMetric, LLMSimilarityMetric, LLMStyleMetric
+from pixaris.metrics.llm import (
+    LLMErrorsMetric,
+    LLMMetric,
+    LLMRealityMetric,
+    LLMSimilarityMetric,
+    LLMStyleMetric,
+)
 from pixaris.metrics.llm_adherence import LLMAdherenceMetric
 from pixaris.metrics.llm_custom import LLMCustomMetric
 from pixaris.metrics.llm_preference import LLMPreferenceMetric
@@ -41,7 +47,13 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def answer_anything(asked: Asked) -> Response:
     """An answer that depends on what is shown, so that equal questions have equal answers."""
     shade = int(asked.digests[0][:2], 16) / 255 if asked.digests else 0.0
-    values: dict[str, Any] = {"reality": shade, "similarity": shade, "style": shade, "errors": int(4 * shade), "better": "tie"}
+    values: dict[str, Any] = {
+        "reality": shade,
+        "similarity": shade,
+        "style": shade,
+        "errors": int(4 * shade),
+        "better": "tie",
+    }
     values |= {
         "warmth": 10 * shade,
         "sunny": shade > 0.5,
@@ -78,7 +90,12 @@ def test_the_four_scores_and_their_average_come_from_one_question_with_three_ima
     (asked,) = judge.asked
     item = ITEMS[0]
     assert asked.images == (EncodedImage.of(IMAGE), item.inputs["Input"], item.references["Original"])
-    for words in ("Image 2: the object.", "Image 3: the style.", "Judge image 1 only", '"errors": how many separate errors'):
+    for words in (
+        "Image 2: the object.",
+        "Image 3: the style.",
+        "Judge image 1 only",
+        '"errors": how many separate errors',
+    ):
         assert words in asked.prompt
     assert asked.schema["required"] == ["reality", "similarity", "errors", "style"]
 
@@ -89,18 +106,32 @@ def test_the_original_s_lists_of_images_are_matched_by_the_item_s_place() -> Non
     metric = LLMMetric(objects, styles, samples=1, judge=judge)
     score(metric, item=EvalItem(2, "third"))
     assert judge.asked[0].images[1:] == (EncodedImage.of(objects[2]), EncodedImage.of(styles[2]))
-    assert set(metric.calculate(objects)) == {"llm_reality", "llm_similarity", "llm_errors", "llm_style", "llm_average"}
+    assert set(metric.calculate(objects)) == {
+        "llm_reality",
+        "llm_similarity",
+        "llm_errors",
+        "llm_style",
+        "llm_average",
+    }
 
 
 def test_without_object_or_style_images_nothing_is_asked_about_them() -> None:
     judge = ScriptedJudge(in_turn({"reality": 0.5, "errors": 0}))
-    assert score(LLMMetric(samples=1, judge=judge)) == {"llm_reality": 0.5, "llm_errors": 1.0, "llm_average": 0.75}
+    assert score(LLMMetric(samples=1, judge=judge)) == {
+        "llm_reality": 0.5,
+        "llm_errors": 1.0,
+        "llm_average": 0.75,
+    }
     assert '"similarity"' not in judge.asked[0].prompt
     assert "$" not in judge.asked[0].prompt
 
 
-def test_samples_give_a_mean_and_a_spread_and_errors_are_counted_before_they_are_turned_into_a_score() -> None:
-    judge = ScriptedJudge(in_turn({"reality": 0.2, "errors": 0}, {"reality": 0.4, "errors": 1}, {"reality": 0.9, "errors": 5}))
+def test_samples_give_a_mean_and_a_spread_and_errors_are_counted_before_they_are_turned_into_a_score() -> (
+    None
+):
+    judge = ScriptedJudge(
+        in_turn({"reality": 0.2, "errors": 0}, {"reality": 0.4, "errors": 1}, {"reality": 0.9, "errors": 5})
+    )
     metric = LLMMetric(samples=3, judge=judge)
     values = score(metric)
     assert len(judge.asked) == 3
@@ -114,7 +145,9 @@ def test_samples_give_a_mean_and_a_spread_and_errors_are_counted_before_they_are
 
 def test_samples_that_were_refused_are_left_out_and_an_item_without_any_says_why() -> None:
     refusal = NoVerdictError("the judge refused to answer (SAFETY)", Usage(calls=1, prompt_tokens=50))
-    metric = LLMRealityMetric(samples=3, judge=ScriptedJudge(in_turn({"reality": 0.2}, refusal, {"reality": 0.4})))
+    metric = LLMRealityMetric(
+        samples=3, judge=ScriptedJudge(in_turn({"reality": 0.2}, refusal, {"reality": 0.4}))
+    )
     assert score(metric)["llm_reality"] == pytest.approx(0.3)
     assert metric.usage == Usage(calls=3, prompt_tokens=250, answer_tokens=20)
     with pytest.raises(MetricError, match=r"refused to answer \(SAFETY\)"):
@@ -190,7 +223,9 @@ def test_adherence_is_the_share_of_yes_over_questions_that_are_made_once_for_a_p
 
 def test_adherence_reads_the_prompt_that_the_workflow_had() -> None:
     judge = ScriptedJudge(
-        lambda q: {"answers": [{"number": 1, "answer": "yes"}]} if q.images else {"questions": [q.prompt[-40:]]}
+        lambda q: (
+            {"answers": [{"number": 1, "answer": "yes"}]} if q.images else {"questions": [q.prompt[-40:]]}
+        )
     )
     metric = LLMAdherenceMetric({"node_name": "Positive", "input": "text"}, judge=judge)
     params = (GenerationParam("Positive", "text", "a green hat"),)
@@ -224,13 +259,17 @@ def test_a_preference_must_survive_the_swap(answers: tuple[str, str], value: flo
 
     judge = ScriptedJudge(answer)
     assert score(LLMPreferenceMetric(reference="Original", judge=judge)) == {"llm_preference": value}
-    assert {question.images[::-1] for question in judge.asked} == {question.images for question in judge.asked}
+    assert {question.images[::-1] for question in judge.asked} == {
+        question.images for question in judge.asked
+    }
     assert len(judge.asked) == 2
 
 
 def test_equal_images_are_a_tie_that_costs_nothing() -> None:
     judge = ScriptedJudge(in_turn({"better": "first"}))
-    assert score(LLMPreferenceMetric(reference="Input", judge=judge), ITEMS[0].inputs["Input"].image) == {"llm_preference": 0.5}
+    assert score(LLMPreferenceMetric(reference="Input", judge=judge), ITEMS[0].inputs["Input"].image) == {
+        "llm_preference": 0.5
+    }
     assert judge.asked == []
 
 
@@ -254,9 +293,14 @@ WARMTH = {
 
 def test_your_own_prompt_and_schema_give_a_score_for_each_number() -> None:
     judge = ScriptedJudge(in_turn({"why": "sun", "warmth": 7.5, "sunny": True}))
-    metric = LLMCustomMetric("How warm is image 1?", WARMTH, images=["Original"], name="light", direction="min", judge=judge)
+    metric = LLMCustomMetric(
+        "How warm is image 1?", WARMTH, images=["Original"], name="light", direction="min", judge=judge
+    )
     assert score(metric) == {"light_warmth": 7.5, "light_sunny": 1.0}
-    assert metric.scales() == {"light_warmth": Scale("min", (0.0, 10.0)), "light_sunny": Scale("min", (0.0, 1.0))}
+    assert metric.scales() == {
+        "light_warmth": Scale("min", (0.0, 10.0)),
+        "light_sunny": Scale("min", (0.0, 1.0)),
+    }
     assert judge.asked[0].prompt == "How warm is image 1?"
     assert judge.asked[0].images[1] == ITEMS[0].references["Original"]
     assert metric.reference_folders() == ("Original",)
@@ -264,17 +308,25 @@ def test_your_own_prompt_and_schema_give_a_score_for_each_number() -> None:
 
 def test_what_is_wrong_with_your_own_question_is_told_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        LLMCustomMetric(" ", {"type": "object", "properties": {"a": {"type": "sting"}}}, images="Original", direction="up")  # type: ignore[arg-type]
+        LLMCustomMetric(
+            " ", {"type": "object", "properties": {"a": {"type": "sting"}}}, images="Original", direction="up"
+        )  # type: ignore[arg-type]
     text = str(caught.value)
     assert "4 problems" in text
     assert "prompt: must be the question" in text
     assert "schema.properties.a.type: 'sting' is not valid" in text
-    with pytest.raises(ConfigurationError, match=r"images: must be a list of folders of the eval set \(got 5\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"images: must be a list of folders of the eval set \(got 5\)"
+    ):
         LLMCustomMetric("Warm?", WARMTH, images=5, judge=ScriptedJudge(in_turn({})))  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="must describe an object"):
         LLMCustomMetric("Warm?", {"type": "number"}, judge=ScriptedJudge(in_turn({})))
     with pytest.raises(ConfigurationError, match="needs a property of type number"):
-        LLMCustomMetric("Warm?", {"type": "object", "properties": {"a": {"type": "string"}}}, judge=ScriptedJudge(in_turn({})))
+        LLMCustomMetric(
+            "Warm?",
+            {"type": "object", "properties": {"a": {"type": "string"}}},
+            judge=ScriptedJudge(in_turn({})),
+        )
 
 
 def test_every_registered_judge_metric_keeps_the_contract_over_a_real_socket(gemini: StandIn) -> None:
@@ -343,7 +395,13 @@ def test_every_example_of_the_documentation_can_be_made(gemini: StandIn) -> None
         for b in blocks
         for options in yaml.safe_load(b)["metrics"]
     ]
-    assert [metric.name for metric in made] == ["llm", "llm_adherence", "llm_preference", "light", "llm_errors"]
+    assert [metric.name for metric in made] == [
+        "llm",
+        "llm_adherence",
+        "llm_preference",
+        "light",
+        "llm_errors",
+    ]
 
 
 def test_the_documentation_names_every_metric_and_every_setting() -> None:

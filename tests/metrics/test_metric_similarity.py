@@ -73,7 +73,9 @@ def test_psnr_and_mae_are_their_formulas(a: Image.Image, b: Image.Image) -> None
 
 
 @pytest.mark.parametrize(("metric", "best"), [(SSIMMetric, 1.0), (PSNRMetric, 100.0), (MAEMetric, 0.0)])
-def test_identical_images_have_the_best_score_which_is_finite(metric: type[ReferenceMetric], best: float) -> None:
+def test_identical_images_have_the_best_score_which_is_finite(
+    metric: type[ReferenceMetric], best: float
+) -> None:
     for image in (samples.picture(1), Image.new("RGB", (32, 32)), Image.new("RGBA", (32, 32), (9, 9, 9, 0))):
         assert value(metric, image, image.copy()) == best
 
@@ -134,7 +136,9 @@ def test_similarity_metrics_fulfil_the_contract(metric: type[ReferenceMetric], b
 
 
 def test_importing_the_module_does_not_import_scikit_image() -> None:
-    program = "import sys, pixaris.metrics.similarity; sys.exit('skimage' in sys.modules or 'scipy' in sys.modules)"
+    program = (
+        "import sys, pixaris.metrics.similarity; sys.exit('skimage' in sys.modules or 'scipy' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

@@ -34,14 +34,26 @@ def test_the_search_file_s_metrics_can_be_made() -> None:
     (text,) = blocks("yaml")
     document = parse_yaml(text)
     reader = Reader(document)
-    components = [reader.component(f"metrics.{index}", entry) for index, entry in enumerate(document.value["metrics"])]
-    metrics = [make(resolve(component.type, METRICS, BaseMetric), component.options) for component in components]
+    components = [
+        reader.component(f"metrics.{index}", entry) for index, entry in enumerate(document.value["metrics"])
+    ]
+    metrics = [
+        make(resolve(component.type, METRICS, BaseMetric), component.options) for component in components
+    ]
     assert reader.problems == []
-    assert document.value["objective"]["metric"] in {name for metric in metrics for name in metric.directions()}
+    assert document.value["objective"]["metric"] in {
+        name for metric in metrics for name in metric.directions()
+    }
 
 
-def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for folder, make_image in (("out", samples.picture), ("originals", samples.picture), ("masks", samples.mask)):
+def test_the_commands_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, make_image in (
+        ("out", samples.picture),
+        ("originals", samples.picture),
+        ("masks", samples.mask),
+    ):
         (tmp_path / folder).mkdir()
         for number in range(3):
             make_image(number, (48, 32)).save(tmp_path / folder / f"{number}.png")

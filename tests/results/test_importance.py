@@ -16,10 +16,18 @@ from pixaris.results.records import SearchResult, TrialResult
 from pixaris.types import ParamValue
 
 
-def samples(score: Callable[[Mapping[str, Any]], float], count: int = 80) -> list[tuple[dict[str, ParamValue], float]]:
+def samples(
+    score: Callable[[Mapping[str, Any]], float], count: int = 80
+) -> list[tuple[dict[str, ParamValue], float]]:
     draw = random.Random(3)
     sets: list[dict[str, ParamValue]] = [
-        {"a": draw.random(), "b": draw.random(), "mode": draw.choice(["x", "y"]), "tiny": 10 ** draw.uniform(-6, 0), "same": 7}
+        {
+            "a": draw.random(),
+            "b": draw.random(),
+            "mode": draw.choice(["x", "y"]),
+            "tiny": 10 ** draw.uniform(-6, 0),
+            "same": 7,
+        }
         for _ in range(count)
     ]
     return [(values, score(values)) for values in sets]
@@ -45,7 +53,12 @@ def test_words_and_logarithmic_numbers_matter_too() -> None:
 
 def test_a_condition_s_parameter_matters_where_it_counts() -> None:
     rows = [
-        (values if values["mode"] == "y" else {name: value for name, value in values.items() if name != "a"}, score)
+        (
+            values
+            if values["mode"] == "y"
+            else {name: value for name, value in values.items() if name != "a"},
+            score,
+        )
         for values, score in samples(lambda v: v["a"] if v["mode"] == "y" else 0.5)
     ]
     assert next(iter(importances(rows))) == "a"
@@ -59,9 +72,13 @@ def test_differences_of_any_size_are_explained() -> None:
     assert next(iter(importances(samples(lambda v: 1e-12 * v["a"])))) == "a"
 
 
-@pytest.mark.parametrize("large", [lambda a: 2**63 + int(a * 10_000), lambda a: (a - 0.5) * 1.5e308 * 2], ids=["seeds", "floats"])
+@pytest.mark.parametrize(
+    "large", [lambda a: 2**63 + int(a * 10_000), lambda a: (a - 0.5) * 1.5e308 * 2], ids=["seeds", "floats"]
+)
 def test_numbers_of_any_size_are_told_apart(large: Callable[[float], float]) -> None:
-    rows = [({**values, "a": large(float(values["a"]))}, score) for values, score in samples(lambda v: v["a"], 20)]
+    rows = [
+        ({**values, "a": large(float(values["a"]))}, score) for values, score in samples(lambda v: v["a"], 20)
+    ]
     assert next(iter(importances(rows))) == "a"
 
 
@@ -78,9 +95,15 @@ def test_what_cannot_be_told_is_said(rows: list[tuple[dict[str, ParamValue], flo
 
 
 def search(folder: Path, stopped: bool) -> SearchResult:
-    """Forty trials of which the score is a; the third item is hard, and half of the trials may end before it."""
+    """Forty trials of which the score is a; the third item is hard, and half of the trials may end before
+    it.
+    """
     draw, items = random.Random(1), (0.0, 0.1, -8.0)
-    trials = [TrialResult(0, "trial_0000", "finished", {"a": 99.0, "b": 0.5}, -2.6, {"ssim": -2.6, "other": 0.0}, items, 3)]
+    trials = [
+        TrialResult(
+            0, "trial_0000", "finished", {"a": 99.0, "b": 0.5}, -2.6, {"ssim": -2.6, "other": 0.0}, items, 3
+        )
+    ]
     for number in range(1, 41):
         values = {"a": draw.random(), "b": number % 2 / 2}
         scores: list[float | None] = [values["a"] + item for item in items]
@@ -89,11 +112,17 @@ def search(folder: Path, stopped: bool) -> SearchResult:
         known = [score for score in scores if score is not None]
         mean = sum(known) / len(known)
         row = {"ssim": mean, "other": -values["a"]}
-        trials.append(TrialResult(number, f"trial_{number:04d}", "finished", values, mean, row, tuple(scores), len(known)))
+        trials.append(
+            TrialResult(
+                number, f"trial_{number:04d}", "finished", values, mean, row, tuple(scores), len(known)
+            )
+        )
     return SearchResult("s", folder, "finished", "ssim", "max", tuple(trials), ("1", "2", "3"))
 
 
-def test_a_stopped_trial_counts_by_its_difference_to_the_baseline_over_the_items_that_both_have(tmp_path: Path) -> None:
+def test_a_stopped_trial_counts_by_its_difference_to_the_baseline_over_the_items_that_both_have(
+    tmp_path: Path,
+) -> None:
     assert (
         search(tmp_path, stopped=True).importance()["a"] > 0.95
     )  # b decides who is stopped, and means over easy items are higher
@@ -109,10 +138,21 @@ def test_every_score_has_an_importance_of_its_own(tmp_path: Path) -> None:
 
 def test_the_space_s_logarithms_are_taken_from_what_the_search_keeps(tmp_path: Path) -> None:
     trials = tuple(
-        TrialResult(n, f"t{n}", "finished", {"tiny": values["tiny"], "b": values["b"]}, score, {"m": score}, (score,), 1)
+        TrialResult(
+            n,
+            f"t{n}",
+            "finished",
+            {"tiny": values["tiny"], "b": values["b"]},
+            score,
+            {"m": score},
+            (score,),
+            1,
+        )
         for n, (values, score) in enumerate(samples(lambda v: float(v["tiny"] > 1e-3) + v["b"]), 1)
     )
     result = SearchResult("s", tmp_path, "finished", "m", "max", trials)
     assert result.importance()["tiny"] < 0.5
-    (tmp_path / "recipe.json").write_text(json.dumps({"space": {"tiny": {"loguniform": [1e-6, 1]}, "b": {"uniform": [0, 1]}}}))
+    (tmp_path / "recipe.json").write_text(
+        json.dumps({"space": {"tiny": {"loguniform": [1e-6, 1]}, "b": {"uniform": [0, 1]}}})
+    )
     assert result.importance()["tiny"] > 0.5

@@ -12,7 +12,16 @@ from pixaris.results.records import SearchResult, TrialResult
 def test_the_table_has_one_row_for_each_trial_and_no_name_meets_another() -> None:
     trials = (
         TrialResult(0, "trial_0000", "finished", {"status": "off"}, 0.5, {"ssim": 0.5}, (0.4, 0.6), 2),
-        TrialResult(1, "trial_0001", "stopped", {"status": "on", "cfg": 7.5}, 0.25, {"ssim": 0.25, "mae": 3.0}, (0.25, None), 1),
+        TrialResult(
+            1,
+            "trial_0001",
+            "stopped",
+            {"status": "on", "cfg": 7.5},
+            0.25,
+            {"ssim": 0.25, "mae": 3.0},
+            (0.25, None),
+            1,
+        ),
         TrialResult(2, "trial_0002", "running", {"status": "on", "cfg": 2.0}),
     )
     table = SearchResult("restore", Path("restore"), "running", "ssim", "max", trials).table()

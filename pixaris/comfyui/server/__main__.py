@@ -40,7 +40,9 @@ def serve(parsed: argparse.Namespace, argv: Sequence[str]) -> int:
         argv: The same as written, for ``/system_stats``.
     """
     sys.setswitchinterval(0.001)  # the worker computes; requests and messages shall not wait for it
-    logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(asctime)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO if parsed.verbose else logging.WARNING, format="%(asctime)s %(message)s"
+    )
     options = Options(
         base_directory=parsed.base_directory,
         cache_size=0 if parsed.cache_none else parsed.cache_lru,
@@ -72,7 +74,9 @@ async def _serve(options: Options, host: str, port: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pixaris.comfyui.server",
-        description="Serve ComfyUI's API with its model-free core nodes. There is no authentication, as in ComfyUI.",
+        description=(
+            "Serve ComfyUI's API with its model-free core nodes. There is no authentication, as in ComfyUI."
+        ),
     )
     add_arguments(parser)
     return parser
@@ -89,11 +93,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="holds input/, output/ and temp/, which is emptied (default: temporary, removed at exit)",
     )
-    add("--max-upload-size", type=float, default=100, metavar="MB", help="largest request body (default: 100)")
+    add(
+        "--max-upload-size", type=float, default=100, metavar="MB", help="largest request body (default: 100)"
+    )
     add("--keep-outputs", type=_count, metavar="N", help="keep only the N images saved last (default: all)")
     cache = parser.add_mutually_exclusive_group()
     cache.add_argument(
-        "--cache-lru", type=_count, metavar="N", help="keep the N node results used last (default: the last prompt's)"
+        "--cache-lru",
+        type=_count,
+        metavar="N",
+        help="keep the N node results used last (default: the last prompt's)",
     )
     cache.add_argument("--cache-none", action="store_true", help="keep no node results")
     add(

@@ -25,13 +25,17 @@ def build_app(options: Options | None = None) -> web.Application:
     """
     options = options or Options()
     middlewares = [_errors, _same_origin] + ([faults.inject] if options.faults is not None else [])
-    app = web.Application(middlewares=middlewares, client_max_size=int(options.max_upload_megabytes * 1024 * 1024))
+    app = web.Application(
+        middlewares=middlewares, client_max_size=int(options.max_upload_megabytes * 1024 * 1024)
+    )
     app[WORKER] = Worker(options)
     app.cleanup_ctx.append(_worker_lifetime)
     app.on_shutdown.append(_cut_websockets)
     shared = [*prompts.ROUTES, *files.ROUTES, *info.ROUTES]
     app.router.add_routes([web.get("/", info.index), *shared, *jobs.ROUTES])
-    app.router.add_routes([web.RouteDef(route.method, f"/api{route.path}", route.handler, route.kwargs) for route in shared])
+    app.router.add_routes(
+        [web.RouteDef(route.method, f"/api{route.path}", route.handler, route.kwargs) for route in shared]
+    )
     if options.faults is not None:
         app.router.add_routes(faults.ROUTES)
     return app
@@ -62,7 +66,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def _same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse web pages of other origins: any page a user visits could otherwise post prompts to a server on his machine."""
+    """Refuse web pages of other origins: any page a user visits could otherwise post prompts to a server on
+    his machine.
+    """
     if request.headers.get("Sec-Fetch-Site") == "cross-site" or _is_foreign(
         request.headers.get("Host", ""), request.headers.get("Origin", "")
     ):
@@ -77,7 +83,9 @@ def _is_foreign(host: str, origin: str) -> bool:
         ports = (here.port, there.port)
     except ValueError:
         return True
-    loopback = here.hostname == "localhost" or here.hostname == "::1" or (here.hostname or "").startswith("127.")
+    loopback = (
+        here.hostname == "localhost" or here.hostname == "::1" or (here.hostname or "").startswith("127.")
+    )
     if not loopback or not there.hostname:
         return False
     return here.hostname != there.hostname or (None not in ports and ports[0] != ports[1])

@@ -15,9 +15,11 @@ from pixaris.comfyui.server.storage import Folders
 
 
 def signatures(prompt: Mapping[str, Any], folders: Folders) -> dict[str, str]:
-    """Return one signature per node: a digest of class, literal inputs, loaded files and the same of all ancestors.
+    """Return one signature per node: a digest of class, literal inputs, loaded files and the same of all
+    ancestors.
 
-    Node ids and titles play no part. A node whose file cannot be read gets a signature of its own: it runs, and fails.
+    Node ids and titles play no part. A node whose file cannot be read gets a signature of its own: it runs,
+    and fails.
     """
     known: dict[str, str] = {}
     for node_id in prompt:
@@ -31,7 +33,9 @@ def _sign(node_id: str, prompt: Mapping[str, Any], folders: Folders, known: dict
     known[node_id] = uuid.uuid4().hex  # what a node sees that (wrongly, and never run) depends on itself
     node = prompt.get(node_id)
     if isinstance(node, Mapping) and isinstance(node.get("inputs"), Mapping):
-        known[node_id] = _digest(node, {o: _sign(o, prompt, folders, known) for o in _ancestors(node) if o in prompt}, folders)
+        known[node_id] = _digest(
+            node, {o: _sign(o, prompt, folders, known) for o in _ancestors(node) if o in prompt}, folders
+        )
     return known[node_id]
 
 
@@ -55,15 +59,20 @@ def _digest(node: Mapping[str, Any], ancestors: Mapping[str, str], folders: Fold
 
 def is_link(value: object) -> bool:
     """Return whether an input's value is ``[node id, slot]``."""
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int | float)
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], int | float)
+    )
 
 
 class Cache:
     """Results by signature.
 
     Args:
-        size: None keeps what the last prompt used, and only that (ComfyUI's default); 0 keeps nothing; N keeps the N results
-            used last, and always those of the prompt that runs.
+        size: None keeps what the last prompt used, and only that (ComfyUI's default); 0 keeps nothing; N
+            keeps the N results used last, and always those of the prompt that runs.
     """
 
     def __init__(self, size: int | None = None) -> None:

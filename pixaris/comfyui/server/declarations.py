@@ -11,7 +11,9 @@ from typing import Any
 
 @functools.cache
 def declarations() -> Mapping[str, dict[str, Any]]:
-    """Return ``/object_info`` as shipped: class name to declaration, with LoadImage's options empty. Do not change it."""
+    """Return ``/object_info`` as shipped: class name to declaration, with LoadImage's options empty. Do not
+    change it.
+    """
     text = resources.files("pixaris.comfyui.server").joinpath("object_info.json").read_text("utf-8")
     found: dict[str, dict[str, Any]] = json.loads(text)
     return found

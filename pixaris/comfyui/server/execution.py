@@ -25,8 +25,8 @@ from pixaris.comfyui.server.storage import Folders
 Json = dict[str, Any]
 
 _OOM_TIPS = (
-    "This error means you ran out of memory on your GPU.\n\nTIPS: If the workflow worked before you might have accidentally set "
-    "the batch_size to a large number."
+    "This error means you ran out of memory on your GPU.\n\nTIPS: If the workflow worked before you might"
+    " have accidentally set the batch_size to a large number."
 )
 # Named like torch's, because clients tell it by its name.
 _TorchOutOfMemoryError = type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})
@@ -47,7 +47,9 @@ class Executor:
         faults: Faults to inject.
     """
 
-    def __init__(self, folders: Folders, hub: Hub, cache: Cache, interrupted: threading.Event, faults: Faults) -> None:
+    def __init__(
+        self, folders: Folders, hub: Hub, cache: Cache, interrupted: threading.Event, faults: Faults
+    ) -> None:
         self.folders = folders
         self.hub = hub
         self.cache = cache
@@ -62,7 +64,8 @@ class Executor:
         except Exception as error:  # noqa: BLE001  (a graph that cannot even be started must not end the worker)
             start = {"prompt_id": item.prompt_id, "timestamp": _now()}
             return Ended(
-                succeeded=False, messages=[["execution_start", start], ["execution_error", {**start, **_exception(error)}]]
+                succeeded=False,
+                messages=[["execution_start", start], ["execution_error", {**start, **_exception(error)}]],
             )
         finally:
             self.hub.last_node_id = None
@@ -88,13 +91,18 @@ class _Run:
     def run(self) -> Ended:
         self._tell("execution_start", {})
         self._cache.start(set(self._signatures.values()))
-        self._results = {node: found for node, key in self._signatures.items() if (found := self._cache.get(key))}
+        self._results = {
+            node: found for node, key in self._signatures.items() if (found := self._cache.get(key))
+        }
         self._tell("execution_cached", {"nodes": list(self._results)})
         succeeded = self._nodes()
         if succeeded:
             self._suffer()
             self._tell("execution_success", {})
-        meta = {node: {"node_id": node, "display_node": node, "parent_node": None, "real_node_id": node} for node in self._shown}
+        meta = {
+            node: {"node_id": node, "display_node": node, "parent_node": None, "real_node_id": node}
+            for node in self._shown
+        }
         return Ended(self._shown, meta, succeeded, self._messages)
 
     def _nodes(self) -> bool:
@@ -109,7 +117,9 @@ class _Run:
         return True
 
     def _plan(self) -> dict[str, set[str]]:
-        """Map every node that has to be visited to the nodes it waits for: outputs, and what of their ancestors is not cached."""
+        """Map every node that has to be visited to the nodes it waits for: outputs, and what of their
+        ancestors is not cached.
+        """
         pending: dict[str, set[str]] = {}
         stack = list(reversed(self._item.outputs))
         while stack:
@@ -135,7 +145,8 @@ class _Run:
         cached = self._results.get(node) or self._cache.get(self._signatures[node])
         if cached:
             self._results[node] = cached
-            # ComfyUI 0.27 shows a cached output only to owners who gave a client id, and drops it from the history else.
+            # ComfyUI 0.27 shows a cached output only to owners who gave a client id, and drops it from the
+            # history else.
             if self._owner is not None:
                 self._show(node, cached.ui)
             self._step(node, 1, 1, "finished")
@@ -156,7 +167,9 @@ class _Run:
             outputs = registry.run(class_type, self._context, inputs)
         except _InterruptedError:
             self._tell(
-                "execution_interrupted", {"node_id": node, "node_type": class_type, "executed": self._executed}, to_all=True
+                "execution_interrupted",
+                {"node_id": node, "node_type": class_type, "executed": self._executed},
+                to_all=True,
             )
             return False
         except Exception as error:  # noqa: BLE001  (whatever a node raises is the prompt's outcome)
@@ -198,7 +211,10 @@ class _Run:
             raise _TorchOutOfMemoryError("Allocation on device ")
 
     def _failure(self, node: str, class_type: str, inputs: Mapping[str, Any], error: Exception) -> Json:
-        quoted = {key: [describe(value) if isinstance(value, np.ndarray) else value] for key, value in inputs.items()}
+        quoted = {
+            key: [describe(value) if isinstance(value, np.ndarray) else value]
+            for key, value in inputs.items()
+        }
         return {
             "node_id": node,
             "node_type": class_type,
@@ -225,7 +241,9 @@ class _Run:
             "parent_node_id": None,
             "real_node_id": node,
         }
-        self._hub.send("progress_state", {"prompt_id": self._item.prompt_id, "nodes": dict(self._progress)}, self._owner)
+        self._hub.send(
+            "progress_state", {"prompt_id": self._item.prompt_id, "nodes": dict(self._progress)}, self._owner
+        )
 
     def _send(self, event: str, data: Json) -> None:
         self._hub.send(event, {**data, "prompt_id": self._item.prompt_id}, self._owner)
@@ -254,7 +272,9 @@ def _exception(error: Exception) -> Json:
 
 
 def _next(pending: Mapping[str, set[str]], outputs: set[str]) -> str:
-    """Choose a node that waits for none: an output first, then what lies one or two steps before an output, then the first."""
+    """Choose a node that waits for none: an output first, then what lies one or two steps before an output,
+    then the first.
+    """
     ready = [node for node, needs in pending.items() if not needs]
     near = set(outputs)
     for _ in range(3):

@@ -1,27 +1,30 @@
 """Faults on demand: what real servers and networks do to a client, made to happen at a chosen moment.
 
-Only a server started with ``--faults`` has them. ``POST /pixaris/faults`` with a list of rules adds them, ``GET`` shows them with
-what they have done so far, ``DELETE`` removes them. A rule::
+Only a server started with ``--faults`` has them. ``POST /pixaris/faults`` with a list of rules adds them,
+``GET`` shows them with what they have done so far, ``DELETE`` removes them. A rule::
 
     {"fault": "delay", "seconds": 2.0, "times": 1, "after": 0, "route": "/view"}
 
 ``after`` lets so many occasions pass, ``times`` is on how many it then strikes (null: on all). Occasions are:
 
-============  ====================================================================================================
+============  ==========================================================================================
 fault         occasion, and what happens
-============  ====================================================================================================
-delay         a prompt runs its first node (if all is cached: its end): that node takes ``seconds`` more; interruptible
+============  ==========================================================================================
+delay         a prompt runs its first node (if all is cached: its end): that node takes ``seconds`` more;
+              it can be interrupted
 crash         the same: the process ends at once (exit code 70)
 oom           a prompt runs its first node: it raises ``torch.OutOfMemoryError``
 drop_sockets  as delay: every websocket is cut without a closing frame
-hang          as delay, or with ``route`` a request to it: the whole server stops answering for ``seconds`` (default: for ever)
+hang          as delay, or with ``route`` a request to it: the whole server stops answering
+              for ``seconds`` (default: for ever)
 lose          the worker takes a prompt: it vanishes without a trace
 dead_worker   the worker would take a prompt: its thread ends; prompts are accepted, and none runs any more
-truncate      ``/view``: half the file is sent; ``how`` is "short" (as if that were all) or "cut" (the connection breaks)
+truncate      ``/view``: half the file is sent; ``how`` is "short" (as if that were all) or
+              "cut" (the connection breaks)
 slow          a request (to ``route``, default any): answered ``seconds`` later
 error500      a request to ``route`` (default ``/prompt``): ``status`` (default 500) instead of an answer
 refuse        a request (to ``route``, default any): the connection is reset without an answer
-============  ====================================================================================================
+============  ==========================================================================================
 """
 
 from __future__ import annotations
@@ -129,7 +132,8 @@ class Faults:
 
         Args:
             fault: One of `KINDS`.
-            route: The path of the request, for faults of requests; rules with a route concern only such occasions.
+            route: The path of the request, for faults of requests; rules with a route concern only such
+                occasions.
         """
         with self._lock:
             for rule in self._rules:

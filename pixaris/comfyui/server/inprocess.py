@@ -1,4 +1,6 @@
-"""Runs the server inside another program, in a thread of its own: for tests, notebooks, and a search on one machine."""
+"""Runs the server inside another program, in a thread of its own: for tests, notebooks, and a search on one
+machine.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The websockets: who is connected, and what is sent to whom.
 
-One socket per client id. ``status`` goes to every socket, messages about a prompt to the socket of the prompt's owner. As in
-ComfyUI, a second socket with the same id takes over, and when the first one closes, the second is forgotten too.
+One socket per client id. ``status`` goes to every socket, messages about a prompt to the socket of the
+prompt's owner. As in ComfyUI, a second socket with the same id takes over, and when the first one closes, the
+second is forgotten too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ MAX_UNREAD = 20_000
 
 
 class _Socket:
-    """One connection and the messages that wait for it; its own writer, so that a slow client delays nobody else."""
+    """One connection and the messages that wait for it; its own writer, so that a slow client delays nobody
+    else.
+    """
 
     def __init__(self, ws: web.WebSocketResponse, request: web.Request) -> None:
         self._ws = ws

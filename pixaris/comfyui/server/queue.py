@@ -54,15 +54,19 @@ class Ended:
 
     def row(self, item: Item) -> Json:
         """Return the row of ``/history``."""
-        status = {"status_str": "success" if self.succeeded else "error", "completed": self.succeeded, "messages": self.messages}
+        status = {
+            "status_str": "success" if self.succeeded else "error",
+            "completed": self.succeeded,
+            "messages": self.messages,
+        }
         return {"prompt": item.row(), "outputs": self.outputs, "status": status, "meta": self.meta}
 
 
 class PromptQueue:
     """Pending prompts in a heap by (number, prompt id), at most one running, and the history.
 
-    Two pending prompts with equal number and id cannot be ordered: adding the second one raises, and the thread that takes
-    prompts out ends, as in ComfyUI; from then on prompts are accepted and never run.
+    Two pending prompts with equal number and id cannot be ordered: adding the second one raises, and the
+    thread that takes prompts out ends, as in ComfyUI; from then on prompts are accepted and never run.
 
     Args:
         changed: Called, under the lock, with the number of running and pending prompts after every change.
@@ -101,7 +105,8 @@ class PromptQueue:
             self._wake.notify()
 
     def get(self, dies: Callable[[], bool]) -> Item | None:
-        """Wait for the next prompt and mark it running; None when the worker has to look at `take_free_memory`.
+        """Wait for the next prompt and mark it running; None when the worker has to look at
+        `take_free_memory`.
 
         Args:
             dies: Asked before a prompt is taken out; if true the worker is lost and the prompt stays.
@@ -118,7 +123,9 @@ class PromptQueue:
                 return None
             self._dead = self._dead or dies()
             if self._dead:
-                raise WorkerEndedError("the queue's order is undefined, or a fault was injected; nothing runs any more")
+                raise WorkerEndedError(
+                    "the queue's order is undefined, or a fault was injected; nothing runs any more"
+                )
             self._running = heapq.heappop(self._heap)[2]
             self.interrupted.clear()
             self._changed(self.remaining())
@@ -192,15 +199,21 @@ class PromptQueue:
         """Return whether the id is pending, running or in the history."""
         with self._lock:
             running, pending = self.current()
-            return prompt_id in self._history or any(item.prompt_id == prompt_id for item in (*running, *pending))
+            return prompt_id in self._history or any(
+                item.prompt_id == prompt_id for item in (*running, *pending)
+            )
 
     def current(self) -> tuple[list[Item], list[Item]]:
-        """Return the running and the pending prompts, the latter in the heap's order, not in that of execution."""
+        """Return the running and the pending prompts, the latter in the heap's order, not in that of
+        execution.
+        """
         with self._lock:
             return [self._running] if self._running else [], [entry[2] for entry in self._heap]
 
     def history(self, max_items: int | None = None, offset: int = -1) -> Json:
-        """Return history rows by id, oldest first: the newest ``max_items``, or so many from ``offset`` on."""
+        """Return history rows by id, oldest first: the newest ``max_items``, or so many from ``offset``
+        on.
+        """
         with self._lock:
             if offset < 0 and max_items is not None:
                 offset = len(self._history) - max_items

@@ -1,7 +1,7 @@
 """The folders ``input``, ``output`` and ``temp``: names inside them, uploads, numbering of saved images.
 
-Every name that comes from outside is resolved inside its folder and refused when it leads out of it. (ComfyUI accepts absolute
-paths and ``..`` in LoadImage; this server does not.)
+Every name that comes from outside is resolved inside its folder and refused when it leads out of it. (ComfyUI
+accepts absolute paths and ``..`` in LoadImage; this server does not.)
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Folders:
     """The three folders of one server.
 
     Args:
-        base: Where they are, or go; ``temp`` in it is emptied. None makes a private temporary folder, which `close` removes.
-            Servers do not share one.
-        keep_outputs: How many saved images to keep, the newest; None keeps all, as ComfyUI does. It counts what this
-            process saved, in ``output`` and ``temp`` together.
+        base: Where they are, or go; ``temp`` in it is emptied. None makes a private temporary folder, which
+            `close` removes. Servers do not share one.
+        keep_outputs: How many saved images to keep, the newest; None keeps all, as ComfyUI does. It counts
+            what this process saved, in ``output`` and ``temp`` together.
     """
 
     def __init__(self, base: Path | None = None, keep_outputs: int | None = None) -> None:
@@ -93,13 +93,17 @@ class Folders:
     def input_names(self) -> list[str]:
         """List the image files at the top level of ``input``, sorted: the options of LoadImage."""
         files_there = (entry.name for entry in os.scandir(self.directory("input")) if entry.is_file())
-        return sorted(name for name in files_there if (mimetypes.guess_type(name)[0] or "").startswith("image/"))
+        return sorted(
+            name for name in files_there if (mimetypes.guess_type(name)[0] or "").startswith("image/")
+        )
 
-    def store_upload(self, data: bytes, name: str, subfolder: str, kind: FolderType, *, overwrite: bool) -> str:
+    def store_upload(
+        self, data: bytes, name: str, subfolder: str, kind: FolderType, *, overwrite: bool
+    ) -> str:
         """Store an uploaded file and return the name it got.
 
-        Without ``overwrite``, a name that is taken by other bytes becomes ``name (1).png``, ``name (2).png``, …; the first
-        such file with equal bytes is used as it is.
+        Without ``overwrite``, a name that is taken by other bytes becomes ``name (1).png``, ``name (2).png``,
+        …; the first such file with equal bytes is used as it is.
 
         Raises:
             OutsideFolderError: The name or the subfolder leads out of the folder.
@@ -121,8 +125,11 @@ class Folders:
         files.write_bytes(path, data)
         return name
 
-    def save_places(self, prefix: str, kind: FolderType, width: int, height: int) -> Iterator[tuple[Path, str, str]]:
-        """Yield path, file name and subfolder for the images of one batch, numbered on from the highest there is.
+    def save_places(
+        self, prefix: str, kind: FolderType, width: int, height: int
+    ) -> Iterator[tuple[Path, str, str]]:
+        """Yield path, file name and subfolder for the images of one batch, numbered on from the highest there
+        is.
 
         Args:
             prefix: ``filename_prefix`` with its ``%…%`` tokens.

@@ -1,7 +1,8 @@
-"""Checks a graph before it is queued, as ComfyUI 0.27 does: from every output node upstream, driven by the declarations.
+"""Checks a graph before it is queued, as ComfyUI 0.27 does: from every output node upstream, driven by the
+declarations.
 
-Literals are converted to their inputs' types on the way, in the graph itself: ``"0.3"`` becomes 0.3, 2.9 becomes 2 for an INT.
-Branches that reach no output node are not checked, except that every class must exist.
+Literals are converted to their inputs' types on the way, in the graph itself: ``"0.3"`` becomes 0.3, 2.9
+becomes 2 for an INT. Branches that reach no output node are not checked, except that every class must exist.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def _unknown_class(node_id: str, node: Json) -> Json | None:
     title = (node.get("_meta") or {}).get("title") or class_type
     if "class_type" not in node:
         message = (
-            f"Node '{title or f'ID #{node_id}'}' has no class_type. The workflow may be corrupted or a custom node is missing."
+            f"Node '{title or f'ID #{node_id}'}' has no class_type. The workflow may be corrupted or a custom"
+            " node is missing."
         )
     else:
         message = f"Node '{title}' not found. The custom node may not be installed."
@@ -94,8 +96,15 @@ class _Check:
             try:
                 valid, errors = self._node(output)
             except Exception as error:  # noqa: BLE001  (the protocol reports whatever the check of a node raises)
-                extra = {"exception_type": type(error).__name__, "traceback": traceback.format_tb(error.__traceback__)}
-                errors = [problem("exception_during_validation", "Exception when validating node", str(error), extra)]
+                extra = {
+                    "exception_type": type(error).__name__,
+                    "traceback": traceback.format_tb(error.__traceback__),
+                }
+                errors = [
+                    problem(
+                        "exception_during_validation", "Exception when validating node", str(error), extra
+                    )
+                ]
                 valid = False
                 self._settled[output] = (False, errors)
             self._path.clear()
@@ -107,14 +116,21 @@ class _Check:
         if good:
             return Verdict(good, node_errors)
         message = "Prompt outputs failed validation"
-        return Verdict(node_errors=node_errors, error=problem("prompt_outputs_failed_validation", message, "\n".join(details)))
+        return Verdict(
+            node_errors=node_errors,
+            error=problem("prompt_outputs_failed_validation", message, "\n".join(details)),
+        )
 
     def _report(self, output: str, node_errors: Json) -> None:
-        """Add every node with errors of its own that is known so far; nodes that only lie downstream have none."""
+        """Add every node with errors of its own that is known so far; nodes that only lie downstream have
+        none.
+        """
         for node_id, (valid, errors) in self._settled.items():
             if not valid and errors:
                 class_type = self._prompt[node_id]["class_type"]
-                entry = node_errors.setdefault(node_id, {"errors": errors, "dependent_outputs": [], "class_type": class_type})
+                entry = node_errors.setdefault(
+                    node_id, {"errors": errors, "dependent_outputs": [], "class_type": class_type}
+                )
                 entry["dependent_outputs"].append(output)
 
     def _node(self, node_id: str) -> tuple[bool, list[Json]]:
@@ -130,7 +146,11 @@ class _Check:
         for name, required, spec in _declared(class_type):
             if name not in inputs:
                 if required:
-                    errors.append(problem("required_input_missing", "Required input is missing", name, {"input_name": name}))
+                    errors.append(
+                        problem(
+                            "required_input_missing", "Required input is missing", name, {"input_name": name}
+                        )
+                    )
             elif isinstance(inputs[name], list):
                 upstream_valid, error = self._link(name, spec, inputs[name])
                 valid = valid and upstream_valid
@@ -141,7 +161,9 @@ class _Check:
         objection = registry.refuse(class_type, self._folders, inputs)
         if objection:
             message = "Custom validation failed for node"
-            errors.append(problem("custom_validation_failed", message, f"image - {objection}", {"input_name": "image"}))
+            errors.append(
+                problem("custom_validation_failed", message, f"image - {objection}", {"input_name": "image"})
+            )
         if node_id in self._cycles:
             errors.insert(0, self._cycles[node_id])
         self._path.pop()
@@ -149,7 +171,9 @@ class _Check:
         return self._settled[node_id]
 
     def _link(self, name: str, spec: list[Any], link: list[Any]) -> tuple[bool, Json | None]:
-        """Check a link and the node it comes from; return whether that node is valid, and an error of the link itself."""
+        """Check a link and the node it comes from; return whether that node is valid, and an error of the
+        link itself.
+        """
         extra: Json = {"input_name": name, "input_config": spec}
         if len(link) != 2:
             message = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
@@ -159,7 +183,9 @@ class _Check:
         if received != spec[0]:
             details = f"{name}, received_type({received}) mismatch input_type({spec[0]})"
             more = {**extra, "received_type": received, "linked_node": link}
-            return True, problem("return_type_mismatch", "Return type mismatch between linked nodes", details, more)
+            return True, problem(
+                "return_type_mismatch", "Return type mismatch between linked nodes", details, more
+            )
         depth = len(self._path)
         try:
             return self._node(source)[0], None
@@ -178,11 +204,16 @@ class _Check:
 
     def _cycle(self, node_id: str) -> tuple[bool, list[Json]]:
         nodes = self._path[self._path.index(node_id) :]
-        details = " -> ".join(f"{member} ({self._prompt[member]['class_type']})" for member in [*nodes, node_id])
+        details = " -> ".join(
+            f"{member} ({self._prompt[member]['class_type']})" for member in [*nodes, node_id]
+        )
         for member in nodes:
             extra = {"node_id": member, "cycle_nodes": nodes}
-            self._cycles.setdefault(member, problem("dependency_cycle", "Dependency cycle detected", details, extra))
-            # Now, so that they are told from the cycle's first node on; each is settled again when its own check ends.
+            self._cycles.setdefault(
+                member, problem("dependency_cycle", "Dependency cycle detected", details, extra)
+            )
+            # Now, so that they are told from the cycle's first node on; each is settled again when its own
+            # check ends.
             self._settled[member] = (False, [self._cycles[member]])
         return False, []
 
@@ -211,7 +242,12 @@ def _convert(name: str, spec: list[Any], inputs: Json) -> Json | None:
     try:
         inputs[name] = convert(value)
     except (TypeError, ValueError, OverflowError) as error:
-        extra = {"input_name": name, "input_config": spec, "received_value": value, "exception_message": str(error)}
+        extra = {
+            "input_name": name,
+            "input_config": spec,
+            "received_value": value,
+            "exception_message": str(error),
+        }
         message = f"Failed to convert an input value to a {spec[0]} value"
         return problem("invalid_input_type", message, f"{name}, {value}, {error}", extra)
     return None
@@ -223,10 +259,16 @@ def _limits(class_type: str, name: str, spec: list[Any], value: Any) -> Json | N
     options: Json = spec[1]
     extra = {"input_name": name, "input_config": spec, "received_value": value}
     if "min" in options and value < options["min"]:
-        return problem("value_smaller_than_min", f"Value {value} smaller than min of {options['min']}", name, extra)
+        return problem(
+            "value_smaller_than_min", f"Value {value} smaller than min of {options['min']}", name, extra
+        )
     if "max" in options and value > options["max"]:
-        return problem("value_bigger_than_max", f"Value {value} bigger than max of {options['max']}", name, extra)
-    allowed = spec[0] if isinstance(spec[0], list) else options.get("options", []) if spec[0] == "COMBO" else None
+        return problem(
+            "value_bigger_than_max", f"Value {value} bigger than max of {options['max']}", name, extra
+        )
+    allowed = (
+        spec[0] if isinstance(spec[0], list) else options.get("options", []) if spec[0] == "COMBO" else None
+    )
     if allowed is not None and value not in allowed:
         return problem("value_not_in_list", "Value not in list", f"{name}: '{value}' not in {allowed}", extra)
     return None

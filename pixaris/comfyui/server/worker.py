@@ -24,7 +24,8 @@ class Options:
     """How a server behaves.
 
     Attributes:
-        base_directory: Holds ``input``, ``output`` and ``temp``; None is a private temporary folder, removed at the end.
+        base_directory: Holds ``input``, ``output`` and ``temp``; None is a private temporary folder, removed
+            at the end.
         cache_size: None keeps the last prompt's results, 0 none, N the N used last.
         max_upload_megabytes: Larger request bodies are refused with 413.
         keep_outputs: How many saved images to keep; None keeps all.
@@ -89,7 +90,9 @@ class Worker:
             except WorkerEndedError as error:
                 _LOG.info("worker ends: %s", error)
                 return
-            if self.queue.take_free_memory():  # asked for since the last prompt began: before the next one runs
+            if (
+                self.queue.take_free_memory()
+            ):  # asked for since the last prompt began: before the next one runs
                 self._executor.cache.clear()
             if item is not None and self.faults.strike("lose"):
                 self.queue.lose()
@@ -97,5 +100,9 @@ class Worker:
                 ended = self._executor.run(item)
                 self.queue.done(item, ended)
                 if self.hub.client_id is not None:
-                    self.hub.send("executing", {"node": None, "prompt_id": item.prompt_id}, self.hub.client_id)
-                _LOG.info("prompt %s %s", item.prompt_id, "done" if ended.succeeded else ended.messages[-1][0])
+                    self.hub.send(
+                        "executing", {"node": None, "prompt_id": item.prompt_id}, self.hub.client_id
+                    )
+                _LOG.info(
+                    "prompt %s %s", item.prompt_id, "done" if ended.succeeded else ended.messages[-1][0]
+                )

@@ -2,17 +2,22 @@
 
 Who does what:
 
-- `PoolActor` (`actor`), async, one per search, holds the dispatcher. Only metadata passes through it; its waiting and control
-  calls run in separate concurrency groups, so that callers who wait can never lock out the answer they wait for.
-- `WorkerActor` (`worker`), threaded, a few per search, each serving many endpoints: it holds the connections and does the I/O. A
-  generated image waits there (`shelf`) until the client has fetched it: an outcome says where.
-- `RayPool` (`pool`) is what a trial (or the driver) holds: an `EndpointPool` whose recipe, the actor's name, travels in a pickle.
+- `PoolActor` (`actor`), async, one per search, holds the dispatcher. Only metadata passes through it; its
+  waiting and control calls run in separate concurrency groups, so that callers who wait can never lock out
+  the answer they wait for.
+- `WorkerActor` (`worker`), threaded, a few per search, each serving many endpoints: it holds the connections
+  and does the I/O. A generated image waits there (`shelf`) until the client has fetched it: an outcome says
+  where.
+- `RayPool` (`pool`) is what a trial (or the driver) holds: an `EndpointPool` whose recipe, the actor's name,
+  travels in a pickle.
 
 What dies and what follows:
 
-- A worker: the pool actor starts another, which takes over the prompts that the dead one left on its endpoints.
-- The pool actor: Ray starts it again, with new workers; every `RayPool` sees by its mailbox's token that this one knows nothing
-  of it, and sends what is unanswered again. The prompts of the old workers are taken over, or withdrawn (`orphans`).
+- A worker: the pool actor starts another, which takes over the prompts that the dead one left on its
+  endpoints.
+- The pool actor: Ray starts it again, with new workers; every `RayPool` sees by its mailbox's token that this
+  one knows nothing of it, and sends what is unanswered again. The prompts of the old workers are taken over,
+  or withdrawn (`orphans`).
 - A process that holds a `RayPool`: it is silent for `Policy.client_limit`; then its requests are withdrawn.
 """
 

@@ -29,7 +29,8 @@ _TIDY_SECONDS = 1.0
 class PoolActor:
     """The dispatcher as an async actor. Its calls carry metadata only.
 
-    Ray gives every concurrency group an event loop in a thread of its own. The state belongs to the control group's.
+    Ray gives every concurrency group an event loop in a thread of its own. The state belongs to the control
+    group's.
 
     Args:
         endpoints: The endpoints to start with.
@@ -64,7 +65,9 @@ class PoolActor:
         if ray.get_runtime_context().was_current_actor_reconstructed:
             self._deaths = 1
             self._orphans.expect()
-            self._dispatcher.tell("the endpoint pool's process ended and was started again; it counts from zero")
+            self._dispatcher.tell(
+                "the endpoint pool's process ended and was started again; it counts from zero"
+            )
 
     @ray.method(concurrency_group="control")
     async def ready(self) -> None:
@@ -97,9 +100,15 @@ class PoolActor:
 
     @ray.method(concurrency_group="control")
     async def submit(
-        self, client: str, envelopes: Sequence[Envelope], priority: int, lost: bool = False, early: bool = False
+        self,
+        client: str,
+        envelopes: Sequence[Envelope],
+        priority: int,
+        lost: bool = False,
+        early: bool = False,
     ) -> None:
-        """Queue a client's requests. One that is queued already, or whose outcome waits to be collected, is not queued again.
+        """Queue a client's requests. One that is queued already, or whose outcome waits to be collected, is
+        not queued again.
 
         Args:
             client: Who asks.
@@ -115,7 +124,9 @@ class PoolActor:
                 self._dispatcher.lost()
             elif mailbox.holds(envelope.request.id):
                 continue
-            refusal = self._fatal or (CancelledRequestError("the search is stopping") if self._stopping else None)
+            refusal = self._fatal or (
+                CancelledRequestError("the search is stopping") if self._stopping else None
+            )
             if refusal is not None:
                 mailbox.put(Outcome(envelope.request.id, error=refusal))
             elif self._queue(envelope, priority):
@@ -171,7 +182,9 @@ class PoolActor:
         """
         if self._loop is None:
             return Delivery("")  # this actor was started again, and nobody has submitted anything since
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._collect(client, token, seen), self._loop))
+        return await asyncio.wrap_future(
+            asyncio.run_coroutine_threadsafe(self._collect(client, token, seen), self._loop)
+        )
 
     async def _collect(self, client: str, token: str, seen: int) -> Delivery:
         mailbox = self._mailbox(client)
@@ -212,7 +225,9 @@ class PoolActor:
             Whether nothing can be left on an endpoint: all could be told, and no process died on the way.
         """
         await self.stop()
-        await asyncio.gather(*(worker.actor.close.remote() for worker in self._workers), return_exceptions=True)
+        await asyncio.gather(
+            *(worker.actor.close.remote() for worker in self._workers), return_exceptions=True
+        )
         return not self._deaths and not self._dispatcher.resting
 
     # Inside, in the control group's loop
@@ -273,7 +288,9 @@ class PoolActor:
             outcome: Outcome = await worker.actor.run.remote(endpoint, envelope, lease, resume)
         except RayError as error:
             died = isinstance(error, RayActorError)
-            outcome = Outcome(envelope.request.id, error=UnreachableError(f"its worker failed: {error}", endpoint=lease.url))
+            outcome = Outcome(
+                envelope.request.id, error=UnreachableError(f"its worker failed: {error}", endpoint=lease.url)
+            )
         if died:
             self._replace(home, worker)
         if resume and isinstance(outcome.error, EndpointError):
@@ -350,12 +367,18 @@ class PoolActor:
                 worker.actor.drop.remote(unwanted[worker.name])
 
     async def _keep(self) -> None:
-        """Probe what rests, forget clients that are gone, and give up when nothing has been healthy for too long."""
+        """Probe what rests, forget clients that are gone, and give up when nothing has been healthy for too
+        long.
+        """
         while True:
             now = time.monotonic()
             for endpoint in self._dispatcher.probes(now):
                 self._spawn(self._probe(endpoint))
-            for client in [client for client, box in self._mailboxes.items() if box.silence(now) > self._policy.client_limit]:
+            for client in [
+                client
+                for client, box in self._mailboxes.items()
+                if box.silence(now) > self._policy.client_limit
+            ]:
                 self._forget(client)
             for request_id, url in self._orphans.unclaimed(now - self._policy.client_limit):
                 self._withdraw_orphans(url, request_id)

@@ -112,19 +112,26 @@ class _Placed:
 
 
 class ManagedServers(Feed):
-    """Managed servers as actors: Ray finds each a node with the GPUs it asks for, and starts it elsewhere if its node dies.
+    """Managed servers as actors: Ray finds each a node with the GPUs it asks for, and starts it elsewhere if
+    its node dies.
 
     Ray must be up from `start` to `stop`.
 
     Args:
         sources: What to run.
         folder: Where their logs go, on nodes that can write there.
-        on_cluster: Whether there are, or may be, other nodes: then servers are reached at their nodes' addresses.
+        on_cluster: Whether there are, or may be, other nodes: then servers are reached at their nodes'
+            addresses.
         patience: Seconds since the last one was placed, after which the user is told what waits for GPUs.
     """
 
     def __init__(
-        self, sources: Sequence[ManagedSource], folder: Path, *, on_cluster: bool = False, patience: float = 5.0
+        self,
+        sources: Sequence[ManagedSource],
+        folder: Path,
+        *,
+        on_cluster: bool = False,
+        patience: float = 5.0,
     ) -> None:
         replicas = [source for source in sources for _ in range(source.replicas)]
         self._wanted = [(f"managed-{number}", source) for number, source in enumerate(replicas)]
@@ -142,14 +149,18 @@ class ManagedServers(Feed):
 
     def start(self, report: Report) -> None:
         self._last_placed = time.monotonic()
-        actor_class = ray.remote(num_cpus=0, max_concurrency=4, max_restarts=_MAX_RESTARTS)(ManagedServerActor)
+        actor_class = ray.remote(num_cpus=0, max_concurrency=4, max_restarts=_MAX_RESTARTS)(
+            ManagedServerActor
+        )
         for name, source in self._wanted:
             log_file = (self._folder / f"{name}.log").resolve()
             if (
                 source.working_directory is not None and not self._on_cluster
             ):  # else it is on the node, seen from the job's folder
                 source = replace(source, working_directory=str(Path(source.working_directory).resolve()))
-            actor = actor_class.options(num_gpus=source.num_gpus).remote(name, source, log_file, self._on_cluster)
+            actor = actor_class.options(num_gpus=source.num_gpus).remote(
+                name, source, log_file, self._on_cluster
+            )
             self._placed.append(_Placed(name, source, actor, time.monotonic() + source.start_timeout))
         self._thread = run_thread(self.names, lambda: self._follow(report), report)
 
@@ -185,7 +196,9 @@ class ManagedServers(Feed):
         except RayError as error:
             if self._stop.is_set():
                 return False
-            if isinstance(error, ActorUnavailableError):  # Ray starts it again, or it cannot be reached just now
+            if isinstance(
+                error, ActorUnavailableError
+            ):  # Ray starts it again, or it cannot be reached just now
                 self._stop.wait(_LOOK_SECONDS)
                 return True
             _leave(one, report)
@@ -208,9 +221,15 @@ class ManagedServers(Feed):
         return True
 
     def _tell_what_waits(self, report: Report, now: float) -> None:
-        """Say which servers wait for GPUs. After its start-up time-out one has failed; it joins if it is placed after all."""
+        """Say which servers wait for GPUs. After its start-up time-out one has failed; it joins if it is
+        placed after all.
+        """
         waiting = [one for one in self._placed if not one.token and one.source.num_gpus]
-        fresh = [one for one in waiting if not one.said and now - self._last_placed >= self._patience_with(one.source)]
+        fresh = [
+            one
+            for one in waiting
+            if not one.said and now - self._last_placed >= self._patience_with(one.source)
+        ]
         for gpus, group in itertools.groupby(fresh, key=lambda one: one.source.num_gpus):
             some = list(group)
             count = f"{some[0].name} waits" if len(some) == 1 else f"{len(some)} managed servers wait"
@@ -220,12 +239,24 @@ class ManagedServers(Feed):
         for one in waiting:
             if not one.late and now > one.deadline:
                 one.late = True
-                wish = f"{one.name} has waited {one.source.start_timeout:g} s for num_gpus: {one.source.num_gpus:g}; {_gpus()}"
-                report(Failed(one.name, UnreachableError(f"{wish}; ask for fewer replicas or GPUs, or add nodes")))
+                wish = (
+                    f"{one.name} has waited {one.source.start_timeout:g} s for num_gpus:"
+                    f" {one.source.num_gpus:g}; {_gpus()}"
+                )
+                report(
+                    Failed(
+                        one.name, UnreachableError(f"{wish}; ask for fewer replicas or GPUs, or add nodes")
+                    )
+                )
 
     def _patience_with(self, source: ManagedSource) -> float:
-        """Longer while none is placed although the cluster has the GPUs: then processes are still being started."""
-        certain = any(one.token for one in self._placed) or ray.cluster_resources().get("GPU", 0.0) < source.num_gpus
+        """Longer while none is placed although the cluster has the GPUs: then processes are still being
+        started.
+        """
+        certain = (
+            any(one.token for one in self._placed)
+            or ray.cluster_resources().get("GPU", 0.0) < source.num_gpus
+        )
         return self._patience if certain else 6 * self._patience
 
 
@@ -243,7 +274,9 @@ def _gpus() -> str:
 
 
 def _undo_rays_environment(source: ManagedSource) -> None:
-    """Ray sets, for its own workers, what would slow a server down or hide the GPUs of one that asked for none in particular."""
+    """Ray sets, for its own workers, what would slow a server down or hide the GPUs of one that asked for
+    none in particular.
+    """
     os.environ.pop("OMP_NUM_THREADS", None)
     if not source.num_gpus and os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         del os.environ["CUDA_VISIBLE_DEVICES"]

@@ -1,4 +1,6 @@
-"""What travels between a trial, the pool actor and its workers, and the mailbox in which outcomes wait for their client."""
+"""What travels between a trial, the pool actor and its workers, and the mailbox in which outcomes wait for
+their client.
+"""
 
 from __future__ import annotations
 
@@ -64,8 +66,8 @@ class Delivery:
     """Outcomes handed to a client.
 
     Attributes:
-        token: The mailbox they are from; "" if the pool cannot say yet. Another token than before: the pool knows nothing of what
-            the client asked for earlier.
+        token: The mailbox they are from; "" if the pool cannot say yet. Another token than before: the pool
+            knows nothing of what the client asked for earlier.
         outcomes: Those that the client has not acknowledged.
     """
 

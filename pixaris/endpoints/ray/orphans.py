@@ -1,4 +1,6 @@
-"""Prompts whose process died, and where they are: they are taken over rather than run twice, or else withdrawn."""
+"""Prompts whose process died, and where they are: they are taken over rather than run twice, or else
+withdrawn.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ from collections.abc import Iterable
 class Orphans:
     """What the pool actor knows of them. Almost always empty.
 
-    A worker that died leaves the requests it had (`left`). A pool actor that was started again does not know what its
-    predecessor's workers had where: it looks through each endpoint's queue once (`found`), and knows the request when it is
-    submitted again (`submitted`).
+    A worker that died leaves the requests it had (`left`). A pool actor that was started again does not know
+    what its predecessor's workers had where: it looks through each endpoint's queue once (`found`), and knows
+    the request when it is submitted again (`submitted`).
 
     Args:
         now: Seconds, monotonic.
@@ -63,7 +65,8 @@ class Orphans:
         """Forget orphans whose request is not in the pool: request ids and URLs.
 
         Args:
-            before: A pool actor that was started again after this time gives its clients time to submit again.
+            before: A pool actor that was started again after this time gives its clients time to submit
+                again.
         """
         if not self._found or (self._expected and self._since > before):
             return []

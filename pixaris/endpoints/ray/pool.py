@@ -30,9 +30,13 @@ _RESTART_SECONDS = 60.0
 _RETRY_SECONDS = 0.2
 _ANSWER_SECONDS = 30.0
 _SILENCE_SECONDS = 300.0
-"""How long an actor may take to answer: on a machine whose processes all start at once, it has little time of its own."""
+"""How long an actor may take to answer: on a machine whose processes all start at once, it has little time of
+its own.
+"""
 _FETCH_SECONDS = 8.0
-"""How long a worker may take to hand over images; then the pool is told that somebody still waits, and it is asked again."""
+"""How long a worker may take to hand over images; then the pool is told that somebody still waits, and it is
+asked again.
+"""
 _FETCHED_AT_ONCE = 16
 """Images in one message of a worker."""
 
@@ -53,8 +57,8 @@ class RayPoolRecipe:
         """Reach the pool from this process.
 
         Args:
-            client: Who asks, by default somebody new. Whoever connects under the name of somebody who is gone gets what that one
-                asked for, if it asks for it again.
+            client: Who asks, by default somebody new. Whoever connects under the name of somebody who is gone
+                gets what that one asked for, if it asks for it again.
         """
         return RayPool(ray.get_actor(self.name, namespace=NAMESPACE), self.images, client=client)
 
@@ -74,7 +78,9 @@ def start_pool(
     """
     session = str(uuid.uuid4())
     name = f"pool-{session[:13]}"
-    actor_class = ray.remote(concurrency_groups={"waiting": 10_000, "control": 100}, num_cpus=0, max_restarts=-1)(PoolActor)
+    actor_class = ray.remote(
+        concurrency_groups={"waiting": 10_000, "control": 100}, num_cpus=0, max_restarts=-1
+    )(PoolActor)
     actor = actor_class.options(name=name, namespace=NAMESPACE).remote(tuple(endpoints), policy, session)
     held = {image.digest: ray.put(image.data) for image in images}
     ray.get(actor.ready.remote())
@@ -137,8 +143,12 @@ class RayPool(EndpointPool):
     def tell(self, sentence: str) -> None:
         self._actor.tell.remote(sentence)
 
-    def submit(self, requests: Sequence[GenerationRequest], *, priority: int = 0) -> list[Future[GeneratedImage]]:
-        envelopes = {request.id: self._envelope(request) for request in requests if request.id not in self._waiting}
+    def submit(
+        self, requests: Sequence[GenerationRequest], *, priority: int = 0
+    ) -> list[Future[GeneratedImage]]:
+        envelopes = {
+            request.id: self._envelope(request) for request in requests if request.id not in self._waiting
+        }
         futures: list[Future[GeneratedImage]] = []
         fresh: list[Envelope] = []
         with self._changed:
@@ -148,14 +158,17 @@ class RayPool(EndpointPool):
                 entry = self._waiting.get(request.id)
                 if entry is None:
                     entry = _Entry(envelopes.get(request.id) or self._envelope(request), priority, Future())
-                    entry.future.set_running_or_notify_cancel()  # whoever holds it cannot cancel it, so setting it cannot fail
+                    # whoever holds it cannot cancel it, so setting it cannot fail
+                    entry.future.set_running_or_notify_cancel()
                     self._waiting[request.id] = entry
                     fresh.append(entry.envelope)
                 futures.append(entry.future)
             if fresh and self._gone is None:
                 self._sent = self._actor.submit.remote(self._client, fresh, priority)
             if self._collector is None:
-                self._collector = threading.Thread(target=self._collect, name="pixaris-pool-collector", daemon=True)
+                self._collector = threading.Thread(
+                    target=self._collect, name="pixaris-pool-collector", daemon=True
+                )
                 self._collector.start()
             self._changed.notify()
         if self._gone is not None:
@@ -163,8 +176,12 @@ class RayPool(EndpointPool):
         return futures
 
     def send(self, requests: Sequence[GenerationRequest], *, priority: int = 0) -> None:
-        """Queue requests for whoever connects under this client's name later, without waiting for them here."""
-        self._actor.submit.remote(self._client, [self._envelope(request) for request in requests], priority, early=True)
+        """Queue requests for whoever connects under this client's name later, without waiting for them
+        here.
+        """
+        self._actor.submit.remote(
+            self._client, [self._envelope(request) for request in requests], priority, early=True
+        )
 
     def wait_for_workers(self) -> None:
         """Return once the endpoint workers are up, or some time has passed."""
@@ -175,7 +192,9 @@ class RayPool(EndpointPool):
         self._actor.expect.remote(client)
 
     def arrive(self, client: str) -> int:
-        """Note that somebody is here; gives the number of those still on their way, 0 once the pool is stopping or gone."""
+        """Note that somebody is here; gives the number of those still on their way, 0 once the pool is
+        stopping or gone.
+        """
         try:
             return int(self._ask(self._actor.arrive, client))
         except RayError:
@@ -191,7 +210,10 @@ class RayPool(EndpointPool):
 
     def cancel(self, request_ids: Iterable[str]) -> None:
         with self._changed:
-            entries = {request_id: self._waiting.pop(request_id) for request_id in set(request_ids) & self._waiting.keys()}
+            entries = {
+                request_id: self._waiting.pop(request_id)
+                for request_id in set(request_ids) & self._waiting.keys()
+            }
             if entries:
                 self._actor.cancel.remote(self._client, list(entries), self._sent)
         for entry in entries.values():
@@ -201,12 +223,18 @@ class RayPool(EndpointPool):
         try:
             status: PoolStatus = self._ask(self._actor.status, since_event)
         except RayError as error:
-            return PoolStatus((), fatal=NoEndpointError(f"the endpoint pool does not answer: {error}"), first_event=since_event)
+            return PoolStatus(
+                (),
+                fatal=NoEndpointError(f"the endpoint pool does not answer: {error}"),
+                first_event=since_event,
+            )
         self._correct(status)
         return status
 
     def _correct(self, status: PoolStatus) -> None:
-        """A pool actor that was started again knows the endpoints it began with; tell it who has joined and left since."""
+        """A pool actor that was started again knows the endpoints it began with; tell it who has joined and
+        left since.
+        """
         known = {one.url for one in status.endpoints}
         with self._changed:
             for url, endpoint in self._members.items():
@@ -275,7 +303,9 @@ class RayPool(EndpointPool):
             if digest not in self._images:
                 self._images[digest] = ray.put(one.image.data)
             references[digest] = self._images[digest]
-        bare = replace(request, images=tuple(replace(one, image=without_bytes(one.image)) for one in request.images))
+        bare = replace(
+            request, images=tuple(replace(one, image=without_bytes(one.image)) for one in request.images)
+        )
         return Envelope(bare, references, self._client)
 
     # In the collecting thread
@@ -299,7 +329,9 @@ class RayPool(EndpointPool):
                 self._give_up(NoEndpointError(f"the endpoint pool is gone: {error}"))
                 continue
             seen += len(delivery.outcomes)
-            if not delivery.outcomes:  # another mailbox, or nothing for so long that it is better to make sure
+            if (
+                not delivery.outcomes
+            ):  # another mailbox, or nothing for so long that it is better to make sure
                 self._send_again()
 
     def _wait_for_work(self) -> bool:
@@ -308,10 +340,12 @@ class RayPool(EndpointPool):
             return not self._closed
 
     def _take(self, outcomes: Sequence[Outcome]) -> None:
-        """Answer who waits for these; their images are fetched, some at a time, from the workers that made them.
+        """Answer who waits for these; their images are fetched, some at a time, from the workers that made
+        them.
 
         Raises:
-            ActorUnavailableError, GetTimeoutError: A worker did not hand over its images now; it still has them.
+            ActorUnavailableError, GetTimeoutError: A worker did not hand over its images now; it still has
+                them.
         """
         late: RayError | None = None
         made: defaultdict[str, list[Outcome]] = defaultdict(list)
@@ -324,7 +358,9 @@ class RayPool(EndpointPool):
             for first in range(0, len(those), _FETCHED_AT_ONCE):
                 batch = those[first : first + _FETCHED_AT_ONCE]
                 try:
-                    images = self._fetch(worker, [outcome.place.number for outcome in batch if outcome.place is not None])
+                    images = self._fetch(
+                        worker, [outcome.place.number for outcome in batch if outcome.place is not None]
+                    )
                 except (ActorUnavailableError, GetTimeoutError) as error:
                     late = error
                     break  # the other workers' images are not to wait for this one
@@ -337,11 +373,15 @@ class RayPool(EndpointPool):
             raise late
 
     def _fetch(self, worker: str, numbers: Sequence[int]) -> Sequence[bytes | None]:
-        """Get images from a worker; None for those that are gone, as all of them are with a worker that died."""
+        """Get images from a worker; None for those that are gone, as all of them are with a worker that
+        died.
+        """
         try:
             if worker not in self._workers:
                 self._workers[worker] = ray.get_actor(worker, namespace=NAMESPACE)
-            images: Sequence[bytes | None] = ray.get(self._workers[worker].fetch.remote(numbers), timeout=_FETCH_SECONDS)
+            images: Sequence[bytes | None] = ray.get(
+                self._workers[worker].fetch.remote(numbers), timeout=_FETCH_SECONDS
+            )
         except (ActorUnavailableError, GetTimeoutError):
             raise
         except (RayError, ValueError) as error:  # ValueError: there is no such actor any more
@@ -355,7 +395,9 @@ class RayPool(EndpointPool):
         if entry is None:
             return
         if outcome.image is not None:
-            entry.future.set_result(replace(outcome.image, image=EncodedImage(data, outcome.image.image.digest)))
+            entry.future.set_result(
+                replace(outcome.image, image=EncodedImage(data, outcome.image.image.digest))
+            )
         else:
             entry.future.set_exception(outcome.error or CancelledRequestError("the request was cancelled"))
 
@@ -374,7 +416,9 @@ class RayPool(EndpointPool):
         with self._changed:
             entry = self._waiting.get(request_id)
             if entry is not None:
-                self._sent = self._actor.submit.remote(self._client, [entry.envelope], entry.priority, lost=True)
+                self._sent = self._actor.submit.remote(
+                    self._client, [entry.envelope], entry.priority, lost=True
+                )
 
     def _give_up(self, reason: PixarisError) -> None:
         with self._changed:

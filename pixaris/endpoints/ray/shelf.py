@@ -14,8 +14,8 @@ ROOM = 256 * 1024 * 1024
 class Shelf:
     """Images by number, in this process; beyond a limit in Ray's object store, which can put them on a disk.
 
-    Not all in the object store: a reference that leaves its process costs two processes a millisecond, and its owner keeps some
-    hundred bytes for each for ever.
+    Not all in the object store: a reference that leaves its process costs two processes a millisecond, and
+    its owner keeps some hundred bytes for each for ever.
 
     Args:
         room: Bytes kept in this process.

@@ -52,7 +52,8 @@ def start_worker(session: str, slots: int = SLOTS) -> Worker:
         session: As for `clients.connect`.
         slots: Places it is to serve.
     """
-    # More threads than places: what was cancelled holds its thread until its endpoint lets go. Others have their own.
+    # More threads than places: what was cancelled holds its thread until its endpoint lets go. Others have
+    # their own.
     groups = {"control": _CONTROL_THREADS, "fetch": _FETCH_THREADS}
     actor_class = ray.remote(num_cpus=0, max_concurrency=2 * slots, concurrency_groups=groups)(WorkerActor)
     name = f"worker-{uuid.uuid4()}"
@@ -60,10 +61,12 @@ def start_worker(session: str, slots: int = SLOTS) -> Worker:
 
 
 def _yield_seldom() -> None:
-    """Let the threads of this process, and those it starts, not preempt each other where the system can do that.
+    """Let the threads of this process, and those it starts, not preempt each other where the system can do
+    that.
 
-    Hundreds of threads share one interpreter here. Each gives it up for every bit of I/O, and the one that is woken by that would
-    take the processor from the one that needs it again a moment later: that costs a third of the worker's time.
+    Hundreds of threads share one interpreter here. Each gives it up for every bit of I/O, and the one that is
+    woken by that would take the processor from the one that needs it again a moment later: that costs a third
+    of the worker's time.
     """
     if hasattr(os, "SCHED_BATCH"):
         for thread in os.listdir("/proc/self/task"):
@@ -162,7 +165,9 @@ class WorkerActor:
                 raise CancelledRequestError("the pool is closed")
             connection = self._connections.get(endpoint.url)
             if connection is None:
-                connection = self._connections[endpoint.url] = Connection(endpoint.url, connect(endpoint, self._session))
+                connection = self._connections[endpoint.url] = Connection(
+                    endpoint.url, connect(endpoint, self._session)
+                )
             return connection
 
     def _with_bytes(self, envelope: Envelope) -> GenerationRequest:

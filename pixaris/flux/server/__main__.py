@@ -49,7 +49,9 @@ async def _serve(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pixaris.flux.server", description=__doc__.partition(": ")[2])
+    parser = argparse.ArgumentParser(
+        prog="python -m pixaris.flux.server", description=__doc__.partition(": ")[2]
+    )
     add = parser.add_argument
     add("--port", type=int, default=8189, help="port of the API; 0 takes a free one (default: 8189)")
     add("--listen", default="127.0.0.1", metavar="HOST", help="address to listen on (default: 127.0.0.1)")
@@ -57,7 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--credits", type=float, default=1000.0, help="the account's balance (default: 1000)")
     add("--seconds", type=float, default=0.3, help="how long an image takes (default: 0.3)")
     add("--active-tasks", type=int, default=24, metavar="N", help="tasks at once (default: 24)")
-    add("--faults", type=_rules, default=[], metavar="JSON", help="rules of faults; see pixaris.flux.server.faults")
+    add(
+        "--faults",
+        type=_rules,
+        default=[],
+        metavar="JSON",
+        help="rules of faults; see pixaris.flux.server.faults",
+    )
     return parser
 
 

@@ -118,9 +118,19 @@ class Account:
     def accept(self, model: Model, fields: Mapping[str, Any], image: bytes, cost: float) -> Work:
         """Take a task."""
         struck = self.faults.strike(*TASK)
-        work = Work(str(uuid.uuid4()), model, fields, image, cost, self.now() + self.options.seconds, frozenset(struck))
+        work = Work(
+            str(uuid.uuid4()),
+            model,
+            fields,
+            image,
+            cost,
+            self.now() + self.options.seconds,
+            frozenset(struck),
+        )
         self.works[work.id] = work
-        self.most_active = max(self.most_active, self.active() - 1)  # it is still among those that arrive, too
+        self.most_active = max(
+            self.most_active, self.active() - 1
+        )  # it is still among those that arrive, too
         if not {"request", "content"} & work.faults:
             self.credits -= cost
         return work

@@ -81,9 +81,13 @@ class Server:
                 headers = {} if seconds is None else {"Retry-After": f"{seconds:g}"}
                 return web.json_response({"detail": detail}, status=status, headers=headers)
         if "error500" in faults:
-            return web.Response(status=500, text="<html>Internal Server Error</html>", content_type="text/html")
+            return web.Response(
+                status=500, text="<html>Internal Server Error</html>", content_type="text/html"
+            )
         if "redirect" in faults:
-            return web.Response(status=307, headers={"Location": f"{FOREIGN}/v1/{request.match_info['model']}"})
+            return web.Response(
+                status=307, headers={"Location": f"{FOREIGN}/v1/{request.match_info['model']}"}
+            )
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
@@ -130,7 +134,10 @@ class Server:
         if wrong:
             return _unprocessable(wrong)
         try:
-            files = {name: [base64.b64decode(text, validate=True) for text in texts] for name, texts in images.items()}
+            files = {
+                name: [base64.b64decode(text, validate=True) for text in texts]
+                for name, texts in images.items()
+            }
             sizes = {name: [decode(one, name).size for one in several] for name, several in files.items()}
         except (binascii.Error, ValueError, ImageError) as error:
             return web.json_response({"detail": f"Invalid image: {error}"}, status=400)
@@ -169,23 +176,43 @@ class Server:
         if work is None or "unknown" in work.faults or ("late" in work.faults and work.polls < 2):
             if work is not None:
                 work.polls += 1
-            return web.json_response({"id": request.query.get("id"), "status": "Task not found", "result": None}, status=404)
+            return web.json_response(
+                {"id": request.query.get("id"), "status": "Task not found", "result": None}, status=404
+            )
         work.polls += 1
         if "elsewhere" in work.faults:
             return web.Response(status=302, headers={"Location": f"{FOREIGN}{request.path_qs}"})
         if "poll_busy" in work.faults and work.polls <= 2:
-            return web.json_response({"error": "rate_limit", "message": "slow down", "retry_after": 0.1}, status=429)
+            return web.json_response(
+                {"error": "rate_limit", "message": "slow down", "retry_after": 0.1}, status=429
+            )
         status, result, details, code = self._state(work)
-        row = {"id": work.id, "status": status, "result": result, "progress": None, "details": details, "preview": None}
+        row = {
+            "id": work.id,
+            "status": status,
+            "result": result,
+            "progress": None,
+            "details": details,
+            "preview": None,
+        }
         return web.json_response(row, status=code)
 
     def _state(self, work: Work) -> tuple[str, Any, Any, int]:
         if work.done_at > self.account.now():
-            return "Generating" if work.polls % 2 else "Pending", None, None, 503 if "stuttering" in work.faults else 200
+            return (
+                "Generating" if work.polls % 2 else "Pending",
+                None,
+                None,
+                503 if "stuttering" in work.faults else 200,
+            )
         for fault, status in (("request", "Request Moderated"), ("content", "Content Moderated")):
             if fault in work.faults:
                 return status, None, {"Moderation Reasons": ["Violence", "Derivative Works Filter"]}, 200
-        for fault, status, code in (("error", "Error", 200), ("failed", "Failed", 200), ("unavailable", "Error", 503)):
+        for fault, status, code in (
+            ("error", "Error", 200),
+            ("failed", "Failed", 200),
+            ("unavailable", "Error", 503),
+        ):
             if fault in work.faults:
                 return status, None, {"error": "the GPU caught fire"}, code
         if "strange" in work.faults:
@@ -199,7 +226,11 @@ class Server:
     async def _deliver(self, request: web.Request) -> web.StreamResponse:
         work = self.account.works.get(request.match_info["id"])
         fault = self.account.delivery_fault()
-        alive = work is not None and request.query.get("sig") == work.signature and work.dies_at > self.account.now()
+        alive = (
+            work is not None
+            and request.query.get("sig") == work.signature
+            and work.dies_at > self.account.now()
+        )
         if work is None or not alive or fault == "expire":
             text = "<?xml version='1.0'?><Error><Code>AuthenticationFailed</Code></Error>"
             return web.Response(status=403, text=text, content_type="application/xml")
@@ -237,11 +268,17 @@ class Server:
 def split(model: Model, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """A body's fields, and its images by field."""
     names = {image.name for image in model.images if image.position is None} | {model.images_field} - {""}
-    images = {key: value if isinstance(value, list) else [value] for key, value in body.items() if key in names and value}
+    images = {
+        key: value if isinstance(value, list) else [value]
+        for key, value in body.items()
+        if key in names and value
+    }
     return {key: value for key, value in body.items() if key not in names and value is not None}, images
 
 
-def faults_of(model: Model, fields: Mapping[str, Any], images: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+def faults_of(
+    model: Model, fields: Mapping[str, Any], images: Mapping[str, list[Any]]
+) -> list[dict[str, Any]]:
     """What is wrong with a request, as FastAPI tells it. Most models pass over fields they do not know."""
     found = []
 
@@ -285,7 +322,9 @@ def _noting(account: Account, place: str) -> Any:  # noqa: ANN401  (aiohttp's mi
                 body = json.loads(await request.read())
             except ValueError:
                 body = None
-        account.asked.append(Asked(place, request.method, request.path_qs, request.headers.get("x-key", ""), body))
+        account.asked.append(
+            Asked(place, request.method, request.path_qs, request.headers.get("x-key", ""), body)
+        )
         answer: web.StreamResponse = await handler(request)
         return answer
 

@@ -1,12 +1,12 @@
 """Faults on demand, as rules that strike on some occasions.
 
-A rule is ``{"fault": "busy", "times": 2, "after": 1, "seconds": 3.0}``: ``after`` lets so many occasions pass, ``times`` is on
-how many it then strikes (null: on all). An occasion is a request to submit, also for what concerns a task; for the last three it
-is a download.
+A rule is ``{"fault": "busy", "times": 2, "after": 1, "seconds": 3.0}``: ``after`` lets so many occasions
+pass, ``times`` is on how many it then strikes (null: on all). An occasion is a request to submit, also for
+what concerns a task; for the last three it is a download.
 
-===============  ==================================================================================================
+===============  ========================================================================================
 fault            what happens
-===============  ==================================================================================================
+===============  ========================================================================================
 busy             429, with ``Retry-After`` if ``seconds`` is given
 no_credits       402
 bad_key          403
@@ -33,7 +33,7 @@ poll_busy        its first two polls are answered with 429
 truncate         half the image, as if that were all
 cut              half the image, then the connection breaks
 expire           403 with XML, as an expired signature gets
-===============  ==================================================================================================
+===============  ========================================================================================
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ def parse_rules(value: object) -> list[Rule]:
         if not isinstance(entry, dict) or set(entry) - set(keys):
             raise ValueError(f"a rule is an object with the keys {', '.join(keys)} (got {entry!r})")
         if entry.get("fault") not in (*SUBMIT, *TASK, *DELIVERY):
-            raise ValueError(f"there is no fault {entry.get('fault')!r}; known are {', '.join((*SUBMIT, *TASK, *DELIVERY))}")
+            raise ValueError(
+                f"there is no fault {entry.get('fault')!r}; known are"
+                f" {', '.join((*SUBMIT, *TASK, *DELIVERY))}"
+            )
         rules.append(Rule(**entry))
     return rules
 

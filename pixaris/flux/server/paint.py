@@ -1,4 +1,6 @@
-"""Images without a model: simple rules that let every parameter show. The same request gives the same pixels."""
+"""Images without a model: simple rules that let every parameter show. The same request gives the same
+pixels.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,9 @@ _MOST_PIXELS = 2_000_000
 def paint(model: str, fields: Mapping[str, Any], images: Sequence[bytes], mask: bytes | None) -> Image.Image:
     """Paint an image.
 
-    Where there is a mask, its white part is filled from its surroundings: more ``steps`` reach for finer detail, ``guidance``
-    sets the contrast (60 keeps it), the seed makes the grain. Without one, an input image takes on a little of the prompt's
-    colours; without any, the prompt's colours are all there is.
+    Where there is a mask, its white part is filled from its surroundings: more ``steps`` reach for finer
+    detail, ``guidance`` sets the contrast (60 keeps it), the seed makes the grain. Without one, an input
+    image takes on a little of the prompt's colours; without any, the prompt's colours are all there is.
 
     Args:
         model: The model's name.
@@ -55,7 +57,9 @@ def encode(image: Image.Image, output_format: str) -> bytes:
     return buffer.getvalue()
 
 
-def _filled(image: Image.Image, mask: Image.Image, fields: Mapping[str, Any], rng: np.random.Generator) -> Image.Image:
+def _filled(
+    image: Image.Image, mask: Image.Image, fields: Mapping[str, Any], rng: np.random.Generator
+) -> Image.Image:
     levels = np.asarray(image, np.float64)
     hole = np.asarray(mask, np.float64)[..., None] / 255
     steps, guidance = float(fields.get("steps") or 50), float(fields.get("guidance") or 60)
@@ -78,7 +82,11 @@ def _expanded(image: Image.Image, fields: Mapping[str, Any]) -> Image.Image:
     margins = [int(fields.get(side) or 0) for side in ("top", "bottom", "left", "right")]
     levels = np.asarray(image, np.float64)
     return _image(
-        np.pad(levels, (tuple(margins[:2]), tuple(margins[2:]), (0, 0)), mode="reflect" if min(levels.shape[:2]) > 1 else "edge")
+        np.pad(
+            levels,
+            (tuple(margins[:2]), tuple(margins[2:]), (0, 0)),
+            mode="reflect" if min(levels.shape[:2]) > 1 else "edge",
+        )
     )
 
 

@@ -20,7 +20,9 @@ __all__ = ["A", "Host", "HostedMetric", "Q", "Scope", "Service", "this_process"]
 
 
 class HostedMetric(BaseMetric):
-    """A metric that leans on a service. It runs anywhere: in its own process, or on a host that it is given."""
+    """A metric that leans on a service. It runs anywhere: in its own process, or on a host that it is
+    given.
+    """
 
     _host: Host | None = None
 
@@ -40,7 +42,9 @@ class HostedMetric(BaseMetric):
         return ()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_host"}  # a host stays in its process
+        return {
+            name: value for name, value in self.__dict__.items() if name != "_host"
+        }  # a host stays in its process
 
     def calculate(self, images: Sequence[Image.Image]) -> dict[str, float]:
         """Return the means of `score` over the images that have one, asked for side by side.

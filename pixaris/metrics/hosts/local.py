@@ -13,7 +13,9 @@ from pixaris.metrics.hosts.service import A, Host, Q, Service
 
 
 class LocalHost(Host):
-    """Keeps services in this process. A service is opened by the first request for it, in a thread of its own."""
+    """Keeps services in this process. A service is opened by the first request for it, in a thread of its
+    own.
+    """
 
     def __init__(self) -> None:
         self._desks: dict[str, _Desk] = {}
@@ -30,7 +32,9 @@ class LocalHost(Host):
 
 
 class _Desk:
-    """One service: its queue, and as many threads as it answers batches at once, started as they are needed."""
+    """One service: its queue, and as many threads as it answers batches at once, started as they are
+    needed.
+    """
 
     def __init__(self, service: Service[Any, Any]) -> None:
         self._service = service
@@ -49,7 +53,9 @@ class _Desk:
             self._threads += grow
         self._waiting.put((request, future))
         if grow:
-            threading.Thread(target=self._serve, name=f"pixaris-{type(self._service).__name__}", daemon=True).start()
+            threading.Thread(
+                target=self._serve, name=f"pixaris-{type(self._service).__name__}", daemon=True
+            ).start()
 
     def _serve(self) -> None:
         while True:
@@ -67,7 +73,11 @@ class _Desk:
 
     def _settle(self, batch: list[tuple[Any, Future[Any]]]) -> None:
         answers = self._answers([request for request, _ in batch])
-        if len(batch) > 1 and all(isinstance(answer, Exception) for answer in answers) and self._failure is None:
+        if (
+            len(batch) > 1
+            and all(isinstance(answer, Exception) for answer in answers)
+            and self._failure is None
+        ):
             # one request may have spoilt the batch, or the batch was too large: each is asked by itself
             answers = [answer for request, _ in batch for answer in self._answers([request])]
         for (_, future), answer in zip(batch, answers, strict=True):

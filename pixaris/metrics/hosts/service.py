@@ -17,10 +17,12 @@ Scope: TypeAlias = Literal["node", "cluster"]
 class Service(ABC, Generic[Q, A]):
     """The recipe of something costly that answers requests: immutable, picklable.
 
-    A host opens it once for everybody with an equal `key`, in the process that it chooses, and asks it from its own threads.
+    A host opens it once for everybody with an equal `key`, in the process that it chooses, and asks it from
+    its own threads.
 
     Attributes:
-        scope: "node" for what each machine may have one of (a model), "cluster" for what there is one of (an account).
+        scope: "node" for what each machine may have one of (a model), "cluster" for what there is one of (an
+            account).
     """
 
     scope: ClassVar[Scope] = "node"

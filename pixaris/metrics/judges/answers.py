@@ -23,23 +23,33 @@ def check_schema(schema: object, where: str = "schema") -> None:
         ConfigurationError: It is no JSON schema, or not one of an object with properties.
     """
     if not isinstance(schema, Mapping):
-        raise ConfigurationError(Problem(where, f"must be a JSON schema, a mapping (got {type(schema).__name__})"))
+        raise ConfigurationError(
+            Problem(where, f"must be a JSON schema, a mapping (got {type(schema).__name__})")
+        )
     try:
         Draft202012Validator.check_schema(dict(schema))
     except SchemaError as error:
         path = ".".join(map(str, error.absolute_path))
         raise ConfigurationError(Problem(f"{where}.{path}" if path else where, error.message)) from None
-    if schema.get("type") != "object" or not isinstance(schema.get("properties"), Mapping) or not schema["properties"]:
+    if (
+        schema.get("type") != "object"
+        or not isinstance(schema.get("properties"), Mapping)
+        or not schema["properties"]
+    ):
         raise ConfigurationError(
-            Problem(where, "must describe an object: {type: object, properties: {score: {type: number}}, required: [score]}")
+            Problem(
+                where,
+                "must describe an object: {type: object, properties: {score: {type: number}}, required:"
+                " [score]}",
+            )
         )
 
 
 def read_answer(texts: Sequence[str], schema: Schema) -> dict[str, Any]:
     """Find the answer in what the model wrote.
 
-    Some models write their thoughts first, or put the JSON between fences, so the whole text is tried, then each part from the
-    last to the first.
+    Some models write their thoughts first, or put the JSON between fences, so the whole text is tried, then
+    each part from the last to the first.
 
     Args:
         texts: The parts of the model's answer.
@@ -82,7 +92,8 @@ def _short(text: str) -> str:
 
 
 def simplified(schema: Schema) -> dict[str, Any]:
-    """What google-generativeai knows of JSON schema: types, properties, items, required, enums of text, descriptions.
+    """What google-generativeai knows of JSON schema: types, properties, items, required, enums of text,
+    descriptions.
 
     The rest (limits of numbers above all) is left out here, and held against the answer by `read_answer`.
     """
@@ -98,7 +109,9 @@ def simplified(schema: Schema) -> dict[str, Any]:
         simple["enum"] = list(schema["enum"])
         simple["format"] = "enum"
     if simple["type"] == "OBJECT":
-        simple["properties"] = {name: simplified(inner) for name, inner in schema.get("properties", {}).items()}
+        simple["properties"] = {
+            name: simplified(inner) for name, inner in schema.get("properties", {}).items()
+        }
         simple["required"] = list(schema.get("required", []))
     if simple["type"] == "ARRAY":
         simple["items"] = simplified(schema.get("items", {}))

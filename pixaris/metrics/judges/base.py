@@ -67,8 +67,8 @@ class Verdict:
 class Judge(ABC):
     """Looks at images and answers a question about them; implement `judge`.
 
-    It must pickle (open connections lazily), and is called from several threads at once. Waiting, repeating, remembering and
-    counting are done above it.
+    It must pickle (open connections lazily), and is called from several threads at once. Waiting, repeating,
+    remembering and counting are done above it.
     """
 
     @property

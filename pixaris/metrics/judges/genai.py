@@ -40,11 +40,15 @@ class GenaiJudge(GeminiJudge):
         config = types.GenerateContentConfig(
             response_mime_type="application/json",
             response_json_schema=dict(schema),
-            thinking_config=types.ThinkingConfig(thinking_level=types.ThinkingLevel(level.upper())) if level else None,
+            thinking_config=types.ThinkingConfig(thinking_level=types.ThinkingLevel(level.upper()))
+            if level
+            else None,
         )
         answer = self._call("generate_content", contents=[*parts, prompt], config=config)
         candidate = answer.candidates[0] if answer.candidates else None
-        written = (candidate.content.parts or []) if candidate is not None and candidate.content is not None else []
+        written = (
+            (candidate.content.parts or []) if candidate is not None and candidate.content is not None else []
+        )
         feedback, usage = answer.prompt_feedback, answer.usage_metadata
         return Reply(
             texts=tuple(part.text for part in written if part.text and not part.thought),
@@ -53,14 +57,19 @@ class GenaiJudge(GeminiJudge):
             usage=Usage(
                 calls=1,
                 prompt_tokens=(usage.prompt_token_count or 0) if usage else 0,
-                answer_tokens=((usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)) if usage else 0,
+                answer_tokens=((usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0))
+                if usage
+                else 0,
             ),
         )
 
     def look_up(self) -> None:
         from google.genai import types
 
-        self._call("get", config=types.GetModelConfig(http_options=types.HttpOptions(timeout=int(LOOK_SECONDS * 1000))))
+        self._call(
+            "get",
+            config=types.GetModelConfig(http_options=types.HttpOptions(timeout=int(LOOK_SECONDS * 1000))),
+        )
 
     def _call(self, method: str, **arguments: object) -> Any:  # noqa: ANN401  (the SDK's own answer)
         import httpx2
@@ -88,7 +97,9 @@ class GenaiJudge(GeminiJudge):
                 options = types.HttpOptions(
                     base_url=self._account.base_url or None,
                     timeout=int(self._account.timeout * 1000),
-                    client_args={"follow_redirects": False},  # the key travels in a header of its own, to nobody else
+                    client_args={
+                        "follow_redirects": False
+                    },  # the key travels in a header of its own, to nobody else
                 )
                 self._client = genai.Client(api_key=self._account.key, vertexai=False, http_options=options)
             return self._client

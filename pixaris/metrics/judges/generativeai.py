@@ -1,6 +1,7 @@
 """Gemini through google-generativeai, the SDK that Google has ended (extra ``gemini-legacy``).
 
-It needs protobuf below 6 and so cannot be installed beside current TensorBoard; it serves those who are bound to it.
+It needs protobuf below 6 and so cannot be installed beside current TensorBoard; it serves those who are bound
+to it.
 """
 
 from __future__ import annotations
@@ -38,20 +39,26 @@ class GenerativeAIJudge(GeminiJudge):
         usage = answer.usage_metadata
         blocked = answer.prompt_feedback.block_reason
         return Reply(
-            texts=tuple(part.text for part in candidate.content.parts if part.text) if candidate is not None else (),
+            texts=tuple(part.text for part in candidate.content.parts if part.text)
+            if candidate is not None
+            else (),
             finish=_word(candidate.finish_reason) if candidate is not None else "",
             blocked=_word(blocked) if blocked else "",
             usage=Usage(
                 calls=1,
                 prompt_tokens=usage.prompt_token_count,
                 # total, because this SDK does not know of thoughts, which are billed as written
-                answer_tokens=max(usage.candidates_token_count, usage.total_token_count - usage.prompt_token_count),
+                answer_tokens=max(
+                    usage.candidates_token_count, usage.total_token_count - usage.prompt_token_count
+                ),
             ),
         )
 
     def look_up(self) -> None:
         sdk = self._configured_sdk()
-        self._call(sdk.get_model, f"models/{self._account.model.removeprefix('models/')}", seconds=LOOK_SECONDS)
+        self._call(
+            sdk.get_model, f"models/{self._account.model.removeprefix('models/')}", seconds=LOOK_SECONDS
+        )
 
     def _call(self, method: Any, *given: object, seconds: float = 0.0, **arguments: object) -> Any:  # noqa: ANN401  (the SDK's)
         from google.api_core import exceptions
@@ -63,7 +70,9 @@ class GenerativeAIJudge(GeminiJudge):
         except exceptions.GoogleAPICallError as error:
             headers = getattr(error.response, "headers", None) or {}
             after = str(headers.get("retry-after") or "")
-            message = re.sub(r"^[A-Z]+ https?://\S+: ", "", str(error.message or ""))  # it puts the request before the words
+            message = re.sub(
+                r"^[A-Z]+ https?://\S+: ", "", str(error.message or "")
+            )  # it puts the request before the words
             failure = self.failure(int(error.code or 0), message, list(error.details or ()), after)
         except (exceptions.GoogleAPIError, json_format.Error, OSError, ValueError, TypeError) as error:
             failure = self.lost(error)
@@ -81,7 +90,9 @@ class GenerativeAIJudge(GeminiJudge):
                 sdk.configure(api_key=self._account.key, transport="rest", client_options=options)
                 _configured.append(mine)
         if _configured != [mine]:
-            raise ConfigurationError("google-generativeai has one account per process; use the SDK google-genai for several")
+            raise ConfigurationError(
+                "google-generativeai has one account per process; use the SDK google-genai for several"
+            )
         return sdk
 
 

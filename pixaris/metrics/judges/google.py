@@ -19,7 +19,9 @@ LOOK_SECONDS = 10.0
 """How long the check waits for an answer."""
 _SIDE = 2048
 _BYTES = 4 * 1024 * 1024
-"""Larger images are scaled down or sent as JPEG: requests have a limit, and models look at less than this anyway."""
+"""Larger images are scaled down or sent as JPEG: requests have a limit, and models look at less than this
+anyway.
+"""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,16 @@ class GeminiJudge(Judge):
         return f"{self._account.model} {self._account.thinking_level} {self._stand_in()}".strip()
 
     def _stand_in(self) -> str:
-        """Names a server that stands in for Google's, whose verdicts are its own; hashed, for its URL may hold a secret."""
+        """Names a server that stands in for Google's, whose verdicts are its own; hashed, for its URL may
+        hold a secret.
+        """
         url = self._account.base_url
         host = urlsplit(url).hostname or ""
-        return "" if not url or host.endswith(".googleapis.com") else f"@{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+        return (
+            ""
+            if not url or host.endswith(".googleapis.com")
+            else f"@{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+        )
 
     @property
     def account(self) -> str:
@@ -128,7 +136,9 @@ class GeminiJudge(Judge):
             NoVerdictError, RateLimitedError, UnreachableError, AccountError: As `Judge.judge`.
         """
 
-    def failure(self, code: int, message: str, details: Sequence[object] = (), retry_after: str = "") -> PixarisError:
+    def failure(
+        self, code: int, message: str, details: Sequence[object] = (), retry_after: str = ""
+    ) -> PixarisError:
         """What an HTTP error means.
 
         Args:
@@ -143,21 +153,27 @@ class GeminiJudge(Judge):
         reason = kinds.get("ErrorInfo", {}).get("reason", "")
         if code in (401, 403) or reason in ("API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED"):
             return AccountError(
-                f"the judge's key is refused: {said}; set gemini_api_key in config.yaml, or PIXARIS_GEMINI_API_KEY",
+                f"the judge's key is refused: {said}; set gemini_api_key in config.yaml, or"
+                " PIXARIS_GEMINI_API_KEY",
                 endpoint=endpoint,
             )
         if code == 404 and model.removeprefix("models/") not in message:
-            return NoAPIError(f"there is no such API: {said}; gemini_base_url may be wrong", endpoint=endpoint)
+            return NoAPIError(
+                f"there is no such API: {said}; gemini_base_url may be wrong", endpoint=endpoint
+            )
         if code == 404:
             return AccountError(
-                f"the judge's model {model!r} is not there: {said}; set gemini_model in config.yaml, or PIXARIS_GEMINI_MODEL",
+                f"the judge's model {model!r} is not there: {said}; set gemini_model in config.yaml, or"
+                " PIXARIS_GEMINI_MODEL",
                 endpoint=endpoint,
             )
         if code == 429:
             if spent := _spent(kinds.get("QuotaFailure", {})):
                 return AccountError(f"the judge's quota is used up ({spent}): {said}", endpoint=endpoint)
             return RateLimitedError(
-                f"the judge asks to wait: {said}", endpoint=endpoint, retry_after=_delay(kinds, message, retry_after)
+                f"the judge asks to wait: {said}",
+                endpoint=endpoint,
+                retry_after=_delay(kinds, message, retry_after),
             )
         if code in (408, 499) or code >= 500 or code < 400:
             return UnreachableError(f"the judge failed: {said}", endpoint=endpoint)

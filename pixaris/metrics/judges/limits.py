@@ -24,7 +24,8 @@ class Limits:
         concurrency: Questions at once.
         requests_per_minute: Questions per minute, 0 for no limit of our own.
         attempts: How often a question that got no answer (a time-out, HTTP 5xx) is asked.
-        longest_wait: Seconds that one question may wait because the server asks to (HTTP 429), all its waits together.
+        longest_wait: Seconds that one question may wait because the server asks to (HTTP 429), all its waits
+            together.
     """
 
     concurrency: int = 8
@@ -103,11 +104,15 @@ class PatientJudge(Judge):
             try:
                 return self._judge.judge(images, prompt, schema)
             except RateLimitedError as error:
-                seconds = max(error.retry_after or delay, _SHORTEST_DELAY)  # who asks for 0 s may ask for it for ever
+                seconds = max(
+                    error.retry_after or delay, _SHORTEST_DELAY
+                )  # who asks for 0 s may ask for it for ever
                 waited += seconds
                 if waited > self._limits.longest_wait:
                     limit = self._limits.longest_wait
-                    raise MetricError(f"{error}; that is {waited:.0f} s in all, more than the {limit:.0f} s allowed") from None
+                    raise MetricError(
+                        f"{error}; that is {waited:.0f} s in all, more than the {limit:.0f} s allowed"
+                    ) from None
                 self._pace.pause(seconds)
             except UnreachableError as error:
                 failures += 1

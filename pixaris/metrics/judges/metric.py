@@ -29,12 +29,14 @@ SPREAD = "_spread"
 class JudgeMetric(HostedMetric):
     """A metric that asks a judge, once or several times for each image.
 
-    An item whose every sample was refused or malformed has no score; one with some answers has the mean of these. With more than
-    one sample there is a second score, ``<name>_spread``: the standard deviation of the samples (0.0 for one answer).
+    An item whose every sample was refused or malformed has no score; one with some answers has the mean of
+    these. With more than one sample there is a second score, ``<name>_spread``: the standard deviation of the
+    samples (0.0 for one answer).
 
     Args:
         samples: How often each question is asked.
-        judge: A `Judge`, or settings as for `pixaris.metrics.judges.settings.service_of`; the configuration's by default.
+        judge: A `Judge`, or settings as for `pixaris.metrics.judges.settings.service_of`; the configuration's
+            by default.
 
     Raises:
         ConfigurationError: A setting is wrong, the model or the key is missing, the SDK is not installed.
@@ -47,7 +49,9 @@ class JudgeMetric(HostedMetric):
 
     def __init__(self, samples: int = 1, judge: Judge | Mapping[str, Any] | None = None) -> None:
         if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= 100:
-            raise ConfigurationError(Problem("samples", f"must be a whole number from 1 to 100 (got {samples!r})"))
+            raise ConfigurationError(
+                Problem("samples", f"must be a whole number from 1 to 100 (got {samples!r})")
+            )
         self.samples = samples
         self._service, self._prices = service_of(judge)
         self._ledger = _Ledger()
@@ -61,7 +65,10 @@ class JudgeMetric(HostedMetric):
         """`usage` by name, and in dollars where prices are set."""
         usage = self.usage
         dollars = self._prices.of(usage)
-        return {**{name: float(value) for name, value in asdict(usage).items()}, **({"dollars": dollars} if dollars else {})}
+        return {
+            **{name: float(value) for name, value in asdict(usage).items()},
+            **({"dollars": dollars} if dollars else {}),
+        }
 
     def problems(self) -> list[str]:
         """Whether the judge refuses the key or does not know the model; asking that costs nothing."""
@@ -78,7 +85,9 @@ class JudgeMetric(HostedMetric):
             MetricError: None came; the reason is the first one's.
             AccountError: The account cannot be used.
         """
-        return self._answers([Question.of(tuple(images), prompt, schema, number) for number in range(self.samples)])
+        return self._answers(
+            [Question.of(tuple(images), prompt, schema, number) for number in range(self.samples)]
+        )
 
     def _answers(self, questions: Sequence[Question]) -> list[Answer]:
         answers: list[Answer] = []
@@ -119,7 +128,8 @@ class JudgeMetric(HostedMetric):
         if self.samples == 1:
             return dict(scales)
         spreads = {
-            name + SPREAD: Scale(None, (0.0, scale.range[1] - scale.range[0]), scale.unit) for name, scale in scales.items()
+            name + SPREAD: Scale(None, (0.0, scale.range[1] - scale.range[0]), scale.unit)
+            for name, scale in scales.items()
         }
         return {**scales, **spreads}
 

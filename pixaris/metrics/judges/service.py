@@ -1,4 +1,6 @@
-"""The judge as a service: one for all that ask, with its limits, and with the verdicts that are known already."""
+"""The judge as a service: one for all that ask, with its limits, and with the verdicts that are known
+already.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ class _Desk:
             if self._verdicts is None:
                 return self._judge.judge(question.images, question.prompt, schema)
             key = question.key(self._judge.identity)
-            with self._turn(key):  # who asks the same at the same time waits for the verdict instead of buying another
+            with self._turn(
+                key
+            ):  # who asks the same at the same time waits for the verdict instead of buying another
                 known = self._verdicts.get(key)
                 if known is None:
                     known = self._judge.judge(question.images, question.prompt, schema)

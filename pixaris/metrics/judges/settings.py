@@ -48,15 +48,18 @@ class Prices:
         return (usage.prompt_tokens * self.prompt + usage.answer_tokens * self.answer) / 1e6
 
 
-def service_of(given: Judge | Mapping[str, Any] | None, environ: Mapping[str, str] | None = None) -> tuple[JudgeService, Prices]:
+def service_of(
+    given: Judge | Mapping[str, Any] | None, environ: Mapping[str, str] | None = None
+) -> tuple[JudgeService, Prices]:
     """Make the judge.
 
     Args:
-        given: A judge; or settings, which win over the configuration's: ``sdk``, ``model``, ``base_url``, ``thinking_level``,
-            ``timeout``, ``concurrency``, ``requests_per_minute``, ``attempts``, ``longest_wait``, ``cache`` (a folder, or false),
-            ``prices`` (dollars for a million tokens: ``{prompt: 0.3, answer: 2.5}``).
-        environ: The environment, ``os.environ`` by default. ``GEMINI_API_KEY`` and ``GOOGLE_API_KEY`` count where no
-            ``PIXARIS_GEMINI_API_KEY`` is set.
+        given: A judge; or settings, which win over the configuration's: ``sdk``, ``model``, ``base_url``,
+            ``thinking_level``, ``timeout``, ``concurrency``, ``requests_per_minute``, ``attempts``,
+            ``longest_wait``, ``cache`` (a folder, or false), ``prices`` (dollars for a million tokens:
+            ``{prompt: 0.3, answer: 2.5}``).
+        environ: The environment, ``os.environ`` by default. ``GEMINI_API_KEY`` and ``GOOGLE_API_KEY`` count
+            where no ``PIXARIS_GEMINI_API_KEY`` is set.
 
     Raises:
         ConfigurationError: All that is wrong with it.
@@ -72,17 +75,29 @@ def service_of(given: Judge | Mapping[str, Any] | None, environ: Mapping[str, st
     base_url = settings.get("base_url", config.gemini_base_url)
     key = config.gemini_api_key or environ.get("GEMINI_API_KEY", "") or environ.get("GOOGLE_API_KEY", "")
     if not model:
-        problems.append(Problem("judge.model", "is missing; name the model that judges, or set gemini_model in config.yaml"))
+        problems.append(
+            Problem(
+                "judge.model", "is missing; name the model that judges, or set gemini_model in config.yaml"
+            )
+        )
     if not key.strip():
         names = "PIXARIS_GEMINI_API_KEY, GEMINI_API_KEY, GOOGLE_API_KEY"
         message = f"is missing; set gemini_api_key in config.yaml, or one of {names}"
         problems.append(Problem("the judge's API key", message))
     elif not (key.isascii() and key.isprintable()):
-        problems.append(Problem("the judge's API key", "must be plain text without line breaks (it is not shown)"))
+        problems.append(
+            Problem("the judge's API key", "must be plain text without line breaks (it is not shown)")
+        )
     if base_url and not _is_url(base_url):
-        problems.append(Problem("judge.base_url", "must be a URL such as https://proxy.example.com (it is not shown)"))
+        problems.append(
+            Problem("judge.base_url", "must be a URL such as https://proxy.example.com (it is not shown)")
+        )
     if sdk not in SDKS:
-        problems.append(Problem("judge.sdk", f"{sdk!r} is no known SDK{nearest(str(sdk), SDKS)}; known are {', '.join(SDKS)}"))
+        problems.append(
+            Problem(
+                "judge.sdk", f"{sdk!r} is no known SDK{nearest(str(sdk), SDKS)}; known are {', '.join(SDKS)}"
+            )
+        )
     else:
         extra, module = SDKS[sdk]
         try:
@@ -90,15 +105,28 @@ def service_of(given: Judge | Mapping[str, Any] | None, environ: Mapping[str, st
         except ConfigurationError as error:
             problems += error.problems
     if sdk == "google-generativeai" and "thinking_level" in settings:
-        problems.append(Problem("judge.thinking_level", "google-generativeai knows no thinking levels; use the SDK google-genai"))
+        problems.append(
+            Problem(
+                "judge.thinking_level",
+                "google-generativeai knows no thinking levels; use the SDK google-genai",
+            )
+        )
     if problems:
         raise ConfigurationError(problems)
     account = Account(
-        model, key.strip(), base_url.rstrip("/"), settings.get("thinking_level", ""), settings.get("timeout", 120.0)
+        model,
+        key.strip(),
+        base_url.rstrip("/"),
+        settings.get("thinking_level", ""),
+        settings.get("timeout", 120.0),
     )
-    limits = Limits(**{field.name: settings[field.name] for field in fields(Limits) if field.name in settings})
+    limits = Limits(
+        **{field.name: settings[field.name] for field in fields(Limits) if field.name in settings}
+    )
     cache = settings.get("cache", config.judge_cache)
-    return JudgeService(_judge(sdk, account), limits, cache.absolute() if cache else None), settings.get("prices", Prices())
+    return JudgeService(_judge(sdk, account), limits, cache.absolute() if cache else None), settings.get(
+        "prices", Prices()
+    )
 
 
 def _judge(sdk: str, account: Account) -> Judge:
@@ -113,16 +141,25 @@ def _judge(sdk: str, account: Account) -> Judge:
 
 def _settings(given: object, problems: list[Problem]) -> dict[str, Any]:
     if not isinstance(given, Mapping):
-        problems.append(Problem("judge", f"must be a Judge or a mapping of settings (got {type(given).__name__})"))
+        problems.append(
+            Problem("judge", f"must be a Judge or a mapping of settings (got {type(given).__name__})")
+        )
         return {}
     found: dict[str, Any] = {}
     for name, value in given.items():
         where = f"judge.{name}"
         if name in ("api_key", "key", "gemini_api_key"):
-            message = "does not belong here (it is not shown); set gemini_api_key in config.yaml, or PIXARIS_GEMINI_API_KEY"
+            message = (
+                "does not belong here (it is not shown); set gemini_api_key in config.yaml, or"
+                " PIXARIS_GEMINI_API_KEY"
+            )
             problems.append(Problem(where, message))
         elif name not in KNOWN:
-            problems.append(Problem(where, f"is no known setting{nearest(str(name), KNOWN)}; known are {', '.join(KNOWN)}"))
+            problems.append(
+                Problem(
+                    where, f"is no known setting{nearest(str(name), KNOWN)}; known are {', '.join(KNOWN)}"
+                )
+            )
         elif (fault := _fault(name, value)) is not None:
             problems.append(Problem(where, fault))
         elif name == "cache":
@@ -139,7 +176,9 @@ def _fault(name: str, value: object) -> str | None:
     if name == "thinking_level":
         return None if value in LEVELS else f"must be one of {', '.join(LEVELS)} (got {value!r})"
     if name in _TEXTS:
-        return None if isinstance(value, str) and value.strip() else f"must be text (got {type(value).__name__})"
+        return (
+            None if isinstance(value, str) and value.strip() else f"must be text (got {type(value).__name__})"
+        )
     if name in _COUNTS:
         whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000
         return None if whole else f"must be a whole number from 1 to 1000 (got {value!r})"
@@ -147,8 +186,16 @@ def _fault(name: str, value: object) -> str | None:
         least = _NUMBERS[name]
         return None if _number(value) >= least else f"must be a number, at least {least:g} (got {value!r})"
     if name == "prices":
-        right = isinstance(value, Mapping) and set(value) <= {"prompt", "answer"} and all(_number(v) >= 0 for v in value.values())
-        return None if right else f"must be dollars for a million tokens, {{prompt: 0.3, answer: 2.5}} (got {value!r})"
+        right = (
+            isinstance(value, Mapping)
+            and set(value) <= {"prompt", "answer"}
+            and all(_number(v) >= 0 for v in value.values())
+        )
+        return (
+            None
+            if right
+            else f"must be dollars for a million tokens, {{prompt: 0.3, answer: 2.5}} (got {value!r})"
+        )
     text = value is False or (isinstance(value, str | Path) and str(value))
     return None if text else f"must be a folder, or false for no cache (got {value!r})"
 

@@ -20,7 +20,8 @@ class Question:
         images: What it looks at.
         prompt: What it is asked.
         schema: JSON schema of the answer, as canonical JSON text.
-        sample: Number of the asking: the same question may be asked several times, to see how far the answers spread.
+        sample: Number of the asking: the same question may be asked several times, to see how far the answers
+            spread.
     """
 
     images: tuple[EncodedImage, ...]
@@ -34,7 +35,9 @@ class Question:
         return cls(images, prompt, json.dumps(schema, sort_keys=False, ensure_ascii=False), sample)
 
     def key(self, identity: str) -> str:
-        """SHA-256 of all that changes the verdict: who is asked, the images' pixels, prompt, schema, number of the asking."""
+        """SHA-256 of all that changes the verdict: who is asked, the images' pixels, prompt, schema, number
+        of the asking.
+        """
         asked = [identity, [image.digest for image in self.images], self.prompt, self.schema, self.sample]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 

@@ -29,7 +29,10 @@ _LOCAL = "local-dir:"
 class ClipService(ModelService[EncodedImage | str, Embedding]):
     """Embeds images and texts: vectors of length 1. One model serves every metric that names it."""
 
-    def load(self, device: Any) -> Callable[[Sequence[EncodedImage | str]], Sequence[Embedding | PixarisError]]:  # noqa: ANN401
+    def load(
+        self,
+        device: Any,  # noqa: ANN401  (torch's)
+    ) -> Callable[[Sequence[EncodedImage | str]], Sequence[Embedding | PixarisError]]:
         import open_clip
         import torch
 
@@ -52,7 +55,9 @@ class ClipService(ModelService[EncodedImage | str, Embedding]):
                 found.update(zip(texts, model.encode_text(tokens, normalize=True), strict=True))
             return [found[place].float().cpu().numpy() for place in range(len(requests))]
 
-        return Remembered(embed, lambda request: request if isinstance(request, str) else request.digest.encode())
+        return Remembered(
+            embed, lambda request: request if isinstance(request, str) else request.digest.encode()
+        )
 
 
 class _ClipMetric(LearnedMetric):
@@ -67,17 +72,19 @@ class _ClipMetric(LearnedMetric):
 
 
 class CLIPScoreMetric(_ClipMetric):
-    """How well an image fits its prompt: ``100 · max(cos(E_image, E_text), 0)``, E the embeddings of a CLIP model.
+    """How well an image fits its prompt: ``100 · max(cos(E_image, E_text), 0)``, E the embeddings of a CLIP
+    model.
 
-    What scores well depends on the model, so compare only scores of one model. A prompt's tokens beyond the model's limit (77) do
-    not count.
+    What scores well depends on the model, so compare only scores of one model. A prompt's tokens beyond the
+    model's limit (77) do not count.
 
-    Source: J. Hessel et al., "CLIPScore: A reference-free evaluation metric for image captioning", EMNLP 2021, scaled as
-    torchmetrics does.
+    Source: J. Hessel et al., "CLIPScore: A reference-free evaluation metric for image captioning", EMNLP
+    2021, scaled as torchmetrics does.
 
     Args:
         prompt: The prompt: text, or ``{node_name, input}``, its place in the workflow.
-        model: A model of open_clip, or ``local-dir:`` and a folder with ``open_clip_config.json`` and weights.
+        model: A model of open_clip, or ``local-dir:`` and a folder with ``open_clip_config.json`` and
+            weights.
         pretrained: Name of its weights, or a file.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         batch: Most images at once.
@@ -114,7 +121,8 @@ class CLIPScoreMetric(_ClipMetric):
 
 
 class CLIPSimilarityMetric(_ClipMetric):
-    """How near an image is to its reference in meaning: the cosine of their embeddings by a CLIP model; 1.0 for equal images.
+    """How near an image is to its reference in meaning: the cosine of their embeddings by a CLIP model; 1.0
+    for equal images.
 
     Args:
         references: The references, one per eval item in its order …
@@ -170,6 +178,14 @@ def weights_of(model: object, pretrained: object) -> str:
     if not isinstance(model, str) or not isinstance(pretrained, str):
         given = {"model": model, "pretrained": pretrained}
         raise ConfigurationError(
-            [Problem(name, f"must be text (got {value!r})") for name, value in given.items() if not isinstance(value, str)]
+            [
+                Problem(name, f"must be text (got {value!r})")
+                for name, value in given.items()
+                if not isinstance(value, str)
+            ]
         )
-    return str(Path(model.removeprefix(_LOCAL)) / "open_clip_config.json") if model.startswith(_LOCAL) else pretrained
+    return (
+        str(Path(model.removeprefix(_LOCAL)) / "open_clip_config.json")
+        if model.startswith(_LOCAL)
+        else pretrained
+    )

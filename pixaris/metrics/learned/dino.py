@@ -42,12 +42,13 @@ class DinoService(ModelService[EncodedImage, Embedding]):
 
 
 class DINOSimilarityMetric(LearnedMetric):
-    """How near an image is to its reference: the cosine of their embeddings by a DINO model; 1.0 for equal images.
+    """How near an image is to its reference: the cosine of their embeddings by a DINO model; 1.0 for equal
+    images.
 
     DINO is trained on images alone: it sees the particular object, where CLIP sees what kind of thing it is.
 
-    Source: M. Oquab et al., "DINOv2: Learning robust visual features without supervision", TMLR 2024; used as in N. Ruiz et al.,
-    "DreamBooth", CVPR 2023 (DINO score).
+    Source: M. Oquab et al., "DINOv2: Learning robust visual features without supervision", TMLR 2024; used as
+    in N. Ruiz et al., "DreamBooth", CVPR 2023 (DINO score).
 
     Args:
         references: The references, one per eval item in its order …

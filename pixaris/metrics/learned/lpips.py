@@ -32,7 +32,9 @@ class LpipsService(ModelService[Pair, float]):
         import torch
         from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-        metric = LearnedPerceptualImagePatchSimilarity(net_type=self.model, reduction="none", normalize=True).to(device)
+        metric = LearnedPerceptualImagePatchSimilarity(
+            net_type=self.model, reduction="none", normalize=True
+        ).to(device)
 
         def tensor(images: Sequence[EncodedImage]) -> Any:  # noqa: ANN401  (N×3×H×W from 0 to 1)
             pixels = np.stack([np.asarray(flat(image.image), dtype=np.float32) / 255 for image in images])
@@ -42,7 +44,9 @@ class LpipsService(ModelService[Pair, float]):
             values = [0.0] * len(pairs)
             for places in grouped(pairs, lambda pair: pair[0].size):
                 these = [pairs[place] for place in places]
-                differences = metric(tensor([a for a, _ in these]), tensor([b for _, b in these])).reshape(-1).tolist()
+                differences = (
+                    metric(tensor([a for a, _ in these]), tensor([b for _, b in these])).reshape(-1).tolist()
+                )
                 metric.reset()  # it would keep every value it ever gave
                 for place, difference in zip(places, differences, strict=True):
                     values[place] = max(0.0, difference)
@@ -54,12 +58,13 @@ class LpipsService(ModelService[Pair, float]):
 class LPIPSMetric(LearnedMetric):
     """Learned perceptual image patch similarity: the weighted distance of two images' features.
 
-    0.0 for equal images, lower is better. Both are compared as RGB; transparency is composited over black. A generated image
-    of another size is resized to its reference's with the Lanczos filter, if the aspect ratio is the same within one pixel;
-    otherwise the item has no score.
+    0.0 for equal images, lower is better. Both are compared as RGB; transparency is composited over black. A
+    generated image of another size is resized to its reference's with the Lanczos filter, if the aspect ratio
+    is the same within one pixel; otherwise the item has no score.
 
-    Source: R. Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", CVPR 2018; computed by
-    torchmetrics, whose package brings the weights of the comparison; those of the network are torchvision's.
+    Source: R. Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", CVPR
+    2018; computed by torchmetrics, whose package brings the weights of the comparison; those of the network
+    are torchvision's.
 
     Args:
         references: The references, one per eval item in its order …
@@ -91,7 +96,9 @@ class LPIPSMetric(LearnedMetric):
     ) -> None:
         self._references = ItemImages.of(type(self).__name__, self.name, "reference", references, reference)
         if net not in NETS:
-            raise ConfigurationError(Problem("net", f"must be one of {', '.join(NETS)} (got {net!r}){nearest(str(net), NETS)}"))
+            raise ConfigurationError(
+                Problem("net", f"must be one of {', '.join(NETS)} (got {net!r}){nearest(str(net), NETS)}")
+            )
         self._service = LpipsService(net, "", self.placed(device, batch, num_gpus))
 
     def item_images(self) -> tuple[ItemImages, ...]:
@@ -102,7 +109,8 @@ class LPIPSMetric(LearnedMetric):
         if min(reference.size) < SMALLEST:
             width, height = reference.size
             raise MetricError(
-                f"LPIPS needs images of at least {SMALLEST}×{SMALLEST} pixels (the reference is {width}×{height}); scale them up"
+                f"LPIPS needs images of at least {SMALLEST}×{SMALLEST} pixels (the reference is"
+                f" {width}×{height}); scale them up"
             )
         if image.size != reference.size:
             image = EncodedImage.of(fitted(image.image, reference.image, Image.Resampling.LANCZOS))

@@ -34,7 +34,8 @@ class Placement:
     Attributes:
         device: ``auto`` for a GPU where there is one, or ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         batch: Most images at once.
-        num_gpus: Share of a GPU that Ray reserves for it, where there is one; 0 runs beside what else is on it.
+        num_gpus: Share of a GPU that Ray reserves for it, where there is one; 0 runs beside what else is on
+            it.
     """
 
     device: str = "auto"
@@ -45,13 +46,27 @@ class Placement:
         """What is wrong with it."""
         found = []
         if self.device.partition(":")[0] not in DEVICES:
-            found.append(Problem("device", f"must be one of {', '.join(DEVICES)}, or cuda:1 and so on (got {self.device!r})"))
+            found.append(
+                Problem(
+                    "device",
+                    f"must be one of {', '.join(DEVICES)}, or cuda:1 and so on (got {self.device!r})",
+                )
+            )
         if isinstance(self.batch, bool) or not isinstance(self.batch, int) or not 1 <= self.batch <= 1024:
             found.append(Problem("batch", f"must be a whole number from 1 to 1024 (got {self.batch!r})"))
-        if isinstance(self.num_gpus, bool) or not isinstance(self.num_gpus, int | float) or not 0 <= self.num_gpus <= 8:
+        if (
+            isinstance(self.num_gpus, bool)
+            or not isinstance(self.num_gpus, int | float)
+            or not 0 <= self.num_gpus <= 8
+        ):
             found.append(Problem("num_gpus", f"must be a number from 0 to 8 (got {self.num_gpus!r})"))
         elif self.num_gpus > 1 and self.num_gpus % 1:
-            found.append(Problem("num_gpus", f"must be a whole number above 1 (got {self.num_gpus!r}); one GPU can be shared"))
+            found.append(
+                Problem(
+                    "num_gpus",
+                    f"must be a whole number above 1 (got {self.num_gpus!r}); one GPU can be shared",
+                )
+            )
         return found
 
 
@@ -85,7 +100,9 @@ class ModelService(Service[Q, A]):
         import torch
 
         try:
-            device = torch.device(_best_device(torch) if self.placement.device == "auto" else self.placement.device)
+            device = torch.device(
+                _best_device(torch) if self.placement.device == "auto" else self.placement.device
+            )
             if device.type == "cpu":
                 torch.set_num_threads(os.cpu_count() or 1)  # Ray allows its processes one
             answer = self.load(device)
@@ -94,7 +111,9 @@ class ModelService(Service[Q, A]):
             first = str(error).strip().partition("\n")[0]
             what = f"the model {self.model!r} ({self.weights or 'its own weights'})"
             way_out = "give a file of weights, or put them where the library looks (docs/learned-metrics.md)"
-            raise ConfigurationError(f"{what} cannot be loaded: {type(error).__name__}: {first}; {way_out}") from None
+            raise ConfigurationError(
+                f"{what} cannot be loaded: {type(error).__name__}: {first}; {way_out}"
+            ) from None
 
         def answered(requests: Sequence[Q]) -> Sequence[A | PixarisError]:
             with torch.inference_mode():
@@ -124,14 +143,17 @@ def _best_device(torch: Any) -> str:  # noqa: ANN401  (the module)
 
 
 class Remembered:
-    """Answers each request once and remembers the answers last used: references and prompts come back in every trial.
+    """Answers each request once and remembers the answers last used: references and prompts come back in
+    every trial.
 
     Args:
         answer: Answers several requests.
         key: Equal for requests with equal answers.
     """
 
-    def __init__(self, answer: Callable[[Sequence[Any]], Sequence[Any]], key: Callable[[Any], Hashable]) -> None:
+    def __init__(
+        self, answer: Callable[[Sequence[Any]], Sequence[Any]], key: Callable[[Any], Hashable]
+    ) -> None:
         self._answer = answer
         self._key = key
         self._known: OrderedDict[Hashable, Any] = OrderedDict()
@@ -139,7 +161,9 @@ class Remembered:
     def __call__(self, requests: Sequence[Any]) -> list[Any]:
         new = {self._key(request): request for request in requests if self._key(request) not in self._known}
         found = dict(zip(new, self._answer(list(new.values())), strict=True)) if new else {}
-        answers = [found[key] if (key := self._key(request)) in found else self._known[key] for request in requests]
+        answers = [
+            found[key] if (key := self._key(request)) in found else self._known[key] for request in requests
+        ]
         for request, answer in zip(requests, answers, strict=True):
             self._known[self._key(request)] = answer
             self._known.move_to_end(self._key(request))
@@ -191,7 +215,9 @@ class LearnedMetric(HostedMetric):
         placement = Placement(str(device), batch, num_gpus)
         problems = placement.problems()
         if not isinstance(weights, str):
-            problems.append(Problem("weights", f"must be text, the path of a file or a name (got {weights!r})"))
+            problems.append(
+                Problem("weights", f"must be text, the path of a file or a name (got {weights!r})")
+            )
         elif _is_path(weights) and not Path(weights).exists():
             problems.append(Problem("weights", f"{weights} does not exist"))
         try:

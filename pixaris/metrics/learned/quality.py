@@ -52,7 +52,9 @@ class QualityService(ModelService[EncodedImage, float]):
         def rate(images: Sequence[EncodedImage]) -> list[float]:
             values = [0.0] * len(images)
             for places in grouped(images, lambda image: image.size):
-                pixels = np.stack([np.asarray(flat(images[place].image), dtype=np.float32) / 255 for place in places])
+                pixels = np.stack(
+                    [np.asarray(flat(images[place].image), dtype=np.float32) / 255 for place in places]
+                )
                 ratings = metric(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)).reshape(-1).tolist()
                 for place, rating in zip(places, ratings, strict=True):
                     values[place] = float(rating)
@@ -79,7 +81,8 @@ class _RatingMetric(LearnedMetric):
             raise ConfigurationError(Problem("direction", f"must be max or min (got {direction!r})"))
         if model not in self.known and direction is None:
             message = (
-                f"{model!r} is none of {', '.join(self.known)}; for another model of pyiqa say which way is better: direction"
+                f"{model!r} is none of {', '.join(self.known)}; for another model of pyiqa say which way is"
+                " better: direction"
             )
             raise ConfigurationError(Problem("model", message))
         scale = self.known.get(model, Scale())
@@ -93,13 +96,15 @@ class _RatingMetric(LearnedMetric):
 class QualityMetric(_RatingMetric):
     """Technical quality of an image by itself (sharpness, noise, artefacts), as a trained model rates it.
 
-    Scale and direction are the model's: ``musiq`` about 0 to 100, higher is better; ``niqe`` and ``brisque`` lower is better.
+    Scale and direction are the model's: ``musiq`` about 0 to 100, higher is better; ``niqe`` and ``brisque``
+    lower is better.
 
-    Source: computed by pyiqa; ``musiq`` is J. Ke et al., "MUSIQ: Multi-scale image quality transformer", ICCV 2021.
+    Source: computed by pyiqa; ``musiq`` is J. Ke et al., "MUSIQ: Multi-scale image quality transformer", ICCV
+    2021.
 
     Args:
-        model: ``musiq``, ``clipiqa+``, ``topiq_nr``, ``maniqa``, ``cnniqa``, ``niqe``, ``brisque``, or another model of pyiqa
-            that rates one image …
+        model: ``musiq``, ``clipiqa+``, ``topiq_nr``, ``maniqa``, ``cnniqa``, ``niqe``, ``brisque``, or
+            another model of pyiqa that rates one image …
         weights: A file with its weights; "" for pyiqa's own.
         direction: … with which way is better.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
@@ -124,16 +129,21 @@ class QualityMetric(_RatingMetric):
         batch: int = 8,
         num_gpus: float = 0.0,
     ) -> None:
-        super().__init__(model, weights=weights, direction=direction, device=device, batch=batch, num_gpus=num_gpus)
+        super().__init__(
+            model, weights=weights, direction=direction, device=device, batch=batch, num_gpus=num_gpus
+        )
 
 
 class AestheticMetric(_RatingMetric):
-    """Beauty of an image by itself, as a model rates it that was trained on people's votes; about 1 to 10, higher is better.
+    """Beauty of an image by itself, as a model rates it that was trained on people's votes; about 1 to 10,
+    higher is better.
 
-    Source: computed by pyiqa; ``laion_aes`` is LAION's aesthetic predictor (a linear probe on CLIP ViT-L/14), 2022.
+    Source: computed by pyiqa; ``laion_aes`` is LAION's aesthetic predictor (a linear probe on CLIP ViT-L/14),
+    2022.
 
     Args:
-        model: ``laion_aes``, ``nima``, ``musiq-ava``, ``topiq_iaa``, or another model of pyiqa that rates one image …
+        model: ``laion_aes``, ``nima``, ``musiq-ava``, ``topiq_iaa``, or another model of pyiqa that rates one
+            image …
         weights: A file with its weights; "" for pyiqa's own.
         direction: … with which way is better.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
@@ -158,4 +168,6 @@ class AestheticMetric(_RatingMetric):
         batch: int = 8,
         num_gpus: float = 0.0,
     ) -> None:
-        super().__init__(model, weights=weights, direction=direction, device=device, batch=batch, num_gpus=num_gpus)
+        super().__init__(
+            model, weights=weights, direction=direction, device=device, batch=batch, num_gpus=num_gpus
+        )

@@ -1,4 +1,6 @@
-"""Ray Tune's searchers by name, each with its own options. Made directly: Tune's own factory drops options it does not know."""
+"""Ray Tune's searchers by name, each with its own options. Made directly: Tune's own factory drops options it
+does not know.
+"""
 
 from __future__ import annotations
 
@@ -53,11 +55,16 @@ class Task:
     points: tuple[Mapping[str, ParamValue], ...] = ()
 
     def neutral_points(self) -> list[dict[str, ParamValue]]:
-        """The points under the names that searchers see, who know no conditions: what does not count in one has some value."""
+        """The points under the names that searchers see, who know no conditions: what does not count in one
+        has some value.
+        """
         domains = {key: self.space.domains[name] for key, name in neutral(self.space).items()}
         varying = {key: domain for key, domain in domains.items() if domain.kind != "constant"}
         names = neutral(self.space)
-        return [{key: point.get(names[key], domain.first) for key, domain in varying.items()} for point in self.points]
+        return [
+            {key: point.get(names[key], domain.first) for key, domain in varying.items()}
+            for point in self.points
+        ]
 
     @property
     def metric(self) -> str | list[str]:
@@ -80,11 +87,13 @@ def build(name: str, options: Mapping[str, Any], task: Task) -> Searcher:
         task: What it is for.
 
     Raises:
-        ConfigurationError: Unknown name, an option it does not take or cannot use, a package that is missing or does not fit.
+        ConfigurationError: Unknown name, an option it does not take or cannot use, a package that is missing
+            or does not fit.
     """
     if name not in ALGORITHMS:
         raise ConfigurationError(
-            f"search.algorithm must be one of {', '.join(ALGORITHMS)} (got {name!r}){nearest(name, ALGORITHMS)}"
+            f"search.algorithm must be one of {', '.join(ALGORITHMS)} (got"
+            f" {name!r}){nearest(name, ALGORITHMS)}"
         )
     takes = strategy_options(name, ALGORITHMS[name], options)
     if unknown := [option for option in options if option not in takes]:
@@ -112,24 +121,39 @@ def take(searcher: Searcher, task: Task) -> Searcher:
 
 
 def _grid(task: Task) -> ListSearcher:
-    """Every combination once, the points first; the baseline's own, if it is one of them, is not run twice."""
+    """Every combination once, the points first; the baseline's own, if it is one of them, is not run
+    twice.
+    """
     first = [dict(point) for point in task.points]
     rest = [values for values in task.space.grid() if values != dict(task.baseline) and values not in first]
     return _listed(task, [*first, *rest], len(first))
 
 
 def _random(task: Task) -> ListSearcher:
-    """Tune's own random sampling: the points, then as many draws (each times the grid of what is under ``grid_search``)."""
+    """Tune's own random sampling: the points, then as many draws (each times the grid of what is under
+    ``grid_search``).
+    """
     names, state = neutral(task.space), np.random.RandomState(task.seed)
     draws = max(0, task.num_samples - len(task.points))
-    drawn = [found for _ in range(draws) for _, found in generate_variants(tune_domains(task.space), random_state=state)]
+    drawn = [
+        found
+        for _ in range(draws)
+        for _, found in generate_variants(tune_domains(task.space), random_state=state)
+    ]
     first = [dict(point) for point in task.points]
-    return _listed(task, [*first, *({names[key]: value for key, value in found.items()} for found in drawn)], len(first))
+    return _listed(
+        task, [*first, *({names[key]: value for key, value in found.items()} for found in drawn)], len(first)
+    )
 
 
 def _listed(task: Task, sets: list[dict[str, ParamValue]], fixed: int) -> ListSearcher:
     keys = {parameter: key for key, parameter in neutral(task.space).items()}
-    return ListSearcher([{keys[name]: value for name, value in values.items()} for values in sets], task.metric, task.mode, fixed)
+    return ListSearcher(
+        [{keys[name]: value for name, value in values.items()} for values in sets],
+        task.metric,
+        task.mode,
+        fixed,
+    )
 
 
 class TeachableOptuna(OptunaSearch):
@@ -148,7 +172,9 @@ class TeachableOptuna(OptunaSearch):
 def _optuna(options: Mapping[str, Any], task: Task) -> Searcher:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    warnings.filterwarnings("ignore", message="Define-by-run function passed")  # some samplers think for a second or two
+    warnings.filterwarnings(
+        "ignore", message="Define-by-run function passed"
+    )  # some samplers think for a second or two
     settings = {key: value for key, value in options.items() if key != "sampler"}
     name = sampler_name(str(options["sampler"]))
     if not name:
@@ -160,14 +186,16 @@ def _optuna(options: Mapping[str, Any], task: Task) -> Searcher:
     sampler = getattr(optuna.samplers, name)(seed=task.seed, **settings)
     space = OptunaSpace(task.space, {parameter: key for key, parameter in neutral(task.space).items()})
     points = [space.encode(point) for point in task.points]
-    return TeachableOptuna(space, metric=task.metric, mode=task.mode, sampler=sampler, points_to_evaluate=points)
+    return TeachableOptuna(
+        space, metric=task.metric, mode=task.mode, sampler=sampler, points_to_evaluate=points
+    )
 
 
 class PatientZOOpt(ZOOptSearch):
     """Tune's ZOOpt searcher, for trials that end before the next one is asked for, or fail.
 
-    ZOOpt waits for its first trials to end, and for ever if they have; it counts one that failed as under way; and it fails on
-    points to evaluate, which it therefore does not see.
+    ZOOpt waits for its first trials to end, and for ever if they have; it counts one that failed as under
+    way; and it fails on points to evaluate, which it therefore does not see.
     """
 
     def __init__(self, points_to_evaluate: Sequence[Mapping[str, ParamValue]] = (), **options: Any) -> None:  # noqa: ANN401
@@ -175,7 +203,9 @@ class PatientZOOpt(ZOOptSearch):
         self._first = [dict(point) for point in points_to_evaluate]
         self._unseen: set[str] = set()
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         if trial_id not in self._unseen:
             super().on_trial_complete(trial_id, result, error)
 
@@ -215,7 +245,8 @@ def _for_nevergrad(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
     known, name = nevergrad.optimizers.registry, options.get("optimizer", "NGOpt")
     if name not in known:
         raise ConfigurationError(
-            f"nevergrad has no optimizer {name!r}{nearest(name, known)}; for example NGOpt, OnePlusOne, CMA, DE"
+            f"nevergrad has no optimizer {name!r}{nearest(name, known)}; for example NGOpt, OnePlusOne,"
+            " CMA, DE"
         )
     settings = {"budget": max(1, task.num_samples), **options.get("optimizer_kwargs", {})}
     return {**options, "optimizer": known[name], "optimizer_kwargs": settings}
@@ -223,7 +254,9 @@ def _for_nevergrad(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _telling(name: str) -> Iterator[None]:
-    """Make our error of what a library says when it is given what it cannot use; keep its chatter to itself."""
+    """Make our error of what a library says when it is given what it cannot use; keep its chatter to
+    itself.
+    """
     logger, heard = logging.getLogger("ray.tune"), io.StringIO()
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -231,10 +264,16 @@ def _telling(name: str) -> Iterator[None]:
         with contextlib.redirect_stdout(heard):
             yield
     except ConfigurationError as error:
-        raise ConfigurationError([f"search.algorithm {name}: {problem}" for problem in error.problems]) from None
+        raise ConfigurationError(
+            [f"search.algorithm {name}: {problem}" for problem in error.problems]
+        ) from None
     except AttributeError as error:
         packages = ALGORITHMS[name].packages if name in ALGORITHMS else ""
-        hint = f"; the installed version does not fit Ray's searcher, try pip install '{packages}'" if packages else ""
+        hint = (
+            f"; the installed version does not fit Ray's searcher, try pip install '{packages}'"
+            if packages
+            else ""
+        )
         raise ConfigurationError(f"search.algorithm {name}: {error}{hint}") from error
     except Exception as error:
         raise ConfigurationError(f"search.algorithm {name}: {str(error) or type(error).__name__}") from error

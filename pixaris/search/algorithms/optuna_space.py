@@ -16,10 +16,12 @@ _NORMAL = NormalDist()
 
 
 class OptunaSpace:
-    """Draws a parameter set from an Optuna trial, under neutral names; a define-by-run function for Tune's searcher.
+    """Draws a parameter set from an Optuna trial, under neutral names; a define-by-run function for Tune's
+    searcher.
 
-    A parameter that does not count is not asked for, so that a sampler learns each from the trials in which it counted. Optuna
-    knows no normal distributions and no steps on a log scale: it draws the quantile of the former, the number of the latter.
+    A parameter that does not count is not asked for, so that a sampler learns each from the trials in which
+    it counted. Optuna knows no normal distributions and no steps on a log scale: it draws the quantile of the
+    former, the number of the latter.
 
     Args:
         space: The search space, without ``grid_search``.
@@ -29,7 +31,9 @@ class OptunaSpace:
     def __init__(self, space: Space, names: Mapping[str, str]) -> None:
         self._space = space.shape
         self._names = dict(names)
-        self._distributions = {p.name: distribution(p.domain) for p in space.parameters if p.domain.kind != "constant"}
+        self._distributions = {
+            p.name: distribution(p.domain) for p in space.parameters if p.domain.kind != "constant"
+        }
 
     def __call__(self, trial: Any) -> dict[str, ParamValue]:  # noqa: ANN401  (Optuna's trial, as Tune wraps it)
         found: dict[str, ParamValue] = {}
@@ -52,7 +56,9 @@ class OptunaSpace:
 
     def distributions(self, values: Mapping[str, ParamValue]) -> dict[str, BaseDistribution]:
         """What the values of a parameter set are drawn from."""
-        return {self._names[name]: self._distributions[name] for name in values if name in self._distributions}
+        return {
+            self._names[name]: self._distributions[name] for name in values if name in self._distributions
+        }
 
 
 def distribution(domain: Domain) -> BaseDistribution:

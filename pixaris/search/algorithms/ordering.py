@@ -1,8 +1,9 @@
 """The order of trials that needs few model loads. Pure.
 
-A list of parameter sets may be run in any order. Worked off as it is written, every endpoint loads every model, some of them
-again and again. So as many models as there are endpoints are worked on at the same time, in turns, and a model's place goes to
-the next one when its last set is through: then every endpoint can stay with its models until they are done.
+A list of parameter sets may be run in any order. Worked off as it is written, every endpoint loads every
+model, some of them again and again. So as many models as there are endpoints are worked on at the same time,
+in turns, and a model's place goes to the next one when its last set is through: then every endpoint can stay
+with its models until they are done.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ KeyOf = Callable[[Mapping[str, ParamValue]], str]
 """A parameter set's affinity key: equal for sets that need the same models loaded."""
 
 _MOST = 16
-"""Models at once: each needs a trial of its own that is under way, and a trial's process costs a second and some memory."""
+"""Models at once: each needs a trial of its own that is under way, and a trial's process costs a second and
+some memory.
+"""
 
 
 def deciding(space: Space, baseline: Mapping[str, ParamValue], key_of: KeyOf) -> tuple[str, ...]:
-    """The parameters that decide which models are loaded: a model is named by a text, one of several in a list.
+    """The parameters that decide which models are loaded: a model is named by a text, one of several in a
+    list.
 
     Args:
         space: The search space.
@@ -34,20 +38,24 @@ def deciding(space: Space, baseline: Mapping[str, ParamValue], key_of: KeyOf) ->
         parameter.name
         for parameter in space.parameters
         if any(
-            isinstance(value, str) and key_of({**baseline, parameter.name: value}) != own for value in parameter.domain.options
+            isinstance(value, str) and key_of({**baseline, parameter.name: value}) != own
+            for value in parameter.domain.options
         )
     )
 
 
 def models_at_once(space: Space, names: Sequence[str], endpoints: int) -> int:
-    """How many models are worked on at the same time: as many as there are models and endpoints, at most 16; 1 if none vary.
+    """How many models are worked on at the same time: as many as there are models and endpoints, at most 16;
+    1 if none vary.
 
     Args:
         space: The search space.
         names: The parameters that decide (`deciding`).
         endpoints: How many there are.
     """
-    models = math.prod(len(parameter.domain.options) for parameter in space.parameters if parameter.name in names)
+    models = math.prod(
+        len(parameter.domain.options) for parameter in space.parameters if parameter.name in names
+    )
     return max(1, min(models, endpoints, _MOST))
 
 
@@ -66,8 +74,8 @@ def keys(sets: Sequence[Mapping[str, ParamValue]], names: Sequence[str], key_of:
 def by_models(keys: Sequence[str], at_once: int) -> list[int]:
     """The order that needs few loads, as indices.
 
-    The first set stays the first; the sets of one model keep their order among each other; models come in the order of their
-    first sets.
+    The first set stays the first; the sets of one model keep their order among each other; models come in the
+    order of their first sets.
 
     Args:
         keys: Affinity key of every set.

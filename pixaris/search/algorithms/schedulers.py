@@ -25,8 +25,9 @@ from pixaris.types import Direction
 
 
 class _Bracket(RayBracket):
-    """A bracket that is full once it has been given its trials. Tune's own counts those that live, so that a bracket whose trials
-    end as fast as new ones come is never full, and every trial of the search goes into it."""
+    """A bracket that is full once it has been given its trials. Tune's own counts those that live, so that a
+    bracket whose trials end as fast as new ones come is never full, and every trial of the search goes into
+    it."""
 
     def filled(self) -> bool:
         return bool(len(self._all_trials) >= self._n0)
@@ -35,9 +36,9 @@ class _Bracket(RayBracket):
 class HyperBand(HyperBandForBOHB):
     """Synchronous HyperBand for trials that come one by one.
 
-    Tune's plain one decides about a bracket when all trials it has so far have got there, which is its first two, if two run at
-    once. This one, made for BOHB, pauses trials until their bracket is full or nothing else is left to run, the bracket with the
-    most trials first.
+    Tune's plain one decides about a bracket when all trials it has so far have got there, which is its first
+    two, if two run at once. This one, made for BOHB, pauses trials until their bracket is full or nothing
+    else is left to run, the bracket with the most trials first.
     """
 
     def _create_bracket(self, s: int) -> _Bracket:
@@ -65,12 +66,15 @@ _REFUSED: Mapping[type[TrialScheduler], str] = {
 }
 
 
-def build(name: str, options: Mapping[str, Any], *, items: int, step: int, direction: Direction) -> TrialScheduler:
+def build(
+    name: str, options: Mapping[str, Any], *, items: int, step: int, direction: Direction
+) -> TrialScheduler:
     """Make a scheduler.
 
     Args:
         name: A row of `SCHEDULERS`.
-        options: Its options. ``grace_period`` counts items, and is one step by default; ``reduction_factor`` is 3 by default.
+        options: Its options. ``grace_period`` counts items, and is one step by default; ``reduction_factor``
+            is 3 by default.
         items: Items of the eval set.
         step: Items between two reports.
         direction: Of the objective.
@@ -80,10 +84,14 @@ def build(name: str, options: Mapping[str, Any], *, items: int, step: int, direc
     """
     if name not in SCHEDULERS:
         known = ", ".join(SCHEDULERS)
-        raise ConfigurationError(f"search.scheduler must be one of {known} (got {name!r}){nearest(name, SCHEDULERS)}")
+        raise ConfigurationError(
+            f"search.scheduler must be one of {known} (got {name!r}){nearest(name, SCHEDULERS)}"
+        )
     takes = SCHEDULERS[name].options
     if unknown := [option for option in options if option not in takes]:
-        raise ConfigurationError(f"search.scheduler {name} takes {', '.join(takes) or 'no options'} (got {', '.join(unknown)})")
+        raise ConfigurationError(
+            f"search.scheduler {name} takes {', '.join(takes) or 'no options'} (got {', '.join(unknown)})"
+        )
     if name == "fifo":
         return FIFOScheduler()
     settings: dict[str, Any] = {"time_attr": TIME, "metric": OBJECTIVE, "mode": direction}
@@ -105,17 +113,23 @@ def take(scheduler: TrialScheduler, *, direction: Direction, objectives: int) ->
     """
     for cls, name in _REFUSED.items():
         if isinstance(scheduler, cls):
-            raise ConfigurationError(f"search.scheduler: {type(scheduler).__name__} {REFUSED[name]}; use fifo, asha or median")
+            raise ConfigurationError(
+                f"search.scheduler: {type(scheduler).__name__} {REFUSED[name]}; use fifo, asha or median"
+            )
     if objectives > 1 and type(scheduler) is not FIFOScheduler:
         kind = type(scheduler).__name__
-        raise ConfigurationError(f"search.scheduler: {kind} stops trials by one objective, and there are {objectives}; use fifo")
+        raise ConfigurationError(
+            f"search.scheduler: {kind} stops trials by one objective, and there are {objectives}; use fifo"
+        )
     scheduler.set_search_properties(OBJECTIVE, direction)
     return scheduler
 
 
 def pauses(scheduler: TrialScheduler) -> bool:
     """Whether it needs more trials under way than run at once: those that wait for the others are paused."""
-    median = isinstance(scheduler, MedianStoppingRule) and (scheduler._min_time_slice > 0 or not scheduler._hard_stop)
+    median = isinstance(scheduler, MedianStoppingRule) and (
+        scheduler._min_time_slice > 0 or not scheduler._hard_stop
+    )
     return median or isinstance(scheduler, HyperBandScheduler)
 
 

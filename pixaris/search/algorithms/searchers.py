@@ -35,7 +35,11 @@ class ListSearcher(Searcher):
     """
 
     def __init__(
-        self, sets: Iterable[Mapping[str, ParamValue]], metric: str | list[str], mode: str | list[str], fixed: int = 0
+        self,
+        sets: Iterable[Mapping[str, ParamValue]],
+        metric: str | list[str],
+        mode: str | list[str],
+        fixed: int = 0,
     ) -> None:
         super().__init__(metric=metric, mode=mode)
         self.sets = tuple(sets)
@@ -70,7 +74,9 @@ class ListSearcher(Searcher):
             rest.pop(had)
         self.sets = (*self.sets[: self._next], proposed, *rest)
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """Nothing is learnt."""
 
     def save(self, checkpoint_path: str) -> None:
@@ -83,9 +89,9 @@ class ListSearcher(Searcher):
 class Proposals(Searcher):
     """The baseline first, then what a searcher proposes, each with its number.
 
-    A configuration is ``{"number": 0, "values": {parameter name: value}}``. The inner searcher sees parameters under neutral
-    names (a node's title may hold any character), learns the baseline's score if it lies in its space, and is told "error" where
-    a trial has no score.
+    A configuration is ``{"number": 0, "values": {parameter name: value}}``. The inner searcher sees
+    parameters under neutral names (a node's title may hold any character), learns the baseline's score if it
+    lies in its space, and is told "error" where a trial has no score.
 
     Args:
         inner: Proposes the other sets, under the names of `neutral`.
@@ -110,7 +116,9 @@ class Proposals(Searcher):
     ) -> None:
         self._keys = objective_keys(len(directions))
         several = len(directions) > 1
-        super().__init__(metric=self._keys if several else OBJECTIVE, mode=list(directions) if several else directions[0])
+        super().__init__(
+            metric=self._keys if several else OBJECTIVE, mode=list(directions) if several else directions[0]
+        )
         self._inner = inner
         self._stopped = stopped
         self._affords = affords
@@ -123,19 +131,23 @@ class Proposals(Searcher):
         self._latest: dict[str, dict[str, Any]] = {}
         self._under_way: set[str] = set()
         self._repeated: tuple[int, dict[str, Any]] | None = None
-        self._foreign: dict[str, dict[str, Any]] = {}  # trial to its values, where the inner searcher proposed others
+        self._foreign: dict[
+            str, dict[str, Any]
+        ] = {}  # trial to its values, where the inner searcher proposed others
 
     def repeat(self, number: int, values: Mapping[str, ParamValue]) -> None:
-        """Make the next proposal this one, of an earlier process; the inner searcher proposes too, so that it knows the trial.
+        """Make the next proposal this one, of an earlier process; the inner searcher proposes too, so that it
+        knows the trial.
 
-        A searcher that was made alike and has heard the same proposes the same. From one that does not (it has no seed, or is of
-        another version) the trial is withdrawn, and it learns the outcome as that of a trial it did not propose, where it can.
+        A searcher that was made alike and has heard the same proposes the same. From one that does not (it
+        has no seed, or is of another version) the trial is withdrawn, and it learns the outcome as that of a
+        trial it did not propose, where it can.
         """
         self._repeated = (number, dict(values))
 
     def upcoming(self, number: int) -> list[dict[str, Any]]:
-        """The values of the next trials up to this one, before they are proposed; none where they depend on what is still to be
-        learnt."""
+        """The values of the next trials up to this one, before they are proposed; none where they depend on
+        what is still to be learnt."""
         if not isinstance(self._inner, ListSearcher) or self._repeated is not None:
             return []
         end = number if self._limit is None else min(number, self._limit)
@@ -159,7 +171,8 @@ class Proposals(Searcher):
                 proposed = self._inner.suggest(trial_id)
             if proposed is None and not self._under_way:  # nothing will happen that could change its mind
                 raise SearchFailedError(
-                    f"{self._name} proposes nothing after {self._count} trials, though none of them is under way"
+                    f"{self._name} proposes nothing after {self._count} trials, though none of them is"
+                    " under way"
                 )
             if proposed is None or proposed == Searcher.FINISHED:
                 return proposed
@@ -190,7 +203,11 @@ class Proposals(Searcher):
     def _values(self, proposed: Mapping[str, Any]) -> dict[str, Any]:
         """Parameter name to value, of what the inner searcher proposes."""
         names = neutral(self._space)
-        return dict(self._space.active({names[key]: self._clean(names[key], value) for key, value in proposed.items()}))
+        return dict(
+            self._space.active(
+                {names[key]: self._clean(names[key], value) for key, value in proposed.items()}
+            )
+        )
 
     def _unknown(self, trial_id: str) -> dict[str, Any] | None:
         """The values of a trial that the inner searcher did not propose; None of the others."""
@@ -204,7 +221,9 @@ class Proposals(Searcher):
             with self._asking():
                 self._inner.on_trial_result(trial_id, result)
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         self._under_way.discard(trial_id)
         latest = self._latest.pop(trial_id, None)
         result = result or latest  # a trial that is stopped while it is paused comes without its result
@@ -241,7 +260,9 @@ class Proposals(Searcher):
         try:
             yield
         except Exception as error:
-            raise SearchFailedError(f"{self._name} failed after {self._count} trials: {type(error).__name__}: {error}") from error
+            raise SearchFailedError(
+                f"{self._name} failed after {self._count} trials: {type(error).__name__}: {error}"
+            ) from error
 
     def _scored(self, result: Mapping[str, Any]) -> bool:
         return all(_finite(result.get(key)) for key in self._keys)

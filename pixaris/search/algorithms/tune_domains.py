@@ -7,7 +7,16 @@ from pathlib import PurePath
 from typing import Any
 
 from ray import tune
-from ray.tune.search.sample import Categorical, Float, Integer, LogUniform, Normal, Quantized, Sampler, Uniform
+from ray.tune.search.sample import (
+    Categorical,
+    Float,
+    Integer,
+    LogUniform,
+    Normal,
+    Quantized,
+    Sampler,
+    Uniform,
+)
 from ray.tune.search.sample import Domain as TuneDomain
 
 from pixaris.exceptions import ConfigurationError, Problem
@@ -24,7 +33,9 @@ def to_tune(domain: Domain) -> Any:  # noqa: ANN401  (a Tune domain, or its grid
         return tune.grid_search(list(domain.options))
     if KINDS[domain.kind].listed:
         return tune.choice(list(domain.options))
-    if KINDS[domain.kind].whole and domain.q == 1:  # the same, and searchers that take over Tune's domains get `high` right
+    if (
+        KINDS[domain.kind].whole and domain.q == 1
+    ):  # the same, and searchers that take over Tune's domains get `high` right
         return getattr(tune, domain.kind.removeprefix("q"))(domain.low, domain.high)
     return getattr(tune, domain.kind)(*domain.arguments())
 
@@ -55,13 +66,14 @@ def from_tune(domain: object) -> Domain:
         if kind:
             return Domain(kind if q is None else f"q{kind}", low=domain.lower, high=domain.upper, q=q)
     raise ConfigurationError(
-        f"{domain!r} is no domain Pixaris knows; give one of tune.{', '.join(kind for kind in KINDS if kind != 'constant')}, "
-        "a list of values, or one value"
+        f"{domain!r} is no domain Pixaris knows; give one of"
+        f" tune.{', '.join(kind for kind in KINDS if kind != 'constant')}, a list of values, or one value"
     )
 
 
 def space_of(parameters: Mapping[str, Any]) -> Space:
-    """The space of what stands in Python: see `written_parameters`. Paths of images start at the current folder.
+    """The space of what stands in Python: see `written_parameters`. Paths of images start at the current
+    folder.
 
     Raises:
         ConfigurationError: All that is wrong with it.
@@ -78,8 +90,9 @@ def written_parameters(parameters: object, name: str = "space") -> tuple[dict[st
     """Parameters as they stand in Python, in the search file's form.
 
     Args:
-        parameters: Parameter name to ``(node title, input, domain)``; to a mapping in the file's form, with a domain of Ray
-            Tune's under ``domain``; or, of what stands only in templates and conditions, to the domain alone.
+        parameters: Parameter name to ``(node title, input, domain)``; to a mapping in the file's form, with a
+            domain of Ray Tune's under ``domain``; or, of what stands only in templates and conditions, to the
+            domain alone.
         name: What to call it in problems.
 
     Returns:

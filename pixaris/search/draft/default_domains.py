@@ -11,18 +11,35 @@ from typing import Any
 from pixaris.comfyui.object_info import InputSpec
 from pixaris.types import ParamValue
 
-RULE = """A parameter stands in where its meaning is known by its name and a change costs no more than an image: cfg,
-guidance, steps, denoise, sampler_name, scheduler, strengths and weights, thresholds, radii, sigma, alpha, blend factors and
-modes, opacity, expand, channel, dither. Its domain lies around the workflow's value, within the server's limits.
-It is commented out where it changes what is asked for or what is loaded (prompts, seeds, sizes, models: every change of a
-model loads a file), where the workflow's value says that it must stay (denoise 1, cfg 1), where the server refuses the
-workflow's value, where its node does not reach the output, and where its name is not known."""
+RULE = """A parameter stands in where its meaning is known by its name and a change costs no more than an
+image: cfg, guidance, steps, denoise, sampler_name, scheduler, strengths and weights, thresholds,
+radii, sigma, alpha, blend factors and modes, opacity, expand, channel, dither. Its domain lies
+around the workflow's value, within the server's limits.
+It is commented out where it changes what is asked for or what is loaded (prompts, seeds, sizes,
+models: every change of a model loads a file), where the workflow's value says that it must stay
+(denoise 1, cfg 1), where the server refuses the workflow's value, where its node does not reach the
+output, and where its name is not known."""
 
 _MOST_OPTIONS = 20
 _LONGEST_TEXT = 2000
 _SAMPLERS = ("euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_3m_sde", "heun", "ddim", "uni_pc")
 _SCHEDULERS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "beta")
-_SIZES = frozenset(("width", "height", "batch_size", "length", "x", "y", "left", "top", "right", "bottom", "megapixels", "color"))
+_SIZES = frozenset(
+    (
+        "width",
+        "height",
+        "batch_size",
+        "length",
+        "x",
+        "y",
+        "left",
+        "top",
+        "right",
+        "bottom",
+        "megapixels",
+        "color",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -59,14 +76,23 @@ def suggest(class_type: str, name: str, own: ParamValue, spec: InputSpec) -> Sug
     if isinstance(own, bool):
         return Suggestion("choice", [own, not own], False, "a switch")
     if isinstance(own, str):
-        return Suggestion("choice", [own], False, "text: write more of them into the list") if len(own) <= _LONGEST_TEXT else None
+        return (
+            Suggestion("choice", [own], False, "text: write more of them into the list")
+            if len(own) <= _LONGEST_TEXT
+            else None
+        )
     if "seed" in name:
-        return Suggestion("choice", [own], False, "a seed: left alone, every item has its own, the same in every trial")
+        return Suggestion(
+            "choice", [own], False, "a seed: left alone, every item has its own, the same in every trial"
+        )
     if name in _SIZES or name.endswith(("_width", "_height")):
         return Suggestion("choice", [own], False, "a size or place: write more of them into the list")
     limits = _Limits(spec)
     for pattern, rule in _RULES:
-        if re.fullmatch(pattern, f"{class_type}.{name}", re.IGNORECASE) and (found := rule(float(own), limits)) is not None:
+        if (
+            re.fullmatch(pattern, f"{class_type}.{name}", re.IGNORECASE)
+            and (found := rule(float(own), limits)) is not None
+        ):
             return found
     return _unknown(float(own), limits)
 
@@ -78,7 +104,9 @@ def _of_options(name: str, own: ParamValue, spec: InputSpec) -> Suggestion | Non
     if known is not None:
         usual = [option for option in spec.options if option in known or option == own]
         chosen = usual if len(usual) > 1 else list(spec.options[:6])
-        return Suggestion("choice", _with(own, chosen), True, _cut(len(spec.options), len(chosen), "the usual ones"))
+        return Suggestion(
+            "choice", _with(own, chosen), True, _cut(len(spec.options), len(chosen), "the usual ones")
+        )
     chosen = _with(own, list(spec.options[:_MOST_OPTIONS]))
     note = _cut(len(spec.options), len(chosen), "the first")
     if spec.lists_models:
@@ -103,11 +131,16 @@ class _Limits:
         self.low = -math.inf if spec.min is None or not math.isfinite(spec.min) else float(spec.min)
         self.high = math.inf if spec.max is None or not math.isfinite(spec.max) else float(spec.max)
 
-    def between(self, low: float, high: float, step: float, active: bool = True, note: str = "") -> Suggestion | None:
+    def between(
+        self, low: float, high: float, step: float, active: bool = True, note: str = ""
+    ) -> Suggestion | None:
         """Multiples of a step, of whole numbers for an INT; None if fewer than two are left."""
         if self.whole:
             step = max(1.0, round(step))
-        first, last = math.ceil(max(low, self.low) / step - 1e-9), math.floor(min(high, self.high) / step + 1e-9)
+        first, last = (
+            math.ceil(max(low, self.low) / step - 1e-9),
+            math.floor(min(high, self.high) / step + 1e-9),
+        )
         if last <= first or max(abs(first), abs(last)) > 1e12:
             return None
         if self.whole and step == 1:
@@ -133,7 +166,9 @@ def _tidy(value: float) -> float:
 
 def _cfg(own: float, limits: _Limits) -> Suggestion | None:
     if own <= 1:
-        return limits.between(1, 4, 0.5, False, "cfg 1 is how distilled models are run, and leaves the negative prompt out")
+        return limits.between(
+            1, 4, 0.5, False, "cfg 1 is how distilled models are run, and leaves the negative prompt out"
+        )
     return limits.between(max(1.5, own / 2), min(30.0, own * 1.75), 0.5)
 
 
@@ -150,7 +185,11 @@ def _steps(own: float, limits: _Limits) -> Suggestion | None:
 def _denoise(own: float, limits: _Limits) -> Suggestion | None:
     if own >= 1:
         return limits.between(
-            0.5, 1, 0.05, False, "1 replaces the latent whole, as text to image needs; below 1 it is kept in part"
+            0.5,
+            1,
+            0.05,
+            False,
+            "1 replaces the latent whole, as text to image needs; below 1 it is kept in part",
         )
     return limits.between(max(0.05, own - 0.3), min(1, own + 0.3), 0.05)
 
@@ -165,7 +204,9 @@ def _share(own: float, limits: _Limits) -> Suggestion | None:
 def _threshold(own: float, limits: _Limits) -> Suggestion | None:
     if limits.whole:
         return limits.between(own / 2, own * 2, 1)
-    return limits.between(own - 0.3, own + 0.3, 0.05) if 0 <= own <= 1 else limits.between(own / 2, own * 2, 0.5)
+    return (
+        limits.between(own - 0.3, own + 0.3, 0.05) if 0 <= own <= 1 else limits.between(own / 2, own * 2, 0.5)
+    )
 
 
 def _radius(own: float, limits: _Limits) -> Suggestion | None:
@@ -180,7 +221,9 @@ def _grow(own: float, limits: _Limits) -> Suggestion | None:
 def _unknown(own: float, limits: _Limits) -> Suggestion:
     """Around the value, or all that the server takes where that is little; commented out."""
     note = "its meaning is not known by its name"
-    low, high = (own / 2, own * 2) if own > 0 else (own * 2, own / 2) if own < 0 else (limits.low, limits.high)
+    low, high = (
+        (own / 2, own * 2) if own > 0 else (own * 2, own / 2) if own < 0 else (limits.low, limits.high)
+    )
     if limits.high - limits.low <= 1:
         low, high = limits.low, limits.high
     if math.isfinite(low) and math.isfinite(high) and (limits.whole or 1e-12 < high - low <= 1e6):

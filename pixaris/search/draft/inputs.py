@@ -1,4 +1,6 @@
-"""What a search over a workflow may vary: its inputs by node title, with type, range, value and a sensible domain."""
+"""What a search over a workflow may vary: its inputs by node title, with type, range, value and a sensible
+domain.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ class Draft:
     @property
     def active(self) -> int:
         """How many parameters stand in."""
-        return sum(p.suggestion is not None and p.suggestion.active for rows in self.nodes.values() for p in rows)
+        return sum(
+            p.suggestion is not None and p.suggestion.active for rows in self.nodes.values() for p in rows
+        )
 
 
 def draft(workflow: Workflow, info: ObjectInfo, folders: Sequence[str] = ()) -> Draft:
@@ -87,22 +91,34 @@ def draft(workflow: Workflow, info: ObjectInfo, folders: Sequence[str] = ()) -> 
     for node in workflow.nodes.values():
         name = names.get(node.id)
         if name is None:
-            notes.append(f"node {node.label} is left out: neither its title nor its id names it alone; rename one of the nodes")
+            notes.append(
+                f"node {node.label} is left out: neither its title nor its id names it alone; rename one of"
+                " the nodes"
+            )
             continue
         rows = []
         for key, spec, own in _inputs(node, info):
             usable, fault = _usable(own, spec)
             if fault and usable is not None:
                 fixed.append(GenerationParam(name, key, usable))
-                notes.append(f"`{key}` of node {name!r} {fault}; generation_params gives it {usable!r} instead")
+                notes.append(
+                    f"`{key}` of node {name!r} {fault}; generation_params gives it {usable!r} instead"
+                )
             elif fault:
                 notes.append(f"`{key}` of node {name!r} {fault}")
-            rows.append(_proposal(node, name, key, own, usable, spec, taken, in_use=node.id in reached, fixed=bool(fault)))
+            rows.append(
+                _proposal(
+                    node, name, key, own, usable, spec, taken, in_use=node.id in reached, fixed=bool(fault)
+                )
+            )
         if rows:
             found[f"{name}\0{node.id}"] = tuple(rows)
     unknown = sorted({node.class_type for node in workflow.nodes.values() if node.class_type not in info})
     if unknown:
-        notes.append(f"the server's node descriptions lack {', '.join(unknown)}: types are guessed from the workflow's values")
+        notes.append(
+            f"the server's node descriptions lack {', '.join(unknown)}: types are guessed from the workflow's"
+            " values"
+        )
     return Draft(workflow, needed, output, tuple(fixed), found, tuple(notes))
 
 
@@ -110,7 +126,11 @@ def _with_folders(workflow: Workflow, given: Sequence[str]) -> tuple[Workflow, t
     """The workflow with every image loader titled so that a folder feeds it, and the folders."""
     loaders = [node for node in workflow.nodes.values() if _loads(node)]
     titles = [node.title for node in workflow.nodes.values()]
-    kept = {node.id: folder for node in loaders if titles.count(node.title) == 1 and (folder := _folder(node.title))}
+    kept = {
+        node.id: folder
+        for node in loaders
+        if titles.count(node.title) == 1 and (folder := _folder(node.title))
+    }
     free = [folder for folder in given if folder not in kept.values()]
     notes = []
     nodes = dict(workflow.nodes)
@@ -121,8 +141,13 @@ def _with_folders(workflow: Workflow, given: Sequence[str]) -> tuple[Workflow, t
         folder = next((one for one in free if one not in taken), None) or _new_folder(node.title, taken)
         kept[node.id] = folder
         meta = {**dict(node.extra.get("_meta") or {}), "title": load_node(folder)}
-        nodes[node.id] = Node(node.id, node.class_type, load_node(folder), node.inputs, {**node.extra, "_meta": meta})
-        notes.append(f"node {node.label} is titled {load_node(folder)!r} in the copy, so that folder {folder!r} feeds it")
+        nodes[node.id] = Node(
+            node.id, node.class_type, load_node(folder), node.inputs, {**node.extra, "_meta": meta}
+        )
+        notes.append(
+            f"node {node.label} is titled {load_node(folder)!r} in the copy, so that folder {folder!r}"
+            " feeds it"
+        )
     changed = Workflow(nodes, workflow.source) if notes else workflow
     return changed, tuple(kept[node.id] for node in loaders), notes
 
@@ -140,7 +165,11 @@ def _folder(title: str) -> str:
 def _new_folder(title: str, taken: set[str]) -> str:
     words = re.sub(r"\b(load|image)\b", " ", title, flags=re.IGNORECASE)
     base = " ".join(re.sub(r"[^\w ]", " ", words).split())[:40].strip()
-    base = base if base and base.lower() not in ("loadimage", "loadimagemask", "mask") and safe_name(base) == base else "Input"
+    base = (
+        base
+        if base and base.lower() not in ("loadimage", "loadimagemask", "mask") and safe_name(base) == base
+        else "Input"
+    )
     base = "Mask" if "mask" in title.lower() and base == "Input" else base
     return next(name for n in range(1, 10_000) if (name := base if n == 1 else f"{base} {n}") not in taken)
 
@@ -177,7 +206,9 @@ def _output(workflow: Workflow, info: ObjectInfo) -> tuple[str, list[str]]:
     best = max(saving, key=lambda end: len(_ancestors(workflow, [end.id])))
     rest = ", ".join(node.label for node in saving if node is not best)
     others = f" ({rest} {'do' if ', ' in rest else 'does'} not count)" if rest else ""
-    return names[best.id], [f"the result is what node {best.label} saves{others}; generator.output_node says so"]
+    return names[best.id], [
+        f"the result is what node {best.label} saves{others}; generator.output_node says so"
+    ]
 
 
 def _ends(node: Node, info: ObjectInfo) -> bool:
@@ -186,7 +217,9 @@ def _ends(node: Node, info: ObjectInfo) -> bool:
 
 def _reached(workflow: Workflow, info: ObjectInfo) -> set[str]:
     """Ids of the nodes that an output node depends on."""
-    return _ancestors(workflow, [node.id for node in workflow.nodes.values() if _ends(node, info)] or list(workflow.nodes))
+    return _ancestors(
+        workflow, [node.id for node in workflow.nodes.values() if _ends(node, info)] or list(workflow.nodes)
+    )
 
 
 def _ancestors(workflow: Workflow, ends: Sequence[str]) -> set[str]:
@@ -206,7 +239,12 @@ def _inputs(node: Node, info: ObjectInfo) -> Iterator[tuple[str, InputSpec, Para
     specs = dict(known.inputs) if known else {}
     for key in dict.fromkeys([*node.inputs, *specs]):
         spec, own = specs.get(key), node.inputs.get(key)
-        if (key == "image" and _loads(node)) or (spec and spec.upload) or key == "filename_prefix" or not key.strip():
+        if (
+            (key == "image" and _loads(node))
+            or (spec and spec.upload)
+            or key == "filename_prefix"
+            or not key.strip()
+        ):
             continue
         if key not in node.inputs and spec is not None:
             own = spec.default if not spec.required else None  # what is missing is told by the check
@@ -217,7 +255,11 @@ def _inputs(node: Node, info: ObjectInfo) -> Iterator[tuple[str, InputSpec, Para
         elif spec.type == "COMBO" and spec.remote:
             spec = replace(spec, type=_MADE_BY_TYPE[type(own)])
         if spec.type in WIDGET_TYPES and own is not None:
-            yield key, replace(spec, options=tuple(option for option in spec.options if _writable(option))), own
+            yield (
+                key,
+                replace(spec, options=tuple(option for option in spec.options if _writable(option))),
+                own,
+            )
 
 
 def _writable(value: object) -> bool:
@@ -228,14 +270,18 @@ def _writable(value: object) -> bool:
 
 
 def _usable(own: ParamValue, spec: InputSpec) -> tuple[ParamValue | None, str]:
-    """The workflow's value as the input takes it; else the nearest that it takes, or None, and what is wrong."""
+    """The workflow's value as the input takes it; else the nearest that it takes, or None, and what is
+    wrong.
+    """
     try:
         return fit(own, spec, own), ""
     except UnfitError as error:
         fault = str(error)
     try:
         check(own, spec)  # servers convert: 2.9 is 2 to them
-        value: ParamValue | None = int(float(own)) if spec.type == "INT" else float(own) if spec.type == "FLOAT" else None
+        value: ParamValue | None = (
+            int(float(own)) if spec.type == "INT" else float(own) if spec.type == "FLOAT" else None
+        )
     except (UnfitError, ValueError, OverflowError):
         value = _nearest(own, spec)
     return value, fault
@@ -267,14 +313,20 @@ def _proposal(
 ) -> Proposal:
     suggestion = None if usable is None else suggest(node.class_type, key, usable, spec)
     if suggestion is not None and suggestion.active and (fixed or not in_use):
-        why = "generation_params sets it, take it out there first" if fixed else "its node does not reach an output"
+        why = (
+            "generation_params sets it, take it out there first"
+            if fixed
+            else "its node does not reach an output"
+        )
         suggestion = replace(suggestion, active=False, note=why)
     return Proposal(_unique(key, name, taken), name, key, _about(own, spec), suggestion)
 
 
 def _unique(key: str, node_name: str, taken: set[str]) -> str:
     """A parameter's name: the input's, with the node's where that is taken."""
-    short, long = (re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").lower()[:40] for text in (key, f"{node_name} {key}"))
+    short, long = (
+        re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").lower()[:40] for text in (key, f"{node_name} {key}")
+    )
     base = short or "value"
     names = [base, long or base, *(f"{base}_{number}" for number in range(2, 100_000))]
     name = next(name for name in names if name not in taken)
@@ -287,6 +339,9 @@ def _about(own: ParamValue, spec: InputSpec) -> str:
     if spec.type == "COMBO":
         kind = f"{'models' if spec.lists_models else 'options'}: {len(spec.options)}"
     elif spec.min is not None or spec.max is not None:
-        kind += f" {'…' if spec.min is None else f'{spec.min:g}'} to {'…' if spec.max is None else f'{spec.max:g}'}"
+        kind += (
+            f" {'…' if spec.min is None else f'{spec.min:g}'} to"
+            f" {'…' if spec.max is None else f'{spec.max:g}'}"
+        )
     value = str(own).lower() if isinstance(own, bool) else repr(own)
     return f"{kind}; workflow: {value if len(value) <= 60 else f'{value[:59]}…'}"

@@ -42,7 +42,10 @@ class Frame:
 
 def render(draft: Draft, frame: Frame) -> str:
     """The file's text."""
-    dataset: dict[str, Any] = {**frame.dataset, **({"references": list(frame.references)} if frame.references else {})}
+    dataset: dict[str, Any] = {
+        **frame.dataset,
+        **({"references": list(frame.references)} if frame.references else {}),
+    }
     generator = {"type": "comfyui", "workflow": frame.workflow}
     generator |= {"output_node": draft.output_node} if draft.output_node else {}
     metrics = [{"type": name, **options} for name, options in frame.metrics.items()]
@@ -52,7 +55,10 @@ def render(draft: Draft, frame: Frame) -> str:
     lines += [f"endpoints: {_yaml(list(frame.endpoints) if frame.endpoints else {'embedded': 2})}"]
     if draft.fixed:
         lines.append("generation_params:")
-        lines += [f"  - {_yaml({'node_name': p.node_name, 'input': p.input, 'value': p.value})}" for p in draft.fixed]
+        lines += [
+            f"  - {_yaml({'node_name': p.node_name, 'input': p.input, 'value': p.value})}"
+            for p in draft.fixed
+        ]
     lines.append("parameters:")
     for title, rows in draft.nodes.items():
         lines.append(f"  {_comment(title.partition(chr(0))[0])}")

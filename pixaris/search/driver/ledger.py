@@ -1,13 +1,14 @@
-"""What a search may spend, and whether the next image fits into it. Pure and Ray-free: the caller passes the time.
+"""What a search may spend, and whether the next image fits into it. Pure and Ray-free: the caller passes the
+time.
 
-One `Ledger` counts for a whole search. It is asked twice: before a trial starts (`Ledger.affords`), so that trials are whole
-rather than cut, and before an image starts (`Ledger.admit`), so that nothing is started that would exceed the budget. What an
-image will take is certain only where images are counted. Of seconds and credits it is expected to take as much as the dearest of
-the last ones, and until the first one is through, it is alone; a whole trial is expected to take their mean, and two standard
-errors.
+One `Ledger` counts for a whole search. It is asked twice: before a trial starts (`Ledger.affords`), so that
+trials are whole rather than cut, and before an image starts (`Ledger.admit`), so that nothing is started that
+would exceed the budget. What an image will take is certain only where images are counted. Of seconds and
+credits it is expected to take as much as the dearest of the last ones, and until the first one is through, it
+is alone; a whole trial is expected to take their mean, and two standard errors.
 
-An image that is withdrawn may have been made all the same, and charged. It stays reserved until the pool has told how many it
-made and what its accounts were charged (`Ledger.audit`).
+An image that is withdrawn may have been made all the same, and charged. It stays reserved until the pool has
+told how many it made and what its accounts were charged (`Ledger.audit`).
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class Ledger:
             self._spent,
             images=self._spent.images + self._unseen,
             seconds=self._elapsed(now),
-            endpoint_seconds=self._spent.endpoint_seconds + self._unseen * (self._expected("endpoint_seconds") or 0.0),
+            endpoint_seconds=self._spent.endpoint_seconds
+            + self._unseen * (self._expected("endpoint_seconds") or 0.0),
         )
 
     def _elapsed(self, now: float) -> float:
@@ -77,13 +79,14 @@ class Ledger:
 
         Args:
             trial: Whose.
-            process: Unique for the process that runs it: what another process had under way for this trial is lost with it.
+            process: Unique for the process that runs it: what another process had under way for this trial is
+                lost with it.
             count: How many it wants.
             now: Seconds.
 
         Returns:
-            A ticket for each image that may start, to be settled; and why no more ever will, or "". With neither, it depends on
-            what is under way: ask again when something is settled.
+            A ticket for each image that may start, to be settled; and why no more ever will, or "". With
+            neither, it depends on what is under way: ask again when something is settled.
         """
         for number, ticket in list(self._open.items()):
             if ticket.trial == trial and ticket.process != process:
@@ -99,7 +102,13 @@ class Ledger:
         return granted, ""
 
     def settle(
-        self, ticket: int, now: float, *, seconds: float | None = None, cost: float | None = None, withdrawn: bool = False
+        self,
+        ticket: int,
+        now: float,
+        *,
+        seconds: float | None = None,
+        cost: float | None = None,
+        withdrawn: bool = False,
     ) -> None:
         """An image that was admitted is through.
 
@@ -121,12 +130,17 @@ class Ledger:
             self._spent = replace(self._spent, credits=self._spent.credits + (cost or 0.0))
             return
         self._first = now if self._first is None else self._first
-        for name, amount in (("seconds", now - opened.since), ("endpoint_seconds", seconds), ("credits", cost or 0.0)):
+        for name, amount in (
+            ("seconds", now - opened.since),
+            ("endpoint_seconds", seconds),
+            ("credits", cost or 0.0),
+        ):
             self._latest[name].append(amount)
         self._spend(seconds, cost or 0.0)
 
     def audit(self, made: int, charged: float, now: float) -> None:
-        """Compare with the pool, which knows what became of withdrawn images: as many as it made besides those settled were made.
+        """Compare with the pool, which knows what became of withdrawn images: as many as it made besides
+        those settled were made.
 
         Args:
             made: Images that it made for this search, in this process.
@@ -134,11 +148,17 @@ class Ledger:
             now: When it said so.
         """
         fresh = [since for since in self._withdrawn if now - since < _SETTLES_SECONDS]
-        made_unseen = max(0, self._before.images + made - self._spent.images)  # or seen in a moment, while some are under way
+        made_unseen = max(
+            0, self._before.images + made - self._spent.images
+        )  # or seen in a moment, while some are under way
         self._unseen = min(self._unseen + len(self._withdrawn) - len(fresh), made_unseen)
         self._withdrawn = fresh
-        if not self._all_told:  # else the pool knows nothing more, only earlier: what is settled later would count twice
-            self._spent = replace(self._spent, credits=max(self._spent.credits, self._before.credits + charged))
+        if (
+            not self._all_told
+        ):  # else the pool knows nothing more, only earlier: what is settled later would count twice
+            self._spent = replace(
+                self._spent, credits=max(self._spent.credits, self._before.credits + charged)
+            )
         self._exact = not fresh and not self._open
 
     def close_trial(self, trial: int) -> None:
@@ -192,7 +212,9 @@ class Ledger:
         uncertain = bool(committed) or self._uncertain()
         return self._fits(items, committed, uncertain, f"trial of {items} images", now)
 
-    def _fits(self, wanted: int, under_way: int, uncertain: bool, what: str, now: float) -> tuple[Answer, str]:
+    def _fits(
+        self, wanted: int, under_way: int, uncertain: bool, what: str, now: float
+    ) -> tuple[Answer, str]:
         """Hold images against every limit.
 
         Args:
@@ -211,7 +233,9 @@ class Ledger:
                 used, each = self._elapsed(now), each if wanted == 1 else self._pace(now)
             never = used >= limit or used + wanted * (each or 0.0) > limit
             side_by_side = name == "seconds" and wanted == 1
-            later = reserved and not side_by_side and (each is None or used + (reserved + wanted) * each > limit)
+            later = (
+                reserved and not side_by_side and (each is None or used + (reserved + wanted) * each > limit)
+            )
             if never or (later and not uncertain):
                 return "no", f"the budget of {limit:g} {UNITS[name]} pays for no other {what}"
             if later:

@@ -1,8 +1,9 @@
 """What metrics lean on, kept in Ray actors: a model once per node, an account once per cluster.
 
-- `KeeperActor`, one per search, starts the actors and owns them, so that they end with the search whoever dies.
-- `ServiceActor`, one per service and node (or per service, for those of the cluster): a process of its own, whose host queues the
-  requests of all trials together.
+- `KeeperActor`, one per search, starts the actors and owns them, so that they end with the search whoever
+  dies.
+- `ServiceActor`, one per service and node (or per service, for those of the cluster): a process of its own,
+  whose host queues the requests of all trials together.
 - `RayHost` is what a trial holds.
 
 Ray stays here; a metric only knows `pixaris.metrics.hosts.base.Host`.
@@ -59,16 +60,30 @@ class KeeperActor:
 
     def actor(self, service: Service[Any, Any], node: str) -> Any:  # noqa: ANN401  (an actor handle)
         """The actor that answers a service's requests from a node."""
-        graphic = sorted(each["NodeID"] for each in ray.nodes() if each["Alive"] and each["Resources"].get("GPU", 0) > 0)
-        place = ray.get_runtime_context().get_node_id() if service.scope == "cluster" else nearest_gpu(node, graphic)
+        graphic = sorted(
+            each["NodeID"] for each in ray.nodes() if each["Alive"] and each["Resources"].get("GPU", 0) > 0
+        )
+        place = (
+            ray.get_runtime_context().get_node_id()
+            if service.scope == "cluster"
+            else nearest_gpu(node, graphic)
+        )
         if (service.key, place) not in self._actors:
-            options: dict[str, Any] = {"num_cpus": 0, "max_concurrency": _CALLS, "max_restarts": -1, "max_task_retries": 3}
+            options: dict[str, Any] = {
+                "num_cpus": 0,
+                "max_concurrency": _CALLS,
+                "max_restarts": -1,
+                "max_task_retries": 3,
+            }
             if place in graphic:
-                # With no share reserved it still sees the GPU, which a ComfyUI server may have to itself in Ray's books.
+                # With no share reserved it still sees the GPU, which a ComfyUI server may have to itself in
+                # Ray's books.
                 options["num_gpus"] = service.num_gpus
                 options["runtime_env"] = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}}
             strategy = NodeAffinitySchedulingStrategy(place, soft=service.scope == "cluster")
-            self._actors[service.key, place] = ray.remote(ServiceActor).options(scheduling_strategy=strategy, **options).remote()
+            self._actors[service.key, place] = (
+                ray.remote(ServiceActor).options(scheduling_strategy=strategy, **options).remote()
+            )
         return self._actors[service.key, place]
 
     def pid(self) -> int:
@@ -135,7 +150,9 @@ class RayHost(Host):
                 self._actors[service.key] = ray.get(self._keeper.actor.remote(service, self._node))
             return self._actors[service.key]
 
-    def _settle(self, service: Service[Q, A], request: Q, answer: Future[A], tries: int, done: Future[Any]) -> None:
+    def _settle(
+        self, service: Service[Q, A], request: Q, answer: Future[A], tries: int, done: Future[Any]
+    ) -> None:
         error = done.exception()
         if error is not None:
             self._lost(service, request, answer, tries, error)
@@ -144,8 +161,12 @@ class RayHost(Host):
         else:
             answer.set_result(done.result())
 
-    def _lost(self, service: Service[Q, A], request: Q, answer: Future[A], tries: int, error: BaseException) -> None:
-        """The actor is gone, and the keeper with it perhaps: ask for one again, which Ray or the keeper starts anew."""
+    def _lost(
+        self, service: Service[Q, A], request: Q, answer: Future[A], tries: int, error: BaseException
+    ) -> None:
+        """The actor is gone, and the keeper with it perhaps: ask for one again, which Ray or the keeper
+        starts anew.
+        """
         with self._lock:
             self._actors.pop(service.key, None)
         if tries > 1 and isinstance(error, ray.exceptions.RayError):
@@ -158,7 +179,9 @@ class RayHost(Host):
 
 
 @contextlib.contextmanager
-def metric_hosts(metrics: Sequence[BaseMetric], tell: Callable[[str], object] = log.warning) -> Iterator[RayHostRecipe | None]:
+def metric_hosts(
+    metrics: Sequence[BaseMetric], tell: Callable[[str], object] = log.warning
+) -> Iterator[RayHostRecipe | None]:
     """Keep what the metrics of a search lean on, for as long as it runs; None if they lean on nothing.
 
     Args:
@@ -175,8 +198,14 @@ def metric_hosts(metrics: Sequence[BaseMetric], tell: Callable[[str], object] = 
     largest = max((each["Resources"].get("GPU", 0.0) for each in ray.nodes() if each["Alive"]), default=0.0)
     if waits := waiting_for_gpus(leaning, largest, ray.available_resources().get("GPU", 0.0)):
         tell(waits)
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)  # where the verdicts are kept
-    keeper = ray.remote(KeeperActor).options(num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1).remote()
+    here = NodeAffinitySchedulingStrategy(
+        ray.get_runtime_context().get_node_id(), soft=True
+    )  # where the verdicts are kept
+    keeper = (
+        ray.remote(KeeperActor)
+        .options(num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1)
+        .remote()
+    )
     try:
         yield RayHostRecipe(keeper)
     finally:
@@ -184,7 +213,8 @@ def metric_hosts(metrics: Sequence[BaseMetric], tell: Callable[[str], object] = 
 
 
 def waiting_for_gpus(metrics: Sequence[HostedMetric], largest: float, free: float) -> str:
-    """What metrics wait for whose services reserve more GPUs than are free, in words; "" if they wait for nothing.
+    """What metrics wait for whose services reserve more GPUs than are free, in words; "" if they wait for
+    nothing.
 
     Args:
         metrics: The metrics.
@@ -194,11 +224,16 @@ def waiting_for_gpus(metrics: Sequence[HostedMetric], largest: float, free: floa
     Raises:
         ConfigurationError: One reserves more than any node has.
     """
-    wanted = {service.key: (metric.name, service.num_gpus) for metric in metrics for service in metric.services()}
+    wanted = {
+        service.key: (metric.name, service.num_gpus) for metric in metrics for service in metric.services()
+    }
     if not largest:
         return ""
     if problems := [
-        Problem(f"metric {name!r}", f"reserves {gpus:g} GPUs, and no node has more than {largest:g}; lower num_gpus")
+        Problem(
+            f"metric {name!r}",
+            f"reserves {gpus:g} GPUs, and no node has more than {largest:g}; lower num_gpus",
+        )
         for name, gpus in wanted.values()
         if gpus > largest
     ]:
@@ -206,7 +241,10 @@ def waiting_for_gpus(metrics: Sequence[HostedMetric], largest: float, free: floa
     total = sum(gpus for _, gpus in wanted.values())
     if total <= free:
         return ""
-    return f"metrics wait for GPUs: they reserve {total:g}, and {free:g} are free; num_gpus: 0 shares a GPU with whoever has it"
+    return (
+        f"metrics wait for GPUs: they reserve {total:g}, and {free:g} are free; num_gpus: 0 shares a GPU with"
+        " whoever has it"
+    )
 
 
 def hosted(metrics: Sequence[BaseMetric], host: Host) -> tuple[BaseMetric, ...]:

@@ -34,10 +34,14 @@ _FOR_SCORING = 4
 """Trials that run at once, at most, only because metrics are slow: each is a process."""
 
 _LED_FOR_A_PLACE = 1.5
-"""Images that are queued for trials that come, for every place of the endpoints, where it is known what comes."""
+"""Images that are queued for trials that come, for every place of the endpoints, where it is known what
+comes.
+"""
 
 _EARLY_FOR_A_PLACE, _EARLY = 8, 256
-"""Images asked for before the trials' processes are up, which takes seconds: for every place of the endpoints, and in all."""
+"""Images asked for before the trials' processes are up, which takes seconds: for every place of the
+endpoints, and in all.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class SearchPlan:
         baseline: The workflow's own values of the space's parameters.
         objectives: The scores to optimise; the first one leads.
         sources: Where images are generated; empty for generators that make their images themselves.
-        admit: Holds the search against servers that were started, once the first answers; gives `setup`, made for them.
+        admit: Holds the search against servers that were started, once the first answers; gives `setup`, made
+            for them.
         algorithm: A row of `pixaris.search.file.strategies.ALGORITHMS`, or any Ray Tune searcher.
         algorithm_options: For a named algorithm.
         scheduler: A row of `pixaris.search.file.strategies.SCHEDULERS`, or any Ray Tune scheduler.
@@ -149,7 +154,9 @@ class SearchPlan:
 
     @property
     def items_ahead(self) -> int:
-        """Items a trial queues before it is told to go on; none where they cost something and it may be stopped instead."""
+        """Items a trial queues before it is told to go on; none where they cost something and it may be
+        stopped instead.
+        """
         budget = self.budget
         limits = (budget.images, budget.endpoint_seconds, budget.credits)
         costly = self.setup.generator.charges or any(limit is not None for limit in limits)
@@ -177,11 +184,14 @@ class SearchPlan:
 
     @property
     def concurrent(self) -> int:
-        """Trials at once: a trial keeps two steps' images in flight, so a few trials fill every place there will be.
+        """Trials at once: a trial keeps two steps' images in flight, so a few trials fill every place there
+        will be.
 
-        Two at least where there are several places: while one trial scores and reports, the other one generates. And one for each
-        of the models that are worked on at the same time. Where metrics wait for something else and trials have few images under
-        way, some more: while a trial's last images are scored, the others must have images left for every place. No more than
+        Two at least where there are several places: while one trial scores and reports, the other one
+            generates. And one for each
+        of the models that are worked on at the same time. Where metrics wait for something else and trials
+        have few images under way, some more: while a trial's last images are scored, the others must have
+            images left for every place. No more than
         have something to compute with, where the places are kept busy for trials that come (`leads`).
         """
         if self.max_concurrent is not None:
@@ -202,7 +212,8 @@ class SearchPlan:
 
     @property
     def head_start(self) -> int:
-        """Trials whose first images are asked for before their processes are up: enough for every place to be busy till then.
+        """Trials whose first images are asked for before their processes are up: enough for every place to be
+        busy till then.
 
         As many as run at once, or more if it is known what comes after them.
         """
@@ -215,7 +226,8 @@ class SearchPlan:
     def leads(self) -> int:
         """Trials beyond those that run for which images are asked already: enough to keep every place busy.
 
-        None where it is not known what comes, where it may be stopped, and where the trials at once are limited by the user.
+        None where it is not known what comes, where it may be stopped, and where the trials at once are
+        limited by the user.
         """
         if not self.begins_ahead or not self.listed or self.stops or self.max_concurrent is not None:
             return 0
@@ -225,8 +237,8 @@ class SearchPlan:
     def begins_ahead(self) -> bool:
         """Whether the driver may queue images for trials.
 
-        Nobody has to be asked first, no trial changes its process, and nobody pays for an image that no trial is there to keep
-        if the account is empty before.
+        Nobody has to be asked first, no trial changes its process, and nobody pays for an image that no trial
+        is there to keep if the account is empty before.
         """
         generator, pausing = self.setup.generator, schedulers.pauses(self.tune_scheduler())
         free = generator.uses_endpoints and not generator.charges and not self.budget
@@ -287,13 +299,22 @@ class SearchPlan:
 
     @cached_property
     def models_at_once(self) -> int:
-        """Models that are worked on at the same time, so that each endpoint can stay with its own; 1 if the space varies none."""
-        replicas = [source.replicas if isinstance(source, EmbeddedSource | ManagedSource) else 1 for source in self.sources]
+        """Models that are worked on at the same time, so that each endpoint can stay with its own; 1 if the
+        space varies none.
+        """
+        replicas = [
+            source.replicas if isinstance(source, EmbeddedSource | ManagedSource) else 1
+            for source in self.sources
+        ]
         endpoints = max(sum(replicas), self.endpoints_found)
-        return ordering.models_at_once(self.space, self._deciding, min(endpoints, self.max_concurrent or endpoints))
+        return ordering.models_at_once(
+            self.space, self._deciding, min(endpoints, self.max_concurrent or endpoints)
+        )
 
     def by_models(self, sets: Sequence[Mapping[str, ParamValue]]) -> list[int]:
-        """The order of parameter sets, as indices, that needs few model loads; the baseline, which has its turn first, apart."""
+        """The order of parameter sets, as indices, that needs few model loads; the baseline, which has its
+        turn first, apart.
+        """
         keys = ordering.keys([self.baseline, *sets], self._deciding, self._affinity_key)
         return [index - 1 for index in ordering.by_models(keys, self.models_at_once) if index]
 

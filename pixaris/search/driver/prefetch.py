@@ -1,4 +1,6 @@
-"""The driver's head start: images are asked for while the trials' processes are still coming up, or busy with other trials."""
+"""The driver's head start: images are asked for while the trials' processes are still coming up, or busy with
+other trials.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,12 @@ class HeadStart:
         upcoming: As `Proposals.upcoming`.
     """
 
-    def __init__(self, recipe: TrialRecipe, pool: RayPool, upcoming: Callable[[int], Sequence[Mapping[str, ParamValue]]]) -> None:
+    def __init__(
+        self,
+        recipe: TrialRecipe,
+        pool: RayPool,
+        upcoming: Callable[[int], Sequence[Mapping[str, ParamValue]]],
+    ) -> None:
         self._recipe = recipe
         self._pool = pool
         self._upcoming = upcoming
@@ -36,9 +43,11 @@ class HeadStart:
         self._scorer = Scorer(())
 
     def give(self, number: int, values: Mapping[str, ParamValue]) -> None:
-        """Queue a new trial's first images, if it is a led one, and those of the trials known to come after it.
+        """Queue a new trial's first images, if it is a led one, and those of the trials known to come after
+        it.
 
-        The first call returns when the endpoint workers are up: the trials' processes, which start next, would keep them from it.
+        The first call returns when the endpoint workers are up: the trials' processes, which start next,
+            would keep them from it.
         """
         if self._begun < self._recipe.processes:
             self._begun += 1
@@ -60,13 +69,19 @@ class HeadStart:
         recipe = self._recipe
         try:
             sender = _Sender(recipe, recipe.run_id(number))
-            experiment_run(recipe, recipe.setup, number, values, sender, self._scorer).start_ahead(recipe.step + recipe.ahead)
+            experiment_run(recipe, recipe.setup, number, values, sender, self._scorer).start_ahead(
+                recipe.step + recipe.ahead
+            )
         except PixarisError:
-            log.debug("no head start for trial %d", number, exc_info=True)  # the trial itself will meet it, and tell
+            log.debug(
+                "no head start for trial %d", number, exc_info=True
+            )  # the trial itself will meet it, and tell
 
 
 class _Sender(Submitter):
-    """Sends a run's requests, and leaves it to the trial to collect the images; what is in the cache the trial takes itself."""
+    """Sends a run's requests, and leaves it to the trial to collect the images; what is in the cache the
+    trial takes itself.
+    """
 
     def __init__(self, recipe: TrialRecipe, run: str) -> None:
         self._recipe = recipe

@@ -1,8 +1,9 @@
 """Keeps a search's journal, and tells new searchers and schedulers what it holds, as if they had been there.
 
-`JournaledScheduler` and `Replay` stand between Tune and what decides. They write down what is proposed, told and decided; and
-they start where an earlier process was killed: the searcher and the scheduler are made anew and told the journal's events in
-their order, trials that are over never reach Tune again, and those that were under way are its first.
+`JournaledScheduler` and `Replay` stand between Tune and what decides. They write down what is proposed, told
+and decided; and they start where an earlier process was killed: the searcher and the scheduler are made anew
+and told the journal's events in their order, trials that are over never reach Tune again, and those that were
+under way are its first.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class _Nobody:
 
 
 class JournaledScheduler(TrialScheduler):
-    """A scheduler whose decisions are written down, and which never stops the baseline: all others are compared with it.
+    """A scheduler whose decisions are written down, and which never stops the baseline: all others are
+    compared with it.
 
     A scheduler that decides about several trials together, by pausing them, does not hear of the baseline.
 
@@ -112,7 +114,9 @@ class JournaledScheduler(TrialScheduler):
         if not self._apart(trial):
             self._inner.on_trial_complete(tune_controller, trial, result)
         through = result.get("ended") and not result.get("broken")
-        if through or trial.trial_id in self._stopped:  # else the search was stopped, and the trial goes on when it is resumed
+        if (
+            through or trial.trial_id in self._stopped
+        ):  # else the search was stopped, and the trial goes on when it is resumed
             self._journal.ended(trial.config["number"], result)
 
     def on_trial_remove(self, tune_controller: Controller, trial: Trial) -> None:
@@ -159,8 +163,8 @@ class Replay(SearchGenerator):
         journal: Where new proposals are written.
         history: What happened in earlier processes.
         at_once: Trials under way at the same time; None: as many as Tune takes.
-        rerun: Whether all trials go through Tune again, with the results they have: for schedulers that pause trials, whose
-            decisions need the trials themselves.
+        rerun: Whether all trials go through Tune again, with the results they have: for schedulers that pause
+            trials, whose decisions need the trials themselves.
         told: Is told of every trial that is handed out: its number and its values.
     """
 
@@ -185,7 +189,9 @@ class Replay(SearchGenerator):
         self._told_of = told
         self._waiting: deque[Trial] = deque()
         self._live: set[str] = set()
-        self._told: dict[str, float] = {}  # trial to the items of the last report that the searcher heard in an earlier process
+        self._told: dict[
+            str, float
+        ] = {}  # trial to the items of the last report that the searcher heard in an earlier process
 
     def add_configurations(self, experiments: Any) -> None:  # noqa: ANN401  (as Tune has it)
         """Take what is to run, and remember what was."""

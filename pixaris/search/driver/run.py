@@ -45,10 +45,13 @@ log = logging.getLogger(__name__)
 _NO_LIMIT = 2**62
 
 
-def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener | None = None) -> SearchResult:
+def run_search(
+    plan: SearchPlan, session: RaySession, listener: ProgressListener | None = None
+) -> SearchResult:
     """Run a search to its end, or until it is interrupted.
 
-    Ctrl-C (SIGINT) and SIGTERM stop it in order when it runs in the main thread: what is done is kept, prompts are withdrawn.
+    Ctrl-C (SIGINT) and SIGTERM stop it in order when it runs in the main thread: what is done is kept,
+    prompts are withdrawn.
 
     Args:
         plan: What to run.
@@ -56,9 +59,9 @@ def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener
         listener: Is told how it goes.
 
     Returns:
-        What was found. Its status says how it ended; what ended it before its end is its ``error``: `SearchFailedError` (no trial
-        has a score), `NoEndpointError`, `AccountError`; before its first trial `ConfigurationError`. Everything that was done is
-        kept in the folder.
+        What was found. Its status says how it ended; what ended it before its end is its ``error``:
+        `SearchFailedError` (no trial has a score), `NoEndpointError`, `AccountError`; before its first trial
+        `ConfigurationError`. Everything that was done is kept in the folder.
     """
     books = Bookkeeper(plan, listener or Silent())
     try:
@@ -82,14 +85,18 @@ def run_search(plan: SearchPlan, session: RaySession, listener: ProgressListener
     spent = books.account.reason if books.account is not None else ""
     if result.best is not None:
         if not spent:
-            shutil.rmtree(plan.store, ignore_errors=True)  # nobody goes on with it; its images are in the trials' folders
+            shutil.rmtree(
+                plan.store, ignore_errors=True
+            )  # nobody goes on with it; its images are in the trials' folders
         return books.close("stopped" if spent else "finished", spent)
     reason = next((trial.error for trial in result.trials if trial.error), spent or "no trial was run")
     failure = SearchFailedError(f"no trial has a score: {reason}")
     return replace(books.close("failed", str(failure)), error=failure)
 
 
-def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | None, books: Bookkeeper) -> None:
+def _tune(
+    plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | None, books: Bookkeeper
+) -> None:
     recipe_of_pool, driver_pool = pool
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
     plan = replace(plan, endpoints_found=len(driver_pool.status().endpoints), processors=int(cpus))
@@ -137,8 +144,12 @@ def _tune(plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | No
         told=HeadStart(recipe, driver_pool, searcher.upcoming).give,
     )
     share = cpus / (plan.concurrent + 0.01)
-    if pauses:  # then the trials under way are more than those that run, and it is their CPUs that limit how many run
-        share = min(share, max(float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["Alive"]))
+    if (
+        pauses
+    ):  # then the trials under way are more than those that run, and it is their CPUs that limit how many run
+        share = min(
+            share, max(float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["Alive"])
+        )
     else:
         share = min(share, 1.0)
     trainable = tune.with_resources(tune.with_parameters(ExperimentTrial, recipe=recipe), {"cpu": share})
@@ -181,7 +192,9 @@ def _processes_at_once(count: int) -> Iterator[None]:
 
 
 def _settle(plan: SearchPlan) -> None:
-    """End the runs of trials that an earlier process was killed before it could end: the scheduler had stopped them."""
+    """End the runs of trials that an earlier process was killed before it could end: the scheduler had
+    stopped them.
+    """
     for number, event in plan.history.ended.items():
         file = plan.folder / trial_name(number) / RUN_FILE
         record = read_json(file)
@@ -207,7 +220,9 @@ def _account(plan: SearchPlan, books: Bookkeeper, pool: RayPool) -> Iterator[Non
     if not plan.budget:
         yield
         return
-    books.account = Account(plan.budget, plan.folder, items=plan.images, elapsed=books.seconds, made=plan.images_before)
+    books.account = Account(
+        plan.budget, plan.folder, items=plan.images, elapsed=books.seconds, made=plan.images_before
+    )
     try:
         yield
     finally:

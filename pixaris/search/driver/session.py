@@ -1,4 +1,6 @@
-"""Ray for one search: started in a thread, so that it comes up while the program imports what it needs besides."""
+"""Ray for one search: started in a thread, so that it comes up while the program imports what it needs
+besides.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,12 @@ def begins_here() -> bool:
 
 
 class RaySession:
-    """The session this process has, else the cluster of the environment, else a local Ray of our own, ended with the block.
+    """The session this process has, else the cluster of the environment, else a local Ray of our own, ended
+    with the block.
 
     Attributes:
-        on_cluster: Whether Ray has, or may get, other nodes than this machine; known from the start for a session that this
-            process begins itself.
+        on_cluster: Whether Ray has, or may get, other nodes than this machine; known from the start for a
+            session that this process begins itself.
     """
 
     def __init__(self) -> None:
@@ -65,7 +68,9 @@ class RaySession:
         if self._error is not None:
             raise self._error
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self._thread is not None:
             import ray
 
@@ -101,4 +106,6 @@ def _import_paths() -> list[str]:
     """Where this process finds the user's own modules; trial processes must find them too."""
     installed = tuple(os.path.abspath(prefix) for prefix in (sys.prefix, sys.base_prefix))
     paths = [os.path.abspath(path) for path in sys.path]
-    return list(dict.fromkeys(path for path in paths if os.path.isdir(path) and not path.startswith(installed)))
+    return list(
+        dict.fromkeys(path for path in paths if os.path.isdir(path) and not path.startswith(installed))
+    )

@@ -1,4 +1,6 @@
-"""A search's budget at work: one actor holds the ledger, trials ask it before each image, the driver before each trial."""
+"""A search's budget at work: one actor holds the ledger, trials ask it before each image, the driver before
+each trial.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +100,9 @@ class Account:
         spent: What is spent, as it was known last.
     """
 
-    def __init__(self, budget: Budget, folder: Path, *, items: int, elapsed: float = 0.0, made: int = 0) -> None:
+    def __init__(
+        self, budget: Budget, folder: Path, *, items: int, elapsed: float = 0.0, made: int = 0
+    ) -> None:
         self._items = items
         self._file = folder / SPENT
         self.reason = ""
@@ -161,8 +165,8 @@ class BudgetedSubmitter(Submitter):
     Args:
         submitter: Starts them.
         ledger: The actor's handle.
-        price: What an item is expected to cost, None if it cannot be told. It counts where the answer does not say what was
-            charged, or was lost.
+        price: What an item is expected to cost, None if it cannot be told. It counts where the answer does
+            not say what was charged, or was lost.
 
     Attributes:
         trial: Whose items are started.
@@ -207,7 +211,9 @@ class BudgetedSubmitter(Submitter):
             entry.outer.set_exception(CancelledRequestError("the request was cancelled"))
         self._submitter.withdraw(self._inner(futures))
 
-    def _inner(self, futures: Sequence[Future[GeneratedImage]], priority: int | None = None) -> list[Future[GeneratedImage]]:
+    def _inner(
+        self, futures: Sequence[Future[GeneratedImage]], priority: int | None = None
+    ) -> list[Future[GeneratedImage]]:
         """The started items' own futures; those not started yet get a priority."""
         with self._changed:
             for entry in self._queue:

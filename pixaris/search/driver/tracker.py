@@ -22,18 +22,29 @@ from pixaris.results.budget import Amounts, Answer
 from pixaris.results.endpoints_file import WRITE_SECONDS, write_endpoints
 from pixaris.results.keys import OBJECTIVE
 from pixaris.results.progress import ProgressListener, SearchProgress
-from pixaris.results.records import SearchResult, SearchStatus, TrialResult, TrialStatus, ended_trials, over_trial, trial_name
+from pixaris.results.records import (
+    SearchResult,
+    SearchStatus,
+    TrialResult,
+    TrialStatus,
+    ended_trials,
+    over_trial,
+    trial_name,
+)
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.spending import Account
 
 _POLL_SECONDS = 0.5
 _LAST_REPORTS_SECONDS = 10.0
 _BEGUN_SECONDS = 300.0
-"""How long a search that is asked to stop waits for its trials to report what they have; a slow metric may keep one from it."""
+"""How long a search that is asked to stop waits for its trials to report what they have; a slow metric may
+keep one from it.
+"""
 
 
 class Bookkeeper:
-    """Keeps a search's books. Tune's callbacks come from the main thread, the pool's news from a thread of its own.
+    """Keeps a search's books. Tune's callbacks come from the main thread, the pool's news from a thread of
+    its own.
 
     Args:
         plan: The search.
@@ -67,7 +78,9 @@ class Bookkeeper:
         self._listener.update(self.progress())
 
     def _remember(self) -> None:
-        """Take over the trials that ended in an earlier process of the search, also those that it had no time to write down."""
+        """Take over the trials that ended in an earlier process of the search, also those that it had no time
+        to write down.
+        """
         plan = self._plan
         written, values = ended_trials(plan.folder) if plan.history.events else {}, plan.history.values
         for number, event in plan.history.ended.items():
@@ -100,7 +113,9 @@ class Bookkeeper:
 
     @property
     def settled(self) -> bool:
-        """Whether a search that was asked to stop can be ended: its trials have told what they have, or had the time to."""
+        """Whether a search that was asked to stop can be ended: its trials have told what they have, or had
+        the time to.
+        """
         if not self.stopped:
             return False
         with self._lock:
@@ -167,7 +182,9 @@ class Bookkeeper:
         with self._lock:
             number = config["number"]
             folder = str(self._plan.folder / trial_name(number))
-            self._trials[number] = TrialResult(number, trial_name(number), "running", dict(config["values"]), folder=folder)
+            self._trials[number] = TrialResult(
+                number, trial_name(number), "running", dict(config["values"]), folder=folder
+            )
 
     def trial_reported(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """A trial has more items."""
@@ -179,7 +196,11 @@ class Bookkeeper:
         with self._lock:
             if config["number"] not in self._trials:
                 self.trial_started(config)  # its process never came up
-            trial = self._from(config, result, "running") if OBJECTIVE in result else self._trials[config["number"]]
+            trial = (
+                self._from(config, result, "running")
+                if OBJECTIVE in result
+                else self._trials[config["number"]]
+            )
             if error or result.get("broken"):
                 status: TrialStatus = "failed"
             elif result.get("interrupted") or (self.stopped and not result.get("ended")):
@@ -205,7 +226,11 @@ class Bookkeeper:
         ended = TrialResult(**{**_fields(trial), "status": status, "error": error or trial.error})
         self._trials[trial.number] = ended
         before = self._over.get(trial.number)
-        if before is not None and (before.status, before.objective, before.items) == (ended.status, ended.objective, ended.items):
+        if before is not None and (before.status, before.objective, before.items) == (
+            ended.status,
+            ended.objective,
+            ended.items,
+        ):
             return ended  # it went through Tune once more, for a scheduler that needs all trials
         append_json_line(self._plan.folder / "trials.jsonl", ended.as_dict())
         self._listener.trial_ended(ended, self.progress())
@@ -219,16 +244,22 @@ class Bookkeeper:
         return _Callback(self)
 
     def stopper(self) -> tune.Stopper:
-        """Tune's stopper that ends the search when it is asked to stop and its trials have told what they have."""
+        """Tune's stopper that ends the search when it is asked to stop and its trials have told what they
+        have.
+        """
         return _Stopper(self)
 
     # The pool's side
 
     @contextlib.contextmanager
     def watching(self, pool: RayPool) -> Iterator[None]:
-        """Follow the pool while endpoints start and Tune runs: progress, events, the error that ends everything."""
+        """Follow the pool while endpoints start and Tune runs: progress, events, the error that ends
+        everything.
+        """
         ended = threading.Event()
-        thread = threading.Thread(target=self._watch, args=(pool, ended), name="pixaris-progress", daemon=True)
+        thread = threading.Thread(
+            target=self._watch, args=(pool, ended), name="pixaris-progress", daemon=True
+        )
         thread.start()
         try:
             yield
@@ -255,7 +286,9 @@ class Bookkeeper:
                 self._listener.event(sentence)
             if isinstance(status.fatal, PixarisError) and self.fatal is None:
                 self.fatal = status.fatal
-                begun = isinstance(status.fatal, AccountError)  # the account goes on with what it has begun, and charged
+                begun = isinstance(
+                    status.fatal, AccountError
+                )  # the account goes on with what it has begun, and charged
                 self.interrupt(str(status.fatal), _BEGUN_SECONDS if begun else _LAST_REPORTS_SECONDS)
             self._listener.update(self.progress())
 
@@ -270,24 +303,41 @@ class Bookkeeper:
 
     def _images(self) -> int:
         cached = self._cached()
-        reported = self._plan.setup.seeds * sum(trial.items - trial.failures for trial in self._trials.values())
-        # a pool that was started again, or that nobody needs, knows less than the trials; and they than it while they run
+        reported = self._plan.setup.seeds * sum(
+            trial.items - trial.failures for trial in self._trials.values()
+        )
+        # a pool that was started again, or that nobody needs, knows less than the trials; and they than it
+        # while they run
         return max(self._plan.images_before + self._pool.done, reported - cached) + cached
 
     def _cached(self) -> int:
         return sum(trial.cached for trial in self._trials.values())
 
     def _cost(self) -> float | None:
-        """The accounts' word, which knows of images given up; but a pool that was started again knows less than the trials."""
-        told = [cost for cost in (self._pool.cost, *(trial.cost for trial in self._trials.values())) if cost is not None]
-        return max(self._pool.cost or 0.0, sum(trial.cost or 0.0 for trial in self._trials.values())) if told else None
+        """The accounts' word, which knows of images given up; but a pool that was started again knows less
+        than the trials.
+        """
+        told = [
+            cost
+            for cost in (self._pool.cost, *(trial.cost for trial in self._trials.values()))
+            if cost is not None
+        ]
+        return (
+            max(self._pool.cost or 0.0, sum(trial.cost or 0.0 for trial in self._trials.values()))
+            if told
+            else None
+        )
 
     def progress(self) -> SearchProgress:
         """The snapshot a listener is shown."""
         plan = self._plan
         trials = list(self._trials.values())
         result = self.result("running")
-        saved = sum(plan.items - trial.items for trial in trials if trial.status in ("stopped", "failed", "interrupted"))
+        saved = sum(
+            plan.items - trial.items
+            for trial in trials
+            if trial.status in ("stopped", "failed", "interrupted")
+        )
         failed = sum(trial.failures for trial in trials)
         rate = None
         if self._first_image is not None:
@@ -295,7 +345,11 @@ class Bookkeeper:
             elapsed = time.monotonic() - since
             done = self._images() - already
             rate = done / elapsed if elapsed > 1.0 and done > 0 else None
-        planned = plan.setup.seeds * (plan.trials * plan.items - saved - failed) if plan.trials is not None else None
+        planned = (
+            plan.setup.seeds * (plan.trials * plan.items - saved - failed)
+            if plan.trials is not None
+            else None
+        )
         if plan.budget.images is not None:
             planned = plan.budget.images if planned is None else min(planned, plan.budget.images)
         return SearchProgress(

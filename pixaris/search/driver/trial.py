@@ -48,15 +48,18 @@ class TrialRecipe:
         space: Binds values to parameters.
         objectives: Names of the scores that are optimised, the leading one first.
         step: Items between two reports.
-        ahead: Items to queue while Tune thinks; more where scoring takes longer than generating and nothing is stopped. 0: none.
-        stops: Whether the scheduler may end a trial early: then what is queued beyond the next step is likely to be made in vain.
+        ahead: Items to queue while Tune thinks; more where scoring takes longer than generating and nothing
+            is stopped. 0: none.
+        stops: Whether the scheduler may end a trial early: then what is queued beyond the next step is likely
+            to be made in vain.
         places: Images that all endpoints generate at once.
         parallel: Calls at once, for generators that make their images themselves.
         pool: How to reach the endpoints.
         store: Images that the search has made, for the process that goes on with it.
         cache: Images that need not be generated again, or None.
         ledger: The actor that counts the search's budget, or None if it has none.
-        head_start: How many trials, from the first, have their first images queued by the driver before their processes are up.
+        head_start: How many trials, from the first, have their first images queued by the driver before their
+            processes are up.
         leads: How many trials beyond those that run have theirs queued by the driver all the time.
         processes: How many processes the trials will have.
         hosts: How to reach what metrics lean on; None if they lean on nothing.
@@ -88,7 +91,9 @@ class TrialRecipe:
         return self.leads > 0 or number < self.head_start
 
     def run_id(self, number: int) -> str:
-        """Id of a trial's experiment run: whoever works for the trial uses it, also after its process died."""
+        """Id of a trial's experiment run: whoever works for the trial uses it, also after its process
+        died.
+        """
         return f"{self.search_id}-{number}"
 
 
@@ -127,8 +132,9 @@ def experiment_run(
 class ExperimentTrial(tune.Trainable):
     """Runs one parameter set after another in one process.
 
-    The process is reused (`reset_config`), because starting one costs more than many a trial. A trial that a scheduler stops gets
-    no call of its own, so the old run is ended wherever the next thing happens: in `reset_config` or in `cleanup`.
+    The process is reused (`reset_config`), because starting one costs more than many a trial. A trial that a
+    scheduler stops gets no call of its own, so the old run is ended wherever the next thing happens: in
+    `reset_config` or in `cleanup`.
     """
 
     def setup(self, config: dict[str, Any], recipe: TrialRecipe) -> None:
@@ -148,7 +154,8 @@ class ExperimentTrial(tune.Trainable):
             self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, recipe.ledger, price)
         if recipe.cache is not None:
             self._submitter = CachingSubmitter(setup.generator.cache_key, self._submitter, recipe.cache)
-        # above the cache: what this search has made counts as made also when it is resumed, although the cache has it, too
+        # above the cache: what this search has made counts as made also when it is resumed, although the
+        # cache has it, too
         self._submitter = CachingSubmitter(self._own_key, self._submitter, recipe.store, own=True)
         self._begin(config)
 
@@ -182,7 +189,8 @@ class ExperimentTrial(tune.Trainable):
             record = self._run.finish("interrupted")
             return self._result(record, done=True, interrupted=True, error=str(error))
         except Exception as error:  # noqa: BLE001  (it ends the search; its traceback goes to the log file)
-            # Not an image's failure but the search's own (results that cannot be written, a bug): every trial would fail so.
+            # Not an image's failure but the search's own (results that cannot be written, a bug): every trial
+            # would fail so.
             self._broken = True
             log_failure(self._recipe.log_file, self._run.name)
             reason = str(error) if isinstance(error, PixarisError) else f"{type(error).__name__}: {error}"
@@ -211,8 +219,8 @@ class ExperimentTrial(tune.Trainable):
     def _meet_the_others(self) -> None:
         """Do not end a trial before the first trials' processes are all at work, for some time.
 
-        Tune gives the process of a trial that ends to one whose own process is still coming up, and kills that one. Trials that
-        take less time than a process would never get a second one.
+        Tune gives the process of a trial that ends to one whose own process is still coming up, and kills
+        that one. Trials that take less time than a process would never get a second one.
         """
         deadline = time.monotonic() + _MEETING_SECONDS
         while self._alone and self._pool.arrive(self._run_id):
@@ -222,12 +230,16 @@ class ExperimentTrial(tune.Trainable):
         self._alone = False
 
     def _ahead(self) -> int:
-        """Items to generate while others are scored: where nothing is stopped, all of the next step at least."""
+        """Items to generate while others are scored: where nothing is stopped, all of the next step at
+        least.
+        """
         recipe = self._recipe
         wanted = -(-self._scorer.ahead(recipe.places) // recipe.setup.seeds)
         return min(wanted, recipe.ahead) if recipe.stops else max(wanted, recipe.ahead)
 
-    def _result(self, record: RunRecord, *, done: bool, interrupted: bool = False, error: str = "") -> dict[str, Any]:
+    def _result(
+        self, record: RunRecord, *, done: bool, interrupted: bool = False, error: str = ""
+    ) -> dict[str, Any]:
         names = self._recipe.objectives
         name = names[0]
         means = [record.metrics[each].mean if each in record.metrics else math.nan for each in names]
@@ -275,7 +287,8 @@ class ExperimentTrial(tune.Trainable):
     def _end(self) -> None:
         """End the run that a scheduler stopped, or that was interrupted; a finished one has ended itself.
 
-        Tune sometimes makes a process for a trial and then gives the trial to another: a run without a step is not ours to end.
+        Tune sometimes makes a process for a trial and then gives the trial to another: a run without a step
+        is not ours to end.
         """
         if self._broken or not self._stepped:
             return
@@ -294,7 +307,9 @@ def _price(generator: ImageGenerator, args: ItemArgs) -> float | None:
 
 def log_failure(path: Path, name: str) -> None:
     """Append the traceback of the exception that is being handled."""
-    with contextlib.suppress(OSError):  # the disk may be what failed; the reason itself travels with the result
+    with contextlib.suppress(
+        OSError
+    ):  # the disk may be what failed; the reason itself travels with the result
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.write(f"{name}\n{traceback.format_exc()}\n")

@@ -15,7 +15,9 @@ from pixaris.types import ParamValue
 _EXAMPLE = "write when: {lora: portrait}, when: {lora: [portrait, sketch]} or when: {steps: {at_least: 20}}"
 
 
-def read_conditions(reader: Reader, path: str, value: object, parameters: Mapping[str, Parameter]) -> tuple[Condition, ...]:
+def read_conditions(
+    reader: Reader, path: str, value: object, parameters: Mapping[str, Parameter]
+) -> tuple[Condition, ...]:
     """Parameter name to what its value must be like: a value, a list of values, or limits.
 
     Args:
@@ -35,7 +37,9 @@ def read_conditions(reader: Reader, path: str, value: object, parameters: Mappin
     return tuple(found)
 
 
-def _condition(reader: Reader, path: str, name: str, wanted: object, parameter: Parameter | None) -> Condition | None:
+def _condition(
+    reader: Reader, path: str, name: str, wanted: object, parameter: Parameter | None
+) -> Condition | None:
     if isinstance(wanted, dict) and not (parameter is not None and parameter.parts):
         return _limited(reader, path, name, wanted)
     values = wanted if isinstance(wanted, list) else [wanted]
@@ -51,12 +55,19 @@ def _condition(reader: Reader, path: str, name: str, wanted: object, parameter: 
 
 def _limited(reader: Reader, path: str, name: str, wanted: dict[str, object]) -> Condition | None:
     fields = reader.section(path, wanted, (*LIMITS, "not"))
-    limits: dict[str, Any] = {key: reader.number(join(path, key), fields[key]) for key in LIMITS if key in fields}
+    limits: dict[str, Any] = {
+        key: reader.number(join(path, key), fields[key]) for key in LIMITS if key in fields
+    }
     excluded = fields.get("not", [])
     values = _values(reader, join(path, "not"), excluded if isinstance(excluded, list) else [excluded])
     if not fields:
         reader.tell(path, f"has no condition; {_EXAMPLE}")
-    if not fields or values is None or len(fields) < len(wanted) or any(limit is None for limit in limits.values()):
+    if (
+        not fields
+        or values is None
+        or len(fields) < len(wanted)
+        or any(limit is None for limit in limits.values())
+    ):
         return None
     return Condition(name, excluded=values, **limits)
 
@@ -76,7 +87,9 @@ def _labels(reader: Reader, path: str, wanted: object, parameter: Parameter) -> 
         return [wanted]
     if not isinstance(wanted, dict) or not wanted:
         example = f"{{{parameter.parts[0]}: ...}}"
-        reader.tell(path, f"must give some of {', '.join(parameter.parts)} (got {shown(wanted)}); write {example}")
+        reader.tell(
+            path, f"must give some of {', '.join(parameter.parts)} (got {shown(wanted)}); write {example}"
+        )
         return []
     fields = reader.section(path, wanted, parameter.parts)
     found = [
@@ -86,10 +99,14 @@ def _labels(reader: Reader, path: str, wanted: object, parameter: Parameter) -> 
     ]
     if not found and len(fields) == len(wanted):
         reader.tell(
-            path, f"{parameter.name!r} never has {shown(wanted)}; its options are {', '.join(map(str, parameter.domain.options))}"
+            path,
+            f"{parameter.name!r} never has {shown(wanted)}; its options are"
+            f" {', '.join(map(str, parameter.domain.options))}",
         )
     return found if len(fields) == len(wanted) else []
 
 
 def _is(given: object, value: object) -> bool:
-    return isinstance(given, str | int | float) and isinstance(value, str | int | float) and same(given, value)
+    return (
+        isinstance(given, str | int | float) and isinstance(value, str | int | float) and same(given, value)
+    )

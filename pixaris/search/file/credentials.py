@@ -1,4 +1,6 @@
-"""How an endpoint lets Pixaris in: names of environment variables. No value is shown, because it may be the secret itself."""
+"""How an endpoint lets Pixaris in: names of environment variables. No value is shown, because it may be the
+secret itself.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def read_credentials(reader: Reader, path: str, fields: Mapping[str, Any]) -> He
     """
     headers: list[tuple[str, Variable]] = []
     if "basic_auth" in fields:
-        headers += _header(reader, join(path, "basic_auth"), "Authorization", fields["basic_auth"], basic=True)
+        headers += _header(
+            reader, join(path, "basic_auth"), "Authorization", fields["basic_auth"], basic=True
+        )
     if "headers" in fields:
         headers += _headers(reader, join(path, "headers"), fields["headers"])
     names = [name.lower() for name, _ in headers]
@@ -32,7 +36,11 @@ def read_credentials(reader: Reader, path: str, fields: Mapping[str, Any]) -> He
 
 def _headers(reader: Reader, path: str, value: object) -> list[tuple[str, Variable]]:
     if not isinstance(value, dict):
-        reader.tell(path, "must be a mapping of header names (its value is not shown); write {Authorization: {env: COMFY_TOKEN}}")
+        reader.tell(
+            path,
+            "must be a mapping of header names (its value is not shown); write {Authorization: {env:"
+            " COMFY_TOKEN}}",
+        )
         return []
     found = []
     for name, inner in value.items():
@@ -53,13 +61,17 @@ def read_variable(reader: Reader, path: str, value: object, example: str) -> str
     if not reader.required(path, fields, "env", f"write {example}"):
         return ""
     if not isinstance(fields["env"], str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", fields["env"]):
-        message = "must be the name of an environment variable: letters, digits and _ (its value is not shown)"
+        message = (
+            "must be the name of an environment variable: letters, digits and _ (its value is not shown)"
+        )
         reader.tell(join(path, "env"), f"{message}; write {example}")
         return ""
     return fields["env"]
 
 
-def _header(reader: Reader, path: str, name: str, value: object, *, basic: bool) -> list[tuple[str, Variable]]:
+def _header(
+    reader: Reader, path: str, name: str, value: object, *, basic: bool
+) -> list[tuple[str, Variable]]:
     example = "{env: COMFY_AUTH}, a variable that holds user:password" if basic else "{env: COMFY_TOKEN}"
     name_of_variable = read_variable(reader, path, value, example)
     if not name_of_variable:

@@ -55,14 +55,18 @@ def read_endpoints(reader: Reader, path: str, value: object, folder: Path) -> tu
         for source in _entry(reader, where, entry, folder):
             names = _names(source)
             for twice in sorted(names & known):
-                reader.tell(where, f"{twice} is listed twice; keep one of them (depth says how many requests it gets)")
+                reader.tell(
+                    where, f"{twice} is listed twice; keep one of them (depth says how many requests it gets)"
+                )
             if not names & known:
                 sources.append(source)
             known |= names
     return tuple(sources)
 
 
-def endpoints_of_urls(reader: Reader, urls: Sequence[str], *, flux: bool = False) -> tuple[EndpointSource, ...]:
+def endpoints_of_urls(
+    reader: Reader, urls: Sequence[str], *, flux: bool = False
+) -> tuple[EndpointSource, ...]:
     """The sources of ``--endpoint URL`` arguments.
 
     Args:
@@ -89,7 +93,9 @@ def _names(source: EndpointSource) -> set[str]:
         return {"a Flux account"}
     if isinstance(source, TunnelSource):
         place = (
-            f"{source.port}" + (f" in {source.zone}" if source.zone else "") + (f" of {source.project}" if source.project else "")
+            f"{source.port}"
+            + (f" in {source.zone}" if source.zone else "")
+            + (f" of {source.project}" if source.project else "")
         )
         return {f"instance {instance} with port {place}" for instance in source.instances}
     return set()
@@ -120,7 +126,9 @@ def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[Endpo
     if "iap" in fields:
         several = isinstance(fields["iap"], list)
         for index, inner in enumerate(fields["iap"] if several else [fields["iap"]]):
-            sources += _tunnel(reader, join(join(path, "iap"), index) if several else join(path, "iap"), inner)
+            sources += _tunnel(
+                reader, join(join(path, "iap"), index) if several else join(path, "iap"), inner
+            )
     if "flux" in fields:
         sources += _flux(reader, join(path, "flux"), fields["flux"])
     if isinstance(value, dict) and not value:
@@ -130,7 +138,11 @@ def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[Endpo
 
 def _flux(reader: Reader, path: str, value: object) -> list[EndpointSource]:
     fields = reader.section(path, value, _FLUX)
-    depth = reader.whole(join(path, "depth"), fields["depth"], at_least=1, at_most=_MOST) if "depth" in fields else None
+    depth = (
+        reader.whole(join(path, "depth"), fields["depth"], at_least=1, at_most=_MOST)
+        if "depth" in fields
+        else None
+    )
     url = ""
     if "url" in fields and (text := reader.text(join(path, "url"), fields["url"])):
         try:
@@ -156,12 +168,18 @@ def _addresses(reader: Reader, path: str, fields: Mapping[str, Any]) -> list[End
     sources: list[EndpointSource] = []
     if "url" in fields and (url := _url(reader, join(path, "url"), fields["url"])):
         if "@" in url and any(name.lower() == "authorization" for name, _ in headers):
-            reader.tell(join(path, "url"), "has credentials, and so has the endpoint besides; keep one of them")
+            reader.tell(
+                join(path, "url"), "has credentials, and so has the endpoint besides; keep one of them"
+            )
         sources.append(StaticSource(url, depth, headers))
     if "dns" in fields:
         where = join(path, "dns")
         text = reader.text(where, fields["dns"])
-        source = _dns(reader, where, text if text.startswith("dns://") else f"dns://{text}", depth, headers) if text else None
+        source = (
+            _dns(reader, where, text if text.startswith("dns://") else f"dns://{text}", depth, headers)
+            if text
+            else None
+        )
         sources += [source] if source else []
     return sources
 
@@ -193,7 +211,11 @@ def _tunnel(reader: Reader, path: str, value: object) -> list[EndpointSource]:
         instances = tuple(filter(None, [reader.text(where, fields["instance"])]))
     instances = tuple(name for name in instances if _named(reader, where, "instance", name))
     zone, project = (
-        _named(reader, join(path, key), key, reader.text(join(path, key), fields[key])) if key in fields else None
+        (
+            _named(reader, join(path, key), key, reader.text(join(path, key), fields[key]))
+            if key in fields
+            else None
+        )
         for key in ("zone", "project")
     )
     port = reader.whole(join(path, "port"), fields.get("port", _TUNNEL.port), at_least=1, at_most=65535)
@@ -220,7 +242,9 @@ def _tunnel(reader: Reader, path: str, value: object) -> list[EndpointSource]:
 def _named(reader: Reader, path: str, key: str, name: str) -> str | None:
     """A name as Google Cloud has them; it becomes part of a command."""
     if name and not re.fullmatch(_NAMES[key], name):
-        reader.tell(path, f"must be the {key}'s name: lower-case letters, digits and hyphens (got {shown(name)})")
+        reader.tell(
+            path, f"must be the {key}'s name: lower-case letters, digits and hyphens (got {shown(name)})"
+        )
         return None
     return name or None
 
@@ -242,7 +266,9 @@ def _managed(reader: Reader, path: str, value: object, folder: Path) -> list[End
     command = _command(reader, join(path, "command"), fields["command"])
     replicas = reader.whole(join(path, "replicas"), fields.get("replicas", 1), at_least=1, at_most=_MOST)
     depth = reader.whole(join(path, "depth"), fields.get("depth", _DEFAULT.depth), at_least=1, at_most=_MOST)
-    timeout = reader.above(join(path, "start_timeout"), fields.get("start_timeout", _DEFAULT.start_timeout), 0)
+    timeout = reader.above(
+        join(path, "start_timeout"), fields.get("start_timeout", _DEFAULT.start_timeout), 0
+    )
     gpus = _gpus(reader, join(path, "num_gpus"), fields.get("num_gpus", _DEFAULT.num_gpus))
     directory = reader.text(join(path, "working_directory"), fields.get("working_directory", "."))
     environment = {
@@ -315,7 +341,9 @@ def _url(reader: Reader, path: str, value: object, *, typed: bool = False) -> st
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        reason = "the port must be a number up to 65535" if "ort" in str(error) else "a part of it is malformed"
+        reason = (
+            "the port must be a number up to 65535" if "ort" in str(error) else "a part of it is malformed"
+        )
         reader.tell(path, f"is no URL: {reason} (got {got})")
         return None
     if any(letter.isspace() or not letter.isprintable() for letter in text):
@@ -325,12 +353,20 @@ def _url(reader: Reader, path: str, value: object, *, typed: bool = False) -> st
     elif parts.scheme not in ("http", "https"):
         reader.tell(path, f"must start with http:// or https:// (got {got}); write http://{masked(text)}")
     elif not host or port == 0:
-        reader.tell(path, f"needs a host{' and a port above 0' if host else ''} (got {got}); write http://10.0.0.5:8188")
+        reader.tell(
+            path,
+            f"needs a host{' and a port above 0' if host else ''} (got {got}); write http://10.0.0.5:8188",
+        )
     elif parts.query or parts.fragment:
         reader.tell(path, f"must end with its path, without ? and # (got {got})")
     elif "@" in parts.netloc and (typed or line_of(path, reader.lines) == 0):
-        way_out = f"name it in the file: {{url: {masked(text).replace('***@', '')}, basic_auth: {{env: COMFY_AUTH}}}}"
-        reader.tell(path, f"has credentials (got {got}), and every user of the machine sees command lines; {way_out}")
+        way_out = (
+            f"name it in the file: {{url: {masked(text).replace('***@', '')}, basic_auth: {{env:"
+            " COMFY_AUTH}}"
+        )
+        reader.tell(
+            path, f"has credentials (got {got}), and every user of the machine sees command lines; {way_out}"
+        )
     else:
         return text.rstrip("/")
     return None

@@ -43,7 +43,9 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
             )
             faults.append((where, str(error)))
             continue
-        lines = {known: line for known, line in lines.items() if known != path and not known.startswith(f"{path}.")}
+        lines = {
+            known: line for known, line in lines.items() if known != path and not known.startswith(f"{path}.")
+        }
         lines[path] = 0
         for depth in range(1, len(keys)):  # sections that the file does not have
             lines.setdefault(".".join(keys[:depth]), 0)
@@ -67,7 +69,9 @@ def _put(root: Any, keys: Sequence[str], value: Any) -> None:  # noqa: ANN401  (
                 here.append(None)
         elif not isinstance(here, dict):
             parent = ".".join(keys[:depth])
-            raise _UnusableError(f"{parent} is {shown(here)} and has no key {key!r}; set it as a whole: {parent}={{...}}")
+            raise _UnusableError(
+                f"{parent} is {shown(here)} and has no key {key!r}; set it as a whole: {parent}={{...}}"
+            )
         if last and value is None:
             if isinstance(here, dict):
                 here.pop(slot, None)
@@ -84,4 +88,6 @@ def _put(root: Any, keys: Sequence[str], value: Any) -> None:  # noqa: ANN401  (
 def _index(items: list[Any], parents: Sequence[str], key: str) -> int:
     if key.isascii() and key.isdigit() and int(key[:9]) <= len(items):
         return int(key[:9])
-    raise _UnusableError(f"{'.'.join(parents)} is a list of {len(items)}: {key!r} must be a number from 0 to {len(items)}")
+    raise _UnusableError(
+        f"{'.'.join(parents)} is a list of {len(items)}: {key!r} must be a number from 0 to {len(items)}"
+    )

@@ -28,31 +28,39 @@ _EXAMPLE_WITHOUT_NODES = "guidance: {uniform: [20, 80]}"
 _IMAGE = "image"
 
 
-def read_generation_params(reader: Reader, path: str, value: object, *, nodes: bool = True) -> tuple[GenerationParam, ...]:
+def read_generation_params(
+    reader: Reader, path: str, value: object, *, nodes: bool = True
+) -> tuple[GenerationParam, ...]:
     """Fixed values: a list of ``{node_name, input, value}``.
 
     Args:
         reader: Is told what is wrong.
         path: Where it stands.
         value: What stands there.
-        nodes: Whether inputs belong to nodes. If not, a node name may be left out, and ``{input: value, ...}`` will do.
+        nodes: Whether inputs belong to nodes. If not, a node name may be left out, and ``{input: value,
+            ...}`` will do.
     """
     params: dict[Target, GenerationParam] = {}
     reader.fixed_at.clear()
     if not nodes and isinstance(value, dict):
         value = _unfolded(reader, path, value)
-    for index, entry in enumerate(reader.items(path, value, "write - {node_name: KSampler, input: steps, value: 20}")):
+    for index, entry in enumerate(
+        reader.items(path, value, "write - {node_name: KSampler, input: steps, value: 20}")
+    ):
         where = join(path, index)
         if not nodes:
             entry = _with_node(entry, "")
         fields = reader.section(where, entry, (*_TARGET, "value"))
         target = _target(reader, where, entry)
-        if not isinstance(entry, dict) or not reader.required(where, fields, "value", "give the value it has in every trial"):
+        if not isinstance(entry, dict) or not reader.required(
+            where, fields, "value", "give the value it has in every trial"
+        ):
             continue
         fixed = fields["value"]
         if isinstance(fixed, dict | list):
             reader.tell(
-                join(where, "value"), f"must be text, a number or a boolean (got {shown(fixed)}); to try several, use parameters"
+                join(where, "value"),
+                f"must be text, a number or a boolean (got {shown(fixed)}); to try several, use parameters",
             )
             continue
         if isinstance(fixed, float) and reader.number(join(where, "value"), fixed) is None:
@@ -92,8 +100,8 @@ def read_parameters(
         value: The mapping.
         fixed: The fixed values beside it.
         folder: Where paths of images start; the current folder by default.
-        nodes: Whether inputs belong to nodes. If not, a node name may be left out, and an input is the parameter's own name, if
-            that does not stand in a template.
+        nodes: Whether inputs belong to nodes. If not, a node name may be left out, and an input is the
+            parameter's own name, if that does not stand in a template.
         any_name: Whether a parameter's name may hold any character, as in Python.
     """
     taken = {Target(param.node_name, param.input): "the fixed value" for param in fixed}
@@ -106,7 +114,9 @@ def read_parameters(
             reader.tell(where, f"a parameter's name has letters, digits, _ and - (got {shown(name)})")
         if not isinstance(entry, dict):
             example = _EXAMPLE if nodes else _EXAMPLE_WITHOUT_NODES
-            reader.tell(where, f"must say where it is set and its domain (got {shown(entry)}); for example {example}")
+            reader.tell(
+                where, f"must say where it is set and its domain (got {shown(entry)}); for example {example}"
+            )
             sound = False
             continue
         if not nodes and not re.search(rf"{{{re.escape(name)}[:}}]", texts):
@@ -138,23 +148,40 @@ def read_parameters(
 def _named_targets(entry: dict[str, Any]) -> list[tuple[str, str]]:
     """Node and input that a faulty entry names, as far as they can be read."""
     targets = entry.get("targets")
-    rows = [entry, *(targets.values() if isinstance(targets, dict) else targets if isinstance(targets, list) else ())]
+    rows = [
+        entry,
+        *(targets.values() if isinstance(targets, dict) else targets if isinstance(targets, list) else ()),
+    ]
     pairs = [tuple(row.get(key) for key in _TARGET) for row in rows if isinstance(row, dict)]
-    return [(node, name) for node, name in pairs if isinstance(node, str) and isinstance(name, str) and node and name]
+    return [
+        (node, name)
+        for node, name in pairs
+        if isinstance(node, str) and isinstance(name, str) and node and name
+    ]
 
 
 def _with_node(entry: object, name: str) -> Any:  # noqa: ANN401  (an entry as it was written)
-    """An entry whose input is the parameter's name, and whose node is called as the input, where they are left out."""
+    """An entry whose input is the parameter's name, and whose node is called as the input, where they are
+    left out.
+    """
     if not isinstance(entry, dict):
         return entry
     if "targets" in entry:
         targets = entry["targets"]
         if isinstance(targets, dict):
             return {**entry, "targets": {part: _with_node(one, part) for part, one in targets.items()}}
-        return {**entry, "targets": [_with_node(one, "") for one in targets]} if isinstance(targets, list) else entry
+        return (
+            {**entry, "targets": [_with_node(one, "") for one in targets]}
+            if isinstance(targets, list)
+            else entry
+        )
     given = entry if entry.get("input") is not None or not name else {**entry, "input": name}
     field = given.get("input")
-    return given if given.get("node_name") is not None or not isinstance(field, str) else {**given, "node_name": field}
+    return (
+        given
+        if given.get("node_name") is not None or not isinstance(field, str)
+        else {**given, "node_name": field}
+    )
 
 
 def _unfolded(reader: Reader, path: str, value: dict[str, object]) -> list[object]:
@@ -170,7 +197,9 @@ def _template_texts(value: object) -> list[str]:
 
 
 def _space(reader: Reader, path: str, found: _Found, *, whole: bool) -> Space:
-    """The space with its conditions, if those make sense; a part of it (`whole` is false) is not asked what is missing."""
+    """The space with its conditions, if those make sense; a part of it (`whole` is false) is not asked what
+    is missing.
+    """
     before = len(reader.problems)
     for name, given in found.when.items():
         when = read_conditions(reader, join(join(path, name), "when"), given, found.parameters)
@@ -194,12 +223,17 @@ def _space(reader: Reader, path: str, found: _Found, *, whole: bool) -> Space:
     return Space(parameters, templates)
 
 
-def _entry(reader: Reader, path: str, name: str, entry: dict[str, object], folder: Path) -> Parameter | Template | None:
+def _entry(
+    reader: Reader, path: str, name: str, entry: dict[str, object], folder: Path
+) -> Parameter | Template | None:
     fields = reader.section(path, entry, (*_WORDS, *KINDS))
     kinds = [word for word in (*KINDS, "images", "template") if word in fields]
     if not kinds:
         if all(key in _WORDS for key in entry):  # else an unknown key, most likely a typo, has been told
-            reader.tell(path, f"has no domain; give one of {', '.join(f'{kind} {KINDS[kind].form}' for kind in KINDS)}")
+            reader.tell(
+                path,
+                f"has no domain; give one of {', '.join(f'{kind} {KINDS[kind].form}' for kind in KINDS)}",
+            )
         _targets(reader, path, entry, fields)
         return None
     if len(kinds) > 1:
@@ -223,7 +257,9 @@ def _entry(reader: Reader, path: str, name: str, entry: dict[str, object], folde
     return Parameter(name, targets, domain) if domain is not None else None
 
 
-def _template(reader: Reader, path: str, name: str, fields: dict[str, object], targets: tuple[Target, ...]) -> Template | None:
+def _template(
+    reader: Reader, path: str, name: str, fields: dict[str, object], targets: tuple[Target, ...]
+) -> Template | None:
     where = join(path, "template")
     text = reader.text(where, fields["template"])
     if not text or not targets:
@@ -243,21 +279,29 @@ def _choosing(
     if "targets" in fields:
         reader.tell(join(path, "targets"), "images are loaded by one node; name it as node_name")
         return None
-    target = _target(reader, path, {_TARGET[1]: _IMAGE, **{key: value for key, value in entry.items() if value is not None}})
+    target = _target(
+        reader,
+        path,
+        {_TARGET[1]: _IMAGE, **{key: value for key, value in entry.items() if value is not None}},
+    )
     images = read_images(reader, join(path, "images"), fields["images"], folder)
     if target is None or not images:
         return None
     return Parameter(name, (target,), _labels(images), gives=tuple((image,) for image in images.values()))
 
 
-def _moving(reader: Reader, path: str, name: str, fields: dict[str, object], kind: str, folder: Path) -> Parameter | None:
+def _moving(
+    reader: Reader, path: str, name: str, fields: dict[str, object], kind: str, folder: Path
+) -> Parameter | None:
     """A parameter whose options each give a value to several named targets."""
     if doubled := [key for key in _TARGET if key in fields]:
         reader.tell(join(path, doubled[0]), "stands beside targets; move it into the mapping")
     where = join(path, "targets")
     named = reader.mapping(where, fields["targets"])
     if kind not in ("choice", "grid_search"):
-        reader.tell(where, f"has names, for the values of a choice of mappings; with {kind} write a list of targets")
+        reader.tell(
+            where, f"has names, for the values of a choice of mappings; with {kind} write a list of targets"
+        )
         return None
     if not named:
         reader.tell(where, "needs at least one name: {node_name: ..., input: ...}")
@@ -274,14 +318,20 @@ def _moving(reader: Reader, path: str, name: str, fields: dict[str, object], kin
     if options is None or len(found) < len(targets):
         return None
     domain = read_domain(reader, path, kind, list(options))
-    return Parameter(name, found, domain, gives=tuple(options.values()), parts=tuple(targets)) if domain is not None else None
+    return (
+        Parameter(name, found, domain, gives=tuple(options.values()), parts=tuple(targets))
+        if domain is not None
+        else None
+    )
 
 
 def _labels(images: Mapping[str, object]) -> Domain:
     return Domain("choice", options=tuple(images))
 
 
-def _targets(reader: Reader, path: str, entry: dict[str, object], fields: dict[str, object]) -> tuple[Target, ...] | None:
+def _targets(
+    reader: Reader, path: str, entry: dict[str, object], fields: dict[str, object]
+) -> tuple[Target, ...] | None:
     """The inputs a parameter sets, or None if something is wrong with one."""
     if "targets" not in fields:
         target = _target(reader, path, entry)

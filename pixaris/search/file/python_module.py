@@ -29,14 +29,22 @@ def read_search_module(path: Path) -> Document:
     """A module as a search file: its ``SEARCH`` has the file's other keys, its ``SPACE`` is the parameters.
 
     Raises:
-        ConfigurationError: As `read_space_module`; or the module has no SEARCH, or it is no mapping of plain values.
+        ConfigurationError: As `read_space_module`; or the module has no SEARCH, or it is no mapping of plain
+            values.
     """
     module = _load(path)
     search = getattr(module, SEARCH, None)
     if not isinstance(search, Mapping):
         example = 'SEARCH = {"project": "demo", "dataset": "photos", ...}'
-        has = "has no SEARCH" if search is None else f"has a SEARCH that is no mapping ({type(search).__name__})"
-        message = f"{has}; write {example} with the keys of a search file, or name the module in one: parameters: {path.name}"
+        has = (
+            "has no SEARCH"
+            if search is None
+            else f"has a SEARCH that is no mapping ({type(search).__name__})"
+        )
+        message = (
+            f"{has}; write {example} with the keys of a search file, or name the module in one: parameters:"
+            f" {path.name}"
+        )
         raise ConfigurationError(message, str(path))
     problems: list[Problem] = []
     value = _plain(search, SEARCH, problems)
@@ -50,7 +58,9 @@ def read_search_module(path: Path) -> Document:
 
 
 def _space(module: ModuleType, path: Path) -> dict[str, Any]:
-    from pixaris.search.algorithms.tune_domains import written_parameters  # it needs Ray, which takes a second to import
+    from pixaris.search.algorithms.tune_domains import (
+        written_parameters,
+    )  # it needs Ray, which takes a second to import
 
     if not hasattr(module, SPACE):
         names = [name for name in vars(module) if not name.startswith("_")]
@@ -88,7 +98,9 @@ def _failure(error: BaseException, path: Path) -> Problem:
         if Path(frame.filename) == path:
             line = frame.lineno
     reason = error.msg if isinstance(error, SyntaxError) else str(error)
-    return Problem(f"line {line}" if line else "", f"cannot be run: {type(error).__name__}: {reason or 'without a word'}")
+    return Problem(
+        f"line {line}" if line else "", f"cannot be run: {type(error).__name__}: {reason or 'without a word'}"
+    )
 
 
 def _plain(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN401  (what a module holds)
@@ -101,5 +113,7 @@ def _plain(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN4
     value = value.item() if hasattr(value, "item") else value
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    problems.append(Problem(path, f"must be text, a number, a boolean, a list or a mapping (got {type(value).__name__})"))
+    problems.append(
+        Problem(path, f"must be text, a number, a boolean, a list or a mapping (got {type(value).__name__})")
+    )
     return None

@@ -32,10 +32,12 @@ class Reader:
     """Gives typed values of a document; a wrong one becomes a problem and a harmless value in its place.
 
     Args:
-        document: What was read; its faults are the first problems, and a path that has a fault gets no second problem.
+        document: What was read; its faults are the first problems, and a path that has a fault gets no second
+            problem.
 
     Attributes:
-        fixed_at: Places in the list of the generation params that were read: others, which are wrong, are left out.
+        fixed_at: Places in the list of the generation params that were read: others, which are wrong, are
+            left out.
         unbound: Path, node and input of parameters whose domain is wrong; node and input may be wrong too.
     """
 
@@ -48,7 +50,9 @@ class Reader:
 
     @property
     def problems(self) -> list[Problem]:
-        """All problems so far: those of the command line and of what is missing, then the file's in its order."""
+        """All problems so far: those of the command line and of what is missing, then the file's in its
+        order.
+        """
         in_order = sorted(self._told, key=lambda told: line_of(told[0], self.lines) or 0)
         return [Problem(self.place(path), message) for path, message in in_order]
 
@@ -72,7 +76,10 @@ class Reader:
         fields = self.mapping(path, value)
         for key in fields:
             if key not in known:
-                self.tell(join(path, key), f"{shown(key)} is no known key{nearest(key, known)}; known are {', '.join(known)}")
+                self.tell(
+                    join(path, key),
+                    f"{shown(key)} is no known key{nearest(key, known)}; known are {', '.join(known)}",
+                )
         return {key: inner for key, inner in fields.items() if key in known and inner is not None}
 
     def mapping(self, path: str, value: object) -> dict[str, Any]:
@@ -150,7 +157,9 @@ class Reader:
             return ComponentSpec(self.text(path, value), {}, self.place(path))
         options = {key: inner for key, inner in value.items() if key != "type"}
         given = self.required(path, value, "type", "give its name")
-        return ComponentSpec(self.text(join(path, "type"), value["type"]) if given else "", options, self.place(path))
+        return ComponentSpec(
+            self.text(join(path, "type"), value["type"]) if given else "", options, self.place(path)
+        )
 
     def above(self, path: str, value: object, limit: float) -> float | None:
         """A number above a limit, or None."""

@@ -56,7 +56,9 @@ _KEYS = (
 )
 _RESOURCES = ("seconds", "cost")
 _SCORE_IS_TYPE = frozenset(("ssim", "psnr", "mae", "iou", *_RESOURCES))
-"""Metrics whose only score has their own name; of others, the score names are known only once they are built."""
+"""Metrics whose only score has their own name; of others, the score names are known only once they are
+built.
+"""
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,10 @@ class SearchSpec:
         budget: What the search may spend.
         limits: What the pool works by.
         results: Folder of the results, or None for the configured one.
-        fixed_at: Places of the generation params in the file's list: those that cannot be read are left out of them.
-        unbound: Path, node and input of the parameters that are left out of the space, because their domain is wrong.
+        fixed_at: Places of the generation params in the file's list: those that cannot be read are left out
+            of them.
+        unbound: Path, node and input of the parameters that are left out of the space, because their domain
+            is wrong.
         lines: Dotted path to line number, 0 for ``--set``; see `pixaris.search.file.yaml_file.place`.
         seeds: Images of every item, each with a seed of its own.
         cache: Whether images are taken from the cache and kept in it.
@@ -150,7 +154,11 @@ class SearchSpec:
 
 
 def read_search_file(
-    path: str | Path, overrides: Sequence[str] = (), *, endpoints: Sequence[str] = (), need_parameters: bool = True
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    endpoints: Sequence[str] = (),
+    need_parameters: bool = True,
 ) -> tuple[SearchSpec, list[Problem]]:
     """Read a search file, as far as it can be read.
 
@@ -161,8 +169,9 @@ def read_search_file(
         need_parameters: False for a single run: parameters, metrics and objective may be absent.
 
     Returns:
-        The file's content, with harmless values where it is wrong, and all that is wrong. The caller adds what later stages find
-        and raises one `ConfigurationError`; with problems the content is good for nothing else.
+        The file's content, with harmless values where it is wrong, and all that is wrong. The caller adds
+        what later stages find and raises one `ConfigurationError`; with problems the content is good for
+        nothing else.
 
     Raises:
         ConfigurationError: There is no file, or no YAML mapping in it.
@@ -170,27 +179,40 @@ def read_search_file(
     path = Path(path)
     document = read_search_module(path) if path.suffix == ".py" else read_yaml(path)
     if not isinstance(document.value, dict):
-        raise ConfigurationError(f"must be a mapping, starting with name: ... (got {shown(document.value)})", source=str(path))
+        raise ConfigurationError(
+            f"must be a mapping, starting with name: ... (got {shown(document.value)})", source=str(path)
+        )
     document = apply_overrides(document, overrides)
     reader = Reader(document)
     fields = reader.section("", document.value, _KEYS)
     if need_parameters and not fields.get("parameters"):
-        hint = "name what to vary: radius: {node_name: Blur, input: blur_radius, randint: [1, 6]} (pixaris run needs none)"
+        hint = (
+            "name what to vary: radius: {node_name: Blur, input: blur_radius, randint: [1, 6]} (pixaris run"
+            " needs none)"
+        )
         reader.tell("parameters", f"is {'empty' if fields.get('parameters') == {} else 'missing'}; {hint}")
     flux = _is_flux(fields.get("generator"))
-    fixed = read_generation_params(reader, "generation_params", fields.get("generation_params", []), nodes=not flux)
+    fixed = read_generation_params(
+        reader, "generation_params", fields.get("generation_params", []), nodes=not flux
+    )
     parameters, folder = _parameters(reader, fields.get("parameters") or {}, path.parent)
     space = read_parameters(reader, "parameters", parameters, fixed, folder, nodes=not flux)
     metrics = _metrics(reader, fields, required=need_parameters or "objective" in fields)
     spec = SearchSpec(
         path=path,
         name=_folder_name(reader, "name", fields.get("name", path.stem)),
-        project=_folder_name(reader, "project", fields["project"]) if _has(reader, fields, "project", "project: demo") else "",
+        project=(
+            _folder_name(reader, "project", fields["project"])
+            if _has(reader, fields, "project", "project: demo")
+            else ""
+        ),
         dataset=_dataset(reader, fields, path.parent),
         generator=_generator(reader, fields, path.parent),
-        endpoints=endpoints_of_urls(reader, endpoints, flux=flux)
-        if endpoints
-        else _endpoints(reader, fields, path.parent, flux=flux),
+        endpoints=(
+            endpoints_of_urls(reader, endpoints, flux=flux)
+            if endpoints
+            else _endpoints(reader, fields, path.parent, flux=flux)
+        ),
         generation_params=fixed,
         space=space,
         metrics=(metrics := _with_resources(metrics, fields.get("objective"))),
@@ -211,7 +233,10 @@ def read_search_file(
 def _cache(reader: Reader, value: object) -> bool:
     if isinstance(value, bool):
         return value
-    reader.tell("cache", f"must be true or false (got {shown(value)}); where it lies says the configuration (cache_dir)")
+    reader.tell(
+        "cache",
+        f"must be true or false (got {shown(value)}); where it lies says the configuration (cache_dir)",
+    )
     return True
 
 
@@ -236,7 +261,8 @@ def _folder_name(reader: Reader, path: str, value: object) -> str:
     text = reader.text(path, value)
     if text and safe_name(text) != text:
         allowed = (
-            "only letters, digits, spaces and _ . , + = ( ) [ ] - may be in it, no space or dot at its ends, at most 120 bytes"
+            "only letters, digits, spaces and _ . , + = ( ) [ ] - may be in it, no space or dot at its ends,"
+            " at most 120 bytes"
         )
         reader.tell(path, f"names a folder: {allowed} (got {shown(text)})")
     return text
@@ -250,7 +276,9 @@ def _dataset(reader: Reader, fields: Mapping[str, Any], folder: Path) -> Dataset
     if isinstance(value, dict):
         inner = reader.section("dataset", value, ("name", "path", "references"))
         if "references" in inner:
-            references = reader.texts("dataset.references", inner["references"], "write references: [Original]")
+            references = reader.texts(
+                "dataset.references", inner["references"], "write references: [Original]"
+            )
         if "name" in inner and "path" in inner:
             reader.tell("dataset", "has a name and a path; keep one of them")
         if "path" in inner:
@@ -285,20 +313,28 @@ def _generator(reader: Reader, fields: Mapping[str, Any], folder: Path) -> Gener
     if workflow is None:
         if component.type.startswith("comfyui"):
             typo = nearest("workflow", options).replace("did you mean", "is it")
-            reader.tell("generator.workflow", f"is missing{typo}; write workflow: workflows/restore_apiformat.json")
+            reader.tell(
+                "generator.workflow", f"is missing{typo}; write workflow: workflows/restore_apiformat.json"
+            )
         return GeneratorSpec(component.type, None, options)
     text = reader.text("generator.workflow", workflow)
     return GeneratorSpec(component.type, folder / text if text else None, options)
 
 
-def _endpoints(reader: Reader, fields: Mapping[str, Any], folder: Path, *, flux: bool) -> tuple[EndpointSource, ...]:
+def _endpoints(
+    reader: Reader, fields: Mapping[str, Any], folder: Path, *, flux: bool
+) -> tuple[EndpointSource, ...]:
     generator = fields.get("generator")
     if "endpoints" not in fields and isinstance(generator, dict) and ":" in str(generator.get("type", "")):
         return ()  # a generator of the user's own may make its images itself
     if "endpoints" not in fields and flux:
         return read_endpoints(reader, "endpoints", "flux", folder)
     example = "endpoints: {embedded: 2}, or endpoints: [http://10.0.0.5:8188]"
-    return read_endpoints(reader, "endpoints", fields["endpoints"], folder) if _has(reader, fields, "endpoints", example) else ()
+    return (
+        read_endpoints(reader, "endpoints", fields["endpoints"], folder)
+        if _has(reader, fields, "endpoints", example)
+        else ()
+    )
 
 
 def _metrics(reader: Reader, fields: Mapping[str, Any], *, required: bool) -> tuple[ComponentSpec, ...]:
@@ -314,13 +350,22 @@ def _metrics(reader: Reader, fields: Mapping[str, Any], *, required: bool) -> tu
 
 
 def _with_resources(metrics: Sequence[ComponentSpec], objective: object) -> tuple[ComponentSpec, ...]:
-    """The metrics, with ``seconds`` or ``cost`` added where the objective names them: they need no options."""
+    """The metrics, with ``seconds`` or ``cost`` added where the objective names them: they need no
+    options.
+    """
     types = [metric.type for metric in metrics]
     entries = objective if isinstance(objective, list) else [objective]
     named = [entry.get("metric") if isinstance(entry, dict) else entry for entry in entries]
     if any(":" in one for one in types):  # the user's own metric may give such a score
         return tuple(metrics)
-    return (*metrics, *(ComponentSpec(name, where="objective") for name in _RESOURCES if name in named and name not in types))
+    return (
+        *metrics,
+        *(
+            ComponentSpec(name, where="objective")
+            for name in _RESOURCES
+            if name in named and name not in types
+        ),
+    )
 
 
 def _objectives(
@@ -356,7 +401,10 @@ def _objective(reader: Reader, path: str, value: object, types: Sequence[str]) -
         path, value = join(path, "metric"), inner["metric"]
     metric = reader.text(path, value)
     if metric and types and metric not in types and all(name in _SCORE_IS_TYPE for name in types):
-        message = f"{shown(metric)} is no score of the metrics{nearest(metric, types)}; they give {', '.join(types)}"
+        message = (
+            f"{shown(metric)} is no score of the metrics{nearest(metric, types)}; they give"
+            f" {', '.join(types)}"
+        )
         reader.tell(path, f"{message}; name one of these, or add the metric that gives it")
         metric = ""
     return ObjectiveSpec(metric, direction)

@@ -1,4 +1,6 @@
-"""The search file's ``search``: algorithms and schedulers are one row each, which is all the file's reader knows of them."""
+"""The search file's ``search``: algorithms and schedulers are one row each, which is all the file's reader
+knows of them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,18 @@ MAX_GRID = 100_000
 _MAX_SEED = 2**32 - 1
 _KEYS = ("algorithm", "num_samples", "scheduler", "seed", "step", "max_concurrent", "points_to_evaluate")
 _NORMAL = frozenset(("randn", "qrandn"))
-_NOT_OURS = frozenset(("space", "dim_dict", "metric", "mode", "points_to_evaluate", "evaluated_rewards", "study_name", "verbose"))
+_NOT_OURS = frozenset(
+    (
+        "space",
+        "dim_dict",
+        "metric",
+        "mode",
+        "points_to_evaluate",
+        "evaluated_rewards",
+        "study_name",
+        "verbose",
+    )
+)
 """Arguments of Tune's searchers that the search itself gives."""
 
 
@@ -73,7 +86,10 @@ ALGORITHMS: Mapping[str, Strategy] = {
     ),
     "optuna": Strategy({"sampler": Option("text")}, many=True),
     "hyperopt": Strategy(
-        homes=_tune("hyperopt", "HyperOptSearch"), modules=("hyperopt",), packages="hyperopt", seeded="random_state_seed"
+        homes=_tune("hyperopt", "HyperOptSearch"),
+        modules=("hyperopt",),
+        packages="hyperopt",
+        seeded="random_state_seed",
     ),
     "bayesopt": Strategy(
         homes=_tune("bayesopt", "BayesOptSearch"),
@@ -120,7 +136,9 @@ ALGORITHMS: Mapping[str, Strategy] = {
 
 SCHEDULERS: Mapping[str, Strategy] = {
     "fifo": Strategy(many=True),
-    "asha": Strategy({"grace_period": WHOLE, "reduction_factor": Option("number", above=1), "brackets": WHOLE}),
+    "asha": Strategy(
+        {"grace_period": WHOLE, "reduction_factor": Option("number", above=1), "brackets": WHOLE}
+    ),
     "median": Strategy(
         {
             "grace_period": WHOLE,
@@ -144,8 +162,8 @@ ALIASES: Mapping[str, str] = {
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys(
         ("pbt", "pbt_replay", "pb2"),
-        "changes a trial's parameters while it runs, and here a trial is one parameter set over the eval set, so that its images "
-        "can be compared",
+        "changes a trial's parameters while it runs, and here a trial is one parameter set over the eval set,"
+        " so that its images can be compared",
     ),
     "resource_changing": "changes a trial's CPUs and GPUs while it runs, and here the endpoints do the work",
 }
@@ -189,13 +207,18 @@ def read_search_options(reader: Reader, value: object, space: Space, objectives:
     if (strategy := ALGORITHMS.get(algorithm.type)) is not None:
         _fits_space(reader, algorithm.type, strategy, space)
         if "num_samples" in fields and not strategy.samples and samples not in (None, 1):
-            reader.tell("search.num_samples", f"has no meaning with {algorithm.type}, which runs every set once; remove it")
+            reader.tell(
+                "search.num_samples",
+                f"has no meaning with {algorithm.type}, which runs every set once; remove it",
+            )
         if not strategy.samples:
             samples = 1
         elif "num_samples" not in fields:
             samples = DEFAULT_SAMPLES
         if strategy.samples and samples is not None and len(points) > samples:
-            needed = f"must be at least {len(points)}, as many as search.points_to_evaluate has (got {samples})"
+            needed = (
+                f"must be at least {len(points)}, as many as search.points_to_evaluate has (got {samples})"
+            )
             reader.tell("search.num_samples", needed)
     _fit_each_other(reader, algorithm.type, scheduler.type, objectives)
     return SearchOptions(
@@ -204,9 +227,11 @@ def read_search_options(reader: Reader, value: object, space: Space, objectives:
         num_samples=samples or 1,
         seed=reader.whole("search.seed", fields["seed"], at_most=_MAX_SEED) if "seed" in fields else None,
         step=reader.whole("search.step", fields["step"], at_least=1) if "step" in fields else None,
-        max_concurrent=reader.whole("search.max_concurrent", fields["max_concurrent"], at_least=1)
-        if "max_concurrent" in fields
-        else None,
+        max_concurrent=(
+            reader.whole("search.max_concurrent", fields["max_concurrent"], at_least=1)
+            if "max_concurrent" in fields
+            else None
+        ),
         points_to_evaluate=points,
     )
 
@@ -233,7 +258,9 @@ def _strategy(reader: Reader, path: str, value: object, known: Mapping[str, Stra
         return component
     if name not in known:
         if name:
-            reader.tell(where, f"{shown(name)} is not known{nearest(name, known)}; known are {', '.join(known)}")
+            reader.tell(
+                where, f"{shown(name)} is not known{nearest(name, known)}; known are {', '.join(known)}"
+            )
         return component
     strategy = known[name]
     missing = [module for module in strategy.modules if find_spec(module) is None]
@@ -256,7 +283,9 @@ def _strategy(reader: Reader, path: str, value: object, known: Mapping[str, Stra
 
 
 def strategy_options(name: str, strategy: Strategy, given: Mapping[str, Any]) -> dict[str, Option]:
-    """Every option a strategy takes; those of Ray's and others' classes are asked for only where some are given."""
+    """Every option a strategy takes; those of Ray's and others' classes are asked for only where some are
+    given.
+    """
     if name == "optuna":
         sampler = sampler_name(str(given.get("sampler", "TPE")))
         found = options_of((f"optuna.samplers:{sampler}",), ("seed",)) if sampler else {}
@@ -276,7 +305,10 @@ SAMPLERS = (
     "RandomSampler",
 )
 """Optuna's samplers that need no objects of the caller's."""
-_SAMPLER_MODULES: Mapping[str, tuple[str, str]] = {"CmaEsSampler": ("cmaes", "cmaes"), "GPSampler": ("torch", "torch")}
+_SAMPLER_MODULES: Mapping[str, tuple[str, str]] = {
+    "CmaEsSampler": ("cmaes", "cmaes"),
+    "GPSampler": ("torch", "torch"),
+}
 
 
 def sampler_name(text: str) -> str:
@@ -309,27 +341,46 @@ def _fits_space(reader: Reader, name: str, strategy: Strategy, space: Space) -> 
         path = f"parameters.{parameter.name}.{kind}"
         if not strategy.continuous and parameter.domain.size() is None:
             reader.tell(
-                path, f"is continuous, and algorithm {name} needs a list of values; use choice or quniform, or algorithm random"
+                path,
+                f"is continuous, and algorithm {name} needs a list of values; use choice or quniform, or"
+                " algorithm random",
             )
         if not strategy.grid_search and kind == "grid_search":
-            reader.tell(path, f"belongs to the algorithms grid and random, and {name} draws samples; use choice")
+            reader.tell(
+                path, f"belongs to the algorithms grid and random, and {name} draws samples; use choice"
+            )
         elif kind in strategy.lacks or (strategy.only and kind not in strategy.only):
             can = f"it draws from {', '.join(sorted(strategy.only))}" if strategy.only else "most others can"
-            reader.tell(path, f"algorithm {name} cannot draw from {kind}; {can}; use another domain, or algorithm tpe")
+            reader.tell(
+                path, f"algorithm {name} cannot draw from {kind}; {can}; use another domain, or algorithm tpe"
+            )
     if not strategy.samples and (size := space.size() or 0) > MAX_GRID:
-        reader.tell("parameters", f"make a grid of {size:,} sets (at most {MAX_GRID:,}); use fewer values, or algorithm random")
+        reader.tell(
+            "parameters",
+            f"make a grid of {size:,} sets (at most {MAX_GRID:,}); use fewer values, or algorithm random",
+        )
 
 
 def _fit_each_other(reader: Reader, algorithm: str, scheduler: str, objectives: int) -> None:
-    if (algorithm == "bohb") != (scheduler == "hb_bohb") and algorithm in ALGORITHMS and scheduler in SCHEDULERS:
-        reader.tell("search.scheduler", f"bohb and hb_bohb belong together (got algorithm {algorithm}, scheduler {scheduler})")
+    if (
+        (algorithm == "bohb") != (scheduler == "hb_bohb")
+        and algorithm in ALGORITHMS
+        and scheduler in SCHEDULERS
+    ):
+        reader.tell(
+            "search.scheduler",
+            f"bohb and hb_bohb belong together (got algorithm {algorithm}, scheduler {scheduler})",
+        )
     if objectives < 2:
         return
     for path, name, known in (("algorithm", algorithm, ALGORITHMS), ("scheduler", scheduler, SCHEDULERS)):
         if name in known and not known[name].many:
             able = ", ".join(other for other, strategy in known.items() if strategy.many)
             does = "learns from" if known is ALGORITHMS else "stops trials by"
-            reader.tell(f"search.{path}", f"{name} {does} one objective, and there are {objectives}; with several use {able}")
+            reader.tell(
+                f"search.{path}",
+                f"{name} {does} one objective, and there are {objectives}; with several use {able}",
+            )
 
 
 def _points(reader: Reader, value: object, space: Space) -> tuple[Mapping[str, ParamValue], ...]:
@@ -342,14 +393,18 @@ def _points(reader: Reader, value: object, space: Space) -> tuple[Mapping[str, P
         fields = reader.section(path, entry, names)
         if missing := space.lacking(fields):
             if isinstance(entry, dict):
-                reader.tell(path, f"lacks {', '.join(missing)}; a point has a value for every parameter that counts")
+                reader.tell(
+                    path, f"lacks {', '.join(missing)}; a point has a value for every parameter that counts"
+                )
             continue
         point = {}
         counting = space.active(fields)
         for parameter in (one for one in space.parameters if one.name in counting):
             given, domain = counting[parameter.name], parameter.domain
             if not isinstance(given, str | int | float) or not domain.contains(given):
-                reader.tell(join(path, parameter.name), f"must lie in {domain.describe()} (got {shown(given)})")
+                reader.tell(
+                    join(path, parameter.name), f"must lie in {domain.describe()} (got {shown(given)})"
+                )
             else:
                 point[parameter.name] = domain.clean(given)
         if len(point) == len(counting):

@@ -1,4 +1,6 @@
-"""What an algorithm or scheduler takes: a table where it is ours to say, the class's own signature where it is not."""
+"""What an algorithm or scheduler takes: a table where it is ours to say, the class's own signature where it
+is not.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,8 @@ FLAG = Option("flag")
 
 
 def options_of(homes: Collection[str], not_ours: Collection[str] = ()) -> dict[str, Option]:
-    """The options that classes take as text, numbers, booleans and mappings; what takes an object cannot be written in a file.
+    """The options that classes take as text, numbers, booleans and mappings; what takes an object cannot be
+    written in a file.
 
     Args:
         homes: ``module:Class`` each. A class whose package is not installed adds none.

@@ -33,11 +33,15 @@ def read_domain(reader: Reader, path: str, kind: str, value: object) -> Domain |
             return Domain(kind, options=constant)
         if KINDS[kind].listed:
             if not isinstance(value, list):
-                reader.tell(where, f"must be a list of values (got {shown(value)}); write {kind}: [{shown(value)}]")
+                reader.tell(
+                    where, f"must be a list of values (got {shown(value)}); write {kind}: [{shown(value)}]"
+                )
                 return None
             if any(isinstance(option, dict) for option in value):
                 hint = "targets: {width: {node_name: ..., input: ...}, ...}"
-                reader.tell(where, f"holds mappings, whose names must be named among the targets; write {hint}")
+                reader.tell(
+                    where, f"holds mappings, whose names must be named among the targets; write {hint}"
+                )
                 return None
             return Domain(kind, options=tuple(value))
         numbers = _numbers(reader, where, kind, value)
@@ -53,7 +57,11 @@ def _numbers(reader: Reader, path: str, kind: str, value: object) -> list[float]
     names = KINDS[kind].names
     if isinstance(value, dict):
         fields = reader.section(path, value, names)
-        missing = [name for name in names if not reader.required(path, fields, name, f"{kind} takes {KINDS[kind].form}")]
+        missing = [
+            name
+            for name in names
+            if not reader.required(path, fields, name, f"{kind} takes {KINDS[kind].form}")
+        ]
         found = [reader.number(join(path, name), fields[name]) for name in names if name in fields]
         if missing:
             return None
@@ -88,17 +96,25 @@ def read_pairs(
     for index, entry in enumerate(entries):
         where = join(path, index)
         if not isinstance(entry, dict):
-            reader.tell(where, f"must give a value to each of {', '.join(names)} (got {shown(entry)}); write {example}")
+            reader.tell(
+                where,
+                f"must give a value to each of {', '.join(names)} (got {shown(entry)}); write {example}",
+            )
             whole = False
             continue
         fields = reader.section(where, entry, names)
-        present = [reader.required(where, fields, name, f"every mapping gives values to {', '.join(names)}") for name in names]
+        present = [
+            reader.required(where, fields, name, f"every mapping gives values to {', '.join(names)}")
+            for name in names
+        ]
         given = [_given(reader, join(where, name), fields[name], folder) for name in names if name in fields]
         label = ", ".join(f"{name}={_written(fields[name])}" for name in names if name in fields)
         values = tuple(one for one in given if one is not None)
         if not all(present) or len(values) < len(names) or len(fields) < len(entry):
             whole = False
-        elif label in found or (same := tuple((isinstance(one, bool), one) for one in values)) in seen:  # 1 is 1.0, not true
+        elif (
+            label in found or (same := tuple((isinstance(one, bool), one) for one in values)) in seen
+        ):  # 1 is 1.0, not true
             reader.tell(where, f"holds {label} twice; keep one of them")
         else:
             found[label] = values
@@ -109,7 +125,9 @@ def read_pairs(
 def _given(reader: Reader, path: str, value: object, folder: Path) -> Given | None:
     if isinstance(value, dict):
         fields = reader.section(path, value, ("image",))
-        if not reader.required(path, fields, "image", "a value is text, a number, a boolean or {image: file}"):
+        if not reader.required(
+            path, fields, "image", "a value is text, a number, a boolean or {image: file}"
+        ):
             return None
         file = reader.text(join(path, "image"), fields["image"])
         return _image(reader, join(path, "image"), folder / file) if file else None
@@ -141,7 +159,9 @@ def read_images(reader: Reader, path: str, value: object, folder: Path) -> dict[
         return _folder(reader, path, value, folder)
     if value == []:
         reader.tell(path, "needs at least one image file (got an empty list)")
-    names = reader.texts(path, value, "write images: [inspiration/dunes.png, ...], or a folder: images: inspiration")
+    names = reader.texts(
+        path, value, "write images: [inspiration/dunes.png, ...], or a folder: images: inspiration"
+    )
     images = {}
     for index, name in enumerate(names):
         if (image := _image(reader, join(path, index), folder / name)) is not None:
@@ -159,11 +179,17 @@ def _folder(reader: Reader, path: str, name: str, folder: Path) -> dict[str, Enc
         one = f"; for one file write images: [{name}]" if name.lower().endswith(SUFFIXES) else ""
         reader.tell(path, f"there is no folder {shown(name)}{one}")
         return None
-    files = sorted((file for file in inside if file.suffix.lower() in SUFFIXES), key=lambda file: natural(file.name))
+    files = sorted(
+        (file for file in inside if file.suffix.lower() in SUFFIXES), key=lambda file: natural(file.name)
+    )
     if not files:
         reader.tell(path, f"the folder {shown(name)} holds no image; allowed are {', '.join(SUFFIXES)}")
     elif len(files) > _MOST_IMAGES:
-        reader.tell(path, f"the folder {shown(name)} holds {len(files):,} images (at most {_MOST_IMAGES:,}); list those you mean")
+        reader.tell(
+            path,
+            f"the folder {shown(name)} holds {len(files):,} images (at most {_MOST_IMAGES:,}); list those you"
+            " mean",
+        )
     else:
         images = {file.name: image for file in files if (image := _image(reader, path, file)) is not None}
         return _once_each(reader, path, images) if len(images) == len(files) else None

@@ -1,8 +1,8 @@
 """Strict YAML: one document of plain mappings, lists and values, with the line of every key.
 
-PyYAML's parser (its events) is used, its constructor is not: aliases and tags are refused, nothing recurses, a key is always
-text, ``1e-3`` is a number (to YAML 1.1 it is text), and a word that means different things to YAML 1.1 and 1.2 (``no``, ``012``,
-``1:30``) is reported instead of guessed at. A date stays text.
+PyYAML's parser (its events) is used, its constructor is not: aliases and tags are refused, nothing recurses,
+a key is always text, ``1e-3`` is a number (to YAML 1.1 it is text), and a word that means different things to
+YAML 1.1 and 1.2 (``no``, ``012``, ``1:30``) is reported instead of guessed at. A date stays text.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Document:
 
     Attributes:
         value: Mappings, lists, text, numbers, booleans and None.
-        lines: Dotted path (``parameters.radius.randint``, ``metrics.0``) to its line, from 1; 0 for ``--set``.
+        lines: Dotted path (``parameters.radius.randint``, ``metrics.0``) to its line, from 1; 0 for
+            ``--set``.
         faults: Dotted path and message of what could be read in two ways.
     """
 
@@ -52,7 +53,8 @@ def read_yaml(path: Path) -> Document:
     """Read a YAML file.
 
     Raises:
-        ConfigurationError: There is no such file, it is too large, not UTF-8, empty, or not the YAML described above.
+        ConfigurationError: There is no such file, it is too large, not UTF-8, empty, or not the YAML
+            described above.
     """
     source = str(path)
     try:
@@ -67,12 +69,16 @@ def read_yaml(path: Path) -> Document:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigurationError(f"cannot be read: {reason}", source) from None
     if len(data) > MAX_BYTES:
-        raise ConfigurationError(f"is larger than {MAX_BYTES:,} bytes, too large for a file that a person wrote", source)
+        raise ConfigurationError(
+            f"is larger than {MAX_BYTES:,} bytes, too large for a file that a person wrote", source
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(Problem(f"line {line}", "is not UTF-8 text; save the file as UTF-8"), source) from None
+        raise ConfigurationError(
+            Problem(f"line {line}", "is not UTF-8 text; save the file as UTF-8"), source
+        ) from None
     return parse_yaml(text, source)
 
 
@@ -105,7 +111,9 @@ def parse_yaml(text: str, source: str = "") -> Document:
 
 
 def _built(text: str) -> _Builder:
-    """What the text holds, by libyaml where PyYAML has it; by PyYAML's own parser, a tenth as fast, for its better errors."""
+    """What the text holds, by libyaml where PyYAML has it; by PyYAML's own parser, a tenth as fast, for its
+    better errors.
+    """
     fast = getattr(yaml, "CSafeLoader", None)
     if fast is not None:
         try:
@@ -121,7 +129,9 @@ def join(path: str, key: object) -> str:
 
 
 def place(path: str, lines: Mapping[str, int]) -> str:
-    """How a problem names a path: with its line, or its nearest parent's, or that it stands on the command line."""
+    """How a problem names a path: with its line, or its nearest parent's, or that it stands on the command
+    line.
+    """
     parent = _known_parent(path, lines)
     if parent is None:
         return path
@@ -198,8 +208,13 @@ class _Builder:
     def _node(self, event: yaml.NodeEvent, where: str, line: int) -> None:
         if (tag := getattr(event, "tag", None)) is not None:
             raise _RefusedError(where, f"has the tag {tag}; tags are not allowed, write a plain value")
-        if isinstance(event, yaml.ScalarEvent) and (found := _UNUSABLE.search(event.value)):  # made by an escape: "\0"
-            raise _RefusedError(where, f"holds the character U+{ord(found[0]):04X}, which neither a file name nor a server takes")
+        if isinstance(event, yaml.ScalarEvent) and (
+            found := _UNUSABLE.search(event.value)
+        ):  # made by an escape: "\0"
+            raise _RefusedError(
+                where,
+                f"holds the character U+{ord(found[0]):04X}, which neither a file name nor a server takes",
+            )
         parent = self._stack[-1] if self._stack else None
         if parent is not None and isinstance(parent.container, dict) and parent.key is None:
             self._key(parent, event, where, line)
@@ -208,7 +223,9 @@ class _Builder:
         if path:
             self.lines.setdefault(path, line)
         if event.anchor is not None:
-            self._reference(path, f"has the anchor &{event.anchor}; anchors are not allowed, write the value out", where)
+            self._reference(
+                path, f"has the anchor &{event.anchor}; anchors are not allowed, write the value out", where
+            )
         if isinstance(event, yaml.ScalarEvent):
             value, fault = scalar(event.value, plain=event.implicit[0])
             if fault:
@@ -240,7 +257,10 @@ class _Builder:
 
     def _key(self, parent: _Open, event: yaml.NodeEvent, where: str, line: int) -> None:
         if not isinstance(event, yaml.ScalarEvent):
-            raise _RefusedError(where, "has a key that is a list or a mapping; a key is a word (text with { or [ needs quotes)")
+            raise _RefusedError(
+                where,
+                "has a key that is a list or a mapping; a key is a word (text with { or [ needs quotes)",
+            )
         key = str(event.value)
         parent.key, parent.again = key, key in parent.seen
         if parent.again:
@@ -297,4 +317,7 @@ def _ambiguous(text: str) -> str:
     except (ValueError, OverflowError, yaml.YAMLError):
         return f'`{text}` is no number; put it in quotes if text is meant: "{text}"'
     read = str(value).lower() if isinstance(value, bool) else repr(value)
-    return f'`{text}` is ambiguous: YAML reads it as {read}; write {read}, or "{text}" in quotes if text is meant'
+    return (
+        f'`{text}` is ambiguous: YAML reads it as {read}; write {read}, or "{text}" in quotes if text is'
+        " meant"
+    )

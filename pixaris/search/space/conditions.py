@@ -108,7 +108,8 @@ class ConditionFault:
 
 
 def in_order(parameters: Sequence[Conditional]) -> tuple[list[int], list[int]]:
-    """Positions of the parameters, each after those it depends on and else as given; and of those that depend on themselves.
+    """Positions of the parameters, each after those it depends on and else as given; and of those that depend
+    on themselves.
 
     Conditions on unknown parameters are passed over.
     """
@@ -132,7 +133,8 @@ def in_order(parameters: Sequence[Conditional]) -> tuple[list[int], list[int]]:
 def condition_faults(
     parameters: Sequence[Conditional], others: Iterable[tuple[str, tuple[Condition, ...]]] = ()
 ) -> list[ConditionFault]:
-    """Everything that is wrong with the conditions: unknown names, values that are never drawn, circles, contradictions.
+    """Everything that is wrong with the conditions: unknown names, values that are never drawn, circles,
+    contradictions.
 
     Args:
         parameters: All of the space.
@@ -145,7 +147,8 @@ def condition_faults(
         for condition in when:
             if condition.parameter not in known:
                 message = (
-                    f"{condition.parameter!r} is no parameter{nearest(condition.parameter, known)}; known are {', '.join(known)}"
+                    f"{condition.parameter!r} is no parameter{nearest(condition.parameter, known)}; known are"
+                    f" {', '.join(known)}"
                 )
                 faults.append(ConditionFault(name, condition.parameter, message))
             else:
@@ -158,7 +161,10 @@ def condition_faults(
         names = ", ".join(parameters[index].name for index in circle)
         asked = parameters[circle[0]]
         first = next(condition.parameter for condition in asked.when)
-        message = f"{asked.name!r} depends on itself; these decide about each other: {names}; remove one of their conditions"
+        message = (
+            f"{asked.name!r} depends on itself; these decide about each other: {names}; remove one of their"
+            " conditions"
+        )
         return [*faults, ConditionFault(asked.name, first, message)]
     return faults or _contradictions(known, [parameters[index].name for index in order], owners)
 
@@ -169,16 +175,23 @@ def _value_faults(condition: Condition, domain: Domain) -> list[str]:
         if not domain.contains(value):
             options = [option for option in domain.options if isinstance(option, str)]
             hint = nearest(value, options) if isinstance(value, str) else ""
-            faults.append(f"{condition.parameter!r} is never {_shown(value)}{hint}; it is {domain.describe()}")
+            faults.append(
+                f"{condition.parameter!r} is never {_shown(value)}{hint}; it is {domain.describe()}"
+            )
     if condition.limits and not any(isinstance(option, int | float) for option in domain.options or (1,)):
-        faults.append(f"{condition.parameter!r} has no numbers to compare with {', '.join(condition.limits)}; name its values")
+        faults.append(
+            f"{condition.parameter!r} has no numbers to compare with {', '.join(condition.limits)}; name its"
+            " values"
+        )
     elif not faults and not _possible(domain, [condition]):
         faults.append(f"can never hold: {condition.parameter!r} is {domain.describe()}")
     return faults
 
 
 def _contradictions(
-    known: Mapping[str, Conditional], order: Sequence[str], owners: Sequence[tuple[str, tuple[Condition, ...]]]
+    known: Mapping[str, Conditional],
+    order: Sequence[str],
+    owners: Sequence[tuple[str, tuple[Condition, ...]]],
 ) -> list[ConditionFault]:
     """Conditions that can hold each alone, but not together with those of the parameters they ask about."""
     demands: dict[str, dict[str, list[Condition]]] = {}
@@ -198,7 +211,10 @@ def _contradictions(
         demands[name] = together = asked(whens[name])
         for other, conditions in together.items():
             if not _possible(known[other].domain, conditions):
-                message = f"can never hold, together with the conditions of {_names(whens[name])}: {other!r} would have to be "
+                message = (
+                    f"can never hold, together with the conditions of {_names(whens[name])}: {other!r} would"
+                    " have to be "
+                )
                 message += " and ".join(condition.demand for condition in conditions)
                 faults.append(ConditionFault(name, whens[name][0].parameter, message))
                 demands[name] = {}  # what depends on it has the same fault
@@ -214,13 +230,18 @@ def _possible(domain: Domain, conditions: Sequence[Condition]) -> bool:
     named: list[float] = [*(domain.bounds or ())]
     for condition in conditions:
         named += condition.limits.values()
-        named += [value for value in (*condition.values, *condition.excluded) if not isinstance(value, str | bool)]
+        named += [
+            value for value in (*condition.values, *condition.excluded) if not isinstance(value, str | bool)
+        ]
     step = domain.q or (1 if domain.whole else 0)
-    near = [domain.nearest(number + shift) for number in named for shift in ((-step, 0, step) if step else (0,))]
+    near = [
+        domain.nearest(number + shift) for number in named for shift in ((-step, 0, step) if step else (0,))
+    ]
     if not step:
         near += [math.nextafter(number, side) for number in named for side in (-math.inf, math.inf)]
     return any(
-        domain.contains(domain.clean(value)) and all(condition.holds(domain.clean(value)) for condition in conditions)
+        domain.contains(domain.clean(value))
+        and all(condition.holds(domain.clean(value)) for condition in conditions)
         for value in near
         if math.isfinite(value)
     )

@@ -59,7 +59,9 @@ KINDS: Mapping[str, Kind] = {
 """Every domain of Ray Tune under its own name, and ``constant``."""
 
 SPREAD = 5.0
-"""A normal distribution is taken to reach this many standard deviations: one draw in two million lies beyond."""
+"""A normal distribution is taken to reach this many standard deviations: one draw in two million lies
+beyond.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ class Domain:
     Attributes:
         kind: A name of `KINDS`, which is Ray Tune's.
         low: Smallest value, for kinds with bounds; with whole steps the smallest multiple of `q`.
-        high: Largest value, with whole steps the largest multiple of `q`; for randint and lograndint, and for a step of 1, the
-            first value that is *not* drawn.
+        high: Largest value, with whole steps the largest multiple of `q`; for randint and lograndint, and for
+            a step of 1, the first value that is *not* drawn.
         q: Step: only its whole multiples are drawn.
         options: The values of choice and grid_search; the one value of constant.
         mean: Of randn and qrandn.
@@ -90,12 +92,16 @@ class Domain:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ConfigurationError(f"{self.kind!r} is no domain{nearest(self.kind, KINDS)}; known are {', '.join(KINDS)}")
+            raise ConfigurationError(
+                f"{self.kind!r} is no domain{nearest(self.kind, KINDS)}; known are {', '.join(KINDS)}"
+            )
         object.__setattr__(self, "options", tuple(self.options))
         faults = _listed_faults(self) if self._kind.listed else _number_faults(self)
         if faults:
             raise ConfigurationError(faults, source=self.kind)
-        whole = self._kind.whole or (self.q is not None and all(number == int(number) for number in self._numbers))
+        whole = self._kind.whole or (
+            self.q is not None and all(number == int(number) for number in self._numbers)
+        )
         for name in () if self._kind.listed else self._kind.names:
             number = getattr(self, name)
             as_int = whole or (name == "q" and self._kind.normal and number == int(number))
@@ -127,12 +133,18 @@ class Domain:
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """Smallest and largest value that is drawn (of a normal distribution: as good as ever); None for listed values."""
+        """Smallest and largest value that is drawn (of a normal distribution: as good as ever); None for
+        listed values.
+        """
         if self._kind.listed:
             return None
         if self.mean is not None and self.sd is not None:
             low, high = self.mean - SPREAD * self.sd, self.mean + SPREAD * self.sd
-            return (low, high) if self.q is None else (self._step(round(low / self.q)), self._step(round(high / self.q)))
+            return (
+                (low, high)
+                if self.q is None
+                else (self._step(round(low / self.q)), self._step(round(high / self.q)))
+            )
         return self._low, self._high - 1 if self._excludes_high else self._high
 
     @property
@@ -172,7 +184,9 @@ class Domain:
         size = self.size()
         if size is None:
             what = "has no bounds" if self._kind.stepped else "is continuous"
-            raise ConfigurationError(f"{self.describe()} {what} and has no list of values; use quniform or choice")
+            raise ConfigurationError(
+                f"{self.describe()} {what} and has no list of values; use quniform or choice"
+            )
         if self.q is None:
             return range(int(self._low), int(self._low) + size)
         first = round(self._low / self.q)
@@ -197,7 +211,8 @@ class Domain:
         return self._low <= value <= self._high - (1 if self._excludes_high else 0)
 
     def clean(self, value: ParamValue) -> ParamValue:
-        """Give a value the form it always has: ints stay ints, and a multiple of a step has no rounding noise.
+        """Give a value the form it always has: ints stay ints, and a multiple of a step has no rounding
+        noise.
 
         The same parameter set must be the same text everywhere, because the cache goes by it.
         """
@@ -208,7 +223,9 @@ class Domain:
         return int(value) if self._kind.whole and value == int(value) else value
 
     def nearest(self, value: float) -> float:
-        """The value of the domain that is nearest to a number: many a searcher draws what lies between the steps."""
+        """The value of the domain that is nearest to a number: many a searcher draws what lies between the
+        steps.
+        """
         if self.q is not None:
             value = self._step(round(value / self.q))
         elif self._kind.whole:
@@ -285,11 +302,15 @@ def _number_faults(domain: Domain) -> list[str]:
         faults.append(f"low must be below high (got {got}); swap them")
     elif first == second and not (kind.whole and q not in (None, 1)):
         also = "; high itself is never drawn" if kind.whole and q in (None, 1) else ""
-        faults.append(f"low must be below high (got {got}){also}; a fixed value belongs into generation_params")
+        faults.append(
+            f"low must be below high (got {got}){also}; a fixed value belongs into generation_params"
+        )
     if kind.log and first <= 0:
         faults.append(f"low must be above 0 on a log scale (got {_text(first)})")
     if q is not None:
-        faults += _step_size_faults(q, max(abs(first), abs(second)), got) or _grid_faults(kind, first, second, q, got)
+        faults += _step_size_faults(q, max(abs(first), abs(second)), got) or _grid_faults(
+            kind, first, second, q, got
+        )
     return faults
 
 
@@ -304,10 +325,20 @@ def _step_size_faults(q: float, reach: float, got: str) -> list[str]:
 def _grid_faults(kind: Kind, low: float, high: float, q: float, got: str) -> list[str]:
     if kind.whole:
         empty = low < high and -(-low // q) > high // q
-        return [f"no multiple of the step q lies between low and high (got {got}); it would have no value"] if empty else []
+        return (
+            [f"no multiple of the step q lies between low and high (got {got}); it would have no value"]
+            if empty
+            else []
+        )
     # Tune draws whole multiples of q, so that other bounds would never be reached (it refuses them)
-    off = [bound for bound in (low, high) if not math.isclose(bound / q, round(bound / q), rel_tol=1e-9, abs_tol=1e-9)]
-    return [f"low and high must be multiples of the step q = {_text(q)} (got {_text(bound)})" for bound in off]
+    off = [
+        bound
+        for bound in (low, high)
+        if not math.isclose(bound / q, round(bound / q), rel_tol=1e-9, abs_tol=1e-9)
+    ]
+    return [
+        f"low and high must be multiples of the step q = {_text(q)} (got {_text(bound)})" for bound in off
+    ]
 
 
 def _stepped(kind: str) -> str:

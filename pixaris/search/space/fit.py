@@ -17,7 +17,9 @@ _IMAGE_LOADERS = ("LoadImage", "LoadImageMask", "LoadImageOutput")
 _MOST_TOLD = 5
 _MOST_TRIED = 256
 _BETWEEN = (0.618034, 0.271828, 0.112358)
-"""Where in a domain values are tried besides its bounds, as parts of its width; round numbers would pass where others do not."""
+"""Where in a domain values are tried besides its bounds, as parts of its width; round numbers would pass
+where others do not.
+"""
 
 
 @dataclass(frozen=True, order=True)
@@ -28,10 +30,16 @@ class Target:
     input: str
 
     def __str__(self) -> str:
-        return f"`{self.input}`" if self.node_name == self.input else f"`{self.input}` of node {self.node_name!r}"
+        return (
+            f"`{self.input}`"
+            if self.node_name == self.input
+            else f"`{self.input}` of node {self.node_name!r}"
+        )
 
 
-def faults_of_domain(target: Target, domain: Domain, workflow: Workflow, object_info: ObjectInfo | None) -> list[Fault]:
+def faults_of_domain(
+    target: Target, domain: Domain, workflow: Workflow, object_info: ObjectInfo | None
+) -> list[Fault]:
     """Everything that keeps a domain's values from being bound to an input.
 
     Args:
@@ -44,7 +52,10 @@ def faults_of_domain(target: Target, domain: Domain, workflow: Workflow, object_
         node = workflow.node(target.node_name)
         spec = object_info.input(node.class_type, target.input) if object_info else None
         if (spec and spec.upload) or (node.class_type in _IMAGE_LOADERS and target.input == "image"):
-            message = f"{target} is an image file, which the eval set provides; to try several files, list them under images"
+            message = (
+                f"{target} is an image file, which the eval set provides; to try several files, list them"
+                " under images"
+            )
             return [Fault(message, of_target=True)]
         # an optional input that the workflow leaves out is known from the server alone
         absent = spec is not None and target.input not in node.inputs
@@ -56,16 +67,25 @@ def faults_of_domain(target: Target, domain: Domain, workflow: Workflow, object_
     if domain.bounds is not None and (wanted := _wanted_instead_of_numbers(spec, own)):
         return [Fault(f"{target} is {wanted}, so {domain.kind} cannot set it; use choice")]
     if domain.bounds is not None and not domain.whole and spec is not None and spec.type == "INT":
-        return [Fault(f"{target} takes whole numbers, but {domain.describe()} draws fractions; {_whole_instead(domain)}")]
+        return [
+            Fault(
+                f"{target} takes whole numbers, but {domain.describe()} draws fractions;"
+                f" {_whole_instead(domain)}"
+            )
+        ]
     values: tuple[ParamValue, ...] = domain.bounds or domain.options
     unfit = [reason for value in values if (reason := _unfit(value, spec, own))]
     drawn = f", drawn by {domain.describe()}" if domain.bounds else ""
     drawn += f", which reaches {SPREAD:g} standard deviations" if domain.sd is not None else ""
     more = [f"… and {len(unfit) - _MOST_TOLD} more values do not fit"] if len(unfit) > _MOST_TOLD else []
-    return [Fault(f"{target} {message}{drawn}") for message in unfit[:_MOST_TOLD]] + [Fault(f"{target}: {text}") for text in more]
+    return [Fault(f"{target} {message}{drawn}") for message in unfit[:_MOST_TOLD]] + [
+        Fault(f"{target}: {text}") for text in more
+    ]
 
 
-def faults_by_trying(target: Target, domain: Domain, fault: Callable[[GenerationParam], Fault | None]) -> list[Fault]:
+def faults_by_trying(
+    target: Target, domain: Domain, fault: Callable[[GenerationParam], Fault | None]
+) -> list[Fault]:
     """Everything that keeps a domain's values from being set, for generators without a workflow.
 
     Args:
@@ -78,14 +98,24 @@ def faults_by_trying(target: Target, domain: Domain, fault: Callable[[Generation
         found = (fault(GenerationParam(target.node_name, target.input, value)) for value in values)
         return [one for one in found if one is not None]
 
-    faults = tried(domain.options) if domain.bounds is None else tried(domain.bounds) or tried(_between(domain))[:1]
+    faults = (
+        tried(domain.options)
+        if domain.bounds is None
+        else tried(domain.bounds) or tried(_between(domain))[:1]
+    )
     of_target = [one for one in faults if one.of_target]
     if of_target:
         return of_target[:1]
     if domain.bounds is None:
-        more = [Fault(f"{target}: … and {len(faults) - _MOST_TOLD} more values do not fit")] if len(faults) > _MOST_TOLD else []
+        more = (
+            [Fault(f"{target}: … and {len(faults) - _MOST_TOLD} more values do not fit")]
+            if len(faults) > _MOST_TOLD
+            else []
+        )
         return [*faults[:_MOST_TOLD], *more]
-    return [Fault(f"{one.message}, drawn by {domain.describe()}{_fewer(domain, one.message)}") for one in faults]
+    return [
+        Fault(f"{one.message}, drawn by {domain.describe()}{_fewer(domain, one.message)}") for one in faults
+    ]
 
 
 def _between(domain: Domain) -> Sequence[ParamValue]:
@@ -118,7 +148,9 @@ def faults_of_image(target: Target, workflow: Workflow) -> list[Fault]:
 
 def _wanted_instead_of_numbers(spec: InputSpec | None, own: ParamValue | None) -> str:
     if spec is not None:
-        return {"BOOLEAN": "true or false", "STRING": "text", "COMBO": "one of the server's options"}.get(spec.type, "")
+        return {"BOOLEAN": "true or false", "STRING": "text", "COMBO": "one of the server's options"}.get(
+            spec.type, ""
+        )
     if isinstance(own, bool):
         return "true or false"
     return "text" if isinstance(own, str) else ""
@@ -137,4 +169,8 @@ def _whole_instead(domain: Domain) -> str:
         return "use qrandn with q = 1"
     if domain.kind in ("loguniform", "qloguniform"):
         return f"use {domain.kind.replace('uniform', 'randint')}"
-    return "use a whole step q and whole bounds" if domain.q is not None else "use randint, or quniform with q = 1"
+    return (
+        "use a whole step q and whole bounds"
+        if domain.q is not None
+        else "use randint, or quniform with q = 1"
+    )

@@ -25,8 +25,8 @@ class Parameter:
         targets: The node inputs that it sets; one, as a rule. None: only templates and conditions know it.
         domain: The values it may take.
         when: It counts only while all of these hold; else its targets keep the workflow's own values.
-        gives: For each of the domain's options, what each target is given; empty: each is given the value itself. The options
-            are then labels: ``width=512, height=768``, or an image's file name.
+        gives: For each of the domain's options, what each target is given; empty: each is given the value
+            itself. The options are then labels: ``width=512, height=768``, or an image's file name.
         parts: Names of the targets in a search file, for values that move together.
     """
 
@@ -41,16 +41,27 @@ class Parameter:
         """What each target is given for a value; None for a label that is none of the domain's."""
         if not self.gives:
             return (value,) * len(self.targets)
-        return next((given for option, given in zip(self.domain.options, self.gives, strict=True) if same(option, value)), None)
+        return next(
+            (
+                given
+                for option, given in zip(self.domain.options, self.gives, strict=True)
+                if same(option, value)
+            ),
+            None,
+        )
 
     def domain_of(self, index: int) -> Domain:
         """The values of one target that are no images."""
         if not self.gives:
             return self.domain
         values = dict.fromkeys(
-            (isinstance(g[index], bool), g[index]) for g in self.gives if not isinstance(g[index], EncodedImage)
+            (isinstance(g[index], bool), g[index])
+            for g in self.gives
+            if not isinstance(g[index], EncodedImage)
         )
-        return Domain("choice", options=tuple(value for _, value in values if not isinstance(value, EncodedImage)))
+        return Domain(
+            "choice", options=tuple(value for _, value in values if not isinstance(value, EncodedImage))
+        )
 
     def loads(self, index: int) -> bool:
         """Whether a target is given images."""
@@ -78,11 +89,21 @@ class Parameter:
         values: Any = self.domain.arguments()
         kind = self.domain.kind
         if self.parts:
-            where = {"targets": {part: _target(target) for part, target in zip(self.parts, self.targets, strict=True)}}
-            values = [{part: _written(given) for part, given in zip(self.parts, gives, strict=True)} for gives in self.gives]
+            where = {
+                "targets": {
+                    part: _target(target) for part, target in zip(self.parts, self.targets, strict=True)
+                }
+            }
+            values = [
+                {part: _written(given) for part, given in zip(self.parts, gives, strict=True)}
+                for gives in self.gives
+            ]
         elif self.gives:
             where, kind = {"node_name": self.targets[0].node_name}, "images"
-            values = {option: _written(given) for option, (given,) in zip(self.domain.options, self.gives, strict=True)}
+            values = {
+                option: _written(given)
+                for option, (given,) in zip(self.domain.options, self.gives, strict=True)
+            }
         return {**where, kind: values, **written_conditions(self.when)}
 
 

@@ -1,4 +1,6 @@
-"""The search space: from parameter names and values to what is bound into the workflow. Pure, and it pickles."""
+"""The search space: from parameter names and values to what is bound into the workflow. Pure, and it
+pickles.
+"""
 
 from __future__ import annotations
 
@@ -32,16 +34,16 @@ _COUNTED = 1_000_000
 class Space:
     """All parameters of a search.
 
-    A parameter set has the values of the parameters that count: whose conditions hold. Where a parameter does not count, the
-    workflow's own value stands, so sets that differ only there are one set.
+    A parameter set has the values of the parameters that count: whose conditions hold. Where a parameter does
+    not count, the workflow's own value stands, so sets that differ only there are one set.
 
     Attributes:
         parameters: In the file's order.
         templates: Texts with parameters in them.
 
     Raises:
-        ConfigurationError: Two parameters have one name or set one node input, one sets nothing, a condition can never hold, a
-            template has an unknown placeholder.
+        ConfigurationError: Two parameters have one name or set one node input, one sets nothing, a condition
+            can never hold, a template has an unknown placeholder.
     """
 
     parameters: tuple[Parameter, ...] = ()
@@ -55,7 +57,9 @@ class Space:
         targets = (target for one in everything for target in one.targets)
         problems += [f"{target} is set twice; one parameter must set it" for target in _repeated(targets)]
         if not problems:
-            problems += [f"parameter {name!r} {message}" for name, message in idle(self.parameters, self.templates)]
+            problems += [
+                f"parameter {name!r} {message}" for name, message in idle(self.parameters, self.templates)
+            ]
             problems += [
                 f"template {template.name!r} {message}"
                 for template in self.templates
@@ -88,7 +92,11 @@ class Space:
     @cached_property
     def image_nodes(self) -> tuple[tuple[str, str], ...]:
         """Name of the parameter and title of the node, for every node that loads a chosen image."""
-        return tuple((parameter.name, target.node_name) for parameter in self.parameters for target in _loaders(parameter))
+        return tuple(
+            (parameter.name, target.node_name)
+            for parameter in self.parameters
+            for target in _loaders(parameter)
+        )
 
     @property
     def varying(self) -> tuple[Parameter, ...]:
@@ -99,16 +107,23 @@ class Space:
     def shape(self) -> Space:
         """The same without templates and images: all that proposing parameter sets needs, and small."""
         inputs = (Target("", parameter.name) for parameter in self.parameters)
-        bare = (Parameter(p.name, (target,), p.domain, p.when) for p, target in zip(self.parameters, inputs, strict=True))
+        bare = (
+            Parameter(p.name, (target,), p.domain, p.when)
+            for p, target in zip(self.parameters, inputs, strict=True)
+        )
         return Space(tuple(bare))
 
     def contains(self, values: Mapping[str, ParamValue]) -> bool:
-        """Whether a parameter set could be drawn: every parameter that counts has a value of its domain, and no other has one."""
+        """Whether a parameter set could be drawn: every parameter that counts has a value of its domain, and
+        no other has one.
+        """
         return (
             self.active(values).keys() == values.keys()
             and not self.lacking(values)
             and all(
-                parameter.domain.contains(values[parameter.name]) for parameter in self.parameters if parameter.name in values
+                parameter.domain.contains(values[parameter.name])
+                for parameter in self.parameters
+                if parameter.name in values
             )
         )
 
@@ -147,10 +162,10 @@ class Space:
         The values need not lie in their domains: the workflow's own often do not.
 
         Args:
-            values: Parameter name to value; numpy scalars become Python numbers. Those of parameters that do not count are
-                passed over.
-            partial: Bind just these values, whatever counts, and no template: what has no value keeps the workflow's own, as in
-                the baseline.
+            values: Parameter name to value; numpy scalars become Python numbers. Those of parameters that do
+                not count are passed over.
+            partial: Bind just these values, whatever counts, and no template: what has no value keeps the
+                workflow's own, as in the baseline.
 
         Raises:
             ConfigurationError: A name is unknown or missing, or a value is no text, finite number or boolean.
@@ -160,13 +175,17 @@ class Space:
             GenerationParam(target.node_name, target.input, given)
             for parameter in self.parameters
             if parameter.name in plain
-            for target, given in zip(parameter.targets, parameter.given(plain[parameter.name]) or (), strict=False)
+            for target, given in zip(
+                parameter.targets, parameter.given(plain[parameter.name]) or (), strict=False
+            )
             if not isinstance(given, EncodedImage)
         ]
         for template in self.templates:
             if not partial and _met(template.when, plain):
                 text = template.render(plain)
-                params += [GenerationParam(target.node_name, target.input, text) for target in template.targets]
+                params += [
+                    GenerationParam(target.node_name, target.input, text) for target in template.targets
+                ]
         return tuple(params)
 
     def bind_images(self, values: Mapping[str, Any]) -> dict[str, EncodedImage]:
@@ -180,13 +199,16 @@ class Space:
             target.node_name: given
             for parameter in self.parameters
             if parameter.name in plain
-            for target, given in zip(parameter.targets, parameter.given(plain[parameter.name]) or (), strict=False)
+            for target, given in zip(
+                parameter.targets, parameter.given(plain[parameter.name]) or (), strict=False
+            )
             if isinstance(given, EncodedImage)
         }
 
     def _read(self, values: Mapping[str, Any], *, partial: bool) -> dict[str, ParamValue]:
         problems = [
-            f"{name!r} is no parameter of the space{nearest(str(name), self.names)}; it has {', '.join(self.names) or 'none'}"
+            f"{name!r} is no parameter of the space{nearest(str(name), self.names)}; it has"
+            f" {', '.join(self.names) or 'none'}"
             for name in values
             if name not in self.domains
         ]
@@ -203,11 +225,14 @@ class Space:
             value = _plain(values[parameter.name])
             if value is None:
                 problems.append(
-                    f"parameter {parameter.name!r} must be text, a finite number or a boolean (got {values[parameter.name]!r})"
+                    f"parameter {parameter.name!r} must be text, a finite number or a boolean (got"
+                    f" {values[parameter.name]!r})"
                 )
             elif parameter.given(value) is None:
                 known = [str(option) for option in parameter.domain.options]
-                problems.append(f"parameter {parameter.name!r} has no option {value!r}{nearest(str(value), known)}")
+                problems.append(
+                    f"parameter {parameter.name!r} has no option {value!r}{nearest(str(value), known)}"
+                )
             else:
                 plain[parameter.name] = parameter.domain.clean(value)
         if problems:
@@ -217,13 +242,14 @@ class Space:
     def baseline(self, workflow: Workflow, object_info: ObjectInfo | None = None) -> dict[str, ParamValue]:
         """The workflow's own values, against which the others are compared.
 
-        A constant is the same here as in every set. An image parameter has the image that the workflow names, or its first.
-        Values that move together, and a template's, have a value here only where the workflow's own is one of theirs; else the
-        workflow's own stands as it is.
+        A constant is the same here as in every set. An image parameter has the image that the workflow names,
+        or its first. Values that move together, and a template's, have a value here only where the workflow's
+        own is one of theirs; else the workflow's own stands as it is.
 
         Args:
             workflow: It has them; of a parameter with several targets the first one's counts.
-            object_info: What the server says of its nodes: an optional input that the workflow leaves out has a default.
+            object_info: What the server says of its nodes: an optional input that the workflow leaves out has
+                a default.
 
         Raises:
             WorkflowError: A node or input does not exist, or is linked to another node.
@@ -247,7 +273,9 @@ class Space:
         return _count(self.order)
 
     def own_values(self, generator: ImageGenerator) -> dict[str, ParamValue]:
-        """As `baseline`, of a generator without a workflow; where it says nothing, a parameter's first or lowest value counts."""
+        """As `baseline`, of a generator without a workflow; where it says nothing, a parameter's first or
+        lowest value counts.
+        """
         values = {}
         for parameter in self.parameters:
             own = None
@@ -305,7 +333,9 @@ class Space:
         """
         return self._problems(
             lambda target, domain: (
-                faults_of_image(target, workflow) if domain is None else faults_of_domain(target, domain, workflow, object_info)
+                faults_of_image(target, workflow)
+                if domain is None
+                else faults_of_domain(target, domain, workflow, object_info)
             ),
             lambda target: (workflow.node(target.node_name).id, target.input),
             lines,
@@ -323,7 +353,9 @@ class Space:
     ) -> list[Problem]:
         """As `problems`, for a generator that says itself what can be set."""
         return self._problems(
-            lambda target, domain: [] if domain is None else faults_by_trying(target, domain, generator.fault),
+            lambda target, domain: (
+                [] if domain is None else faults_by_trying(target, domain, generator.fault)
+            ),
             lambda target: (target.node_name if generator.has_nodes else "", target.input),
             lines,
             _placed(fixed, fixed_at),
@@ -354,24 +386,36 @@ class Space:
                 rows.append((f"parameters.{parameter.name}", key, target, domain))
         for template in self.templates:
             texts = Domain("choice", options=tuple(template.texts(self.domains)))
-            rows += [(f"parameters.{template.name}", "template", target, texts) for target in template.targets]
+            rows += [
+                (f"parameters.{template.name}", "template", target, texts) for target in template.targets
+            ]
         problems = []
         taken: dict[tuple[str, str], Target] = {}
         for path, key, target, domain in rows:
             faults = judge(target, domain)
-            if not any(fault.of_target for fault in faults):  # a node's title and its id may stand for one input
+            if not any(
+                fault.of_target for fault in faults
+            ):  # a node's title and its id may stand for one input
                 other = taken.setdefault(place_of(target), target)
-                faults += [Fault(f"{target} and {other} are one input; keep one of them", True)] if other is not target else []
+                faults += (
+                    [Fault(f"{target} and {other} are one input; keep one of them", True)]
+                    if other is not target
+                    else []
+                )
             for fault in faults:
                 if not lines:
                     problems.append(Problem("", fault.message))
                 elif fault.of_target:
                     problems.append(Problem(place(path, lines), fault.message))
                 else:
-                    problems.append(Problem(place(f"{path}.{key}", lines), f"{fault.message}; change {path}.{key}"))
+                    problems.append(
+                        Problem(place(f"{path}.{key}", lines), f"{fault.message}; change {path}.{key}")
+                    )
         for path, words in unbound:  # any text will do: only what is wrong with node and input counts
             faults = judge(Target(*words), Domain("choice", options=("",)))
-            problems += [Problem(place(path, lines or {}), fault.message) for fault in faults if fault.of_target]
+            problems += [
+                Problem(place(path, lines or {}), fault.message) for fault in faults if fault.of_target
+            ]
         return problems
 
     def as_dict(self) -> dict[str, Any]:
@@ -379,12 +423,17 @@ class Space:
         described: dict[str, Any] = {parameter.name: parameter.as_dict() for parameter in self.parameters}
         for template in self.templates:
             where = written_targets(template.targets)
-            described[template.name] = {**where, "template": template.text, **written_conditions(template.when)}
+            described[template.name] = {
+                **where,
+                "template": template.text,
+                **written_conditions(template.when),
+            }
         return described
 
     @classmethod
     def from_hyperparameters(cls, hyperparameters: Sequence[Mapping[str, Any]]) -> Space:
-        """The space of ``[{node_name, input, value: [...]}, ...]``: the grid over all lists; a name is ``node_name.input``.
+        """The space of ``[{node_name, input, value: [...]}, ...]``: the grid over all lists; a name is
+        ``node_name.input``.
 
         Raises:
             ConfigurationError: All that is wrong with the list.
@@ -395,24 +444,42 @@ class Space:
             where = f"hyperparameters[{index}]"
             if not isinstance(entry, Mapping) or set(entry) != {"node_name", "input", "value"}:
                 got = sorted(map(str, entry)) if isinstance(entry, Mapping) else repr(entry)
-                problems.append(Problem(where, f"must have exactly the keys node_name, input and value (got {got})"))
+                problems.append(
+                    Problem(where, f"must have exactly the keys node_name, input and value (got {got})")
+                )
                 continue
             node_name, name, values = entry["node_name"], entry["input"], entry["value"]
             if not (isinstance(node_name, str) and node_name and isinstance(name, str) and name):
-                problems.append(Problem(where, f"node_name and input must be text (got {node_name!r} and {name!r})"))
+                problems.append(
+                    Problem(where, f"node_name and input must be text (got {node_name!r} and {name!r})")
+                )
                 continue
             target = Target(node_name, name)
-            values = values.tolist() if hasattr(values, "tolist") else list(values) if isinstance(values, range) else values
+            values = (
+                values.tolist()
+                if hasattr(values, "tolist")
+                else list(values)
+                if isinstance(values, range)
+                else values
+            )
             if target in parameters:
-                problems.append(Problem(where, f"{target} is listed twice; write all its values into one list"))
+                problems.append(
+                    Problem(where, f"{target} is listed twice; write all its values into one list")
+                )
             elif not isinstance(values, list | tuple):
-                problems.append(Problem(where, f"value must be a list of values to try (got {values!r}); write [{values!r}]"))
+                problems.append(
+                    Problem(
+                        where, f"value must be a list of values to try (got {values!r}); write [{values!r}]"
+                    )
+                )
             else:
                 try:
                     domain = Domain("grid_search", options=tuple(values))
                     parameters[target] = Parameter(f"{node_name}.{name}", (target,), domain)
                 except ConfigurationError as error:
-                    problems += [Problem(f"{where}, {target}", f"value {fault.message}") for fault in error.problems]
+                    problems += [
+                        Problem(f"{where}, {target}", f"value {fault.message}") for fault in error.problems
+                    ]
         if problems:
             raise ConfigurationError(problems, source="hyperparameters")
         return cls(tuple(parameters.values()))
@@ -424,7 +491,10 @@ def idle(parameters: Iterable[Parameter], templates: Iterable[Template]) -> list
     for when in (*(parameter.when for parameter in parameters), *(template.when for template in templates)):
         used |= {condition.parameter for condition in when}
     return [
-        (parameter.name, f"sets nothing; give node_name and input, or write {{{parameter.name}}} into a template")
+        (
+            parameter.name,
+            f"sets nothing; give node_name and input, or write {{{parameter.name}}} into a template",
+        )
         for parameter in parameters
         if not parameter.targets and parameter.name not in used
     ]
@@ -434,8 +504,14 @@ def _own_of(parameter: Parameter, workflow: Workflow, object_info: ObjectInfo | 
     if not parameter.gives:
         return _own_value(parameter.targets[0], workflow, object_info)
     if not parameter.parts:
-        name = workflow.node(parameter.targets[0].node_name).inputs.get(workflow.image_input(parameter.targets[0].node_name))
-        named = (option for option in parameter.domain.options if str(option).rpartition("/")[2] == str(name).rpartition("/")[2])
+        name = workflow.node(parameter.targets[0].node_name).inputs.get(
+            workflow.image_input(parameter.targets[0].node_name)
+        )
+        named = (
+            option
+            for option in parameter.domain.options
+            if str(option).rpartition("/")[2] == str(name).rpartition("/")[2]
+        )
         return next(named, parameter.domain.options[0])
     loads = [parameter.loads(index) for index in range(len(parameter.targets))]
     own = [
@@ -449,11 +525,17 @@ def _own_of(parameter: Parameter, workflow: Workflow, object_info: ObjectInfo | 
 def _own_value(target: Target, workflow: Workflow, object_info: ObjectInfo | None) -> ParamValue:
     node = workflow.node(target.node_name)
     spec = object_info.input(node.class_type, target.input) if object_info else None
-    own = workflow.value(target.node_name, target.input) if spec is None or target.input in node.inputs else None
+    own = (
+        workflow.value(target.node_name, target.input)
+        if spec is None or target.input in node.inputs
+        else None
+    )
     if own is None and spec is not None:
         own = spec.default
     if own is None:
-        raise WorkflowError(f"{target} has no value in the workflow and no default on the server; give it one in the workflow")
+        raise WorkflowError(
+            f"{target} has no value in the workflow and no default on the server; give it one in the workflow"
+        )
     return own
 
 
@@ -469,7 +551,9 @@ def _loaders(parameter: Parameter) -> list[Target]:
 
 
 def _met(when: Iterable[Condition], values: Mapping[str, Any]) -> bool:
-    return all(condition.parameter in values and condition.holds(values[condition.parameter]) for condition in when)
+    return all(
+        condition.parameter in values and condition.holds(values[condition.parameter]) for condition in when
+    )
 
 
 def _count(order: Sequence[Parameter]) -> int:
@@ -491,23 +575,36 @@ def _count(order: Sequence[Parameter]) -> int:
 
 
 def _count_group(order: Sequence[Parameter]) -> int:
-    """Sets of parameters that depend on each other: those that others ask about are gone through by what their values decide."""
+    """Sets of parameters that depend on each other: those that others ask about are gone through by what
+    their values decide.
+    """
     asked: dict[str, list[Condition]] = {}
     for parameter in order:
         for condition in parameter.when:
             asked.setdefault(condition.parameter, []).append(condition)
-    states: Counter[frozenset[tuple[str, int]]] = Counter({frozenset(): 1})  # which conditions hold, by name and number
+    states: Counter[frozenset[tuple[str, int]]] = Counter(
+        {frozenset(): 1}
+    )  # which conditions hold, by name and number
     for parameter in order:
         size, conditions = parameter.domain.size() or 0, asked.get(parameter.name, [])
         outcomes: Counter[frozenset[tuple[str, int]]] = Counter({frozenset(): size})
         if conditions and size <= _COUNTED:  # a larger grid is never run; its size need not be exact
             outcomes = Counter(
-                frozenset((parameter.name, number) for number, condition in enumerate(conditions) if condition.holds(value))
+                frozenset(
+                    (parameter.name, number)
+                    for number, condition in enumerate(conditions)
+                    if condition.holds(value)
+                )
                 for value in parameter.domain.values()
             )
         following: Counter[frozenset[tuple[str, int]]] = Counter()
         for state, count in states.items():
-            needed = {(c.parameter, number) for c in parameter.when for number, one in enumerate(asked[c.parameter]) if one is c}
+            needed = {
+                (c.parameter, number)
+                for c in parameter.when
+                for number, one in enumerate(asked[c.parameter])
+                if one is c
+            }
             if needed <= state:
                 for outcome, times in outcomes.items():
                     following[state | outcome] += count * times

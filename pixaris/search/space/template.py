@@ -22,7 +22,8 @@ _MOST = 1000
 
 @dataclass(frozen=True)
 class Template:
-    """A text whose ``{placeholders}`` are parameters: ``a photo of {subject}, {style}``; ``{weight:.2f}`` rounds a number.
+    """A text whose ``{placeholders}`` are parameters: ``a photo of {subject}, {style}``; ``{weight:.2f}``
+    rounds a number.
 
     Attributes:
         name: Unique in its space.
@@ -43,16 +44,24 @@ class Template:
         try:
             pieces = list(string.Formatter().parse(self.text))
         except ValueError as error:
-            raise ConfigurationError(f"cannot be read: {error}; write {{{{ and }}}} for braces that stay") from None
+            raise ConfigurationError(
+                f"cannot be read: {error}; write {{{{ and }}}} for braces that stay"
+            ) from None
         faults = []
         for _, name, form, conversion in pieces:
             if name is None:
                 continue
             if conversion or not _FORMAT.fullmatch(form or ""):
                 written = f"{{{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}}}"
-                faults.append(f"has the placeholder {written}, whose form is not known; write {{{name}}} or {{{name}:.2f}}")
+                faults.append(
+                    f"has the placeholder {written}, whose form is not known; write {{{name}}} or"
+                    f" {{{name}:.2f}}"
+                )
         if not any(name is not None for _, name, _, _ in pieces):
-            faults.append(f"has no placeholder (got {self.text[:80]!r}); write {{subject}}, or give the text as a constant")
+            faults.append(
+                f"has no placeholder (got {self.text[:80]!r}); write {{subject}}, or give the text as a"
+                " constant"
+            )
         if faults:
             raise ConfigurationError(faults)
 
@@ -73,7 +82,8 @@ class Template:
         )
 
     def read(self, text: str, domains: Mapping[str, Domain]) -> dict[str, ParamValue] | None:
-        """The values with which the template gives a text, or None if there are none, or none that can be known.
+        """The values with which the template gives a text, or None if there are none, or none that can be
+        known.
 
         Args:
             text: A workflow's own prompt, as a rule.
@@ -87,13 +97,19 @@ class Template:
             if name is None:
                 continue
             forms = "|".join(re.escape(_formatted(option, form)) for option in domains[name].options)
-            pattern += f"(?P<p{self.placeholders.index(name)}>{forms})" if name not in seen else f"(?:{forms})"
+            pattern += (
+                f"(?P<p{self.placeholders.index(name)}>{forms})" if name not in seen else f"(?:{forms})"
+            )
             seen.add(name)
         found = re.fullmatch(pattern, text)
         if found is None:
             return None
         read = {
-            name: next(o for o in domains[name].options if found[f"p{at}"] in {_formatted(o, form) for form in self._forms(name)})
+            name: next(
+                o
+                for o in domains[name].options
+                if found[f"p{at}"] in {_formatted(o, form) for form in self._forms(name)}
+            )
             for at, name in enumerate(self.placeholders)
         }
         return read if self.render(read) == text else None
@@ -112,7 +128,8 @@ class Template:
             if name not in domains:
                 known = f"{nearest(name, domains)}; parameters are {', '.join(domains)}" if domains else ""
                 faults.append(
-                    f"has the placeholder {{{name}}}, which is no parameter{known}; write {{{{ and }}}} for braces that stay"
+                    f"has the placeholder {{{name}}}, which is no parameter{known}; write {{{{ and }}}} for"
+                    " braces that stay"
                 )
                 continue
             sample: Sequence[ParamValue] = domains[name].options or domains[name].bounds or ()
@@ -122,15 +139,23 @@ class Template:
                         _formatted(value, form)
                 except ValueError:
                     faults.append(
-                        f"has the placeholder {{{name}:{form}}}, and {name} is {domains[name].describe()}; write {{{name}}}"
+                        f"has the placeholder {{{name}:{form}}}, and {name} is {domains[name].describe()};"
+                        f" write {{{name}}}"
                     )
         return faults
 
     def texts(self, domains: Mapping[str, Domain]) -> Iterable[str]:
-        """Texts that it gives: all of them, or, if there are more than 1000, some with every placeholder's values in turn."""
-        samples = {name: [*(domains[name].options or domains[name].bounds or ())][:_MOST] for name in self.placeholders}
+        """Texts that it gives: all of them, or, if there are more than 1000, some with every placeholder's
+        values in turn.
+        """
+        samples = {
+            name: [*(domains[name].options or domains[name].bounds or ())][:_MOST]
+            for name in self.placeholders
+        }
         if math.prod(len(values) for values in samples.values()) <= _MOST:
-            sets = (dict(zip(samples, values, strict=True)) for values in itertools.product(*samples.values()))
+            sets = (
+                dict(zip(samples, values, strict=True)) for values in itertools.product(*samples.values())
+            )
         else:
             first = {name: values[0] for name, values in samples.items()}
             sets = ({**first, name: value} for name, values in samples.items() for value in values)

@@ -72,7 +72,9 @@ class Client:
         return self.session.post(self.url + path, timeout=DEADLINE, **more)
 
     def upload(self, path: Path, name: str = "", **fields: str) -> requests.Response:
-        return self.post("/upload/image", files={"image": (name or path.name, path.read_bytes())}, data=fields)
+        return self.post(
+            "/upload/image", files={"image": (name or path.name, path.read_bytes())}, data=fields
+        )
 
     def prompt(self, graph: Any, **more: Any) -> requests.Response:
         body = {"prompt": graph, "client_id": self.client_id, **more}

@@ -153,7 +153,9 @@ def test_dropped_sockets_do_not_stop_the_prompt(faulty: Any, recorded: Any) -> N
 def test_hang_stops_every_answer_for_a_while(faulty: Any, recorded: Any, route: str) -> None:
     faulty.run(recorded.seg())
     add(faulty, fault="hang", seconds=0.8, **({"route": route} if route else {}))
-    call = (lambda: faulty.get("/history/x")) if route else (lambda: faulty.submit(recorded.seg(_4_value=0.1)))
+    call = (
+        (lambda: faulty.get("/history/x")) if route else (lambda: faulty.submit(recorded.seg(_4_value=0.1)))
+    )
     threading.Thread(target=call, daemon=True).start()
     time.sleep(0.2)
     with pytest.raises(requests.Timeout):
@@ -163,9 +165,17 @@ def test_hang_stops_every_answer_for_a_while(faulty: Any, recorded: Any, route: 
 
 
 def test_rules_count_occasions() -> None:
-    faults = Faults(parse_rules([{"fault": "oom", "after": 2, "times": 2}, {"fault": "slow", "times": None, "route": "/view"}]))
+    faults = Faults(
+        parse_rules(
+            [{"fault": "oom", "after": 2, "times": 2}, {"fault": "slow", "times": None, "route": "/view"}]
+        )
+    )
     assert [faults.strike("oom") is not None for _ in range(6)] == [False, False, True, True, False, False]
-    assert [faults.strike("slow", path) is not None for path in ("/view", "/prompt", "/view")] == [True, False, True]
+    assert [faults.strike("slow", path) is not None for path in ("/view", "/prompt", "/view")] == [
+        True,
+        False,
+        True,
+    ]
     assert faults.strike("oom", "/prompt") is None
 
 

@@ -29,7 +29,10 @@ def show(image: str, slot: int = 0) -> dict[str, Any]:
     graph = {
         "1": {"class_type": "LoadImage", "inputs": {"image": image}},
         "2": {"class_type": "MaskToImage", "inputs": {"mask": ["1", 1]}},
-        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0] if slot else ["1", 0], "filename_prefix": "x"}},
+        "3": {
+            "class_type": "SaveImage",
+            "inputs": {"images": ["2", 0] if slot else ["1", 0], "filename_prefix": "x"},
+        },
     }
     if not slot:
         del graph["2"]
@@ -43,16 +46,23 @@ def test_equal_bytes_keep_the_name_and_others_get_a_number(client: Any) -> None:
     assert client.get("/view", params={"filename": "x (1).png", "type": "input"}).content == two
 
 
-@pytest.mark.parametrize(("value", "overwrites"), [("true", True), ("1", True), ("True", False), ("yes", False)])
+@pytest.mark.parametrize(
+    ("value", "overwrites"), [("true", True), ("1", True), ("True", False), ("yes", False)]
+)
 def test_overwrite_takes_two_words_only(client: Any, value: str, overwrites: bool) -> None:
     put(client, png(color=1), "x.png")
-    assert put(client, png(color=2), "x.png", overwrite=value).json()["name"] == ("x.png" if overwrites else "x (1).png")
+    assert put(client, png(color=2), "x.png", overwrite=value).json()["name"] == (
+        "x.png" if overwrites else "x (1).png"
+    )
 
 
 def test_subfolder_type_and_reply(client: Any) -> None:
     reply = put(client, png(), "x.png", subfolder="a/b", type="temp")
     assert reply.json() == {"name": "x.png", "subfolder": "a/b", "type": "temp"}
-    assert client.get("/view", params={"filename": "x.png", "subfolder": "a/b", "type": "temp"}).status_code == 200
+    assert (
+        client.get("/view", params={"filename": "x.png", "subfolder": "a/b", "type": "temp"}).status_code
+        == 200
+    )
 
 
 def test_refused_uploads(client: Any) -> None:
@@ -190,7 +200,10 @@ def test_load_image_finds_subfolders_and_other_folders(client: Any, recorded: An
 def test_saved_names_count_on_from_the_highest(client: Any, tmp_path: Path) -> None:
     def save(prefix: str, batch: int = 1) -> list[dict[str, str]]:
         graph = {
-            "1": {"class_type": "EmptyImage", "inputs": {"width": 5, "height": 7, "batch_size": batch, "color": 0}},
+            "1": {
+                "class_type": "EmptyImage",
+                "inputs": {"width": 5, "height": 7, "batch_size": batch, "color": 0},
+            },
             "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": prefix}},
         }
         client.post("/free", json={"free_memory": True})
@@ -211,7 +224,10 @@ def test_saved_names_count_on_from_the_highest(client: Any, tmp_path: Path) -> N
 def test_saving_outside_the_output_folder_fails(client: Any, recorded: Any) -> None:
     for prefix in ("../../x", "/tmp/x"):
         row = client.run(recorded.seg(_8_filename_prefix=prefix))
-        assert "Saving image outside the output folder is not allowed" in row["status"]["messages"][-1][1]["exception_message"]
+        assert (
+            "Saving image outside the output folder is not allowed"
+            in row["status"]["messages"][-1][1]["exception_message"]
+        )
 
 
 def test_only_the_newest_outputs_are_kept_if_asked(serve: Any, recorded: Any, tmp_path: Path) -> None:

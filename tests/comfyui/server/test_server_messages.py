@@ -9,7 +9,9 @@ from typing import Any
 
 
 def _normalised(messages: list[dict[str, Any]]) -> list[Any]:
-    """Put the same text for what differs from run to run: ids, times, numbers in file names, set orders, tracebacks."""
+    """Put the same text for what differs from run to run: ids, times, numbers in file names, set orders,
+    tracebacks.
+    """
     return [(message["type"], _plain(message["data"], "")) for message in messages]
 
 
@@ -55,7 +57,9 @@ def test_fully_cached_prompt_sends_the_recorded_messages(client: Any, recorded: 
         messages = listener.until_end()[1:]
     assert _normalised(messages) == _normalised(_recorded(session["ws"]))
     row = client.wait(prompt_id)
-    assert row["outputs"] == {"8": {"images": [{"filename": "seg_00001_.png", "subfolder": "", "type": "output"}]}}
+    assert row["outputs"] == {
+        "8": {"images": [{"filename": "seg_00001_.png", "subfolder": "", "type": "output"}]}
+    }
     assert row["meta"] == session["history"]["meta"]
 
 
@@ -84,7 +88,9 @@ def test_execution_error_sends_the_recorded_messages(client: Any, recorded: Any)
     assert (row["outputs"], row["meta"]) == ({}, {})
 
 
-def test_interrupt_is_honoured_at_the_next_node_with_the_recorded_messages(client: Any, recorded: Any) -> None:
+def test_interrupt_is_honoured_at_the_next_node_with_the_recorded_messages(
+    client: Any, recorded: Any
+) -> None:
     session = recorded.transcript("ws-interrupt")
     with client.listen() as listener:
         prompt_id = client.submit(session["history"]["prompt"][2])
@@ -125,7 +131,9 @@ def test_cached_prompt_without_a_client_id_has_no_outputs(client: Any, recorded:
     assert list(row["prompt"][3]) == ["create_time"]
 
 
-def test_uncached_prompt_without_a_client_id_has_outputs_and_tells_progress_to_all(client: Any, recorded: Any) -> None:
+def test_uncached_prompt_without_a_client_id_has_outputs_and_tells_progress_to_all(
+    client: Any, recorded: Any
+) -> None:
     with client.listen() as listener:
         listener.until(lambda m: m["type"] == "status")
         reply = client.post("/prompt", json={"prompt": recorded.seg()})

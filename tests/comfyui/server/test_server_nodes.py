@@ -1,4 +1,6 @@
-"""The nodes against what was read back from a real ComfyUI 0.27.0, and against plain restatements of their formulas."""
+"""The nodes against what was read back from a real ComfyUI 0.27.0, and against plain restatements of their
+formulas.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def compute(name: str) -> Any:
     if name.startswith("ImageBlend"):
         return row_of(images.image_blend(picture(A), picture(B), float(numbers[0]), name.split()[1]))
     if name.startswith("ImageScale"):
-        return row_of(images.image_scale(picture([0, 50, 200, 255]), name.split()[1], int(numbers[-1]), 1, "disabled"))
+        return row_of(
+            images.image_scale(picture([0, 50, 200, 255]), name.split()[1], int(numbers[-1]), 1, "disabled")
+        )
     if "levels changed" in name:
         levels = np.arange(256)
         twice = row_of(images.image_invert(images.image_invert(picture(levels.tolist()))))
@@ -92,7 +96,9 @@ def test_all_levels_survive_load_and_save() -> None:
     np.testing.assert_array_equal(to_levels(from_levels(levels)), levels)
 
 
-@pytest.mark.parametrize(("value", "first"), [(0.2, 52), (0.4, 103), (0.6, 154), (0.8, 205), (0.5, 128), (0, 1), (1, 256)])
+@pytest.mark.parametrize(
+    ("value", "first"), [(0.2, 52), (0.4, 103), (0.6, 154), (0.8, 205), (0.5, 128), (0, 1), (1, 256)]
+)
 def test_threshold_compares_strictly_in_float32(value: float, first: int) -> None:
     mask = from_levels(np.arange(256, dtype=np.uint8))[None, None]
     assert int((masks.threshold_mask(mask, value) == 0).sum()) == first
@@ -139,7 +145,9 @@ def chained(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 def flat_areas() -> np.ndarray:
     """Noise beside areas of one level each: 0, 17, 34 … 255."""
     levels = np.random.default_rng(5).integers(0, 256, (1, 80, 96, 3))
-    levels[:, :, 40:] = (np.arange(56) // 14 * 17)[None, None, :, None] + (np.arange(80) // 20 * 68)[None, :, None, None]
+    levels[:, :, 40:] = (np.arange(56) // 14 * 17)[None, None, :, None] + (np.arange(80) // 20 * 68)[
+        None, :, None, None
+    ]
     return from_levels(np.clip(levels, 0, 255).astype(np.uint8))
 
 
@@ -159,7 +167,9 @@ def test_large_blur_is_within_one_level_and_exact_on_flat_areas() -> None:
 
 
 def test_blur_of_a_too_small_image_raises_as_torch_does() -> None:
-    with pytest.raises(RuntimeError, match="Padding size should be less than the corresponding input dimension"):
+    with pytest.raises(
+        RuntimeError, match="Padding size should be less than the corresponding input dimension"
+    ):
         images.image_blur(images.empty_image(64, 20, 1, 0), 20, 1.0)
     with pytest.raises(RuntimeError, match="Padding size should be less"):
         images.image_sharpen(images.empty_image(31, 64, 1, 0), 31, 1.0, 1.0)
@@ -192,11 +202,15 @@ def test_centre_crop_keeps_the_middle() -> None:
 def test_nearest_exact_breaks_ties_in_float32() -> None:
     scale = np.float32(96) / np.float32(37)
     expected = [int(np.floor((np.float32(i) + np.float32(0.5)) * scale)) for i in range(37)]
-    assert row_of(images.image_scale(picture(list(range(96))), "nearest-exact", 37, 1, "disabled")) == expected
+    assert (
+        row_of(images.image_scale(picture(list(range(96))), "nearest-exact", 37, 1, "disabled")) == expected
+    )
 
 
 def test_blend_scales_a_second_image_of_another_size() -> None:
-    blended = images.image_blend(images.empty_image(8, 4, 1, 0x404040), images.empty_image(31, 31, 1, 0x808080), 1.0, "normal")
+    blended = images.image_blend(
+        images.empty_image(8, 4, 1, 0x404040), images.empty_image(31, 31, 1, 0x808080), 1.0, "normal"
+    )
     assert blended.shape == (1, 4, 8, 3)
     assert row_of(blended)[0] in (127, 128)
 
@@ -213,7 +227,11 @@ def test_quantize_uses_at_most_so_many_colours(dither: str, colors: int) -> None
 
 def test_mask_composite_clips_and_clamps() -> None:
     target, source = masks.solid_mask(0.5, 4, 3), masks.solid_mask(1.0, 3, 3)
-    assert grid_of(masks.mask_composite(target, source, 3, 2, "add")) == [[127] * 4, [127] * 4, [127] * 3 + [255]]
+    assert grid_of(masks.mask_composite(target, source, 3, 2, "add")) == [
+        [127] * 4,
+        [127] * 4,
+        [127] * 3 + [255],
+    ]
     np.testing.assert_array_equal(masks.mask_composite(target, source, 9, 9, "add"), target)
     np.testing.assert_array_equal(masks.mask_composite(target * 3, source, 9, 9, "add"), np.ones_like(target))
 
@@ -221,7 +239,10 @@ def test_mask_composite_clips_and_clamps() -> None:
 def test_crop_mask_outside_leaves_nothing_and_the_next_node_fails(client: Any) -> None:
     graph = {
         "1": {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 8, "height": 8}},
-        "2": {"class_type": "CropMask", "inputs": {"mask": ["1", 0], "x": 20, "y": 0, "width": 4, "height": 4}},
+        "2": {
+            "class_type": "CropMask",
+            "inputs": {"mask": ["1", 0], "x": 20, "y": 0, "width": 4, "height": 4},
+        },
         "3": {"class_type": "MaskToImage", "inputs": {"mask": ["2", 0]}},
         "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "x"}},
     }

@@ -53,7 +53,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def empty(width: int = 8) -> dict[str, Any]:
     return {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": width, "height": 8, "batch_size": 1, "color": 0}},
+        "1": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": width, "height": 8, "batch_size": 1, "color": 0},
+        },
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
     }
 
@@ -67,7 +70,9 @@ def test_prints_one_line_serves_and_stops_cleanly(start: Start, tmp_path: Path, 
     process = start()
     assert re.fullmatch(r"Listening on http://127\.0\.0\.1:\d+\n", process.line)
     assert submit(process.url).status_code == 200
-    assert requests.get(f"{process.url}/system_stats", timeout=5).json()["system"]["argv"][-1] == str(tmp_path)
+    assert requests.get(f"{process.url}/system_stats", timeout=5).json()["system"]["argv"][-1] == str(
+        tmp_path
+    )
     assert process.end(number) == 0
     out, err = process.popen.communicate()
     assert (out, err) == ("", "")
@@ -134,7 +139,8 @@ def test_taken_port_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--faults", '[{"fault": "flood"}]'], ["--cache-lru", "0"], ["--cache-lru", "2", "--cache-none"]]
+    "arguments",
+    [["--faults", '[{"fault": "flood"}]'], ["--cache-lru", "0"], ["--cache-lru", "2", "--cache-none"]],
 )
 def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as error:
@@ -144,5 +150,7 @@ def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
 
 def test_it_starts_without_ray_and_scikit_image() -> None:
     names = ("ray", "skimage", "requests", "pydantic")
-    code = f"import sys, pixaris.comfyui.server.__main__; sys.exit(sum(name in sys.modules for name in {names}))"
+    code = (
+        f"import sys, pixaris.comfyui.server.__main__; sys.exit(sum(name in sys.modules for name in {names}))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

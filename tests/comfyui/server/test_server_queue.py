@@ -14,7 +14,10 @@ import pytest
 
 def tiny(color: int, prefix: str = "t") -> dict[str, Any]:
     return {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": color}},
+        "1": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": color},
+        },
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": prefix}},
     }
 
@@ -107,7 +110,10 @@ def test_history_row_has_the_recorded_shape(client: Any, recorded: Any) -> None:
     assert row["prompt"][4] == ["8"]
     assert list(row["prompt"][3]) == list(expected["prompt"][3])
     assert row["outputs"] == expected["outputs"]
-    start, end = (dict(row["status"]["messages"])[name]["timestamp"] for name in ("execution_start", "execution_success"))
+    start, end = (
+        dict(row["status"]["messages"])[name]["timestamp"]
+        for name in ("execution_start", "execution_success")
+    )
     assert 0 <= end - start < 10_000
 
 
@@ -169,7 +175,9 @@ def test_jobs_tell_all_states(faulty: Any, recorded: Any) -> None:
     states = {job["id"]: job["status"] for job in faulty.get("/api/jobs").json()["jobs"]}
     assert states == {failed: "failed", done: "completed", running: "in_progress", pending: "pending"}
     assert faulty.get(f"/api/jobs/{failed}").json()["execution_error"]["exception_type"] == "IndexError"
-    assert [job["id"] for job in faulty.get("/api/jobs?status=pending,in_progress&sort_order=asc").json()["jobs"]] == [
+    assert [
+        job["id"] for job in faulty.get("/api/jobs?status=pending,in_progress&sort_order=asc").json()["jobs"]
+    ] == [
         running,
         pending,
     ]
@@ -184,7 +192,9 @@ def test_jobs_tell_all_states(faulty: Any, recorded: Any) -> None:
     assert faulty.get(f"/api/jobs/{pending}").status_code == 404
 
 
-@pytest.mark.parametrize("query", ["status=odd", "limit=x", "limit=0", "offset=-1", "sort_by=name", "sort_order=up"])
+@pytest.mark.parametrize(
+    "query", ["status=odd", "limit=x", "limit=0", "offset=-1", "sort_by=name", "sort_order=up"]
+)
 def test_bad_job_queries_are_400(client: Any, query: str) -> None:
     reply = client.get(f"/api/jobs?{query}")
     assert reply.status_code == 400
@@ -225,7 +235,9 @@ def test_no_cache(serve: Any, recorded: Any) -> None:
 def test_ids_and_titles_do_not_matter_but_files_do(client: Any, recorded: Any, tmp_path: Path) -> None:
     graph = recorded.seg()
     client.run(graph)
-    renamed = json.loads(json.dumps(graph).replace('"2"', '"22"').replace("Blur", "Soft").replace("ImageSoft", "ImageBlur"))
+    renamed = json.loads(
+        json.dumps(graph).replace('"2"', '"22"').replace("Blur", "Soft").replace("ImageSoft", "ImageBlur")
+    )
     assert len(cached(client.run(renamed))) == 8
     client.upload(recorded.asset("cells_01.png"), "a.png", overwrite="true")
     assert cached(client.run(graph)) == []
@@ -250,7 +262,10 @@ def test_free_memory_empties_the_cache(client: Any, recorded: Any) -> None:
 
 
 def test_an_invalid_output_is_dropped_and_reported_but_the_rest_runs(client: Any, recorded: Any) -> None:
-    graph = {**recorded.seg(), "9": {"class_type": "SaveImage", "inputs": {"images": ["99", 0], "filename_prefix": "x"}}}
+    graph = {
+        **recorded.seg(),
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["99", 0], "filename_prefix": "x"}},
+    }
     reply = client.prompt(graph)
     assert reply.status_code == 200
     assert list(reply.json()["node_errors"]) == ["9"]
@@ -264,7 +279,14 @@ def test_routes_exist_under_api_too(client: Any, recorded: Any) -> None:
     reply = client.post("/api/prompt", json={"prompt": recorded.seg()})
     assert reply.status_code == 200
     client.wait(reply.json()["prompt_id"])
-    for path in ("/api/queue", "/api/history", "/api/object_info", "/api/system_stats", "/api/features", "/api/prompt"):
+    for path in (
+        "/api/queue",
+        "/api/history",
+        "/api/object_info",
+        "/api/system_stats",
+        "/api/features",
+        "/api/prompt",
+    ):
         assert client.get(path).status_code == 200, path
     assert client.get("/api/history_v2").status_code == 404
 

@@ -85,7 +85,9 @@ CHANGES: dict[str, Callable[[Graph], None]] = {
 
 UUID = "01234567-89ab-cdef-0123-456789abcdef"
 BODIES: dict[str, Callable[[Graph], Any]] = {
-    "ui_format_workflow": lambda graph: {"prompt": {"last_node_id": 8, "nodes": [{"id": 1}], "links": [], "version": 0.4}},
+    "ui_format_workflow": lambda graph: {
+        "prompt": {"last_node_id": 8, "nodes": [{"id": 1}], "links": [], "version": 0.4}
+    },
     "raw_not_json": lambda graph: "this is not json",
     "raw_json_text_plain": lambda graph: {"prompt": graph},
     "raw_no_prompt": lambda graph: {"client_id": "x"},
@@ -174,7 +176,13 @@ def test_converted_literals_are_what_runs_and_what_history_shows(client: Any, re
 
 
 def test_names_that_lead_out_of_the_folders_are_unknown_files(client: Any, recorded: Any) -> None:
-    for name in ("../../secret.png", "/etc/passwd", "sub/../../../x.png", "../output/x.png", "../x.png [temp]"):
+    for name in (
+        "../../secret.png",
+        "/etc/passwd",
+        "sub/../../../x.png",
+        "../output/x.png",
+        "../x.png [temp]",
+    ):
         errors = client.prompt(recorded.seg(_1_image=name)).json()["node_errors"]
         assert errors["1"]["errors"][0]["details"] == f"image - Invalid image file: {name}"
 

@@ -1,4 +1,6 @@
-"""Algorithms and schedulers by name: what they take, what they refuse, and that they propose what lies in the space."""
+"""Algorithms and schedulers by name: what they take, what they refuse, and that they propose what lies in the
+space.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import WORKFLOW
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, PopulationBasedTraining, ResourceChangingScheduler
+from ray.tune.schedulers import (
+    ASHAScheduler,
+    FIFOScheduler,
+    PopulationBasedTraining,
+    ResourceChangingScheduler,
+)
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
@@ -59,7 +66,9 @@ def proposed(
     directions: tuple[Direction, ...] = ("max", "min") if many else ("max",)
     point = only(POINT, space)
     task = Task(space, directions, only(BASELINE, space), count, seed, points=(point,))
-    searcher = Proposals(algorithms.build(name, options, task), space, task.baseline, limit=count + 1, directions=directions)
+    searcher = Proposals(
+        algorithms.build(name, options, task), space, task.baseline, limit=count + 1, directions=directions
+    )
     found = []
     for number in range(count + 1):
         config = searcher.suggest(f"t{number}")
@@ -68,7 +77,11 @@ def proposed(
         assert config["number"] == number
         found.append(config["values"])
         scores = (float(found[-1]["steps"]), float(number))
-        result = {**dict(zip(objective_keys(len(directions)), scores, strict=False)), "training_iteration": 1, "items": 4}
+        result = {
+            **dict(zip(objective_keys(len(directions)), scores, strict=False)),
+            "training_iteration": 1,
+            "items": 4,
+        }
         searcher.on_trial_result(f"t{number}", result)
         searcher.on_trial_complete(f"t{number}", result)
     return found
@@ -87,7 +100,9 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("name", "options"), NAMED)
-def test_every_proposal_lies_in_the_space_points_come_first_and_a_seed_repeats_them(name: str, options: dict[str, Any]) -> None:
+def test_every_proposal_lies_in_the_space_points_come_first_and_a_seed_repeats_them(
+    name: str, options: dict[str, Any]
+) -> None:
     modules = ("cmaes",) if "CmaEs" in options.values() else ALGORITHMS[name].modules
     if any(importlib.util.find_spec(module) is None for module in modules):
         pytest.skip(f"{name} is not installed")
@@ -97,7 +112,9 @@ def test_every_proposal_lies_in_the_space_points_come_first_and_a_seed_repeats_t
     assert found[1] == only(POINT, space)
     assert len(found) == 13
     for values in found:
-        assert all(parameter.domain.contains(values[parameter.name]) for parameter in space.parameters), values
+        assert all(parameter.domain.contains(values[parameter.name]) for parameter in space.parameters), (
+            values
+        )
         assert all(type(value) in (int, float, str) for value in values.values())
     assert proposed(name, space, **options) == found
 
@@ -106,9 +123,13 @@ def test_every_proposal_lies_in_the_space_points_come_first_and_a_seed_repeats_t
 def test_searchers_of_few_domains_propose_one_set_after_the_other(name: str) -> None:
     if any(importlib.util.find_spec(module) is None for module in ALGORITHMS[name].modules):
         pytest.skip(f"{name} is not installed")
-    space = Space((*space_of("value").parameters, Parameter("steps", (Target("Node", "steps"),), DOMAINS["strength"])))
+    space = Space(
+        (*space_of("value").parameters, Parameter("steps", (Target("Node", "steps"),), DOMAINS["strength"]))
+    )
     task = Task(space, ("max",), {"value": 0.0, "steps": 0.2}, 12, 7, points=({"value": 0.25, "steps": 0.8},))
-    searcher = Proposals(algorithms.build(name, {}, task), space, task.baseline, limit=13, directions=("max",))
+    searcher = Proposals(
+        algorithms.build(name, {}, task), space, task.baseline, limit=13, directions=("max",)
+    )
     for number in range(13):
         values = searcher.suggest(f"t{number}")["values"]
         assert number != 1 or values == task.points[0]
@@ -129,16 +150,22 @@ class Scripted(Searcher):
             raise word
         return word
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None: ...
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None: ...
 
 
 def test_a_searcher_that_waits_for_nothing_or_fails_ends_the_search_with_its_name() -> None:
     space = space_of("value")
-    searcher = Proposals(Scripted(None, None, KeyError("p0")), space, {"value": 0.5}, limit=None, directions=("max",))
+    searcher = Proposals(
+        Scripted(None, None, KeyError("p0")), space, {"value": 0.5}, limit=None, directions=("max",)
+    )
     searcher.suggest("t0")
     assert searcher.suggest("t1") is None, "the baseline is under way"
     searcher.on_trial_complete("t0", {"objective": 1.0})
-    with pytest.raises(SearchFailedError, match="Scripted proposes nothing after 1 trials, though none of them is under way"):
+    with pytest.raises(
+        SearchFailedError, match="Scripted proposes nothing after 1 trials, though none of them is under way"
+    ):
         searcher.suggest("t1")
     with pytest.raises(SearchFailedError, match="Scripted failed after 1 trials: KeyError: 'p0'"):
         searcher.suggest("t1")
@@ -146,12 +173,16 @@ def test_a_searcher_that_waits_for_nothing_or_fails_ends_the_search_with_its_nam
 
 @pytest.mark.parametrize("name", ["grid", "random"])
 def test_listed_sets_are_known_before_they_are_proposed(name: str) -> None:
-    space = Space(tuple(Parameter(key, (Target("Node", key),), Domain("grid_search", options=(1, 2))) for key in "ab"))
+    space = Space(
+        tuple(Parameter(key, (Target("Node", key),), Domain("grid_search", options=(1, 2))) for key in "ab")
+    )
     task = Task(space, ("max",), {"a": 2, "b": 1}, 1)
     searcher = Proposals(algorithms.build(name, {}, task), space, task.baseline, limit=4, directions=("max",))
     known = [{"number": number, "values": values} for number, values in enumerate(searcher.upcoming(10))]
     assert len(known) == 4
-    assert known[:2] == [{"number": number, "values": values} for number, values in enumerate(searcher.upcoming(2))]
+    assert known[:2] == [
+        {"number": number, "values": values} for number, values in enumerate(searcher.upcoming(2))
+    ]
     for number in range(4):
         assert searcher.suggest(f"t{number}") == known[number]
         assert searcher.upcoming(10) == [one["values"] for one in known[number + 1 :]]
@@ -191,12 +222,21 @@ def test_a_trial_that_ends_while_it_is_paused_teaches_its_last_report() -> None:
     searcher.on_trial_complete("t1")
     (trial,) = inner._ot_study.trials
     assert trial.value == 0.25
-    assert trial.intermediate_values == {2: 0.25}, "steps are items: Tune's calls begin anew when a search is resumed"
+    assert trial.intermediate_values == {2: 0.25}, (
+        "steps are items: Tune's calls begin anew when a search is resumed"
+    )
 
 
 @settings(deadline=None, max_examples=40)
-@given(low=st.integers(-40, 40), steps=st.integers(1, 12), q=st.sampled_from([0.1, 0.25, 2, 3]), value=st.floats(-200, 200))
-def test_what_a_searcher_draws_between_two_steps_becomes_a_step(low: int, steps: int, q: float, value: float) -> None:
+@given(
+    low=st.integers(-40, 40),
+    steps=st.integers(1, 12),
+    q=st.sampled_from([0.1, 0.25, 2, 3]),
+    value=st.floats(-200, 200),
+)
+def test_what_a_searcher_draws_between_two_steps_becomes_a_step(
+    low: int, steps: int, q: float, value: float
+) -> None:
     domain = Domain("quniform", low=low * q, high=(low + steps) * q, q=q)
     space = Space((Parameter("p", (Target("N", "i"),), domain),))
     inner = algorithms.build("random", {}, Task(space, ("max",), {"p": low * q}))
@@ -221,10 +261,22 @@ def told(space: Space | None = None, objectives: int = 1, **fields: Any) -> list
             {"algorithm": {"type": "optuna", "sampler": "QMC", "scrambel": True}},
             ["did you mean 'scramble'", "takes sampler, qmc_type"],
         ),
-        ({"algorithm": {"type": "optuna", "sampler": "CMAS"}}, ["search.algorithm.sampler", "did you mean 'CmaEs'", "NSGAIII"]),
-        ({"algorithm": "hyperop"}, ["search.algorithm: 'hyperop' is not known (did you mean 'hyperopt'?)", "bohb"]),
-        ({"algorithm": {"type": "tpe", "group": 1}}, ["search.algorithm.group: must be true or false (got 1)"]),
-        ({"algorithm": "bohb_", "scheduler": "pbt"}, ["'bohb_' is not known", "pbt changes a trial's parameters while it runs"]),
+        (
+            {"algorithm": {"type": "optuna", "sampler": "CMAS"}},
+            ["search.algorithm.sampler", "did you mean 'CmaEs'", "NSGAIII"],
+        ),
+        (
+            {"algorithm": "hyperop"},
+            ["search.algorithm: 'hyperop' is not known (did you mean 'hyperopt'?)", "bohb"],
+        ),
+        (
+            {"algorithm": {"type": "tpe", "group": 1}},
+            ["search.algorithm.group: must be true or false (got 1)"],
+        ),
+        (
+            {"algorithm": "bohb_", "scheduler": "pbt"},
+            ["'bohb_' is not known", "pbt changes a trial's parameters while it runs"],
+        ),
         ({"scheduler": "pb2"}, ["pb2 changes a trial's parameters while it runs", "known are fifo, asha"]),
         ({"scheduler": "resource_changing"}, ["the endpoints do the work"]),
         (
@@ -232,18 +284,33 @@ def told(space: Space | None = None, objectives: int = 1, **fields: Any) -> list
             ["'grace_perod' is no option of median (did you mean 'grace_period'?)"],
         ),
         ({"scheduler": {"type": "hyperband", "reduction_factor": 1}}, ["must be above 1 (got 1)"]),
-        ({"scheduler": {"type": "asha", "hard_stop": True}}, ["asha takes grace_period, reduction_factor, brackets"]),
+        (
+            {"scheduler": {"type": "asha", "hard_stop": True}},
+            ["asha takes grace_period, reduction_factor, brackets"],
+        ),
         ({"scheduler": "hb_bohb"}, ["bohb and hb_bohb belong together"]),
         (
             {"points_to_evaluate": [{"steps": 9, "mode": "normal"}]},
             ["points_to_evaluate.0.steps: must lie in randint [1, 6] (got 9)"],
         ),
         ({"points_to_evaluate": [{"steps": 2}]}, ["points_to_evaluate.0: lacks mode"]),
-        ({"points_to_evaluate": [{"steps": 2, "mode": "normal", "mod": 1}]}, ["'mod' is no known key (did you mean 'mode'?)"]),
-        ({"points_to_evaluate": {"steps": 2}}, ["must be a list", "write points_to_evaluate: [{steps: ..., mode: ...}]"]),
-        ({"points_to_evaluate": [{"steps": True, "mode": "normal"}]}, ["must lie in randint [1, 6] (got true)"]),
         (
-            {"num_samples": 1, "points_to_evaluate": [{"steps": 2, "mode": "normal"}, {"steps": 3, "mode": "normal"}]},
+            {"points_to_evaluate": [{"steps": 2, "mode": "normal", "mod": 1}]},
+            ["'mod' is no known key (did you mean 'mode'?)"],
+        ),
+        (
+            {"points_to_evaluate": {"steps": 2}},
+            ["must be a list", "write points_to_evaluate: [{steps: ..., mode: ...}]"],
+        ),
+        (
+            {"points_to_evaluate": [{"steps": True, "mode": "normal"}]},
+            ["must lie in randint [1, 6] (got true)"],
+        ),
+        (
+            {
+                "num_samples": 1,
+                "points_to_evaluate": [{"steps": 2, "mode": "normal"}, {"steps": 3, "mode": "normal"}],
+            },
             ["search.num_samples: must be at least 2", "(got 1)"],
         ),
     ],
@@ -285,13 +352,21 @@ def test_a_domain_that_an_algorithm_cannot_draw_from_is_told() -> None:
     if any(importlib.util.find_spec(module) is None for module in strategy.modules):
         assert "bayesopt needs the package bayes_opt" in told(space_of("mode"), algorithm="bayesopt")[0]
     text = "\n".join(told(space_of("mode", "value"), algorithm="bayesopt"))
-    assert "parameters.mode.choice: algorithm bayesopt cannot draw from choice; it draws from quniform, uniform" in text
+    assert (
+        "parameters.mode.choice: algorithm bayesopt cannot draw from choice; it draws from quniform, uniform"
+        in text
+    )
 
 
-@pytest.mark.parametrize(("field", "name"), [("scheduler", "asha"), ("scheduler", "median"), ("scheduler", "hyperband")])
+@pytest.mark.parametrize(
+    ("field", "name"), [("scheduler", "asha"), ("scheduler", "median"), ("scheduler", "hyperband")]
+)
 def test_what_goes_by_one_objective_is_refused_with_several(field: str, name: str) -> None:
     (message,) = told(objectives=2, **{field: name})
-    assert message == f"search.{field}: {name} stops trials by one objective, and there are 2; with several use fifo"
+    assert (
+        message
+        == f"search.{field}: {name} stops trials by one objective, and there are 2; with several use fifo"
+    )
     assert told(objectives=2, algorithm="tpe", scheduler="fifo") == []
 
 
@@ -337,7 +412,10 @@ def search(cells_loader: LocalDatasetLoader, tmp_path: Path, endpoints: list[str
     settings: dict[str, Any] = {
         "data_loader": cells_loader,
         "image_generator": ComfyGenerator(WORKFLOW),
-        "space": {"value": ("Threshold", "value", tune.uniform(0.1, 0.9)), "grow": ("Grow", "expand", tune.randint(-3, 4))},
+        "space": {
+            "value": ("Threshold", "value", tune.uniform(0.1, 0.9)),
+            "grow": ("Grow", "expand", tune.randint(-3, 4)),
+        },
         "metrics": [SSIMMetric(reference="Mask"), PSNRMetric(reference="Mask")],
         "objective": ["ssim", "psnr"],
         "experiment_handler": LocalExperimentHandler(tmp_path),
@@ -354,7 +432,10 @@ def search(cells_loader: LocalDatasetLoader, tmp_path: Path, endpoints: list[str
         ({"objective": ["ssim", "ssmi"]}, "'ssmi' is no score of this search (did you mean 'ssim'?)"),
         ({"objective": ["ssim", "ssim"]}, "names ssim twice"),
         ({"objective": []}, "name at least one score"),
-        ({"space": {"value": ("Threshold", "value", 0.5)}}, "all are constants, so every trial would be the same"),
+        (
+            {"space": {"value": ("Threshold", "value", 0.5)}},
+            "all are constants, so every trial would be the same",
+        ),
         (
             {"objective": "ssim", "scheduler": "asha", "scheduler_options": {"grace_period": 7}},
             "the eval set has 6, so no trial would be stopped; give it at most that (got 7)",
@@ -362,9 +443,15 @@ def search(cells_loader: LocalDatasetLoader, tmp_path: Path, endpoints: list[str
         ({"direction": "max"}, "with several objectives write {score: 'max' or 'min'}"),
         ({"direction": {"ssim": "up"}}, "must be max or min, of an objective (got 'ssim': 'up')"),
         ({"algorithm": OptunaSearch(), "algorithm_options": {"seed": 3}}, "belong to a named algorithm"),
-        ({"algorithm": OptunaSearch(), "points_to_evaluate": [{"value": 0.5, "grow": 1}]}, "give them to OptunaSearch itself"),
+        (
+            {"algorithm": OptunaSearch(), "points_to_evaluate": [{"value": 0.5, "grow": 1}]},
+            "give them to OptunaSearch itself",
+        ),
         ({"points_to_evaluate": [{"value": 0.5, "grow": 7}]}, "must lie in randint [-3, 4] (got 7)"),
-        ({"scheduler": PopulationBasedTraining(hyperparam_mutations={"a": [1]}), "algorithm": "optuna"}, "changes a trial's par"),
+        (
+            {"scheduler": PopulationBasedTraining(hyperparam_mutations={"a": [1]}), "algorithm": "optuna"},
+            "changes a trial's par",
+        ),
         (
             {"algorithm": "optuna", "algorithm_options": {"sampler": "NSGAII", "population_size": 1}},
             "search.algorithm optuna: `population_size` must be greater than or equal to 2",
@@ -372,7 +459,11 @@ def search(cells_loader: LocalDatasetLoader, tmp_path: Path, endpoints: list[str
     ],
 )
 def test_python_is_told_the_same(
-    cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path, changes: dict[str, Any], words: str
+    cells_loader: LocalDatasetLoader,
+    endpoints: list[str],
+    tmp_path: Path,
+    changes: dict[str, Any],
+    words: str,
 ) -> None:
     checked = search(cells_loader, tmp_path, endpoints, **changes).check()
     assert words in "\n".join(map(str, checked.problems))
@@ -389,14 +480,27 @@ def test_objectives_have_their_metrics_directions_unless_told(
 def result_of(*rows: tuple[float, float, int]) -> SearchResult:
     """A search for much `ssim` in few `seconds`: trials as (ssim, seconds, scored items)."""
     trials = [
-        TrialResult(n, f"trial_{n:04d}", "finished", {}, ssim, {"ssim": ssim, "seconds": seconds}, (ssim,) * items, items)
+        TrialResult(
+            n,
+            f"trial_{n:04d}",
+            "finished",
+            {},
+            ssim,
+            {"ssim": ssim, "seconds": seconds},
+            (ssim,) * items,
+            items,
+        )
         for n, (ssim, seconds, items) in enumerate(rows)
     ]
-    return SearchResult("s", Path("s"), "finished", "ssim", "max", tuple(trials), others=(Objective("seconds", "min"),))
+    return SearchResult(
+        "s", Path("s"), "finished", "ssim", "max", tuple(trials), others=(Objective("seconds", "min"),)
+    )
 
 
 def test_the_front_holds_what_nothing_beats_and_the_winner_is_in_it() -> None:
-    result = result_of((0.5, 1.0, 4), (0.9, 3.0, 4), (0.8, 3.5, 4), (0.9, 2.5, 4), (0.99, 0.1, 3), (0.5, 1.0, 4))
+    result = result_of(
+        (0.5, 1.0, 4), (0.9, 3.0, 4), (0.8, 3.5, 4), (0.9, 2.5, 4), (0.99, 0.1, 3), (0.5, 1.0, 4)
+    )
     assert [trial.number for trial in result.pareto()] == [3, 0, 5]
     assert result.best is not None
     assert result.best.number == 3

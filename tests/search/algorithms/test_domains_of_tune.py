@@ -22,7 +22,12 @@ def numeric(draw: st.DrawFn) -> Domain:
     kind = draw(st.sampled_from([name for name, kind in KINDS.items() if not kind.listed]))
     rules = KINDS[kind]
     if rules.normal:
-        return Domain(kind, mean=draw(st.floats(-9, 9)), sd=draw(st.floats(0.1, 9)), q=draw(STEPS) if rules.stepped else None)
+        return Domain(
+            kind,
+            mean=draw(st.floats(-9, 9)),
+            sd=draw(st.floats(0.1, 9)),
+            q=draw(STEPS) if rules.stepped else None,
+        )
     low = draw(st.integers(1 if rules.log else -40, 40))
     high = draw(st.integers(low + 1, 60))
     if rules.whole and rules.stepped:
@@ -81,7 +86,12 @@ def test_on_a_log_scale_too(domain: Domain) -> None:
 @settings(max_examples=100, deadline=None)
 def test_a_domain_survives_the_way_to_tune_and_back(domain: Domain, seed: int) -> None:
     back = from_tune(to_tune(domain))
-    assert (back.bounds, back.size(), back.mean, back.sd) == (domain.bounds, domain.size(), domain.mean, domain.sd)
+    assert (back.bounds, back.size(), back.mean, back.sd) == (
+        domain.bounds,
+        domain.size(),
+        domain.mean,
+        domain.sd,
+    )
     assert drawn(back, 5, seed) == drawn(domain, 5, seed)
 
 

@@ -1,4 +1,6 @@
-"""What Optuna draws lies in the space, and a sampler learns each parameter from the trials in which it counted."""
+"""What Optuna draws lies in the space, and a sampler learns each parameter from the trials in which it
+counted.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,11 @@ DOMAINS = {
 
 
 def space_of(**parameters: tuple[Domain, tuple[Condition, ...]]) -> Space:
-    return Space(tuple(Parameter(name, (Target("N", name),), domain, when) for name, (domain, when) in parameters.items()))
+    return Space(
+        tuple(
+            Parameter(name, (Target("N", name),), domain, when) for name, (domain, when) in parameters.items()
+        )
+    )
 
 
 def test_every_kind_but_grid_search_is_here() -> None:
@@ -70,7 +76,9 @@ CONDITIONAL = space_of(
 )
 
 
-def proposals(baseline: dict[str, Any], points: tuple[dict[str, Any], ...] = (), samples: int = 40) -> Proposals:
+def proposals(
+    baseline: dict[str, Any], points: tuple[dict[str, Any], ...] = (), samples: int = 40
+) -> Proposals:
     task = Task(CONDITIONAL, ("max",), baseline, num_samples=samples, seed=3, parallel=False, points=points)
     inner = algorithms.build("tpe", {}, task)
     return Proposals(inner, CONDITIONAL, baseline, limit=samples + 1, directions=["max"])
@@ -120,7 +128,11 @@ def test_a_space_of_optuna_is_pickled_with_the_searcher() -> None:
 def test_random_drops_what_does_not_count() -> None:
     task = Task(CONDITIONAL, ("max",), {"lora": "none", "cfg": 7.0}, num_samples=20, seed=1)
     searcher = Proposals(
-        algorithms.build("random", {}, task), CONDITIONAL, {"lora": "none", "cfg": 7.0}, limit=21, directions=["max"]
+        algorithms.build("random", {}, task),
+        CONDITIONAL,
+        {"lora": "none", "cfg": 7.0},
+        limit=21,
+        directions=["max"],
     )
     for number in range(21):
         values = searcher.suggest(str(number))["values"]

@@ -70,7 +70,9 @@ def test_one_at_a_time_changes_the_model_as_seldom_as_can_be() -> None:
 SPACE = Space(
     (
         Parameter("model", (Target("Model", "ckpt_name"),), Domain("grid_search", options=("a", "b", "c"))),
-        Parameter("sampler", (Target("KSampler", "sampler_name"),), Domain("choice", options=("euler", "ddim"))),
+        Parameter(
+            "sampler", (Target("KSampler", "sampler_name"),), Domain("choice", options=("euler", "ddim"))
+        ),
         Parameter("lora", (Target("Lora", "lora_name"),), Domain("choice", options=("x", "y"))),
         Parameter("cfg", (Target("KSampler", "cfg"),), Domain("grid_search", options=(4.0, 8.0))),
     )
@@ -88,7 +90,12 @@ def test_the_parameters_that_decide_about_models_are_found() -> None:
 
 
 def test_as_many_models_at_once_as_there_are_models_and_endpoints() -> None:
-    assert [ordering.models_at_once(SPACE, ("model", "lora"), endpoints) for endpoints in (0, 1, 4, 64)] == [1, 1, 4, 6]
+    assert [ordering.models_at_once(SPACE, ("model", "lora"), endpoints) for endpoints in (0, 1, 4, 64)] == [
+        1,
+        1,
+        4,
+        6,
+    ]
     assert ordering.models_at_once(SPACE, (), 64) == 1
 
 
@@ -114,8 +121,12 @@ WORKFLOW: dict[str, Any] = {
 def plan(*sources: EndpointSource, folder: Path, **changes: Any) -> SearchPlan:
     space = Space(
         (
-            Parameter("model", (Target("Model", "ckpt_name"),), Domain("grid_search", options=("a", "b", "c"))),
-            Parameter("sampler", (Target("2", "sampler_name"),), Domain("grid_search", options=("euler", "ddim"))),
+            Parameter(
+                "model", (Target("Model", "ckpt_name"),), Domain("grid_search", options=("a", "b", "c"))
+            ),
+            Parameter(
+                "sampler", (Target("2", "sampler_name"),), Domain("grid_search", options=("euler", "ddim"))
+            ),
             Parameter("cfg", (Target("2", "cfg"),), Domain("grid_search", options=(4.0, 8.0))),
         )
     )
@@ -143,7 +154,9 @@ def test_a_search_over_checkpoints_has_one_trial_for_each_that_is_worked_on(tmp_
     assert plan(*four, folder=tmp_path, max_concurrent=1).models_at_once == 1
 
 
-@pytest.mark.parametrize(("endpoints", "expected"), [(4, "acbacbacbac"), (2, "abababacccc"), (1, "bbbaaaacccc")])
+@pytest.mark.parametrize(
+    ("endpoints", "expected"), [(4, "acbacbacbac"), (2, "abababacccc"), (1, "bbbaaaacccc")]
+)
 def test_the_checkpoints_take_turns_after_the_baseline(tmp_path: Path, endpoints: int, expected: str) -> None:
     """The baseline, of model b, has had its turn."""
     found = plan(*(StaticSource(f"http://m{index}") for index in range(endpoints)), folder=tmp_path)

@@ -1,4 +1,6 @@
-"""A search that is killed again and again: made from the same parts in every process, with a log of every image that is made."""
+"""A search that is killed again and again: made from the same parts in every process, with a log of every
+image that is made.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,8 @@ def made(results: Path) -> Counter[str]:
 def start(results: Path, seconds: float, changes: str = "{}") -> subprocess.Popen[bytes]:
     """The search in a process of its own, resumed if it was begun."""
     code = (
-        f"from pathlib import Path; from resume_kit import GRID, search; search(Path({str(results)!r}), {seconds}, **{changes})"
+        f"from pathlib import Path; from resume_kit import GRID, search; search(Path({str(results)!r}),"
+        f" {seconds}, **{changes})"
     )
     paths = os.pathsep.join(path for path in sys.path if path)
     return subprocess.Popen(

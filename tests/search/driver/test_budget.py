@@ -26,8 +26,9 @@ def test_a_budget_names_any_of_its_limits() -> None:
     assert read({"images": 600, "seconds": 3600.0, "endpoint_seconds": 1e4, "credits": 12.5}) == (whole, [])
     assert whole.describe() == "600 images, 3600 seconds, 10000 endpoint seconds, 12.5 credits"
     assert not Budget()
-    assert whole.compare(Amounts(120, 60.04, 3.0, 0.5)) == (
-        "images 120 of 600, seconds 60.04 of 3600, endpoint seconds 3 of 10000, credits 0.5 of 12.5"
+    assert (
+        whole.compare(Amounts(120, 60.04, 3.0, 0.5))
+        == "images 120 of 600, seconds 60.04 of 3600, endpoint seconds 3 of 10000, credits 0.5 of 12.5"
     )
 
 
@@ -39,7 +40,13 @@ def test_a_budget_names_any_of_its_limits() -> None:
         ({"seconds": 0}, "budget.seconds: must be above 0 (got 0)"),
         ({"credits": float("nan")}, "budget.credits: must be a finite number (got nan)"),
         ({"endpoint_seconds": "an hour"}, "budget.endpoint_seconds: must be a number (got 'an hour')"),
-        ({"image": 3}, "budget.image: 'image' is no known key (did you mean 'images'?); known are images, seconds, endpoint_sec"),
+        (
+            {"image": 3},
+            (
+                "budget.image: 'image' is no known key (did you mean 'images'?); known are images, seconds,"
+                " endpoint_sec"
+            ),
+        ),
         (600, "budget: must be a mapping of keys and values (got 600)"),
     ],
 )
@@ -150,7 +157,7 @@ def test_a_trial_starts_only_if_it_can_be_whole() -> None:
     assert ledger.affords(8, 8, 0.0) == ("go", "")
     assert ledger.affords(8, 13, 0.0) == ("wait", ""), "one under way may be stopped early"
     for _ in range(13):
-        ((ticket,), _) = ledger.admit(0, "a", 1, 0.0)
+        (ticket,), _ = ledger.admit(0, "a", 1, 0.0)
         ledger.settle(ticket, 0.0, seconds=1.0)
     answer, reason = ledger.affords(8, 0, 0.0)
     assert (answer, reason) == ("no", "the budget of 20 images pays for no other trial of 8 images")
@@ -171,11 +178,15 @@ def test_a_trial_waits_until_it_is_known_what_images_take() -> None:
     assert ledger.affords(12, 0, 0.0)[0] == "go", "one slow image makes no trial dear"
 
 
-STEPS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 6), st.integers(0, 8), st.booleans()), max_size=60)
+STEPS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(1, 6), st.integers(0, 8), st.booleans()), max_size=60
+)
 
 
 @given(STEPS, st.integers(1, 25))
-def test_never_more_images_than_the_budget_whatever_comes(steps: list[tuple[int, int, int, bool]], limit: int) -> None:
+def test_never_more_images_than_the_budget_whatever_comes(
+    steps: list[tuple[int, int, int, bool]], limit: int
+) -> None:
     ledger = Ledger(Budget(images=limit), 0.0)
     open_tickets: list[int] = []
     made = 0
@@ -206,5 +217,7 @@ def test_never_more_seconds_or_credits_than_the_budget_where_images_are_alike(
             ledger.settle(ticket, 0.0, seconds=each, cost=2 * each)
         del open_tickets[:settled]
         spent = ledger.spent(0.0)
-        assert spent.endpoint_seconds <= max(limit, each) + 1e-6, "the first image alone may cost more than anybody knew"
+        assert spent.endpoint_seconds <= max(limit, each) + 1e-6, (
+            "the first image alone may cost more than anybody knew"
+        )
         assert spent.credits <= 2 * max(limit, each) + 1e-6

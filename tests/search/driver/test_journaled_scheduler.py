@@ -41,7 +41,9 @@ def trial_of(number: int, status: str = Trial.PENDING) -> Trial:
 
 
 def told(name: str, options: dict[str, Any], folder: Path, scores: list[float]) -> list[list[str]]:
-    """What a scheduler decides about trials with these scores after each step; the worst of all is the baseline."""
+    """What a scheduler decides about trials with these scores after each step; the worst of all is the
+    baseline.
+    """
     inner = schedulers.build(name, options, items=ITEMS, step=1, direction="max")
     trials = [trial_of(number, Trial.RUNNING) for number in range(len(scores))]
     tune = Tune(trials)
@@ -58,8 +60,12 @@ def told(name: str, options: dict[str, Any], folder: Path, scores: list[float]) 
     return decided
 
 
-@pytest.mark.parametrize(("name", "options"), [("asha", {"grace_period": 1}), ("median", {"min_samples_required": 2})])
-def test_the_baseline_is_never_stopped_and_the_others_are(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"), [("asha", {"grace_period": 1}), ("median", {"min_samples_required": 2})]
+)
+def test_the_baseline_is_never_stopped_and_the_others_are(
+    name: str, options: dict[str, Any], tmp_path: Path
+) -> None:
     baseline, *others = told(name, options, tmp_path, [0.1, 0.9, 0.8, 0.2, 0.1])
     worst = others[-1]
     assert baseline == ["CONTINUE"] * ITEMS, "all others are compared with it, image by image"

@@ -1,4 +1,6 @@
-"""What metrics lean on is opened once for all trials of a node, in a process of its own, and outlives its being killed."""
+"""What metrics lean on is opened once for all trials of a node, in a process of its own, and outlives its
+being killed.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 @dataclass(frozen=True)
 class Doubler(Service[float, float]):
-    """A model that takes half a second to load and doubles numbers, several at once; it writes down what happens to it."""
+    """A model that takes half a second to load and doubles numbers, several at once; it writes down what
+    happens to it.
+    """
 
     log: str
 
@@ -152,7 +156,15 @@ def test_a_request_that_spoils_its_batch_spoils_no_other() -> None:
 
     host = LocalHost()
     futures = [host.submit(Picky(), number) for number in range(8)]
-    assert [future.result(20) for number, future in enumerate(futures) if number != 3] == [0, 2, 4, 8, 10, 12, 14]
+    assert [future.result(20) for number, future in enumerate(futures) if number != 3] == [
+        0,
+        2,
+        4,
+        8,
+        10,
+        12,
+        14,
+    ]
     with pytest.raises(RuntimeError, match="no threes"):
         futures[3].result(20)
 

@@ -1,4 +1,6 @@
-"""The objective is one of the scores that the metrics declare, be there one or several, with a direction or without."""
+"""The objective is one of the scores that the metrics declare, be there one or several, with a direction or
+without.
+"""
 
 from __future__ import annotations
 

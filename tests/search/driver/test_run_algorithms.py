@@ -27,7 +27,10 @@ def search(loader: LocalDatasetLoader, results: Path, endpoints: list[str], **ch
     settings: dict[str, Any] = {
         "data_loader": loader,
         "image_generator": ComfyGenerator(WORKFLOW),
-        "space": {"value": ("Threshold", "value", tune.uniform(0.1, 0.9)), "grow": ("Grow", "expand", tune.randint(-3, 4))},
+        "space": {
+            "value": ("Threshold", "value", tune.uniform(0.1, 0.9)),
+            "grow": ("Grow", "expand", tune.randint(-3, 4)),
+        },
         "metrics": [IoUMetric(reference="Mask"), PSNRMetric(reference="Mask")],
         "objective": "iou",
         "experiment_handler": LocalExperimentHandler(results),
@@ -44,10 +47,14 @@ def search(loader: LocalDatasetLoader, results: Path, endpoints: list[str], **ch
 def test_hyperband_pauses_trials_and_they_go_on_where_they_were(
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
-    result = search(cells_loader, tmp_path, endpoints, scheduler="hyperband", step=2, max_concurrent=2, num_samples=8).run()
+    result = search(
+        cells_loader, tmp_path, endpoints, scheduler="hyperband", step=2, max_concurrent=2, num_samples=8
+    ).run()
     assert result.status == "finished"
     assert len(result.trials) == 9
-    assert {trial.status for trial in result.trials} == {"finished", "stopped"}, "some are stopped, the best go through"
+    assert {trial.status for trial in result.trials} == {"finished", "stopped"}, (
+        "some are stopped, the best go through"
+    )
     assert list(tmp_path.rglob("error.txt")) == [], "a paused trial must go on, not begin again"
     assert result.trials[0].status == "finished", "the baseline is in no bracket"
     bracket = result.trials[1:6]
@@ -100,11 +107,16 @@ def test_several_objectives_end_in_a_front_that_is_kept_and_shown(
     assert result.best in front_of_result
     assert len(front_of_result) > 1
     head = json.loads((result.folder / "search.json").read_text())
-    assert head["objectives"] == [{"metric": "iou", "direction": "max"}, {"metric": "psnr", "direction": "min"}]
+    assert head["objectives"] == [
+        {"metric": "iou", "direction": "max"},
+        {"metric": "psnr", "direction": "min"},
+    ]
     assert head["pareto"] == [trial.name for trial in front_of_result]
     again = SearchResult.load(result.folder)
     assert again.pareto() == front_of_result
     lines = front(again)
-    assert lines[0] == f"front     {len(front_of_result)} of 8 trials, the best compromises (iou max, psnr min)"
+    assert (
+        lines[0] == f"front     {len(front_of_result)} of 8 trials, the best compromises (iou max, psnr min)"
+    )
     for trial, line in zip(front_of_result, lines[2:], strict=True):
         assert line.split()[:2] == [trial.name, f"{trial.scores['iou']:.4f}"]

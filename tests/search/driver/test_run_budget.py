@@ -16,7 +16,13 @@ from PIL import Image
 from ray import tune
 
 from pixaris.data_loaders.local import LocalDatasetLoader
-from pixaris.exceptions import BudgetSpentError, CancelledRequestError, ChargedError, ConfigurationError, SearchFailedError
+from pixaris.exceptions import (
+    BudgetSpentError,
+    CancelledRequestError,
+    ChargedError,
+    ConfigurationError,
+    SearchFailedError,
+)
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
@@ -34,7 +40,10 @@ def search(loader: LocalDatasetLoader, results: Path, endpoints: Sequence[str], 
     settings: dict[str, Any] = {
         "data_loader": loader,
         "image_generator": ComfyGenerator(WORKFLOW),
-        "space": {"value": ("Threshold", "value", tune.uniform(0.1, 0.9)), "grow": ("Grow", "expand", tune.randint(-3, 4))},
+        "space": {
+            "value": ("Threshold", "value", tune.uniform(0.1, 0.9)),
+            "grow": ("Grow", "expand", tune.randint(-3, 4)),
+        },
         "metrics": [IoUMetric(reference="Mask")],
         "objective": "iou",
         "experiment_handler": LocalExperimentHandler(results),
@@ -51,13 +60,17 @@ def search(loader: LocalDatasetLoader, results: Path, endpoints: Sequence[str], 
 def test_a_search_generates_no_image_more_than_its_budget_and_leaves_no_trial_cut(
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
-    result = search(cells_loader, tmp_path, endpoints, budget={"images": 21}, scheduler="asha", step=2, max_concurrent=2).run()
+    result = search(
+        cells_loader, tmp_path, endpoints, budget={"images": 21}, scheduler="asha", step=2, max_concurrent=2
+    ).run()
     assert result.status == "stopped"
     assert result.reason == "the budget of 21 images pays for no other trial of 6 images"
     assert 15 < result.spent.images <= 21, "what early stopping saves is spent on further trials"
     assert result.images == result.spent.images
     assert {trial.status for trial in result.trials} <= {"finished", "stopped"}
-    assert result.images == sum(trial.items for trial in result.trials), "no image is made for a trial that is stopped then"
+    assert result.images == sum(trial.items for trial in result.trials), (
+        "no image is made for a trial that is stopped then"
+    )
     assert result.best is not None
     head = json.loads((result.folder / "search.json").read_text())
     assert (head["status"], head["reason"], head["budget"]) == ("stopped", result.reason, {"images": 21})
@@ -78,10 +91,17 @@ class Painter(ImageGenerator):
         return Image.new("RGB", (128, 96)), "painted"
 
 
-def test_a_generator_of_the_users_own_has_the_same_budget(cells_loader: LocalDatasetLoader, tmp_path: Path) -> None:
+def test_a_generator_of_the_users_own_has_the_same_budget(
+    cells_loader: LocalDatasetLoader, tmp_path: Path
+) -> None:
     tally = tmp_path / "tally"
     result = search(
-        cells_loader, tmp_path, [], image_generator=Painter(tally), args={"max_parallel_jobs": 3}, budget=Budget(images=17)
+        cells_loader,
+        tmp_path,
+        [],
+        image_generator=Painter(tally),
+        args={"max_parallel_jobs": 3},
+        budget=Budget(images=17),
     ).run()
     assert result.status == "stopped"
     assert [trial.status for trial in result.trials] == ["finished", "finished"]
@@ -91,7 +111,9 @@ def test_a_generator_of_the_users_own_has_the_same_budget(cells_loader: LocalDat
 def test_a_search_whose_time_is_over_before_it_begins_fails_and_says_why(
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
-    with pytest.raises(SearchFailedError, match=r"the budget of 0\.001 seconds pays for no other trial of 6 images"):
+    with pytest.raises(
+        SearchFailedError, match=r"the budget of 0\.001 seconds pays for no other trial of 6 images"
+    ):
         search(cells_loader, tmp_path, endpoints, budget={"seconds": 0.001}).run()
     assert SearchResult.load(tmp_path / "tests" / "cells").images == 0
 
@@ -143,7 +165,9 @@ class Till:
         self.started[-1].set_exception(ChargedError("the answer was lost"))
 
 
-def test_images_wait_for_what_the_ones_before_them_cost_and_are_refused_when_it_is_too_much(tmp_path: Path) -> None:
+def test_images_wait_for_what_the_ones_before_them_cost_and_are_refused_when_it_is_too_much(
+    tmp_path: Path,
+) -> None:
     account = Account(Budget(credits=12), tmp_path, items=6)
     till = Till()
     submitter = BudgetedSubmitter(till, account.actor)
@@ -160,7 +184,11 @@ def test_images_wait_for_what_the_ones_before_them_cost_and_are_refused_when_it_
             future.result(60)
     assert len(till.started) == 2
     account.look(0, 0.0)
-    assert (account.spent.images, account.spent.credits, account.reason[:29]) == (2, 10.0, "the budget of 12 credits pays")
+    assert (account.spent.images, account.spent.credits, account.reason[:29]) == (
+        2,
+        10.0,
+        "the budget of 12 credits pays",
+    )
     account.close()
     later = Account(Budget(credits=16), tmp_path, items=1)
     assert later.spent.credits == 10.0, "a search that goes on goes on counting"

@@ -34,8 +34,12 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> N
     assert [t.number for t in result.ranking()] == [t.number for t in expected.ranking()]
     assert facts(SearchResult.load(result.folder)) == facts(expected)
     assert made(hurt).keys() == made(whole).keys() | made(hurt).keys()
-    assert sum(count > 1 for count in made(hurt).values()) <= 1, "only the image that was being made is made again"
-    assert (result.cached, [trial.cached for trial in result.trials]) == (0, [0] * 12), "its own images come from no cache"
+    assert sum(count > 1 for count in made(hurt).values()) <= 1, (
+        "only the image that was being made is made again"
+    )
+    assert (result.cached, [trial.cached for trial in result.trials]) == (0, [0] * 12), (
+        "its own images come from no cache"
+    )
     assert result.images == expected.images
 
     before = made(hurt)
@@ -53,7 +57,11 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> N
 
     with pytest.raises(ConfigurationError) as caught:
         resume_kit.search(hurt, 0.0, seed=6, scheduler="fifo", num_samples=20).run(resume=True)
-    for words in ("search.seed was 5 and is 6", 'search.scheduler was "asha" and is "fifo"', "leave out the resuming"):
+    for words in (
+        "search.seed was 5 and is 6",
+        'search.scheduler was "asha" and is "fifo"',
+        "leave out the resuming",
+    ):
         assert words in str(caught.value)
     assert "num_samples was" not in str(caught.value)
 

@@ -66,7 +66,10 @@ def facts(result: SearchResult) -> list[tuple[Any, ...]]:
 def test_a_grid_runs_every_set_once_with_the_baseline_first(
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
-    space = {"value": ("Threshold", "value", [0.3, 0.5]), "grow": ("Grow", "expand", tune.grid_search([0, 2]))}
+    space = {
+        "value": ("Threshold", "value", [0.3, 0.5]),
+        "grow": ("Grow", "expand", tune.grid_search([0, 2])),
+    }
     result = search(cells_loader, tmp_path, endpoints, space=space, algorithm="grid").run()
     assert result.status == "finished"
     assert result.trials[0].values == {"value": 0.5, "grow": 0}
@@ -82,14 +85,18 @@ def test_one_trial_at_a_time_with_a_seed_agrees_exactly(
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
     def run(folder: str) -> SearchResult:
-        return search(cells_loader, tmp_path / folder, endpoints, scheduler="asha", max_concurrent=1, num_samples=8).run()
+        return search(
+            cells_loader, tmp_path / folder, endpoints, scheduler="asha", max_concurrent=1, num_samples=8
+        ).run()
 
     first, second = run("a"), run("b")
     assert facts(first) == facts(second)
     assert {t.status for t in first.trials} == {"finished", "stopped"}
 
 
-def test_everything_is_kept_where_the_result_says(cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path) -> None:
+def test_everything_is_kept_where_the_result_says(
+    cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
+) -> None:
     result = search(cells_loader, tmp_path, endpoints, scheduler="asha", num_samples=8).run()
     assert result.folder == tmp_path / "tests" / "cells"
     assert facts(SearchResult.load(result.folder)) == facts(result)
@@ -109,7 +116,9 @@ def test_everything_is_kept_where_the_result_says(cells_loader: LocalDatasetLoad
 
 
 @pytest.mark.slow
-def test_a_killed_endpoint_changes_nothing_but_the_time(cells_loader: LocalDatasetLoader, tmp_path: Path) -> None:
+def test_a_killed_endpoint_changes_nothing_but_the_time(
+    cells_loader: LocalDatasetLoader, tmp_path: Path
+) -> None:
     def run(folder: str, *, kill: bool) -> tuple[SearchResult, list[str]]:
         heard: list[str] = []
 
@@ -125,7 +134,9 @@ def test_a_killed_endpoint_changes_nothing_but_the_time(cells_loader: LocalDatas
 
         with start_servers(tmp_path / folder, 2) as servers:
             urls = [process.url for process in servers.processes]
-            result = search(cells_loader, tmp_path / folder, urls, max_concurrent=1, scheduler="asha").run(Killer())
+            result = search(cells_loader, tmp_path / folder, urls, max_concurrent=1, scheduler="asha").run(
+                Killer()
+            )
         return result, heard
 
     (whole, calm), (hurt, heard) = run("whole", kill=False), run("hurt", kill=True)
@@ -158,7 +169,9 @@ def test_a_search_without_a_single_score_fails_and_says_why(
 
 
 @pytest.mark.slow
-def test_a_search_whose_endpoints_all_die_stops_with_what_is_done(cells_loader: LocalDatasetLoader, tmp_path: Path) -> None:
+def test_a_search_whose_endpoints_all_die_stops_with_what_is_done(
+    cells_loader: LocalDatasetLoader, tmp_path: Path
+) -> None:
     class Killer:
         def update(self, progress: SearchProgress) -> None: ...
 
@@ -260,7 +273,14 @@ def test_all_that_is_wrong_is_told_before_anything_is_generated(
 ) -> None:
     space = {"value": ("Threshold", "value", tune.uniform(0.1, 1.9)), "x": ("Blurr", "sigma", [1.0])}
     with pytest.raises(ConfigurationError) as caught:
-        search(cells_loader, tmp_path, endpoints, space=space, objective="iuo", metrics=[IoUMetric(reference="Msk")]).run()
+        search(
+            cells_loader,
+            tmp_path,
+            endpoints,
+            space=space,
+            objective="iuo",
+            metrics=[IoUMetric(reference="Msk")],
+        ).run()
     text = str(caught.value)
     for words in ("'iuo' is no score", "'iou'", "must be at most 1", "Blurr", "'Blur'", "'Msk'"):
         assert words in text

@@ -23,20 +23,30 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 WORKFLOW: dict[str, Any] = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "x.png"}, "_meta": {"title": "Load Input Image"}},
-    "2": {"class_type": "LoadImage", "inputs": {"image": "x.png"}, "_meta": {"title": "Load Inspiration Image"}},
+    "2": {
+        "class_type": "LoadImage",
+        "inputs": {"image": "x.png"},
+        "_meta": {"title": "Load Inspiration Image"},
+    },
     "3": {
         "class_type": "ImageBlend",
         "inputs": {"image1": ["1", 0], "image2": ["2", 0], "blend_factor": 0.5, "blend_mode": "normal"},
         "_meta": {"title": "Blend"},
     },
-    "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "x"}, "_meta": {"title": "Save Image"}},
+    "4": {
+        "class_type": "SaveImage",
+        "inputs": {"images": ["3", 0], "filename_prefix": "x"},
+        "_meta": {"title": "Save Image"},
+    },
 }
 
 
 class Two(DatasetLoader):
     def load_dataset(self) -> EvalSet:
         black = EncodedImage.of(Image.new("RGB", (8, 8), "black"))
-        return EvalSet("two", tuple(EvalItem(index, name, {"Input": black}) for index, name in enumerate("ab")))
+        return EvalSet(
+            "two", tuple(EvalItem(index, name, {"Input": black}) for index, name in enumerate("ab"))
+        )
 
 
 class Level(BaseMetric):
@@ -67,15 +77,26 @@ def search(folder: Path, generator: ImageGenerator, space: dict[str, Any], **set
     )
 
 
-def test_images_are_choices_and_what_does_not_count_keeps_the_workflow_s_own_value(endpoints: list[str], tmp_path: Path) -> None:
+def test_images_are_choices_and_what_does_not_count_keeps_the_workflow_s_own_value(
+    endpoints: list[str], tmp_path: Path
+) -> None:
     files = []
     for level in (100, 200):
         files.append(str(tmp_path / f"{level}.png"))
         Image.new("RGB", (8, 8), (level, level, level)).save(files[-1])
     space = {
         "look": {"node_name": "Load Inspiration Image", "images": files},
-        "strength": {"node_name": "Blend", "input": "blend_factor", "domain": [0.25, 1.0], "when": {"look": files[1]}},
-        "file": {"node_name": "Save Image", "input": "filename_prefix", "template": "strength_{strength:.1f}"},
+        "strength": {
+            "node_name": "Blend",
+            "input": "blend_factor",
+            "domain": [0.25, 1.0],
+            "when": {"look": files[1]},
+        },
+        "file": {
+            "node_name": "Save Image",
+            "input": "filename_prefix",
+            "template": "strength_{strength:.1f}",
+        },
     }
     result = search(tmp_path / "out", ComfyGenerator(WORKFLOW), space, endpoints=endpoints).run()
     found = {
@@ -83,7 +104,10 @@ def test_images_are_choices_and_what_does_not_count_keeps_the_workflow_s_own_val
         for trial in result.trials
         if trial.number
     }
-    assert found == {("200", 0.25): 50.0, ("200", 1.0): 200.0}  # the first image's only set is the baseline's own
+    assert found == {
+        ("200", 0.25): 50.0,
+        ("200", 1.0): 200.0,
+    }  # the first image's only set is the baseline's own
     assert result.trials[0].objective == 50.0  # the baseline: the first image, the workflow's own strength
     assert result.best is not None
     workflow = json.loads((Path(result.best.folder) / "workflow_apiformat.json").read_text())

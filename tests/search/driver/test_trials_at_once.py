@@ -1,4 +1,6 @@
-"""How many trials run at once: enough that no endpoint waits for scores, and no more processes than that takes."""
+"""How many trials run at once: enough that no endpoint waits for scores, and no more processes than that
+takes.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def plan_of(metric: BaseMetric, items: int, endpoints: int, folder: Path, **sett
         setup=setup,
         handler=LocalExperimentHandler(folder),
         folder=folder,
-        space=Space((Parameter("value", (Target("Threshold", "value"),), Domain("uniform", low=0.0, high=1.0)),)),
+        space=Space(
+            (Parameter("value", (Target("Threshold", "value"),), Domain("uniform", low=0.0, high=1.0)),)
+        ),
         baseline={"value": 0.5},
         objectives=(Objective(metric.name, "max"),),
         sources=tuple(StaticSource(f"http://m{index}") for index in range(endpoints)),
@@ -74,13 +78,20 @@ def test_never_more_trials_than_there_are(tmp_path: Path) -> None:
     assert at_once(Asking(), 6, 4, tmp_path, num_samples=2) == 3
 
 
-def test_where_all_sets_are_known_the_driver_keeps_the_places_busy_and_a_few_processes_suffice(tmp_path: Path) -> None:
+def test_where_all_sets_are_known_the_driver_keeps_the_places_busy_and_a_few_processes_suffice(
+    tmp_path: Path,
+) -> None:
     known = {"algorithm": "random", "processors": 2}
     plan = plan_of(ContrastMetric(), 8, 64, tmp_path, **known)
     assert plan.leads * 8 >= 1.5 * plan.places > (plan.leads - 1) * 8
     assert (plan.concurrent, plan_of(ContrastMetric(), 8, 64, tmp_path).concurrent) == (4, 12)
     assert [replace(plan, processors=cores).concurrent for cores in (8, 16)] == [8, 12]
-    for changes in ({"algorithm": "tpe"}, {"scheduler": "asha"}, {"max_concurrent": 3}, {"budget": Budget(images=9)}):
+    for changes in (
+        {"algorithm": "tpe"},
+        {"scheduler": "asha"},
+        {"max_concurrent": 3},
+        {"budget": Budget(images=9)},
+    ):
         assert replace(plan, **changes).leads == 0
     assert replace(plan, max_concurrent=3).concurrent == 3
 

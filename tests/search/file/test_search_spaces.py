@@ -48,7 +48,9 @@ def test_a_search_file_fits_its_workflow_and_the_embedded_endpoint(path: Path) -
     assert spec.space.problems(workflow, INFO, spec.lines, spec.generation_params) == []
     baseline = spec.space.baseline(workflow, INFO)
     assert spec.space.active(baseline) == baseline
-    assert workflow.bind(spec.space.bind(baseline, partial=True), INFO) == workflow.bind(spec.generation_params, INFO)
+    assert workflow.bind(spec.space.bind(baseline, partial=True), INFO) == workflow.bind(
+        spec.generation_params, INFO
+    )
     assert workflow.output_node().title == "Save Image"
     assert workflow.image_input("Load Input Image") == "image"
 
@@ -91,11 +93,17 @@ def test_the_workflow_s_own_values_leave_much_to_gain_in_the_space(
     assert mean_score(spec, workflow, inputs, tmp_path, GOOD[name]) > good
 
 
-def mean_score(spec: SearchSpec, workflow: Workflow, inputs: Path, work: Path, values: Mapping[str, Any]) -> float:
+def mean_score(
+    spec: SearchSpec, workflow: Workflow, inputs: Path, work: Path, values: Mapping[str, Any]
+) -> float:
     """The objective's mean over the eval set, with the server's nodes called directly."""
     chosen = next(metric for metric in spec.metrics if metric.type == spec.objective.metric)
     metric = METRICS[chosen.type](**chosen.options)
-    items = LocalDatasetLoader(spec.project, spec.dataset.name, inputs, metric.reference_folders()).load_dataset().items
+    items = (
+        LocalDatasetLoader(spec.project, spec.dataset.name, inputs, metric.reference_folders())
+        .load_dataset()
+        .items
+    )
     context = RunContext(Folders(work), {}, {})
     bound = workflow.bind(spec.space.bind(values), INFO)
     scores = []

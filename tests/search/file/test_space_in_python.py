@@ -85,7 +85,10 @@ TUNE = "from ray import tune\n"
 @pytest.mark.parametrize(
     ("module", "problem"),
     [
-        ("SPACE = {", r"parameters \(line 1\): .*my_space.py: line 1: cannot be run: SyntaxError: '{' was never closed"),
+        (
+            "SPACE = {",
+            r"parameters \(line 1\): .*my_space.py: line 1: cannot be run: SyntaxError: '{' was never closed",
+        ),
         (
             "x = 1\nimport nothing_of_the_kind",
             "line 2: cannot be run: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
@@ -95,12 +98,24 @@ TUNE = "from ray import tune\n"
         ("raise SystemExit(3)", "line 1: cannot be run: SystemExit: 3"),
         ("SPACES = {}", r"has no SPACE \(did you mean 'SPACES'\?\); write SPACE = "),
         ("SPACE = 7", r"SPACE: must be a mapping: .* \(got int\)"),
-        ("SPACE = {'a': ('K', 'cfg')}", r"SPACE\['a'\]: must be \(node title, input, domain\) \(got \('K', 'cfg'\)\)"),
+        (
+            "SPACE = {'a': ('K', 'cfg')}",
+            r"SPACE\['a'\]: must be \(node title, input, domain\) \(got \('K', 'cfg'\)\)",
+        ),
         ("SPACE = {'a': ('K', 'cfg', None)}", r"SPACE\['a'\]: None is no domain Pixaris knows"),
         ("SPACE = {'a': ('K', 'cfg', object())}", r"SPACE\['a'\]: .*is no domain Pixaris knows"),
-        (f"{TUNE}SPACE = {{'a': ('K', 'cfg', tune.sample_from(lambda c: 1))}}", r"SPACE\['a'\]: .*is no domain Pixaris knows"),
-        (f"{TUNE}SPACE = {{'a': ('K', 'cfg', tune.choice([1, 1]))}}", r"SPACE\['a'\]: holds 1 twice; keep one of them"),
-        ("SPACE = {'a': {'node_nam': 'K', 'input': 'cfg', 'domain': 3}}", "parameters.a.*did you mean 'node_name'"),
+        (
+            f"{TUNE}SPACE = {{'a': ('K', 'cfg', tune.sample_from(lambda c: 1))}}",
+            r"SPACE\['a'\]: .*is no domain Pixaris knows",
+        ),
+        (
+            f"{TUNE}SPACE = {{'a': ('K', 'cfg', tune.choice([1, 1]))}}",
+            r"SPACE\['a'\]: holds 1 twice; keep one of them",
+        ),
+        (
+            "SPACE = {'a': {'node_nam': 'K', 'input': 'cfg', 'domain': 3}}",
+            "parameters.a.*did you mean 'node_name'",
+        ),
     ],
 )
 def test_a_broken_module_is_told(tmp_path: Path, module: str, problem: str) -> None:
@@ -116,7 +131,9 @@ def test_a_module_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_a_module_can_be_a_whole_search() -> None:
-    spec, problems = read_search_file(ROOT / "search_spaces" / "restore_in_python.py", ["search.num_samples=3"])
+    spec, problems = read_search_file(
+        ROOT / "search_spaces" / "restore_in_python.py", ["search.num_samples=3"]
+    )
     assert problems == []
     other, _ = read_search_file(ROOT / "search_spaces" / "restore.yaml")
     assert spec.space == other.space
@@ -129,7 +146,10 @@ def test_a_module_can_be_a_whole_search() -> None:
     [
         ("SPACE = {}", "has no SEARCH; write SEARCH = "),
         ("SEARCH = 3", r"has a SEARCH that is no mapping \(int\)"),
-        ("SEARCH = {'name': object()}", "SEARCH.name: must be text, a number, a boolean, a list or a mapping"),
+        (
+            "SEARCH = {'name': object()}",
+            "SEARCH.name: must be text, a number, a boolean, a list or a mapping",
+        ),
         ("SPACE = {}\nSEARCH = {'parameters': {}}", "has SPACE, and parameters in SEARCH; keep one of them"),
         ("SEARCH = {", "cannot be run: SyntaxError"),
     ],

@@ -49,7 +49,8 @@ parameters:
   mode:    {node_name: Blend, input: blend_mode, choice: [normal, screen]}
 metrics: [{type: ssim, reference: Original}, psnr]
 objective: {metric: ssim}
-search: {algorithm: tpe, num_samples: 48, scheduler: {type: asha, grace_period: 4, reduction_factor: 2.5}, seed: 7, step: 4}
+search: {algorithm: tpe, num_samples: 48, seed: 7, step: 4,
+  scheduler: {type: asha, grace_period: 4, reduction_factor: 2.5}}
 results: some/folder
 """
 
@@ -96,7 +97,12 @@ def section(file: Path, **sections: str | None) -> Path:
 
 def test_a_good_file_is_read_whole(file: Path) -> None:
     spec = read(file)
-    assert (spec.path, spec.name, spec.project, spec.dataset) == (file, "restore", "demo", DatasetSpec("photos"))
+    assert (spec.path, spec.name, spec.project, spec.dataset) == (
+        file,
+        "restore",
+        "demo",
+        DatasetSpec("photos"),
+    )
     assert spec.generator.type == "comfyui"
     assert spec.generator.workflow == file.parent / "workflows/restore_apiformat.json"
     assert spec.generator.options == {"output_node": "Save Image"}
@@ -112,7 +118,12 @@ def test_a_good_file_is_read_whole(file: Path) -> None:
         ComponentSpec("psnr", {}, "metrics.1 (line 12)"),
     )
     assert spec.objective == ObjectiveSpec("ssim")
-    assert (spec.search.algorithm.type, spec.search.num_samples, spec.search.seed, spec.search.step) == ("tpe", 48, 7, 4)
+    assert (spec.search.algorithm.type, spec.search.num_samples, spec.search.seed, spec.search.step) == (
+        "tpe",
+        48,
+        7,
+        4,
+    )
     assert spec.search.scheduler.type == "asha"
     assert spec.search.scheduler.options == {"grace_period": 4, "reduction_factor": 2.5}
     assert spec.search.max_concurrent is None
@@ -124,7 +135,11 @@ def test_a_good_file_is_read_whole(file: Path) -> None:
 def test_what_may_be_left_out_has_defaults(file: Path) -> None:
     spec = read(section(file, name=None, search=None, generation_params=None, results=None))
     assert (spec.name, spec.results, spec.generation_params) == ("x", None, ())
-    assert (spec.search.algorithm.type, spec.search.scheduler.type, spec.search.num_samples) == ("tpe", "fifo", 20)
+    assert (spec.search.algorithm.type, spec.search.scheduler.type, spec.search.num_samples) == (
+        "tpe",
+        "fifo",
+        20,
+    )
     grid = read(section(file, search=None, parameters="{a: {node_name: A, input: a, grid_search: [1, 2]}}"))
     assert (grid.search.algorithm.type, grid.search.num_samples) == ("grid", 1)
 
@@ -136,7 +151,9 @@ def test_a_single_run_needs_no_parameters_metrics_or_objective(file: Path) -> No
     problems = told(file)
     assert [problem.split(":")[0] for problem in problems] == ["parameters", "metrics", "objective"]
     assert "parameters: is missing; name what to vary: radius: {node_name: Blur" in problems[0]
-    assert told(section(file, parameters="{}"))[0].startswith("parameters (line 7): is empty; name what to vary")
+    assert told(section(file, parameters="{}"))[0].startswith(
+        "parameters (line 7): is empty; name what to vary"
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +167,9 @@ def test_a_single_run_needs_no_parameters_metrics_or_objective(file: Path) -> No
         ("{path: photos, references: [A, B]}", ("photos", "spaces/photos", ("A", "B"))),
     ],
 )
-def test_a_dataset_is_a_name_or_a_path_from_the_files_folder(file: Path, text: str, expected: tuple[Any, ...]) -> None:
+def test_a_dataset_is_a_name_or_a_path_from_the_files_folder(
+    file: Path, text: str, expected: tuple[Any, ...]
+) -> None:
     dataset = read(section(file, dataset=text)).dataset
     path = file.parents[1] / expected[1] if expected[1] else None
     assert (dataset.name, dataset.path, dataset.references) == (expected[0], path, expected[2])
@@ -173,7 +192,12 @@ def test_endpoints_have_many_forms(file: Path) -> None:
         StaticSource("https://user:secret@h/comfy", 4),
         EmbeddedSource(3),
         ManagedSource(
-            ("python", "main.py", "--port", "{port}"), 2, {"CUDA_VISIBLE_DEVICES": "0"}, str(file.parent / "../comfy"), 60.0, 1
+            ("python", "main.py", "--port", "{port}"),
+            2,
+            {"CUDA_VISIBLE_DEVICES": "0"},
+            str(file.parent / "../comfy"),
+            60.0,
+            1,
         ),
         EmbeddedSource(1),
         ManagedSource(("server", "-p", "{port}", "5")),
@@ -187,8 +211,8 @@ def test_endpoints_come_from_names_tunnels_and_graphics_cards(file: Path) -> Non
   - {dns: "gpu.example.com:443?scheme=https", depth: 4}
   - {managed: {command: "server {port}", num_gpus: 0.5}}
   - iap: {instance: gpu-1}
-  - iap: {instance: [gpu-1, gpu-2], port: 9000, zone: europe-west4-a, project: "example.com:p-1", depth: 1, gcloud: /opt/gcloud,
-          start_timeout: 90}
+  - iap: {instance: [gpu-1, gpu-2], port: 9000, zone: europe-west4-a, project: "example.com:p-1", depth: 1,
+          gcloud: /opt/gcloud, start_timeout: 90}
   - iap: [{instance: a1, zone: z}, {instance: a1, zone: y}]"""
     assert read(section(file, endpoints=text)).endpoints == (
         DnsSource("comfyui.batch.svc", 8188),
@@ -203,7 +227,9 @@ def test_endpoints_come_from_names_tunnels_and_graphics_cards(file: Path) -> Non
     assert read(file, endpoints=["dns://h:2"]).endpoints == (DnsSource("h", 2),)
 
 
-def test_credentials_come_from_the_environment_and_are_never_shown(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_come_from_the_environment_and_are_never_shown(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COMFY_TOKEN", "Bearer secret ")
     monkeypatch.setenv("COMFY_AUTH", "me:se:cret")
     text = """
@@ -223,9 +249,13 @@ def test_credentials_come_from_the_environment_and_are_never_shown(file: Path, m
     assert "cret" not in f"{first} {second} {third} {endpoint_of(first)} {endpoint_of(second)}"
     monkeypatch.delenv("COMFY_TOKEN")
     monkeypatch.setenv("COMFY_AUTH", "no-secret-colon")
-    unset = "the environment variable COMFY_TOKEN is not set; set it where Pixaris is started: export COMFY_TOKEN=..."
+    unset = (
+        "the environment variable COMFY_TOKEN is not set; set it where Pixaris is started: export"
+        " COMFY_TOKEN=..."
+    )
     wrong = (
-        "the environment variable COMFY_AUTH must hold user:password (its value is not shown); set it where Pixaris is started: "
+        "the environment variable COMFY_AUTH must hold user:password (its value is not shown); set it where"
+        " Pixaris is started: "
     )
     assert told(file) == [
         f"endpoints.0.headers.Authorization.env (line 6): {unset}",
@@ -235,7 +265,10 @@ def test_credentials_come_from_the_environment_and_are_never_shown(file: Path, m
 
 
 def test_credentials_on_the_command_line_are_refused_and_not_shown(file: Path) -> None:
-    way_out = "and every user of the machine sees command lines; name it in the file: {url: https://h:1/x, basic_auth: {env: "
+    way_out = (
+        "and every user of the machine sees command lines; name it in the file: {url: https://h:1/x,"
+        " basic_auth: {env: "
+    )
     (message,) = told(file, endpoints=["https://me:secret@h:1/x"])
     assert message.startswith("--endpoint https://***@h:1/x: has credentials (got 'https://***@h:1/x'), ")
     assert way_out in message
@@ -249,7 +282,9 @@ def test_credentials_on_the_command_line_are_refused_and_not_shown(file: Path) -
 
 def test_endpoints_of_the_caller_stand_in_for_the_files(file: Path) -> None:
     section(file, endpoints=None)
-    assert told(file) == ["endpoints: is missing; write endpoints: {embedded: 2}, or endpoints: [http://10.0.0.5:8188]"]
+    assert told(file) == [
+        "endpoints: is missing; write endpoints: {embedded: 2}, or endpoints: [http://10.0.0.5:8188]"
+    ]
     assert read(file, endpoints=["http://h:1/", "http://h:1"]).endpoints == (StaticSource("http://h:1"),)
     section(file, endpoints="{nonsense: 1}")
     assert read(file, endpoints=["http://h:1"]).endpoints == (StaticSource("http://h:1"),)
@@ -263,15 +298,36 @@ def test_endpoints_of_the_caller_stand_in_for_the_files(file: Path) -> None:
     [
         ("[]", "endpoints (line 5): needs at least one endpoint; write endpoints: {embedded: 2} or"),
         ("{x: 1}", "endpoints.x (line 5): 'x' is no known key; known are url, dns, depth, headers, "),
-        ("5", "endpoints (line 5): must be a list (got 5); write endpoints: {embedded: 2} or endpoints: [http://10.0.0.5:8188]"),
+        (
+            "5",
+            (
+                "endpoints (line 5): must be a list (got 5); write endpoints: {embedded: 2} or endpoints:"
+                " [http://10.0.0.5:8188]"
+            ),
+        ),
         (
             "[10.0.0.5:8188]",
-            "endpoints.0 (line 5): must start with http:// or https:// (got '10.0.0.5:8188'); write http://10.0.0.5",
+            (
+                "endpoints.0 (line 5): must start with http:// or https:// (got '10.0.0.5:8188'); write"
+                " http://10.0.0.5"
+            ),
         ),
-        ("['ftp://me:secret@h']", "endpoints.0 (line 5): must be an http:// or https:// URL (got 'ftp://***@h')"),
-        ("['http://me:secret@h:99999']", "is no URL: the port must be a number up to 65535 (got 'http://***@h:99999')"),
-        ("['http://me:secret@']", "endpoints.0 (line 5): needs a host (got 'http://***@'); write http://10.0.0.5:8188"),
-        ("['http://[me:secret@h']", "endpoints.0 (line 5): is no URL: a part of it is malformed (got 'http://***@h')"),
+        (
+            "['ftp://me:secret@h']",
+            "endpoints.0 (line 5): must be an http:// or https:// URL (got 'ftp://***@h')",
+        ),
+        (
+            "['http://me:secret@h:99999']",
+            "is no URL: the port must be a number up to 65535 (got 'http://***@h:99999')",
+        ),
+        (
+            "['http://me:secret@']",
+            "endpoints.0 (line 5): needs a host (got 'http://***@'); write http://10.0.0.5:8188",
+        ),
+        (
+            "['http://[me:secret@h']",
+            "endpoints.0 (line 5): is no URL: a part of it is malformed (got 'http://***@h')",
+        ),
         ("['http://h:0']", "needs a host and a port above 0"),
         ("['http://h/?a=b']", "must end with its path, without ? and #"),
         ("['http://h x']", "is no URL: it holds white space"),
@@ -290,13 +346,31 @@ def test_endpoints_of_the_caller_stand_in_for_the_files(file: Path) -> None:
         ("{embedded: true}", "endpoints.embedded (line 5): must be a number (got true)"),
         ("{depth: 3}", "endpoints.depth (line 5): belongs to a url; write {url: http://..., depth: 2}"),
         ("{url: http://h, depth: 0}", "endpoints.depth (line 5): must be at least 1 (got 0)"),
-        ("{managed: {replicas: 1}}", "endpoints.managed.command (line 5): is missing; it starts the server and takes {port}"),
-        ("{managed: {command: [x, '{port}'], replicas: 0}}", "endpoints.managed.replicas (line 5): must be at least 1 (got 0)"),
+        (
+            "{managed: {replicas: 1}}",
+            "endpoints.managed.command (line 5): is missing; it starts the server and takes {port}",
+        ),
+        (
+            "{managed: {command: [x, '{port}'], replicas: 0}}",
+            "endpoints.managed.replicas (line 5): must be at least 1 (got 0)",
+        ),
         ("{managed: {command: [x]}}", "endpoints.managed.command (line 5): must contain {port}"),
-        ("{managed: {command: []}}", "endpoints.managed.command (line 5): is empty; write the program and its arguments"),
-        ("{managed: {command: 'x \"{port}'}}", "endpoints.managed.command (line 5): cannot be split into words (no closing quot"),
-        ("{managed: {command: 5}}", "endpoints.managed.command (line 5): must be a list (got 5); write the words as a list"),
-        ("{managed: {command: '{port}', start_timeout: 0}}", "endpoints.managed.start_timeout (line 5): must be above 0 (got 0)"),
+        (
+            "{managed: {command: []}}",
+            "endpoints.managed.command (line 5): is empty; write the program and its arguments",
+        ),
+        (
+            "{managed: {command: 'x \"{port}'}}",
+            "endpoints.managed.command (line 5): cannot be split into words (no closing quot",
+        ),
+        (
+            "{managed: {command: 5}}",
+            "endpoints.managed.command (line 5): must be a list (got 5); write the words as a list",
+        ),
+        (
+            "{managed: {command: '{port}', start_timeout: 0}}",
+            "endpoints.managed.start_timeout (line 5): must be above 0 (got 0)",
+        ),
         (
             "{managed: {command: '{port}', environment: {A: true}}}",
             "environment.A (line 5): must be text, but YAML reads true; put it",
@@ -309,15 +383,24 @@ def test_endpoints_of_the_caller_stand_in_for_the_files(file: Path) -> None:
             "{managed: {command: '{port}', num_gpus: 1.5}}",
             "num_gpus (line 5): must be 0, a fraction below 1, or a whole number (got 1.5)",
         ),
-        ("{managed: {command: '{port}', num_gpus: -1}}", "num_gpus (line 5): must be 0, a fraction below 1, or a whole number"),
-        ("{headers: {A: {env: B}}}", "endpoints.headers (line 5): belongs to a url; write {url: http://..., headers: ...}"),
+        (
+            "{managed: {command: '{port}', num_gpus: -1}}",
+            "num_gpus (line 5): must be 0, a fraction below 1, or a whole number",
+        ),
+        (
+            "{headers: {A: {env: B}}}",
+            "endpoints.headers (line 5): belongs to a url; write {url: http://..., headers: ...}",
+        ),
         (
             "{url: http://h, headers: secret}",
             "endpoints.headers (line 5): must be a mapping of header names (its value is not sh",
         ),
         (
             "{url: http://h, headers: {A: secret}}",
-            "headers.A (line 5): must name an environment variable (its value is not shown); write {env: COMFY_TOKEN}",
+            (
+                "headers.A (line 5): must name an environment variable (its value is not shown); write {env:"
+                " COMFY_TOKEN}"
+            ),
         ),
         (
             "{url: http://h, headers: {A: {env: 'the secret'}}}",
@@ -328,23 +411,46 @@ def test_endpoints_of_the_caller_stand_in_for_the_files(file: Path) -> None:
             "{url: http://h, basic_auth: 'me:secret'}",
             "basic_auth (line 5): must name an environment variable (its value is not sh",
         ),
-        ("{url: http://h, basic_auth: {}}", "endpoints.basic_auth.env (line 5): is missing; write {env: COMFY_AUTH}"),
-        ("['dns://h']", "endpoints.0 (line 5): needs a port from 1 to 65535 (got 'dns://h'); write dns://comfyui.batch.svc:8188"),
+        (
+            "{url: http://h, basic_auth: {}}",
+            "endpoints.basic_auth.env (line 5): is missing; write {env: COMFY_AUTH}",
+        ),
+        (
+            "['dns://h']",
+            (
+                "endpoints.0 (line 5): needs a port from 1 to 65535 (got 'dns://h'); write"
+                " dns://comfyui.batch.svc:8188"
+            ),
+        ),
         (
             "['dns://me:secret@h:1']",
             "endpoints.0 (line 5): takes no credentials (got 'dns://***@h:1'); write {dns: ..., basic_au",
         ),
         ("['dns://h:1', {dns: 'h:1'}]", "endpoints.1 (line 5): dns://h:1 is listed twice; keep one of them"),
-        ("{iap: {zone: z}}", "endpoints.iap.instance (line 5): is missing; write {instance: gpu-1, zone: europe-west4-a"),
+        (
+            "{iap: {zone: z}}",
+            "endpoints.iap.instance (line 5): is missing; write {instance: gpu-1, zone: europe-west4-a",
+        ),
         ("{iap: {instance: []}}", "endpoints.iap.instance (line 5): needs at least one VM"),
-        ("{iap: {instance: --help}}", "endpoints.iap.instance (line 5): must be the instance's name: lower-case letters, digits"),
+        (
+            "{iap: {instance: --help}}",
+            "endpoints.iap.instance (line 5): must be the instance's name: lower-case letters, digits",
+        ),
         ("{iap: {instance: a, zone: B}}", "endpoints.iap.zone (line 5): must be the zone's name"),
-        ("{iap: {instance: a, port: 70000}}", "endpoints.iap.port (line 5): must be at most 65535 (got 70000)"),
+        (
+            "{iap: {instance: a, port: 70000}}",
+            "endpoints.iap.port (line 5): must be at most 65535 (got 70000)",
+        ),
         ("{iap: 5}", "endpoints.iap (line 5): must be a mapping of keys and values (got 5)"),
-        ("[{iap: {instance: a}}, {iap: {instance: [b, a]}}]", "endpoints.1 (line 5): instance a with port 8188 is listed twice"),
+        (
+            "[{iap: {instance: a}}, {iap: {instance: [b, a]}}]",
+            "endpoints.1 (line 5): instance a with port 8188 is listed twice",
+        ),
     ],
 )
-def test_bad_endpoints_say_what_is_wrong_and_never_show_credentials(file: Path, endpoints: str, problem: str) -> None:
+def test_bad_endpoints_say_what_is_wrong_and_never_show_credentials(
+    file: Path, endpoints: str, problem: str
+) -> None:
     (message,) = told(section(file, endpoints=endpoints))
     assert problem in message
     assert "secret" not in message
@@ -354,30 +460,60 @@ def test_bad_endpoints_say_what_is_wrong_and_never_show_credentials(file: Path, 
     ("parameter", "problem"),
     [
         ("randint: [6, 1]", "parameters.p.randint (line 7): low must be below high (got [6, 1]); swap them"),
-        ("randint: {low: 6, high: 1}", "parameters.p.randint (line 7): low must be below high (got [6, 1]); swap them"),
-        ("randint: [1.5, 3]", "parameters.p.randint (line 7): takes whole numbers (got [1.5, 3]); for fractions use uniform"),
-        ("loguniform: [0, 1]", "parameters.p.loguniform (line 7): low must be above 0 on a log scale (got 0)"),
+        (
+            "randint: {low: 6, high: 1}",
+            "parameters.p.randint (line 7): low must be below high (got [6, 1]); swap them",
+        ),
+        (
+            "randint: [1.5, 3]",
+            "parameters.p.randint (line 7): takes whole numbers (got [1.5, 3]); for fractions use uniform",
+        ),
+        (
+            "loguniform: [0, 1]",
+            "parameters.p.loguniform (line 7): low must be above 0 on a log scale (got 0)",
+        ),
         ("quniform: [0, 1, 0]", "parameters.p.quniform (line 7): the step q must be above 0 (got 0)"),
         ("quniform: [0, 1]", "parameters.p.quniform (line 7): quniform takes [low, high, q] (got [0, 1])"),
-        ("uniform: {low: 1, hi: 2}", "parameters.p.uniform.hi (line 7): 'hi' is no known key (did you mean 'high'?)"),
+        (
+            "uniform: {low: 1, hi: 2}",
+            "parameters.p.uniform.hi (line 7): 'hi' is no known key (did you mean 'high'?)",
+        ),
         ("uniform: 5", "parameters.p.uniform (line 7): uniform takes [low, high] (got 5)"),
         ("uniform: [true, 2]", "parameters.p.uniform.0 (line 7): must be a number (got true)"),
         ("uniform: [a, 2]", "parameters.p.uniform.0 (line 7): must be a number (got 'a')"),
         ("uniform: [0, .inf]", "parameters.p.uniform.1 (line 7): must be a finite number (got inf)"),
-        ("uniform: [0, 1:30]", "parameters.p.uniform.1 (line 7): `1:30` is ambiguous: YAML reads it as 90; write 90, or"),
+        (
+            "uniform: [0, 1:30]",
+            "parameters.p.uniform.1 (line 7): `1:30` is ambiguous: YAML reads it as 90; write 90, or",
+        ),
         ("choice: []", "parameters.p.choice (line 7): needs at least one value (got an empty list)"),
-        ("choice: a", "parameters.p.choice (line 7): must be a list of values (got 'a'); write choice: ['a']"),
+        (
+            "choice: a",
+            "parameters.p.choice (line 7): must be a list of values (got 'a'); write choice: ['a']",
+        ),
         ("choice: [a, b, a]", "parameters.p.choice (line 7): holds a twice; keep one of them"),
-        ("choice: [a, [b]]", "parameters.p.choice (line 7): values are text, numbers or booleans (got [b]); remove it"),
+        (
+            "choice: [a, [b]]",
+            "parameters.p.choice (line 7): values are text, numbers or booleans (got [b]); remove it",
+        ),
         (
             "choice: [on, x]",
-            'parameters.p.choice.0 (line 7): `on` is ambiguous: YAML reads it as true; write true, or "on" in quotes',
+            (
+                "parameters.p.choice.0 (line 7): `on` is ambiguous: YAML reads it as true; write true, or"
+                ' "on" in quotes'
+            ),
         ),
         (
             "unifrom: [0, 1]",
-            "parameters.p.unifrom (line 7): 'unifrom' is no known key (did you mean 'uniform'?); known are node_name",
+            (
+                "parameters.p.unifrom (line 7): 'unifrom' is no known key (did you mean 'uniform'?); known"
+                " are node_name"
+            ),
         ),
-        ("randint: [1, 3], choice: [1]", "parameters.p (line 7): has 2 domains (choice and randint); keep one of them"),
+        (
+            "randint: [1, 3], choice: [1]",
+            "parameters.p (line 7): has 2 domains (choice and randint); keep one of them",
+        ),
     ],
 )
 def test_bad_domains_say_the_rule_the_value_and_the_way_out(file: Path, parameter: str, problem: str) -> None:
@@ -390,15 +526,24 @@ def test_bad_domains_say_the_rule_the_value_and_the_way_out(file: Path, paramete
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [
-        ("{p: {node_name: A, input: a}}", "parameters.p (line 7): has no domain; give one of choice [value, ...], grid_search"),
-        ("{p: {node_name: A, randint: [1, 2]}}", "parameters.p.input (line 7): is missing; give the name of the node's input"),
+        (
+            "{p: {node_name: A, input: a}}",
+            "parameters.p (line 7): has no domain; give one of choice [value, ...], grid_search",
+        ),
+        (
+            "{p: {node_name: A, randint: [1, 2]}}",
+            "parameters.p.input (line 7): is missing; give the name of the node's input",
+        ),
         (
             "{p: {node_name: 12, input: a, randint: [1, 2]}}",
             "parameters.p.node_name (line 7): must be text, but YAML reads 12; put",
         ),
         (
             "{p: [1, 2]}",
-            "parameters.p (line 7): must say where it is set and its domain (got [1, 2]); for example radius: {node_name",
+            (
+                "parameters.p (line 7): must say where it is set and its domain (got [1, 2]); for example"
+                " radius: {node_name"
+            ),
         ),
         ("{p: }", "parameters.p (line 7): must say where it is set and its domain (got nothing)"),
         ("[1]", "parameters (line 7): must be a mapping of keys and values (got [1])"),
@@ -412,9 +557,15 @@ def test_bad_domains_say_the_rule_the_value_and_the_way_out(file: Path, paramete
         ),
         (
             "{p: {node_name: KSampler, input: steps, randint: [1, 2]}}",
-            "parameters.p (line 7): `steps` of node 'KSampler' is also set by the fixed value; keep one of them",
+            (
+                "parameters.p (line 7): `steps` of node 'KSampler' is also set by the fixed value; keep one"
+                " of them"
+            ),
         ),
-        ("{p: {targets: [], randint: [1, 2]}}", "parameters.p.targets (line 7): needs at least one {node_name: ..., input: ...}"),
+        (
+            "{p: {targets: [], randint: [1, 2]}}",
+            "parameters.p.targets (line 7): needs at least one {node_name: ..., input: ...}",
+        ),
         (
             "{p: {node_name: A, targets: [{node_name: A, input: b}], randint: [1, 2]}}",
             "parameters.p.node_name (line 7): stands beside targets; move it into the list",
@@ -439,10 +590,16 @@ def test_one_parameter_can_set_several_inputs(file: Path) -> None:
             {"generation_params": "{a: 1}"},
             "generation_params (line 6): must be a list (got {a: 1}); write - {node_name: KSampler",
         ),
-        ({"generation_params": "[{node_name: A, input: a}]"}, "generation_params.0.value (line 6): is missing; give the value"),
+        (
+            {"generation_params": "[{node_name: A, input: a}]"},
+            "generation_params.0.value (line 6): is missing; give the value",
+        ),
         (
             {"generation_params": "[{node_name: A, input: a, value: [1]}]"},
-            "generation_params.0.value (line 6): must be text, a number or a boolean (got [1]); to try several, use parameters",
+            (
+                "generation_params.0.value (line 6): must be text, a number or a boolean (got [1]); to try"
+                " several, use parameters"
+            ),
         ),
         (
             {"generation_params": "[{node_name: A, input: a, value: .nan}]"},
@@ -456,33 +613,60 @@ def test_one_parameter_can_set_several_inputs(file: Path) -> None:
         ({"project": ""}, "project (line 2): is missing; write project: demo"),
         ({"project": "a/b"}, "project (line 2): names a folder: only letters, digits, spaces"),
         ({"name": "12"}, "name (line 1): must be text, but YAML reads 12; put it in quotes if text is meant"),
-        ({"dataset": "no"}, 'dataset (line 3): `no` is ambiguous: YAML reads it as false; write false, or "no" in quotes'),
+        (
+            {"dataset": "no"},
+            'dataset (line 3): `no` is ambiguous: YAML reads it as false; write false, or "no" in quotes',
+        ),
         ({"dataset": "{name: a, path: b}"}, "dataset (line 3): has a name and a path; keep one of them"),
-        ({"dataset": "{references: [A]}"}, "dataset.name (line 3): is missing; write name: photos, or path: ../photos"),
-        ({"dataset": "{name: a, references: A}"}, "dataset.references (line 3): must be a list (got 'A'); write references: [Or"),
+        (
+            {"dataset": "{references: [A]}"},
+            "dataset.name (line 3): is missing; write name: photos, or path: ../photos",
+        ),
+        (
+            {"dataset": "{name: a, references: A}"},
+            "dataset.references (line 3): must be a list (got 'A'); write references: [Or",
+        ),
         ({"dataset": "{name: a, references: [A, A]}"}, "dataset.references.1 (line 3): 'A' is listed twice"),
         ({"generator": "{worflow: x}"}, "generator.type (line 4): is missing; give its name"),
         (
             {"generator": "{type: comfyui, worflow: x}"},
             "generator.workflow (line 4): is missing (is it 'worflow'?); write workflow",
         ),
-        ({"generator": "{type: comfyui, workflow: 3}"}, "generator.workflow (line 4): must be text, but YAML reads 3"),
-        ({"metrics": "[]"}, "metrics (line 8): needs at least one metric; write metrics: [{type: ssim, reference: Original}]"),
+        (
+            {"generator": "{type: comfyui, workflow: 3}"},
+            "generator.workflow (line 4): must be text, but YAML reads 3",
+        ),
+        (
+            {"metrics": "[]"},
+            "metrics (line 8): needs at least one metric; write metrics: [{type: ssim, reference: Original}]",
+        ),
         (
             {"metrics": "ssim"},
-            "metrics (line 8): must be a list (got 'ssim'); write metrics: [{type: ssim, reference: Original}]",
+            (
+                "metrics (line 8): must be a list (got 'ssim'); write metrics: [{type: ssim, reference:"
+                " Original}]"
+            ),
         ),
         ({"metrics": "[ssim, {reference: A}]"}, "metrics.1.type (line 8): is missing; give its name"),
         (
             {"objective": "ssmi"},
-            "objective (line 9): 'ssmi' is no score of the metrics (did you mean 'ssim'?); they give ssim, psnr",
+            (
+                "objective (line 9): 'ssmi' is no score of the metrics (did you mean 'ssim'?); they give"
+                " ssim, psnr"
+            ),
         ),
         (
             {"objective": "{metric: iou}"},
             "objective.metric (line 9): 'iou' is no score of the metrics; they give ssim, psnr; name",
         ),
-        ({"objective": "{direction: max}"}, "objective.metric (line 9): is missing; name the score to optimise"),
-        ({"objective": "{metric: ssim, direction: maximum}"}, "objective.direction (line 9): must be max or min (got 'maximum')"),
+        (
+            {"objective": "{direction: max}"},
+            "objective.metric (line 9): is missing; name the score to optimise",
+        ),
+        (
+            {"objective": "{metric: ssim, direction: maximum}"},
+            "objective.direction (line 9): must be max or min (got 'maximum')",
+        ),
         ({"search": "tpe"}, "search (line 10): must be a mapping of keys and values (got 'tpe')"),
         (
             {"search": "{algorithm: tpee}"},
@@ -490,7 +674,10 @@ def test_one_parameter_can_set_several_inputs(file: Path) -> None:
         ),
         (
             {"search": "{scheduler: {type: hyperbnd}}"},
-            "search.scheduler.type (line 10): 'hyperbnd' is not known (did you mean 'hyperband'?); known are fifo, a",
+            (
+                "search.scheduler.type (line 10): 'hyperbnd' is not known (did you mean 'hyperband'?); known"
+                " are fifo, a"
+            ),
         ),
         (
             {"search": "{scheduler: {type: fifo, grace_period: 3}}"},
@@ -507,13 +694,19 @@ def test_one_parameter_can_set_several_inputs(file: Path) -> None:
         ({"search": "{num_samples: 0}"}, "search.num_samples (line 10): must be at least 1 (got 0)"),
         ({"search": "{num_samples: true}"}, "search.num_samples (line 10): must be a number (got true)"),
         ({"search": "{num_samples: many}"}, "search.num_samples (line 10): must be a number (got 'many')"),
-        ({"search": "{seed: 4294967296}"}, "search.seed (line 10): must be at most 4294967295 (got 4294967296)"),
+        (
+            {"search": "{seed: 4294967296}"},
+            "search.seed (line 10): must be at most 4294967295 (got 4294967296)",
+        ),
         ({"search": "{step: 1.5}"}, "search.step (line 10): must be a whole number (got 1.5)"),
         (
             {"search": "{max_concurent: 2}"},
             "search.max_concurent (line 10): 'max_concurent' is no known key (did you mean 'max_con",
         ),
-        ({"serach": "{seed: 1}"}, "serach (line 12): 'serach' is no known key (did you mean 'search'?); known are name, project"),
+        (
+            {"serach": "{seed: 1}"},
+            "serach (line 12): 'serach' is no known key (did you mean 'search'?); known are name, project",
+        ),
     ],
 )
 def test_bad_sections_say_what_is_wrong(file: Path, sections: dict[str, str | None], problem: str) -> None:
@@ -522,11 +715,16 @@ def test_bad_sections_say_what_is_wrong(file: Path, sections: dict[str, str | No
 
 
 def test_an_objective_of_a_metric_that_may_have_several_scores_is_left_to_later_checks(file: Path) -> None:
-    assert read(section(file, metrics="[ssim, my.module:Mine]", objective="mine_p95")).objective.metric == "mine_p95"
+    assert (
+        read(section(file, metrics="[ssim, my.module:Mine]", objective="mine_p95")).objective.metric
+        == "mine_p95"
+    )
 
 
 def test_an_objective_may_name_seconds_without_their_being_a_metric(file: Path) -> None:
-    spec = read(section(file, metrics="[ssim]", objective="[{metric: ssim}, seconds, {metric: cost, direction: max}]"))
+    spec = read(
+        section(file, metrics="[ssim]", objective="[{metric: ssim}, seconds, {metric: cost, direction: max}]")
+    )
     assert [metric.type for metric in spec.metrics] == ["ssim", "seconds", "cost"]
     assert spec.objectives == (ObjectiveSpec("ssim"), ObjectiveSpec("seconds"), ObjectiveSpec("cost", "max"))
 
@@ -536,9 +734,18 @@ def test_an_objective_may_name_seconds_without_their_being_a_metric(file: Path) 
     [
         ("[]", "objective (line 9): needs at least one score; write objective: {metric: ssim}"),
         ("[ssim, {metric: ssim}]", "objective.1 (line 9): names 'ssim' twice; keep one of them"),
-        ("[ssim, {metric: sim}]", "objective.1.metric (line 9): 'sim' is no score of the metrics (did you mean 'ssim'?)"),
-        ("[ssim, {metric: seconds, direction: lower}]", "objective.1.direction (line 9): must be max or min (got 'lower')"),
-        ("[ssim, 3]", "objective.1 (line 9): must be text, but YAML reads 3; put it in quotes if text is meant"),
+        (
+            "[ssim, {metric: sim}]",
+            "objective.1.metric (line 9): 'sim' is no score of the metrics (did you mean 'ssim'?)",
+        ),
+        (
+            "[ssim, {metric: seconds, direction: lower}]",
+            "objective.1.direction (line 9): must be max or min (got 'lower')",
+        ),
+        (
+            "[ssim, 3]",
+            "objective.1 (line 9): must be text, but YAML reads 3; put it in quotes if text is meant",
+        ),
     ],
 )
 def test_wrong_objectives_are_told(file: Path, objective: str, problem: str) -> None:
@@ -575,18 +782,32 @@ def test_numbers_in_quotes_count_as_numbers_where_numbers_are_needed(file: Path)
             "choice: [1, 2]",
             "search.num_samples (line 10): has no meaning with grid, which runs",
         ),
-        ("{algorithm: grid}", "randint: [0, 1000000]", "parameters (line 7): make a grid of 1,000,000 sets (at most 100,000)"),
+        (
+            "{algorithm: grid}",
+            "randint: [0, 1000000]",
+            "parameters (line 7): make a grid of 1,000,000 sets (at most 100,000)",
+        ),
     ],
 )
-def test_the_algorithm_is_held_against_the_space(file: Path, search: str, parameter: str, problem: str) -> None:
-    (message,) = told(section(file, search=search, parameters=f"{{p: {{node_name: A, input: a, {parameter}}}}}"))
+def test_the_algorithm_is_held_against_the_space(
+    file: Path, search: str, parameter: str, problem: str
+) -> None:
+    (message,) = told(
+        section(file, search=search, parameters=f"{{p: {{node_name: A, input: a, {parameter}}}}}")
+    )
     assert message.startswith(problem)
 
 
 def test_a_grid_may_say_one_sample_and_random_may_hold_a_grid(file: Path) -> None:
-    section(file, search="{algorithm: grid, num_samples: 1}", parameters="{p: {node_name: A, input: a, choice: [1, 2]}}")
+    section(
+        file,
+        search="{algorithm: grid, num_samples: 1}",
+        parameters="{p: {node_name: A, input: a, choice: [1, 2]}}",
+    )
     assert read(file).search.num_samples == 1
-    section(file, search="{algorithm: random}", parameters="{p: {node_name: A, input: a, grid_search: [1, 2]}}")
+    section(
+        file, search="{algorithm: random}", parameters="{p: {node_name: A, input: a, grid_search: [1, 2]}}"
+    )
     assert read(file).search.num_samples == 20
 
 
@@ -675,7 +896,10 @@ def test_overrides_make_sections_that_the_file_lacks(file: Path) -> None:
         ("=3", "--set : must be key=value"),
         ("a..b=3", "--set a..b: must be key=value"),
         ("search.seed=", "--set search.seed: has no value; write --set search.seed=null to remove the key"),
-        ("search.seed=[", "--set search.seed: line 1, column 2: is not valid YAML: while parsing a flow node"),
+        (
+            "search.seed=[",
+            "--set search.seed: line 1, column 2: is not valid YAML: while parsing a flow node",
+        ),
         ("search.seed=*x", "--set search.seed: line 1, column 1: uses the alias *x; aliases are not allowed"),
         ("search.seed=007", "search.seed (--set search.seed): `007` is ambiguous: YAML reads it as 7"),
         ("search.seed=x", "search.seed (--set search.seed): must be a number (got 'x')"),
@@ -687,10 +911,19 @@ def test_overrides_make_sections_that_the_file_lacks(file: Path) -> None:
             "parameters.radius.randint=[3,1]",
             "parameters.radius.randint (--set parameters.radius.randint): low must be below high",
         ),
-        ("parameters.radius.uniform=[1,3]", "parameters.radius (line 9): has 2 domains (uniform and randint); keep one of them"),
+        (
+            "parameters.radius.uniform=[1,3]",
+            "parameters.radius (line 9): has 2 domains (uniform and randint); keep one of them",
+        ),
         ("metrics.9.x=1", "--set metrics.9.x: metrics is a list of 2: '9' must be a number from 0 to 2"),
-        ("metrics.first=ssim", "--set metrics.first: metrics is a list of 2: 'first' must be a number from 0 to 2"),
-        ("metrics.1.x=1", "--set metrics.1.x: metrics.1 is 'psnr' and has no key 'x'; set it as a whole: metrics.1={...}"),
+        (
+            "metrics.first=ssim",
+            "--set metrics.first: metrics is a list of 2: 'first' must be a number from 0 to 2",
+        ),
+        (
+            "metrics.1.x=1",
+            "--set metrics.1.x: metrics.1 is 'psnr' and has no key 'x'; set it as a whole: metrics.1={...}",
+        ),
         ("dataset=null", "dataset (--set dataset): is missing; write dataset: photos"),
         (
             "endpoints=['ftp://me:secret@h']",
@@ -726,18 +959,48 @@ WORDS = st.sampled_from(
             "workflow",
             "embedded",
         ),
-        *("node_name", "input", "targets", "command", "url", "depth", "algorithm", "scheduler", "asha", "tpe", "a", "b", *KINDS),
+        *(
+            "node_name",
+            "input",
+            "targets",
+            "command",
+            "url",
+            "depth",
+            "algorithm",
+            "scheduler",
+            "asha",
+            "tpe",
+            "a",
+            "b",
+            *KINDS,
+        ),
     ]
 )
-SCALARS = st.one_of(WORDS, st.integers(), st.floats(), st.booleans(), st.none(), st.text(max_size=6), st.just("http://a:b@c:d"))
+SCALARS = st.one_of(
+    WORDS,
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=6),
+    st.just("http://a:b@c:d"),
+)
 TREES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=5), max_leaves=25
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=5),
+    max_leaves=25,
 )
 
 
 @given(st.dictionaries(WORDS, TREES, min_size=1, max_size=8), st.lists(st.tuples(WORDS, SCALARS), max_size=2))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_any_mapping_gives_a_spec_and_problems(file: Path, tree: dict[str, Any], overrides: list[tuple[str, Any]]) -> None:
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_mapping_gives_a_spec_and_problems(
+    file: Path, tree: dict[str, Any], overrides: list[tuple[str, Any]]
+) -> None:
     file.write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8", errors="replace")
     with contextlib.suppress(ConfigurationError):  # dumped keys may be tagged or longer than a line
         spec, problems = read_search_file(file, [f"{key}.x={value}" for key, value in overrides])
@@ -788,7 +1051,11 @@ def test_every_example_of_the_page_is_valid(file: Path, monkeypatch: pytest.Monk
 
 def test_every_override_of_the_page_is_valid(file: Path) -> None:
     file.write_text(blocks()[0])
-    overrides = [shlex.split(line)[1] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("--set ")]
+    overrides = [
+        shlex.split(line)[1]
+        for line in PAGE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("--set ")
+    ]
     assert len(overrides) > 3
     assert told(file, *overrides) == []
 
@@ -796,5 +1063,9 @@ def test_every_override_of_the_page_is_valid(file: Path) -> None:
 def test_the_page_names_every_domain_algorithm_scheduler_and_option() -> None:
     text = PAGE.read_text(encoding="utf-8") + ALGORITHMS_PAGE.read_text(encoding="utf-8")
     strategies = {**ALGORITHMS, **SCHEDULERS}
-    for word in [*KINDS, *strategies, *(option for strategy in strategies.values() for option in strategy.options)]:
+    for word in [
+        *KINDS,
+        *strategies,
+        *(option for strategy in strategies.values() for option in strategy.options),
+    ]:
         assert f"`{word}`" in text

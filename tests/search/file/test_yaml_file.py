@@ -53,16 +53,35 @@ def test_plain_words_are_read_as_a_person_means_them(text: str, value: object) -
 
 @pytest.mark.parametrize(
     ("text", "read"),
-    [("no", "false"), ("Yes", "true"), ("off", "false"), ("012", "10"), ("1:30", "90"), ("1_000", "1000"), ("0b11", "3")],
+    [
+        ("no", "false"),
+        ("Yes", "true"),
+        ("off", "false"),
+        ("012", "10"),
+        ("1:30", "90"),
+        ("1_000", "1000"),
+        ("0b11", "3"),
+    ],
 )
-def test_words_that_yaml_versions_read_differently_are_reported_with_both_ways_out(text: str, read: str) -> None:
+def test_words_that_yaml_versions_read_differently_are_reported_with_both_ways_out(
+    text: str, read: str
+) -> None:
     ((path, message),) = parse_yaml(f"a: [1, {text}]").faults
     assert path == "a.1"
-    assert message == f'`{text}` is ambiguous: YAML reads it as {read}; write {read}, or "{text}" in quotes if text is meant'
+    assert (
+        message
+        == f'`{text}` is ambiguous: YAML reads it as {read}; write {read}, or "{text}" in quotes if text is'
+        " meant"
+    )
 
 
 def test_keys_are_always_text() -> None:
-    assert parse_yaml("on: 1\n1: 2\nnull: 3\n<<: {a: 1}").value == {"on": 1, "1": 2, "null": 3, "<<": {"a": 1}}
+    assert parse_yaml("on: 1\n1: 2\nnull: 3\n<<: {a: 1}").value == {
+        "on": 1,
+        "1": 2,
+        "null": 3,
+        "<<": {"a": 1},
+    }
 
 
 def test_every_path_has_its_line() -> None:
@@ -98,7 +117,10 @@ def test_a_key_written_twice_is_named_with_both_lines_and_the_first_counts() -> 
         ("a:\n\t- b", "line 2, column 1: is not valid YAML: "),
         ("a: [1, 2", "line 1, column 9: is not valid YAML: while parsing a flow sequence"),
         ("a: \x00", "line 1: has the character U+0000"),
-        ('a: "x\\0"', "line 1, column 4: holds the character U+0000, which neither a file name nor a server takes"),
+        (
+            'a: "x\\0"',
+            "line 1, column 4: holds the character U+0000, which neither a file name nor a server takes",
+        ),
         ('a: ["\\ud83d"]', "line 1, column 5: holds the character U+D83D"),
         ("", "is empty"),
         ("# nothing\n---\n", "is empty"),
@@ -111,7 +133,9 @@ def test_what_is_refused_is_refused_with_its_place(text: str, message: str) -> N
 
 
 def test_a_billion_laughs_are_not_laughed() -> None:
-    laughs = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    laughs = "a: &a [x, x]\n" + "".join(
+        f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    )
     assert "aliases are not allowed" in refusal(laughs)
 
 

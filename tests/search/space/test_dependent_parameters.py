@@ -1,4 +1,6 @@
-"""Parameters that depend on each other: conditions, values that move together, templates, images as choices."""
+"""Parameters that depend on each other: conditions, values that move together, templates, images as
+choices.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,11 @@ def test_what_does_not_count_is_not_bound() -> None:
     space = space_of(SAMPLER)
     params = space.bind({"sampler": "lcm", "cfg": 4, "eta": 0.5, "steps": 4})
     assert params == (GenerationParam("K", "sampler_name", "lcm"), GenerationParam("K", "steps", 4))
-    assert space.active({"steps": 8, "eta": 0.5, "cfg": 4, "sampler": "lcm"}) == {"sampler": "lcm", "eta": 0.5, "steps": 8}
+    assert space.active({"steps": 8, "eta": 0.5, "cfg": 4, "sampler": "lcm"}) == {
+        "sampler": "lcm",
+        "eta": 0.5,
+        "steps": 8,
+    }
     with pytest.raises(ConfigurationError, match="parameter 'cfg' has no value"):
         space.bind({"sampler": "euler", "steps": 4})
 
@@ -94,37 +100,71 @@ x: {node_name: N, input: x, choice: [1, 2], when: {n: {above: 2, at_most: 6, not
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: {node_name: N, input: a, choice: [1], when: {b: 1}}", "a.when.b (line 1): 'b' is no parameter; known are a"),
         (
-            "lora: {node_name: N, input: a, choice: [portrait]}\nb: {node_name: N, input: b, choice: [1], when: {lora: potrait}}",
-            "b.when.lora (line 2): 'lora' is never 'potrait' (did you mean 'portrait'?); it is choice [portrait]",
+            "a: {node_name: N, input: a, choice: [1], when: {b: 1}}",
+            "a.when.b (line 1): 'b' is no parameter; known are a",
         ),
         (
-            "a: {node_name: N, input: a, choice: [1], when: {b: 1}}\nb: {node_name: N, input: b, choice: [1], when: {a: 1}}",
-            "a.when.b (line 1): 'a' depends on itself; these decide about each other: a, b; remove one of their conditions",
+            (
+                "lora: {node_name: N, input: a, choice: [portrait]}\nb: {node_name: N, input: b, choice: [1],"
+                " when: {lora: potrait}}"
+            ),
+            (
+                "b.when.lora (line 2): 'lora' is never 'potrait' (did you mean 'portrait'?); it is choice"
+                " [portrait]"
+            ),
         ),
-        ("a: {node_name: N, input: a, choice: [1], when: {a: 1}}", "a.when.a (line 1): 'a' depends on itself"),
         (
-            "a: {node_name: N, input: a, randint: [1, 5]}\nb: {node_name: N, input: b, choice: [1], when: {a: {above: 4}}}",
+            (
+                "a: {node_name: N, input: a, choice: [1], when: {b: 1}}\nb: {node_name: N, input: b, choice:"
+                " [1], when: {a: 1}}"
+            ),
+            (
+                "a.when.b (line 1): 'a' depends on itself; these decide about each other: a, b; remove one of"
+                " their conditions"
+            ),
+        ),
+        (
+            "a: {node_name: N, input: a, choice: [1], when: {a: 1}}",
+            "a.when.a (line 1): 'a' depends on itself",
+        ),
+        (
+            (
+                "a: {node_name: N, input: a, randint: [1, 5]}\nb: {node_name: N, input: b, choice: [1], when:"
+                " {a: {above: 4}}}"
+            ),
             "b.when.a (line 2): can never hold: 'a' is randint [1, 5]",
         ),
         (
-            "a: {node_name: N, input: a, uniform: [0, 1]}\nb: {node_name: N, input: b, choice: [1], when: {a: {above: 1}}}",
+            (
+                "a: {node_name: N, input: a, uniform: [0, 1]}\nb: {node_name: N, input: b, choice: [1], when:"
+                " {a: {above: 1}}}"
+            ),
             "b.when.a (line 2): can never hold: 'a' is uniform [0.0, 1.0]",
         ),
         (
-            "a: {node_name: N, input: a, choice: [x, y]}\nb: {node_name: N, input: b, choice: [1], when: {a: {at_least: 1}}}",
+            (
+                "a: {node_name: N, input: a, choice: [x, y]}\nb: {node_name: N, input: b, choice: [1], when:"
+                " {a: {at_least: 1}}}"
+            ),
             "b.when.a (line 2): 'a' has no numbers to compare with at_least; name its values",
         ),
         (
-            "a: {node_name: N, input: a, choice: [x, y]}\n"
-            "b: {node_name: N, input: b, choice: [1, 2], when: {a: x}}\n"
-            "c: {node_name: N, input: c, choice: [1], when: {b: 1, a: y}}",
-            "c.when.b (line 3): can never hold, together with the conditions of 'b', 'a': 'a' would have to be 'x' and 'y'",
+            (
+                "a: {node_name: N, input: a, choice: [x, y]}\n"
+                "b: {node_name: N, input: b, choice: [1, 2], when: {a: x}}\n"
+                "c: {node_name: N, input: c, choice: [1], when: {b: 1, a: y}}"
+            ),
+            (
+                "c.when.b (line 3): can never hold, together with the conditions of 'b', 'a': 'a' would have"
+                " to be 'x' and 'y'"
+            ),
         ),
         (
-            "a: {node_name: N, input: a, randint: [0, 9]}\n"
-            "b: {node_name: N, input: b, choice: [1], when: {a: {above: 5, below: 6}}}",
+            (
+                "a: {node_name: N, input: a, randint: [0, 9]}\n"
+                "b: {node_name: N, input: b, choice: [1], when: {a: {above: 5, below: 6}}}"
+            ),
             "b.when.a (line 2): can never hold",
         ),
         (
@@ -136,19 +176,31 @@ x: {node_name: N, input: x, choice: [1, 2], when: {n: {above: 2, at_most: 6, not
             "a.when (line 1): must name the parameters it depends on (got 'b')",
         ),
         (
-            "b: {node_name: N, input: b, choice: [1]}\na: {node_name: N, input: a, choice: [1], when: {b: []}}",
+            (
+                "b: {node_name: N, input: b, choice: [1]}\na: {node_name: N, input: a, choice: [1], when: {b:"
+                " []}}"
+            ),
             "a.when.b (line 2): needs at least one value",
         ),
         (
-            "b: {node_name: N, input: b, choice: [1]}\na: {node_name: N, input: a, choice: [1], when: {b: {atleast: 1}}}",
+            (
+                "b: {node_name: N, input: b, choice: [1]}\na: {node_name: N, input: a, choice: [1], when: {b:"
+                " {atleast: 1}}}"
+            ),
             "a.when.b.atleast (line 2): 'atleast' is no known key (did you mean 'at_least'?)",
         ),
         (
-            "b: {node_name: N, input: b, randint: [1, 3]}\na: {node_name: N, input: a, choice: [1], when: {b: {above: .nan}}}",
+            (
+                "b: {node_name: N, input: b, randint: [1, 3]}\na: {node_name: N, input: a, choice: [1], when:"
+                " {b: {above: .nan}}}"
+            ),
             "a.when.b.above (line 2): must be a finite number (got nan)",
         ),
         (
-            "b: {node_name: N, input: b, choice: [true]}\na: {node_name: N, input: a, choice: [1], when: {b: 1}}",
+            (
+                "b: {node_name: N, input: b, choice: [true]}\na: {node_name: N, input: a, choice: [1], when:"
+                " {b: 1}}"
+            ),
             "a.when.b (line 2): 'b' is never 1; it is choice [true]",
         ),
     ],
@@ -165,7 +217,9 @@ def test_a_space_made_in_python_refuses_them_too() -> None:
 
 @st.composite
 def conditional(draw: st.DrawFn) -> Space:
-    """A space of listed domains in which a parameter depends on some before it; conditions that cannot hold are left out."""
+    """A space of listed domains in which a parameter depends on some before it; conditions that cannot hold
+    are left out.
+    """
     parameters: list[Parameter] = []
     for index in range(draw(st.integers(1, 5))):
         when = []
@@ -220,7 +274,9 @@ def test_values_that_move_together_are_one_choice() -> None:
         GenerationParam("Canvas", "width", 512),
         GenerationParam("Canvas", "height", 768),
     )
-    with pytest.raises(ConfigurationError, match=r"parameter 'size' has no option 'width=512, height=76'.*did you mean"):
+    with pytest.raises(
+        ConfigurationError, match=r"parameter 'size' has no option 'width=512, height=76'.*did you mean"
+    ):
         space.bind({"size": "width=512, height=76"})
     again = read_parameters(Reader(parse_yaml("a: 1")), "", space.as_dict(), ())
     assert again == space == pickle.loads(pickle.dumps(space))
@@ -260,11 +316,26 @@ def test_each_of_them_is_held_against_its_own_input() -> None:
             ("{width: 768, height: 512}", "{width: 768}"),
             "size.choice.1.height (line 4): is missing; every mapping gives values to",
         ),
-        (("height: 512}", "hight: 512}"), "size.choice.1.hight (line 4): 'hight' is no known key (did you mean 'height'?)"),
-        (("{width: 768, height: 512}", "768"), "size.choice.1 (line 4): must give a value to each of width, height (got 768)"),
-        (("768, height: 512", "512, height: 768"), "size.choice.1 (line 4): holds width=512, height=768 twice"),
-        (("768, height: 512", "512.0, height: 768.0"), "size.choice.1 (line 4): holds width=512.0, height=768.0 twice"),
-        (("height: 512}", "height: .inf}"), "size.choice.1.height (line 4): numbers must be finite (got inf)"),
+        (
+            ("height: 512}", "hight: 512}"),
+            "size.choice.1.hight (line 4): 'hight' is no known key (did you mean 'height'?)",
+        ),
+        (
+            ("{width: 768, height: 512}", "768"),
+            "size.choice.1 (line 4): must give a value to each of width, height (got 768)",
+        ),
+        (
+            ("768, height: 512", "512, height: 768"),
+            "size.choice.1 (line 4): holds width=512, height=768 twice",
+        ),
+        (
+            ("768, height: 512", "512.0, height: 768.0"),
+            "size.choice.1 (line 4): holds width=512.0, height=768.0 twice",
+        ),
+        (
+            ("height: 512}", "height: .inf}"),
+            "size.choice.1.height (line 4): numbers must be finite (got inf)",
+        ),
         (("choice", "uniform"), "size.targets (line 3): has names, for the values of a choice of mappings"),
         (("input: height", "input: width"), "size.targets (line 3): `width` of node 'Canvas' stands twice"),
     ],
@@ -275,7 +346,9 @@ def test_mappings_that_do_not_fit_are_named(change: tuple[str, str], problem: st
 
 def test_mappings_need_named_targets() -> None:
     (problem,) = told("size: {node_name: C, input: w, choice: [{width: 1}]}")
-    assert problem.startswith("size.choice (line 1): holds mappings, whose names must be named among the targets")
+    assert problem.startswith(
+        "size.choice (line 1): holds mappings, whose names must be named among the targets"
+    )
 
 
 # Templates
@@ -298,7 +371,9 @@ def test_a_template_writes_its_parameters_into_a_text() -> None:
 
 
 def prompt(text: str) -> Workflow:
-    return Workflow.load({"1": {"class_type": "SaveImage", "inputs": {"text": text}, "_meta": {"title": "Prompt"}}})
+    return Workflow.load(
+        {"1": {"class_type": "SaveImage", "inputs": {"text": text}, "_meta": {"title": "Prompt"}}}
+    )
 
 
 def test_the_workflow_s_own_prompt_stands_unless_the_template_gives_it() -> None:
@@ -318,19 +393,36 @@ style:   {choice: [oil, 3]}
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a photo of {sujbect}", "has the placeholder {sujbect}, which is no parameter (did you mean 'subject'?)"),
-        ("{subject} {a|b}", "has the placeholder {a|b}, which is no parameter; parameters are subject; write {{ and }}"),
-        ("{subject", "cannot be read: expected '}' before end of string; write {{ and }} for braces that stay"),
+        (
+            "a photo of {sujbect}",
+            "has the placeholder {sujbect}, which is no parameter (did you mean 'subject'?)",
+        ),
+        (
+            "{subject} {a|b}",
+            "has the placeholder {a|b}, which is no parameter; parameters are subject; write {{ and }}",
+        ),
+        (
+            "{subject",
+            "cannot be read: expected '}' before end of string; write {{ and }} for braces that stay",
+        ),
         ("{subject} {}", "has the placeholder {}, which is no parameter"),
-        ("{subject!r}", "has the placeholder {subject!r}, whose form is not known; write {subject} or {subject:.2f}"),
+        (
+            "{subject!r}",
+            "has the placeholder {subject!r}, whose form is not known; write {subject} or {subject:.2f}",
+        ),
         ("{subject:>99999999}", "has the placeholder {subject:>99999999}, whose form is not known"),
         ("{subject:{subject}}", "has the placeholder {subject:{subject}}, whose form is not known"),
-        ("{subject:.2f}", "has the placeholder {subject:.2f}, and subject is choice [a cat]; write {subject}"),
+        (
+            "{subject:.2f}",
+            "has the placeholder {subject:.2f}, and subject is choice [a cat]; write {subject}",
+        ),
         ("a photo", "has no placeholder (got 'a photo'); write {subject}, or give the text as a constant"),
     ],
 )
 def test_bad_templates_are_named(text: str, problem: str) -> None:
-    lines = f"prompt: {{node_name: P, input: text, template: {json.dumps(text)}}}\nsubject: {{choice: [a cat]}}\n"
+    lines = (
+        f"prompt: {{node_name: P, input: text, template: {json.dumps(text)}}}\nsubject: {{choice: [a cat]}}\n"
+    )
     assert any(one.startswith(f"prompt.template (line 1): {problem}") for one in told(lines))
 
 
@@ -351,7 +443,9 @@ how:  {choice: [soft, hard]}
 
 
 def test_a_template_of_a_space_made_in_python_is_checked() -> None:
-    with pytest.raises(ConfigurationError, match=r"template 't' has the placeholder \{x\}, which is no parameter"):
+    with pytest.raises(
+        ConfigurationError, match=r"template 't' has the placeholder \{x\}, which is no parameter"
+    ):
         Space((), (Template("t", (Target("P", "text"),), "{x}"),))
 
 
@@ -367,7 +461,11 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path
 
 
-LOADER = {"class_type": "LoadImage", "inputs": {"image": "img10.png"}, "_meta": {"title": "Load Inspiration Image"}}
+LOADER = {
+    "class_type": "LoadImage",
+    "inputs": {"image": "img10.png"},
+    "_meta": {"title": "Load Inspiration Image"},
+}
 
 
 def test_images_are_choices(pictures: Path) -> None:
@@ -389,7 +487,9 @@ def test_the_baseline_has_the_image_that_the_workflow_names_or_the_first(picture
     workflow = Workflow.load({"1": LOADER})
     assert space.baseline(workflow) == {"look": "img10.png"}
     assert space.problems(workflow, INFO) == []
-    assert space.baseline(Workflow.load({"1": {**LOADER, "inputs": {"image": "other.png"}}})) == {"look": "img2.png"}
+    assert space.baseline(Workflow.load({"1": {**LOADER, "inputs": {"image": "other.png"}}})) == {
+        "look": "img2.png"
+    }
 
 
 def test_an_image_may_move_together_with_values(pictures: Path) -> None:
@@ -397,7 +497,8 @@ def test_an_image_may_move_together_with_values(pictures: Path) -> None:
         """
 look:
   targets: {picture: {node_name: Load Inspiration Image, input: image}, strength: {node_name: N, input: s}}
-  choice: [{picture: {image: inspiration/img2.png}, strength: 0.3}, {picture: {image: inspiration/img10.png}, strength: 0.7}]
+  choice: [{picture: {image: inspiration/img2.png}, strength: 0.3}, {picture: {image: inspiration/img10.png},
+  strength: 0.7}]
 """,
         pictures,
     )
@@ -408,7 +509,9 @@ look:
 
 def test_only_nodes_that_load_images_are_given_some(pictures: Path) -> None:
     space = space_of("look: {node_name: Save, images: inspiration}", pictures)
-    workflow = Workflow.load({"1": {"class_type": "SaveImage", "inputs": {"filename_prefix": "x"}, "_meta": {"title": "Save"}}})
+    workflow = Workflow.load(
+        {"1": {"class_type": "SaveImage", "inputs": {"filename_prefix": "x"}, "_meta": {"title": "Save"}}}
+    )
     (problem,) = space.problems(workflow, INFO)
     assert "node 'Save' (SaveImage, id 1) loads no image file" in str(problem)
 
@@ -417,11 +520,17 @@ def test_only_nodes_that_load_images_are_given_some(pictures: Path) -> None:
     ("images", "problem"),
     [
         ("inspiraton", "look.images (line 1): there is no folder 'inspiraton'"),
-        ("inspiration/img2.png", "look.images (line 1): there is no folder 'inspiration/img2.png'; for one file write images: ["),
+        (
+            "inspiration/img2.png",
+            "look.images (line 1): there is no folder 'inspiration/img2.png'; for one file write images: [",
+        ),
         ("[inspiration/img3.png]", "look.images.0 (line 1): there is no file"),
         ("[inspiration/notes.txt]", "look.images.0 (line 1):"),
         ("[]", "look.images (line 1): needs at least one image file"),
-        ("[inspiration/img2.png, inspiration/img2.png]", "look.images.1 (line 1): 'inspiration/img2.png' is listed twice"),
+        (
+            "[inspiration/img2.png, inspiration/img2.png]",
+            "look.images.1 (line 1): 'inspiration/img2.png' is listed twice",
+        ),
         (
             "[inspiration/img2.png, ./inspiration/img2.png]",
             "look.images (line 1): inspiration/img2.png and ./inspiration/img2.png are",
@@ -431,7 +540,7 @@ def test_only_nodes_that_load_images_are_given_some(pictures: Path) -> None:
 )
 def test_images_that_cannot_be_read_are_named(pictures: Path, images: str, problem: str) -> None:
     (pictures / "empty").mkdir()
-    (message, *_) = told(f"look: {{node_name: Load Inspiration Image, images: {images}}}", pictures)
+    message, *_ = told(f"look: {{node_name: Load Inspiration Image, images: {images}}}", pictures)
     assert message.startswith(problem)
 
 

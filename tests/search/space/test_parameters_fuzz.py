@@ -18,7 +18,9 @@ NAMES = st.sampled_from(["a", "b", "c", "ä 🎨", "a.b"])
 VALUES = st.one_of(
     st.sampled_from(["a", "b", "x", "", "{a}", "{a:.2f}", "{a!r}", "{", "{{}}", "{}", "{b:>999}", "1e-3"]),
     st.integers(-3, 9),
-    st.sampled_from([10**400, -(10**30), 1e308, float("nan"), float("inf"), 0.5, True, None, "\u0000", "\ud800"]),
+    st.sampled_from(
+        [10**400, -(10**30), 1e308, float("nan"), float("inf"), 0.5, True, None, "\u0000", "\ud800"]
+    ),
 )
 LISTS = st.lists(st.one_of(VALUES, st.dictionaries(NAMES, VALUES, max_size=2)), max_size=3)
 TARGETS = st.one_of(
@@ -26,9 +28,13 @@ TARGETS = st.one_of(
     st.dictionaries(NAMES, st.fixed_dictionaries({"node_name": NAMES, "input": NAMES}), max_size=2),
     VALUES,
 )
-LIMITS = st.dictionaries(st.sampled_from(["at_least", "at_most", "above", "below", "not", "width"]), st.one_of(VALUES, LISTS))
+LIMITS = st.dictionaries(
+    st.sampled_from(["at_least", "at_most", "above", "below", "not", "width"]), st.one_of(VALUES, LISTS)
+)
 WHEN = st.one_of(st.dictionaries(NAMES, st.one_of(VALUES, LISTS, LIMITS), max_size=2), VALUES)
-DOMAIN = st.tuples(st.sampled_from([*KINDS, "images", "template"]), st.one_of(VALUES, LISTS, st.dictionaries(NAMES, VALUES)))
+DOMAIN = st.tuples(
+    st.sampled_from([*KINDS, "images", "template"]), st.one_of(VALUES, LISTS, st.dictionaries(NAMES, VALUES))
+)
 
 
 @st.composite

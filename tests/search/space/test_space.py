@@ -86,8 +86,16 @@ def test_true_is_not_one() -> None:
     ("kind", "bounds", "message"),
     [
         ("randint", (6, 1), "low must be below high (got [6, 1]); swap them"),
-        ("randint", (3, 3), "low must be below high (got [3, 3]); high itself is never drawn; a fixed value belongs into"),
-        ("uniform", (3, 3), "low must be below high (got [3, 3]); a fixed value belongs into generation_params"),
+        (
+            "randint",
+            (3, 3),
+            "low must be below high (got [3, 3]); high itself is never drawn; a fixed value belongs into",
+        ),
+        (
+            "uniform",
+            (3, 3),
+            "low must be below high (got [3, 3]); a fixed value belongs into generation_params",
+        ),
         ("randint", (1.5, 3), "takes whole numbers (got [1.5, 3]); for fractions use uniform"),
         ("lograndint", (1, 3.5), "takes whole numbers (got [1, 3.5]); for fractions use loguniform"),
         ("randint", (0, 2**64), "bounds must fit into 64 bits"),
@@ -102,7 +110,11 @@ def test_true_is_not_one() -> None:
         ("randint", (0, 8, 2), "has no step q (got 2); qrandint has"),
         ("qrandint", (1, 8, 0.5), "takes whole numbers (got [1, 8, 0.5]); for fractions use quniform"),
         ("qlograndint", (1.5, 8, 2), "takes whole numbers (got [1.5, 8, 2]); for fractions use qloguniform"),
-        ("qrandint", (5, 7, 4), "no multiple of the step q lies between low and high (got [5, 7, 4]); it would have no value"),
+        (
+            "qrandint",
+            (5, 7, 4),
+            "no multiple of the step q lies between low and high (got [5, 7, 4]); it would have no value",
+        ),
         ("qrandint", (3, 3, 1), "low must be below high (got [3, 3, 1]); high itself is never drawn"),
         ("qlograndint", (0, 8, 2), "low must be above 0 on a log scale (got 0)"),
         ("qloguniform", (0.1, 1, 0.25), "low and high must be multiples of the step q = 0.25 (got 0.1)"),
@@ -111,7 +123,9 @@ def test_true_is_not_one() -> None:
         ("uniform", (0, 10**400), "numbers must be finite"),
     ],
 )
-def test_bad_bounds_say_the_rule_the_value_and_the_way_out(kind: str, bounds: tuple[float, ...], message: str) -> None:
+def test_bad_bounds_say_the_rule_the_value_and_the_way_out(
+    kind: str, bounds: tuple[float, ...], message: str
+) -> None:
     assert any(fault.startswith(message) for fault in faults(kind, *bounds))
 
 
@@ -126,7 +140,9 @@ def test_bad_bounds_say_the_rule_the_value_and_the_way_out(kind: str, bounds: tu
         ("qrandn", {"mean": 0.0, "sd": 1e30, "q": 1.0}, "the step q is too small for its bounds"),
     ],
 )
-def test_bad_normal_distributions_say_the_rule_and_the_value(kind: str, numbers: dict[str, float], message: str) -> None:
+def test_bad_normal_distributions_say_the_rule_and_the_value(
+    kind: str, numbers: dict[str, float], message: str
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Domain(kind, **numbers)
     assert caught.value.problems[0].message.startswith(message)
@@ -142,9 +158,8 @@ def test_bad_lists_say_the_rule_and_the_value() -> None:
         "numbers must be finite (got inf)",
     ]
     assert faults("randnt", 1, 2) == [
-        "'randnt' is no domain (did you mean 'randint'?); known are "
-        "choice, grid_search, uniform, loguniform, quniform, qloguniform, randn, qrandn, randint, qrandint, lograndint, "
-        "qlograndint, constant"
+        "'randnt' is no domain (did you mean 'randint'?); known are choice, grid_search, uniform, loguniform,"
+        " quniform, qloguniform, randn, qrandn, randint, qrandint, lograndint, qlograndint, constant"
     ]
 
 
@@ -161,8 +176,13 @@ NAMES = st.text("abcdefgh", min_size=1, max_size=4)
 def domains(draw: st.DrawFn) -> Domain:
     kind = draw(st.sampled_from(["choice", "uniform", "loguniform", "quniform", "randint", "lograndint"]))
     if kind == "choice":
-        values = st.one_of(st.text(max_size=5), st.integers(-5, 5), st.booleans(), st.floats(-1, 1).filter(lambda v: v % 1))
-        return Domain(kind, options=tuple(draw(st.lists(values, min_size=1, max_size=4, unique_by=lambda v: (type(v), v)))))
+        values = st.one_of(
+            st.text(max_size=5), st.integers(-5, 5), st.booleans(), st.floats(-1, 1).filter(lambda v: v % 1)
+        )
+        return Domain(
+            kind,
+            options=tuple(draw(st.lists(values, min_size=1, max_size=4, unique_by=lambda v: (type(v), v)))),
+        )
     low = draw(st.integers(1, 50))
     high = draw(st.integers(low + 1, 100))
     if kind == "quniform":
@@ -208,7 +228,12 @@ def test_bind_is_total_over_what_the_domains_draw(data: st.DataObject, chosen: d
 @given(st.dictionaries(NAMES, domains(), min_size=1, max_size=5))
 @settings(max_examples=50, deadline=None)
 def test_a_described_space_is_read_back_as_it_was(chosen: dict[str, Domain]) -> None:
-    space = Space(tuple(Parameter(name, (Target("Node", name), Target("B", name)), domain) for name, domain in chosen.items()))
+    space = Space(
+        tuple(
+            Parameter(name, (Target("Node", name), Target("B", name)), domain)
+            for name, domain in chosen.items()
+        )
+    )
     reader = Reader(Document({}))
     assert read_parameters(reader, "parameters", space.as_dict(), ()) == space
     assert reader.problems == []
@@ -222,7 +247,10 @@ def test_bind_sets_every_target_and_takes_values_outside_of_the_domain() -> None
 
 def test_bind_names_every_wrong_value_at_once() -> None:
     space = Space(
-        tuple(Parameter(name, (Target("A", name),), Domain("uniform", 0, 1)) for name in ("radius", "amount", "power", "depth"))
+        tuple(
+            Parameter(name, (Target("A", name),), Domain("uniform", 0, 1))
+            for name in ("radius", "amount", "power", "depth")
+        )
     )
     with pytest.raises(ConfigurationError) as caught:
         space.bind({"radus": 1, "amount": math.nan, "power": [1], "depth": np.float32(0.5)})
@@ -266,7 +294,9 @@ def test_the_grid_has_every_set_once() -> None:
 def test_the_baseline_is_the_workflows_own_values() -> None:
     space = Space(
         (
-            Parameter("radius", (Target("Blur", "blur_radius"), Target("Grow", "expand")), Domain("randint", 5, 9)),
+            Parameter(
+                "radius", (Target("Blur", "blur_radius"), Target("Grow", "expand")), Domain("randint", 5, 9)
+            ),
             Parameter("taper", (Target("Grow", "tapered_corners"),), Domain("choice", options=(True, False))),
         )
     )
@@ -284,7 +314,13 @@ def test_the_baseline_of_an_absent_input_is_the_servers_default() -> None:
         space.baseline(workflow)
 
 
-LINES = {"parameters": 3, "parameters.p": 4, "parameters.p.randint": 4, "generation_params": 1, "generation_params.0": 2}
+LINES = {
+    "parameters": 3,
+    "parameters.p": 4,
+    "parameters.p.randint": 4,
+    "generation_params": 1,
+    "generation_params.0": 2,
+}
 
 
 def told(node_name: str, input: str, domain: Domain, info: ObjectInfo | None = INFO) -> list[str]:
@@ -302,11 +338,12 @@ def test_a_space_that_fits_has_no_problems() -> None:
 
 def test_values_outside_of_the_nodes_limits_say_the_rule_the_value_and_the_way_out() -> None:
     assert told("Grow", "expand", Domain("randint", 0, 100_000)) == [
-        "parameters.p.randint (line 4): `expand` of node 'Grow' must be at most 16384 (got 99999), drawn by randint [0, 100000]; "
-        "change parameters.p.randint"
+        "parameters.p.randint (line 4): `expand` of node 'Grow' must be at most 16384 (got 99999), drawn by"
+        " randint [0, 100000]; change parameters.p.randint"
     ]
     assert told("Blur", "sigma", Domain("choice", options=(0.05, 1.0, 11)))[0].startswith(
-        "parameters.p.choice (line 4): `sigma` of node 'Blur' must be at least 0.1 (got 0.05); change parameters.p.choice"
+        "parameters.p.choice (line 4): `sigma` of node 'Blur' must be at least 0.1 (got 0.05); change"
+        " parameters.p.choice"
     )
     assert len(told("Blur", "sigma", Domain("uniform", -1, 11))) == 2
 
@@ -315,9 +352,24 @@ def test_values_outside_of_the_nodes_limits_say_the_rule_the_value_and_the_way_o
 @pytest.mark.parametrize(
     ("node_name", "input", "message"),
     [
-        ("Blurr", "sigma", "parameters.p (line 4): no node has the title or id 'Blurr' (did you mean 'Blur'?)"),
-        ("Blur", "sigmo", "parameters.p (line 4): node 'Blur' (ImageBlur, id 2) has no input 'sigmo' (did you mean 'sigma'?)"),
-        ("Blur", "image", "parameters.p (line 4): input 'image' of node 'Blur' (ImageBlur, id 2) is linked to node"),
+        (
+            "Blurr",
+            "sigma",
+            "parameters.p (line 4): no node has the title or id 'Blurr' (did you mean 'Blur'?)",
+        ),
+        (
+            "Blur",
+            "sigmo",
+            (
+                "parameters.p (line 4): node 'Blur' (ImageBlur, id 2) has no input 'sigmo' (did you mean"
+                " 'sigma'?)"
+            ),
+        ),
+        (
+            "Blur",
+            "image",
+            "parameters.p (line 4): input 'image' of node 'Blur' (ImageBlur, id 2) is linked to node",
+        ),
         (
             "Load Input Image",
             "image",
@@ -325,7 +377,9 @@ def test_values_outside_of_the_nodes_limits_say_the_rule_the_value_and_the_way_o
         ),
     ],
 )
-def test_nodes_and_inputs_that_cannot_be_set_are_named(node_name: str, input: str, message: str, info: ObjectInfo | None) -> None:
+def test_nodes_and_inputs_that_cannot_be_set_are_named(
+    node_name: str, input: str, message: str, info: ObjectInfo | None
+) -> None:
     (problem,) = told(node_name, input, Domain("choice", options=("a",)), info)
     assert problem.startswith(message)
 
@@ -347,16 +401,38 @@ def test_nodes_and_inputs_that_cannot_be_set_are_named(node_name: str, input: st
             Domain("choice", options=(1.5,)),
             "`blur_radius` of node 'Blur' must be a whole number (got 1.5)",
         ),
-        ("Blur", "sigma", Domain("choice", options=("1.5",)), "`sigma` of node 'Blur' must be a number (got '1.5')"),
+        (
+            "Blur",
+            "sigma",
+            Domain("choice", options=("1.5",)),
+            "`sigma` of node 'Blur' must be a number (got '1.5')",
+        ),
         ("Blur", "sigma", Domain("choice", options=(True,)), "must be a number (got true)"),
         ("Channel", "channel", Domain("choice", options=("rde",)), "(got 'rde') (did you mean 'red'?)"),
-        ("Channel", "channel", Domain("randint", 0, 2), "is one of the server's options, so randint cannot set it; use choice"),
-        ("Save Output", "filename_prefix", Domain("randint", 0, 2), "is text, so randint cannot set it; use choice"),
-        ("Grow", "tapered_corners", Domain("randint", 0, 2), "is true or false, so randint cannot set it; use choice"),
+        (
+            "Channel",
+            "channel",
+            Domain("randint", 0, 2),
+            "is one of the server's options, so randint cannot set it; use choice",
+        ),
+        (
+            "Save Output",
+            "filename_prefix",
+            Domain("randint", 0, 2),
+            "is text, so randint cannot set it; use choice",
+        ),
+        (
+            "Grow",
+            "tapered_corners",
+            Domain("randint", 0, 2),
+            "is true or false, so randint cannot set it; use choice",
+        ),
         ("Grow", "tapered_corners", Domain("choice", options=("no",)), "must be true or false (got 'no')"),
     ],
 )
-def test_values_of_another_type_say_what_to_use(node_name: str, input: str, domain: Domain, message: str) -> None:
+def test_values_of_another_type_say_what_to_use(
+    node_name: str, input: str, domain: Domain, message: str
+) -> None:
     (problem,) = told(node_name, input, domain)
     assert message in problem
     assert problem.endswith(f"change parameters.p.{domain.kind}")
@@ -378,9 +454,14 @@ def test_fixed_values_are_held_against_the_workflow_too() -> None:
     fixed = (GenerationParam("Blur", "sigma", 99), GenerationParam("Grow", "expand", 1))
     space = space_of("5", "expand", Domain("randint", 0, 3))
     assert [str(problem) for problem in space.problems(WORKFLOW, INFO, LINES, fixed)] == [
-        "generation_params.0.value (line 2): `sigma` of node 'Blur' must be at most 10.0 (got 99.0); "
-        "change generation_params.0.value",
-        "parameters.p (line 4): `expand` of node '5' and `expand` of node 'Grow' are one input; keep one of them",
+        (
+            "generation_params.0.value (line 2): `sigma` of node 'Blur' must be at most 10.0 (got 99.0); "
+            "change generation_params.0.value"
+        ),
+        (
+            "parameters.p (line 4): `expand` of node '5' and `expand` of node 'Grow' are one input; keep one"
+            " of them"
+        ),
     ]
 
 
@@ -394,7 +475,10 @@ def test_without_a_file_problems_name_only_node_and_input() -> None:
 
 def test_hyperparameters_become_a_grid() -> None:
     space = Space.from_hyperparameters(
-        [{"node_name": "Blur", "input": "sigma", "value": [1, 2.5]}, {"node_name": "Grow", "input": "expand", "value": (3,)}]
+        [
+            {"node_name": "Blur", "input": "sigma", "value": [1, 2.5]},
+            {"node_name": "Grow", "input": "expand", "value": (3,)},
+        ]
     )
     assert space.names == ("Blur.sigma", "Grow.expand")
     assert list(space.grid()) == [{"Blur.sigma": 1, "Grow.expand": 3}, {"Blur.sigma": 2.5, "Grow.expand": 3}]
@@ -419,7 +503,13 @@ def test_all_faults_of_hyperparameters_are_told_together() -> None:
     assert "hyperparameters[0], `sigma` of node 'Blur': value holds 1 twice; keep one of them" in text
     assert "hyperparameters[1]: value must be a list of values to try (got 3); write [3]" in text
     assert "value needs at least one value (got an empty list)" in text
-    assert "hyperparameters[4]: `beta` of node 'Blur' is listed twice; write all its values into one list" in text
-    assert "hyperparameters[5]: must have exactly the keys node_name, input and value (got ['node_name', 'value'])" in text
+    assert (
+        "hyperparameters[4]: `beta` of node 'Blur' is listed twice; write all its values into one list"
+        in text
+    )
+    assert (
+        "hyperparameters[5]: must have exactly the keys node_name, input and value (got ['node_name',"
+        " 'value'])" in text
+    )
     assert "hyperparameters[6]: node_name and input must be text (got 5 and 'x')" in text
     assert "hyperparameters[7]: must have exactly the keys" in text

@@ -1,7 +1,7 @@
 """Gaussian blur and sharpening.
 
-ComfyUI convolves with the full (2r+1)² kernel; a Gaussian is separable, which costs 4r+2 taps per value instead. It is done in
-float64 and then given ComfyUI's rounding (see `rounding`).
+ComfyUI convolves with the full (2r+1)² kernel; a Gaussian is separable, which costs 4r+2 taps per value
+instead. It is done in float64 and then given ComfyUI's rounding (see `rounding`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ STRIP_VALUES = 24_576
 
 
 def gaussian_kernel(radius: int, sigma: float) -> Kernel:
-    """Return the normalised (2r+1)² kernel. Its grid runs from -1 to 1, so ``sigma`` is relative to the radius."""
+    """Return the normalised (2r+1)² kernel. Its grid runs from -1 to 1, so ``sigma`` is relative to the
+    radius.
+    """
     axis = np.linspace(-1, 1, 2 * radius + 1, dtype=np.float32)
     distance = np.sqrt(axis[:, None] ** 2 + axis[None, :] ** 2)
     weights = np.exp(-(distance * distance) / np.float32(2.0 * sigma * sigma))
@@ -62,8 +64,9 @@ def _check_padding(image: Image, radius: int) -> None:
     for dimension, side in ((3, width), (2, height)):
         if radius >= side:
             raise RuntimeError(
-                "Padding size should be less than the corresponding input dimension, but got: padding "
-                f"({radius}, {radius}) at dimension {dimension} of input [{batch}, {channels}, {height}, {width}]"
+                "Padding size should be less than the corresponding input dimension, but got: padding"
+                f" ({radius}, {radius}) at dimension {dimension} of input [{batch}, {channels}, {height},"
+                f" {width}]"
             )
 
 
@@ -74,7 +77,9 @@ def _separable(image: Image, radius: int, sigma: float) -> NDArray[np.float64]:
     if radius <= SMALL_RADIUS:
         return _by_strips(image, weights)
     rows = ndimage.correlate1d(image, weights, axis=1, mode="mirror", output=np.float64)
-    columns: NDArray[np.float64] = ndimage.correlate1d(rows, weights, axis=2, mode="mirror", output=np.float64)
+    columns: NDArray[np.float64] = ndimage.correlate1d(
+        rows, weights, axis=2, mode="mirror", output=np.float64
+    )
     return columns
 
 
@@ -96,7 +101,9 @@ def _by_strips(image: Image, weights: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def _symmetric(source: NDArray[np.float64], weights: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    """Convolve along the first axis with weights that are the same from both ends; ``out`` is shorter by two radii."""
+    """Convolve along the first axis with weights that are the same from both ends; ``out`` is shorter by two
+    radii.
+    """
     radius, size = weights.size // 2, out.shape[0]
     np.multiply(source[radius : radius + size], weights[radius], out=out)
     pair = np.empty_like(out)

@@ -39,8 +39,8 @@ class RunContext:
 def load_image(context: RunContext, image: str) -> tuple[Image, Mask]:
     """Read an image, EXIF orientation applied, and its mask: ``1 - alpha``, or zeros.
 
-    The mask of a file without transparency is 64×64, whatever the image's size; a palette file's has the image's size. Levels
-    of 8-bit gray files come out one lower, as in ComfyUI 0.27.
+    The mask of a file without transparency is 64×64, whatever the image's size; a palette file's has the
+    image's size. Levels of 8-bit gray files come out one lower, as in ComfyUI 0.27.
 
     Raises:
         ImageError: The file is not a readable image.

@@ -1,4 +1,6 @@
-"""Nodes that take and give an IMAGE. Keyword arguments are the node's inputs, by their names in a workflow file."""
+"""Nodes that take and give an IMAGE. Keyword arguments are the node's inputs, by their names in a workflow
+file.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def empty_image(width: int, height: int, batch_size: int, color: int) -> Image:
 
 
 def image_invert(image: Image) -> Image:
-    """``1 - x``. Saving truncates, so that inverting level 1 gives 254 and level 10 gives 245, but 100 gives 155."""
+    """``1 - x``. Saving truncates, so that inverting level 1 gives 254 and level 10 gives 245, but 100 gives
+    155.
+    """
     return np.subtract(np.float32(1), image)
 
 
@@ -61,7 +65,9 @@ def image_scale_by(image: Image, upscale_method: str, scale_by: float) -> Image:
 
 
 def image_blend(image1: Image, image2: Image, blend_factor: float, blend_mode: str) -> Image:
-    """Mix ``image1`` with what the mode makes of both; a second image of another size is first scaled, bicubic and centred."""
+    """Mix ``image1`` with what the mode makes of both; a second image of another size is first scaled,
+    bicubic and centred.
+    """
     if image1.shape[1:] != image2.shape[1:]:
         image2 = scaling.resize(image2, image1.shape[2], image1.shape[1], "bicubic", "center")
     mixed = _BLENDS[blend_mode](image1, image2)

@@ -1,4 +1,6 @@
-"""Nodes that take or give a MASK. Keyword arguments are the node's inputs, by their names in a workflow file."""
+"""Nodes that take or give a MASK. Keyword arguments are the node's inputs, by their names in a workflow
+file.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def invert_mask(mask: Mask) -> Mask:
 
 
 def threshold_mask(mask: Mask, value: float) -> Mask:
-    """1 where strictly above ``value``, else 0; compared in float32, so that a value of k/255 leaves level k at 0."""
+    """1 where strictly above ``value``, else 0; compared in float32, so that a value of k/255 leaves level k
+    at 0.
+    """
     return (mask > np.float32(value)).astype(np.float32)
 
 
@@ -60,7 +64,9 @@ def crop_mask(mask: Mask, x: int, y: int, width: int, height: int) -> Mask:
 
 
 def feather_mask(mask: Mask, left: int, top: int, right: int, bottom: int) -> Mask:
-    """Fade towards the sides: the outermost column of ``left`` keeps 1/left, the next 2/left; corners get both factors."""
+    """Fade towards the sides: the outermost column of ``left`` keeps 1/left, the next 2/left; corners get
+    both factors.
+    """
     mask = mask.copy()
     height, width = mask.shape[1:]
     for i in range(left := min(left, width)):
@@ -75,10 +81,11 @@ def feather_mask(mask: Mask, left: int, top: int, right: int, bottom: int) -> Ma
 
 
 def grow_mask(mask: Mask, expand: int, tapered_corners: bool) -> Mask:
-    """Dilate (``expand`` > 0) or erode (< 0) grey values |expand| times by a 3×3 footprint; outside the mask is ignored.
+    """Dilate (``expand`` > 0) or erode (< 0) grey values |expand| times by a 3×3 footprint; outside the mask
+    is ignored.
 
-    n times the full square is one square of side 2n+1; n times the plus of five pixels is one diamond of radius n. Both are
-    computed at once, so that the cost hardly depends on ``expand``.
+    n times the full square is one square of side 2n+1; n times the plus of five pixels is one diamond of
+    radius n. Both are computed at once, so that the cost hardly depends on ``expand``.
     """
     if expand == 0 or mask.size == 0:
         return mask
@@ -95,7 +102,9 @@ def _dilate_square(frame: Mask, n: int) -> Mask:
 
 
 def _dilate_diamond(frame: Mask, n: int) -> Mask:
-    """A diamond of radius n is a diagonal of n points, swept along the other diagonal's n points, and one plus."""
+    """A diamond of radius n is a diagonal of n points, swept along the other diagonal's n points, and one
+    plus.
+    """
     height, width = frame.shape
     if n >= height + width - 2:  # every pixel reaches every other
         return np.full_like(frame, frame.max())
@@ -113,19 +122,30 @@ def _dilate_diamond(frame: Mask, n: int) -> Mask:
 
 
 def _sweep(work: Mask, n: int, *, rightwards: bool) -> None:
-    """Give every pixel the maximum of the n pixels from it diagonally down, doubling the length reached at each step."""
+    """Give every pixel the maximum of the n pixels from it diagonally down, doubling the length reached at
+    each step.
+    """
     reached = 1
     while reached < n:
         step = min(reached, n - reached)
-        target, moved = (work[:-step, :-step], work[step:, step:]) if rightwards else (work[:-step, step:], work[step:, :-step])
+        target, moved = (
+            (work[:-step, :-step], work[step:, step:])
+            if rightwards
+            else (work[:-step, step:], work[step:, :-step])
+        )
         np.maximum(target, moved, out=target)
         reached += step
 
 
 def mask_composite(destination: Mask, source: Mask, x: int, y: int, operation: str) -> Mask:
-    """Put ``source`` onto a copy of ``destination`` at (x, y), clipped to it, then clamp the whole result to [0, 1]."""
+    """Put ``source`` onto a copy of ``destination`` at (x, y), clipped to it, then clamp the whole result to
+    [0, 1].
+    """
     result = destination.copy()
-    height, width = max(0, min(source.shape[1], result.shape[1] - y)), max(0, min(source.shape[2], result.shape[2] - x))
+    height, width = (
+        max(0, min(source.shape[1], result.shape[1] - y)),
+        max(0, min(source.shape[2], result.shape[2] - x)),
+    )
     if height and width:
         window = result[:, y : y + height, x : x + width]
         window[...] = _OPERATIONS[operation](window, source[:, :height, :width])

@@ -32,9 +32,13 @@ class Outputs:
 
 
 def object_info(folders: Folders, class_type: str | None = None) -> dict[str, Any]:
-    """Return the declarations of all nodes or of one (an unknown one: empty), listing the input folder as it is now."""
+    """Return the declarations of all nodes or of one (an unknown one: empty), listing the input folder as it
+    is now.
+    """
     known = declarations()
-    chosen = dict(known) if class_type is None else {name: known[name] for name in (class_type,) if name in known}
+    chosen = (
+        dict(known) if class_type is None else {name: known[name] for name in (class_type,) if name in known}
+    )
     for name in _LOADERS:
         if name in chosen:
             chosen[name] = copy.deepcopy(chosen[name])
@@ -66,7 +70,8 @@ def refuse(class_type: str, folders: Folders, inputs: Mapping[str, Any]) -> str 
 
 
 def fingerprint(class_type: str, folders: Folders, inputs: Mapping[str, Any]) -> str:
-    """Return what a node's result depends on beside its inputs: the digest of the file it loads, else nothing.
+    """Return what a node's result depends on beside its inputs: the digest of the file it loads, else
+    nothing.
 
     Raises:
         OSError, ValueError: The file cannot be read.
@@ -84,7 +89,9 @@ def run(class_type: str, context: RunContext, inputs: Mapping[str, Any]) -> Outp
     """
     declared = declarations()[class_type]["input"]
     known = {
-        name: value for name, value in inputs.items() if any(name in declared.get(part, ()) for part in ("required", "optional"))
+        name: value
+        for name, value in inputs.items()
+        if any(name in declared.get(part, ()) for part in ("required", "optional"))
     }
     if class_type in _PURE:
         return Outputs((_PURE[class_type](**known),))

@@ -1,9 +1,9 @@
 """Give a fast convolution ComfyUI's own rounding, in the places where rounding shows.
 
-ComfyUI convolves with the full kernel in float32, one fused multiply-add per tap; a float64 convolution differs from that by
-some 1e-7. Saving truncates, so the difference is visible where 255·x falls beside a whole number: on flat areas (a background
-of level 140 comes out as 139 after a blur of radius 2) and on few other values. Those are computed again here, tap by tap in
-ComfyUI's order.
+ComfyUI convolves with the full kernel in float32, one fused multiply-add per tap; a float64 convolution
+differs from that by some 1e-7. Saving truncates, so the difference is visible where 255·x falls beside a
+whole number: on flat areas (a background of level 140 comes out as 139 after a blur of radius 2) and on few
+other values. Those are computed again here, tap by tap in ComfyUI's order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pixaris.comfyui.server.nodes.tensors import Image
 Kernel = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
-# Scattered taps computed again, at most: some 50 ms. With more of them the float64 value stays, which is within one level.
+# Scattered taps computed again, at most: some 50 ms. With more of them the float64 value stays, which is
+# within one level.
 MAX_TAPS = 3_000_000
 
 
@@ -67,7 +68,9 @@ def _flat_windows(padded: Image, reach: int) -> Flags:
 
 
 def _runs(flags: Flags, length: int, axis: int) -> Flags:
-    """Flag the places from which ``length`` flags in a row are set, doubling the length reached at each step."""
+    """Flag the places from which ``length`` flags in a row are set, doubling the length reached at each
+    step.
+    """
     reached = 1
     while reached < length:
         step = min(reached, length - reached)
@@ -93,7 +96,9 @@ def _fill_flat(result: Image, image: Image, flat: Flags, kernel: Kernel) -> None
 
 
 def _windows(padded: Image, shape: tuple[int, ...], places: NDArray[np.intp], side: int) -> Iterable[Image]:
-    """Yield, tap by tap, the values under one place of the kernel, for all places of an image of ``shape``."""
+    """Yield, tap by tap, the values under one place of the kernel, for all places of an image of
+    ``shape``.
+    """
     batch, row, column, channel = np.unravel_index(places, shape)
     flat = padded.ravel()
     width, channels = padded.shape[2], padded.shape[3]
@@ -106,6 +111,7 @@ def _windows(padded: Image, shape: tuple[int, ...], places: NDArray[np.intp], si
 def _chain(kernel: Kernel, taps: Iterable[Image]) -> Image:
     total: Image | np.float32 = np.float32(0)
     for weight, values in zip(kernel.ravel(), taps, strict=True):
-        # A product of two float32 is exact in float64, so that the sum is rounded once, as in a fused multiply-add.
+        # A product of two float32 is exact in float64, so that the sum is rounded once, as in a fused
+        # multiply-add.
         total = (np.float64(weight) * values.astype(np.float64) + total).astype(np.float32)
     return np.asarray(total)

@@ -64,7 +64,12 @@ def _bicubic(source: int, target: int) -> Taps:
     first = np.floor(position)
     part = position - first
     offsets = [part + 1, part, 1 - part, 2 - part]
-    weights = [_cubic_outer(offsets[0]), _cubic_inner(offsets[1]), _cubic_inner(offsets[2]), _cubic_outer(offsets[3])]
+    weights = [
+        _cubic_outer(offsets[0]),
+        _cubic_inner(offsets[1]),
+        _cubic_inner(offsets[2]),
+        _cubic_outer(offsets[3]),
+    ]
     return [np.clip(first.astype(np.intp) + shift, 0, source - 1) for shift in (-1, 0, 1, 2)], weights
 
 
@@ -79,7 +84,9 @@ def _cubic_outer(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return ((_A * x - 5 * _A) * x + 8 * _A) * x - 4 * _A
 
 
-def _weighted(image: Image, axis: int, indices: list[NDArray[np.intp]], weights: list[NDArray[np.float32]]) -> Image:
+def _weighted(
+    image: Image, axis: int, indices: list[NDArray[np.intp]], weights: list[NDArray[np.float32]]
+) -> Image:
     if not weights:
         return np.take(image, indices[0], axis=axis)
     shape = [1, 1, 1, 1]
@@ -104,5 +111,8 @@ def _area(image: Image, axis: int, target: int) -> Image:
 
 
 def _lanczos(image: Image, width: int, height: int) -> Image:
-    frames = [PIL.Image.fromarray(frame).resize((width, height), PIL.Image.Resampling.LANCZOS) for frame in to_levels(image)]
+    frames = [
+        PIL.Image.fromarray(frame).resize((width, height), PIL.Image.Resampling.LANCZOS)
+        for frame in to_levels(image)
+    ]
     return from_levels(np.stack([np.asarray(frame) for frame in frames]))

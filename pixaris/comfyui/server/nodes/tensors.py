@@ -22,7 +22,9 @@ def from_levels(levels: Bytes) -> Tensor:
 
 
 def to_levels(tensor: Tensor) -> Bytes:
-    """Turn values into 8-bit levels as SaveImage does: ``clip(255 * x, 0, 255)`` in float32, truncated, not rounded."""
+    """Turn values into 8-bit levels as SaveImage does: ``clip(255 * x, 0, 255)`` in float32, truncated, not
+    rounded.
+    """
     scaled = np.multiply(tensor, np.float32(255), dtype=np.float32)
     np.clip(scaled, 0, 255, out=scaled)
     with np.errstate(invalid="ignore"):  # NaN has no level; it becomes 0
@@ -30,8 +32,17 @@ def to_levels(tensor: Tensor) -> Bytes:
 
 
 def describe(tensor: Tensor) -> str:
-    """Write a tensor the way an execution error quotes it: four decimals, the middle of long axes left out."""
+    """Write a tensor the way an execution error quotes it: four decimals, the middle of long axes left
+    out.
+    """
     text = np.array2string(
-        tensor, precision=4, floatmode="fixed", separator=", ", threshold=1000, edgeitems=3, max_line_width=80, prefix="tensor("
+        tensor,
+        precision=4,
+        floatmode="fixed",
+        separator=", ",
+        threshold=1000,
+        edgeitems=3,
+        max_line_width=80,
+        prefix="tensor(",
     )
     return f"tensor({text})"

@@ -16,7 +16,14 @@ from pixaris.comfyui.server.routes.context import worker_of
 from pixaris.comfyui.server.storage import FOLDER_TYPES, FolderType, OutsideFolderError
 
 # Shown by a browser these could run scripts; they are offered as downloads instead.
-_ACTIVE_TYPES = {"text/html", "text/html-sandboxed", "application/xhtml+xml", "text/javascript", "text/css", "image/svg+xml"}
+_ACTIVE_TYPES = {
+    "text/html",
+    "text/html-sandboxed",
+    "application/xhtml+xml",
+    "text/javascript",
+    "text/css",
+    "image/svg+xml",
+}
 
 
 async def upload(request: web.Request) -> web.Response:
@@ -64,7 +71,9 @@ async def view(request: web.Request) -> web.StreamResponse:
     if rule is not None:
         return await _truncated(request, path, rule)
     if "preview" in query or query.get("channel") in ("rgb", "a"):
-        data, content_type = await asyncio.to_thread(_encode, path, query.get("preview"), query.get("channel", ""))
+        data, content_type = await asyncio.to_thread(
+            _encode, path, query.get("preview"), query.get("channel", "")
+        )
         return web.Response(body=data, content_type=content_type, headers=headers)
     content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     headers["Content-Type"] = "application/octet-stream" if content_type in _ACTIVE_TYPES else content_type

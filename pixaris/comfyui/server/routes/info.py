@@ -14,9 +14,10 @@ from pixaris.comfyui.server.nodes import registry
 from pixaris.comfyui.server.routes.context import worker_of
 
 _PAGE = """<!doctype html><meta charset="utf-8"><title>Pixaris' embedded endpoint</title>
-<p>This is Pixaris' embedded endpoint: it speaks ComfyUI's API and runs its model-free core nodes. It has no editor.</p>
-<p><a href="/object_info">nodes</a> · <a href="/queue">queue</a> · <a href="/history?max_items=5">history</a> ·
-<a href="/system_stats">system</a></p>
+<p>This is Pixaris' embedded endpoint: it speaks ComfyUI's API and runs its model-free core nodes.
+It has no editor.</p>
+<p><a href="/object_info">nodes</a> · <a href="/queue">queue</a> ·
+<a href="/history?max_items=5">history</a> · <a href="/system_stats">system</a></p>
 """
 
 
@@ -32,7 +33,9 @@ async def all_nodes(request: web.Request) -> web.Response:
 
 async def one_node(request: web.Request) -> web.Response:
     """``GET /object_info/{Class}``; an unknown class is ``{}``."""
-    return web.json_response(registry.object_info(worker_of(request).folders, request.match_info["class_type"]))
+    return web.json_response(
+        registry.object_info(worker_of(request).folders, request.match_info["class_type"])
+    )
 
 
 async def system_stats(request: web.Request) -> web.Response:

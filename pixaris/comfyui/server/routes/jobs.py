@@ -21,7 +21,12 @@ def _waiting(item: Item, status: str) -> Json:
 
 
 def _head(prompt: list[Any], status: str) -> Json:
-    return {"id": prompt[1], "status": status, "priority": prompt[0], "create_time": prompt[3].get("create_time")}
+    return {
+        "id": prompt[1],
+        "status": status,
+        "priority": prompt[0],
+        "create_time": prompt[3].get("create_time"),
+    }
 
 
 def _workflow_id(extra_data: Json) -> Json:
@@ -74,7 +79,12 @@ async def list_jobs(request: web.Request) -> web.Response:
         jobs = [job for job in jobs if job.get("workflow_id") == query["workflow_id"]]
     jobs.sort(key=lambda job: _sort_value(job, sort_key), reverse=newest_first)
     page = jobs[offset:] if limit is None else jobs[offset : offset + limit]
-    pagination = {"offset": offset, "limit": limit, "total": len(jobs), "has_more": offset + len(page) < len(jobs)}
+    pagination = {
+        "offset": offset,
+        "limit": limit,
+        "total": len(jobs),
+        "has_more": offset + len(page) < len(jobs),
+    }
     return web.json_response({"jobs": page, "pagination": pagination})
 
 
@@ -118,12 +128,16 @@ async def show_job(request: web.Request) -> web.Response:
 
 
 async def cancel_job(request: web.Request) -> web.Response:
-    """``POST /api/jobs/{id}/cancel``: remove it if pending, interrupt it if running; else nothing, and 200 all the same."""
+    """``POST /api/jobs/{id}/cancel``: remove it if pending, interrupt it if running; else nothing, and 200
+    all the same.
+    """
     return web.json_response({"cancelled": worker_of(request).queue.cancel(request.match_info["job_id"])})
 
 
 async def cancel_jobs(request: web.Request) -> web.Response:
-    """``POST /api/jobs/cancel`` with ``{"job_ids": […]}``: all of them, or, if one is unknown, none and 404."""
+    """``POST /api/jobs/cancel`` with ``{"job_ids": […]}``: all of them, or, if one is unknown, none and
+    404.
+    """
     queue = worker_of(request).queue
     ids = (await json_object(request)).get("job_ids")
     if not isinstance(ids, list) or not all(isinstance(prompt_id, str) for prompt_id in ids):

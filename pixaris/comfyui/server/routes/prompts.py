@@ -30,7 +30,10 @@ async def submit(request: web.Request) -> web.Response:
     if prompt_id is None:
         prompt_id = str(uuid.uuid4())
     elif not isinstance(prompt_id, str) or not _UUID.fullmatch(prompt_id):
-        details = "prompt_id must be a UUID string in canonical lowercase hyphenated form; omit it to let the server generate one"
+        details = (
+            "prompt_id must be a UUID string in canonical lowercase hyphenated form; omit it to let the"
+            " server generate one"
+        )
         return _refusal(problem("invalid_prompt_id", "prompt_id must be a valid UUID", details))
     prompt = body["prompt"]
     if not isinstance(prompt, dict):
@@ -49,7 +52,9 @@ async def submit(request: web.Request) -> web.Response:
 
 
 def _number(worker: Worker, body: Any) -> float:  # noqa: ANN401  (any JSON value)
-    """Return the prompt's priority; the server's counter advances even for prompts that are refused afterwards."""
+    """Return the prompt's priority; the server's counter advances even for prompts that are refused
+    afterwards.
+    """
     if "number" in body:
         return float(body["number"])
     number = worker.next_number
@@ -69,7 +74,10 @@ async def remaining(request: web.Request) -> web.Response:
 async def show_queue(request: web.Request) -> web.Response:
     """``GET /queue``."""
     running, pending = worker_of(request).queue.current()
-    rows = {"queue_running": [item.row() for item in running], "queue_pending": [item.row() for item in pending]}
+    rows = {
+        "queue_running": [item.row() for item in running],
+        "queue_pending": [item.row() for item in pending],
+    }
     return web.json_response(rows)
 
 
