@@ -20,9 +20,11 @@ from pixaris.exceptions import ConfigurationError, Problem, WorkflowError, neare
 from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
 from pixaris.generation.base import ImageGenerator, load_node
 from pixaris.metrics.base import BaseMetric
-from pixaris.search.file.spec import ComponentSpec, DatasetSpec, GeneratorSpec, SearchSpec
-from pixaris.search.file.yaml_file import place
-from pixaris.search.search import Search
+from pixaris.results.paths import SearchPaths
+from pixaris.search.file.components import DatasetSpec, GeneratorSpec
+from pixaris.search.file.reader import ComponentSpec
+from pixaris.search.file.spec import SearchSpec
+from pixaris.search.settings import Keeping, SearchSettings
 
 METRICS: Mapping[str, str] = {
     "iou": "pixaris.metrics.iou:IoUMetric",
@@ -141,55 +143,38 @@ def make(cls: type, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  (whatev
         raise ConfigurationError(f"{cls.__name__} cannot be made: {type(error).__name__}: {error}") from error
 
 
-def assemble(spec: SearchSpec, problems: list[Problem]) -> Search | None:
+def assemble(spec: SearchSpec, problems: list[Problem]) -> SearchSettings | None:
     """Make a search from its file.
 
     Args:
         spec: The file's content.
-        problems: What is wrong with it so far; what is found here is added.
+        problems: What is wrong with it is added, each with the dotted path of its setting.
 
     Returns:
         The search, also of a file with problems as far as it can be made, so that more of them can be found;
         None if not.
     """
     generator = _generator(spec, problems)
-    metrics = [metric for one in spec.metrics if (metric := _metric(one, spec, problems)) is not None]
+    metrics = [metric for one in spec.metrics if (metric := _metric(one, problems)) is not None]
     if generator is None:
         return None
-    results = spec.results or Config.load().results_dir
-    options = spec.search
-    return Search(
-        data_loader=_loader(spec, _references(spec.dataset, metrics, generator)),
-        image_generator=generator,
+    config = Config.load()
+    return SearchSettings(
+        home=spec.home,
+        data_loader=_loader(spec, config, _references(spec.dataset, metrics, generator)),
+        generator=generator,
+        sources=spec.endpoints,
         space=spec.space,
-        metrics=metrics,
-        objective=[objective.metric for objective in spec.objectives],
-        direction={
-            objective.metric: objective.direction for objective in spec.objectives if objective.direction
-        },
-        experiment_handler=partial(files_and_events, results),
-        endpoints=spec.endpoints,
-        args={"generation_params": spec.generation_params},
-        project=spec.project,
-        name=spec.name,
-        algorithm=options.algorithm.type,
-        algorithm_options=options.algorithm.options,
-        scheduler=options.scheduler.type,
-        scheduler_options=options.scheduler.options,
-        num_samples=options.num_samples,
-        points_to_evaluate=options.points_to_evaluate,
-        budget=spec.budget,
-        seed=options.seed,
-        seeds=spec.seeds,
-        step=options.step,
-        max_concurrent=options.max_concurrent,
-        policy=spec.limits,
-        cache=cache_of(Config.load()) if spec.cache else None,
-        results_dir=results,
-        source=spec.path,
-        lines=spec.lines,
-        fixed_at=spec.fixed_at,
-        unbound=spec.unbound,
+        metrics=tuple(metrics),
+        objective=spec.objective,
+        strategy=spec.search,
+        limits=spec.limits,
+        images=spec.images,
+        keeping=Keeping(
+            handler=partial(files_and_events, spec.home.results),
+            cache=cache_of(config) if spec.cache else None,
+            source=spec.source.path,
+        ),
     )
 
 
@@ -217,47 +202,40 @@ def files_and_events(results: Path, folder: Path) -> ExperimentHandler:
     from pixaris.experiment_handlers.local import LocalExperimentHandler
     from pixaris.experiment_handlers.tensorboard import TensorboardHandler
 
-    return ExperimentHandlers([LocalExperimentHandler(results), TensorboardHandler(folder / "tensorboard")])
+    events = TensorboardHandler(SearchPaths(folder).tensorboard)
+    return ExperimentHandlers([LocalExperimentHandler(results), events])
 
 
 def _generator(spec: SearchSpec, problems: list[Problem]) -> ImageGenerator | None:
     given: GeneratorSpec = spec.generator
-    if given.type in _FLUX and (given.options or given.workflow is not None):
+    options: dict[str, Any] = dict(given.options)
+    if given.workflow is not None:
+        options["workflow_apiformat_json"] = given.workflow
+    if given.type in _FLUX and options:
         names = ", ".join([*given.options, *(["workflow"] if given.workflow is not None else [])])
         way_out = (
             "what is asked for stands under generation_params or parameters, the account under endpoints"
         )
-        problems.append(
-            Problem(place("generator", spec.lines), f"{given.type} takes no options (got {names}); {way_out}")
-        )
-        return resolve(given.type, GENERATORS, ImageGenerator)()  # type: ignore[no-any-return]
-    options: dict[str, Any] = dict(given.options)
-    if given.workflow is not None:
-        options["workflow_apiformat_json"] = given.workflow
-    return _made(given.type, GENERATORS, ImageGenerator, options, ("generator", spec), problems)  # type: ignore[no-any-return]
+        problems.append(Problem("", f"{given.type} takes no options (got {names}); {way_out}", "generator"))
+        options = {}
+    component = ComponentSpec(given.type, options, "generator")
+    return _made(component, GENERATORS, ImageGenerator, problems)  # type: ignore[no-any-return]
 
 
-def _metric(given: ComponentSpec, spec: SearchSpec, problems: list[Problem]) -> BaseMetric | None:
-    return _made(given.type, METRICS, BaseMetric, given.options, (given.where, spec), problems)  # type: ignore[no-any-return]
+def _metric(given: ComponentSpec, problems: list[Problem]) -> BaseMetric | None:
+    return _made(given, METRICS, BaseMetric, problems)  # type: ignore[no-any-return]
 
 
-def _made(
-    name: str,
-    known: Mapping[str, str],
-    base: type,
-    options: Mapping[str, Any],
-    where: tuple[str, SearchSpec],
-    problems: list[Problem],
-) -> Any:  # noqa: ANN401  (an instance of `base`)
-    if not name:
+def _made(given: ComponentSpec, known: Mapping[str, str], base: type, problems: list[Problem]) -> Any:  # noqa: ANN401  (an instance of `base`)
+    if not given.type:
         return None  # its absence is a problem already
-    path, spec = where
     try:
-        return make(resolve(name, known, base), options)
+        return make(resolve(given.type, known, base), given.options)
     except ConfigurationError as error:
-        at = path if " (" in path else place(path, spec.lines)
-        source = f"{error.source}: " if isinstance(error, WorkflowError) and error.source else ""
-        problems += [Problem(at, f"{source}{problem}") for problem in error.problems]
+        where = error.source if isinstance(error, WorkflowError) else ""
+        for problem in error.problems:
+            place = ", ".join(part for part in (where, problem.where) if part)
+            problems.append(Problem(place, problem.message, given.where))
         return None
 
 
@@ -270,8 +248,8 @@ def _references(
     return tuple(dict.fromkeys([*dataset.references, *unfed]))
 
 
-def _loader(spec: SearchSpec, references: tuple[str, ...]) -> DatasetLoader:
+def _loader(spec: SearchSpec, config: Config, references: tuple[str, ...]) -> DatasetLoader:
     dataset = spec.dataset
     if dataset.path is not None:
         return LocalDatasetLoader.at(dataset.path, references=references)
-    return LocalDatasetLoader(spec.project, dataset.name, Config.load().eval_dir_local, references)
+    return LocalDatasetLoader(spec.home.project, dataset.name, config.eval_dir_local, references)

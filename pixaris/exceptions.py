@@ -46,13 +46,17 @@ class Problem:
         where: The place, in the user's own words: ``parameters.radius.randint``, ``node 'Blur', input
             'sigma'``.
         message: The rule, the value and the way out, as one sentence.
+        path: The setting it belongs to, dotted: ``parameters.radius.randint``. Whoever has the file that the
+            setting stands in adds its line.
     """
 
     where: str
     message: str
+    path: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}" if self.where else self.message
+        place = ", ".join(part for part in (self.path, self.where) if part)
+        return f"{place}: {self.message}" if place else self.message
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -311,6 +311,15 @@ class RunRecord:
         return sum(isinstance(result.error, ChargedError) and result.error.cost is None for result in results)
 
     @property
+    def item_scores(self) -> dict[str, dict[int, float]]:
+        """Score name to item index to score."""
+        found: dict[str, dict[int, float]] = {}
+        for item in self.items:
+            for name, score in item.scores.items():
+                found.setdefault(name, {})[item.index] = score
+        return found
+
+    @property
     def failures(self) -> tuple[ItemResult, ...]:
         """Items that have an error."""
         return tuple(item for item in self.items if item.error is not None)

@@ -7,8 +7,9 @@ import tempfile
 from pathlib import Path
 
 from pixaris.cli import files
-from pixaris.search.check import Checked
+from pixaris.search.check import CheckedSearch
 from pixaris.search.estimate import estimate
+from pixaris.search.local import local_pool
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,12 +43,12 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _start(checked: Checked) -> None:
+def _start(checked: CheckedSearch) -> None:
     """Hold the file against the servers that a search would start.
 
     Raises:
         ConfigurationError: They lack something.
         UnreachableError: None comes up.
     """
-    with tempfile.TemporaryDirectory(prefix="pixaris-check-") as logs, checked.local_pool(Path(logs), print):
+    with tempfile.TemporaryDirectory(prefix="pixaris-check-") as logs, local_pool(checked, Path(logs), print):
         print("started     the servers have all that the file needs")

@@ -10,14 +10,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pixaris.config import Config
 from pixaris.endpoints.base import Endpoint, EndpointStatus
 from pixaris.endpoints.discovery import DnsSource, EndpointSource, StaticSource
 from pixaris.endpoints.dns import addresses
 from pixaris.endpoints.flux import FluxSource
 from pixaris.endpoints.look import Look, observer_of
 from pixaris.exceptions import UnreachableError
-from pixaris.files import safe_name
 from pixaris.results.endpoints_file import running_search
 from pixaris.search import servers
 from pixaris.search.file.spec import SearchSpec
@@ -93,10 +91,10 @@ class Board:
     def _searches(self) -> dict[str, EndpointStatus]:
         statuses: dict[str, EndpointStatus] = {}
         for spec in self._specs:
-            results = spec.results or Config.load().results_dir
-            running = running_search(results / safe_name(spec.project), spec.name, time.time())
+            home = spec.home
+            running = running_search(home.project_folder, home.name, time.time())
             if running is None:
-                self._notes.append(f"no search of {spec.path} runs now")
+                self._notes.append(f"no search of {spec.source.path} runs now")
             else:
                 self._notes.append(f"{running[0]} runs")
                 statuses.update({status.url: status for status in running[1]})

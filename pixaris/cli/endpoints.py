@@ -81,11 +81,8 @@ def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[Endpoin
             spec, found = read_search_file(target, need_parameters=False)
             specs.append(spec)
             sources += spec.endpoints
-            problems += [
-                replace(one, where=f"{target}, {one.where}")
-                for one in found
-                if one.where.startswith("endpoints")
-            ]
+            wrong = [one for one in found if one.path.startswith("endpoints")]
+            problems += [replace(one, path="", where=f"{target}, {one.path}") for one in wrong]
         else:
             reader = Reader(Document({}))
             is_flux = target == "flux"
@@ -94,7 +91,7 @@ def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[Endpoin
                 if is_flux
                 else endpoints_of_urls(reader, [target])
             )
-            problems += [replace(one, where=one.where.removeprefix("--endpoint ")) for one in reader.problems]
+            problems += [replace(one, path=one.path.removeprefix("--endpoint ")) for one in reader.problems]
     if problems:
         raise ConfigurationError(problems)
     return specs, [source for index, source in enumerate(sources) if source not in sources[:index]]

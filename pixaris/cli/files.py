@@ -6,12 +6,15 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.components import assemble
 from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.search.check import Checked
+from pixaris.search.check import CheckedSearch
+from pixaris.search.check import check as check_search
+from pixaris.search.estimate import price_of
 from pixaris.search.file.spec import SearchSpec, read_search_file
-from pixaris.search.price import price_of
-from pixaris.search.space.space import Parameter
+from pixaris.search.space.parameter import Parameter
+from pixaris.search.space.problems import unknown_inputs
 from pixaris.types import ParamValue
 
 
@@ -67,7 +70,7 @@ def read(
 
 def check(
     spec: SearchSpec, problems: list[Problem], *, every_endpoint: bool, searching: bool = True
-) -> Checked:
+) -> CheckedSearch:
     """Check a search as far as possible, and raise all that is wrong at once.
 
     Args:
@@ -79,29 +82,37 @@ def check(
     Raises:
         ConfigurationError: Something is wrong.
     """
-    search = assemble(spec, problems)
-    complete = search is not None and len(search.metrics) == len(
-        spec.metrics
-    )  # else its scores are not all known
-    checked = (
-        search.check(every_endpoint=every_endpoint, searching=searching and complete)
-        if search is not None
-        else None
-    )
-    found = list(dict.fromkeys([*problems, *(checked.problems if checked else ())]))
-    if found or checked is None:
-        raise ConfigurationError(found, str(spec.path))
+    made: list[Problem] = []
+    settings = assemble(spec, made)
+    found = [*problems, *spec.source.located(made)]
+    if settings is None:
+        raise ConfigurationError(tuple(dict.fromkeys(found)), str(spec.source.path))
+    complete = len(settings.metrics) == len(spec.metrics)  # else its scores are not all known
+    checked = check_search(settings, every_endpoint=every_endpoint, searching=searching and complete)
+    later = [*spec.source.fresh(checked.problems), *_unknown_inputs(spec, checked)]
+    found += spec.source.located(later)
+    if found:
+        raise ConfigurationError(tuple(dict.fromkeys(found)), str(spec.source.path))
     return checked
 
 
-def owner(checked: Checked) -> str:
+def _unknown_inputs(spec: SearchSpec, checked: CheckedSearch) -> list[Problem]:
+    """Inputs that do not exist, of the parameters that are left out because their values are wrong."""
+    found: list[Problem] = []
+    infos: list[ObjectInfo | None] = [*checked.survey.infos.values()]
+    for info in infos or [None]:
+        found += unknown_inputs(spec.source.unbound, checked.settings.generator, info)
+    return found
+
+
+def owner(checked: CheckedSearch) -> str:
     """Whose values the baseline has."""
-    return "workflow" if checked.search.image_generator.workflow is not None else "default"
+    return "workflow" if checked.settings.generator.workflow is not None else "default"
 
 
-def describe(checked: Checked) -> str:
+def describe(checked: CheckedSearch) -> str:
     """What will be run, in a few lines."""
-    search, setup = checked.search, checked.setup
+    settings, setup = checked.settings, checked.setup
     places = [source.label for source in checked.sources]
     lines = [
         f"eval set    {setup.eval_set.name}: {len(setup.eval_set)} items"
@@ -112,9 +123,9 @@ def describe(checked: Checked) -> str:
             if setup.eval_set.reference_folders
             else ""
         ),
-        f"endpoints   {', '.join(places) or search.image_generator.__class__.__name__}",
+        f"endpoints   {', '.join(places) or settings.generator.__class__.__name__}",
     ]
-    if budget := search.limits_of_spending():
+    if budget := settings.limits.budget:
         lines.append(f"budget      {budget.describe()}")
     baseline = checked.baseline()
     whose = owner(checked)

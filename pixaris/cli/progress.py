@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pixaris.cli.lines import say
 from pixaris.results.progress import SearchProgress
-from pixaris.results.records import TrialResult
+from pixaris.results.trial import TrialResult
 
 _LINE_SECONDS = 10.0
 
@@ -183,10 +183,16 @@ class LiveProgress:
         extra += [f"{duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
         grid.add_row("", ProgressBar(total=planned or 1, completed=progress.images, width=60))
         grid.add_row("images", " · ".join([images, *extra]))
-        states = (f"{progress.finished} done", f"{progress.stopped} stopped", f"{progress.running} running")
-        failed = (f"{progress.failed} failed",) if progress.failed else ()
-        planned_trials = (f"{progress.trials} in all",) if progress.trials is not None else ()
-        grid.add_row("trials", " · ".join((*states, *failed, *planned_trials)))
+        states = [
+            f"{progress.finished} done",
+            f"{progress.stopped} stopped",
+            f"{progress.running} running",
+        ]
+        if progress.failed:
+            states.append(f"{progress.failed} failed")
+        if progress.trials is not None:
+            states.append(f"{progress.trials} in all")
+        grid.add_row("trials", " · ".join(states))
         if progress.budget:
             grid.add_row("budget", progress.budget)
         best = progress.best

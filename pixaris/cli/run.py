@@ -12,7 +12,9 @@ from pixaris.cli.lines import say
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.files import safe_name
-from pixaris.search.check import Checked
+from pixaris.results.paths import RunPaths, SearchPaths
+from pixaris.search.check import CheckedSearch
+from pixaris.search.local import local_pool
 from pixaris.types import ParamValue, RunRecord
 
 
@@ -46,37 +48,37 @@ def main(options: argparse.Namespace) -> int:
     whole = bool(options.param) and not checked.space.lacking(
         given
     )  # else what has no value keeps the workflow's own
-    search = checked.search
+    settings = checked.settings
     if unfit := _unfit(checked, options.param, given):
         raise ConfigurationError(unfit, str(options.file))
-    name = options.name or f"{spec.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+    name = options.name or f"{spec.home.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     if safe_name(name) != name:
         raise ConfigurationError(
             f"--name {name!r} cannot name a folder; write for instance {safe_name(name)!r}"
         )
     say(files.describe(checked))
-    folder = search.results / safe_name(spec.project) / safe_name(checked.setup.eval_set.name)
-    with checked.local_pool(folder / "logs" / name, _tell) as (pool, admitted):
+    folder = settings.home.project_folder / safe_name(checked.setup.eval_set.name)
+    with local_pool(checked, SearchPaths(folder).logs / name, _tell) as (pool, admitted):
         run = generate_images_based_on_dataset(
-            search.data_loader,
+            settings.data_loader,
             admitted.generator,
-            files_and_events(search.results, folder),
-            search.metrics,
+            files_and_events(settings.home.results, folder),
+            settings.metrics,
             {
-                "project": spec.project,
+                "project": spec.home.project,
                 "experiment_run_name": name,
                 "generation_params": [*spec.generation_params, *checked.space.bind(given, partial=not whole)],
                 "pillow_images": [
                     {"node_name": title, "pillow_image": image}
                     for title, image in checked.space.bind_images(given).items()
                 ],
-                "seeds": spec.seeds,
+                "seeds": settings.images.seeds,
             },
             pool=pool,
-            cache=search.cache,
+            cache=settings.keeping.cache,
             progress=_say,
         )
-    return report(run, LocalExperimentHandler(search.results).folder_of(run), folder)
+    return report(run, LocalExperimentHandler(settings.home.results).folder_of(run), folder)
 
 
 def chosen(
@@ -114,9 +116,9 @@ def chosen(
     return values
 
 
-def _unfit(checked: Checked, arguments: list[str], given: dict[str, ParamValue]) -> list[Problem]:
+def _unfit(checked: CheckedSearch, arguments: list[str], given: dict[str, ParamValue]) -> list[Problem]:
     """Values of ``--param`` that no server takes, found before one is started."""
-    generator = checked.search.image_generator
+    generator = checked.settings.generator
     workflow = generator.workflow
     infos: list[ObjectInfo | None] = [*checked.survey.infos.values()] or [None]
     problems: list[Problem] = []
@@ -169,8 +171,8 @@ def report(run: RunRecord, own: Path, folder: Path) -> int:
         print(f"charged      {charged}")
     if run.cached:
         print(f"cache        {run.cached} images were taken from it")
-    print(f"images       {shown(own / 'generated_images')}")
-    print(f"TensorBoard  {command(shown(folder / 'tensorboard'))}")
+    print(f"images       {shown(RunPaths(own).images)}")
+    print(f"TensorBoard  {command(shown(SearchPaths(folder).tensorboard))}")
     if run.status == "failed":
         print("error: not one image was made", file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ from typing import Any
 
 from pixaris.cli import searches
 from pixaris.exceptions import ConfigurationError
+from pixaris.results.paths import RunPaths, SearchPaths
 
 _SEARCH = ("search", "changed", "status", "trials", "images", "best")
 _RUN = ("run", "changed", "status", "images", "scores")
@@ -65,7 +66,7 @@ def _search(folder: Path, results: Path) -> dict[str, Any] | None:
         "metric": result.metric,
         "best": best.name if best else None,
         "score": best.objective if best else None,
-        "changed": (folder / "search.json").stat().st_mtime,
+        "changed": SearchPaths(folder).head.stat().st_mtime,
         "folder": str(folder),
     }
 
@@ -73,13 +74,13 @@ def _search(folder: Path, results: Path) -> dict[str, Any] | None:
 def _run(folder: Path, results: Path) -> dict[str, Any]:
     from pixaris.files import read_json
 
-    record = read_json(folder / "run.json") or {}
+    record = read_json(RunPaths(folder).record) or {}
     return {
         "name": folder.relative_to(results).as_posix(),
         "status": record.get("status", ""),
         "images": record.get("items", {}).get("generated", 0),
         "scores": {name: row.get("mean") for name, row in record.get("metrics", {}).items()},
-        "changed": (folder / "run.json").stat().st_mtime,
+        "changed": RunPaths(folder).record.stat().st_mtime,
         "folder": str(folder),
     }
 

@@ -11,8 +11,10 @@ from typing import get_args
 
 from pixaris.cli import files
 from pixaris.cli.lines import flush, say
-from pixaris.results.records import SearchResult, TrialResult, TrialStatus
-from pixaris.search.resume import Earlier, described
+from pixaris.results.paths import RunPaths, SearchPaths
+from pixaris.results.records import SearchResult
+from pixaris.results.trial import TrialResult, TrialStatus
+from pixaris.search.resume import Earlier, described, earlier_of
 from pixaris.types import EvalSet
 
 _SHEET_ITEMS = 12
@@ -41,19 +43,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Search, and say what was found."""
     from pixaris.cli.progress import listener
+    from pixaris.search.driver.start import run  # needs Ray
 
     extra = [] if options.num_samples is None else [f"search.num_samples={options.num_samples}"]
     spec, problems = files.read(options, extra)
     checked = files.check(spec, problems, every_endpoint=False)
     say(files.describe(checked))
-    earlier = checked.earlier()
+    earlier = earlier_of(checked)
     resume = options.resume or (earlier is not None and wanted(earlier, again(options)))
     if resume and earlier is not None:
         earlier.raise_problems(str(options.file))
-        over, begun = len(earlier.history.ended), len(earlier.history.values)
+        over, begun = len(earlier.history.over), len(earlier.history.values)
         say(f"resuming    {shown(earlier.folder)}: {over} trials are over, {begun - over} go on")
     with listener() as progress:
-        result = checked.run(progress, resume=resume)
+        result = run(checked, progress, resume=resume)
     if result.trials or result.error is None:
         report(result, comparison(result, checked.setup.eval_set), files.owner(checked))
         flush()
@@ -77,7 +80,7 @@ def wanted(earlier: Earlier, command: str) -> bool:
     if not earlier.unfinished or earlier.kept_no_journal:
         return False
     stopped = (
-        f"{shown(earlier.folder)} was stopped after {len(earlier.history.ended)} trials"
+        f"{shown(earlier.folder)} was stopped after {len(earlier.history.over)} trials"
         f" ({earlier.result.reason})"
     )
     if earlier.differences:
@@ -106,8 +109,7 @@ def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
     """Draw input, baseline, winner and reference of the items side by side; None while there is nothing to
     compare.
     """
-    from pixaris.data_loaders.base import natural
-    from pixaris.files import safe_name, write_bytes
+    from pixaris.files import write_bytes
     from pixaris.images import EncodedImage, encode_png
     from pixaris.report.sheet import Column, contact_sheet, tiled
 
@@ -117,12 +119,9 @@ def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
     items = eval_set.items[:_SHEET_ITEMS]
 
     def made(trial: TrialResult, title: str) -> Column:
-        folder = Path(trial.folder) / "generated_images"
-        folders = [folder, *sorted(folder.glob("seed_*"), key=lambda one: natural(one.name))]
-        files = [[one / f"{safe_name(item.name)}.png" for one in folders] for item in items]
-        images = [
-            tiled([EncodedImage.from_file(file).image for file in row if file.is_file()]) for row in files
-        ]
+        paths = RunPaths(Path(trial.folder))
+        rows = [[EncodedImage.from_file(file).image for file in paths.images_of(item.name)] for item in items]
+        images = [tiled(row) for row in rows]
         scores = [trial.item_scores[item.index] for item in items]
         notes = ["no score" if score is None else f"{result.metric} {score:.4f}" for score in scores]
         mean = "" if trial.objective is None else f"{result.metric} {trial.objective:.4f}"
@@ -141,7 +140,7 @@ def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
         [made(baseline, "Baseline")] if baseline is not None and baseline.item_scores else []
     )  # it may have none yet
     trials += [made(best, "Winner")] if best.number != 0 else []
-    path = result.folder / "comparison.png"
+    path = SearchPaths(result.folder).comparison
     write_bytes(path, encode_png(contact_sheet([*given, *trials, *wanted], [item.name for item in items]), 6))
     return path
 
@@ -205,7 +204,7 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
         print(
             f"  use it       pixaris export {shlex.quote(str(shown(result.folder)))} -o best_apiformat.json"
         )
-    if (result.folder / "tensorboard").is_dir():
+    if SearchPaths(result.folder).tensorboard.is_dir():
         from pixaris.experiment_handlers.tensorboard import command
 
         print(f"  TensorBoard  {command(shown(result.folder / 'tensorboard'))}")

@@ -13,7 +13,8 @@ from typing import Any
 from pixaris.config import Config
 from pixaris.files import plain
 from pixaris.results.folders import find_search, find_trial
-from pixaris.results.records import SearchResult, TrialResult
+from pixaris.results.records import SearchResult
+from pixaris.results.trial import TrialResult
 
 
 def argument(parser: argparse.ArgumentParser) -> None:

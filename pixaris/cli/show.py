@@ -8,7 +8,9 @@ from typing import Any
 
 from pixaris.cli import searches
 from pixaris.exceptions import ConfigurationError
-from pixaris.results.records import SearchResult, TrialResult
+from pixaris.results.paths import SearchPaths
+from pixaris.results.records import SearchResult
+from pixaris.results.trial import TrialResult
 from pixaris.statistics.intervals import MeanInterval
 
 _ROWS = 20
@@ -67,7 +69,7 @@ def show_search(result: SearchResult, limit: int | None) -> None:
         of = f" for {objective.metric}" if result.others else ""
         words = ", ".join(f"{name} {share:.0%}" for name, share in (shares or {}).items())
         print(f"\nimportance{of}: {words or f'cannot be told ({reason})'}")
-    picture = result.folder / "comparison.png"
+    picture = SearchPaths(result.folder).comparison
     report(result, picture if picture.is_file() else None, _owner(result))
 
 
@@ -166,7 +168,7 @@ def _item_row(row: dict[str, Any], names: list[str]) -> tuple[str, ...]:
 def _items(result: SearchResult, trial: TrialResult) -> list[dict[str, Any]]:
     from pixaris.files import read_json_lines
 
-    return read_json_lines(result.folder / trial.name / "items.jsonl")
+    return read_json_lines(SearchPaths(result.folder).trial(trial.number).items)
 
 
 def _described(result: SearchResult, trial: TrialResult) -> dict[str, Any]:
@@ -188,6 +190,6 @@ def _importance(result: SearchResult, metric: str) -> tuple[dict[str, float] | N
 
 def _owner(result: SearchResult) -> str:
     """Whose values the baseline has."""
-    from pixaris.results.manifest import read_recipe
+    from pixaris.results.manifest import read_manifest
 
-    return _OWNERS[read_recipe(result.folder).get("workflow", {}) is not None]
+    return _OWNERS[read_manifest(SearchPaths(result.folder)).get("workflow", {}) is not None]

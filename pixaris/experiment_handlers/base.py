@@ -8,9 +8,6 @@ from pathlib import Path
 
 from pixaris.types import RunRecord
 
-RUN_FILE = "run.json"
-"""The record of a run in its folder, of handlers that keep files."""
-
 
 class ExperimentHandler(ABC):
     """Keeps the results of experiment runs.

@@ -10,7 +10,7 @@ from typing import Any
 
 from pixaris import __version__
 from pixaris.exceptions import ConfigurationError
-from pixaris.experiment_handlers.base import RUN_FILE, ExperimentHandler
+from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.experiment_handlers.folders import run_folder
 from pixaris.files import (
     append_json_line,
@@ -21,13 +21,8 @@ from pixaris.files import (
     write_json,
     write_json_lines,
 )
+from pixaris.results.paths import TRACKING, RunPaths
 from pixaris.types import ItemResult, RunRecord
-
-ITEMS_FILE = "items.jsonl"
-IMAGES_FOLDER = "generated_images"
-WORKFLOW_FILE = "workflow_apiformat.json"
-WORKFLOW_IMAGE = "workflow.png"
-TRACKING_FILE = "experiment_tracking.jsonl"
 
 
 @dataclass
@@ -98,9 +93,9 @@ class LocalExperimentHandler(ExperimentHandler):
         stored = self._stored.get(run.id)
         if stored is None:
             folder = run_folder(
-                self.search_folder(run), run.name, RUN_FILE, {**_summary(run), "status": "running"}
+                self.search_folder(run), run.name, RunPaths.RECORD, {**_summary(run), "status": "running"}
             )
-            rows = read_json_lines(folder / ITEMS_FILE)
+            rows = read_json_lines(RunPaths(folder).items)
             images = [image for row in rows for image in row.get("samples") or [row]]
             kept = {
                 str(row.get("image")): str(row.get("digest"))
@@ -121,19 +116,19 @@ class LocalExperimentHandler(ExperimentHandler):
                     stored.images[file] = sample.generated.image.digest
         if not stored.workflow:
             if run.workflow is not None:
-                write_json(folder / WORKFLOW_FILE, run.workflow)
+                write_json(RunPaths(folder).workflow, run.workflow)
             if run.workflow_image is not None:
-                write_bytes(folder / WORKFLOW_IMAGE, run.workflow_image.data)
+                write_bytes(RunPaths(folder).picture, run.workflow_image.data)
             stored.workflow = True
-        write_json_lines(folder / ITEMS_FILE, map(_item_row, run.items))
-        write_json(folder / RUN_FILE, {**_summary(run), "failures": _failures(run), "notes": run.notes})
+        write_json_lines(RunPaths(folder).items, map(_item_row, run.items))
+        write_json(RunPaths(folder).record, {**_summary(run), "failures": _failures(run), "notes": run.notes})
         if run.status != "running":
             self._track(run, folder)
             del self._stored[run.id]
 
     def _track(self, run: RunRecord, folder: Path) -> None:
         row: dict[str, Any] = plain({**_summary(run), "folder": folder.relative_to(self.root).as_posix()})
-        path = self.root / TRACKING_FILE
+        path = self.root / TRACKING
         if _untimed(row) != _untimed(_last_line_of(run.id, path)):
             append_json_line(path, row)
 
@@ -202,8 +197,7 @@ def _image_row(result: ItemResult, number: int) -> dict[str, Any]:
 
 def _image_file(item: ItemResult, number: int = 0) -> str:
     """The image of an item's first seed, or of a later one (`number` counts from 0)."""
-    folder = f"{IMAGES_FOLDER}/seed_{number + 1}" if number else IMAGES_FOLDER
-    return f"{folder}/{safe_name(item.name)}.png"
+    return RunPaths.image_name(item.name, number)
 
 
 def _last_line_of(run_id: str, path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
@@ -22,14 +22,12 @@ from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
+from pixaris.results.progress import ProgressListener
+from pixaris.results.records import SearchResult
 from pixaris.search import servers
 from pixaris.search.search import Search
-from pixaris.search.space.space import Space
+from pixaris.search.space.hyperparameters import space_of_hyperparameters
 from pixaris.types import RunRecord
-
-if TYPE_CHECKING:  # Ray takes a second to import
-    from pixaris.results.progress import ProgressListener
-    from pixaris.results.records import SearchResult
 
 Progress = Callable[[RunRecord], None]
 
@@ -153,7 +151,7 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         args: As for `generate_images_based_on_dataset`; ``hyperparameters`` is ``[{node_name, input, value:
             [...]}, …]``; ``experiment_run_name`` is the search's name.
         cache: As for `generate_images_based_on_dataset`.
-        listener: Is told how it goes.
+        listener: Called with how it goes.
 
     Returns:
         Every run with its scores, the best, and the baseline (the workflow's own values).
@@ -161,7 +159,7 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
     Raises:
         ConfigurationError: All that is wrong, before anything is generated.
     """
-    space = Space.from_hyperparameters(args.get("hyperparameters") or ())
+    space = space_of_hyperparameters(args.get("hyperparameters") or ())
     if not space.parameters:
         raise ConfigurationError(
             "hyperparameters: name at least one {node_name, input, value: [...]}", "args"

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
-SPENT = "spent.json"
-"""What a search has spent, in its folder, while it runs and after."""
-
 Answer: TypeAlias = Literal["go", "wait", "no"]
 """Whether more may be started."""
 

@@ -1,20 +1,17 @@
-"""``endpoints.json``: the endpoints as a running search sees them, for whoever looks at it from outside.
-Ray-free.
-"""
+"""``endpoints.json``: the endpoints as a running search sees them, for whoever looks at it from outside."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from pixaris.endpoints.base import EndpointStatus
 from pixaris.files import read_json, write_json
+from pixaris.results.paths import SearchPaths, number_of
 
 WRITE_SECONDS = 2.0
 _FRESH_SECONDS = 15.0  # after that, the search has ended without saying so
-_FILE = "endpoints.json"
 
 
 def write_endpoints(folder: Path, endpoints: Sequence[EndpointStatus], now: float) -> None:
@@ -25,7 +22,10 @@ def write_endpoints(folder: Path, endpoints: Sequence[EndpointStatus], now: floa
         endpoints: As the pool sees them.
         now: Unix time.
     """
-    write_json(folder / _FILE, {"time": now, "endpoints": [asdict(endpoint) for endpoint in endpoints]})
+    write_json(
+        SearchPaths(folder).endpoints,
+        {"time": now, "endpoints": [asdict(endpoint) for endpoint in endpoints]},
+    )
 
 
 def running_search(parent: Path, name: str, now: float) -> tuple[Path, tuple[EndpointStatus, ...]] | None:
@@ -37,9 +37,9 @@ def running_search(parent: Path, name: str, now: float) -> tuple[Path, tuple[End
         now: Unix time.
     """
     folders = [
-        file.parent
-        for file in parent.glob(f"*/{_FILE}")
-        if re.fullmatch(rf"{re.escape(name)}(-\d+)?", file.parent.name)
+        head.parent
+        for head in parent.glob(f"*/{SearchPaths.HEAD}")
+        if number_of(head.parent.name, name) is not None
     ]
     running = [found for folder in folders if (found := _read(folder, now)) is not None]
     if not running:
@@ -49,7 +49,7 @@ def running_search(parent: Path, name: str, now: float) -> tuple[Path, tuple[End
 
 
 def _read(folder: Path, now: float) -> tuple[float, Path, tuple[EndpointStatus, ...]] | None:
-    head, content = read_json(folder / "search.json"), read_json(folder / _FILE)
+    head, content = read_json(SearchPaths(folder).head), read_json(SearchPaths(folder).endpoints)
     if (
         head is None
         or content is None

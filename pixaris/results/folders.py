@@ -1,22 +1,18 @@
-"""The folders of searches: one is made, held by the process that runs it, and found again by its name.
-Ray-free.
-"""
+"""The folders of searches: one is made, held by the process that runs it, and found again by its name."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
-import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.files import read_json, safe_name
+from pixaris.results.paths import RunPaths, SearchPaths, number_of, numbered, trial_name
 
-HEAD = "search.json"
-_LOCK = ".lock"
 _TRIES = 20
 _TRY_SECONDS = 0.05
 
@@ -28,7 +24,7 @@ def new_folder(parent: Path, name: str) -> Path:
         ConfigurationError: It cannot be made.
     """
     for number in range(1, 100_000):
-        folder = parent / (name if number == 1 else f"{name}-{number}")
+        folder = parent / numbered(name, number)
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
@@ -63,10 +59,10 @@ def latest_folder(parent: Path, name: str) -> Path | None:
     is none.
     """
     found: dict[int, Path] = {}
-    for head in parent.glob(f"*/{HEAD}"):
-        match = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", head.parent.name)
-        if match:
-            found[int(match[1] or 1)] = head.parent
+    for head in parent.glob(f"*/{SearchPaths.HEAD}"):
+        number = number_of(head.parent.name, name)
+        if number is not None:
+            found[number] = head.parent
     return found[max(found)] if found else None
 
 
@@ -77,7 +73,7 @@ def holding(folder: Path) -> Iterator[None]:
     Raises:
         ConfigurationError: Another process holds it.
     """
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(SearchPaths(folder).lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         for left in reversed(range(_TRIES)):  # whoever looks whether it is held, holds it for a moment
             try:
@@ -96,7 +92,7 @@ def holding(folder: Path) -> Iterator[None]:
 def held(folder: Path) -> bool | None:
     """Whether a process runs the search of a folder now; None if that cannot be told (an older search)."""
     try:
-        handle = os.open(folder / _LOCK, os.O_RDONLY)
+        handle = os.open(SearchPaths(folder).lock, os.O_RDONLY)
     except OSError:
         return None
     try:
@@ -110,16 +106,18 @@ def held(folder: Path) -> bool | None:
 
 def searches(results: Path) -> list[Path]:
     """The folders of all searches in a results folder, ``<results>/<project>/<search>``, by name."""
-    return sorted(head.parent for head in results.glob(f"*/*/{HEAD}"))
+    return sorted(head.parent for head in results.glob(f"*/*/{SearchPaths.HEAD}"))
 
 
 def runs(results: Path) -> list[Path]:
     """The folders of all single runs in a results folder, ``<results>/<project>/<eval set>/<run>``, by
     name.
     """
-    found = [record.parent for record in results.glob("*/*/*/run.json")]
+    found = [record.parent for record in results.glob(f"*/*/*/{RunPaths.RECORD}")]
     return sorted(
-        folder for folder in found if not (read_json(folder / "run.json") or {"search": True}).get("search")
+        folder
+        for folder in found
+        if not (read_json(RunPaths(folder).record) or {"search": True}).get("search")
     )
 
 
@@ -137,7 +135,7 @@ def find_search(results: Path, name: str) -> Path:
         name,
         [Path(name), results / name],
         searches(results),
-        HEAD,
+        SearchPaths.HEAD,
         f"there is no search {name!r} in {results}",
     )
 
@@ -153,7 +151,7 @@ def find_trial(search: Path, name: str, names: Sequence[str]) -> str:
     Raises:
         ConfigurationError: There is none.
     """
-    wanted = f"trial_{int(name):04d}" if name.isascii() and name.isdigit() and len(name) < 10 else name
+    wanted = trial_name(int(name)) if name.isascii() and name.isdigit() and len(name) < 10 else name
     if wanted in names:
         return wanted
     if not names:

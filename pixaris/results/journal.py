@@ -1,5 +1,5 @@
 """``journal.jsonl``: what a search's searcher and scheduler were told, in its order, so that others can be
-told it. Ray-free.
+told it.
 
 Tune keeps no scheduler's state, and a searcher's only for its own way of going on. A searcher or scheduler
 that was made alike and is told the same in the same order knows the same; this file holds just that. A
@@ -9,20 +9,19 @@ process may be killed at any moment.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from pixaris.files import append_json_line, read_json_lines
+from pixaris.results.old_journal import old_report
+from pixaris.results.paths import SearchPaths
+from pixaris.results.report import Stop, TrialReport
 from pixaris.types import ParamValue
 
 Kind: TypeAlias = Literal["proposed", "reported", "ended"]
 _KINDS: tuple[Kind, ...] = ("proposed", "reported", "ended")
-_FILE = "journal.jsonl"
-_SCORES = "scores/"
-_FACTS = ("error", "item_scores")  # of a report, besides its numbers
 
 
 @dataclass(frozen=True)
@@ -34,38 +33,51 @@ class Event:
             was stopped.
         number: The trial's number.
         values: Its parameter set, when it is proposed.
-        result: What it told, with flat keys (``scores/ssim``), else empty.
-        stop: Whether the scheduler stopped it for this.
+        report: What it told; of its item scores, those that are new since it told something last.
+        stop: Why the scheduler stopped it for this, or None.
     """
 
     kind: Kind
     number: int
     values: Mapping[str, ParamValue] = field(default_factory=dict)
-    result: Mapping[str, Any] = field(default_factory=dict)
-    stop: bool = False
+    report: TrialReport = field(default_factory=TrialReport)
+    stop: Stop | None = None
 
 
 class Journal:
     """Writes a search's journal.
 
     Args:
-        folder: The search's folder.
+        paths: The search's.
+        history: What earlier processes of the search have written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / _FILE
+    def __init__(self, paths: SearchPaths, history: History | None = None) -> None:
+        self._path = paths.journal
+        self._written = dict(history.latest) if history is not None else {}
 
     def proposed(self, number: int, values: Mapping[str, ParamValue]) -> None:
         """A trial is about to be made."""
         append_json_line(self._path, {"proposed": number, "values": dict(values)})
 
-    def reported(self, number: int, result: Mapping[str, Any], *, stop: bool) -> None:
+    def reported(self, number: int, report: TrialReport, stop: Stop | None) -> None:
         """A trial has told its scores, and the scheduler has decided."""
-        append_json_line(self._path, {"reported": number, "stop": stop, "result": _kept(result, whole=stop)})
+        row: dict[str, Any] = {"reported": number, "report": self._news(number, report)}
+        if stop is not None:
+            row["stop"] = asdict(stop)
+        append_json_line(self._path, row)
 
-    def ended(self, number: int, result: Mapping[str, Any]) -> None:
+    def ended(self, number: int, report: TrialReport) -> None:
         """A trial went through, or was stopped, for good."""
-        append_json_line(self._path, {"ended": number, "result": _kept(result, whole=True)})
+        append_json_line(self._path, {"ended": number, "report": self._news(number, report)})
+
+    def _news(self, number: int, report: TrialReport) -> dict[str, Any]:
+        """A report without the item scores that stand in the journal already: else it grew by their
+        square.
+        """
+        row = report.news(self._written.get(number)).as_dict()
+        self._written[number] = report
+        return row
 
 
 @dataclass(frozen=True)
@@ -79,13 +91,13 @@ class History:
     events: tuple[Event, ...] = ()
 
     @classmethod
-    def read(cls, folder: Path) -> History:
+    def read(cls, paths: SearchPaths) -> History:
         """Read a search's journal; torn lines are passed over, and a trial whose beginning is lost is
         none.
         """
         events: list[Event] = []
         known: set[int] = set()
-        for row in read_json_lines(folder / _FILE):
+        for row in read_json_lines(paths.journal):
             event = _event(row)
             if event is None or (event.kind == "proposed") == (event.number in known):
                 continue
@@ -93,59 +105,60 @@ class History:
             events.append(event)
         return cls(tuple(events))
 
-    @property
+    def replayed(self) -> Iterator[Event]:
+        """The events in their order, each with the report as the trial told it, all of its item scores in
+        it.
+        """
+        latest: dict[int, TrialReport] = {}
+        for event in self.events:
+            if event.kind == "proposed":
+                yield event
+                continue
+            latest[event.number] = event.report.after(latest.get(event.number))
+            yield replace(event, report=latest[event.number])
+
+    @cached_property
     def values(self) -> dict[int, Mapping[str, ParamValue]]:
         """Trial number to parameter set, in the order they were proposed."""
         return {event.number: event.values for event in self.events if event.kind == "proposed"}
 
-    @property
-    def ended(self) -> dict[int, Event]:
-        """The trials that are over for good, each with the last that it told."""
-        return {event.number: event for event in self.events if event.kind == "ended" or event.stop}
-
-    @property
-    def latest(self) -> dict[int, Mapping[str, Any]]:
+    @cached_property
+    def latest(self) -> dict[int, TrialReport]:
         """Trial number to the last that it told."""
-        return {event.number: event.result for event in self.events if event.kind != "proposed"}
+        return {event.number: event.report for event in self.replayed() if event.kind != "proposed"}
+
+    @cached_property
+    def stops(self) -> dict[int, Stop]:
+        """Trial number to why it was stopped."""
+        return {event.number: event.stop for event in self.events if event.stop is not None}
+
+    @cached_property
+    def over(self) -> dict[int, TrialReport]:
+        """The trials that are over for good, each with the last that it told."""
+        ended = [event.number for event in self.events if event.kind == "ended" or event.stop is not None]
+        return {number: self.latest[number] for number in dict.fromkeys(ended)}
 
     @property
     def unfinished(self) -> tuple[int, ...]:
         """The trials that are not over."""
-        ended = self.ended
-        return tuple(number for number in self.values if number not in ended)
-
-
-def nested(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A report as a trial makes it, from one with flat keys: ``scores`` is a mapping again."""
-    scores = {key.removeprefix(_SCORES): value for key, value in result.items() if key.startswith(_SCORES)}
-    return {**{key: value for key, value in result.items() if not key.startswith(_SCORES)}, "scores": scores}
-
-
-def _kept(result: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
-    """What of a report is kept: its numbers, which searchers and schedulers go by; of the last one everything
-    that is shown.
-    """
-    flat: dict[str, Any] = {}
-    for key, value in result.items():
-        if isinstance(value, Mapping):
-            if key != "config":
-                flat.update({f"{key}/{inner}": number for inner, number in value.items()})
-        elif not key.startswith("config/"):
-            flat[key] = value
-    return {
-        key: value
-        for key, value in flat.items()
-        if isinstance(value, bool | int | float) or (whole and key in _FACTS)
-    }
+        return tuple(number for number in self.values if number not in self.over)
 
 
 def _event(row: Mapping[str, Any]) -> Event | None:
+    """A line as an event; None for what is none."""
     kind = next((kind for kind in _KINDS if kind in row), None)
     if kind is None or not isinstance(row[kind], int):
         return None
-    given, values = row.get("result", {}), row.get("values", {})
-    if not isinstance(given, dict) or not isinstance(values, dict):
+    number, values, stop = row[kind], row.get("values", {}), row.get("stop")
+    try:
+        if "result" in row:  # as versions before 0.2 wrote it
+            report = old_report(row["result"])
+            stopped = Stop("scheduler", report.items) if stop is True else None
+        else:
+            report = TrialReport.from_dict(row.get("report", {}))
+            stopped = Stop.from_dict(stop) if isinstance(stop, Mapping) else None
+    except (AttributeError, TypeError, ValueError):
+        return None  # a line of something else
+    if not isinstance(values, dict):
         return None
-    # JSON has no NaN; a report's number that is missing was one.
-    result = {key: math.nan if value is None else value for key, value in given.items()}
-    return Event(kind, row[kind], values, result, row.get("stop") is True)
+    return Event(kind, number, values, report, stopped)

@@ -12,3 +12,7 @@ TIME = "items"
 def objective_keys(count: int) -> list[str]:
     """The keys of all objectives: `OBJECTIVE`, then ``objective_2``, ``objective_3``, …."""
     return [OBJECTIVE, *(f"{OBJECTIVE}_{number}" for number in range(2, count + 1))]
+
+
+REPORT = "report"
+"""The whole `pixaris.results.report.TrialReport`."""

@@ -1,5 +1,4 @@
-"""``recipe.json``: what a search was made from, kept beside what it finds, and what another one differs in.
-Ray-free.
+"""``manifest.json``: what a search was made from, kept beside what it finds, and what another one differs in.
 
 What decides which images are made and how they are judged must stay the same when a search is resumed: the
 eval set, the generator and its workflow, ``generation_params``, ``parameters``, ``metrics``, ``objective``,
@@ -11,13 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pixaris.files import plain, read_json, write_json
+from pixaris.results.paths import SearchPaths
 from pixaris.types import EvalSet
 
-FILE = "recipe.json"
 MAY_CHANGE = "endpoints, limits, budget, cache, search.num_samples and search.max_concurrent"
 FIXED = {
     "generator": "generator",
@@ -36,7 +34,7 @@ FIXED = {
     "seed": "search.seed",
     "step": "search.step",
 }
-"""Key of a recipe that must stay the same, and the words for it in a search file."""
+"""Key of a manifest that must stay the same, and the words for it in a search file."""
 
 _SECRET = ("key", "token", "secret", "password")
 _WHERE = ("api_host", "host", "url")
@@ -44,14 +42,14 @@ _SHOWN = 3
 _LONG = 60
 
 
-def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
-    """Keep a recipe."""
-    write_json(folder / FILE, recipe)
+def write_manifest(paths: SearchPaths, manifest: Mapping[str, Any]) -> None:
+    """Keep a manifest."""
+    write_json(paths.manifest, manifest)
 
 
-def read_recipe(folder: Path) -> dict[str, Any]:
-    """A search's recipe; empty if there is none."""
-    return read_json(folder / FILE) or {}
+def read_manifest(paths: SearchPaths) -> dict[str, Any]:
+    """A search's manifest; empty if there is none."""
+    return read_json(paths.manifest) or read_json(paths.folder / paths.OLD_MANIFEST) or {}
 
 
 def component(made: object) -> dict[str, Any]:
@@ -93,8 +91,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What must stay the same and does not: one sentence each, in the search file's words.
 
     Args:
-        old: The recipe that is kept. A key that it lacks (an older search) is not compared.
-        new: The recipe of the search that is to go on with it.
+        old: The manifest that is kept. A key that it lacks (an older search) is not compared.
+        new: The manifest of the search that is to go on with it.
     """
     new = json.loads(json.dumps(plain(new)))
     found = _of_items(old.get("items"), new.get("items"))

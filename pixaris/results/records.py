@@ -1,21 +1,23 @@
-"""What a search found: plain values, read from and written to its folder. Ray-free."""
+"""What a search found: plain values, read from and written to its folder."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pixaris.exceptions import ConfigurationError, PixarisError, nearest
 from pixaris.files import read_json, read_json_lines
-from pixaris.results.budget import SPENT, Amounts, Budget
+from pixaris.results.budget import Amounts, Budget
 from pixaris.results.folders import held
 from pixaris.results.importance import importances
-from pixaris.results.journal import Event, History, nested
-from pixaris.results.keys import OBJECTIVE, TIME
-from pixaris.results.manifest import read_recipe
+from pixaris.results.journal import History
+from pixaris.results.manifest import read_manifest
+from pixaris.results.paths import SearchPaths
+from pixaris.results.report import TrialReport
+from pixaris.results.trial import EvalItems, TrialResult, TrialStatus
 from pixaris.statistics.intervals import MeanInterval
 from pixaris.statistics.paired import PairedDifference
 from pixaris.types import Direction, ParamValue
@@ -24,14 +26,9 @@ if TYPE_CHECKING:
     import pandas
 
 SearchStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
-TrialStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
 _HEAD = ("name", "status", "metric", "direction", "items", "seconds", "images", "reason")
+_TOTALS = ("seconds", "images")
 _LOGARITHMIC = frozenset(("loguniform", "qloguniform", "lograndint", "qlograndint"))
-
-
-def trial_name(number: int) -> str:
-    """``trial_0003``: the name of a trial, of its folder and of its TensorBoard run."""
-    return f"trial_{number:04d}"
 
 
 @dataclass(frozen=True)
@@ -50,94 +47,23 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class TrialResult:
-    """One trial: one parameter set over the eval set, or over its first items.
+class Totals:
+    """What a whole search took.
 
     Attributes:
-        number: 0 is the baseline.
-        name: ``trial_0003``; also its folder's name.
-        status: "stopped" if a scheduler ended it early.
-        values: Parameter name to value.
-        objective: Mean of the objective over the items that have it, or None.
-        scores: Score name to its mean.
-        item_scores: The objective per item, in the eval set's order; None where an item has none (yet).
-        items: Items done, failed ones included.
-        failures: Items without an image or a score.
         seconds: Wall time.
-        folder: Where its images and scores are.
-        error: Why it failed, or "".
-        cost: Credits its images were charged, or None where nothing was.
+        images: Images of all trials, generated or taken from the cache.
+        cached: Those taken from the cache.
+        cost: Credits the endpoints' accounts were charged, for images that no trial waited for too; None
+            where nothing was.
         unaccounted: Requests that may have been charged besides: their answers were lost.
-        cached: Images that were taken from the cache.
     """
 
-    number: int
-    name: str
-    status: TrialStatus
-    values: Mapping[str, ParamValue]
-    objective: float | None = None
-    scores: Mapping[str, float] = field(default_factory=dict)
-    item_scores: tuple[float | None, ...] = ()
-    items: int = 0
-    failures: int = 0
     seconds: float = 0.0
-    folder: str = ""
-    error: str = ""
+    images: int = 0
+    cached: int = 0
     cost: float | None = None
     unaccounted: int = 0
-    cached: int = 0
-
-    @property
-    def scored(self) -> int:
-        """Items that have the objective."""
-        return sum(score is not None for score in self.item_scores)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_report(
-        cls,
-        number: int,
-        values: Mapping[str, ParamValue],
-        result: Mapping[str, Any],
-        status: TrialStatus,
-        folder: Path,
-    ) -> TrialResult:
-        """A trial by what it told last.
-
-        Args:
-            number: The trial's number.
-            values: Its parameter set.
-            result: Its report, whole or only its numbers; empty if there was none yet.
-            status: How it stands.
-            folder: The search's folder.
-        """
-        objective, cost = result.get(OBJECTIVE), result.get("cost")
-        return cls(
-            number=number,
-            name=trial_name(number),
-            status=status,
-            values=dict(values),
-            objective=objective if objective is not None and math.isfinite(objective) else None,
-            scores=dict(result.get("scores", {})),
-            item_scores=tuple(result.get("item_scores", ())),
-            items=int(result.get(TIME, 0)),
-            failures=int(result.get("failures", 0)),
-            seconds=float(result.get("seconds", 0.0)),
-            folder=str(folder / trial_name(number)),
-            error=str(result.get("error", "")),
-            cost=cost if cost is not None and math.isfinite(cost) else None,
-            unaccounted=int(result.get("unaccounted", 0)),
-            cached=int(result.get("cached", 0)),
-        )
-
-    @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> TrialResult:
-        """Read what `as_dict` wrote; keys of later versions are passed over."""
-        known = {key: row[key] for key in cls.__dataclass_fields__ if key in row}
-        return cls(**{**known, "item_scores": tuple(known.get("item_scores", ()))})
 
 
 @dataclass(frozen=True)
@@ -149,40 +75,67 @@ class SearchResult:
         folder: Where everything lies.
         status: "stopped" if its budget ended it, "interrupted" if it was stopped from outside; both with
             `reason`.
-        metric: Name of the objective's score; of several objectives, of the first, which leads.
-        direction: "max" or "min".
+        objectives: What is optimised, the leading score first.
         trials: By number.
         items: Names of the eval set's items, in order.
-        seconds: Wall time.
-        images: Images of all trials, generated or taken from the cache.
-        cached: Those taken from the cache.
+        totals: What it took.
         reason: Why it ended before its end, or "".
         budget: What it may spend.
         spent: What it has spent, if it has a budget.
-        others: The other objectives of a search that has several.
-        cost: Credits the endpoints' accounts were charged, for images that no trial waited for too; None
-            where nothing was.
-        unaccounted: Requests that may have been charged besides: their answers were lost.
         error: What ended it, in the process that ran it.
     """
 
     name: str
     folder: Path
     status: SearchStatus
-    metric: str
-    direction: Direction
+    objectives: tuple[Objective, ...]
     trials: tuple[TrialResult, ...]
     items: tuple[str, ...] = ()
-    seconds: float = 0.0
-    images: int = 0
-    cached: int = 0
+    totals: Totals = field(default_factory=Totals)
     reason: str = ""
-    others: tuple[Objective, ...] = ()
-    cost: float | None = None
-    unaccounted: int = 0
     budget: Budget = field(default_factory=Budget)
     spent: Amounts = field(default_factory=Amounts)
     error: PixarisError | None = field(default=None, compare=False)
+
+    @property
+    def metric(self) -> str:
+        """Name of the score that leads."""
+        return self.objectives[0].metric
+
+    @property
+    def direction(self) -> Direction:
+        """Whether a higher one is better: "max" or "min"."""
+        return self.objectives[0].direction
+
+    @property
+    def others(self) -> tuple[Objective, ...]:
+        """The other objectives of a search that has several."""
+        return self.objectives[1:]
+
+    @property
+    def seconds(self) -> float:
+        """Wall time."""
+        return self.totals.seconds
+
+    @property
+    def images(self) -> int:
+        """Images of all trials, generated or taken from the cache."""
+        return self.totals.images
+
+    @property
+    def cached(self) -> int:
+        """Those of the images that were taken from the cache."""
+        return self.totals.cached
+
+    @property
+    def cost(self) -> float | None:
+        """Credits that were charged; None where nothing was."""
+        return self.totals.cost
+
+    @property
+    def unaccounted(self) -> int:
+        """Requests that may have been charged besides: their answers were lost."""
+        return self.totals.unaccounted
 
     @property
     def baseline(self) -> TrialResult | None:
@@ -212,11 +165,6 @@ class SearchResult:
             return (-trial.scored, sign * (trial.objective or 0.0), *others, trial.number)
 
         return sorted(scored, key=place)
-
-    @property
-    def objectives(self) -> tuple[Objective, ...]:
-        """All objectives, the leading one first."""
-        return (Objective(self.metric, self.direction), *self.others)
 
     def pareto(self) -> list[TrialResult]:
         """The Pareto front, best leading score first: no other trial is better in one objective and as good
@@ -287,7 +235,7 @@ class SearchResult:
                 for trial in whole
                 if math.isfinite(trial.scores.get(name, math.nan))
             ]
-        space = read_recipe(self.folder).get("space", {})
+        space = read_manifest(SearchPaths(self.folder)).get("space", {})
         return importances(
             samples, {parameter for parameter, row in space.items() if _LOGARITHMIC & row.keys()}
         )
@@ -339,43 +287,36 @@ class SearchResult:
         Raises:
             ConfigurationError: There is no search.
         """
-        folder = Path(folder)
-        head = read_json(folder / "search.json")
+        paths = SearchPaths(Path(folder))
+        head = read_json(paths.head)
         if head is None:
-            raise ConfigurationError(f"{folder} holds no search (no search.json)")
+            raise ConfigurationError(f"{folder} holds no search (no {paths.head.name})")
         if missing := [key for key in _HEAD if key not in head]:
-            raise ConfigurationError(
-                f"{folder / 'search.json'} is damaged, or none of a search: it lacks {', '.join(missing)}"
-            )
+            rule = f"is damaged, or none of a search: it lacks {', '.join(missing)}"
+            raise ConfigurationError(f"{paths.head} {rule}")
         running = head["status"] == "running"
-        killed = running and held(folder) is False
+        killed = running and held(paths.folder) is False
+        objectives = tuple(Objective(row["metric"], row["direction"]) for row in head.get("objectives", ()))
+        objectives = objectives or (Objective(head["metric"], head["direction"]),)
+        eval_items = EvalItems(objectives[0].metric, len(head["items"]), paths)
         return cls(
             name=head["name"],
-            folder=folder,
+            folder=paths.folder,
             status="interrupted" if killed else head["status"],
-            metric=head["metric"],
-            direction=head["direction"],
-            trials=tuple(_trials(folder, "running" if running and not killed else "interrupted")),
+            objectives=objectives,
+            trials=tuple(_trials(eval_items, "running" if running and not killed else "interrupted")),
             items=tuple(head["items"]),
-            seconds=head["seconds"],
-            images=head["images"],
-            cached=head.get("cached", 0),
+            totals=Totals(**{key: head[key] for key in Totals.__dataclass_fields__ if key in head}),
             reason="its process was killed" if killed else head["reason"],
             budget=Budget(**head.get("budget", {})),
-            spent=Amounts(**(read_json(folder / SPENT) or {})),
-            others=tuple(
-                Objective(row["metric"], row["direction"]) for row in head.get("objectives", ())[1:]
-            ),
-            cost=head.get("cost"),
-            unaccounted=head.get("unaccounted", 0),
+            spent=Amounts(**(read_json(paths.spent) or {})),
         )
 
     def head(self) -> dict[str, Any]:
         """Everything but the trials, as plain JSON values: what ``search.json`` holds."""
-        names = (*_HEAD, "cached", "cost")
-        row = {key: getattr(self, key) for key in names}
         best = self.best
-        row["unaccounted"] = self.unaccounted
+        row: dict[str, Any] = {key: getattr(self, key) for key in _HEAD if key not in _TOTALS}
+        row |= asdict(self.totals)
         row["best"] = best.name if best else None
         if self.budget:
             row["budget"], row["spent"] = self.budget.as_dict(), asdict(self.spent)
@@ -390,37 +331,42 @@ def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
-def ended_trials(folder: Path) -> dict[int, TrialResult]:
-    """Trials by number as a search's books have them: those that have ended, in whatever way, the last time
-    they did.
+def ended_trials(paths: SearchPaths) -> dict[int, TrialResult]:
+    """Trials by number as a search has written them down: those that have ended, in whatever way, the last
+    time they did.
     """
-    rows = [row for row in read_json_lines(folder / "trials.jsonl") if "number" in row]
-    return {
-        row["number"]: replace(TrialResult.from_dict(row), folder=str(folder / row["name"])) for row in rows
-    }
+    found = {}
+    for row in read_json_lines(paths.trials):
+        try:
+            trial = TrialResult.from_dict(row, paths.folder)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue  # a line of something else
+        found[trial.number] = trial
+    return found
 
 
-def _trials(folder: Path, unfinished: TrialStatus) -> list[TrialResult]:
+def _trials(eval_items: EvalItems, unfinished: TrialStatus) -> list[TrialResult]:
     """All trials of a search, also those that are under way, or were when it was killed."""
-    found, history = ended_trials(folder), History.read(folder)
-    over, latest = history.ended, history.latest
+    paths = eval_items.paths
+    found, history = ended_trials(paths), History.read(paths)
     for number, values in history.values.items():
         known = found.get(number)
-        if number in over and (known is None or known.status == "interrupted"):
-            found[number] = over_trial(over[number], values, folder)
+        if number in history.over and (known is None or known.status == "interrupted"):
+            found[number] = over_trial(history, number, eval_items)
         elif known is None or (known.status == "interrupted" and unfinished == "running"):
-            found[number] = TrialResult.from_report(
-                number, values, nested(latest.get(number, {})), unfinished, folder
-            )
+            report = history.latest.get(number, TrialReport())
+            found[number] = TrialResult.of_report(number, values, unfinished, report, eval_items)
     return [found[number] for number in sorted(found)]
 
 
-def over_trial(event: Event, values: Mapping[str, ParamValue], folder: Path) -> TrialResult:
+def over_trial(history: History, number: int, eval_items: EvalItems) -> TrialResult:
     """A trial that is over, as the journal has it."""
-    trial = TrialResult.from_report(event.number, values, nested(event.result), "finished", folder)
-    if trial.objective is None:
-        return replace(trial, status="failed")
-    return trial if event.result.get("ended") else replace(trial, status="stopped")
+    report = history.over[number]
+    status: TrialStatus = "finished" if report.state == "ended" else "stopped"
+    if report.objective is None:
+        status = "failed"
+    trial = TrialResult.of_report(number, history.values[number], status, report, eval_items)
+    return replace(trial, stop=history.stops.get(number))
 
 
 def _is_among(value: ParamValue, others: Sequence[ParamValue]) -> bool:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pixaris.endpoints.discovery import TunnelSource as Tunnel
     from pixaris.endpoints.discovery import Variable
     from pixaris.results.keys import OBJECTIVE
-    from pixaris.results.records import SearchResult, TrialResult
+    from pixaris.results.records import SearchResult
+    from pixaris.results.trial import TrialResult
     from pixaris.search.search import Search
     from pixaris.search.space.space import Domain, Parameter, Space, Target
 
@@ -34,7 +35,7 @@ _HOMES = {
     "Variable": "pixaris.endpoints.discovery:Variable",
     "Search": "pixaris.search.search:Search",
     "SearchResult": "pixaris.results.records:SearchResult",
-    "TrialResult": "pixaris.results.records:TrialResult",
+    "TrialResult": "pixaris.results.trial:TrialResult",
     "OBJECTIVE": "pixaris.results.keys:OBJECTIVE",
     "Domain": "pixaris.search.space.space:Domain",
     "Parameter": "pixaris.search.space.space:Parameter",

@@ -1,48 +1,93 @@
-"""How large a search is and how long it will take, estimated before anything is generated."""
+"""How large a search is, how long it will take and what it will cost, estimated before anything is
+generated.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from pixaris.endpoints.discovery import EmbeddedSource, EndpointSource, ManagedSource
+from pixaris.exceptions import ConfigurationError
 from pixaris.files import read_json, safe_name
+from pixaris.results.paths import SearchPaths, number_of
 from pixaris.search import servers
-from pixaris.search.check import Checked
-from pixaris.search.price import trials_of
+from pixaris.search.check import CheckedSearch
 
 
-def estimate(checked: Checked) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class Price:
+    """An estimate in credits, at the list's prices and with the baseline's values.
+
+    Attributes:
+        run: Of one experiment run over the whole eval set, or None if no price is listed.
+        images: Of a whole run.
+        trials: How many there are at most, the baseline among them; None if that is up to the searcher.
+    """
+
+    run: float | None
+    images: int
+    trials: int | None
+
+    @property
+    def total(self) -> float | None:
+        """Of all trials, if none is stopped early; None if it cannot be told."""
+        return None if self.run is None or self.trials is None else self.run * self.trials
+
+    def describe(self) -> str:
+        """The estimate in one line."""
+        if self.run is None:
+            return "not listed; every answer says what it cost"
+        parts = [f"about {self.run / max(1, self.images):.4g} credits an image", f"{self.run:.6g} a trial"]
+        if self.total is not None:
+            parts.append(f"at most {self.total:.6g} in all ({self.trials} trials)")
+        return ", ".join(parts)
+
+
+def price_of(checked: CheckedSearch) -> Price | None:
+    """Estimate a search; None where nothing is charged."""
+    args, setup = checked.setup.args, checked.setup
+    try:
+        args = args.with_params(checked.space.bind(checked.baseline()))
+    except ConfigurationError:
+        return None  # told as a problem
+    run = checked.settings.generator.cost(setup.eval_set, args)
+    if run == 0.0:
+        return None
+    return Price(None if run is None else run * setup.seeds, setup.images, checked.size.trials)
+
+
+def estimate(checked: CheckedSearch) -> list[tuple[str, str]]:
     """What a search's size, images and time are expected to be: a word and a sentence each."""
-    space, images = checked.space, checked.setup.images
-    if not space.parameters:
+    size, images = checked.size, checked.setup.images
+    if not checked.space.parameters:
         return [("images", f"{images} in a run")]
-    size = space.size()
-    sets = "without end: a domain is continuous"
-    if size is not None:
-        sets = f"{size:,} parameter {'set' if size == 1 else 'sets'} in the whole grid"
-    trials = trials_of(checked)
-    if trials is None:
-        return [
-            ("space", sets),
-            ("images", f"{images} a trial; how many trials is up to the algorithm and the budget"),
-        ]
-    total = trials * images
-    limit = checked.search.limits_of_spending().images
-    capped = limit is not None and limit < total
-    said = f"at most {total:,} ({trials:,} trials of {images})" + (
-        f"; the budget pays for {limit:,}" if capped else ""
-    )
-    expected = limit if capped and limit is not None else total
-    return [("space", sets), ("images", said), ("time", _time(checked, expected))]
+    rows = [("space", _sets(checked.space.size()))]
+    if size.images is None or size.trials is None:
+        rows.append(("images", f"{images} a trial; how many trials is up to the algorithm and the budget"))
+        return rows
+    limit = checked.settings.limits.budget.images
+    said = f"at most {size.images:,} ({size.trials:,} trials of {images})"
+    expected = size.images
+    if limit is not None and limit < size.images:
+        said += f"; the budget pays for {limit:,}"
+        expected = limit
+    return [*rows, ("images", said), ("time", _time(checked, expected))]
 
 
-def _time(checked: Checked, images: int) -> str:
-    speeds = measured(checked.search.results)
-    name = safe_name(checked.search.name)
+def _sets(count: int | None) -> str:
+    if count is None:
+        return "infinite (continuous parameters)"
+    return f"{count:,} parameter {'set' if count == 1 else 'sets'} in the whole grid"
+
+
+def _time(checked: CheckedSearch, images: int) -> str:
+    speeds = measured(checked.settings.home.results)
+    name = safe_name(checked.settings.home.name)
     rate, unknown, at_once = 0.0, 0, 0
     for source in checked.sources:
         found = _rates(source, speeds, name)
@@ -61,7 +106,9 @@ def _rates(source: EndpointSource, speeds: Sequence[Mapping[str, Any]], name: st
     own last ones'.
     """
     if isinstance(source, EmbeddedSource | ManagedSource):
-        own: Mapping[str, float] = next((row["speeds"] for row in speeds if _is_of(row["name"], name)), {})
+        own: Mapping[str, float] = next(
+            (row["speeds"] for row in speeds if number_of(row["name"], name) is not None), {}
+        )
         return [1 / fmean(own.values())] * source.replicas if own else []
     urls = [endpoint.url for endpoint in servers.static([source])]
     return [1 / row["speeds"][url] for url in urls for row in _latest(url, speeds)]
@@ -71,15 +118,10 @@ def _latest(url: str, speeds: Sequence[Mapping[str, Any]]) -> list[Mapping[str, 
     return [row for row in speeds if url in row["speeds"]][:1]
 
 
-def _is_of(folder: str, name: str) -> bool:
-    """Whether a folder is of a search of this name: ``name``, ``name-2``, …."""
-    return folder == name or (folder.startswith(f"{name}-") and folder[len(name) + 1 :].isdigit())
-
-
 def measured(results: Path) -> list[dict[str, Any]]:
     """Seconds per image of every endpoint that earlier searches measured, the latest search first."""
     found = []
-    for file in results.glob("*/*/endpoints.json"):
+    for file in results.glob(f"*/*/{SearchPaths.ENDPOINTS}"):
         content = read_json(file)
         rows = content.get("endpoints") if content else None
         when = content.get("time") if content else None

@@ -1,4 +1,4 @@
-"""A trial as something to use: its workflow with the values that it had, ready to load. Ray-free."""
+"""A trial as something to use: its workflow with the values that it had, ready to load."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import Any
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import read_json
-from pixaris.results.manifest import changes, read_recipe
-from pixaris.results.records import SearchResult, TrialResult
+from pixaris.results.manifest import changes, read_manifest
+from pixaris.results.paths import SearchPaths
+from pixaris.results.records import SearchResult
+from pixaris.results.trial import TrialResult
 from pixaris.search.file.yaml_file import scalar
 from pixaris.types import ParamValue
-
-_WORKFLOW = "workflow_apiformat.json"
-_RUN = "run.json"
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,17 @@ def export(result: SearchResult, trial: TrialResult) -> Export:
     Raises:
         ConfigurationError: The trial keeps no workflow: it was never begun, or its generator has none.
     """
-    recipe, folder = read_recipe(result.folder), result.folder / trial.name
-    bound, run = read_json(folder / _WORKFLOW), read_json(folder / _RUN)
+    paths = SearchPaths(result.folder)
+    manifest, files = read_manifest(paths), paths.trial(trial.number)
+    bound, run = read_json(files.workflow), read_json(files.record)
     if bound is None:
         if run is None:
-            raise ConfigurationError(
-                f"{folder} holds no workflow: {trial.name} has no results yet, or they are kept elsewhere"
-            )
+            reason = f"{trial.name} has no results yet, or they are kept elsewhere"
+            raise ConfigurationError(f"{files.folder} holds no workflow: {reason}")
         raise ConfigurationError(_without_workflow(trial, run))
-    own = recipe.get("workflow") or read_json(result.folder / "trial_0000" / _WORKFLOW) or {}
-    return Export(
-        bound, tuple(changes(own, bound)), tuple(_notes(Workflow.load(bound), recipe, trial, run or {}))
-    )
+    own = manifest.get("workflow") or read_json(paths.trial(0).workflow) or {}
+    notes = _notes(Workflow.load(bound), manifest, trial, run or {})
+    return Export(bound, tuple(changes(own, bound)), tuple(notes))
 
 
 def _without_workflow(trial: TrialResult, run: Mapping[str, Any]) -> str:
@@ -68,11 +66,11 @@ def _without_workflow(trial: TrialResult, run: Mapping[str, Any]) -> str:
 
 
 def _notes(
-    bound: Workflow, recipe: Mapping[str, Any], trial: TrialResult, run: Mapping[str, Any]
+    bound: Workflow, manifest: Mapping[str, Any], trial: TrialResult, run: Mapping[str, Any]
 ) -> list[str]:
     notes = [
         f"node {node!r} loaded {image}, which is no part of a workflow: load it there"
-        for node, image in _chosen_images(recipe.get("space", {}), trial.values)
+        for node, image in _chosen_images(manifest.get("space", {}), trial.values)
     ]
     set_by_trial = {
         (node.id, param["input"])

@@ -1,4 +1,4 @@
-"""An earlier search of the same name: whether it can be gone on with, and what it left. Ray-free."""
+"""An earlier search of the same name: whether it can be gone on with, and what it left."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.files import read_json
-from pixaris.results import folders
+from pixaris.files import read_json, safe_name
+from pixaris.results.folders import latest_folder
 from pixaris.results.journal import History
-from pixaris.results.manifest import MAY_CHANGE, differences, read_recipe
+from pixaris.results.manifest import MAY_CHANGE, differences, read_manifest
+from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
+from pixaris.search.check import CheckedSearch
+from pixaris.search.manifest import manifest_of
 
 
 @dataclass(frozen=True)
@@ -21,30 +24,15 @@ class Earlier:
 
     Attributes:
         result: What it found.
-        recipe: What it was made from.
+        manifest: What it was made from.
         history: What happened in it.
         differences: What must be the same in both and is not, one sentence each.
     """
 
     result: SearchResult
-    recipe: Mapping[str, Any]
+    manifest: Mapping[str, Any]
     history: History
     differences: tuple[str, ...] = ()
-
-    @classmethod
-    def find(cls, parent: Path, name: str, recipe: Mapping[str, Any]) -> Earlier | None:
-        """The newest search of a name; None if there is none.
-
-        Args:
-            parent: The project's results.
-            name: The search's name; its folder may be called ``name-2`` and so on.
-            recipe: Of the search that is to go on with it.
-        """
-        folder = folders.latest_folder(parent, name)
-        if folder is None or read_json(folder / folders.HEAD) is None:
-            return None
-        kept = read_recipe(folder)
-        return cls(SearchResult.load(folder), kept, History.read(folder), tuple(differences(kept, recipe)))
 
     @property
     def folder(self) -> Path:
@@ -102,6 +90,20 @@ class Earlier:
             raise ConfigurationError(
                 [Problem(head, rule), *(Problem("", line) for line in self.differences)], source
             )
+
+
+def earlier_of(checked: CheckedSearch) -> Earlier | None:
+    """The newest search of the same name and project, held against one that is to go on with it; None if
+    there is none.
+    """
+    home = checked.settings.home
+    folder = latest_folder(home.project_folder, safe_name(home.name))
+    if folder is None or read_json(SearchPaths(folder).head) is None:
+        return None
+    paths = SearchPaths(folder)
+    kept = read_manifest(paths)
+    found = tuple(differences(kept, manifest_of(checked)))
+    return Earlier(SearchResult.load(folder), kept, History.read(paths), found)
 
 
 def _start(words: str) -> str:

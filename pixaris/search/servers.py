@@ -90,7 +90,7 @@ class Survey:
             workflow: It.
             setup: What is bound into it for every image.
             chosen: Titles of nodes that load an image of the parameter set.
-            output_at: How errors name the place where the output node is chosen; by default the workflow.
+            output_at: Dotted path of the setting that chooses the output node; by default the workflow does.
         """
         pending = [(load_node(folder), "image") for folder in setup.eval_set.input_folders]
         pending += [(name, "image") for name in (*setup.args.images, *chosen)]
@@ -108,7 +108,10 @@ class Survey:
                 for one in workflow.problems(info, known)
             ]
             unfit = _output_problems(workflow, info, setup.generator.output_id)
-            faults += [replace(one, where=_within(output_at or workflow.source, one.where)) for one in unfit]
+            if output_at:
+                faults += [replace(one, path=output_at) for one in unfit]
+            else:
+                faults += [replace(one, where=_within(workflow.source, one.where)) for one in unfit]
             for problem in faults:
                 found.setdefault(problem, []).append(url)
         return [
@@ -150,7 +153,7 @@ def limited(source: EndpointSource, generator: ImageGenerator, jobs: int | None)
     return source
 
 
-def kind_problems(sources: Sequence[EndpointSource], kind: EndpointKind, where: str) -> list[Problem]:
+def kind_problems(sources: Sequence[EndpointSource], kind: EndpointKind, path: str) -> list[Problem]:
     """Sources without one that serves requests of a kind."""
     if not sources or any(kind_of(source) == kind for source in sources):
         return []
@@ -159,7 +162,7 @@ def kind_problems(sources: Sequence[EndpointSource], kind: EndpointKind, where: 
         "comfyui": "ComfyUI servers; write endpoints: {embedded: 2}",
     }
     shown = ", ".join(source.label for source in sources)
-    return [Problem(where or "endpoints", f"the generator needs {wanted[kind]} (got {shown})")]
+    return [Problem("", f"the generator needs {wanted[kind]} (got {shown})", path)]
 
 
 def kind_of(source: EndpointSource) -> EndpointKind:
@@ -196,13 +199,13 @@ def variable_problems(sources: Sequence[EndpointSource]) -> list[Problem]:
     ]
 
 
-def program_problems(sources: Sequence[EndpointSource], where: str) -> list[Problem]:
+def program_problems(sources: Sequence[EndpointSource], path: str) -> list[Problem]:
     """Programs of endpoints that are not installed on this machine; commands may be run on another one of a
     cluster.
     """
     lacking = [gcloud_problem(source) for source in sources if isinstance(source, TunnelSource)]
     commands = [command_problem(source) for source in managed(sources)] if begins_here() else []
-    found = [Problem(where, problem) for problem in lacking if problem] + [
+    found = [Problem("", problem, path) for problem in lacking if problem] + [
         problem for problem in commands if problem
     ]
     return list(dict.fromkeys(found))

@@ -53,7 +53,7 @@ def test_which_endpoint_lacks_what_is_named(tmp_path: Path, capsys: pytest.Captu
         )
         assert main(["check", file]) == 2
         err = capsys.readouterr().err
-        assert f"parameters.model.choice (line 11) on {poor}: " in err
+        assert f"parameters.model.choice (line 11), on {poor}: " in err
         assert "'new.safetensors'" in err
         assert f"on {rich}" not in err
         assert main(["check", file, "--endpoint", rich]) == 0
@@ -65,7 +65,7 @@ def test_grid_images_and_time_are_estimated(tmp_path: Path, capsys: pytest.Captu
         assert main(["check", file]) == 0
         out = capsys.readouterr().out
         assert "6 parameter sets in the whole grid" in out
-        assert "at most 21 (7 trials of 3); the budget pays for 12" in out
+        assert "at most 18 (6 trials of 3); the budget pays for 12" in out
         assert "not known: no earlier search has measured these endpoints" in out
         folder = tmp_path / "results" / "p" / "earlier"
         folder.mkdir(parents=True)
@@ -94,7 +94,7 @@ def test_the_own_servers_last_speed_counts_for_those_that_are_started(
     file = written(tmp_path, endpoints={"managed": {"command": command, "replicas": 2}})
     assert main(["check", file]) == 0
     out = capsys.readouterr().out
-    assert "about 42 s (4 s an image" in out
+    assert "about 36 s (4 s an image" in out
     assert "not checked: the nodes and models of servers that are started with the search" in out
 
 

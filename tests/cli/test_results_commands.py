@@ -15,7 +15,8 @@ from PIL import Image
 
 from pixaris.cli import main
 from pixaris.files import append_json_line, write_json
-from pixaris.results.records import SearchResult, TrialResult
+from pixaris.results.records import SearchResult
+from pixaris.results.trial import TrialResult
 
 WORKFLOW: dict[str, Any] = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "x.png"}, "_meta": {"title": "Load Input Image"}},

@@ -21,6 +21,7 @@ from pixaris.images import encode_png
 from pixaris.metrics.similarity import SSIMMetric
 from pixaris.orchestration.base import generate_images_based_on_dataset
 from pixaris.results.records import SearchResult
+from pixaris.search.check import check
 from pixaris.search.file.spec import read_search_file
 from pixaris.testing import samples
 
@@ -76,7 +77,7 @@ def test_a_search_file_is_checked_and_priced_before_anything_is_sent(
     out = capsys.readouterr().out
     assert f"endpoints   Flux at {server.places.api}" in out
     assert "guidance: grid_search [20, 60] (default: 60.0)" in out
-    assert "price       about 5 credits an image, 20 a trial, at most 100 in all (5 trials)" in out
+    assert "price       about 5 credits an image, 20 a trial, at most 80 in all (4 trials)" in out
 
 
 @pytest.mark.parametrize(
@@ -230,9 +231,9 @@ def test_an_account_has_the_places_that_the_file_or_the_model_gives_it(
     monkeypatch.setenv("PIXARIS_FLUX_API_KEY", KEY)
     problems: list[Problem] = []
     spec, problems = read_search_file(written(folder, **changes))
-    search = assemble(spec, problems)
-    assert search is not None
-    assert [source.places for source in search.check(every_endpoint=False).sources] == [places]
+    settings = assemble(spec, problems)
+    assert settings is not None
+    assert [source.places for source in check(settings, every_endpoint=False).sources] == [places]
 
 
 def test_an_endpoint_of_the_command_line_is_another_address_of_the_api(

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from results_kit import search_of, trial_of
 
 from pixaris.exceptions import ConfigurationError
 from pixaris.results.importance import importances
-from pixaris.results.records import SearchResult, TrialResult
+from pixaris.results.paths import SearchPaths
+from pixaris.results.records import Objective, SearchResult
 from pixaris.types import ParamValue
 
 
@@ -99,11 +101,7 @@ def search(folder: Path, stopped: bool) -> SearchResult:
     it.
     """
     draw, items = random.Random(1), (0.0, 0.1, -8.0)
-    trials = [
-        TrialResult(
-            0, "trial_0000", "finished", {"a": 99.0, "b": 0.5}, -2.6, {"ssim": -2.6, "other": 0.0}, items, 3
-        )
-    ]
+    trials = [trial_of(0, {"a": 99.0, "b": 0.5}, items, ssim=-2.6, other=0.0)]
     for number in range(1, 41):
         values = {"a": draw.random(), "b": number % 2 / 2}
         scores: list[float | None] = [values["a"] + item for item in items]
@@ -111,13 +109,8 @@ def search(folder: Path, stopped: bool) -> SearchResult:
             scores[2] = None
         known = [score for score in scores if score is not None]
         mean = sum(known) / len(known)
-        row = {"ssim": mean, "other": -values["a"]}
-        trials.append(
-            TrialResult(
-                number, f"trial_{number:04d}", "finished", values, mean, row, tuple(scores), len(known)
-            )
-        )
-    return SearchResult("s", folder, "finished", "ssim", "max", tuple(trials), ("1", "2", "3"))
+        trials.append(trial_of(number, values, tuple(scores), ssim=mean, other=-values["a"]))
+    return search_of(*trials, folder=folder, items=("1", "2", "3"))
 
 
 def test_a_stopped_trial_counts_by_its_difference_to_the_baseline_over_the_items_that_both_have(
@@ -137,22 +130,14 @@ def test_every_score_has_an_importance_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_space_s_logarithms_are_taken_from_what_the_search_keeps(tmp_path: Path) -> None:
-    trials = tuple(
-        TrialResult(
-            n,
-            f"t{n}",
-            "finished",
-            {"tiny": values["tiny"], "b": values["b"]},
-            score,
-            {"m": score},
-            (score,),
-            1,
-        )
-        for n, (values, score) in enumerate(samples(lambda v: float(v["tiny"] > 1e-3) + v["b"]), 1)
-    )
-    result = SearchResult("s", tmp_path, "finished", "m", "max", trials)
+    scored = samples(lambda v: float(v["tiny"] > 1e-3) + v["b"])
+    trials = [
+        trial_of(n, {"tiny": values["tiny"], "b": values["b"]}, (score,), m=score)
+        for n, (values, score) in enumerate(scored, 1)
+    ]
+    result = search_of(*trials, folder=tmp_path, objectives=(Objective("m", "max"),))
     assert result.importance()["tiny"] < 0.5
-    (tmp_path / "recipe.json").write_text(
+    SearchPaths(tmp_path).manifest.write_text(
         json.dumps({"space": {"tiny": {"loguniform": [1e-6, 1]}, "b": {"uniform": [0, 1]}}})
     )
     assert result.importance()["tiny"] > 0.5

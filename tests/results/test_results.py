@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
-from pixaris.results.records import SearchResult, TrialResult
+from results_kit import search_of, trial_of
 
 
 def test_the_table_has_one_row_for_each_trial_and_no_name_meets_another() -> None:
     trials = (
-        TrialResult(0, "trial_0000", "finished", {"status": "off"}, 0.5, {"ssim": 0.5}, (0.4, 0.6), 2),
-        TrialResult(
-            1,
-            "trial_0001",
-            "stopped",
-            {"status": "on", "cfg": 7.5},
-            0.25,
-            {"ssim": 0.25, "mae": 3.0},
-            (0.25, None),
-            1,
-        ),
-        TrialResult(2, "trial_0002", "running", {"status": "on", "cfg": 2.0}),
+        trial_of(0, {"status": "off"}, (0.4, 0.6), ssim=0.5),
+        trial_of(1, {"status": "on", "cfg": 7.5}, (0.25, None), status="stopped", ssim=0.25, mae=3.0),
+        trial_of(2, {"status": "on", "cfg": 2.0}, status="running"),
     )
-    table = SearchResult("restore", Path("restore"), "running", "ssim", "max", trials).table()
+    table = search_of(*trials).table()
     assert list(table.index) == [0, 1, 2]
     assert list(table["status"]) == ["finished", "stopped", "running"]
     assert list(table["parameters.status"]) == ["off", "on", "on"]
@@ -36,7 +26,7 @@ def test_the_table_has_one_row_for_each_trial_and_no_name_meets_another() -> Non
 
 
 def test_a_search_without_trials_has_an_empty_table() -> None:
-    assert len(SearchResult("restore", Path("restore"), "running", "ssim", "max", ()).table()) == 0
+    assert len(search_of().table()) == 0
 
 
 def test_reading_results_does_not_import_pandas() -> None:

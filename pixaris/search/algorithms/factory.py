@@ -22,9 +22,11 @@ from ray.tune.search.zoopt import ZOOptSearch
 
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.results.keys import objective_keys
+from pixaris.search.algorithms.catalog import ALGORITHMS, sampler_name, strategy_options
 from pixaris.search.algorithms.optuna_space import OptunaSpace
 from pixaris.search.algorithms.searchers import ListSearcher, neutral, tune_domains
-from pixaris.search.file.strategies import ALGORITHMS, sampler_name, strategy_options
+from pixaris.search.settings import SearchSettings, StrategySettings
+from pixaris.search.size import points
 from pixaris.search.space.space import Space
 from pixaris.types import Direction, ParamValue
 
@@ -33,7 +35,7 @@ _SEEDED_BY_NUMPY = ("nevergrad", "zoopt")
 
 
 @dataclass(frozen=True)
-class Task:
+class SearcherContext:
     """What parameter sets are proposed for.
 
     Attributes:
@@ -78,13 +80,54 @@ class Task:
         return self.directions[0] if len(self.directions) == 1 else list(self.directions)
 
 
-def build(name: str, options: Mapping[str, Any], task: Task) -> Searcher:
+def context_of(
+    settings: SearchSettings,
+    baseline: Mapping[str, ParamValue],
+    *,
+    seed: int | None,
+    parallel: bool = True,
+) -> SearcherContext:
+    """What a search's parameter sets are proposed for.
+
+    Args:
+        settings: The search.
+        baseline: The workflow's own values.
+        seed: Of the algorithm.
+        parallel: Whether several trials run at once.
+    """
+    return SearcherContext(
+        space=settings.space,
+        directions=tuple(objective.direction for objective in settings.objectives()),
+        baseline=baseline,
+        num_samples=settings.strategy.num_samples or 1,
+        seed=seed,
+        parallel=parallel,
+        points=tuple(points(settings.strategy, baseline)),
+    )
+
+
+def make(strategy: StrategySettings, context: SearcherContext) -> Searcher:
+    """Make a search's algorithm: by its name, or ready the caller's own object.
+
+    Raises:
+        ConfigurationError: It cannot be made of its options, or for this space and these objectives.
+    """
+    algorithm = strategy.algorithm.type
+    if isinstance(algorithm, str):
+        return build(algorithm, strategy.algorithm.options, context)
+    if isinstance(algorithm, Searcher):
+        return take(algorithm, context)
+    rule = f"search.algorithm must be a name or a searcher of Ray Tune (got {type(algorithm).__name__})"
+    raise ConfigurationError(rule)
+
+
+def build(name: str, options: Mapping[str, Any], context: SearcherContext) -> Searcher:
     """Make a searcher.
 
     Args:
         name: A row of `ALGORITHMS`.
         options: Its options.
-        task: What it is for.
+        context: What it is for.
 
     Raises:
         ConfigurationError: Unknown name, an option it does not take or cannot use, a package that is missing
@@ -101,57 +144,61 @@ def build(name: str, options: Mapping[str, Any], task: Task) -> Searcher:
         raise ConfigurationError(f"search.algorithm {name} takes {listed} (got {', '.join(unknown)})")
     with _telling(name):
         if name == "grid":
-            return _grid(task)
+            return _grid(context)
         if name == "random":
-            return _random(task)
+            return _random(context)
         if name in ("tpe", "optuna"):
-            return _optuna({"sampler": "TPE", **options}, task)
-        return _of_tune(name, options, task)
+            return _optuna({"sampler": "TPE", **options}, context)
+        return _of_tune(name, options, context)
 
 
-def take(searcher: Searcher, task: Task) -> Searcher:
+def take(searcher: Searcher, context: SearcherContext) -> Searcher:
     """Prepare a searcher of the caller's own; this changes nothing that it was made with.
 
     Raises:
         ConfigurationError: It cannot draw from one of the space's domains.
     """
     with _telling(type(searcher).__name__):
-        searcher.set_search_properties(task.metric, task.mode, tune_domains(task.space))
+        searcher.set_search_properties(context.metric, context.mode, tune_domains(context.space))
     return searcher
 
 
-def _grid(task: Task) -> ListSearcher:
+def _grid(context: SearcherContext) -> ListSearcher:
     """Every combination once, the points first; the baseline's own, if it is one of them, is not run
     twice.
     """
-    first = [dict(point) for point in task.points]
-    rest = [values for values in task.space.grid() if values != dict(task.baseline) and values not in first]
-    return _listed(task, [*first, *rest], len(first))
+    first = [dict(point) for point in context.points]
+    rest = [
+        values for values in context.space.grid() if values != dict(context.baseline) and values not in first
+    ]
+    return _listed(context, [*first, *rest], len(first))
 
 
-def _random(task: Task) -> ListSearcher:
+def _random(context: SearcherContext) -> ListSearcher:
     """Tune's own random sampling: the points, then as many draws (each times the grid of what is under
     ``grid_search``).
     """
-    names, state = neutral(task.space), np.random.RandomState(task.seed)
-    draws = max(0, task.num_samples - len(task.points))
+    names, state = neutral(context.space), np.random.RandomState(context.seed)
+    draws = max(0, context.num_samples - len(context.points))
     drawn = [
         found
         for _ in range(draws)
-        for _, found in generate_variants(tune_domains(task.space), random_state=state)
+        for _, found in generate_variants(tune_domains(context.space), random_state=state)
     ]
-    first = [dict(point) for point in task.points]
+    first = [dict(point) for point in context.points]
     return _listed(
-        task, [*first, *({names[key]: value for key, value in found.items()} for found in drawn)], len(first)
+        context,
+        [*first, *({names[key]: value for key, value in found.items()} for found in drawn)],
+        len(first),
     )
 
 
-def _listed(task: Task, sets: list[dict[str, ParamValue]], fixed: int) -> ListSearcher:
-    keys = {parameter: key for key, parameter in neutral(task.space).items()}
+def _listed(context: SearcherContext, sets: list[dict[str, ParamValue]], fixed: int) -> ListSearcher:
+    keys = {parameter: key for key, parameter in neutral(context.space).items()}
     return ListSearcher(
         [{keys[name]: value for name, value in values.items()} for values in sets],
-        task.metric,
-        task.mode,
+        context.metric,
+        context.mode,
         fixed,
     )
 
@@ -169,7 +216,7 @@ class TeachableOptuna(OptunaSearch):
         self._ot_study.add_trial(trial)
 
 
-def _optuna(options: Mapping[str, Any], task: Task) -> Searcher:
+def _optuna(options: Mapping[str, Any], context: SearcherContext) -> Searcher:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings(
@@ -179,15 +226,15 @@ def _optuna(options: Mapping[str, Any], task: Task) -> Searcher:
     name = sampler_name(str(options["sampler"]))
     if not name:
         raise ConfigurationError(f"there is no sampler {options['sampler']!r}")
-    if name == "CmaEsSampler" and len(task.directions) > 1:
+    if name == "CmaEsSampler" and len(context.directions) > 1:
         raise ConfigurationError("the sampler CmaEs knows one objective; use TPE, NSGAII, NSGAIII or GP")
     if name == "TPESampler":
-        settings = {"constant_liar": task.parallel, **settings}
-    sampler = getattr(optuna.samplers, name)(seed=task.seed, **settings)
-    space = OptunaSpace(task.space, {parameter: key for key, parameter in neutral(task.space).items()})
-    points = [space.encode(point) for point in task.points]
+        settings = {"constant_liar": context.parallel, **settings}
+    sampler = getattr(optuna.samplers, name)(seed=context.seed, **settings)
+    space = OptunaSpace(context.space, {parameter: key for key, parameter in neutral(context.space).items()})
+    points = [space.encode(point) for point in context.points]
     return TeachableOptuna(
-        space, metric=task.metric, mode=task.mode, sampler=sampler, points_to_evaluate=points
+        space, metric=context.metric, mode=context.mode, sampler=sampler, points_to_evaluate=points
     )
 
 
@@ -220,25 +267,25 @@ class PatientZOOpt(ZOOptSearch):
         return found
 
 
-def _of_tune(name: str, options: Mapping[str, Any], task: Task) -> Searcher:
+def _of_tune(name: str, options: Mapping[str, Any], context: SearcherContext) -> Searcher:
     strategy = ALGORITHMS[name]
     module, _, name_of_class = strategy.homes[0].partition(":")
     cls = PatientZOOpt if name == "zoopt" else getattr(import_module(module), name_of_class)
     settings = dict(options)
-    if task.seed is not None and name in _SEEDED_BY_NUMPY:
-        np.random.seed(task.seed)
-    if strategy.seeded and task.seed is not None:
-        settings.setdefault(strategy.seeded, task.seed)
+    if context.seed is not None and name in _SEEDED_BY_NUMPY:
+        np.random.seed(context.seed)
+    if strategy.seeded and context.seed is not None:
+        settings.setdefault(strategy.seeded, context.seed)
     if name == "zoopt":
-        settings.setdefault("budget", max(1, task.num_samples))
+        settings.setdefault("budget", max(1, context.num_samples))
     if name == "nevergrad":
-        settings = _for_nevergrad(settings, task)
-    if task.points:
-        settings["points_to_evaluate"] = task.neutral_points()
-    return take(cls(**settings), task)
+        settings = _for_nevergrad(settings, context)
+    if context.points:
+        settings["points_to_evaluate"] = context.neutral_points()
+    return take(cls(**settings), context)
 
 
-def _for_nevergrad(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
+def _for_nevergrad(options: Mapping[str, Any], context: SearcherContext) -> dict[str, Any]:
     """Nevergrad takes an optimizer's class; a file names it."""
     import nevergrad
 
@@ -248,7 +295,7 @@ def _for_nevergrad(options: Mapping[str, Any], task: Task) -> dict[str, Any]:
             f"nevergrad has no optimizer {name!r}{nearest(name, known)}; for example NGOpt, OnePlusOne,"
             " CMA, DE"
         )
-    settings = {"budget": max(1, task.num_samples), **options.get("optimizer_kwargs", {})}
+    settings = {"budget": max(1, context.num_samples), **options.get("optimizer_kwargs", {})}
     return {**options, "optimizer": known[name], "optimizer_kwargs": settings}
 
 

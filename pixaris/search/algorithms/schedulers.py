@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,8 @@ from ray.tune.schedulers.hyperband import _Bracket as RayBracket
 
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.results.keys import OBJECTIVE, TIME
-from pixaris.search.file.strategies import REFUSED, SCHEDULERS
+from pixaris.search.algorithms.catalog import REFUSED, SCHEDULERS
+from pixaris.search.settings import StrategySettings
 from pixaris.types import Direction
 
 
@@ -64,6 +66,28 @@ _REFUSED: Mapping[type[TrialScheduler], str] = {
     PopulationBasedTrainingReplay: "pbt_replay",
     ResourceChangingScheduler: "resource_changing",
 }
+
+
+def make(strategy: StrategySettings, *, items: int, direction: Direction, objectives: int) -> TrialScheduler:
+    """Make a search's scheduler: by its name, or ready the caller's own object.
+
+    Args:
+        strategy: Of the search.
+        items: Items of the eval set.
+        direction: Of the leading objective.
+        objectives: How many there are.
+
+    Raises:
+        ConfigurationError: It cannot be made of its options, or makes no sense here.
+    """
+    scheduler = strategy.scheduler.type
+    if isinstance(scheduler, str):
+        step = min(items, strategy.step or default_step(strategy, items))
+        return build(scheduler, strategy.scheduler.options, items=items, step=step, direction=direction)
+    if isinstance(scheduler, TrialScheduler):
+        return take(scheduler, direction=direction, objectives=objectives)
+    rule = f"search.scheduler must be a name or a scheduler of Ray Tune (got {type(scheduler).__name__})"
+    raise ConfigurationError(rule)
 
 
 def build(
@@ -133,6 +157,8 @@ def pauses(scheduler: TrialScheduler) -> bool:
     return median or isinstance(scheduler, HyperBandScheduler)
 
 
-def default_step(name: str, items: int) -> int:
+def default_step(strategy: StrategySettings, items: int) -> int:
     """Items between two reports: all of them where nothing is stopped early, else about a quarter."""
-    return items if name == "fifo" else max(1, -(-items // 4))
+    if strategy.scheduler.type == "fifo":
+        return items
+    return max(1, math.ceil(items / 4))

@@ -86,7 +86,7 @@ class ListSearcher(Searcher):
         """See `save`."""
 
 
-class Proposals(Searcher):
+class BaselineFirst(Searcher):
     """The baseline first, then what a searcher proposes, each with its number.
 
     A configuration is ``{"number": 0, "values": {parameter name: value}}``. The inner searcher sees

@@ -1,4 +1,4 @@
-"""The driver's head start: images are asked for while the trials' processes are still coming up, or busy with
+"""Prefetch: images are asked for while the trials' processes are still coming up, or busy with
 other trials.
 """
 
@@ -13,28 +13,28 @@ from pixaris.exceptions import PixarisError
 from pixaris.experiment.scoring import Scorer
 from pixaris.experiment.submitters import AHEAD, Submitter, request_of_run
 from pixaris.generation.base import ItemArgs
-from pixaris.search.driver.trial import TrialRecipe, experiment_run
+from pixaris.search.driver.trial import TrialConfig, experiment_run
 from pixaris.types import GeneratedImage, ParamValue
 
 log = logging.getLogger(__name__)
 
 
-class HeadStart:
+class Prefetcher:
     """Queues for a trial what it will queue itself: same run, same requests, same name towards the pool.
 
     Args:
-        recipe: What trials are made from; ``head_start`` of them are served, and ``leads`` beyond the newest.
+        config: What trials are made from, and for which of them images are prefetched.
         pool: Expects the first trials, one for each process.
-        upcoming: As `Proposals.upcoming`.
+        upcoming: As `BaselineFirst.upcoming`.
     """
 
     def __init__(
         self,
-        recipe: TrialRecipe,
+        config: TrialConfig,
         pool: RayPool,
         upcoming: Callable[[int], Sequence[Mapping[str, ParamValue]]],
     ) -> None:
-        self._recipe = recipe
+        self._config = config
         self._pool = pool
         self._upcoming = upcoming
         self._begun = 0
@@ -42,40 +42,39 @@ class HeadStart:
         self._settled = False
         self._scorer = Scorer(())
 
-    def give(self, number: int, values: Mapping[str, ParamValue]) -> None:
-        """Queue a new trial's first images, if it is a led one, and those of the trials known to come after
-        it.
+    def prefetch(self, number: int, values: Mapping[str, ParamValue]) -> None:
+        """Queue a new trial's first images, if they are prefetched, and those of the trials known to come
+        after it.
 
         The first call returns when the endpoint workers are up: the trials' processes, which start next,
-            would keep them from it.
+        would keep them from it.
         """
-        if self._begun < self._recipe.processes:
+        if self._begun < self._config.pace.processes:
             self._begun += 1
-            self._pool.expect(self._recipe.run_id(number))
-        if self._recipe.is_led(number):
-            self._lead(number, values)
+            self._pool.expect(self._config.run_id(number))
+        if self._config.prefetch.covers(number):
+            self._reach(number, values)
         if not self._settled:
             self._pool.wait_for_workers()
             self._settled = True
 
-    def _lead(self, number: int, values: Mapping[str, ParamValue]) -> None:
-        led = max(self._recipe.head_start, number + 1 + self._recipe.leads)
-        for place, one in enumerate([values, *self._upcoming(led)], number):
+    def _reach(self, number: int, values: Mapping[str, ParamValue]) -> None:
+        prefetch = self._config.prefetch
+        end = max(prefetch.first, number + 1 + prefetch.beyond)
+        for place, one in enumerate([values, *self._upcoming(end)], number):
             if place >= self._served:
                 self._serve(place, one)
                 self._served = place + 1
 
     def _serve(self, number: int, values: Mapping[str, ParamValue]) -> None:
-        recipe = self._recipe
+        config = self._config
         try:
-            sender = _Sender(recipe, recipe.run_id(number))
-            experiment_run(recipe, recipe.setup, number, values, sender, self._scorer).start_ahead(
-                recipe.step + recipe.ahead
+            sender = _Sender(config, config.run_id(number))
+            experiment_run(config, config.setup, number, values, sender, self._scorer).start_ahead(
+                config.pace.step + config.pace.ahead
             )
-        except PixarisError:
-            log.debug(
-                "no head start for trial %d", number, exc_info=True
-            )  # the trial itself will meet it, and tell
+        except PixarisError:  # the trial itself will meet it, and tell
+            log.debug("nothing is prefetched for trial %d", number, exc_info=True)
 
 
 class _Sender(Submitter):
@@ -83,13 +82,13 @@ class _Sender(Submitter):
     trial takes itself.
     """
 
-    def __init__(self, recipe: TrialRecipe, run: str) -> None:
-        self._recipe = recipe
-        self._pool: RayPool = recipe.pool.connect(run)
+    def __init__(self, config: TrialConfig, run: str) -> None:
+        self._config = config
+        self._pool: RayPool = config.services.pool.connect(run)
         self._run = run
 
     def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
-        generator, cache = self._recipe.setup.generator, self._recipe.cache
+        generator, cache = self._config.setup.generator, self._config.services.cache
         requests = [request_of_run(generator.request(args), args, self._run) for args in items]
         missing = [request for request in requests if cache is None or cache.get(request.cache_key) is None]
         if missing:

@@ -20,8 +20,10 @@ from ray.tune.search import SearchGenerator
 
 from pixaris.results.journal import Event, History, Journal
 from pixaris.results.keys import TIME
+from pixaris.results.report import Stop, TrialReport
 from pixaris.search.algorithms.schedulers import pauses
-from pixaris.search.algorithms.searchers import Proposals
+from pixaris.search.algorithms.searchers import BaselineFirst
+from pixaris.search.driver.reporting import remembered_result, report_of
 
 _Result = dict[str, Any]
 
@@ -56,9 +58,14 @@ class JournaledScheduler(TrialScheduler):
         inner: Decides.
         journal: Where it is written.
         seed: Makes its draws repeatable, where it draws (ASHA, a trial's bracket).
+        name: What it is called where it is said who stopped a trial.
+
+    Attributes:
+        stops: Number of a trial that was stopped, to why. A scheduler that can tell more than its name has a
+            method ``why_stopped(number)``, which gives a `Stop`.
     """
 
-    def __init__(self, inner: TrialScheduler, journal: Journal, seed: int) -> None:
+    def __init__(self, inner: TrialScheduler, journal: Journal, seed: int, name: str) -> None:
         super().__init__()
         self._inner = inner
         self._journal = journal
@@ -66,6 +73,8 @@ class JournaledScheduler(TrialScheduler):
         self._known: set[str] = set()
         self._stopped: set[str] = set()
         self._pauses = pauses(inner)
+        self._name = name
+        self.stops: dict[int, Stop] = {}
 
     def _apart(self, trial: Trial) -> bool:
         return self._pauses and bool(trial.config["number"] == 0)
@@ -105,19 +114,27 @@ class JournaledScheduler(TrialScheduler):
         stop = decision == TrialScheduler.STOP
         if stop and trial.config["number"] == 0:
             stop, decision = False, str(TrialScheduler.CONTINUE)
-        if stop:
+        report = report_of(result) or TrialReport()
+        why = self._why(trial, report) if stop else None
+        if why is not None:
+            self.stops[trial.config["number"]] = why
             self._stopped.add(trial.trial_id)
-        self._journal.reported(trial.config["number"], result, stop=stop)
+        self._journal.reported(trial.config["number"], report, why)
         return decision
+
+    def _why(self, trial: Trial, report: TrialReport) -> Stop:
+        """Why the scheduler has just stopped a trial: its own word, where it has one."""
+        told = getattr(self._inner, "why_stopped", None)
+        stop = told(trial.config["number"]) if told is not None else None
+        return stop if isinstance(stop, Stop) else Stop(self._name, report.items)
 
     def on_trial_complete(self, tune_controller: Controller, trial: Trial, result: _Result) -> None:
         if not self._apart(trial):
             self._inner.on_trial_complete(tune_controller, trial, result)
-        through = result.get("ended") and not result.get("broken")
-        if (
-            through or trial.trial_id in self._stopped
-        ):  # else the search was stopped, and the trial goes on when it is resumed
-            self._journal.ended(trial.config["number"], result)
+        report = report_of(result) or TrialReport()
+        # else the search was stopped, and the trial goes on when it is resumed
+        if report.state == "ended" or trial.trial_id in self._stopped:
+            self._journal.ended(trial.config["number"], report)
 
     def on_trial_remove(self, tune_controller: Controller, trial: Trial) -> None:
         if not self._apart(trial):
@@ -149,9 +166,9 @@ class JournaledScheduler(TrialScheduler):
         elif self._apart(trial):
             pass
         elif event.kind == "reported":
-            self._inner.on_trial_result(nobody, trial, dict(event.result))
+            self._inner.on_trial_result(nobody, trial, remembered_result(event.report))
         else:
-            self._inner.on_trial_complete(nobody, trial, dict(event.result))
+            self._inner.on_trial_complete(nobody, trial, remembered_result(event.report))
 
 
 class Replay(SearchGenerator):
@@ -165,19 +182,19 @@ class Replay(SearchGenerator):
         at_once: Trials under way at the same time; None: as many as Tune takes.
         rerun: Whether all trials go through Tune again, with the results they have: for schedulers that pause
             trials, whose decisions need the trials themselves.
-        told: Is told of every trial that is handed out: its number and its values.
+        handed_out: Called with every trial that is handed out: its number and its values.
     """
 
     def __init__(
         self,
-        proposals: Proposals,
+        proposals: BaselineFirst,
         scheduler: JournaledScheduler,
         journal: Journal,
         history: History,
         *,
         at_once: int | None,
         rerun: bool,
-        told: Callable[[int, Mapping[str, Any]], object] | None = None,
+        handed_out: Callable[[int, Mapping[str, Any]], object] | None = None,
     ) -> None:
         super().__init__(proposals)
         self._proposals = proposals
@@ -186,10 +203,10 @@ class Replay(SearchGenerator):
         self._history = history
         self._at_once = at_once
         self._rerun = rerun
-        self._told_of = told
+        self._on_handed_out = handed_out
         self._waiting: deque[Trial] = deque()
         self._live: set[str] = set()
-        self._told: dict[
+        self._heard: dict[
             str, float
         ] = {}  # trial to the items of the last report that the searcher heard in an earlier process
 
@@ -215,19 +232,19 @@ class Replay(SearchGenerator):
         return trial
 
     def _handed_out(self, trial: Trial) -> Trial:
-        if self._told_of is not None:
-            self._told_of(trial.config["number"], trial.config["values"])
+        if self._on_handed_out is not None:
+            self._on_handed_out(trial.config["number"], trial.config["values"])
         return trial
 
     def on_trial_result(self, trial_id: str, result: _Result) -> None:
         """Tell the searcher, unless it has heard this before."""
-        if result.get(TIME, 0) > self._told.get(trial_id, 0):
+        if result.get(TIME, 0) > self._heard.get(trial_id, 0):
             super().on_trial_result(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: _Result | None = None, error: bool = False) -> None:
         """Tell the searcher, unless it has heard this before."""
         self._live.discard(trial_id)
-        if self._told.get(trial_id, 0) < math.inf:
+        if self._heard.get(trial_id, 0) < math.inf:
             super().on_trial_complete(trial_id, result, error)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -235,34 +252,40 @@ class Replay(SearchGenerator):
             **self.__dict__,
             "_waiting": deque(),
             "_history": History(),
-            "_told_of": None,
+            "_on_handed_out": None,
         }  # Tune keeps copies, which nobody reads
 
     def _remember(self) -> None:
-        over = self._history.ended
         trials: dict[int, Trial] = {}
-        for event in self._history.events:
+        for event in self._history.replayed():
             if event.kind == "proposed":
                 self._proposals.repeat(event.number, event.values)
                 trials[event.number] = super().create_trial_if_possible(self._experiment.spec)
             trial = trials[event.number]
             if not self._rerun:
                 self._scheduler.remember(event, trial)
-            if event.kind == "reported" and not event.stop:
-                self.on_trial_result(trial.trial_id, dict(event.result))
-                self._told[trial.trial_id] = max(event.result.get(TIME, 0), self._told.get(trial.trial_id, 0))
+            if event.kind == "reported" and event.stop is None:
+                self._hear(trial, event.report)
             elif event.kind == "ended":
-                self._proposals.on_trial_complete(trial.trial_id, dict(event.result))
-                self._told[trial.trial_id] = math.inf
-        for number, event in over.items():
-            if event.kind != "ended":  # killed between the scheduler's decision and its execution
-                if not self._rerun:
-                    self._scheduler.remember(Event("ended", number, result=event.result), trials[number])
-                self._proposals.on_trial_complete(trials[number].trial_id, dict(event.result))
-                self._told[trials[number].trial_id] = math.inf
-        latest = self._history.latest
+                self._hear_the_end(trial, event.report)
+        for number, report in self._history.over.items():
+            if self._heard.get(trials[number].trial_id) == math.inf:
+                continue
+            if not self._rerun:  # killed between the scheduler's decision and its execution
+                self._scheduler.remember(Event("ended", number, report=report), trials[number])
+            self._hear_the_end(trials[number], report)
         for number, trial in trials.items():
-            if self._rerun or number not in over:
-                trial.config["reported"] = 0 if self._rerun else int(latest.get(number, {}).get(TIME, 0))
+            if self._rerun or number not in self._history.over:
+                done = self._history.latest[number].items if number in self._history.latest else 0
+                trial.config["reported"] = 0 if self._rerun else done
                 self._waiting.append(trial)
                 self._live.add(trial.trial_id)
+
+    def _hear(self, trial: Trial, report: TrialReport) -> None:
+        """Tell the searcher what a trial told then."""
+        self.on_trial_result(trial.trial_id, remembered_result(report))
+        self._heard[trial.trial_id] = max(report.items, self._heard.get(trial.trial_id, 0))
+
+    def _hear_the_end(self, trial: Trial, report: TrialReport) -> None:
+        self._proposals.on_trial_complete(trial.trial_id, remembered_result(report))
+        self._heard[trial.trial_id] = math.inf

@@ -1,4 +1,4 @@
-"""Runs a search: starts Ray, the pool and Tune, keeps the books, ends everything it started."""
+"""Runs a search: starts Ray, the pool and Tune, tracks how it goes, ends everything it started."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from pixaris.cache.local import LocalCache
-from pixaris.endpoints.dispatcher import Policy
 from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
 from pixaris.endpoints.roster import Roster
 from pixaris.exceptions import NoEndpointError, PixarisError, SearchFailedError
-from pixaris.experiment_handlers.base import RUN_FILE
 from pixaris.files import read_json, write_json
 from pixaris.results.journal import Journal
+from pixaris.results.paths import trial_name
 from pixaris.results.progress import ProgressListener, Silent
-from pixaris.results.records import SearchResult, trial_name
+from pixaris.results.records import SearchResult
 from pixaris.search import servers
 from pixaris.search.algorithms import schedulers, searchers
-from pixaris.search.algorithms.searchers import ListSearcher, Proposals
+from pixaris.search.algorithms.searchers import BaselineFirst, ListSearcher
 from pixaris.search.driver.metric_hosts import RayHostRecipe, metric_hosts
 from pixaris.search.driver.plan import SearchPlan
-from pixaris.search.driver.prefetch import HeadStart
+from pixaris.search.driver.prefetch import Prefetcher
 from pixaris.search.driver.replay import JournaledScheduler, Replay
 from pixaris.search.driver.session import RaySession
 from pixaris.search.driver.spending import Account
-from pixaris.search.driver.tracker import Bookkeeper
-from pixaris.search.driver.trial import ExperimentTrial, TrialRecipe
+from pixaris.search.driver.tracker import SearchTracker
+from pixaris.search.driver.trial import ExperimentTrial, Prefetch, Services, TrialConfig, TrialPace
 
 log = logging.getLogger(__name__)
 
@@ -56,126 +55,133 @@ def run_search(
     Args:
         plan: What to run.
         session: Ray, which may be coming up yet.
-        listener: Is told how it goes.
+        listener: Called with how it goes.
 
     Returns:
         What was found. Its status says how it ended; what ended it before its end is its ``error``:
         `SearchFailedError` (no trial has a score), `NoEndpointError`, `AccountError`; before its first trial
         `ConfigurationError`. Everything that was done is kept in the folder.
     """
-    books = Bookkeeper(plan, listener or Silent())
+    tracker = SearchTracker(plan, listener or Silent())
     try:
         with _roster(plan, session) as roster:
             session.wait()
-            with _managed(plan, session, roster), _pool(plan, roster, books) as pool, books.watching(pool[1]):
-                with _account(plan, books, pool[1]), metric_hosts(plan.setup.metrics, pool[1].tell) as hosts:
-                    _tune(_admitted(plan, roster, books), pool, hosts, books)
+            with _managed(plan, session, roster), _pool(plan, roster, tracker) as (recipe, pool):
+                with tracker.watching(pool), _account(plan, tracker, pool):
+                    with metric_hosts(plan.setup.metrics, pool.tell) as hosts:
+                        _tune(_admitted(plan, roster, tracker), (recipe, pool), hosts, tracker)
     except NoEndpointError as error:
-        return replace(books.close("interrupted", str(error)), error=error)
+        return replace(tracker.close("interrupted", str(error)), error=error)
     except PixarisError as error:
-        return replace(books.close("failed", str(error)), error=error)
+        return replace(tracker.close("failed", str(error)), error=error)
     except BaseException as error:
-        books.close("interrupted", f"the program was ended ({type(error).__name__})")
+        tracker.close("interrupted", f"the program was ended ({type(error).__name__})")
         raise
-    if books.fatal is not None:
-        return replace(books.close("interrupted", str(books.fatal)), error=books.fatal)
-    if books.stopped:
-        return books.close("interrupted", books.reason)
-    result = books.result("finished")
-    spent = books.account.reason if books.account is not None else ""
+    if tracker.fatal is not None:
+        return replace(tracker.close("interrupted", str(tracker.fatal)), error=tracker.fatal)
+    if tracker.stopped:
+        return tracker.close("interrupted", tracker.reason)
+    result = tracker.result("finished")
+    spent = tracker.account.reason if tracker.account is not None else ""
     if result.best is not None:
         if not spent:
-            shutil.rmtree(
-                plan.store, ignore_errors=True
-            )  # nobody goes on with it; its images are in the trials' folders
-        return books.close("stopped" if spent else "finished", spent)
+            # nobody goes on with it; its images are in the trials' folders
+            shutil.rmtree(plan.paths.store, ignore_errors=True)
+        return tracker.close("stopped" if spent else "finished", spent)
     reason = next((trial.error for trial in result.trials if trial.error), spent or "no trial was run")
     failure = SearchFailedError(f"no trial has a score: {reason}")
-    return replace(books.close("failed", str(failure)), error=failure)
+    return replace(tracker.close("failed", str(failure)), error=failure)
 
 
 def _tune(
-    plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | None, books: Bookkeeper
+    plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | None, tracker: SearchTracker
 ) -> None:
     recipe_of_pool, driver_pool = pool
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
-    plan = replace(plan, endpoints_found=len(driver_pool.status().endpoints), processors=int(cpus))
-    scheduler = plan.tune_scheduler()
-    searcher = Proposals(
+    plan = replace(plan, endpoints=len(driver_pool.status().endpoints), processors=int(cpus))
+    scheduler = plan.scheduler()
+    pausing = schedulers.pauses(scheduler)
+    searcher = BaselineFirst(
         _inner(plan),
         plan.space,
         plan.baseline,
-        limit=plan.trials,
+        limit=plan.size.trials,
         directions=[objective.direction for objective in plan.objectives],
-        stopped=lambda: books.stopped,
-        affords=books.affords,
+        stopped=lambda: tracker.stopped,
+        affords=tracker.affords,
     )
-    pauses = schedulers.pauses(scheduler)
-    journal = Journal(plan.folder)
-    journaled = JournaledScheduler(scheduler, journal, plan.proposal_seed)
-    recipe = TrialRecipe(
-        search_id=plan.id,
-        setup=replace(plan.setup, order=plan.order),
-        handler=plan.handler,
-        space=plan.space,
-        objectives=tuple(objective.metric for objective in plan.objectives),
-        step=plan.items_per_step,
-        ahead=plan.items_ahead,
-        stops=plan.stops,
-        places=plan.places,
-        parallel=plan.parallel,
-        pool=recipe_of_pool,
-        store=LocalCache(plan.store, _NO_LIMIT),
-        cache=plan.cache,
-        ledger=books.account.actor if books.account is not None else None,
-        head_start=plan.head_start,
-        leads=plan.leads,
-        processes=1 if pauses else plan.concurrent,
-        hosts=hosts,
-        log_file=plan.folder.resolve() / "logs" / "trials.log",
-    )
+    history = plan.before.history
+    journal = Journal(plan.paths, history)
+    name = plan.settings.strategy.scheduler.name
+    journaled = JournaledScheduler(scheduler, journal, plan.identity.proposal_seed, name)
+    ledger = tracker.account.actor if tracker.account is not None else None
+    store = LocalCache(plan.paths.store, _NO_LIMIT)
+    services = Services(recipe_of_pool, ledger, hosts, store, plan.settings.keeping.cache)
+    config = _trial_config(plan, services, processes=1 if pausing else plan.pace.concurrent)
     trials = Replay(
         searcher,
         journaled,
         journal,
-        plan.history,
-        at_once=None if pauses else plan.concurrent,
-        rerun=pauses,
-        told=HeadStart(recipe, driver_pool, searcher.upcoming).give,
+        history,
+        at_once=None if pausing else plan.pace.concurrent,
+        rerun=pausing,
+        handed_out=Prefetcher(config, driver_pool, searcher.upcoming).prefetch,
     )
-    share = cpus / (plan.concurrent + 0.01)
-    if (
-        pauses
-    ):  # then the trials under way are more than those that run, and it is their CPUs that limit how many run
-        share = min(
-            share, max(float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["Alive"])
-        )
-    else:
-        share = min(share, 1.0)
-    trainable = tune.with_resources(tune.with_parameters(ExperimentTrial, recipe=recipe), {"cpu": share})
+    trainable = tune.with_parameters(ExperimentTrial, trials=config)
     tuner = tune.Tuner(
-        trainable,
+        tune.with_resources(trainable, {"cpu": _share(plan, cpus, pausing=pausing)}),
         tune_config=tune.TuneConfig(
             search_alg=trials,
             scheduler=journaled,
-            num_samples=plan.trials or -1,
+            num_samples=plan.size.trials or -1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial_name(trial.config.get("number", 0)),
         ),
         run_config=tune.RunConfig(
             name=f"tune-{uuid.uuid4().hex[:8]}",  # one for each process of a search that is resumed
-            storage_path=str((plan.folder / ".tune").resolve()),
-            stop=books.stopper(),
-            callbacks=[books.callback()],
+            storage_path=str(plan.paths.tune.resolve()),
+            stop=tracker.stopper(),
+            callbacks=[tracker.callback(journaled.stops)],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=2),
         ),
     )
     _settle(plan)
-    books.phase(f"searching, {plan.at_once}")
-    with _signals(books, driver_pool), _processes_at_once(1 if pauses else plan.concurrent):
+    tracker.phase(f"searching, {plan.pace.describe()}")
+    with _signals(tracker, driver_pool), _processes_at_once(config.pace.processes):
         tuner.fit()
+
+
+def _trial_config(plan: SearchPlan, services: Services, *, processes: int) -> TrialConfig:
+    pace = plan.pace
+    return TrialConfig(
+        search_id=plan.identity.id,
+        setup=replace(plan.setup, order=plan.order),
+        handler=plan.handler,
+        space=plan.space,
+        objectives=tuple(objective.metric for objective in plan.objectives),
+        pace=TrialPace(pace.step, pace.ahead, pace.stops, pace.slots, plan.checked.parallel, processes),
+        prefetch=Prefetch(pace.first, pace.beyond),
+        services=services,
+        log_file=plan.paths.trial_log.resolve(),
+    )
+
+
+def _share(plan: SearchPlan, cpus: float, *, pausing: bool) -> float:
+    """CPUs that Tune counts for each trial, so that no more run than are meant to.
+
+    Args:
+        plan: The search.
+        cpus: Of the whole cluster.
+        pausing: Whether the scheduler pauses trials. Then the trials under way are more than those that run,
+            and it is their CPUs that limit how many run.
+    """
+    share = cpus / (plan.pace.concurrent + 0.01)
+    if not pausing:
+        return min(share, 1.0)
+    largest = max(float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["Alive"])
+    return min(share, largest)
 
 
 @contextlib.contextmanager
@@ -195,11 +201,12 @@ def _settle(plan: SearchPlan) -> None:
     """End the runs of trials that an earlier process was killed before it could end: the scheduler had
     stopped them.
     """
-    for number, event in plan.history.ended.items():
-        file = plan.folder / trial_name(number) / RUN_FILE
+    for number, report in plan.before.history.over.items():
+        file = plan.paths.trial(number).record
         record = read_json(file)
         if record is not None and record.get("status") not in ("finished", "stopped", "failed"):
-            write_json(file, {**record, "status": "finished" if event.result.get("ended") else "stopped"})
+            status = "finished" if report.state == "ended" else "stopped"
+            write_json(file, {**record, "status": status})
 
 
 def _inner(plan: SearchPlan) -> Searcher:
@@ -215,29 +222,34 @@ def _by_models(plan: SearchPlan, searcher: ListSearcher) -> Searcher:
 
 
 @contextlib.contextmanager
-def _account(plan: SearchPlan, books: Bookkeeper, pool: RayPool) -> Iterator[None]:
+def _account(plan: SearchPlan, tracker: SearchTracker, pool: RayPool) -> Iterator[None]:
     """What counts a search's budget, if it has one."""
-    if not plan.budget:
+    budget = plan.settings.limits.budget
+    if not budget:
         yield
         return
-    books.account = Account(
-        plan.budget, plan.folder, items=plan.images, elapsed=books.seconds, made=plan.images_before
+    tracker.account = Account(
+        budget,
+        plan.paths.spent,
+        items=plan.setup.images,
+        elapsed=tracker.seconds,
+        made=plan.before.images,
     )
     try:
         yield
     finally:
         status = pool.status()
-        books.account.look(status.done, status.cost or 0.0)
-        books.account.close()
+        tracker.account.look(status.done, status.cost or 0.0)
+        tracker.account.close()
 
 
 @contextlib.contextmanager
 def _roster(plan: SearchPlan, session: RaySession) -> Iterator[Roster]:
     """The endpoints that need no Ray, on their way: what takes long is begun first."""
-    roster = Roster(servers.static(plan.sources))
-    local = [] if session.on_cluster else servers.embedded(plan.sources)
+    roster = Roster(servers.static(plan.checked.sources))
+    local = [] if session.on_cluster else servers.embedded(plan.checked.sources)
     with contextlib.ExitStack() as stack:
-        for feed in servers.feeds(plan.sources, local, plan.folder / "logs"):
+        for feed in servers.feeds(plan.checked.sources, local, plan.paths.logs):
             stack.enter_context(roster.fed_by(feed))
         yield roster
 
@@ -246,31 +258,34 @@ def _roster(plan: SearchPlan, session: RaySession) -> Iterator[Roster]:
 def _managed(plan: SearchPlan, session: RaySession, roster: Roster) -> Iterator[None]:
     """The servers that Ray places."""
     on_cluster = session.on_cluster
-    wanted = servers.managed(plan.sources) + (servers.embedded(plan.sources) if on_cluster else [])
+    wanted = servers.managed(plan.checked.sources) + (
+        servers.embedded(plan.checked.sources) if on_cluster else []
+    )
     if not wanted:
         yield
         return
-    with roster.fed_by(ManagedServers(wanted, plan.folder / "logs", on_cluster=on_cluster)):
+    with roster.fed_by(ManagedServers(wanted, plan.paths.logs, on_cluster=on_cluster)):
         yield
 
 
-def _admitted(plan: SearchPlan, roster: Roster, books: Bookkeeper) -> SearchPlan:
+def _admitted(plan: SearchPlan, roster: Roster, tracker: SearchTracker) -> SearchPlan:
     """The plan, made for the first servers that answer."""
     if not roster.awaits:
         return plan
-    books.phase("waiting for the first endpoint")
+    tracker.phase("waiting for the first endpoint")
     roster.wait()
-    return replace(plan, setup=plan.admit(roster.started))
+    return plan.admitted(roster.started)
 
 
 @contextlib.contextmanager
-def _pool(plan: SearchPlan, roster: Roster, books: Bookkeeper) -> Iterator[tuple[Any, RayPool]]:
-    books.phase("starting the endpoints' workers")
+def _pool(plan: SearchPlan, roster: Roster, tracker: SearchTracker) -> Iterator[tuple[Any, RayPool]]:
+    tracker.phase("starting the endpoints' workers")
     images = [image for item in plan.setup.eval_set.items for image in item.inputs.values()]
     images += [*plan.setup.args.images.values(), *plan.space.images]
     # where all sets are known, the order of trials keeps as many models under way
-    policy = replace(plan.policy or Policy(), models_at_once=plan.models_at_once if plan.listed else 1)
-    recipe, pool = start_pool(servers.static(plan.sources), images=images, policy=policy)
+    models = plan.models_at_once if plan.pace.known else 1
+    policy = replace(plan.settings.limits.policy, models_at_once=models)
+    recipe, pool = start_pool(servers.static(plan.checked.sources), images=images, policy=policy)
     try:
         with roster.feeding(pool):
             yield recipe, pool
@@ -279,7 +294,7 @@ def _pool(plan: SearchPlan, roster: Roster, books: Bookkeeper) -> Iterator[tuple
 
 
 @contextlib.contextmanager
-def _signals(books: Bookkeeper, pool: RayPool) -> Iterator[None]:
+def _signals(tracker: SearchTracker, pool: RayPool) -> Iterator[None]:
     """Turn the first Ctrl-C or SIGTERM into an orderly stop, the second into the usual end."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -289,7 +304,7 @@ def _signals(books: Bookkeeper, pool: RayPool) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for each, handler in before.items():
             signal.signal(each, handler)
-        books.interrupt(f"it was interrupted ({signal.Signals(number).name})")
+        tracker.interrupt(f"it was interrupted ({signal.Signals(number).name})")
         threading.Thread(target=pool.stop, daemon=True).start()
 
     for number in before:

@@ -24,7 +24,7 @@ from pixaris.exceptions import BudgetSpentError, CancelledRequestError, ChargedE
 from pixaris.experiment.submitters import Submitter
 from pixaris.files import read_json, write_json
 from pixaris.generation.base import ItemArgs
-from pixaris.results.budget import SPENT, Amounts, Answer, Budget
+from pixaris.results.budget import Amounts, Answer, Budget
 from pixaris.search.driver.ledger import Ledger
 from pixaris.types import GeneratedImage
 
@@ -89,7 +89,7 @@ class Account:
 
     Args:
         budget: The limits.
-        folder: The search's.
+        file: Where what is spent is kept.
         items: Images that a whole trial needs.
         elapsed: Seconds since the search was started.
         made: Images that it made before; those that a killed process had no time to count are counted now.
@@ -101,10 +101,10 @@ class Account:
     """
 
     def __init__(
-        self, budget: Budget, folder: Path, *, items: int, elapsed: float = 0.0, made: int = 0
+        self, budget: Budget, file: Path, *, items: int, elapsed: float = 0.0, made: int = 0
     ) -> None:
         self._items = items
-        self._file = folder / SPENT
+        self._file = file
         self.reason = ""
         kept = Amounts(**(read_json(self._file) or {}))
         self.spent = replace(kept, images=max(kept.images, made))

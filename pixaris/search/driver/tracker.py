@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,12 @@ from pixaris.exceptions import AccountError, PixarisError, SearchFailedError
 from pixaris.files import append_json_line, write_json
 from pixaris.results.budget import Amounts, Answer
 from pixaris.results.endpoints_file import WRITE_SECONDS, write_endpoints
-from pixaris.results.keys import OBJECTIVE
-from pixaris.results.progress import ProgressListener, SearchProgress
-from pixaris.results.records import (
-    SearchResult,
-    SearchStatus,
-    TrialResult,
-    TrialStatus,
-    ended_trials,
-    over_trial,
-    trial_name,
-)
+from pixaris.results.progress import Planned, ProgressListener, SearchProgress
+from pixaris.results.records import SearchResult, SearchStatus, Totals, ended_trials, over_trial
+from pixaris.results.report import Stop, TrialReport
+from pixaris.results.trial import EvalItems, TrialResult, TrialStatus
 from pixaris.search.driver.plan import SearchPlan
+from pixaris.search.driver.reporting import report_of
 from pixaris.search.driver.spending import Account
 
 _POLL_SECONDS = 0.5
@@ -42,13 +37,14 @@ keep one from it.
 """
 
 
-class Bookkeeper:
-    """Keeps a search's books. Tune's callbacks come from the main thread, the pool's news from a thread of
-    its own.
+class SearchTracker:
+    """Knows how a search stands, and writes it down.
+
+    Tune's callbacks come from the main thread, the pool's events from a thread of its own.
 
     Args:
         plan: The search.
-        listener: Is told how it goes.
+        listener: Called with how it goes.
 
     Attributes:
         stopped: Whether the search was asked to stop.
@@ -60,6 +56,7 @@ class Bookkeeper:
     def __init__(self, plan: SearchPlan, listener: ProgressListener) -> None:
         self._plan = plan
         self._listener = listener
+        self._eval_items = EvalItems(plan.objectives[0].metric, plan.items, plan.paths)
         self._lock = threading.RLock()
         self._trials: dict[int, TrialResult] = {}
         self._over: dict[int, TrialResult] = {}
@@ -81,13 +78,13 @@ class Bookkeeper:
         """Take over the trials that ended in an earlier process of the search, also those that it had no time
         to write down.
         """
-        plan = self._plan
-        written, values = ended_trials(plan.folder) if plan.history.events else {}, plan.history.values
-        for number, event in plan.history.ended.items():
+        history, paths = self._plan.before.history, self._plan.paths
+        written = ended_trials(paths) if history.events else {}
+        for number in history.over:
             known = written.get(number)
             if known is None or known.status == "interrupted":
-                known = over_trial(event, values[number], plan.folder)
-                append_json_line(plan.folder / "trials.jsonl", known.as_dict())
+                known = over_trial(history, number, self._eval_items)
+                append_json_line(paths.trials, known.as_dict())
             self._trials[number] = self._over[number] = known
 
     # What happens
@@ -142,7 +139,7 @@ class Bookkeeper:
         return self.account.answer(committed)
 
     def close(self, status: SearchStatus, reason: str) -> SearchResult:
-        """Write the final books."""
+        """Write down how it ended."""
         with self._lock:
             for number, trial in self._trials.items():
                 if trial.status == "running":
@@ -155,93 +152,112 @@ class Bookkeeper:
         plan = self._plan
         return SearchResult(
             name=plan.setup.search,
-            folder=plan.folder,
+            folder=plan.paths.folder,
             status=status,
-            metric=plan.objective,
-            direction=plan.direction,
+            objectives=plan.objectives,
             trials=tuple(self._trials[number] for number in sorted(self._trials)),
             items=tuple(item.name for item in plan.setup.eval_set.items),
-            seconds=self._plan.seconds_before + time.monotonic() - self._started,
-            images=self._images(),
-            cached=self._cached(),
+            totals=Totals(
+                seconds=plan.before.seconds + self.seconds,
+                images=self._images(),
+                cached=self._cached(),
+                cost=self._cost(),
+                unaccounted=sum(trial.unaccounted for trial in self._trials.values()),
+            ),
             reason=reason,
-            others=plan.objectives[1:],
-            cost=self._cost(),
-            unaccounted=sum(trial.unaccounted for trial in self._trials.values()),
-            budget=plan.budget,
+            budget=plan.settings.limits.budget,
             spent=self.account.spent if self.account is not None else Amounts(),
         )
 
     def _save(self, status: SearchStatus, reason: str = "") -> None:
-        write_json(self._plan.folder / "search.json", self.result(status, reason).head())
+        write_json(self._plan.paths.head, self.result(status, reason).head())
 
     # Tune's side
 
     def trial_started(self, config: Mapping[str, Any]) -> None:
         """A trial begins (or begins again after its process died)."""
         with self._lock:
-            number = config["number"]
-            folder = str(self._plan.folder / trial_name(number))
-            self._trials[number] = TrialResult(
-                number, trial_name(number), "running", dict(config["values"]), folder=folder
-            )
+            self._trials[config["number"]] = self._from(config, TrialReport(), "running")
 
-    def trial_reported(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    def trial_reported(self, config: Mapping[str, Any], report: TrialReport) -> None:
         """A trial has more items."""
         with self._lock:
-            self._trials[config["number"]] = self._from(config, result, "running")
+            self._trials[config["number"]] = self._from(config, report, "running")
 
-    def trial_ended(self, config: Mapping[str, Any], result: Mapping[str, Any], error: str = "") -> None:
-        """A trial is over: it went through, was stopped, or failed."""
+    def trial_ended(
+        self,
+        config: Mapping[str, Any],
+        report: TrialReport | None,
+        *,
+        stop: Stop | None = None,
+        error: str = "",
+    ) -> None:
+        """A trial is over: it went through, was stopped, or failed.
+
+        Args:
+            config: The trial's.
+            report: What it told last, or None where it told nothing.
+            stop: Why the scheduler stopped it, or None.
+            error: Why its process is gone, or "".
+        """
         with self._lock:
             if config["number"] not in self._trials:
                 self.trial_started(config)  # its process never came up
-            trial = (
-                self._from(config, result, "running")
-                if OBJECTIVE in result
-                else self._trials[config["number"]]
-            )
-            if error or result.get("broken"):
-                status: TrialStatus = "failed"
-            elif result.get("interrupted") or (self.stopped and not result.get("ended")):
-                status = "interrupted"
-            elif trial.objective is None:
-                status = "failed"
-            else:
-                status = "finished" if result.get("ended") else "stopped"
-            self._trials[trial.number] = self._end(trial, status, error)
+            trial = self._trials[config["number"]]
+            if report is not None:
+                trial = self._from(config, report, "running")
+            trial = replace(trial, stop=stop)
+            self._trials[trial.number] = self._end(trial, self._status(trial, error), error)
             if error and self.account is not None:
                 self.account.trial_died(trial.number)
-            if result.get("broken"):
-                log_file = self._plan.folder / "logs" / "trials.log"
-                self._give_up(f"{trial.name} broke off: {trial.error}; details are in {log_file}")
+            if trial.report.state == "broken":
+                log_file = self._plan.paths.trial_log
+                self._end_by_fault(f"{trial.name} broke off: {trial.error}; details are in {log_file}")
             elif error and not any(trial.items for trial in self._trials.values()):
-                self._give_up(f"no trial's process comes up: {error}")
+                self._end_by_fault(f"no trial's process comes up: {error}")
 
-    def _give_up(self, reason: str) -> None:
+    def _status(self, trial: TrialResult, error: str) -> TrialStatus:
+        state = trial.report.state
+        if error or state == "broken":
+            return "failed"
+        if state == "interrupted" or (self.stopped and state != "ended"):
+            return "interrupted"
+        if trial.objective is None:
+            return "failed"
+        return "finished" if state == "ended" else "stopped"
+
+    def _end_by_fault(self, reason: str) -> None:
         self.fatal = self.fatal or SearchFailedError(reason)
         self.interrupt(reason)
 
     def _end(self, trial: TrialResult, status: TrialStatus, error: str = "") -> TrialResult:
-        ended = TrialResult(**{**_fields(trial), "status": status, "error": error or trial.error})
+        report = replace(trial.report, error=error or trial.error)
+        ended = replace(trial, status=status, report=report)
         self._trials[trial.number] = ended
-        before = self._over.get(trial.number)
-        if before is not None and (before.status, before.objective, before.items) == (
-            ended.status,
-            ended.objective,
-            ended.items,
-        ):
+        if self._is_known(ended):
             return ended  # it went through Tune once more, for a scheduler that needs all trials
-        append_json_line(self._plan.folder / "trials.jsonl", ended.as_dict())
+        append_json_line(self._plan.paths.trials, ended.as_dict())
         self._listener.trial_ended(ended, self.progress())
         return ended
 
-    def _from(self, config: Mapping[str, Any], result: Mapping[str, Any], status: TrialStatus) -> TrialResult:
-        return TrialResult.from_report(config["number"], config["values"], result, status, self._plan.folder)
+    def _is_known(self, trial: TrialResult) -> bool:
+        """Whether an earlier process has written down the same."""
+        before = self._over.get(trial.number)
+        if before is None:
+            return False
+        facts = (before.status, before.objective, before.items)
+        return facts == (trial.status, trial.objective, trial.items)
 
-    def callback(self) -> tune.Callback:
-        """Tune's callback that keeps these books."""
-        return _Callback(self)
+    def _from(self, config: Mapping[str, Any], report: TrialReport, status: TrialStatus) -> TrialResult:
+        return TrialResult.of_report(config["number"], config["values"], status, report, self._eval_items)
+
+    def callback(self, stops: Mapping[int, Stop]) -> tune.Callback:
+        """Tune's callback that tells this tracker.
+
+        Args:
+            stops: Number of a trial that the scheduler has stopped, to why.
+        """
+        return _Callback(self, stops)
 
     def stopper(self) -> tune.Stopper:
         """Tune's stopper that ends the search when it is asked to stop and its trials have told what they
@@ -297,18 +313,17 @@ class Bookkeeper:
             self._written = time.monotonic()
             with contextlib.suppress(OSError):  # a full disk: only whoever looks from outside misses it
                 self._save("running")
-                write_endpoints(self._plan.folder, self._pool.endpoints, time.time())
+                write_endpoints(self._plan.paths.folder, self._pool.endpoints, time.time())
 
     # How far it is
 
     def _images(self) -> int:
         cached = self._cached()
-        reported = self._plan.setup.seeds * sum(
-            trial.items - trial.failures for trial in self._trials.values()
-        )
+        done = sum(trial.items - trial.failures for trial in self._trials.values())
+        reported = self._plan.setup.seeds * done
         # a pool that was started again, or that nobody needs, knows less than the trials; and they than it
         # while they run
-        return max(self._plan.images_before + self._pool.done, reported - cached) + cached
+        return max(self._plan.before.images + self._pool.done, reported - cached) + cached
 
     def _cached(self) -> int:
         return sum(trial.cached for trial in self._trials.values())
@@ -317,75 +332,52 @@ class Bookkeeper:
         """The accounts' word, which knows of images given up; but a pool that was started again knows less
         than the trials.
         """
-        told = [
-            cost
-            for cost in (self._pool.cost, *(trial.cost for trial in self._trials.values()))
-            if cost is not None
-        ]
-        return (
-            max(self._pool.cost or 0.0, sum(trial.cost or 0.0 for trial in self._trials.values()))
-            if told
-            else None
-        )
+        of_trials = [trial.cost for trial in self._trials.values() if trial.cost is not None]
+        if self._pool.cost is None and not of_trials:
+            return None
+        return max(self._pool.cost or 0.0, sum(of_trials))
 
     def progress(self) -> SearchProgress:
         """The snapshot a listener is shown."""
-        plan = self._plan
-        trials = list(self._trials.values())
-        result = self.result("running")
-        saved = sum(
-            plan.items - trial.items
-            for trial in trials
-            if trial.status in ("stopped", "failed", "interrupted")
-        )
-        failed = sum(trial.failures for trial in trials)
-        rate = None
-        if self._first_image is not None:
-            since, already = self._first_image
-            elapsed = time.monotonic() - since
-            done = self._images() - already
-            rate = done / elapsed if elapsed > 1.0 and done > 0 else None
-        planned = (
-            plan.setup.seeds * (plan.trials * plan.items - saved - failed)
-            if plan.trials is not None
-            else None
-        )
-        if plan.budget.images is not None:
-            planned = plan.budget.images if planned is None else min(planned, plan.budget.images)
         return SearchProgress(
             phase=self._phase,
-            images=self._images(),
-            images_planned=planned,
-            trials=plan.trials,
-            running=sum(trial.status == "running" for trial in trials),
-            finished=sum(trial.status == "finished" for trial in trials),
-            stopped=sum(trial.status == "stopped" for trial in trials),
-            failed=sum(trial.status == "failed" for trial in trials),
-            seconds=time.monotonic() - self._started,
-            rate=rate,
-            metric=plan.objective,
-            best=result.best,
-            baseline=result.baseline if result.baseline and result.baseline.objective is not None else None,
+            result=self.result("running"),
+            planned=Planned(self._plan.size.trials, self._planned_images()),
+            seconds=self.seconds,
+            rate=self._rate(),
             endpoints=self._pool.endpoints,
-            cost=result.cost,
-            cached=result.cached,
-            budget=plan.budget.compare(result.spent),
         )
 
+    def _planned_images(self) -> int | None:
+        """Images that all trials would need, less what ended trials saved, and what the budget pays for."""
+        plan, limit = self._plan, self._plan.settings.limits.budget.images
+        if plan.size.images is None:
+            return limit
+        early = ("stopped", "failed", "interrupted")
+        saved = sum(plan.items - trial.items for trial in self._trials.values() if trial.status in early)
+        failed = sum(trial.failures for trial in self._trials.values())
+        planned = plan.size.images - plan.setup.seeds * (saved + failed)
+        return planned if limit is None else min(planned, limit)
 
-def _fields(trial: TrialResult) -> dict[str, Any]:
-    return {name: getattr(trial, name) for name in trial.__dataclass_fields__}
+    def _rate(self) -> float | None:
+        """Images per second since the first one; None until that can be told."""
+        if self._first_image is None:
+            return None
+        since, already = self._first_image
+        elapsed, done = time.monotonic() - since, self._images() - already
+        return done / elapsed if elapsed > 1.0 and done > 0 else None
 
 
 class _Callback(tune.Callback):
-    def __init__(self, books: Bookkeeper) -> None:
-        self._books = books
+    def __init__(self, tracker: SearchTracker, stops: Mapping[int, Stop]) -> None:
+        self._tracker = tracker
+        self._stops = stops
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return tune.Callback, ()  # Tune pickles its settings; books belong to this process
+        return tune.Callback, ()  # Tune pickles its settings; a tracker belongs to this process
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:  # noqa: ANN401
-        self._books.trial_started(trial.config)
+        self._tracker.trial_started(trial.config)
 
     def on_trial_result(
         self,
@@ -395,13 +387,15 @@ class _Callback(tune.Callback):
         result: dict[str, Any],
         **info: object,
     ) -> None:
-        self._books.trial_reported(trial.config, result)
+        self._tracker.trial_reported(trial.config, report_of(result) or TrialReport())
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:  # noqa: ANN401
-        self._books.trial_ended(trial.config, trial.last_result or {})
+        stop = self._stops.get(trial.config["number"])
+        self._tracker.trial_ended(trial.config, report_of(trial.last_result), stop=stop)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:  # noqa: ANN401
-        self._books.trial_ended(trial.config, trial.last_result or {}, _last_error(trial.error_file))
+        error = _last_error(trial.error_file)
+        self._tracker.trial_ended(trial.config, report_of(trial.last_result), error=error)
 
 
 def _last_error(path: str | None) -> str:
@@ -415,8 +409,8 @@ def _last_error(path: str | None) -> str:
 
 
 class _Stopper(tune.Stopper):
-    def __init__(self, books: Bookkeeper) -> None:
-        self._books = books
+    def __init__(self, tracker: SearchTracker) -> None:
+        self._tracker = tracker
 
     def __reduce__(self) -> tuple[Any, ...]:
         return NoopStopper, ()
@@ -425,4 +419,4 @@ class _Stopper(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        return self._books.settled
+        return self._tracker.settled

@@ -25,9 +25,10 @@ from pixaris.experiment.scoring import Scorer
 from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs
-from pixaris.results.keys import TIME, objective_keys
-from pixaris.results.records import trial_name
+from pixaris.results.paths import trial_name
+from pixaris.results.report import TrialReport, TrialState, Usage
 from pixaris.search.driver.metric_hosts import RayHostRecipe, hosted
+from pixaris.search.driver.reporting import as_result
 from pixaris.search.driver.spending import BudgetedSubmitter
 from pixaris.search.space.space import Space
 from pixaris.types import EvalItem, EvalSet, ParamValue, RunRecord
@@ -38,31 +39,77 @@ _LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class TrialRecipe:
-    """What every trial of a search is made from; it travels to the trial processes once.
+class TrialPace:
+    """How a trial goes on.
 
     Attributes:
-        search_id: Unique for the search; makes run ids.
-        setup: Eval set, generator, metrics.
-        handler: Keeps the results.
-        space: Binds values to parameters.
-        objectives: Names of the scores that are optimised, the leading one first.
         step: Items between two reports.
         ahead: Items to queue while Tune thinks; more where scoring takes longer than generating and nothing
             is stopped. 0: none.
         stops: Whether the scheduler may end a trial early: then what is queued beyond the next step is likely
             to be made in vain.
-        places: Images that all endpoints generate at once.
+        slots: Images that all endpoints generate at once.
         parallel: Calls at once, for generators that make their images themselves.
+        processes: How many processes the trials will have.
+    """
+
+    step: int
+    ahead: int
+    stops: bool
+    slots: int
+    parallel: int
+    processes: int
+
+
+@dataclass(frozen=True)
+class Prefetch:
+    """For which trials the driver queues the first images.
+
+    Attributes:
+        first: How many trials, from the first, before their processes are up.
+        beyond: How many trials beyond those that run, all the time.
+    """
+
+    first: int
+    beyond: int
+
+    def covers(self, number: int) -> bool:
+        """Whether the driver queues a trial's first images."""
+        return self.beyond > 0 or number < self.first
+
+
+@dataclass(frozen=True)
+class Services:
+    """What trials share while the search runs.
+
+    Attributes:
         pool: How to reach the endpoints.
+        ledger: The actor that counts the search's budget, or None if it has none.
+        hosts: How to reach what metrics lean on; None if they lean on nothing.
         store: Images that the search has made, for the process that goes on with it.
         cache: Images that need not be generated again, or None.
-        ledger: The actor that counts the search's budget, or None if it has none.
-        head_start: How many trials, from the first, have their first images queued by the driver before their
-            processes are up.
-        leads: How many trials beyond those that run have theirs queued by the driver all the time.
-        processes: How many processes the trials will have.
-        hosts: How to reach what metrics lean on; None if they lean on nothing.
+    """
+
+    pool: RayPoolRecipe
+    ledger: Any
+    hosts: RayHostRecipe | None
+    store: CacheStore
+    cache: CacheStore | None
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """What every trial of a search is made from; it travels to the trial processes once.
+
+    Attributes:
+        search_id: Unique for the search; makes run ids.
+        setup: Eval set, generator, metrics, and the items' order.
+        handler: Keeps the results.
+        space: Binds values to parameters.
+        objectives: Names of the scores that are optimised, the leading one first.
+        pace: How a trial goes on.
+        prefetch: For which trials the driver queues the first images.
+        services: What trials share.
         log_file: Where a trial's unexpected errors are written with their traceback.
     """
 
@@ -71,24 +118,10 @@ class TrialRecipe:
     handler: ExperimentHandler
     space: Space
     objectives: tuple[str, ...]
-    step: int
-    ahead: int
-    stops: bool
-    places: int
-    parallel: int
-    pool: RayPoolRecipe
-    store: CacheStore
-    cache: CacheStore | None
-    ledger: Any
-    head_start: int
-    leads: int
-    processes: int
-    hosts: RayHostRecipe | None
+    pace: TrialPace
+    prefetch: Prefetch
+    services: Services
     log_file: Path
-
-    def is_led(self, number: int) -> bool:
-        """Whether the driver queues a trial's first images."""
-        return self.leads > 0 or number < self.head_start
 
     def run_id(self, number: int) -> str:
         """Id of a trial's experiment run: whoever works for the trial uses it, also after its process
@@ -98,7 +131,7 @@ class TrialRecipe:
 
 
 def experiment_run(
-    recipe: TrialRecipe,
+    config: TrialConfig,
     setup: RunSetup,
     number: int,
     values: Mapping[str, ParamValue],
@@ -108,8 +141,8 @@ def experiment_run(
     """A trial's experiment run.
 
     Args:
-        recipe: What trials are made from.
-        setup: As the recipe has it, or with the metrics of this process.
+        config: What trials are made from.
+        setup: As the config has it, or with the metrics of this process.
         number: The trial's.
         values: Its parameter set.
         submitter: Starts its items.
@@ -118,13 +151,13 @@ def experiment_run(
     return ExperimentRun(
         setup=setup,
         submitter=submitter,
-        handler=recipe.handler,
+        handler=config.handler,
         name=trial_name(number),
-        params=recipe.space.bind(values, partial=number == 0 and setup.generator.workflow is not None),
-        images=recipe.space.bind_images(values),
+        params=config.space.bind(values, partial=number == 0 and setup.generator.workflow is not None),
+        images=config.space.bind_images(values),
         values=values,
         notes={"trial": number, "baseline": number == 0},
-        id=recipe.run_id(number),
+        id=config.run_id(number),
         scorer=scorer,
     )
 
@@ -137,44 +170,46 @@ class ExperimentTrial(tune.Trainable):
     `reset_config` or in `cleanup`.
     """
 
-    def setup(self, config: dict[str, Any], recipe: TrialRecipe) -> None:
-        self._recipe = recipe
-        self._pool = recipe.pool.connect()
-        setup = recipe.setup
-        if recipe.hosts is not None:
-            setup = replace(setup, metrics=hosted(setup.metrics, recipe.hosts.connect()))
+    def setup(self, config: dict[str, Any], trials: TrialConfig) -> None:
+        services = trials.services
+        self._config = trials
+        self._pool = services.pool.connect()
+        setup = trials.setup
+        if services.hosts is not None:
+            setup = replace(setup, metrics=hosted(setup.metrics, services.hosts.connect()))
         self._setup = setup
         self._pooled = PoolSubmitter(setup.generator, self._pool) if setup.generator.uses_endpoints else None
-        self._submitter: Submitter = self._pooled or ThreadSubmitter(setup.generator, recipe.parallel)
+        self._submitter: Submitter = self._pooled or ThreadSubmitter(setup.generator, trials.pace.parallel)
         self._scorer = Scorer(setup.metrics)
-        self._alone = recipe.processes > 1
+        self._alone = trials.pace.processes > 1
         self._budgeted: BudgetedSubmitter | None = None
-        if recipe.ledger is not None:
+        if services.ledger is not None:
             price = partial(_price, setup.generator) if setup.generator.charges else None
-            self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, recipe.ledger, price)
-        if recipe.cache is not None:
-            self._submitter = CachingSubmitter(setup.generator.cache_key, self._submitter, recipe.cache)
+            self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, services.ledger, price)
+        if services.cache is not None:
+            self._submitter = CachingSubmitter(setup.generator.cache_key, self._submitter, services.cache)
         # above the cache: what this search has made counts as made also when it is resumed, although the
         # cache has it, too
-        self._submitter = CachingSubmitter(self._own_key, self._submitter, recipe.store, own=True)
+        self._submitter = CachingSubmitter(self._own_key, self._submitter, services.store, own=True)
         self._begin(config)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
-        recipe = self._recipe
+        trials = self._config
         values: Mapping[str, ParamValue] = config["values"]
         number: int = config["number"]
         if self._budgeted is not None:
             self._budgeted.trial = number
-        self._run_id = recipe.run_id(number)
-        self._taking_over = self._pooled is not None and recipe.is_led(number)
+        self._run_id = trials.run_id(number)
+        self._taking_over = self._pooled is not None and trials.prefetch.covers(number)
         if self._pooled is not None:
-            self._pooled.pool = recipe.pool.connect(self._run_id) if self._taking_over else self._pool
-            self._pooled.run = self._run_id if self._taking_over else ""
+            self._pooled.pool, self._pooled.run = self._pool, ""
+        if self._pooled is not None and self._taking_over:
+            self._pooled.pool, self._pooled.run = trials.services.pool.connect(self._run_id), self._run_id
         self._reported = int(config.get("reported", 0))
         self._started = time.monotonic()
         self._stepped = False
         self._broken = False
-        self._run = experiment_run(recipe, self._setup, number, values, self._submitter, self._scorer)
+        self._run = experiment_run(trials, self._setup, number, values, self._submitter, self._scorer)
 
     def _own_key(self, args: ItemArgs) -> str:
         """The key of an image in the search's own store: whose it is, whatever it was made of."""
@@ -184,37 +219,36 @@ class ExperimentTrial(tune.Trainable):
         """Generate and score the next items; called again until the result says ``done``."""
         self._stepped = True
         try:
-            return self._advance()
+            report = self._advance()
         except (CancelledRequestError, NoEndpointError, AccountError) as error:
-            record = self._run.finish("interrupted")
-            return self._result(record, done=True, interrupted=True, error=str(error))
+            report = self._report(self._run.finish("interrupted"), "interrupted", str(error))
         except Exception as error:  # noqa: BLE001  (it ends the search; its traceback goes to the log file)
             # Not an image's failure but the search's own (results that cannot be written, a bug): every trial
             # would fail so.
             self._broken = True
-            log_failure(self._recipe.log_file, self._run.name)
+            log_failure(self._config.log_file, self._run.name)
             reason = str(error) if isinstance(error, PixarisError) else f"{type(error).__name__}: {error}"
-            return {**self._result(self._run.record("failed"), done=True, error=reason), "broken": True}
+            report = self._report(self._run.record("failed"), "broken", reason)
+        return as_result(report)
 
-    def _advance(self) -> dict[str, Any]:
-        recipe = self._recipe
+    def _advance(self) -> TrialReport:
+        pace = self._config.pace
         if self._alone:
             self._pool.arrive(self._run_id)
         if self._taking_over:  # ask for all that the driver has asked for, before any of it comes
             self._taking_over = False
-            self._run.start_ahead(recipe.step + recipe.ahead)
+            self._run.start_ahead(pace.step + pace.ahead)
         # what an earlier process of the search has reported already is not reported again
-        count, self._reported = self._reported + recipe.step, 0
-        record = self._run.advance(count, ahead=self._ahead() if recipe.ahead else 0)
+        count, self._reported = self._reported + pace.step, 0
+        record = self._run.advance(count, ahead=self._ahead() if pace.ahead else 0)
         hopeless = bool(record.items) and all(item.generated is None for item in record.items)
-        done = self._run.done or hopeless
-        if done:
-            scored = all(name in record.metrics for name in recipe.objectives)
-            record = self._run.finish("finished" if scored else "failed")
-            self._meet_the_others()
-        else:
-            self._run.start_ahead(max(recipe.ahead, self._ahead()) if recipe.ahead else 0)
-        return self._result(record, done=done)
+        if not self._run.done and not hopeless:
+            self._run.start_ahead(max(pace.ahead, self._ahead()) if pace.ahead else 0)
+            return self._report(record, "running")
+        scored = all(name in record.metrics for name in self._config.objectives)
+        record = self._run.finish("finished" if scored else "failed")
+        self._meet_the_others()
+        return self._report(record, "ended")
 
     def _meet_the_others(self) -> None:
         """Do not end a trial before the first trials' processes are all at work, for some time.
@@ -233,35 +267,29 @@ class ExperimentTrial(tune.Trainable):
         """Items to generate while others are scored: where nothing is stopped, all of the next step at
         least.
         """
-        recipe = self._recipe
-        wanted = -(-self._scorer.ahead(recipe.places) // recipe.setup.seeds)
-        return min(wanted, recipe.ahead) if recipe.stops else max(wanted, recipe.ahead)
+        pace = self._config.pace
+        wanted = math.ceil(self._scorer.ahead(pace.slots) / self._setup.seeds)
+        return min(wanted, pace.ahead) if pace.stops else max(wanted, pace.ahead)
 
-    def _result(
-        self, record: RunRecord, *, done: bool, interrupted: bool = False, error: str = ""
-    ) -> dict[str, Any]:
-        names = self._recipe.objectives
-        name = names[0]
-        means = [record.metrics[each].mean if each in record.metrics else math.nan for each in names]
-        by_index = {item.index: item.scores.get(name) for item in record.items}
+    def _report(self, record: RunRecord, state: TrialState, error: str = "") -> TrialReport:
         if not error and record.failures:
             error = str(record.failures[0].error)
-        return {
-            **dict(zip(objective_keys(len(names)), means, strict=True)),
-            TIME: len(record.items),
-            "scores": {key: value.mean for key, value in record.metrics.items()},
-            "item_scores": [by_index.get(index) for index in range(len(record.eval_set))],
-            "failures": len(record.failures),
-            "cost": record.cost,
-            "cached": record.cached,
-            "unaccounted": record.unaccounted,
-            "seconds": time.monotonic() - self._started,
-            "interrupted": interrupted,
-            "ended": done and not interrupted,
-            "error": error,
-            "broken": False,
-            "done": done,
-        }
+        means = {name: summary.mean for name, summary in record.metrics.items()}
+        return TrialReport(
+            objectives=tuple(means.get(name) for name in self._config.objectives),
+            items=len(record.items),
+            failures=len(record.failures),
+            scores=means,
+            item_scores=record.item_scores,
+            usage=Usage(
+                seconds=time.monotonic() - self._started,
+                cost=record.cost,
+                unaccounted=record.unaccounted,
+                cached=record.cached,
+            ),
+            state=state,
+            error=error,
+        )
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Keep the run for another process; only schedulers that pause trials ask for it."""
@@ -281,7 +309,7 @@ class ExperimentTrial(tune.Trainable):
         """End with the process."""
         self._end()
         self._scorer.close()
-        self._recipe.handler.close()
+        self._config.handler.close()
         self._pool.close()
 
     def _end(self) -> None:

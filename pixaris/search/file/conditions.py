@@ -21,13 +21,13 @@ def read_conditions(
     """Parameter name to what its value must be like: a value, a list of values, or limits.
 
     Args:
-        reader: Is told what is wrong.
+        reader: Collects the problems.
         path: The mapping's place.
         value: The mapping.
         parameters: All of them; whether the conditions make sense is asked later.
     """
     if not isinstance(value, dict) or not value:
-        reader.tell(path, f"must name the parameters it depends on (got {shown(value)}); {_EXAMPLE}")
+        reader.add_problem(path, f"must name the parameters it depends on (got {shown(value)}); {_EXAMPLE}")
         return ()
     found = []
     for name, wanted in value.items():
@@ -44,7 +44,7 @@ def _condition(
         return _limited(reader, path, name, wanted)
     values = wanted if isinstance(wanted, list) else [wanted]
     if not values:
-        reader.tell(path, f"needs at least one value (got an empty list); {_EXAMPLE}")
+        reader.add_problem(path, f"needs at least one value (got an empty list); {_EXAMPLE}")
         return None
     if parameter is not None and parameter.parts:
         labels = [label for one in values for label in _labels(reader, path, one, parameter)]
@@ -61,7 +61,7 @@ def _limited(reader: Reader, path: str, name: str, wanted: dict[str, object]) ->
     excluded = fields.get("not", [])
     values = _values(reader, join(path, "not"), excluded if isinstance(excluded, list) else [excluded])
     if not fields:
-        reader.tell(path, f"has no condition; {_EXAMPLE}")
+        reader.add_problem(path, f"has no condition; {_EXAMPLE}")
     if (
         not fields
         or values is None
@@ -76,7 +76,7 @@ def _values(reader: Reader, path: str, values: list[object]) -> tuple[ParamValue
     plain = tuple(one for one in values if isinstance(one, str | int | float))
     if len(plain) < len(values):
         wrong = next(one for one in values if not isinstance(one, str | int | float))
-        reader.tell(path, f"values are text, numbers or booleans (got {shown(wrong)}); {_EXAMPLE}")
+        reader.add_problem(path, f"values are text, numbers or booleans (got {shown(wrong)}); {_EXAMPLE}")
         return None
     return plain
 
@@ -87,7 +87,7 @@ def _labels(reader: Reader, path: str, wanted: object, parameter: Parameter) -> 
         return [wanted]
     if not isinstance(wanted, dict) or not wanted:
         example = f"{{{parameter.parts[0]}: ...}}"
-        reader.tell(
+        reader.add_problem(
             path, f"must give some of {', '.join(parameter.parts)} (got {shown(wanted)}); write {example}"
         )
         return []
@@ -98,7 +98,7 @@ def _labels(reader: Reader, path: str, wanted: object, parameter: Parameter) -> 
         if all(_is(given[parameter.parts.index(part)], value) for part, value in fields.items())
     ]
     if not found and len(fields) == len(wanted):
-        reader.tell(
+        reader.add_problem(
             path,
             f"{parameter.name!r} never has {shown(wanted)}; its options are"
             f" {', '.join(map(str, parameter.domain.options))}",

@@ -30,13 +30,15 @@ def read_credentials(reader: Reader, path: str, fields: Mapping[str, Any]) -> He
         headers += _headers(reader, join(path, "headers"), fields["headers"])
     names = [name.lower() for name, _ in headers]
     if names.count("authorization") > 1:
-        reader.tell(join(path, "basic_auth"), "and the header Authorization are the same; keep one of them")
+        reader.add_problem(
+            join(path, "basic_auth"), "and the header Authorization are the same; keep one of them"
+        )
     return tuple(headers)
 
 
 def _headers(reader: Reader, path: str, value: object) -> list[tuple[str, Variable]]:
     if not isinstance(value, dict):
-        reader.tell(
+        reader.add_problem(
             path,
             "must be a mapping of header names (its value is not shown); write {Authorization: {env:"
             " COMFY_TOKEN}}",
@@ -46,7 +48,9 @@ def _headers(reader: Reader, path: str, value: object) -> list[tuple[str, Variab
     for name, inner in value.items():
         where = join(path, name)
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-            reader.tell(where, "is no name of an HTTP header; write {Authorization: {env: COMFY_TOKEN}}")
+            reader.add_problem(
+                where, "is no name of an HTTP header; write {Authorization: {env: COMFY_TOKEN}}"
+            )
         else:
             found += _header(reader, where, name, inner, basic=False)
     return found
@@ -55,7 +59,9 @@ def _headers(reader: Reader, path: str, value: object) -> list[tuple[str, Variab
 def read_variable(reader: Reader, path: str, value: object, example: str) -> str:
     """The name in ``{env: NAME}``, or ""."""
     if not isinstance(value, dict):
-        reader.tell(path, f"must name an environment variable (its value is not shown); write {example}")
+        reader.add_problem(
+            path, f"must name an environment variable (its value is not shown); write {example}"
+        )
         return ""
     fields = reader.section(path, value, ("env",))
     if not reader.required(path, fields, "env", f"write {example}"):
@@ -64,7 +70,7 @@ def read_variable(reader: Reader, path: str, value: object, example: str) -> str
         message = (
             "must be the name of an environment variable: letters, digits and _ (its value is not shown)"
         )
-        reader.tell(join(path, "env"), f"{message}; write {example}")
+        reader.add_problem(join(path, "env"), f"{message}; write {example}")
         return ""
     return fields["env"]
 
@@ -78,5 +84,5 @@ def _header(
         return []
     variable = Variable(name_of_variable, basic)
     if problem := variable.problem(os.environ):
-        reader.tell(join(path, "env"), problem)
+        reader.add_problem(join(path, "env"), problem)
     return [(name, variable)]

@@ -49,13 +49,13 @@ def read_endpoints(reader: Reader, path: str, value: object, folder: Path) -> tu
     known: set[str] = set()
     entries = reader.items(path, value, f"write {_FORMS}")
     if value == []:
-        reader.tell(path, f"needs at least one endpoint; write {_FORMS}")
+        reader.add_problem(path, f"needs at least one endpoint; write {_FORMS}")
     for index, entry in enumerate(entries):
         where = join(path, index)
         for source in _entry(reader, where, entry, folder):
             names = _names(source)
             for twice in sorted(names & known):
-                reader.tell(
+                reader.add_problem(
                     where, f"{twice} is listed twice; keep one of them (depth says how many requests it gets)"
                 )
             if not names & known:
@@ -70,14 +70,14 @@ def endpoints_of_urls(
     """The sources of ``--endpoint URL`` arguments.
 
     Args:
-        reader: Is told what is wrong.
+        reader: Collects the problems.
         urls: What was given.
         flux: Whether they are addresses of the Flux API.
     """
     if flux:
         given = {url: _flux(reader, f"--endpoint {masked(url)}", {"url": url}) for url in urls}
         if len(given) > 1:
-            reader.tell("--endpoint", "a Flux account is reached at one address; give one URL")
+            reader.add_problem("--endpoint", "a Flux account is reached at one address; give one URL")
         return tuple(source for sources in given.values() for source in sources)
     found = [_address(reader, f"--endpoint {masked(url)}", url, typed=True) for url in urls]
     return tuple(dict.fromkeys(source for source in found if source is not None))
@@ -108,7 +108,7 @@ def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[Endpo
         source = _address(reader, path, value)
         return [source] if source else []
     if not isinstance(value, dict):
-        reader.tell(path, f"must be a URL, or a mapping such as {{embedded: 2}} (got {shown(value)})")
+        reader.add_problem(path, f"must be a URL, or a mapping such as {{embedded: 2}} (got {shown(value)})")
         return []
     fields = reader.section(path, value, _KNOWN)
     sources: list[EndpointSource] = []
@@ -118,7 +118,7 @@ def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[Endpo
         for key in ("depth", *CREDENTIALS):
             if key in fields:
                 example = "depth: 2" if key == "depth" else f"{key}: ..."
-                reader.tell(join(path, key), f"belongs to a url; write {{url: http://..., {example}}}")
+                reader.add_problem(join(path, key), f"belongs to a url; write {{url: http://..., {example}}}")
     if "embedded" in fields:
         sources += _embedded(reader, join(path, "embedded"), fields["embedded"])
     if "managed" in fields:
@@ -132,7 +132,7 @@ def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[Endpo
     if "flux" in fields:
         sources += _flux(reader, join(path, "flux"), fields["flux"])
     if isinstance(value, dict) and not value:
-        reader.tell(path, f"needs at least one endpoint; write {_FORMS}")
+        reader.add_problem(path, f"needs at least one endpoint; write {_FORMS}")
     return sources
 
 
@@ -148,14 +148,14 @@ def _flux(reader: Reader, path: str, value: object) -> list[EndpointSource]:
         try:
             url = trust.base_url(text)
         except ConfigurationError as error:
-            reader.tell(join(path, "url"), str(error))
+            reader.add_problem(join(path, "url"), str(error))
     if "key" not in fields:
         source = FluxSource(url, depth)
     else:
         variable = read_variable(reader, join(path, "key"), fields["key"], "{env: MY_FLUX_KEY}")
         source = FluxSource(url, depth, variable)
     if problem := source.problem():
-        reader.tell(path, problem)
+        reader.add_problem(path, problem)
     return [source]
 
 
@@ -168,7 +168,7 @@ def _addresses(reader: Reader, path: str, fields: Mapping[str, Any]) -> list[End
     sources: list[EndpointSource] = []
     if "url" in fields and (url := _url(reader, join(path, "url"), fields["url"])):
         if "@" in url and any(name.lower() == "authorization" for name, _ in headers):
-            reader.tell(
+            reader.add_problem(
                 join(path, "url"), "has credentials, and so has the endpoint besides; keep one of them"
             )
         sources.append(StaticSource(url, depth, headers))
@@ -195,7 +195,7 @@ def _dns(reader: Reader, path: str, text: str, depth: int, headers: Headers) -> 
     try:
         return dns_source(text, depth=depth, headers=headers)
     except ConfigurationError as error:
-        reader.tell(path, str(error))
+        reader.add_problem(path, str(error))
         return None
 
 
@@ -223,7 +223,7 @@ def _tunnel(reader: Reader, path: str, value: object) -> list[EndpointSource]:
     timeout = reader.above(join(path, "start_timeout"), fields.get("start_timeout", _TUNNEL.start_timeout), 0)
     gcloud = reader.text(join(path, "gcloud"), fields.get("gcloud", _TUNNEL.gcloud))
     if fields["instance"] == []:
-        reader.tell(where, f"needs at least one VM; {example}")
+        reader.add_problem(where, f"needs at least one VM; {example}")
     if not instances:
         return []
     return [
@@ -242,7 +242,7 @@ def _tunnel(reader: Reader, path: str, value: object) -> list[EndpointSource]:
 def _named(reader: Reader, path: str, key: str, name: str) -> str | None:
     """A name as Google Cloud has them; it becomes part of a command."""
     if name and not re.fullmatch(_NAMES[key], name):
-        reader.tell(
+        reader.add_problem(
             path, f"must be the {key}'s name: lower-case letters, digits and hyphens (got {shown(name)})"
         )
         return None
@@ -293,7 +293,7 @@ def _managed(reader: Reader, path: str, value: object, folder: Path) -> list[End
 def _gpus(reader: Reader, path: str, value: object) -> float:
     number = reader.number(path, value)
     if number is not None and (number < 0 or (number > 1 and number != int(number))):
-        reader.tell(path, f"must be 0, a fraction below 1, or a whole number (got {shown(value)})")
+        reader.add_problem(path, f"must be 0, a fraction below 1, or a whole number (got {shown(value)})")
     return float(number or 0)
 
 
@@ -303,7 +303,9 @@ def _command(reader: Reader, path: str, value: object) -> tuple[str, ...]:
         try:
             words = tuple(shlex.split(value))
         except ValueError as error:
-            reader.tell(path, f"cannot be split into words ({str(error).lower()}); write a list of words")
+            reader.add_problem(
+                path, f"cannot be split into words ({str(error).lower()}); write a list of words"
+            )
             return ()
     else:
         entries = reader.items(path, value, "write the words as a list, or one text")
@@ -311,9 +313,9 @@ def _command(reader: Reader, path: str, value: object) -> tuple[str, ...]:
             return ()
         words = tuple(_word(reader, join(path, index), word) for index, word in enumerate(entries))
     if not words:
-        reader.tell(path, "is empty; write the program and its arguments")
+        reader.add_problem(path, "is empty; write the program and its arguments")
     elif not any("{port}" in word for word in words):
-        reader.tell(path, "must contain {port}, which stands for the port each replica is given")
+        reader.add_problem(path, "must contain {port}, which stands for the port each replica is given")
     return words
 
 
@@ -328,7 +330,7 @@ def _url(reader: Reader, path: str, value: object, *, typed: bool = False) -> st
     """The URL of a server.
 
     Args:
-        reader: Is told what is wrong.
+        reader: Collects the problems.
         path: Where it stands.
         value: What stands there.
         typed: Whether it is an argument of the command; so is what ``--set`` gives.
@@ -344,27 +346,29 @@ def _url(reader: Reader, path: str, value: object, *, typed: bool = False) -> st
         reason = (
             "the port must be a number up to 65535" if "ort" in str(error) else "a part of it is malformed"
         )
-        reader.tell(path, f"is no URL: {reason} (got {got})")
+        reader.add_problem(path, f"is no URL: {reason} (got {got})")
         return None
     if any(letter.isspace() or not letter.isprintable() for letter in text):
-        reader.tell(path, f"is no URL: it holds white space (got {got})")
+        reader.add_problem(path, f"is no URL: it holds white space (got {got})")
     elif parts.scheme not in ("http", "https") and "://" in text:
-        reader.tell(path, f"must be an http:// or https:// URL (got {got})")
+        reader.add_problem(path, f"must be an http:// or https:// URL (got {got})")
     elif parts.scheme not in ("http", "https"):
-        reader.tell(path, f"must start with http:// or https:// (got {got}); write http://{masked(text)}")
+        reader.add_problem(
+            path, f"must start with http:// or https:// (got {got}); write http://{masked(text)}"
+        )
     elif not host or port == 0:
-        reader.tell(
+        reader.add_problem(
             path,
             f"needs a host{' and a port above 0' if host else ''} (got {got}); write http://10.0.0.5:8188",
         )
     elif parts.query or parts.fragment:
-        reader.tell(path, f"must end with its path, without ? and # (got {got})")
+        reader.add_problem(path, f"must end with its path, without ? and # (got {got})")
     elif "@" in parts.netloc and (typed or line_of(path, reader.lines) == 0):
         way_out = (
             f"name it in the file: {{url: {masked(text).replace('***@', '')}, basic_auth: {{env:"
             " COMFY_AUTH}}"
         )
-        reader.tell(
+        reader.add_problem(
             path, f"has credentials (got {got}), and every user of the machine sees command lines; {way_out}"
         )
     else:

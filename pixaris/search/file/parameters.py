@@ -34,7 +34,7 @@ def read_generation_params(
     """Fixed values: a list of ``{node_name, input, value}``.
 
     Args:
-        reader: Is told what is wrong.
+        reader: Collects the problems.
         path: Where it stands.
         value: What stands there.
         nodes: Whether inputs belong to nodes. If not, a node name may be left out, and ``{input: value,
@@ -58,7 +58,7 @@ def read_generation_params(
             continue
         fixed = fields["value"]
         if isinstance(fixed, dict | list):
-            reader.tell(
+            reader.add_problem(
                 join(where, "value"),
                 f"must be text, a number or a boolean (got {shown(fixed)}); to try several, use parameters",
             )
@@ -66,7 +66,7 @@ def read_generation_params(
         if isinstance(fixed, float) and reader.number(join(where, "value"), fixed) is None:
             continue
         if target in params:
-            reader.tell(where, f"{target} is set twice; keep one of them")
+            reader.add_problem(where, f"{target} is set twice; keep one of them")
         elif target:
             params[target] = GenerationParam(target.node_name, target.input, fixed)
             reader.fixed_at.append(index)
@@ -95,7 +95,7 @@ def read_parameters(
     """The search space: parameter name to target and domain.
 
     Args:
-        reader: Is told what is wrong; the space is whole only if nothing is.
+        reader: Collects the problems; the space is whole only if nothing is.
         path: Where the mapping stands.
         value: The mapping.
         fixed: The fixed values beside it.
@@ -111,10 +111,10 @@ def read_parameters(
     for name, entry in reader.mapping(path, value).items():
         where = join(path, name)
         if not any_name and not _NAME.fullmatch(name):
-            reader.tell(where, f"a parameter's name has letters, digits, _ and - (got {shown(name)})")
+            reader.add_problem(where, f"a parameter's name has letters, digits, _ and - (got {shown(name)})")
         if not isinstance(entry, dict):
             example = _EXAMPLE if nodes else _EXAMPLE_WITHOUT_NODES
-            reader.tell(
+            reader.add_problem(
                 where, f"must say where it is set and its domain (got {shown(entry)}); for example {example}"
             )
             sound = False
@@ -129,7 +129,7 @@ def read_parameters(
         free = []
         for target in one.targets:
             if target in taken:
-                reader.tell(where, f"{target} is also set by {taken[target]}; keep one of them")
+                reader.add_problem(where, f"{target} is also set by {taken[target]}; keep one of them")
             else:
                 free.append(target)
                 taken[target] = f"parameter {name!r}"
@@ -210,13 +210,13 @@ def _space(reader: Reader, path: str, found: _Found, *, whole: bool) -> Space:
     parameters, templates = tuple(found.parameters.values()), tuple(found.templates.values())
     if whole and len(reader.problems) == before:
         for fault in condition_faults(parameters, [(template.name, template.when) for template in templates]):
-            reader.tell(join(join(join(path, fault.owner), "when"), fault.parameter), fault.message)
+            reader.add_problem(join(join(join(path, fault.owner), "when"), fault.parameter), fault.message)
         domains = {parameter.name: parameter.domain for parameter in parameters}
         for template in templates:
             for message in template.faults(domains):
-                reader.tell(join(join(path, template.name), "template"), message)
+                reader.add_problem(join(join(path, template.name), "template"), message)
         for name, message in idle(parameters, templates):
-            reader.tell(join(path, name), message)
+            reader.add_problem(join(path, name), message)
     if len(reader.problems) > before or not whole:
         free = [replace(parameter, when=()) for parameter in parameters if parameter.targets]
         return Space(tuple(free))  # good for finding more problems, and for nothing else
@@ -230,7 +230,7 @@ def _entry(
     kinds = [word for word in (*KINDS, "images", "template") if word in fields]
     if not kinds:
         if all(key in _WORDS for key in entry):  # else an unknown key, most likely a typo, has been told
-            reader.tell(
+            reader.add_problem(
                 path,
                 f"has no domain; give one of {', '.join(f'{kind} {KINDS[kind].form}' for kind in KINDS)}",
             )
@@ -238,7 +238,7 @@ def _entry(
         return None
     if len(kinds) > 1:
         what = "domains" if "template" not in kinds else "kinds of value"
-        reader.tell(path, f"has {len(kinds)} {what} ({' and '.join(kinds)}); keep one of them")
+        reader.add_problem(path, f"has {len(kinds)} {what} ({' and '.join(kinds)}); keep one of them")
         return None
     kind = kinds[0]
     if isinstance(fields.get("targets"), dict):
@@ -268,7 +268,7 @@ def _template(
         return Template(name, targets, text)
     except ConfigurationError as error:
         for problem in error.problems:
-            reader.tell(where, problem.message)
+            reader.add_problem(where, problem.message)
         return None
 
 
@@ -277,7 +277,7 @@ def _choosing(
 ) -> Parameter | None:
     """A parameter whose values are images."""
     if "targets" in fields:
-        reader.tell(join(path, "targets"), "images are loaded by one node; name it as node_name")
+        reader.add_problem(join(path, "targets"), "images are loaded by one node; name it as node_name")
         return None
     target = _target(
         reader,
@@ -295,16 +295,16 @@ def _moving(
 ) -> Parameter | None:
     """A parameter whose options each give a value to several named targets."""
     if doubled := [key for key in _TARGET if key in fields]:
-        reader.tell(join(path, doubled[0]), "stands beside targets; move it into the mapping")
+        reader.add_problem(join(path, doubled[0]), "stands beside targets; move it into the mapping")
     where = join(path, "targets")
     named = reader.mapping(where, fields["targets"])
     if kind not in ("choice", "grid_search"):
-        reader.tell(
+        reader.add_problem(
             where, f"has names, for the values of a choice of mappings; with {kind} write a list of targets"
         )
         return None
     if not named:
-        reader.tell(where, "needs at least one name: {node_name: ..., input: ...}")
+        reader.add_problem(where, "needs at least one name: {node_name: ..., input: ...}")
         return None
     targets: dict[str, Target | None] = {}
     for part, inner in named.items():
@@ -313,7 +313,7 @@ def _moving(
     options = read_pairs(reader, join(path, kind), fields[kind], tuple(targets), folder)
     found = tuple(target for target in targets.values() if target is not None)
     for again in sorted({str(target) for target in found if found.count(target) > 1}):
-        reader.tell(where, f"{again} stands twice; keep one of them")
+        reader.add_problem(where, f"{again} stands twice; keep one of them")
         return None
     if options is None or len(found) < len(targets):
         return None
@@ -337,11 +337,11 @@ def _targets(
         target = _target(reader, path, entry)
         return (target,) if target else None
     if doubled := [key for key in _TARGET if key in fields]:
-        reader.tell(join(path, doubled[0]), "stands beside targets; move it into the list")
+        reader.add_problem(join(path, doubled[0]), "stands beside targets; move it into the list")
     where = join(path, "targets")
     entries = reader.items(where, fields["targets"], "write [{node_name: Blur, input: sigma}, ...]")
     if fields["targets"] == []:
-        reader.tell(where, "needs at least one {node_name: ..., input: ...}")
+        reader.add_problem(where, "needs at least one {node_name: ..., input: ...}")
     found = []
     for index, inner in enumerate(entries):
         reader.section(join(where, index), inner, _TARGET)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pixaris.exceptions import Problem, nearest
-from pixaris.search.file.yaml_file import Document, join, line_of, place, scalar
+from pixaris.files import safe_name
+from pixaris.search.file.yaml_file import Document, join, line_of, scalar
 
 _SHOWN = 80
 
@@ -20,7 +21,7 @@ class ComponentSpec:
     Attributes:
         type: Its name, or ``module:Class``.
         options: Its arguments.
-        where: Its place in the file, for problems found when it is made.
+        where: Its dotted path in the file, for problems found when it is made.
     """
 
     type: str
@@ -36,16 +37,17 @@ class Reader:
             problem.
 
     Attributes:
-        fixed_at: Places in the list of the generation params that were read: others, which are wrong, are
-            left out.
-        unbound: Path, node and input of parameters whose domain is wrong; node and input may be wrong too.
+        fixed_at: Indices of the generation params that were read: others, which are wrong, are left out.
+        unbound: Dotted path, node and input of parameters whose domain is wrong; node and input may be wrong
+            too.
+        lines: Dotted path to line, 0 for ``--set``.
     """
 
     def __init__(self, document: Document) -> None:
         self.fixed_at: list[int] = []
         self.unbound: list[tuple[str, tuple[str, str]]] = []
         self.lines = dict(document.lines)
-        self._told = list(document.faults)
+        self._problems = list(document.faults)
         self._faulty = {path for path, _ in document.faults}
 
     @property
@@ -53,12 +55,8 @@ class Reader:
         """All problems so far: those of the command line and of what is missing, then the file's in its
         order.
         """
-        in_order = sorted(self._told, key=lambda told: line_of(told[0], self.lines) or 0)
-        return [Problem(self.place(path), message) for path, message in in_order]
-
-    def place(self, path: str) -> str:
-        """The path with its line."""
-        return place(path, self.lines)
+        in_order = sorted(self._problems, key=lambda found: line_of(found[0], self.lines) or 0)
+        return [Problem("", message, path) for path, message in in_order]
 
     def alias(self, path: str, stands_at: str) -> None:
         """Let a path that the file has in a shorter form have the line of that."""
@@ -66,17 +64,17 @@ class Reader:
         if line is not None:
             self.lines[path] = line
 
-    def tell(self, path: str, message: str) -> None:
+    def add_problem(self, path: str, message: str) -> None:
         """Remember a problem."""
         if path not in self._faulty:
-            self._told.append((path, message))
+            self._problems.append((path, message))
 
     def section(self, path: str, value: object, known: Collection[str]) -> dict[str, Any]:
         """A mapping without its unknown keys (each is a problem) and without those that have no value."""
         fields = self.mapping(path, value)
         for key in fields:
             if key not in known:
-                self.tell(
+                self.add_problem(
                     join(path, key),
                     f"{shown(key)} is no known key{nearest(key, known)}; known are {', '.join(known)}",
                 )
@@ -86,20 +84,35 @@ class Reader:
         """A mapping of any keys."""
         if isinstance(value, dict):
             return value
-        self.tell(path, f"must be a mapping of keys and values (got {shown(value)})")
+        self.add_problem(path, f"must be a mapping of keys and values (got {shown(value)})")
         return {}
 
     def required(self, path: str, fields: Mapping[str, Any], key: str, hint: str) -> bool:
         """Whether a key is there; a problem that ends with the hint if not."""
         if key not in fields:
-            self.tell(join(path, key), f"is missing; {hint}")
+            self.add_problem(join(path, key), f"is missing; {hint}")
         return key in fields
+
+    def has(self, fields: Mapping[str, Any], key: str, example: str) -> bool:
+        """Whether the file has a key; a problem with an example if not."""
+        return self.required("", fields, key, f"write {example}")
+
+    def folder_name(self, path: str, value: object) -> str:
+        """Text that can name a folder as it stands, or ""."""
+        text = self.text(path, value)
+        if text and safe_name(text) != text:
+            allowed = (
+                "only letters, digits, spaces and _ . , + = ( ) [ ] - may be in it, no space or dot at its"
+                " ends, at most 120 bytes"
+            )
+            self.add_problem(path, f"names a folder: {allowed} (got {shown(text)})")
+        return text
 
     def items(self, path: str, value: object, hint: str) -> list[Any]:
         """A list, or nothing."""
         if isinstance(value, list):
             return value
-        self.tell(path, f"must be a list (got {shown(value)}); {hint}")
+        self.add_problem(path, f"must be a list (got {shown(value)}); {hint}")
         return []
 
     def text(self, path: str, value: object) -> str:
@@ -107,9 +120,11 @@ class Reader:
         if isinstance(value, str) and value.strip():
             return value
         if isinstance(value, bool | int | float):
-            self.tell(path, f"must be text, but YAML reads {shown(value)}; put it in quotes if text is meant")
+            self.add_problem(
+                path, f"must be text, but YAML reads {shown(value)}; put it in quotes if text is meant"
+            )
         else:
-            self.tell(path, f"must be text (got {shown(value)})")
+            self.add_problem(path, f"must be text (got {shown(value)})")
         return ""
 
     def texts(self, path: str, value: object, hint: str) -> tuple[str, ...]:
@@ -119,7 +134,7 @@ class Reader:
             where = join(path, index)
             text = self.text(where, inner)
             if text in found:
-                self.tell(where, f"{shown(text)} is listed twice; keep one of them")
+                self.add_problem(where, f"{shown(text)} is listed twice; keep one of them")
             elif text:
                 found.append(text)
         return tuple(found)
@@ -129,10 +144,10 @@ class Reader:
         if isinstance(value, str):
             value, _ = scalar(value.strip())
         if isinstance(value, bool | str) or not isinstance(value, int | float):
-            self.tell(path, f"must be a number (got {shown(value)})")
+            self.add_problem(path, f"must be a number (got {shown(value)})")
             return None
         if isinstance(value, float) and not math.isfinite(value):
-            self.tell(path, f"must be a finite number (got {value})")
+            self.add_problem(path, f"must be a finite number (got {value})")
             return None
         return value
 
@@ -142,11 +157,11 @@ class Reader:
         if number is None:
             return None
         if number != int(number):
-            self.tell(path, f"must be a whole number (got {shown(value)})")
+            self.add_problem(path, f"must be a whole number (got {shown(value)})")
         elif number < at_least:
-            self.tell(path, f"must be at least {at_least} (got {shown(value)})")
+            self.add_problem(path, f"must be at least {at_least} (got {shown(value)})")
         elif at_most is not None and number > at_most:
-            self.tell(path, f"must be at most {at_most} (got {shown(value)})")
+            self.add_problem(path, f"must be at most {at_most} (got {shown(value)})")
         else:
             return int(number)
         return None
@@ -154,18 +169,17 @@ class Reader:
     def component(self, path: str, value: object) -> ComponentSpec:
         """A name, or a mapping with ``type`` and options."""
         if not isinstance(value, dict):
-            return ComponentSpec(self.text(path, value), {}, self.place(path))
+            return ComponentSpec(self.text(path, value), {}, path)
         options = {key: inner for key, inner in value.items() if key != "type"}
         given = self.required(path, value, "type", "give its name")
-        return ComponentSpec(
-            self.text(join(path, "type"), value["type"]) if given else "", options, self.place(path)
-        )
+        name = self.text(join(path, "type"), value["type"]) if given else ""
+        return ComponentSpec(name, options, path)
 
     def above(self, path: str, value: object, limit: float) -> float | None:
         """A number above a limit, or None."""
         number = self.number(path, value)
         if number is not None and number <= limit:
-            self.tell(path, f"must be above {limit:g} (got {shown(value)})")
+            self.add_problem(path, f"must be above {limit:g} (got {shown(value)})")
             return None
         return number
 

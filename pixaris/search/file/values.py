@@ -21,7 +21,7 @@ def read_domain(reader: Reader, path: str, kind: str, value: object) -> Domain |
     """The domain of a kind.
 
     Args:
-        reader: Is told what is wrong.
+        reader: Collects the problems.
         path: The parameter's place.
         kind: A name of `KINDS`.
         value: What stands behind it.
@@ -33,13 +33,13 @@ def read_domain(reader: Reader, path: str, kind: str, value: object) -> Domain |
             return Domain(kind, options=constant)
         if KINDS[kind].listed:
             if not isinstance(value, list):
-                reader.tell(
+                reader.add_problem(
                     where, f"must be a list of values (got {shown(value)}); write {kind}: [{shown(value)}]"
                 )
                 return None
             if any(isinstance(option, dict) for option in value):
                 hint = "targets: {width: {node_name: ..., input: ...}, ...}"
-                reader.tell(
+                reader.add_problem(
                     where, f"holds mappings, whose names must be named among the targets; write {hint}"
                 )
                 return None
@@ -49,7 +49,7 @@ def read_domain(reader: Reader, path: str, kind: str, value: object) -> Domain |
         return Domain(kind, **by_name) if numbers else None
     except ConfigurationError as error:
         for problem in error.problems:
-            reader.tell(where, problem.message)
+            reader.add_problem(where, problem.message)
         return None
 
 
@@ -68,7 +68,7 @@ def _numbers(reader: Reader, path: str, kind: str, value: object) -> list[float]
     elif isinstance(value, list) and len(value) == len(names):
         found = [reader.number(join(path, index), inner) for index, inner in enumerate(value)]
     else:
-        reader.tell(path, f"{kind} takes {KINDS[kind].form} (got {shown(value)})")
+        reader.add_problem(path, f"{kind} takes {KINDS[kind].form} (got {shown(value)})")
         return None
     numbers = [number for number in found if number is not None]
     return numbers if len(numbers) == len(names) else None
@@ -80,7 +80,7 @@ def read_pairs(
     """A list of mappings, each with a value for every name: label to the values.
 
     Args:
-        reader: Is told what is wrong.
+        reader: Collects the problems.
         path: The list's place.
         value: The list; a value ``{image: file}`` is an image.
         names: What every mapping gives a value to.
@@ -92,11 +92,11 @@ def read_pairs(
     whole = True
     entries = reader.items(path, value, f"write {example}")
     if value == []:
-        reader.tell(path, "needs at least one value (got an empty list)")
+        reader.add_problem(path, "needs at least one value (got an empty list)")
     for index, entry in enumerate(entries):
         where = join(path, index)
         if not isinstance(entry, dict):
-            reader.tell(
+            reader.add_problem(
                 where,
                 f"must give a value to each of {', '.join(names)} (got {shown(entry)}); write {example}",
             )
@@ -115,7 +115,7 @@ def read_pairs(
         elif (
             label in found or (same := tuple((isinstance(one, bool), one) for one in values)) in seen
         ):  # 1 is 1.0, not true
-            reader.tell(where, f"holds {label} twice; keep one of them")
+            reader.add_problem(where, f"holds {label} twice; keep one of them")
         else:
             found[label] = values
             seen.add(same)
@@ -132,11 +132,11 @@ def _given(reader: Reader, path: str, value: object, folder: Path) -> Given | No
         file = reader.text(join(path, "image"), fields["image"])
         return _image(reader, join(path, "image"), folder / file) if file else None
     if isinstance(value, float) and not math.isfinite(value):
-        reader.tell(path, f"numbers must be finite (got {value})")
+        reader.add_problem(path, f"numbers must be finite (got {value})")
         return None
     if isinstance(value, str | int | float):
         return value
-    reader.tell(path, f"values are text, numbers, booleans or {{image: file}} (got {shown(value)})")
+    reader.add_problem(path, f"values are text, numbers, booleans or {{image: file}} (got {shown(value)})")
     return None
 
 
@@ -150,7 +150,7 @@ def read_images(reader: Reader, path: str, value: object, folder: Path) -> dict[
     """Images by name: a list of files, or a folder, whose images are taken in natural order.
 
     Args:
-        reader: Is told what is wrong.
+        reader: Collects the problems.
         path: The list's place.
         value: The list of paths, or the folder's.
         folder: Where the paths start.
@@ -158,7 +158,7 @@ def read_images(reader: Reader, path: str, value: object, folder: Path) -> dict[
     if isinstance(value, str):
         return _folder(reader, path, value, folder)
     if value == []:
-        reader.tell(path, "needs at least one image file (got an empty list)")
+        reader.add_problem(path, "needs at least one image file (got an empty list)")
     names = reader.texts(
         path, value, "write images: [inspiration/dunes.png, ...], or a folder: images: inspiration"
     )
@@ -173,19 +173,21 @@ def _folder(reader: Reader, path: str, name: str, folder: Path) -> dict[str, Enc
     try:
         inside = list((folder / name).iterdir()) if (folder / name).is_dir() else None
     except (OSError, ValueError) as error:
-        reader.tell(path, f"the folder {shown(name)} cannot be read: {error}")
+        reader.add_problem(path, f"the folder {shown(name)} cannot be read: {error}")
         return None
     if inside is None:
         one = f"; for one file write images: [{name}]" if name.lower().endswith(SUFFIXES) else ""
-        reader.tell(path, f"there is no folder {shown(name)}{one}")
+        reader.add_problem(path, f"there is no folder {shown(name)}{one}")
         return None
     files = sorted(
         (file for file in inside if file.suffix.lower() in SUFFIXES), key=lambda file: natural(file.name)
     )
     if not files:
-        reader.tell(path, f"the folder {shown(name)} holds no image; allowed are {', '.join(SUFFIXES)}")
+        reader.add_problem(
+            path, f"the folder {shown(name)} holds no image; allowed are {', '.join(SUFFIXES)}"
+        )
     elif len(files) > _MOST_IMAGES:
-        reader.tell(
+        reader.add_problem(
             path,
             f"the folder {shown(name)} holds {len(files):,} images (at most {_MOST_IMAGES:,}); list those you"
             " mean",
@@ -201,11 +203,11 @@ def _image(reader: Reader, path: str, file: Path) -> EncodedImage | None:
         if file.is_file():
             return EncodedImage.from_file(file)
         siblings = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
-        reader.tell(path, f"there is no file {str(file)!r}{nearest(file.name, siblings)}")
+        reader.add_problem(path, f"there is no file {str(file)!r}{nearest(file.name, siblings)}")
     except ImageError as error:
-        reader.tell(path, str(error))
+        reader.add_problem(path, str(error))
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reader.tell(path, f"the file {str(file)!r} cannot be read: {error}")
+        reader.add_problem(path, f"the file {str(file)!r} cannot be read: {error}")
     return None
 
 
@@ -213,6 +215,6 @@ def _once_each(reader: Reader, path: str, images: dict[str, EncodedImage]) -> di
     seen: dict[EncodedImage, str] = {}
     for name, image in images.items():
         if (other := seen.setdefault(image, name)) != name:
-            reader.tell(path, f"{other} and {name} are one picture; keep one of them")
+            reader.add_problem(path, f"{other} and {name} are one picture; keep one of them")
             return None
     return images or None

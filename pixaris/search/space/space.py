@@ -6,28 +6,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
-from pixaris.exceptions import ConfigurationError, Problem, WorkflowError, nearest
-from pixaris.generation.base import Fault, ImageGenerator, ItemArgs
+from pixaris.exceptions import ConfigurationError, nearest
+from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.images import EncodedImage
-from pixaris.search.file.yaml_file import place
 from pixaris.search.space.conditions import Condition, condition_faults, in_order
 from pixaris.search.space.domain import Domain
-from pixaris.search.space.fit import Target, faults_by_trying, faults_of_domain, faults_of_image
+from pixaris.search.space.fit import Target
+from pixaris.search.space.own_values import of_workflow
 from pixaris.search.space.parameter import Parameter, written_conditions, written_targets
+from pixaris.search.space.size import count
 from pixaris.search.space.template import Template
 from pixaris.types import GenerationParam, ParamValue
 
 __all__ = ["Condition", "Domain", "Parameter", "Space", "Target", "Template"]
-
-_COUNTED = 1_000_000
-"""A parameter that others depend on is counted value by value up to so many values."""
 
 
 @dataclass(frozen=True)
@@ -254,23 +252,14 @@ class Space:
         Raises:
             WorkflowError: A node or input does not exist, or is linked to another node.
         """
-        found: dict[str, ParamValue] = {}
-        for template in self.templates:
-            own = _own_value(template.targets[0], workflow, object_info)
-            if not any(self.parameters[self.names.index(name)].when for name in template.placeholders):
-                found.update((isinstance(own, str) and template.read(own, self.domains)) or {})
-        for parameter in self.parameters:
-            if parameter.domain.kind == "constant":
-                found[parameter.name] = parameter.domain.options[0]
-            elif parameter.targets and (value := _own_of(parameter, workflow, object_info)) is not None:
-                found[parameter.name] = parameter.domain.clean(value)
+        found = of_workflow(self.parameters, self.templates, workflow, object_info)
         return self.active(found)
 
     @cached_property
     def _size(self) -> int | None:
         if any(parameter.domain.size() is None for parameter in self.parameters):
             return None
-        return _count(self.order)
+        return count(self.order)
 
     def own_values(self, generator: ImageGenerator) -> dict[str, ParamValue]:
         """As `baseline`, of a generator without a workflow; where it says nothing, a parameter's first or
@@ -312,112 +301,6 @@ class Space:
 
         return extend(0, {})
 
-    def problems(
-        self,
-        workflow: Workflow,
-        object_info: ObjectInfo | None = None,
-        lines: Mapping[str, int] | None = None,
-        fixed: Sequence[GenerationParam] = (),
-        fixed_at: Sequence[int] = (),
-        unbound: Sequence[tuple[str, tuple[str, str]]] = (),
-    ) -> list[Problem]:
-        """Everything that keeps the space, and the fixed values beside it, from fitting the workflow.
-
-        Args:
-            workflow: What the values are bound into.
-            object_info: What a server says of its nodes.
-            lines: The search file's lines, for the problems' places; without, they have none.
-            fixed: The file's generation params.
-            fixed_at: Their places in its list; by default 0, 1, 2, ….
-            unbound: Path, node and input of the file's parameters that have no domain.
-        """
-        return self._problems(
-            lambda target, domain: (
-                faults_of_image(target, workflow)
-                if domain is None
-                else faults_of_domain(target, domain, workflow, object_info)
-            ),
-            lambda target: (workflow.node(target.node_name).id, target.input),
-            lines,
-            _placed(fixed, fixed_at),
-            unbound,
-        )
-
-    def problems_without_workflow(
-        self,
-        generator: ImageGenerator,
-        lines: Mapping[str, int] | None = None,
-        fixed: Sequence[GenerationParam] = (),
-        fixed_at: Sequence[int] = (),
-        unbound: Sequence[tuple[str, tuple[str, str]]] = (),
-    ) -> list[Problem]:
-        """As `problems`, for a generator that says itself what can be set."""
-        return self._problems(
-            lambda target, domain: (
-                [] if domain is None else faults_by_trying(target, domain, generator.fault)
-            ),
-            lambda target: (target.node_name if generator.has_nodes else "", target.input),
-            lines,
-            _placed(fixed, fixed_at),
-            unbound,
-        )
-
-    def _problems(
-        self,
-        judge: Callable[[Target, Domain | None], list[Fault]],
-        place_of: Callable[[Target], tuple[str, str]],
-        lines: Mapping[str, int] | None,
-        fixed: Sequence[tuple[int, GenerationParam]],
-        unbound: Sequence[tuple[str, tuple[str, str]]],
-    ) -> list[Problem]:
-        rows: list[tuple[str, str, Target, Domain | None]] = [
-            (
-                f"generation_params.{index}",
-                "value",
-                Target(param.node_name, param.input),
-                Domain("choice", options=(param.value,)),
-            )
-            for index, param in fixed
-        ]
-        for parameter in self.parameters:
-            for index, target in enumerate(parameter.targets):
-                key = "images" if parameter.gives and not parameter.parts else parameter.domain.kind
-                domain = None if parameter.loads(index) else parameter.domain_of(index)
-                rows.append((f"parameters.{parameter.name}", key, target, domain))
-        for template in self.templates:
-            texts = Domain("choice", options=tuple(template.texts(self.domains)))
-            rows += [
-                (f"parameters.{template.name}", "template", target, texts) for target in template.targets
-            ]
-        problems = []
-        taken: dict[tuple[str, str], Target] = {}
-        for path, key, target, domain in rows:
-            faults = judge(target, domain)
-            if not any(
-                fault.of_target for fault in faults
-            ):  # a node's title and its id may stand for one input
-                other = taken.setdefault(place_of(target), target)
-                faults += (
-                    [Fault(f"{target} and {other} are one input; keep one of them", True)]
-                    if other is not target
-                    else []
-                )
-            for fault in faults:
-                if not lines:
-                    problems.append(Problem("", fault.message))
-                elif fault.of_target:
-                    problems.append(Problem(place(path, lines), fault.message))
-                else:
-                    problems.append(
-                        Problem(place(f"{path}.{key}", lines), f"{fault.message}; change {path}.{key}")
-                    )
-        for path, words in unbound:  # any text will do: only what is wrong with node and input counts
-            faults = judge(Target(*words), Domain("choice", options=("",)))
-            problems += [
-                Problem(place(path, lines or {}), fault.message) for fault in faults if fault.of_target
-            ]
-        return problems
-
     def as_dict(self) -> dict[str, Any]:
         """The space in the search file's form, for result files."""
         described: dict[str, Any] = {parameter.name: parameter.as_dict() for parameter in self.parameters}
@@ -429,60 +312,6 @@ class Space:
                 **written_conditions(template.when),
             }
         return described
-
-    @classmethod
-    def from_hyperparameters(cls, hyperparameters: Sequence[Mapping[str, Any]]) -> Space:
-        """The space of ``[{node_name, input, value: [...]}, ...]``: the grid over all lists; a name is
-        ``node_name.input``.
-
-        Raises:
-            ConfigurationError: All that is wrong with the list.
-        """
-        problems: list[Problem] = []
-        parameters: dict[Target, Parameter] = {}
-        for index, entry in enumerate(hyperparameters):
-            where = f"hyperparameters[{index}]"
-            if not isinstance(entry, Mapping) or set(entry) != {"node_name", "input", "value"}:
-                got = sorted(map(str, entry)) if isinstance(entry, Mapping) else repr(entry)
-                problems.append(
-                    Problem(where, f"must have exactly the keys node_name, input and value (got {got})")
-                )
-                continue
-            node_name, name, values = entry["node_name"], entry["input"], entry["value"]
-            if not (isinstance(node_name, str) and node_name and isinstance(name, str) and name):
-                problems.append(
-                    Problem(where, f"node_name and input must be text (got {node_name!r} and {name!r})")
-                )
-                continue
-            target = Target(node_name, name)
-            values = (
-                values.tolist()
-                if hasattr(values, "tolist")
-                else list(values)
-                if isinstance(values, range)
-                else values
-            )
-            if target in parameters:
-                problems.append(
-                    Problem(where, f"{target} is listed twice; write all its values into one list")
-                )
-            elif not isinstance(values, list | tuple):
-                problems.append(
-                    Problem(
-                        where, f"value must be a list of values to try (got {values!r}); write [{values!r}]"
-                    )
-                )
-            else:
-                try:
-                    domain = Domain("grid_search", options=tuple(values))
-                    parameters[target] = Parameter(f"{node_name}.{name}", (target,), domain)
-                except ConfigurationError as error:
-                    problems += [
-                        Problem(f"{where}, {target}", f"value {fault.message}") for fault in error.problems
-                    ]
-        if problems:
-            raise ConfigurationError(problems, source="hyperparameters")
-        return cls(tuple(parameters.values()))
 
 
 def idle(parameters: Iterable[Parameter], templates: Iterable[Template]) -> list[tuple[str, str]]:
@@ -498,45 +327,6 @@ def idle(parameters: Iterable[Parameter], templates: Iterable[Template]) -> list
         for parameter in parameters
         if not parameter.targets and parameter.name not in used
     ]
-
-
-def _own_of(parameter: Parameter, workflow: Workflow, object_info: ObjectInfo | None) -> ParamValue | None:
-    if not parameter.gives:
-        return _own_value(parameter.targets[0], workflow, object_info)
-    if not parameter.parts:
-        name = workflow.node(parameter.targets[0].node_name).inputs.get(
-            workflow.image_input(parameter.targets[0].node_name)
-        )
-        named = (
-            option
-            for option in parameter.domain.options
-            if str(option).rpartition("/")[2] == str(name).rpartition("/")[2]
-        )
-        return next(named, parameter.domain.options[0])
-    loads = [parameter.loads(index) for index in range(len(parameter.targets))]
-    own = [
-        None if loaded else _own_value(target, workflow, object_info)
-        for target, loaded in zip(parameter.targets, loads, strict=True)
-    ]
-    label = parameter.label_of(tuple(own))
-    return parameter.domain.options[0] if label is None and any(loads) else label
-
-
-def _own_value(target: Target, workflow: Workflow, object_info: ObjectInfo | None) -> ParamValue:
-    node = workflow.node(target.node_name)
-    spec = object_info.input(node.class_type, target.input) if object_info else None
-    own = (
-        workflow.value(target.node_name, target.input)
-        if spec is None or target.input in node.inputs
-        else None
-    )
-    if own is None and spec is not None:
-        own = spec.default
-    if own is None:
-        raise WorkflowError(
-            f"{target} has no value in the workflow and no default on the server; give it one in the workflow"
-        )
-    return own
 
 
 def _plain(value: Any) -> ParamValue | None:  # noqa: ANN401  (numpy scalars come in too)
@@ -556,68 +346,5 @@ def _met(when: Iterable[Condition], values: Mapping[str, Any]) -> bool:
     )
 
 
-def _count(order: Sequence[Parameter]) -> int:
-    """Parameter sets of listed domains."""
-    group = {parameter.name: parameter.name for parameter in order}
-
-    def root(name: str) -> str:
-        while group[name] != name:
-            name = group[name]
-        return name
-
-    for parameter in order:
-        for condition in parameter.when:
-            group[root(parameter.name)] = root(condition.parameter)
-    groups: dict[str, list[Parameter]] = {}
-    for parameter in order:
-        groups.setdefault(root(parameter.name), []).append(parameter)
-    return math.prod(map(_count_group, groups.values()))
-
-
-def _count_group(order: Sequence[Parameter]) -> int:
-    """Sets of parameters that depend on each other: those that others ask about are gone through by what
-    their values decide.
-    """
-    asked: dict[str, list[Condition]] = {}
-    for parameter in order:
-        for condition in parameter.when:
-            asked.setdefault(condition.parameter, []).append(condition)
-    states: Counter[frozenset[tuple[str, int]]] = Counter(
-        {frozenset(): 1}
-    )  # which conditions hold, by name and number
-    for parameter in order:
-        size, conditions = parameter.domain.size() or 0, asked.get(parameter.name, [])
-        outcomes: Counter[frozenset[tuple[str, int]]] = Counter({frozenset(): size})
-        if conditions and size <= _COUNTED:  # a larger grid is never run; its size need not be exact
-            outcomes = Counter(
-                frozenset(
-                    (parameter.name, number)
-                    for number, condition in enumerate(conditions)
-                    if condition.holds(value)
-                )
-                for value in parameter.domain.values()
-            )
-        following: Counter[frozenset[tuple[str, int]]] = Counter()
-        for state, count in states.items():
-            needed = {
-                (c.parameter, number)
-                for c in parameter.when
-                for number, one in enumerate(asked[c.parameter])
-                if one is c
-            }
-            if needed <= state:
-                for outcome, times in outcomes.items():
-                    following[state | outcome] += count * times
-            else:
-                following[state] += count
-        states = following
-    return sum(states.values())
-
-
 def _repeated(items: Iterable[Any]) -> list[Any]:
     return [item for item, count in Counter(items).items() if count > 1]
-
-
-def _placed(fixed: Sequence[GenerationParam], places: Sequence[int]) -> list[tuple[int, GenerationParam]]:
-    """The fixed values with their places in the file's list, where they are the file's."""
-    return list(zip(places if len(places) == len(fixed) else range(len(fixed)), fixed, strict=True))

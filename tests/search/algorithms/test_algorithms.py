@@ -21,6 +21,7 @@ from ray.tune.schedulers import (
 )
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
+from results_kit import search_of, trial_of
 
 from pixaris.data_loaders.local import LocalDatasetLoader
 from pixaris.exceptions import ConfigurationError, SearchFailedError
@@ -29,12 +30,15 @@ from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.metrics.similarity import PSNRMetric, SSIMMetric
 from pixaris.results.keys import objective_keys
 from pixaris.results.records import Objective
-from pixaris.search import Search, SearchResult, TrialResult
+from pixaris.search import Search, SearchResult
 from pixaris.search.algorithms import factory as algorithms
 from pixaris.search.algorithms import schedulers
-from pixaris.search.algorithms.factory import Task
-from pixaris.search.algorithms.searchers import Proposals
-from pixaris.search.file.strategies import ALGORITHMS, SCHEDULERS, problems_of
+from pixaris.search.algorithms.catalog import ALGORITHMS, SCHEDULERS
+from pixaris.search.algorithms.factory import SearcherContext
+from pixaris.search.algorithms.searchers import BaselineFirst
+from pixaris.search.file.reader import Reader
+from pixaris.search.file.strategies import read_strategy
+from pixaris.search.file.yaml_file import Document
 from pixaris.search.space.domain import KINDS, Domain
 from pixaris.search.space.space import Parameter, Space, Target
 from pixaris.types import Direction
@@ -65,8 +69,8 @@ def proposed(
     """What an algorithm proposes, trial after trial, when larger steps score better; the baseline first."""
     directions: tuple[Direction, ...] = ("max", "min") if many else ("max",)
     point = only(POINT, space)
-    task = Task(space, directions, only(BASELINE, space), count, seed, points=(point,))
-    searcher = Proposals(
+    task = SearcherContext(space, directions, only(BASELINE, space), count, seed, points=(point,))
+    searcher = BaselineFirst(
         algorithms.build(name, options, task), space, task.baseline, limit=count + 1, directions=directions
     )
     found = []
@@ -126,8 +130,10 @@ def test_searchers_of_few_domains_propose_one_set_after_the_other(name: str) -> 
     space = Space(
         (*space_of("value").parameters, Parameter("steps", (Target("Node", "steps"),), DOMAINS["strength"]))
     )
-    task = Task(space, ("max",), {"value": 0.0, "steps": 0.2}, 12, 7, points=({"value": 0.25, "steps": 0.8},))
-    searcher = Proposals(
+    task = SearcherContext(
+        space, ("max",), {"value": 0.0, "steps": 0.2}, 12, 7, points=({"value": 0.25, "steps": 0.8},)
+    )
+    searcher = BaselineFirst(
         algorithms.build(name, {}, task), space, task.baseline, limit=13, directions=("max",)
     )
     for number in range(13):
@@ -157,7 +163,7 @@ class Scripted(Searcher):
 
 def test_a_searcher_that_waits_for_nothing_or_fails_ends_the_search_with_its_name() -> None:
     space = space_of("value")
-    searcher = Proposals(
+    searcher = BaselineFirst(
         Scripted(None, None, KeyError("p0")), space, {"value": 0.5}, limit=None, directions=("max",)
     )
     searcher.suggest("t0")
@@ -176,8 +182,10 @@ def test_listed_sets_are_known_before_they_are_proposed(name: str) -> None:
     space = Space(
         tuple(Parameter(key, (Target("Node", key),), Domain("grid_search", options=(1, 2))) for key in "ab")
     )
-    task = Task(space, ("max",), {"a": 2, "b": 1}, 1)
-    searcher = Proposals(algorithms.build(name, {}, task), space, task.baseline, limit=4, directions=("max",))
+    task = SearcherContext(space, ("max",), {"a": 2, "b": 1}, 1)
+    searcher = BaselineFirst(
+        algorithms.build(name, {}, task), space, task.baseline, limit=4, directions=("max",)
+    )
     known = [{"number": number, "values": values} for number, values in enumerate(searcher.upcoming(10))]
     assert len(known) == 4
     assert known[:2] == [
@@ -186,7 +194,7 @@ def test_listed_sets_are_known_before_they_are_proposed(name: str) -> None:
     for number in range(4):
         assert searcher.suggest(f"t{number}") == known[number]
         assert searcher.upcoming(10) == [one["values"] for one in known[number + 1 :]]
-    assert Proposals(Scripted(), space, task.baseline, limit=4, directions=("max",)).upcoming(10) == []
+    assert BaselineFirst(Scripted(), space, task.baseline, limit=4, directions=("max",)).upcoming(10) == []
 
 
 @pytest.mark.parametrize("options", [{}, {"sampler": "NSGAIII"}])
@@ -199,8 +207,8 @@ def test_several_objectives_are_learnt_from(options: dict[str, Any]) -> None:
 
 def test_the_baselines_scores_are_learnt_with_several_objectives() -> None:
     space = space_of()
-    inner = algorithms.build("tpe", {}, Task(space, ("max", "min"), BASELINE, 5, 1))
-    searcher = Proposals(inner, space, BASELINE, limit=None, directions=("max", "min"))
+    inner = algorithms.build("tpe", {}, SearcherContext(space, ("max", "min"), BASELINE, 5, 1))
+    searcher = BaselineFirst(inner, space, BASELINE, limit=None, directions=("max", "min"))
     searcher.suggest("t0")
     searcher.on_trial_complete("t0", {"objective": 0.5, "objective_2": 3.0})
     assert [trial.values for trial in inner._ot_study.trials] == [[0.5, 3.0]]
@@ -214,8 +222,8 @@ def test_a_grid_moves_its_points_to_the_front_and_runs_no_set_twice() -> None:
 
 def test_a_trial_that_ends_while_it_is_paused_teaches_its_last_report() -> None:
     space = space_of()
-    inner = algorithms.build("tpe", {}, Task(space, ("max",), BASELINE, 5, 1))
-    searcher = Proposals(inner, space, BASELINE, limit=None, directions=("max",))
+    inner = algorithms.build("tpe", {}, SearcherContext(space, ("max",), BASELINE, 5, 1))
+    searcher = BaselineFirst(inner, space, BASELINE, limit=None, directions=("max",))
     searcher.suggest("t0")
     searcher.suggest("t1")
     searcher.on_trial_result("t1", {"objective": 0.25, "items": 2, "training_iteration": 1})
@@ -239,15 +247,17 @@ def test_what_a_searcher_draws_between_two_steps_becomes_a_step(
 ) -> None:
     domain = Domain("quniform", low=low * q, high=(low + steps) * q, q=q)
     space = Space((Parameter("p", (Target("N", "i"),), domain),))
-    inner = algorithms.build("random", {}, Task(space, ("max",), {"p": low * q}))
-    cleaned = Proposals(inner, space, {"p": low * q}, limit=None, directions=("max",))._clean("p", value)
+    inner = algorithms.build("random", {}, SearcherContext(space, ("max",), {"p": low * q}))
+    cleaned = BaselineFirst(inner, space, {"p": low * q}, limit=None, directions=("max",))._clean("p", value)
     assert domain.contains(cleaned)
     nearest = min(domain.values(), key=lambda step: abs(float(step) - value))
     assert abs(float(cleaned) - value) <= abs(float(nearest) - value) + 1e-9
 
 
 def told(space: Space | None = None, objectives: int = 1, **fields: Any) -> list[str]:
-    return [str(problem) for problem in problems_of(fields, space or space_of("steps", "mode"), objectives)]
+    reader = Reader(Document({"search": fields}))
+    read_strategy(reader, fields, space or space_of("steps", "mode"), objectives)
+    return [str(problem) for problem in reader.problems]
 
 
 @pytest.mark.parametrize(
@@ -374,7 +384,9 @@ def test_the_sampler_cmaes_is_refused_with_several_objectives() -> None:
     if importlib.util.find_spec("cmaes") is None:
         pytest.skip("cmaes is not installed")
     with pytest.raises(ConfigurationError, match="CmaEs knows one objective"):
-        algorithms.build("optuna", {"sampler": "CmaEs"}, Task(space_of(), ("max", "min"), BASELINE))
+        algorithms.build(
+            "optuna", {"sampler": "CmaEs"}, SearcherContext(space_of(), ("max", "min"), BASELINE)
+        )
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -472,29 +484,19 @@ def test_python_is_told_the_same(
 def test_objectives_have_their_metrics_directions_unless_told(
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
-    made = search(cells_loader, tmp_path, endpoints, direction={"psnr": "min"})
-    assert made.check().problems == ()
-    assert made.objectives() == (Objective("ssim", "max"), Objective("psnr", "min"))
+    checked = search(cells_loader, tmp_path, endpoints, direction={"psnr": "min"}).check()
+    assert checked.problems == ()
+    assert checked.objectives == (Objective("ssim", "max"), Objective("psnr", "min"))
 
 
 def result_of(*rows: tuple[float, float, int]) -> SearchResult:
     """A search for much `ssim` in few `seconds`: trials as (ssim, seconds, scored items)."""
     trials = [
-        TrialResult(
-            n,
-            f"trial_{n:04d}",
-            "finished",
-            {},
-            ssim,
-            {"ssim": ssim, "seconds": seconds},
-            (ssim,) * items,
-            items,
-        )
+        trial_of(n, {}, (ssim,) * items, ssim=ssim, seconds=seconds)
         for n, (ssim, seconds, items) in enumerate(rows)
     ]
-    return SearchResult(
-        "s", Path("s"), "finished", "ssim", "max", tuple(trials), others=(Objective("seconds", "min"),)
-    )
+    objectives = (Objective("ssim", "max"), Objective("seconds", "min"))
+    return search_of(*trials, objectives=objectives)
 
 
 def test_the_front_holds_what_nothing_beats_and_the_winner_is_in_it() -> None:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixaris.search.algorithms import factory as algorithms
-from pixaris.search.algorithms.factory import Task
+from pixaris.search.algorithms.factory import SearcherContext
 from pixaris.search.algorithms.optuna_space import OptunaSpace, decoded, distribution, encoded
-from pixaris.search.algorithms.searchers import Proposals, neutral
+from pixaris.search.algorithms.searchers import BaselineFirst, neutral
 from pixaris.search.space.domain import KINDS, Domain
 from pixaris.search.space.space import Condition, Parameter, Space, Target
 
@@ -78,10 +78,12 @@ CONDITIONAL = space_of(
 
 def proposals(
     baseline: dict[str, Any], points: tuple[dict[str, Any], ...] = (), samples: int = 40
-) -> Proposals:
-    task = Task(CONDITIONAL, ("max",), baseline, num_samples=samples, seed=3, parallel=False, points=points)
+) -> BaselineFirst:
+    task = SearcherContext(
+        CONDITIONAL, ("max",), baseline, num_samples=samples, seed=3, parallel=False, points=points
+    )
     inner = algorithms.build("tpe", {}, task)
-    return Proposals(inner, CONDITIONAL, baseline, limit=samples + 1, directions=["max"])
+    return BaselineFirst(inner, CONDITIONAL, baseline, limit=samples + 1, directions=["max"])
 
 
 def score(values: dict[str, Any]) -> float:
@@ -126,8 +128,8 @@ def test_a_space_of_optuna_is_pickled_with_the_searcher() -> None:
 
 
 def test_random_drops_what_does_not_count() -> None:
-    task = Task(CONDITIONAL, ("max",), {"lora": "none", "cfg": 7.0}, num_samples=20, seed=1)
-    searcher = Proposals(
+    task = SearcherContext(CONDITIONAL, ("max",), {"lora": "none", "cfg": 7.0}, num_samples=20, seed=1)
+    searcher = BaselineFirst(
         algorithms.build("random", {}, task),
         CONDITIONAL,
         {"lora": "none", "cfg": 7.0},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plan_kit import plan_of
 
 from pixaris.endpoints.discovery import EndpointSource, ManagedSource, StaticSource
-from pixaris.experiment.run import RunSetup
-from pixaris.experiment_handlers.local import LocalExperimentHandler
-from pixaris.generation.base import ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
-from pixaris.results.records import Objective
 from pixaris.search.algorithms import ordering
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.space.domain import Domain
 from pixaris.search.space.space import Parameter, Space, Target
-from pixaris.types import EvalItem, EvalSet, ParamValue
+from pixaris.types import ParamValue
 
 KEYS = st.lists(st.sampled_from("abcde"), max_size=40)
 
@@ -130,27 +128,21 @@ def plan(*sources: EndpointSource, folder: Path, **changes: Any) -> SearchPlan:
             Parameter("cfg", (Target("2", "cfg"),), Domain("grid_search", options=(4.0, 8.0))),
         )
     )
-    eval_set = EvalSet("eight", tuple(EvalItem(index, f"i{index}") for index in range(8)))
-    setup = RunSetup("tests", eval_set, ComfyGenerator(WORKFLOW), (), ItemArgs({}))
-    settings: dict[str, Any] = {"algorithm": "grid", **changes}
-    return SearchPlan(
-        setup=setup,
-        handler=LocalExperimentHandler(folder),
-        folder=folder,
-        space=space,
-        baseline={"model": "b", "sampler": "euler", "cfg": 8.0},
-        objectives=(Objective("x", "max"),),
-        sources=sources,
-        admit=lambda _: setup,
-        **settings,
-    )
+    settings = {"algorithm": "grid", **changes}
+    generator = ComfyGenerator(WORKFLOW)
+    return plan_of(folder, generator=generator, space=space, sources=sources, items=8, **settings)
 
 
 def test_a_search_over_checkpoints_has_one_trial_for_each_that_is_worked_on(tmp_path: Path) -> None:
     four = [StaticSource(f"http://m{index}") for index in range(4)]
-    assert (plan(*four, folder=tmp_path).models_at_once, plan(*four, folder=tmp_path).concurrent) == (3, 3)
+    assert (plan(*four, folder=tmp_path).models_at_once, plan(*four, folder=tmp_path).pace.concurrent) == (
+        3,
+        3,
+    )
     assert plan(ManagedSource(("x",), replicas=2), folder=tmp_path).models_at_once == 2
-    assert plan(four[0], folder=tmp_path, endpoints_found=9).models_at_once == 3, "a name may stand for many"
+    assert replace(plan(four[0], folder=tmp_path), endpoints=9).models_at_once == 3, (
+        "a name may stand for many"
+    )
     assert plan(*four, folder=tmp_path, max_concurrent=1).models_at_once == 1
 
 

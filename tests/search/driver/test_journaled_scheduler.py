@@ -10,9 +10,11 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from pixaris.results.journal import History, Journal
-from pixaris.results.keys import OBJECTIVE, TIME
+from pixaris.results.paths import SearchPaths
+from pixaris.results.report import Stop, TrialReport
 from pixaris.search.algorithms import schedulers
 from pixaris.search.driver.replay import JournaledScheduler
+from pixaris.search.driver.reporting import as_result
 
 ITEMS = 9
 
@@ -48,15 +50,15 @@ def told(name: str, options: dict[str, Any], folder: Path, scores: list[float]) 
     trials = [trial_of(number, Trial.RUNNING) for number in range(len(scores))]
     tune = Tune(trials)
     decided: list[list[str]] = [[] for _ in scores]
-    journal = Journal(folder)
-    scheduler = JournaledScheduler(inner, journal, 5)
+    journal = Journal(SearchPaths(folder))
+    scheduler = JournaledScheduler(inner, journal, 5, name)
     for trial in trials:
         journal.proposed(trial.config["number"], {})
         scheduler.on_trial_add(tune, trial)
     for items in range(1, ITEMS + 1):
         for trial, score, seen in zip(trials, scores, decided, strict=True):
             if "STOP" not in seen:
-                seen.append(scheduler.on_trial_result(tune, trial, {TIME: items, OBJECTIVE: score}))
+                seen.append(scheduler.on_trial_result(tune, trial, as_result(TrialReport((score,), items))))
     return decided
 
 
@@ -71,23 +73,23 @@ def test_the_baseline_is_never_stopped_and_the_others_are(
     assert baseline == ["CONTINUE"] * ITEMS, "all others are compared with it, image by image"
     assert worst[-1] == "STOP"
     assert len(worst) < ITEMS
-    history = History.read(tmp_path)
+    history = History.read(SearchPaths(tmp_path))
     assert not [event for event in history.events if event.number == 0 and event.stop]
-    assert [event for event in history.events if event.number == 4 and event.stop]
+    assert history.stops[4] == Stop(name, len(worst))
 
 
 def test_what_is_paused_with_others_does_not_hold_the_baseline(tmp_path: Path) -> None:
     inner = schedulers.build("hyperband", {}, items=ITEMS, step=1, direction="max")
     trials = [trial_of(number) for number in range(3)]
     tune = Tune(trials)
-    scheduler = JournaledScheduler(inner, Journal(tmp_path), 5)
+    scheduler = JournaledScheduler(inner, Journal(SearchPaths(tmp_path)), 5, "hyperband")
     for trial in trials:
         scheduler.on_trial_add(tune, trial)
     assert scheduler.choose_trial_to_run(tune) is trials[0]
     trials[0].status = Trial.RUNNING
-    report = {TIME: ITEMS, OBJECTIVE: 0.0}
+    report = as_result(TrialReport((0.0,), ITEMS, state="ended"))
     assert scheduler.on_trial_result(tune, trials[0], report) == TrialScheduler.CONTINUE
-    scheduler.on_trial_complete(tune, trials[0], {**report, "ended": True})
+    scheduler.on_trial_complete(tune, trials[0], report)
     scheduler.on_trial_remove(tune, trials[0])
     trials[0].status = Trial.TERMINATED
     assert scheduler.choose_trial_to_run(tune) in trials[1:]

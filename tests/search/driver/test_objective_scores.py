@@ -49,7 +49,7 @@ def told(metric: BaseMetric, objective: str, folder: Path, **settings: Any) -> l
         endpoints=["http://127.0.0.1:9"],
         **settings,
     ).check()
-    return [problem.message for problem in checked.problems if problem.where == "objective"]
+    return [problem.message for problem in checked.problems if problem.path.startswith("objective")]
 
 
 @pytest.mark.parametrize("objective", ["precision", "recall"])

@@ -168,7 +168,7 @@ class Till:
 def test_images_wait_for_what_the_ones_before_them_cost_and_are_refused_when_it_is_too_much(
     tmp_path: Path,
 ) -> None:
-    account = Account(Budget(credits=12), tmp_path, items=6)
+    account = Account(Budget(credits=12), tmp_path / "spent.json", items=6)
     till = Till()
     submitter = BudgetedSubmitter(till, account.actor)
     futures = submitter.start([ItemArgs({}, item=str(number)) for number in range(6)], 0)
@@ -190,14 +190,14 @@ def test_images_wait_for_what_the_ones_before_them_cost_and_are_refused_when_it_
         "the budget of 12 credits pays",
     )
     account.close()
-    later = Account(Budget(credits=16), tmp_path, items=1)
+    later = Account(Budget(credits=16), tmp_path / "spent.json", items=1)
     assert later.spent.credits == 10.0, "a search that goes on goes on counting"
     assert ray.get(later.actor.admit.remote(0, "p", 2))[0] == [1]
     later.close()
 
 
 def test_what_the_account_does_not_tell_counts_at_its_listed_price(tmp_path: Path) -> None:
-    account = Account(Budget(credits=12), tmp_path, items=6)
+    account = Account(Budget(credits=12), tmp_path / "spent.json", items=6)
     till = Till()
     submitter = BudgetedSubmitter(till, account.actor, lambda args: float(args.item))
     futures = submitter.start([ItemArgs({}, item="5") for _ in range(6)], 0)
@@ -215,7 +215,7 @@ def test_what_the_account_does_not_tell_counts_at_its_listed_price(tmp_path: Pat
 
 
 def test_an_image_whose_price_cannot_be_told_is_not_lost_for_that(tmp_path: Path) -> None:
-    account = Account(Budget(credits=16), tmp_path, items=1)
+    account = Account(Budget(credits=16), tmp_path / "spent.json", items=1)
     till = Till()
     submitter = BudgetedSubmitter(till, account.actor, lambda args: float(args.item))
     (future,) = submitter.start([ItemArgs({}, item="no number")], 0)
@@ -225,7 +225,7 @@ def test_an_image_whose_price_cannot_be_told_is_not_lost_for_that(tmp_path: Path
 
 
 def test_what_is_withdrawn_costs_nothing_once_the_pool_says_it_was_not_made(tmp_path: Path) -> None:
-    account = Account(Budget(images=1), tmp_path, items=1)
+    account = Account(Budget(images=1), tmp_path / "spent.json", items=1)
     till = Till()
     submitter = BudgetedSubmitter(till, account.actor)
     (first,) = submitter.start([ItemArgs({}, item="a")], 0)

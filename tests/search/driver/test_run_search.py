@@ -28,7 +28,7 @@ from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.metrics.iou import IoUMetric
 from pixaris.results.progress import SearchProgress
-from pixaris.results.records import TrialResult
+from pixaris.results.trial import TrialResult
 from pixaris.search import Search, SearchResult
 from pixaris.types import EvalItem, EvalSet
 

@@ -8,23 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import plan_kit
 import pytest
 from kit import WORKFLOW
 from PIL import Image
+from plan_kit import changed
 
 from pixaris.endpoints.discovery import StaticSource
-from pixaris.experiment.run import RunSetup
-from pixaris.experiment_handlers.local import LocalExperimentHandler
-from pixaris.generation.base import ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.generation.flux import FluxFillGenerator
 from pixaris.metrics.appearance import ContrastMetric
 from pixaris.metrics.base import BaseMetric
 from pixaris.results.budget import Budget
-from pixaris.search.driver.plan import Objective, SearchPlan
+from pixaris.search.driver.plan import SearchPlan
+from pixaris.search.settings import Choice
 from pixaris.search.space.domain import Domain
 from pixaris.search.space.space import Parameter, Space, Target
-from pixaris.types import EvalItem, EvalSet
+from pixaris.types import EvalItem
 
 
 class Asking(BaseMetric):
@@ -36,27 +36,24 @@ class Asking(BaseMetric):
         return 1.0
 
 
+SPACE = Space((Parameter("value", (Target("Threshold", "value"),), Domain("uniform", low=0.0, high=1.0)),))
+
+
 def plan_of(metric: BaseMetric, items: int, endpoints: int, folder: Path, **settings: Any) -> SearchPlan:
-    eval_set = EvalSet("some", tuple(EvalItem(index, f"i{index}") for index in range(items)))
-    setup = RunSetup("tests", eval_set, ComfyGenerator(WORKFLOW), (metric,), ItemArgs({}))
-    plan = SearchPlan(
-        setup=setup,
-        handler=LocalExperimentHandler(folder),
-        folder=folder,
-        space=Space(
-            (Parameter("value", (Target("Threshold", "value"),), Domain("uniform", low=0.0, high=1.0)),)
-        ),
-        baseline={"value": 0.5},
-        objectives=(Objective(metric.name, "max"),),
-        sources=tuple(StaticSource(f"http://m{index}") for index in range(endpoints)),
-        admit=lambda _: setup,
-        num_samples=50,
+    return plan_kit.plan_of(
+        folder,
+        generator=ComfyGenerator(WORKFLOW),
+        space=SPACE,
+        sources=[StaticSource(f"http://m{index}") for index in range(endpoints)],
+        items=items,
+        metrics=(metric,),
+        objective=metric.name,
+        **{"num_samples": 50, **settings},
     )
-    return replace(plan, **settings)
 
 
 def at_once(metric: BaseMetric, items: int, endpoints: int, folder: Path, **settings: Any) -> int:
-    return plan_of(metric, items, endpoints, folder, **settings).concurrent
+    return plan_of(metric, items, endpoints, folder, **settings).pace.concurrent
 
 
 @pytest.mark.parametrize(("items", "trials"), [(100, 2), (24, 2), (8, 3), (6, 4), (2, 4)])
@@ -81,22 +78,21 @@ def test_never_more_trials_than_there_are(tmp_path: Path) -> None:
 def test_where_all_sets_are_known_the_driver_keeps_the_places_busy_and_a_few_processes_suffice(
     tmp_path: Path,
 ) -> None:
-    known = {"algorithm": "random", "processors": 2}
-    plan = plan_of(ContrastMetric(), 8, 64, tmp_path, **known)
-    assert plan.leads * 8 >= 1.5 * plan.places > (plan.leads - 1) * 8
-    assert (plan.concurrent, plan_of(ContrastMetric(), 8, 64, tmp_path).concurrent) == (4, 12)
-    assert [replace(plan, processors=cores).concurrent for cores in (8, 16)] == [8, 12]
-    for changes in (
-        {"algorithm": "tpe"},
-        {"scheduler": "asha"},
-        {"max_concurrent": 3},
-        {"budget": Budget(images=9)},
-    ):
-        assert replace(plan, **changes).leads == 0
-    assert replace(plan, max_concurrent=3).concurrent == 3
+    metric = ContrastMetric()
+    plan = replace(plan_of(metric, 8, 64, tmp_path, algorithm="random"), processors=2)
+    beyond = plan.pace.beyond
+    assert beyond * 8 >= 1.5 * plan.pace.slots > (beyond - 1) * 8
+    assert (plan.pace.concurrent, at_once(metric, 8, 64, tmp_path)) == (4, 12)
+    assert [replace(plan, processors=cores).pace.concurrent for cores in (8, 16)] == [8, 12]
+    assert changed(plan, algorithm=Choice("tpe")).pace.beyond == 0
+    assert changed(plan, scheduler=Choice("asha")).pace.beyond == 0
+    assert changed(plan, max_concurrent=3).pace.beyond == 0
+    assert changed(plan, max_concurrent=3).pace.concurrent == 3
+    limited = plan_of(metric, 8, 64, tmp_path, algorithm="random", budget=Budget(images=9))
+    assert limited.pace.beyond == 0
 
 
 def test_nobody_pays_for_an_image_whose_trial_is_not_there_to_keep_it(tmp_path: Path) -> None:
     plan = plan_of(ContrastMetric(), 8, 4, tmp_path, algorithm="random")
-    flux = replace(plan, setup=replace(plan.setup, generator=FluxFillGenerator()))
-    assert (plan.head_start > 0, flux.head_start, flux.leads) == (True, 0, 0)
+    flux = changed(plan, generator=FluxFillGenerator())
+    assert (plan.pace.first > 0, flux.pace.first, flux.pace.beyond) == (True, 0, 0)

@@ -22,6 +22,7 @@ from pixaris.metrics.base import BaseMetric
 from pixaris.metrics.iou import IoUMetric
 from pixaris.metrics.similarity import SSIMMetric
 from pixaris.search.file.spec import SearchSpec, read_search_file
+from pixaris.search.space.problems import problems_with_workflow
 
 FOLDER = Path(__file__).parents[3] / "search_spaces"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -45,7 +46,7 @@ def test_the_demo_has_its_search_files() -> None:
 def test_a_search_file_fits_its_workflow_and_the_embedded_endpoint(path: Path) -> None:
     spec, workflow = parts(path)
     assert workflow.problems(INFO) == []
-    assert spec.space.problems(workflow, INFO, spec.lines, spec.generation_params) == []
+    assert problems_with_workflow(spec.space, workflow, INFO, spec.generation_params) == []
     baseline = spec.space.baseline(workflow, INFO)
     assert spec.space.active(baseline) == baseline
     assert workflow.bind(spec.space.bind(baseline, partial=True), INFO) == workflow.bind(
@@ -97,10 +98,10 @@ def mean_score(
     spec: SearchSpec, workflow: Workflow, inputs: Path, work: Path, values: Mapping[str, Any]
 ) -> float:
     """The objective's mean over the eval set, with the server's nodes called directly."""
-    chosen = next(metric for metric in spec.metrics if metric.type == spec.objective.metric)
+    chosen = next(metric for metric in spec.metrics if metric.type == spec.objective.names[0])
     metric = METRICS[chosen.type](**chosen.options)
     items = (
-        LocalDatasetLoader(spec.project, spec.dataset.name, inputs, metric.reference_folders())
+        LocalDatasetLoader(spec.home.project, spec.dataset.name, inputs, metric.reference_folders())
         .load_dataset()
         .items
     )
@@ -110,7 +111,7 @@ def mean_score(
     for item in items:
         (work / "input" / "item.png").write_bytes(item.inputs["Input"].data)
         score = metric.score(generated(bound.bind_image("Load Input Image", "item.png"), context), item)
-        scores.append(metric.named(score)[spec.objective.metric])
+        scores.append(metric.named(score)[spec.objective.names[0]])
     return float(np.mean(scores))
 
 

@@ -137,7 +137,7 @@ def test_a_module_can_be_a_whole_search() -> None:
     assert problems == []
     other, _ = read_search_file(ROOT / "search_spaces" / "restore.yaml")
     assert spec.space == other.space
-    assert (spec.name, spec.search.num_samples) == ("restore_in_python", 3)
+    assert (spec.home.name, spec.search.num_samples) == ("restore_in_python", 3)
     assert spec.generator == other.generator
 
 

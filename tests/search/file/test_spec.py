@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pixaris.config import Config
 from pixaris.endpoints.discovery import (
     DnsSource,
     EmbeddedSource,
@@ -27,8 +28,11 @@ from pixaris.endpoints.discovery import (
 from pixaris.endpoints.policy import Policy
 from pixaris.exceptions import ConfigurationError
 from pixaris.results.budget import Budget
-from pixaris.search.file.spec import ComponentSpec, DatasetSpec, ObjectiveSpec, SearchSpec, read_search_file
-from pixaris.search.file.strategies import ALGORITHMS, SCHEDULERS
+from pixaris.search.algorithms.catalog import ALGORITHMS, SCHEDULERS
+from pixaris.search.file.components import DatasetSpec
+from pixaris.search.file.reader import ComponentSpec
+from pixaris.search.file.spec import SearchSpec, read_search_file
+from pixaris.search.settings import ObjectiveSettings
 from pixaris.search.space.domain import KINDS
 from pixaris.types import GenerationParam
 
@@ -97,7 +101,7 @@ def section(file: Path, **sections: str | None) -> Path:
 
 def test_a_good_file_is_read_whole(file: Path) -> None:
     spec = read(file)
-    assert (spec.path, spec.name, spec.project, spec.dataset) == (
+    assert (spec.source.path, spec.home.name, spec.home.project, spec.dataset) == (
         file,
         "restore",
         "demo",
@@ -114,10 +118,10 @@ def test_a_good_file_is_read_whole(file: Path) -> None:
         "mode": {"node_name": "Blend", "input": "blend_mode", "choice": ["normal", "screen"]},
     }
     assert spec.metrics == (
-        ComponentSpec("ssim", {"reference": "Original"}, "metrics.0 (line 12)"),
-        ComponentSpec("psnr", {}, "metrics.1 (line 12)"),
+        ComponentSpec("ssim", {"reference": "Original"}, "metrics.0"),
+        ComponentSpec("psnr", {}, "metrics.1"),
     )
-    assert spec.objective == ObjectiveSpec("ssim")
+    assert spec.objective == ObjectiveSettings(("ssim",))
     assert (spec.search.algorithm.type, spec.search.num_samples, spec.search.seed, spec.search.step) == (
         "tpe",
         48,
@@ -127,14 +131,14 @@ def test_a_good_file_is_read_whole(file: Path) -> None:
     assert spec.search.scheduler.type == "asha"
     assert spec.search.scheduler.options == {"grace_period": 4, "reduction_factor": 2.5}
     assert spec.search.max_concurrent is None
-    assert spec.results == file.parent / "some/folder"
-    assert spec.lines["parameters.radius.randint"] == 9
+    assert spec.home.results == file.parent / "some/folder"
+    assert spec.source.lines["parameters.radius.randint"] == 9
     assert pickle.loads(pickle.dumps(spec)) == spec
 
 
 def test_what_may_be_left_out_has_defaults(file: Path) -> None:
     spec = read(section(file, name=None, search=None, generation_params=None, results=None))
-    assert (spec.name, spec.results, spec.generation_params) == ("x", None, ())
+    assert (spec.home.name, spec.home.results, spec.generation_params) == ("x", Config.load().results_dir, ())
     assert (spec.search.algorithm.type, spec.search.scheduler.type, spec.search.num_samples) == (
         "tpe",
         "fifo",
@@ -147,7 +151,7 @@ def test_what_may_be_left_out_has_defaults(file: Path) -> None:
 def test_a_single_run_needs_no_parameters_metrics_or_objective(file: Path) -> None:
     section(file, parameters=None, metrics=None, objective=None)
     spec = read(file, need_parameters=False)
-    assert (spec.space.parameters, spec.metrics, spec.objective) == ((), (), ObjectiveSpec(""))
+    assert (spec.space.parameters, spec.metrics, spec.objective) == ((), (), ObjectiveSettings())
     problems = told(file)
     assert [problem.split(":")[0] for problem in problems] == ["parameters", "metrics", "objective"]
     assert "parameters: is missing; name what to vary: radius: {node_name: Blur" in problems[0]
@@ -715,10 +719,8 @@ def test_bad_sections_say_what_is_wrong(file: Path, sections: dict[str, str | No
 
 
 def test_an_objective_of_a_metric_that_may_have_several_scores_is_left_to_later_checks(file: Path) -> None:
-    assert (
-        read(section(file, metrics="[ssim, my.module:Mine]", objective="mine_p95")).objective.metric
-        == "mine_p95"
-    )
+    spec = read(section(file, metrics="[ssim, my.module:Mine]", objective="mine_p95"))
+    assert spec.objective.names == ("mine_p95",)
 
 
 def test_an_objective_may_name_seconds_without_their_being_a_metric(file: Path) -> None:
@@ -726,7 +728,7 @@ def test_an_objective_may_name_seconds_without_their_being_a_metric(file: Path) 
         section(file, metrics="[ssim]", objective="[{metric: ssim}, seconds, {metric: cost, direction: max}]")
     )
     assert [metric.type for metric in spec.metrics] == ["ssim", "seconds", "cost"]
-    assert spec.objectives == (ObjectiveSpec("ssim"), ObjectiveSpec("seconds"), ObjectiveSpec("cost", "max"))
+    assert spec.objective == ObjectiveSettings(("ssim", "seconds", "cost"), {"cost": "max"})
 
 
 @pytest.mark.parametrize(
@@ -754,7 +756,9 @@ def test_wrong_objectives_are_told(file: Path, objective: str, problem: str) -> 
 
 
 def test_a_budget_is_read_and_its_faults_are_told(file: Path) -> None:
-    assert read(section(file, budget="{images: 600, credits: 2.5}")).budget == Budget(images=600, credits=2.5)
+    assert read(section(file, budget="{images: 600, credits: 2.5}")).limits.budget == Budget(
+        images=600, credits=2.5
+    )
     (message,) = told(section(file, budget="{images: none}"))
     assert message.startswith("budget.images (line 12): must be a number (got 'none')")
 
@@ -876,12 +880,12 @@ def test_overrides_win_over_the_file(file: Path) -> None:
     assert [metric.options for metric in spec.metrics] == [{"reference": "X"}, {}, {"reference": "Y"}]
     assert spec.generator.options["output_node"] == "Save = it"
     assert spec.search.scheduler.options["grace_period"] == 2
-    assert spec.lines["parameters.radius.randint"] == 0
+    assert spec.source.lines["parameters.radius.randint"] == 0
 
 
 def test_limits_are_the_pools_policy(file: Path) -> None:
-    assert read(file).limits == Policy()
-    limits = read(file, "limits={wait: 5, attempts: 2}").limits
+    assert read(file).limits.policy == Policy()
+    limits = read(file, "limits={wait: 5, attempts: 2}").limits.policy
     assert (limits.wait_limit, limits.max_attempts) == (5.0, 2)
 
 

@@ -22,8 +22,10 @@ from pixaris.exceptions import ConfigurationError
 from pixaris.images import EncodedImage
 from pixaris.search.file.parameters import read_parameters
 from pixaris.search.file.reader import Reader
+from pixaris.search.file.source import FileSource
 from pixaris.search.file.yaml_file import parse_yaml
 from pixaris.search.space.conditions import Condition
+from pixaris.search.space.problems import problems_with_workflow
 from pixaris.search.space.space import Domain, Parameter, Space, Target, Template
 from pixaris.types import GenerationParam
 
@@ -33,7 +35,7 @@ INFO = ObjectInfo(registry.declarations())
 def reader_of(text: str, folder: Path | None = None) -> tuple[Space, list[str]]:
     reader = Reader(parse_yaml(text))
     space = read_parameters(reader, "", parse_yaml(text).value, (), folder)
-    return space, [str(problem) for problem in reader.problems]
+    return space, [str(problem) for problem in FileSource(Path(), reader.lines).located(reader.problems)]
 
 
 def space_of(text: str, folder: Path | None = None) -> Space:
@@ -304,8 +306,9 @@ def test_the_workflow_s_own_values_are_an_option_or_stand_as_they_are() -> None:
 
 def test_each_of_them_is_held_against_its_own_input() -> None:
     space = space_of(SIZE.partition("tiles")[0].replace("height: 512", "height: tall"))
-    assert [str(problem) for problem in space.problems(canvas(1, 1), INFO)] == [
-        "`height` of node 'Canvas' must be a whole number (got 'tall')"
+    assert [str(problem) for problem in problems_with_workflow(space, canvas(1, 1), INFO)] == [
+        "parameters.size.choice: `height` of node 'Canvas' must be a whole number (got 'tall'); "
+        "change parameters.size.choice"
     ]
 
 
@@ -437,7 +440,7 @@ mode: {node_name: Blend, input: blend_mode, template: "{how}_light"}
 how:  {choice: [soft, hard]}
 """)
     blend = {"class_type": "ImageBlend", "inputs": {"blend_mode": "normal"}, "_meta": {"title": "Blend"}}
-    (problem,) = space.problems(Workflow.load({"1": blend}), INFO)
+    (problem,) = problems_with_workflow(space, Workflow.load({"1": blend}), INFO)
     assert "`blend_mode` of node 'Blend' must be one of" in str(problem)
     assert "'hard_light'" in str(problem)
 
@@ -486,7 +489,7 @@ def test_the_baseline_has_the_image_that_the_workflow_names_or_the_first(picture
     space = space_of("look: {node_name: Load Inspiration Image, images: inspiration}", pictures)
     workflow = Workflow.load({"1": LOADER})
     assert space.baseline(workflow) == {"look": "img10.png"}
-    assert space.problems(workflow, INFO) == []
+    assert problems_with_workflow(space, workflow, INFO) == []
     assert space.baseline(Workflow.load({"1": {**LOADER, "inputs": {"image": "other.png"}}})) == {
         "look": "img2.png"
     }
@@ -512,7 +515,7 @@ def test_only_nodes_that_load_images_are_given_some(pictures: Path) -> None:
     workflow = Workflow.load(
         {"1": {"class_type": "SaveImage", "inputs": {"filename_prefix": "x"}, "_meta": {"title": "Save"}}}
     )
-    (problem,) = space.problems(workflow, INFO)
+    (problem,) = problems_with_workflow(space, workflow, INFO)
     assert "node 'Save' (SaveImage, id 1) loads no image file" in str(problem)
 
 

@@ -18,7 +18,10 @@ from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import ConfigurationError, WorkflowError
 from pixaris.search.file.parameters import read_parameters
 from pixaris.search.file.reader import Reader
+from pixaris.search.file.source import FileSource
 from pixaris.search.file.yaml_file import Document
+from pixaris.search.space.hyperparameters import space_of_hyperparameters
+from pixaris.search.space.problems import problems_with_workflow
 from pixaris.search.space.space import Domain, Parameter, Space, Target
 from pixaris.types import GenerationParam
 
@@ -309,7 +312,7 @@ def test_the_baseline_of_an_absent_input_is_the_servers_default() -> None:
     workflow = Workflow.load(graph)
     space = space_of("Grow", "tapered_corners", Domain("choice", options=(True, False)))
     assert space.baseline(workflow, INFO) == {"p": True}
-    assert space.problems(workflow, INFO) == []
+    assert problems_with_workflow(space, workflow, INFO) == []
     with pytest.raises(WorkflowError, match="has no input 'tapered_corners'"):
         space.baseline(workflow)
 
@@ -324,7 +327,8 @@ LINES = {
 
 
 def told(node_name: str, input: str, domain: Domain, info: ObjectInfo | None = INFO) -> list[str]:
-    return [str(problem) for problem in space_of(node_name, input, domain).problems(WORKFLOW, info, LINES)]
+    found = problems_with_workflow(space_of(node_name, input, domain), WORKFLOW, info)
+    return [str(problem) for problem in FileSource(Path(), LINES).located(found)]
 
 
 def test_a_space_that_fits_has_no_problems() -> None:
@@ -453,7 +457,10 @@ def test_many_values_that_do_not_fit_are_not_all_told() -> None:
 def test_fixed_values_are_held_against_the_workflow_too() -> None:
     fixed = (GenerationParam("Blur", "sigma", 99), GenerationParam("Grow", "expand", 1))
     space = space_of("5", "expand", Domain("randint", 0, 3))
-    assert [str(problem) for problem in space.problems(WORKFLOW, INFO, LINES, fixed)] == [
+    assert [
+        str(problem)
+        for problem in FileSource(Path(), LINES).located(problems_with_workflow(space, WORKFLOW, INFO, fixed))
+    ] == [
         (
             "generation_params.0.value (line 2): `sigma` of node 'Blur' must be at most 10.0 (got 99.0); "
             "change generation_params.0.value"
@@ -465,16 +472,20 @@ def test_fixed_values_are_held_against_the_workflow_too() -> None:
     ]
 
 
-def test_without_a_file_problems_name_only_node_and_input() -> None:
-    (problem,) = space_of("Grow", "expand", Domain("grid_search", options=(99999,))).problems(WORKFLOW, INFO)
-    assert str(problem) == "`expand` of node 'Grow' must be at most 16384 (got 99999)"
+def test_without_a_file_problems_name_the_setting_without_a_line() -> None:
+    (problem,) = problems_with_workflow(
+        space_of("Grow", "expand", Domain("grid_search", options=(99999,))), WORKFLOW, INFO
+    )
+    path = "parameters.p.grid_search"
+    message = f"`expand` of node 'Grow' must be at most 16384 (got 99999); change {path}"
+    assert (problem.path, str(problem)) == (path, f"{path}: {message}")
 
 
 # The original API
 
 
 def test_hyperparameters_become_a_grid() -> None:
-    space = Space.from_hyperparameters(
+    space = space_of_hyperparameters(
         [
             {"node_name": "Blur", "input": "sigma", "value": [1, 2.5]},
             {"node_name": "Grow", "input": "expand", "value": (3,)},
@@ -497,7 +508,7 @@ def test_all_faults_of_hyperparameters_are_told_together() -> None:
         "sigma",
     ]
     with pytest.raises(ConfigurationError) as caught:
-        Space.from_hyperparameters(rows)
+        space_of_hyperparameters(rows)
     text = str(caught.value)
     assert text.startswith("hyperparameters: 7 problems")
     assert "hyperparameters[0], `sigma` of node 'Blur': value holds 1 twice; keep one of them" in text

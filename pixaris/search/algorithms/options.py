@@ -53,7 +53,7 @@ class Option:
             return reader.mapping(path, value)
         if isinstance(value, bool):
             return value
-        reader.tell(path, f"must be true or false (got {shown(value)})")
+        reader.add_problem(path, f"must be true or false (got {shown(value)})")
         return None
 
 

@@ -1,0 +1,141 @@
+"""What a trial tells while it runs: one typed value from its process to journal, tracker and files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, TypeAlias, get_args
+
+TrialState: TypeAlias = Literal["running", "ended", "interrupted", "broken"]
+"""Whether a trial goes on, went through its items, was interrupted, or met an error of its own."""
+
+ItemScores: TypeAlias = Mapping[str, Mapping[int, float]]
+"""Score name to item index to score; an item without the score is left out."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a trial's images took.
+
+    Attributes:
+        seconds: Wall time.
+        cost: Credits that its images were charged, or None where nothing was.
+        unaccounted: Requests that may have been charged besides: their answers were lost.
+        cached: Images that were taken from the cache.
+    """
+
+    seconds: float = 0.0
+    cost: float | None = None
+    unaccounted: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a trial was stopped before its end.
+
+    Attributes:
+        by: What decided it: the scheduler's name, or "user".
+        items: After how many items.
+        against: Number of the trial that it was compared with, or None.
+        difference: Its mean paired difference to that trial, on the objective's own scale, or None.
+        half_width: Half the width of the interval that decided it, or None.
+        note: Anything else worth saying, in words.
+    """
+
+    by: str
+    items: int
+    against: int | None = None
+    difference: float | None = None
+    half_width: float | None = None
+    note: str = ""
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Stop:
+        """Read what ``asdict`` gives; keys of later versions are passed over."""
+        return cls(**{key: row[key] for key in cls.__dataclass_fields__ if key in row})
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """A trial as it stands after a step.
+
+    Attributes:
+        objectives: Means of the objectives over the items that have them, the leading one first; None
+            where no item has it.
+        items: Items done, failed ones included. They are the first ones of the search's item order.
+        failures: Items without an image or a score.
+        scores: Score name to its mean.
+        item_scores: Every score of every item.
+        usage: What its images took.
+        state: Whether it goes on.
+        error: Why it failed, or "".
+    """
+
+    objectives: tuple[float | None, ...] = ()
+    items: int = 0
+    failures: int = 0
+    scores: Mapping[str, float] = field(default_factory=dict)
+    item_scores: ItemScores = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+    state: TrialState = "running"
+    error: str = ""
+
+    @property
+    def objective(self) -> float | None:
+        """The leading objective's mean."""
+        return self.objectives[0] if self.objectives else None
+
+    def news(self, before: TrialReport | None) -> TrialReport:
+        """The same with only those item scores that an earlier report of the trial did not have."""
+        if before is None:
+            return self
+        fresh = {}
+        for name, scores in self.item_scores.items():
+            known = before.item_scores.get(name, {})
+            fresh[name] = {index: score for index, score in scores.items() if known.get(index) != score}
+        return replace(self, item_scores=fresh)
+
+    def after(self, before: TrialReport | None) -> TrialReport:
+        """What `news` was made from, given the same earlier report."""
+        if before is None:
+            return self
+        names = dict.fromkeys([*before.item_scores, *self.item_scores])
+        merged = {
+            name: {**before.item_scores.get(name, {}), **self.item_scores.get(name, {})} for name in names
+        }
+        return replace(self, item_scores=merged)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values; numbers come back exactly as they were."""
+        row = asdict(self)
+        row["item_scores"] = {
+            name: {str(index): score for index, score in sorted(scores.items())}
+            for name, scores in self.item_scores.items()
+        }
+        return row
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> TrialReport:
+        """Read what `as_dict` wrote; keys of later versions are passed over, and so is what has no sense."""
+        usage = {key: row["usage"][key] for key in Usage.__dataclass_fields__ if key in row.get("usage", {})}
+        state: TrialState = row["state"] if row.get("state") in get_args(TrialState) else "running"
+        return cls(
+            objectives=tuple(map(_finite, row.get("objectives", ()))),
+            items=int(row.get("items", 0)),
+            failures=int(row.get("failures", 0)),
+            scores=dict(row.get("scores", {})),
+            item_scores={name: _indexed(scores) for name, scores in row.get("item_scores", {}).items()},
+            usage=Usage(**usage),
+            state=state,
+            error=str(row.get("error", "")),
+        )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _indexed(scores: Mapping[str, float]) -> dict[int, float]:
+    return {int(index): score for index, score in scores.items()}

@@ -1,0 +1,193 @@
+"""A trial as a search's results have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pixaris.results.paths import SearchPaths, trial_name
+from pixaris.results.report import Stop, TrialReport
+from pixaris.types import ParamValue
+
+TrialStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
+
+
+@dataclass(frozen=True)
+class EvalItems:
+    """What trials' item scores are of.
+
+    Attributes:
+        objective: Name of the leading objective.
+        count: Items of the eval set.
+        paths: The search's.
+    """
+
+    objective: str
+    count: int
+    paths: SearchPaths
+
+
+@dataclass(frozen=True, repr=False)
+class TrialResult:
+    """One trial: one parameter set over the eval set, or over its first items.
+
+    Attributes:
+        number: 0 is the baseline.
+        values: Parameter name to value.
+        status: "stopped" if a scheduler ended it early.
+        report: What it told last.
+        item_scores: The leading objective per item, in the eval set's order; None where an item has none
+            (yet).
+        folder: Where its images and scores are.
+        stop: Why it was stopped early, or None.
+    """
+
+    number: int
+    values: Mapping[str, ParamValue]
+    status: TrialStatus
+    report: TrialReport = field(default_factory=TrialReport)
+    item_scores: tuple[float | None, ...] = ()
+    folder: str = ""
+    stop: Stop | None = None
+
+    def __repr__(self) -> str:
+        score = "None" if self.objective is None else f"{self.objective:.4f}"
+        values = ", ".join(f"{name}: {value!r}" for name, value in self.values.items())
+        return f"<{self.name} {self.status}, objective={score} on {self.scored} items, {{{values}}}>"
+
+    @property
+    def name(self) -> str:
+        """``trial_0003``; also its folder's name."""
+        return trial_name(self.number)
+
+    @property
+    def objective(self) -> float | None:
+        """Mean of the leading objective over the items that have it, or None."""
+        return self.report.objective
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Score name to its mean."""
+        return self.report.scores
+
+    @property
+    def items(self) -> int:
+        """Items done, failed ones included."""
+        return self.report.items
+
+    @property
+    def scored(self) -> int:
+        """Items that have the objective."""
+        return sum(score is not None for score in self.item_scores)
+
+    @property
+    def failures(self) -> int:
+        """Items without an image or a score."""
+        return self.report.failures
+
+    @property
+    def seconds(self) -> float:
+        """Wall time."""
+        return self.report.usage.seconds
+
+    @property
+    def cost(self) -> float | None:
+        """Credits that its images were charged, or None where nothing was."""
+        return self.report.usage.cost
+
+    @property
+    def unaccounted(self) -> int:
+        """Requests that may have been charged besides: their answers were lost."""
+        return self.report.usage.unaccounted
+
+    @property
+    def cached(self) -> int:
+        """Images that were taken from the cache."""
+        return self.report.usage.cached
+
+    @property
+    def error(self) -> str:
+        """Why it failed, or ""."""
+        return self.report.error
+
+    def scores_of(self, metric: str) -> tuple[float | None, ...]:
+        """A score per item, in the eval set's order; None where an item has none."""
+        known = self.report.item_scores.get(metric, {})
+        return tuple(known.get(index) for index in range(len(self.item_scores)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values: a line of ``trials.jsonl``."""
+        report = self.report.as_dict()
+        return {
+            "number": self.number,
+            "name": self.name,
+            "status": self.status,
+            "values": dict(self.values),
+            "objective": self.objective,
+            "scores": report["scores"],
+            "item_scores": list(self.item_scores),
+            "items": self.items,
+            "failures": self.failures,
+            **report["usage"],
+            "error": self.error,
+            "folder": self.folder,
+            "stop": None if self.stop is None else asdict(self.stop),
+            "report": {key: report[key] for key in ("objectives", "item_scores", "state")},
+        }
+
+    @classmethod
+    def of_report(
+        cls,
+        number: int,
+        values: Mapping[str, ParamValue],
+        status: TrialStatus,
+        report: TrialReport,
+        eval_items: EvalItems,
+    ) -> TrialResult:
+        """A trial by what it told last.
+
+        Args:
+            number: The trial's number.
+            values: Its parameter set.
+            status: How it stands.
+            report: Its last report.
+            eval_items: What its item scores are of, and where.
+        """
+        known = report.item_scores.get(eval_items.objective, report.item_scores.get("", {}))
+        each = tuple(known.get(index) for index in range(eval_items.count))
+        folder = str(eval_items.paths.trial(number).folder)
+        return cls(number, dict(values), status, report, each if known or report.items else (), folder)
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any], folder: Path) -> TrialResult:
+        """Read what `as_dict` wrote, also of versions before 0.2; keys of later versions are passed over.
+
+        Args:
+            row: A line of ``trials.jsonl``.
+            folder: The search's folder.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: It is no such line.
+        """
+        number = int(row["number"])
+        more = row.get("report", {})
+        report = TrialReport.from_dict(
+            {
+                "objectives": (row.get("objective"),),
+                **{key: row[key] for key in ("items", "failures", "scores", "error") if key in row},
+                "usage": row,
+                **more,
+            }
+        )
+        stop = row.get("stop")
+        return cls(
+            number=number,
+            values=dict(row.get("values", {})),
+            status=row["status"],
+            report=report,
+            item_scores=tuple(row.get("item_scores", ())),
+            folder=str(SearchPaths(folder).trial(number).folder),
+            stop=Stop.from_dict(stop) if isinstance(stop, Mapping) else None,
+        )

@@ -1,0 +1,92 @@
+"""Starts a checked search: makes its folder, or goes on in an earlier one. Needs Ray."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import replace
+from pathlib import Path
+
+from pixaris.exceptions import SearchFailedError
+from pixaris.files import safe_name, write_bytes
+from pixaris.results.folders import holding, new_folder
+from pixaris.results.manifest import write_manifest
+from pixaris.results.paths import SearchPaths
+from pixaris.results.progress import ProgressListener
+from pixaris.results.records import SearchResult
+from pixaris.search.check import CheckedSearch, try_strategies
+from pixaris.search.driver.plan import Identity, SearchPlan
+from pixaris.search.driver.run import run_search
+from pixaris.search.driver.session import RaySession
+from pixaris.search.manifest import manifest_of
+from pixaris.search.resume import Earlier, earlier_of
+
+
+def run(
+    checked: CheckedSearch, listener: ProgressListener | None = None, *, resume: bool = False
+) -> SearchResult:
+    """Start the endpoints, search, stop the endpoints. An error that ends the search is in the result, with
+    what was done.
+
+    Args:
+        checked: The search.
+        listener: Called with how it goes.
+        resume: Go on with the newest search of this name, if there is one.
+
+    Raises:
+        ConfigurationError: All that is wrong with it; or the earlier search is another one, or is still
+            running.
+    """
+    checked.raise_problems()
+    earlier = earlier_of(checked) if resume else None
+    if earlier is not None:
+        with holding(earlier.folder):
+            earlier.raise_problems(checked.settings.source_name)
+            with RaySession() as session:
+                # read again: it may have gone on until it was held
+                return _go_on(checked, session, earlier_of(checked) or earlier, listener)
+    home = checked.settings.home
+    with RaySession() as session:  # it comes up while the rest is imported
+        try_strategies(checked)  # what cannot be made is told before anything is left behind
+        folder = new_folder(home.project_folder, safe_name(home.name))
+        with holding(folder):
+            return _search(_plan(checked, folder), session, listener)
+
+
+def _go_on(
+    checked: CheckedSearch, session: RaySession, earlier: Earlier, listener: ProgressListener | None
+) -> SearchResult:
+    """Go on with an earlier search, if anything is left of it."""
+    plan = _plan(checked, earlier.folder)
+    if not earlier.left(checked.size.trials):
+        result = earlier.result
+        if result.status == "failed":
+            return replace(result, error=SearchFailedError(result.reason))
+        return result
+    return _search(plan.going_on(earlier), session, listener)
+
+
+def _search(plan: SearchPlan, session: RaySession, listener: ProgressListener | None) -> SearchResult:
+    _keep(plan)
+    return run_search(plan, session, listener)
+
+
+def _plan(checked: CheckedSearch, folder: Path) -> SearchPlan:
+    seed = checked.settings.strategy.seed
+    return SearchPlan(
+        checked=checked,
+        setup=checked.setup_in(folder.name),
+        paths=SearchPaths(folder),
+        handler=checked.settings.keeping.handler_in(folder),
+        identity=Identity(proposal_seed=secrets.randbelow(2**31) if seed is None else seed),
+    )
+
+
+def _keep(plan: SearchPlan) -> None:
+    """Keep what the search was made from beside what it finds, without the credentials of URLs."""
+    source = plan.settings.keeping.source
+    if source is not None:
+        text = re.sub(rb"(?<=://)[^/\s]*@", b"***@", source.read_bytes())
+        write_bytes(plan.paths.source(source.suffix), text)
+    identity = {"id": plan.identity.id, "proposal_seed": plan.identity.proposal_seed}
+    write_manifest(plan.paths, {**manifest_of(plan.checked), **identity})

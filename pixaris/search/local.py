@@ -1,0 +1,71 @@
+"""A checked search's endpoints on threads of this process: for single runs, and for trying out servers."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pixaris.endpoints.local import LocalPool
+from pixaris.endpoints.roster import Roster
+from pixaris.search import servers
+from pixaris.search.check import CheckedSearch
+
+_EVENT_SECONDS = 0.5
+
+
+@contextlib.contextmanager
+def local_pool(
+    checked: CheckedSearch, logs: Path, emit: Callable[[str], None]
+) -> Iterator[tuple[LocalPool, CheckedSearch]]:
+    """The endpoints in a pool on threads, started where they are ours to start, and stopped at the end. Needs
+    no Ray.
+
+    Args:
+        checked: The search.
+        logs: Where the logs of what is started go.
+        emit: Told what happens to endpoints, from a thread of its own.
+
+    Returns:
+        The pool, as soon as one endpoint answers (the others join as they come up), and the answer of
+        `CheckedSearch.admit`.
+
+    Raises:
+        ConfigurationError: No server comes up and the user's words are to blame, or one lacks what the
+            workflow needs.
+        UnreachableError: No server comes up.
+    """
+    started = [*servers.embedded(checked.sources), *servers.managed(checked.sources)]
+    roster = Roster(servers.static(checked.sources))
+    with contextlib.ExitStack() as stack:
+        for feed in servers.feeds(checked.sources, started, logs):
+            stack.enter_context(roster.fed_by(feed))
+        pool = LocalPool((), policy=checked.settings.limits.policy)
+        stack.enter_context(contextlib.closing(pool))
+        stack.enter_context(_emitting(pool, emit))
+        stack.enter_context(roster.feeding(pool))
+        roster.wait()
+        yield pool, checked.admit(roster.started)
+
+
+@contextlib.contextmanager
+def _emitting(pool: LocalPool, emit: Callable[[str], None]) -> Iterator[None]:
+    """Pass on a pool's events as they come."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        seen, last = 0, False
+        while not last:
+            last = ended.wait(_EVENT_SECONDS)
+            for sentence in pool.status(seen).events:
+                emit(sentence)
+                seen += 1
+
+    thread = threading.Thread(target=watch, name="pixaris-events", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

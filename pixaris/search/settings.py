@@ -1,0 +1,195 @@
+"""What a search is: one frozen value that file, Python and resume make, and everything later takes whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pixaris.cache.base import CacheStore
+from pixaris.data_loaders.base import DatasetLoader
+from pixaris.endpoints.discovery import EndpointSource
+from pixaris.endpoints.policy import Policy
+from pixaris.experiment.run import directions
+from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.files import safe_name
+from pixaris.generation.base import ImageGenerator
+from pixaris.metrics.base import BaseMetric
+from pixaris.results.budget import Budget
+from pixaris.results.records import Objective
+from pixaris.search.space.space import Space
+from pixaris.types import Direction, ParamValue
+
+DEFAULT_SAMPLES = 20
+"""Parameter sets that are tried where nobody says how many."""
+
+HandlerMaker: TypeAlias = Callable[[Path], ExperimentHandler]
+"""Makes what keeps the results, given the search's folder."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Whose search it is, and where its results go.
+
+    Attributes:
+        project: The project's name.
+        name: The search's name; a second search of that name is called ``name-2``.
+        results: The results folder, which has a folder for each project.
+    """
+
+    project: str
+    name: str
+    results: Path
+
+    @property
+    def project_folder(self) -> Path:
+        """Where the project's searches lie."""
+        return self.results / safe_name(self.project)
+
+
+@dataclass(frozen=True)
+class ObjectiveSettings:
+    """What is optimised.
+
+    Attributes:
+        names: The scores, the leading one first.
+        given: Directions that were given; of the others the metrics' own count.
+    """
+
+    names: tuple[str, ...] = ()
+    given: Mapping[str, Direction] = field(default_factory=dict)
+
+    def resolved(self, metrics: tuple[BaseMetric, ...]) -> tuple[Objective, ...]:
+        """The scores with their directions; of a search without problems."""
+        known = {**directions(metrics), **self.given}
+        return tuple(Objective(name, known[name]) for name in self.names)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An algorithm or scheduler: one of ours or Ray Tune's by name, or an object of Ray Tune's.
+
+    Attributes:
+        type: The name, or the object.
+        options: Its options, where it is a name.
+    """
+
+    type: str | object
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name; of an object, its class."""
+        return self.type if isinstance(self.type, str) else type(self.type).__name__
+
+
+@dataclass(frozen=True)
+class StrategySettings:
+    """How the space is searched.
+
+    Attributes:
+        algorithm: Proposes parameter sets: a row of `pixaris.search.algorithms.catalog.ALGORITHMS`, or a
+            searcher of Ray Tune.
+        scheduler: Stops bad sets early: a row of `pixaris.search.algorithms.catalog.SCHEDULERS`, or a
+            scheduler of Ray Tune.
+        num_samples: Parameter sets to try besides the baseline; None for as many as the searcher gives. It
+            has no meaning for a grid, which tries them all.
+        points_to_evaluate: Parameter sets to try first, right after the baseline; they count as samples.
+        seed: Makes the proposals and the order of the items repeatable.
+        step: Items between two reports of a trial, or None for a default.
+        max_concurrent: Trials at once, or None for as many as keep the endpoints busy.
+    """
+
+    algorithm: Choice = Choice("tpe")
+    scheduler: Choice = Choice("fifo")
+    num_samples: int | None = DEFAULT_SAMPLES
+    points_to_evaluate: tuple[Mapping[str, ParamValue], ...] = ()
+    seed: int | None = None
+    step: int | None = None
+    max_concurrent: int | None = None
+
+
+@dataclass(frozen=True)
+class LimitSettings:
+    """What a search may take.
+
+    Attributes:
+        budget: What it may spend.
+        policy: Retries, quarantine, and how long to wait for endpoints.
+    """
+
+    budget: Budget = field(default_factory=Budget)
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """What every image is made with besides its item and its parameter set.
+
+    Attributes:
+        args: ``generation_params``, ``pillow_images``, ``max_parallel_jobs``, and whatever components need.
+        seeds: Images of every item, each with a seed of its own that is the same in all trials.
+    """
+
+    args: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int = 1
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What is kept of a search.
+
+    Attributes:
+        handler: Keeps the trials' results, or makes what does.
+        cache: Images that it has are not generated again, and those that are generated are kept in it.
+        source: The search file, of which a copy is kept; None without one.
+    """
+
+    handler: ExperimentHandler | HandlerMaker
+    cache: CacheStore | None = None
+    source: Path | None = None
+
+    def handler_in(self, folder: Path) -> ExperimentHandler:
+        """What keeps the results of the search in this folder."""
+        return self.handler if isinstance(self.handler, ExperimentHandler) else self.handler(folder)
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """A hyperparameter search.
+
+    Attributes:
+        home: Whose it is, and where its results go.
+        data_loader: Loads the eval set.
+        generator: Makes the images.
+        sources: Where images are generated; empty for a generator that makes them itself.
+        space: What varies.
+        metrics: Score the images.
+        objective: What is optimised.
+        strategy: How the space is searched.
+        limits: What it may take.
+        images: What every image is made with.
+        keeping: What is kept of it.
+    """
+
+    home: Home
+    data_loader: DatasetLoader
+    generator: ImageGenerator
+    sources: tuple[EndpointSource, ...]
+    space: Space
+    metrics: tuple[BaseMetric, ...]
+    objective: ObjectiveSettings
+    strategy: StrategySettings
+    limits: LimitSettings
+    images: ImageSettings
+    keeping: Keeping
+
+    def objectives(self) -> tuple[Objective, ...]:
+        """The scores to optimise, with their directions; of a search without problems."""
+        return self.objective.resolved(self.metrics)
+
+    @property
+    def source_name(self) -> str:
+        """How errors name where the search stands: its file, or ""."""
+        return str(self.keeping.source or "")

@@ -1,0 +1,91 @@
+"""What is wrong with a search's settings among themselves: objective, strategy, budget, space."""
+
+from __future__ import annotations
+
+from pixaris.exceptions import Problem, nearest
+from pixaris.experiment.run import directions
+from pixaris.metrics.base import BaseMetric
+from pixaris.search.settings import SearchSettings
+
+
+def settings_problems(settings: SearchSettings, items: int) -> list[Problem]:
+    """Everything that keeps a search from being one.
+
+    Args:
+        settings: The search.
+        items: Items of its eval set; 0 where that could not be loaded.
+    """
+    return [
+        *_objective_problems(settings),
+        *_direction_problems(settings),
+        *_nothing_varies(settings),
+        *_grace_problems(settings, items),
+        *_budget_problems(settings, items),
+    ]
+
+
+def _objective_problems(settings: SearchSettings) -> list[Problem]:
+    names = settings.objective.names
+    if not names:
+        return [Problem("", "name at least one score to optimise", "objective")]
+    known = [name for metric in settings.metrics for name in _scores(metric)]
+    own = directions(settings.metrics)
+    given = settings.objective.given
+    undeclared = any(not metric.directions() and not metric.scores for metric in settings.metrics)
+    problems = []
+    for index, name in enumerate(names):
+        path = "objective.metric" if len(names) == 1 else f"objective.{index}.metric"
+        if name not in known and not (undeclared and name in given):
+            hint = f"the metrics give {', '.join(known) or 'nothing'}"
+            rule = f"{name!r} is no score of this search{nearest(name, known)}; {hint}"
+            problems.append(Problem("", rule, path))
+        elif name not in given and name not in own:
+            rule = f"{name!r} does not say whether higher is better; add direction: max or min"
+            problems.append(Problem("", rule, path))
+    return problems
+
+
+def _direction_problems(settings: SearchSettings) -> list[Problem]:
+    names = settings.objective.names
+    problems = []
+    for name, direction in settings.objective.given.items():
+        if name not in names or direction not in ("max", "min"):
+            rule = f"must be max or min, of an objective (got {name!r}: {direction!r})"
+            problems.append(Problem("", rule, "direction"))
+    return problems
+
+
+def _nothing_varies(settings: SearchSettings) -> list[Problem]:
+    space = settings.space
+    if not space.parameters or space.varying:
+        return []
+    rule = (
+        "all are constants, so every trial would be the same; give one of them several values, as choice:"
+        " [1, 2] (pixaris run needs none)"
+    )
+    return [Problem("", rule, "parameters")]
+
+
+def _grace_problems(settings: SearchSettings, items: int) -> list[Problem]:
+    grace = settings.strategy.scheduler.options.get("grace_period")
+    if not isinstance(grace, int) or not 0 < items < grace:
+        return []
+    rule = (
+        f"counts items, and the eval set has {items}, so no trial would be stopped; give it at most that (got"
+        f" {grace})"
+    )
+    return [Problem("", rule, "search.scheduler.grace_period")]
+
+
+def _budget_problems(settings: SearchSettings, items: int) -> list[Problem]:
+    limit, images = settings.limits.budget.images, items * settings.images.seeds
+    if limit is None or limit >= images:
+        return []
+    rule = f"pays for no trial: one takes {images} images; give it that many (got {limit})"
+    return [Problem("", rule, "budget.images")]
+
+
+def _scores(metric: BaseMetric) -> tuple[str, ...]:
+    """The scores that a metric declares; some say no more of them than `BaseMetric.directions`."""
+    scales, directed = metric.scales(), metric.directions()
+    return tuple(scales if set(directed) <= set(scales) else directed)
