@@ -1,174 +1,29 @@
-"""Keeps a search's journal, and tells new searchers and schedulers what it holds, as if they had been there.
+"""Hands Tune its trials: those that an earlier process left unfinished, what is proposed, and what died.
 
-`JournaledScheduler` and `Replay` stand between Tune and what decides. They write down what is proposed, told
-and decided; and they start where an earlier process was killed: the searcher and the scheduler are made anew
-and told the journal's events in their order, trials that are over never reach Tune again, and those that were
-under way are its first.
+The searcher and the scheduler of a search that goes on are made anew and told the journal's events in their
+order, as if they had been there. Trials that are over never reach Tune again, and those that were under way
+are its first.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Set
+from typing import Any
 
-import numpy as np
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import SearchGenerator
 
 from pixaris.results.journal import Event, History, Journal
 from pixaris.results.keys import TIME
-from pixaris.results.report import Stop, TrialReport
-from pixaris.search.algorithms.schedulers import pauses
+from pixaris.results.report import TrialReport
 from pixaris.search.algorithms.searchers import BaselineFirst
-from pixaris.search.driver.reporting import remembered_result, report_of
+from pixaris.search.driver.journaled import JournaledScheduler
+from pixaris.search.driver.lost_trials import LostTrials
+from pixaris.search.driver.reporting import remembered_result
 
 _Result = dict[str, Any]
-
-
-class Controller(Protocol):
-    """What schedulers ask of Tune's controller while they only listen."""
-
-    def get_trials(self) -> list[Trial]:
-        """All trials."""
-
-    def get_live_trials(self) -> set[Trial]:
-        """Those that are not over."""
-
-
-class _Nobody:
-    """The controller of trials that are not run but remembered."""
-
-    def get_trials(self) -> list[Trial]:
-        return []
-
-    def get_live_trials(self) -> set[Trial]:
-        return set()
-
-
-class JournaledScheduler(TrialScheduler):
-    """A scheduler whose decisions are written down, and which never stops the baseline: all others are
-    compared with it.
-
-    A scheduler that decides about several trials together, by pausing them, does not hear of the baseline.
-
-    Args:
-        inner: Decides.
-        journal: Where it is written.
-        seed: Makes its draws repeatable, where it draws (ASHA, a trial's bracket).
-        name: What it is called where it is said who stopped a trial.
-
-    Attributes:
-        stops: Number of a trial that was stopped, to why. A scheduler that can tell more than its name has a
-            method ``why_stopped(number)``, which gives a `Stop`.
-    """
-
-    def __init__(self, inner: TrialScheduler, journal: Journal, seed: int, name: str) -> None:
-        super().__init__()
-        self._inner = inner
-        self._journal = journal
-        self._seed = seed
-        self._known: set[str] = set()
-        self._stopped: set[str] = set()
-        self._pauses = pauses(inner)
-        self._name = name
-        self.stops: dict[int, Stop] = {}
-
-    def _apart(self, trial: Trial) -> bool:
-        return self._pauses and bool(trial.config["number"] == 0)
-
-    @property
-    def metric(self) -> Any:  # noqa: ANN401  (the inner scheduler's own)
-        return self._inner.metric
-
-    @property
-    def supports_buffered_results(self) -> bool:
-        return bool(self._inner.supports_buffered_results)
-
-    def set_search_properties(self, metric: str | None, mode: str | None, **spec: object) -> bool:
-        return bool(self._inner.set_search_properties(metric, mode, **spec))
-
-    def on_trial_add(self, tune_controller: Controller, trial: Trial) -> None:
-        if trial.trial_id in self._known:
-            self._known.discard(trial.trial_id)  # it was added when it was remembered
-            return
-        if self._apart(trial):
-            return
-        before = np.random.get_state()
-        np.random.seed((self._seed + trial.config["number"]) % 2**32)
-        try:
-            self._inner.on_trial_add(tune_controller, trial)
-        finally:
-            np.random.set_state(before)
-
-    def on_trial_error(self, tune_controller: Controller, trial: Trial) -> None:
-        if not self._apart(trial):
-            self._inner.on_trial_error(tune_controller, trial)
-
-    def on_trial_result(self, tune_controller: Controller, trial: Trial, result: _Result) -> str:
-        decision = str(TrialScheduler.CONTINUE)
-        if not self._apart(trial):
-            decision = str(self._inner.on_trial_result(tune_controller, trial, result))
-        stop = decision == TrialScheduler.STOP
-        if stop and trial.config["number"] == 0:
-            stop, decision = False, str(TrialScheduler.CONTINUE)
-        report = report_of(result) or TrialReport()
-        why = self._why(trial, report) if stop else None
-        if why is not None:
-            self.stops[trial.config["number"]] = why
-            self._stopped.add(trial.trial_id)
-        self._journal.reported(trial.config["number"], report, why)
-        return decision
-
-    def _why(self, trial: Trial, report: TrialReport) -> Stop:
-        """Why the scheduler has just stopped a trial: its own word, where it has one."""
-        told = getattr(self._inner, "why_stopped", None)
-        stop = told(trial.config["number"]) if told is not None else None
-        return stop if isinstance(stop, Stop) else Stop(self._name, report.items)
-
-    def on_trial_complete(self, tune_controller: Controller, trial: Trial, result: _Result) -> None:
-        if not self._apart(trial):
-            self._inner.on_trial_complete(tune_controller, trial, result)
-        report = report_of(result) or TrialReport()
-        # else the search was stopped, and the trial goes on when it is resumed
-        if report.state == "ended" or trial.trial_id in self._stopped:
-            self._journal.ended(trial.config["number"], report)
-
-    def on_trial_remove(self, tune_controller: Controller, trial: Trial) -> None:
-        if not self._apart(trial):
-            self._inner.on_trial_remove(tune_controller, trial)
-
-    def choose_trial_to_run(self, tune_controller: Controller) -> Trial | None:
-        for trial in tune_controller.get_live_trials() if self._pauses else ():
-            if self._apart(trial) and trial.status == Trial.PENDING:
-                return trial
-        return self._inner.choose_trial_to_run(tune_controller)
-
-    def debug_string(self) -> str:
-        return str(self._inner.debug_string())
-
-    def save(self, checkpoint_path: str) -> None:
-        self._inner.save(checkpoint_path)
-
-    def restore(self, checkpoint_path: str) -> None:
-        self._inner.restore(checkpoint_path)
-
-    # Of an earlier process
-
-    def remember(self, event: Event, trial: Trial) -> None:
-        """Tell the scheduler what happened to a trial then; what it decides now does not count."""
-        nobody = _Nobody()
-        if event.kind == "proposed":
-            self.on_trial_add(nobody, trial)
-            self._known.add(trial.trial_id)
-        elif self._apart(trial):
-            pass
-        elif event.kind == "reported":
-            self._inner.on_trial_result(nobody, trial, remembered_result(event.report))
-        else:
-            self._inner.on_trial_complete(nobody, trial, remembered_result(event.report))
 
 
 class Replay(SearchGenerator):
@@ -206,9 +61,9 @@ class Replay(SearchGenerator):
         self._on_handed_out = handed_out
         self._waiting: deque[Trial] = deque()
         self._live: set[str] = set()
-        self._heard: dict[
-            str, float
-        ] = {}  # trial to the items of the last report that the searcher heard in an earlier process
+        # trial to the items of the last report that the searcher heard in an earlier process
+        self._heard: dict[str, float] = {}
+        self._lost = LostTrials()
 
     def add_configurations(self, experiments: Any) -> None:  # noqa: ANN401  (as Tune has it)
         """Take what is to run, and remember what was."""
@@ -217,6 +72,11 @@ class Replay(SearchGenerator):
 
     def is_finished(self) -> bool:
         return not self._waiting and bool(super().is_finished())
+
+    @property
+    def run_again(self) -> Set[int]:
+        """Numbers of trials whose process died, and that wait to be run again."""
+        return self._lost.waiting
 
     def create_trial_if_possible(self, experiment_spec: Mapping[str, Any]) -> Trial | None:
         """The next trial, or None while there is none."""
@@ -232,28 +92,35 @@ class Replay(SearchGenerator):
         return trial
 
     def _handed_out(self, trial: Trial) -> Trial:
+        self._lost.handed_out(trial)
         if self._on_handed_out is not None:
             self._on_handed_out(trial.config["number"], trial.config["values"])
         return trial
 
     def on_trial_result(self, trial_id: str, result: _Result) -> None:
         """Tell the searcher, unless it has heard this before."""
-        if result.get(TIME, 0) > self._heard.get(trial_id, 0):
-            super().on_trial_result(trial_id, result)
+        self._lost.any_reported = True
+        own = self._lost.first_id(trial_id)
+        if result.get(TIME, 0) > self._heard.get(own, 0):
+            super().on_trial_result(own, result)
 
     def on_trial_complete(self, trial_id: str, result: _Result | None = None, error: bool = False) -> None:
-        """Tell the searcher, unless it has heard this before."""
+        """Tell the searcher, unless it has heard this before, or the trial is to be run again."""
+        again = self._lost.another(trial_id) if error else None
+        if again is not None:
+            self._waiting.append(again)
+            self._live.discard(trial_id)
+            self._live.add(again.trial_id)
+            return
         self._live.discard(trial_id)
-        if self._heard.get(trial_id, 0) < math.inf:
-            super().on_trial_complete(trial_id, result, error)
+        own = self._lost.first_id(trial_id)
+        if self._heard.get(own, 0) < math.inf:
+            super().on_trial_complete(own, result, error)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            **self.__dict__,
-            "_waiting": deque(),
-            "_history": History(),
-            "_on_handed_out": None,
-        }  # Tune keeps copies, which nobody reads
+        # Tune keeps copies, which nobody reads
+        bare = {"_waiting": deque(), "_history": History(), "_on_handed_out": None, "_lost": LostTrials()}
+        return {**self.__dict__, **bare}
 
     def _remember(self) -> None:
         trials: dict[int, Trial] = {}

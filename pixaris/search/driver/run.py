@@ -30,10 +30,12 @@ from pixaris.results.records import SearchResult
 from pixaris.search import servers
 from pixaris.search.algorithms import schedulers, searchers
 from pixaris.search.algorithms.searchers import BaselineFirst, ListSearcher
+from pixaris.search.driver.callbacks import TrackerCallback, TrackerStopper
+from pixaris.search.driver.journaled import JournaledScheduler
 from pixaris.search.driver.metric_hosts import RayHostRecipe, metric_hosts
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.prefetch import Prefetcher
-from pixaris.search.driver.replay import JournaledScheduler, Replay
+from pixaris.search.driver.replay import Replay
 from pixaris.search.driver.session import RaySession
 from pixaris.search.driver.spending import Account
 from pixaris.search.driver.tracker import SearchTracker
@@ -140,8 +142,8 @@ def _tune(
         run_config=tune.RunConfig(
             name=f"tune-{uuid.uuid4().hex[:8]}",  # one for each process of a search that is resumed
             storage_path=str(plan.paths.tune.resolve()),
-            stop=tracker.stopper(),
-            callbacks=[tracker.callback(journaled.stops)],
+            stop=TrackerStopper(tracker),
+            callbacks=[TrackerCallback(tracker, journaled.stops, trials.run_again)],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=2),

@@ -25,7 +25,7 @@ from pixaris.experiment.submitters import Submitter
 from pixaris.files import read_json, write_json
 from pixaris.generation.base import ItemArgs
 from pixaris.results.budget import Amounts, Answer, Budget
-from pixaris.search.driver.ledger import Ledger
+from pixaris.search.ledger import Ledger
 from pixaris.types import GeneratedImage
 
 log = logging.getLogger(__name__)

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-from ray import tune
-from ray.tune.stopper import NoopStopper
 
 from pixaris.endpoints.base import PoolStatus
 from pixaris.endpoints.ray import RayPool
@@ -21,12 +16,12 @@ from pixaris.exceptions import AccountError, PixarisError, SearchFailedError
 from pixaris.files import append_json_line, write_json
 from pixaris.results.budget import Amounts, Answer
 from pixaris.results.endpoints_file import WRITE_SECONDS, write_endpoints
+from pixaris.results.paths import trial_name
 from pixaris.results.progress import Planned, ProgressListener, SearchProgress
 from pixaris.results.records import SearchResult, SearchStatus, Totals, ended_trials, over_trial
 from pixaris.results.report import Stop, TrialReport
 from pixaris.results.trial import EvalItems, TrialResult, TrialStatus
 from pixaris.search.driver.plan import SearchPlan
-from pixaris.search.driver.reporting import report_of
 from pixaris.search.driver.spending import Account
 
 _POLL_SECONDS = 0.5
@@ -215,6 +210,18 @@ class SearchTracker:
                 self._end_by_fault(f"{trial.name} broke off: {trial.error}; details are in {log_file}")
             elif error and not any(trial.items for trial in self._trials.values()):
                 self._end_by_fault(f"no trial's process comes up: {error}")
+            elif error:
+                self._end_by_fault(f"the process of {trial.name} died again and again: {error}")
+
+    def trial_lost(self, config: Mapping[str, Any], error: str) -> None:
+        """A trial's process died, and the trial is going to be run again."""
+        with self._lock:
+            number = config["number"]
+            if self.account is not None:
+                self.account.trial_died(number)
+            self._listener.event(
+                f"the process of {trial_name(number)} died ({error}); the trial is run again"
+            )
 
     def _status(self, trial: TrialResult, error: str) -> TrialStatus:
         state = trial.report.state
@@ -250,20 +257,6 @@ class SearchTracker:
 
     def _from(self, config: Mapping[str, Any], report: TrialReport, status: TrialStatus) -> TrialResult:
         return TrialResult.of_report(config["number"], config["values"], status, report, self._eval_items)
-
-    def callback(self, stops: Mapping[int, Stop]) -> tune.Callback:
-        """Tune's callback that tells this tracker.
-
-        Args:
-            stops: Number of a trial that the scheduler has stopped, to why.
-        """
-        return _Callback(self, stops)
-
-    def stopper(self) -> tune.Stopper:
-        """Tune's stopper that ends the search when it is asked to stop and its trials have told what they
-        have.
-        """
-        return _Stopper(self)
 
     # The pool's side
 
@@ -366,57 +359,3 @@ class SearchTracker:
         since, already = self._first_image
         elapsed, done = time.monotonic() - since, self._images() - already
         return done / elapsed if elapsed > 1.0 and done > 0 else None
-
-
-class _Callback(tune.Callback):
-    def __init__(self, tracker: SearchTracker, stops: Mapping[int, Stop]) -> None:
-        self._tracker = tracker
-        self._stops = stops
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return tune.Callback, ()  # Tune pickles its settings; a tracker belongs to this process
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:  # noqa: ANN401
-        self._tracker.trial_started(trial.config)
-
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Any],
-        trial: Any,  # noqa: ANN401
-        result: dict[str, Any],
-        **info: object,
-    ) -> None:
-        self._tracker.trial_reported(trial.config, report_of(result) or TrialReport())
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:  # noqa: ANN401
-        stop = self._stops.get(trial.config["number"])
-        self._tracker.trial_ended(trial.config, report_of(trial.last_result), stop=stop)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:  # noqa: ANN401
-        error = _last_error(trial.error_file)
-        self._tracker.trial_ended(trial.config, report_of(trial.last_result), error=error)
-
-
-def _last_error(path: str | None) -> str:
-    """The last exception in the file that Tune writes of a trial's errors."""
-    try:
-        lines = Path(path or "").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    errors = [line.strip() for line in lines if re.match(r"\s*[\w.]*(Error|Exception|Exit)\b.*: ", line)]
-    return errors[-1] if errors else "its process died"
-
-
-class _Stopper(tune.Stopper):
-    def __init__(self, tracker: SearchTracker) -> None:
-        self._tracker = tracker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return NoopStopper, ()
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self._tracker.settled

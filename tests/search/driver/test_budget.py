@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixaris.results.budget import Amounts, Budget
-from pixaris.search.driver.ledger import Ledger
 from pixaris.search.file.limits import read_budget
 from pixaris.search.file.reader import Reader
 from pixaris.search.file.yaml_file import Document
+from pixaris.search.ledger import Ledger
 
 
 def read(given: Any) -> tuple[Budget, list[str]]:

@@ -13,7 +13,7 @@ from pixaris.results.journal import History, Journal
 from pixaris.results.paths import SearchPaths
 from pixaris.results.report import Stop, TrialReport
 from pixaris.search.algorithms import schedulers
-from pixaris.search.driver.replay import JournaledScheduler
+from pixaris.search.driver.journaled import JournaledScheduler
 from pixaris.search.driver.reporting import as_result
 
 ITEMS = 9

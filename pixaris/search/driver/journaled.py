@@ -1,0 +1,159 @@
+"""A scheduler whose decisions are written down, and can be told again to a new one."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from pixaris.results.journal import Event, Journal
+from pixaris.results.report import Stop, TrialReport
+from pixaris.search.algorithms.schedulers import pauses
+from pixaris.search.driver.reporting import remembered_result, report_of
+
+_Result = dict[str, Any]
+
+
+class Controller(Protocol):
+    """What schedulers ask of Tune's controller while they only listen."""
+
+    def get_trials(self) -> list[Trial]:
+        """All trials."""
+
+    def get_live_trials(self) -> set[Trial]:
+        """Those that are not over."""
+
+
+class _Nobody:
+    """The controller of trials that are not run but remembered."""
+
+    def get_trials(self) -> list[Trial]:
+        return []
+
+    def get_live_trials(self) -> set[Trial]:
+        return set()
+
+
+class JournaledScheduler(TrialScheduler):
+    """A scheduler whose decisions are written down, and which never stops the baseline: all others are
+    compared with it.
+
+    A scheduler that decides about several trials together, by pausing them, does not hear of the baseline.
+
+    Args:
+        inner: Decides.
+        journal: Where it is written.
+        seed: Makes its draws repeatable, where it draws (ASHA, a trial's bracket).
+        name: What it is called where it is said who stopped a trial.
+
+    Attributes:
+        stops: Number of a trial that was stopped, to why. A scheduler that can tell more than its name has a
+            method ``why_stopped(number)``, which gives a `Stop`.
+    """
+
+    def __init__(self, inner: TrialScheduler, journal: Journal, seed: int, name: str) -> None:
+        super().__init__()
+        self._inner = inner
+        self._journal = journal
+        self._seed = seed
+        self._known: set[str] = set()
+        self._stopped: set[str] = set()
+        self._pauses = pauses(inner)
+        self._name = name
+        self.stops: dict[int, Stop] = {}
+
+    def _apart(self, trial: Trial) -> bool:
+        return self._pauses and bool(trial.config["number"] == 0)
+
+    @property
+    def metric(self) -> Any:  # noqa: ANN401  (the inner scheduler's own)
+        return self._inner.metric
+
+    @property
+    def supports_buffered_results(self) -> bool:
+        return bool(self._inner.supports_buffered_results)
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: object) -> bool:
+        return bool(self._inner.set_search_properties(metric, mode, **spec))
+
+    def on_trial_add(self, tune_controller: Controller, trial: Trial) -> None:
+        if trial.trial_id in self._known:
+            self._known.discard(trial.trial_id)  # it was added when it was remembered
+            return
+        if self._apart(trial):
+            return
+        before = np.random.get_state()
+        np.random.seed((self._seed + trial.config["number"]) % 2**32)
+        try:
+            self._inner.on_trial_add(tune_controller, trial)
+        finally:
+            np.random.set_state(before)
+
+    def on_trial_error(self, tune_controller: Controller, trial: Trial) -> None:
+        if not self._apart(trial):
+            self._inner.on_trial_error(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Controller, trial: Trial, result: _Result) -> str:
+        decision = str(TrialScheduler.CONTINUE)
+        if not self._apart(trial):
+            decision = str(self._inner.on_trial_result(tune_controller, trial, result))
+        stop = decision == TrialScheduler.STOP
+        if stop and trial.config["number"] == 0:
+            stop, decision = False, str(TrialScheduler.CONTINUE)
+        report = report_of(result) or TrialReport()
+        why = self._why(trial, report) if stop else None
+        if why is not None:
+            self.stops[trial.config["number"]] = why
+            self._stopped.add(trial.trial_id)
+        self._journal.reported(trial.config["number"], report, why)
+        return decision
+
+    def _why(self, trial: Trial, report: TrialReport) -> Stop:
+        """Why the scheduler has just stopped a trial: its own word, where it has one."""
+        told = getattr(self._inner, "why_stopped", None)
+        stop = told(trial.config["number"]) if told is not None else None
+        return stop if isinstance(stop, Stop) else Stop(self._name, report.items)
+
+    def on_trial_complete(self, tune_controller: Controller, trial: Trial, result: _Result) -> None:
+        if not self._apart(trial):
+            self._inner.on_trial_complete(tune_controller, trial, result)
+        report = report_of(result) or TrialReport()
+        # else the search was stopped, and the trial goes on when it is resumed
+        if report.state == "ended" or trial.trial_id in self._stopped:
+            self._journal.ended(trial.config["number"], report)
+
+    def on_trial_remove(self, tune_controller: Controller, trial: Trial) -> None:
+        if not self._apart(trial):
+            self._inner.on_trial_remove(tune_controller, trial)
+
+    def choose_trial_to_run(self, tune_controller: Controller) -> Trial | None:
+        for trial in tune_controller.get_live_trials() if self._pauses else ():
+            if self._apart(trial) and trial.status == Trial.PENDING:
+                return trial
+        return self._inner.choose_trial_to_run(tune_controller)
+
+    def debug_string(self) -> str:
+        return str(self._inner.debug_string())
+
+    def save(self, checkpoint_path: str) -> None:
+        self._inner.save(checkpoint_path)
+
+    def restore(self, checkpoint_path: str) -> None:
+        self._inner.restore(checkpoint_path)
+
+    # Of an earlier process
+
+    def remember(self, event: Event, trial: Trial) -> None:
+        """Tell the scheduler what happened to a trial then; what it decides now does not count."""
+        nobody = _Nobody()
+        if event.kind == "proposed":
+            self.on_trial_add(nobody, trial)
+            self._known.add(trial.trial_id)
+        elif self._apart(trial):
+            pass
+        elif event.kind == "reported":
+            self._inner.on_trial_result(nobody, trial, remembered_result(event.report))
+        else:
+            self._inner.on_trial_complete(nobody, trial, remembered_result(event.report))
