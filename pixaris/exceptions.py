@@ -25,6 +25,7 @@
     ├── MetricError                 one metric has no score for one item; the item keeps its place
     ├── CancelledRequestError       the request was withdrawn before it was done
     │   └── BudgetSpentError        … because the search's budget does not pay for it
+    ├── StorageError                results cannot be kept any more: disk full, folder gone (exit code 1)
     └── SearchFailedError           the search ended without a single scored trial (exit code 1)
 
 All of them pickle, with their fields, because they cross process borders on Ray.
@@ -252,3 +253,7 @@ class BudgetSpentError(CancelledRequestError):
 
 class SearchFailedError(PixarisError):
     """The search ended and not one trial has a score."""
+
+
+class StorageError(PixarisError):
+    """Results cannot be kept any more; what was kept before is whole, and the search can be resumed."""

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pixaris.exceptions import StorageError
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write beside, then replace: a reader sees the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+
+def write_bytes(path: Path, data: bytes, *, make_folder: bool = True) -> None:
+    """Write beside, then replace: a reader sees the old file or the new one, never half of one.
+
+    Args:
+        path: The file.
+        data: Its content.
+        make_folder: Whether a folder that is not there is made; else that is an error.
+    """
+    if make_folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -27,14 +37,44 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise
 
 
+_WAYS_OUT = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.ENOENT: "it was moved or deleted; put it back",
+    errno.EROFS: "it is read-only now; make it writable",
+    errno.EACCES: "it may not be written to; make it writable",
+    errno.EPERM: "it may not be written to; make it writable",
+}
+
+
+@contextlib.contextmanager
+def storing(folder: Path) -> Iterator[None]:
+    """Say in one line what keeps results from being written.
+
+    Args:
+        folder: Where they belong.
+
+    Raises:
+        StorageError: The block met an error of the file system.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        way_out = _WAYS_OUT.get(error.errno or 0, "look after that folder")
+        message = f"results cannot be kept in {folder}: {reason}; {way_out}, then resume"
+        raise StorageError(message) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     write_bytes(path, _utf8(text))
 
 
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401  (any JSON value)
+def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:  # noqa: ANN401  (any JSON value)
     """Write indented JSON atomically. NaN and infinity become null: JSON has neither."""
-    write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n"
+    write_bytes(path, _utf8(text), make_folder=make_folder)
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -42,19 +82,30 @@ def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_text(path, "".join(_line(row) for row in rows))
 
 
-def append_json_line(path: Path, row: Mapping[str, Any]) -> None:
+def append_json_line(path: Path, row: Mapping[str, Any], *, make_folder: bool = True) -> None:
     """Append one line with a single write, so that lines of several processes never mix.
 
     A torn last line (a writer was killed) is closed first, so that it spoils only itself.
+
+    Args:
+        path: The file.
+        row: The line.
+        make_folder: Whether a folder that is not there is made; else that is an error.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    append_json_lines(path, [row], make_folder=make_folder)
+
+
+def append_json_lines(path: Path, rows: Iterable[Mapping[str, Any]], *, make_folder: bool = True) -> None:
+    """As `append_json_line`, several lines with one write."""
+    if make_folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+", buffering=0) as file:  # a buffer would cut a long line into several writes
         size = file.seek(0, os.SEEK_END)
         torn = False
         if size:
             file.seek(size - 1)
             torn = file.read(1) != b"\n"
-        line = (b"\n" if torn else b"") + _utf8(_line(row))
+        line = (b"\n" if torn else b"") + _utf8("".join(_line(row) for row in rows))
         if file.write(line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 

@@ -84,6 +84,8 @@ SLOW = {
     "test_run_cache.py",
     "test_run_resume.py",
     "test_run_spaces.py",
+    "test_run_storage.py",
+    "test_search_chaos.py",
     "test_sources_pools.py",
 }
 """Files of whole searches, one after the other: `make test-slow` runs them, and `make test` some of those of

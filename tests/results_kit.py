@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pixaris.results.ranking import Failures
 from pixaris.results.records import Objective, SearchResult
 from pixaris.results.report import TrialReport
 from pixaris.results.trial import TrialResult, TrialStatus
@@ -17,6 +18,7 @@ def trial_of(
     item_scores: tuple[float | None, ...] = (),
     *,
     status: TrialStatus = "finished",
+    items: int | None = None,
     **scores: float,
 ) -> TrialResult:
     """A trial whose objective is the mean of its item scores.
@@ -26,11 +28,12 @@ def trial_of(
         values: Its parameter set.
         item_scores: The objective per item.
         status: How it stands.
+        items: Items done; by default those that have a score.
         scores: The means of all scores.
     """
     known = [score for score in item_scores if score is not None]
     mean = sum(known) / len(known) if known else None
-    report = TrialReport(objectives=(mean,), items=len(known), scores=scores)
+    report = TrialReport(objectives=(mean,), items=len(known) if items is None else items, scores=scores)
     return TrialResult(number, values, status, report, item_scores, f"trial_{number:04d}")
 
 
@@ -39,6 +42,7 @@ def search_of(
     folder: Path = Path("restore"),
     objectives: tuple[Objective, ...] = (Objective("ssim", "max"),),
     items: tuple[str, ...] = (),
+    failures: Failures = Failures(),  # noqa: B008  (a frozen value)
 ) -> SearchResult:
     """A finished search of these trials."""
-    return SearchResult(folder.name, folder, "finished", objectives, trials, items)
+    return SearchResult(folder.name, folder, "finished", objectives, trials, items, failures)

@@ -70,13 +70,16 @@ class LocalCache(CacheStore):
         folder: The folder; relative to the working folder of the process that makes the cache.
         limit: Bytes that the images may have in all; processes that write at the same time may pass it by a
             fiftieth each.
+        make_folder: Whether a folder that is not there is made; else nothing is kept without it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], limit: int = 20 * 10**9) -> None:
-        self.folder = Path(
-            os.path.abspath(Path(folder).expanduser())
-        )  # other processes have other working folders
+    def __init__(
+        self, folder: str | os.PathLike[str], limit: int = 20 * 10**9, *, make_folder: bool = True
+    ) -> None:
+        # absolute, because other processes have other working folders
+        self.folder = Path(os.path.abspath(Path(folder).expanduser()))
         self.limit = limit
+        self._make_folder = make_folder
         self._added = 0.0
         self._counted = False
         self._broken = False
@@ -102,7 +105,7 @@ class LocalCache(CacheStore):
         return made
 
     def put(self, key: str, made: CachedImage) -> None:
-        if self._broken:
+        if self._broken or not (self._make_folder or self.folder.is_dir()):
             return
         data = _written(made)
         try:

@@ -15,6 +15,8 @@ from typing import Any
 from pixaris.exceptions import (
     AccountError,
     ConfigurationError,
+    EndpointError,
+    ExecutionError,
     PixarisError,
     Problem,
     WorkflowError,
@@ -45,6 +47,9 @@ SEEDLESS = (
     "every seed would give the same image: no seed is left that the parameters do not set; remove seeds, or"
     " free one"
 )
+
+_MAY_PASS = (ExecutionError, EndpointError)
+"""Errors of an image that may be gone when it is tried once more."""
 
 MOST_SEEDS = 1000
 """Images of one item; more would be a slip."""
@@ -167,6 +172,7 @@ class ExperimentRun:
         self._scored: dict[int, Future[ItemResult]] = {}
         self._todo = list(self.setup.indices())
         self._args = self.setup.args.with_params(self.params).with_images(self.images)
+        self._tried_again = False
         self._whole: dict[str, float] = {}
         self._failures: dict[str, str] = {}
         self._finished: RunStatus | None = None
@@ -208,10 +214,32 @@ class ExperimentRun:
         if ended is not None:
             raise ended
         if self.done:
+            self._try_failures_again()
             self._score_whole()
         record = self.record("running")
         self.handler.store_results(record)
         return record
+
+    def _try_failures_again(self) -> None:
+        """Generate the images that failed once more, now that all others are there.
+
+        What stopped an image may be over by now. Where every image failed, or where trying costs something,
+        or where the server has looked at the prompt and will not have it, nothing is tried.
+
+        Raises:
+            AccountError, NoEndpointError, CancelledRequestError: Nothing can go on.
+        """
+        failed = [index for index, result in self._results.items() if isinstance(result.error, _MAY_PASS)]
+        if self._tried_again or self.setup.generator.charges or len(failed) == len(self._results):
+            return
+        self._tried_again = True
+        before = {index: self._results.pop(index) for index in failed}
+        self._todo = [index for index in self.setup.indices() if index in before]
+        self._start(self._todo, 0)
+        ended = self._collect(self._todo)
+        if ended is not None:
+            self._results = {**before, **self._results}
+            raise ended
 
     def collect_started(self) -> None:
         """Wait for all that is started already, and keep it: where an account was refused, for what it has

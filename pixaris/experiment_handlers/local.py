@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pixaris import __version__
-from pixaris.exceptions import ConfigurationError
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.experiment_handlers.folders import run_folder
 from pixaris.files import (
     append_json_line,
+    append_json_lines,
     plain,
     read_json_lines,
     safe_name,
+    storing,
     write_bytes,
     write_json,
     write_json_lines,
@@ -27,9 +29,30 @@ from pixaris.types import ItemResult, RunRecord
 
 @dataclass
 class _Stored:
+    """What a run's folder has already.
+
+    Attributes:
+        folder: The run's own folder.
+        images: Image file to its digest.
+        rows: Item index to the result that its line was made of.
+        workflow: Whether the workflow is there.
+    """
+
     folder: Path
-    images: dict[str, str]  # image file to its digest
+    images: dict[str, str]
+    rows: dict[int, ItemResult] = field(default_factory=dict)
     workflow: bool = False
+
+    @classmethod
+    def read(cls, folder: Path) -> _Stored:
+        """Learn which images an earlier process has stored."""
+        images = {}
+        for row in read_json_lines(RunPaths(folder).items):
+            for image in row.get("samples") or [row]:
+                file = str(image.get("image"))
+                if (folder / file).is_file():
+                    images[file] = str(image.get("digest"))
+        return cls(folder, images)
 
 
 class LocalExperimentHandler(ExperimentHandler):
@@ -56,21 +79,16 @@ class LocalExperimentHandler(ExperimentHandler):
     def __init__(self, local_results_folder: str | os.PathLike[str] = "local_results") -> None:
         self.root = Path(os.path.abspath(local_results_folder))  # trial processes have other working folders
         self._stored: dict[str, _Stored] = {}
+        self._parents: set[Path] = set()  # folders that were there: one that is gone is not made anew
 
     def store_results(self, run: RunRecord) -> None:
-        """Store a run as it stands: new images once, the small files anew.
+        """Store a run as it stands: new images and lines once, the small files anew.
 
         Raises:
-            ConfigurationError: The folder cannot be written.
+            StorageError: The folder cannot be written, or is not there any more.
         """
-        try:
+        with storing(self.root):
             self._store(run)
-        except OSError as error:
-            raise ConfigurationError(
-                f"the results of run {run.name!r} cannot be written: {error.strerror or error}; choose"
-                " another results folder",
-                str(error.filename or self.root),
-            ) from error
 
     def folder_of(self, run: RunRecord) -> Path:
         """Return the run's folder, which is made for it if it has none yet (its name depends on who came
@@ -92,39 +110,48 @@ class LocalExperimentHandler(ExperimentHandler):
     def _claim(self, run: RunRecord) -> _Stored:
         stored = self._stored.get(run.id)
         if stored is None:
-            folder = run_folder(
-                self.search_folder(run), run.name, RunPaths.RECORD, {**_summary(run), "status": "running"}
-            )
-            rows = read_json_lines(RunPaths(folder).items)
-            images = [image for row in rows for image in row.get("samples") or [row]]
-            kept = {
-                str(row.get("image")): str(row.get("digest"))
-                for row in images
-                if (folder / str(row.get("image"))).is_file()
-            }
-            stored = self._stored[run.id] = _Stored(folder, kept)
+            parent = self.search_folder(run)
+            if parent in self._parents and not parent.is_dir():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(parent))
+            self._parents.add(parent)
+            record = {**_summary(run), "status": "running"}
+            folder = run_folder(parent, run.name, RunPaths.RECORD, record)
+            stored = self._stored[run.id] = _Stored.read(folder)
         return stored
 
     def _store(self, run: RunRecord) -> None:
         stored = self._claim(run)
-        folder = stored.folder
+        paths = RunPaths(stored.folder)
+        if not paths.record.is_file():  # else a folder that was moved away would be made anew, half empty
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(paths.folder))
         for item in run.items:
             for number, sample in enumerate(item.each):
                 file = _image_file(item, number)
                 if sample.generated and stored.images.get(file) != sample.generated.image.digest:
-                    write_bytes(folder / file, sample.generated.image.data)
+                    write_bytes(paths.folder / file, sample.generated.image.data)
                     stored.images[file] = sample.generated.image.digest
         if not stored.workflow:
             if run.workflow is not None:
-                write_json(RunPaths(folder).workflow, run.workflow)
+                write_json(paths.workflow, run.workflow)
             if run.workflow_image is not None:
-                write_bytes(RunPaths(folder).picture, run.workflow_image.data)
+                write_bytes(paths.picture, run.workflow_image.data)
             stored.workflow = True
-        write_json_lines(RunPaths(folder).items, map(_item_row, run.items))
-        write_json(RunPaths(folder).record, {**_summary(run), "failures": _failures(run), "notes": run.notes})
+        self._write_items(run, stored, paths)
+        write_json(paths.record, {**_summary(run), "failures": _failures(run), "notes": run.notes})
         if run.status != "running":
-            self._track(run, folder)
+            self._track(run, paths.folder)
             del self._stored[run.id]
+
+    def _write_items(self, run: RunRecord, stored: _Stored, paths: RunPaths) -> None:
+        """Append what is new; write the file anew, in the items' order, where the run ends or a line has
+        changed.
+        """
+        fresh = [item for item in run.items if stored.rows.get(item.index) is not item]
+        if run.status != "running" or any(item.index in stored.rows for item in fresh) or not stored.rows:
+            write_json_lines(paths.items, map(_item_row, run.items))
+        elif fresh:
+            append_json_lines(paths.items, map(_item_row, fresh))
+        stored.rows.update({item.index: item for item in fresh})
 
     def _track(self, run: RunRecord, folder: Path) -> None:
         row: dict[str, Any] = plain({**_summary(run), "folder": folder.relative_to(self.root).as_posix()})

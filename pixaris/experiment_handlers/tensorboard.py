@@ -25,11 +25,10 @@ from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from pixaris.exceptions import ConfigurationError
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.experiment_handlers.folders import read_marker, run_folder
 from pixaris.experiment_handlers.records import RecordFile
-from pixaris.files import write_json
+from pixaris.files import storing, write_json
 from pixaris.images import EncodedImage, preview
 from pixaris.types import EvalItem, ItemResult, ParamValue, RunRecord, RunStatus
 
@@ -105,16 +104,10 @@ class TensorboardHandler(ExperimentHandler):
         """Write what is new of a run, and flush it.
 
         Raises:
-            ConfigurationError: The folder cannot be written.
+            StorageError: The folder cannot be written.
         """
-        try:
+        with storing(self.logdir):
             self._store(run)
-        except OSError as error:
-            raise ConfigurationError(
-                f"the events of run {run.name!r} cannot be written: {error.strerror or error}; choose another"
-                " logdir",
-                str(error.filename or self.logdir),
-            ) from error
 
     def close(self) -> None:
         for state in self._runs.values():

@@ -31,6 +31,9 @@ from pixaris.types import RunRecord
 
 Progress = Callable[[RunRecord], None]
 
+_FEWEST = 4
+"""Items after which a run is stored again; more when there are many, because storing looks at all of them."""
+
 
 def generate_images_based_on_dataset(
     data_loader: DatasetLoader,
@@ -111,9 +114,11 @@ def generate_images_based_on_dataset(
 
 def _go_through(run: ExperimentRun, progress: Progress | None) -> RunRecord:
     try:
+        step = _FEWEST
         while not run.done:
             run.start_ahead(len(run.setup.eval_set))
-            record = run.advance(4)
+            record = run.advance(step)
+            step = max(_FEWEST, len(record.items) // 20)
             if progress is not None:
                 progress(record)
         record = run.finish(

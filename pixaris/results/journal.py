@@ -9,12 +9,13 @@ process may be killed at any moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
-from pixaris.files import append_json_line, read_json_lines
+from pixaris.exceptions import StorageError
+from pixaris.files import append_json_line, read_json_lines, storing
 from pixaris.results.old_journal import old_report
 from pixaris.results.paths import SearchPaths
 from pixaris.results.report import Stop, TrialReport
@@ -50,26 +51,50 @@ class Journal:
     Args:
         paths: The search's.
         history: What earlier processes of the search have written.
+        failed: Called where a line cannot be written; nothing is written after that, so that the journal ends
+            there and has no gaps. By default the error is raised.
     """
 
-    def __init__(self, paths: SearchPaths, history: History | None = None) -> None:
-        self._path = paths.journal
+    def __init__(
+        self,
+        paths: SearchPaths,
+        history: History | None = None,
+        failed: Callable[[StorageError], object] | None = None,
+    ) -> None:
+        self._paths = paths
+        self._failed = failed
+        self._ended = False
         self._written = dict(history.latest) if history is not None else {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_failed": None, "_written": {}}  # Tune keeps copies, which nobody writes to
 
     def proposed(self, number: int, values: Mapping[str, ParamValue]) -> None:
         """A trial is about to be made."""
-        append_json_line(self._path, {"proposed": number, "values": dict(values)})
+        self._append({"proposed": number, "values": dict(values)})
 
     def reported(self, number: int, report: TrialReport, stop: Stop | None) -> None:
         """A trial has told its scores, and the scheduler has decided."""
         row: dict[str, Any] = {"reported": number, "report": self._news(number, report)}
         if stop is not None:
             row["stop"] = asdict(stop)
-        append_json_line(self._path, row)
+        self._append(row)
 
     def ended(self, number: int, report: TrialReport) -> None:
         """A trial went through, or was stopped, for good."""
-        append_json_line(self._path, {"ended": number, "report": self._news(number, report)})
+        self._append({"ended": number, "report": self._news(number, report)})
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        if self._ended:
+            return
+        try:
+            with storing(self._paths.folder):
+                append_json_line(self._paths.journal, row, make_folder=False)
+        except StorageError as error:
+            if self._failed is None:
+                raise
+            self._ended = True
+            self._failed(error)
 
     def _news(self, number: int, report: TrialReport) -> dict[str, Any]:
         """A report without the item scores that stand in the journal already: else it grew by their

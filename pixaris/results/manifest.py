@@ -25,6 +25,7 @@ FIXED = {
     "baseline": "the workflow's own value of",
     "metrics": "metrics",
     "objectives": "objective",
+    "failures": "objective.failures",
     "algorithm": "search.algorithm",
     "algorithm_options": "search.algorithm",
     "scheduler": "search.scheduler",

@@ -16,6 +16,7 @@ from pixaris.results.importance import importances
 from pixaris.results.journal import History
 from pixaris.results.manifest import read_manifest
 from pixaris.results.paths import SearchPaths
+from pixaris.results.ranking import Failures, Row, Rules, is_thin, ranked
 from pixaris.results.report import TrialReport
 from pixaris.results.trial import EvalItems, TrialResult, TrialStatus
 from pixaris.statistics.intervals import MeanInterval
@@ -78,6 +79,7 @@ class SearchResult:
         objectives: What is optimised, the leading score first.
         trials: By number.
         items: Names of the eval set's items, in order.
+        failures: What becomes of items without a score when trials are compared.
         totals: What it took.
         reason: Why it ended before its end, or "".
         budget: What it may spend.
@@ -91,6 +93,7 @@ class SearchResult:
     objectives: tuple[Objective, ...]
     trials: tuple[TrialResult, ...]
     items: tuple[str, ...] = ()
+    failures: Failures = field(default_factory=Failures)
     totals: Totals = field(default_factory=Totals)
     reason: str = ""
     budget: Budget = field(default_factory=Budget)
@@ -149,41 +152,53 @@ class SearchResult:
         return ranked[0] if ranked else None
 
     def ranking(self) -> list[TrialResult]:
-        """Trials with a score, best first.
+        """Trials with a score, best first: compared item by item, as `pixaris.results.ranking` says."""
+        scored = [trial for trial in self.trials if trial.objective is not None]
+        rows, rules = self._compared(scored)
+        by_number = {trial.number: trial for trial in scored}
+        return [by_number[number] for number in ranked(rows, rules)]
 
-        A mean over easy items is no better than one over all, so a trial with more scored items always ranks
-        before one with fewer; among equals the objective decides (then the others, of several), then the
-        number.
-        """
-        scored = [
-            trial for trial in self.trials if trial.objective is not None and math.isfinite(trial.objective)
-        ]
-        sign = -1.0 if self.direction == "max" else 1.0
+    def thin(self) -> list[TrialResult]:
+        """Trials that went through all items and have a score for too few of them to win."""
+        scored = [trial for trial in self.trials if trial.objective is not None]
+        rows, rules = self._compared(scored)
+        through = zip(scored, rows, strict=True)
+        return [trial for trial, row in through if row.items >= rules.items and is_thin(row, rules)]
 
-        def place(trial: TrialResult) -> tuple[float, ...]:
-            others = [objective.loss(trial) for objective in self.others]
-            return (-trial.scored, sign * (trial.objective or 0.0), *others, trial.number)
-
-        return sorted(scored, key=place)
+    def _compared(self, trials: Sequence[TrialResult]) -> tuple[list[Row], Rules]:
+        """Trials as they are ranked."""
+        count = max([len(self.items), *(len(trial.item_scores) for trial in trials)])
+        per_item = any(trial.scored for trial in trials)
+        rows = []
+        for trial in trials:
+            ties = tuple(objective.loss(trial) for objective in self.others)
+            if per_item:
+                rows.append(Row(trial.number, trial.item_scores, trial.items, ties))
+            else:  # the metric has one value for a whole run: it is compared as that of a single item
+                through = int(trial.items >= len(self.items))
+                rows.append(Row(trial.number, (trial.objective,), through, ties))
+        return rows, Rules(self.direction, count if per_item else 1, self.failures)
 
     def pareto(self) -> list[TrialResult]:
         """The Pareto front, best leading score first: no other trial is better in one objective and as good
         in the rest.
 
-        Trials are compared over the same items, so only those with the most scored items count. With one
-        objective these are the best trial and those that equal it.
+        Only trials that went through all items are compared, each by its means. With one objective these are
+        the best trial and those that equal it.
         """
-        ranked = self.ranking()
-        whole = [trial for trial in ranked if trial.scored == ranked[0].scored]
-        losses = {
-            trial.number: tuple(objective.loss(trial) for objective in self.objectives) for trial in whole
-        }
-        complete = [trial for trial in whole if all(map(math.isfinite, losses[trial.number]))]
-        return [
-            trial
-            for trial in complete
-            if not any(_dominates(losses[one.number], losses[trial.number]) for one in complete)
-        ]
+        ranking = self.ranking()
+        most = max((trial.items for trial in ranking), default=0)
+        losses = {}
+        for trial in ranking:
+            of_trial = tuple(objective.loss(trial) for objective in self.objectives)
+            if trial.items == most and all(map(math.isfinite, of_trial)):
+                losses[trial.number] = of_trial
+        front = []
+        for trial in ranking:
+            mine = losses.get(trial.number)
+            if mine is not None and not any(_dominates(other, mine) for other in losses.values()):
+                front.append(trial)
+        return front
 
     def difference(self, trial: TrialResult) -> PairedDifference | None:
         """A trial's objective minus the baseline's, over the items that both have; None without any."""
@@ -221,15 +236,14 @@ class SearchResult:
             raise ConfigurationError(
                 f"{name!r} is no score of this search{nearest(name, known)}; there are {', '.join(known)}"
             )
-        ranked = [
-            trial for trial in self.ranking() if trial.number != 0 or self._baseline_is_among_the_others
-        ]
+        among = self._baseline_is_among_the_others
+        ranking = [trial for trial in self.ranking() if trial.number != 0 or among]
         if name == self.metric and self.baseline is not None and self.baseline.scored:
-            pairs = ((trial.values, self.difference(trial)) for trial in ranked)
+            pairs = ((trial.values, self.difference(trial)) for trial in ranking)
             samples = [(values, difference.mean) for values, difference in pairs if difference is not None]
         else:
-            most = max((trial.scored for trial in ranked), default=0)
-            whole = [trial for trial in ranked if trial.scored == most]
+            most = max((trial.scored for trial in ranking), default=0)
+            whole = [trial for trial in ranking if trial.scored == most]
             samples = [
                 (trial.values, trial.scores[name])
                 for trial in whole
@@ -307,6 +321,7 @@ class SearchResult:
             trials=tuple(_trials(eval_items, "running" if running and not killed else "interrupted")),
             items=tuple(head["items"]),
             totals=Totals(**{key: head[key] for key in Totals.__dataclass_fields__ if key in head}),
+            failures=Failures(**head.get("failures", {})),
             reason="its process was killed" if killed else head["reason"],
             budget=Budget(**head.get("budget", {})),
             spent=Amounts(**(read_json(paths.spent) or {})),
@@ -317,6 +332,7 @@ class SearchResult:
         best = self.best
         row: dict[str, Any] = {key: getattr(self, key) for key in _HEAD if key not in _TOTALS}
         row |= asdict(self.totals)
+        row["failures"] = asdict(self.failures)
         row["best"] = best.name if best else None
         if self.budget:
             row["budget"], row["spent"] = self.budget.as_dict(), asdict(self.spent)

@@ -17,6 +17,7 @@ def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
     settings, strategy = checked.settings, checked.settings.strategy
     generator = settings.generator
     workflow = generator.workflow
+    failures = settings.objective.failures
     urls = [endpoint.url for endpoint in servers.static(checked.sources)]
     return {
         "space": checked.space.as_dict(),
@@ -38,4 +39,5 @@ def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
         "generator": component(generator),
         "workflow": None if workflow is None else workflow.as_dict(),
         "items": items(checked.setup.eval_set),
+        **({} if failures == "skip" else {"failures": failures}),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pixaris.cache.base import CacheStore
 from pixaris.config import Config
@@ -19,6 +19,7 @@ from pixaris.generation.base import ImageGenerator
 from pixaris.metrics.base import BaseMetric
 from pixaris.results.budget import Budget
 from pixaris.results.progress import ProgressListener
+from pixaris.results.ranking import FailurePolicy
 from pixaris.results.records import SearchResult
 from pixaris.search import servers
 from pixaris.search.check import CheckedSearch, check
@@ -58,6 +59,9 @@ class Search:
         objective: Name of the score to optimise, or several names, the leading one first.
         experiment_handler: Keeps the trials' results; or a function that makes it, given the search's folder.
         direction: "max" or "min", or a mapping of score names to these; by default the metrics' own.
+        failures: What becomes of items without an image or a score when parameter sets are compared: "skip"
+            compares each set with the leader over the items that both have, "worst" counts them as the worst
+            that can be. A set with a score for under half of the items cannot win.
         endpoints: Where images are generated: URLs (``dns://name:port`` among them), or sources of
             `pixaris.endpoints.discovery`. By default the generator's own.
         args: What every image is made with besides: ``generation_params``, ``pillow_images``,
@@ -92,6 +96,7 @@ class Search:
     objective: str | Sequence[str]
     experiment_handler: ExperimentHandler | HandlerMaker
     direction: Direction | Mapping[str, Direction] | None = None
+    failures: FailurePolicy = "skip"
     endpoints: Sequence[EndpointSource | str] = ()
     args: Mapping[str, Any] = field(default_factory=dict)
     project: str = "default"
@@ -191,14 +196,17 @@ class Search:
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             problems.append(Problem("", f"names {', '.join(repeated)} twice; keep one of them", "objective"))
+        if self.failures not in get_args(FailurePolicy):
+            problems.append(Problem("", f"must be skip or worst (got {self.failures!r})", "failures"))
+        given: Mapping[str, Direction] = {}
         if isinstance(self.direction, Mapping):
-            return ObjectiveSettings(names, self.direction)
-        if self.direction is None:
-            return ObjectiveSettings(names)
-        if len(names) > 1:
-            rule = "with several objectives write {score: 'max' or 'min'}, one for each"
-            problems.append(Problem("", rule, "direction"))
-        return ObjectiveSettings(names, dict.fromkeys(names, self.direction))
+            given = self.direction
+        elif self.direction is not None:
+            given = dict.fromkeys(names, self.direction)
+            if len(names) > 1:
+                rule = "with several objectives write {score: 'max' or 'min'}, one for each"
+                problems.append(Problem("", rule, "direction"))
+        return ObjectiveSettings(names, given, self.failures)
 
     def _budget(self, problems: list[Problem]) -> Budget:
         if isinstance(self.budget, Budget):

@@ -17,6 +17,7 @@ from pixaris.files import safe_name
 from pixaris.generation.base import ImageGenerator
 from pixaris.metrics.base import BaseMetric
 from pixaris.results.budget import Budget
+from pixaris.results.ranking import FailurePolicy, Failures
 from pixaris.results.records import Objective
 from pixaris.search.space.space import Space
 from pixaris.types import Direction, ParamValue
@@ -55,15 +56,27 @@ class ObjectiveSettings:
     Attributes:
         names: The scores, the leading one first.
         given: Directions that were given; of the others the metrics' own count.
+        failures: What becomes of items without a score when parameter sets are compared: "skip" leaves them
+            out, "worst" counts them as the worst that can be.
     """
 
     names: tuple[str, ...] = ()
     given: Mapping[str, Direction] = field(default_factory=dict)
+    failures: FailurePolicy = "skip"
 
     def resolved(self, metrics: tuple[BaseMetric, ...]) -> tuple[Objective, ...]:
         """The scores with their directions; of a search without problems."""
         known = {**directions(metrics), **self.given}
         return tuple(Objective(name, known[name]) for name in self.names)
+
+    def compared(self, metrics: tuple[BaseMetric, ...]) -> Failures:
+        """How the leading score's failures count."""
+        leading = self.resolved(metrics)[0]
+        for metric in metrics:
+            scale = metric.scales().get(leading.metric)
+            if scale is not None and scale.range is not None:
+                return Failures(self.failures, scale.range[0 if leading.direction == "max" else 1])
+        return Failures(self.failures)
 
 
 @dataclass(frozen=True)

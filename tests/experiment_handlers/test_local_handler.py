@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pixaris.exceptions import ConfigurationError
+from pixaris.exceptions import StorageError
 from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.files import read_json_lines
@@ -246,9 +246,7 @@ def test_results_stay_where_they_belong_when_the_working_folder_changes(
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
-    with pytest.raises(
-        ConfigurationError, match=r"the results of run 'a run' cannot be written: .*choose another"
-    ):
+    with pytest.raises(StorageError, match=r"results cannot be kept in .*results: Not a directory"):
         LocalExperimentHandler(tmp_path / "results").store_results(run_record(ITEMS, 1))
 
 

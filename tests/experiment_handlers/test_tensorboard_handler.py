@@ -26,7 +26,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util import tensor_util
 
-from pixaris.exceptions import ConfigurationError
+from pixaris.exceptions import StorageError
 from pixaris.experiment_handlers.tensorboard import TensorboardHandler, command
 from pixaris.images import EncodedImage, decode
 from pixaris.testing.contracts import check_experiment_handler
@@ -201,9 +201,7 @@ def test_a_run_that_is_resumed_again_and_again_keeps_all_its_points(tmp_path: Pa
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
-    with pytest.raises(
-        ConfigurationError, match=r"the events of run 'a run' cannot be written: .*choose another logdir"
-    ):
+    with pytest.raises(StorageError, match=r"results cannot be kept in .*logs: File exists"):
         TensorboardHandler(tmp_path / "logs").store_results(run_record(ITEMS, 1))
 
 

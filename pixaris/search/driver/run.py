@@ -21,7 +21,7 @@ from ray.tune.search import Searcher
 from pixaris.cache.local import LocalCache
 from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
 from pixaris.endpoints.roster import Roster
-from pixaris.exceptions import NoEndpointError, PixarisError, SearchFailedError
+from pixaris.exceptions import NoEndpointError, PixarisError, SearchFailedError, StorageError
 from pixaris.files import read_json, write_json
 from pixaris.results.journal import Journal
 from pixaris.results.paths import trial_name
@@ -72,7 +72,7 @@ def run_search(
                 with tracker.watching(pool), _account(plan, tracker, pool):
                     with metric_hosts(plan.setup.metrics, pool.tell) as hosts:
                         _tune(_admitted(plan, roster, tracker), (recipe, pool), hosts, tracker)
-    except NoEndpointError as error:
+    except (NoEndpointError, StorageError) as error:
         return replace(tracker.close("interrupted", str(error)), error=error)
     except PixarisError as error:
         return replace(tracker.close("failed", str(error)), error=error)
@@ -83,16 +83,21 @@ def run_search(
         return replace(tracker.close("interrupted", str(tracker.fatal)), error=tracker.fatal)
     if tracker.stopped:
         return tracker.close("interrupted", tracker.reason)
+    return _finished(plan, tracker)
+
+
+def _finished(plan: SearchPlan, tracker: SearchTracker) -> SearchResult:
+    """Close a search that went through, or whose budget is spent."""
     result = tracker.result("finished")
     spent = tracker.account.reason if tracker.account is not None else ""
-    if result.best is not None:
-        if not spent:
-            # nobody goes on with it; its images are in the trials' folders
-            shutil.rmtree(plan.paths.store, ignore_errors=True)
-        return tracker.close("stopped" if spent else "finished", spent)
-    reason = next((trial.error for trial in result.trials if trial.error), spent or "no trial was run")
-    failure = SearchFailedError(f"no trial has a score: {reason}")
-    return replace(tracker.close("failed", str(failure)), error=failure)
+    if result.best is None:
+        reason = next((trial.error for trial in result.trials if trial.error), spent or "no trial was run")
+        failure = SearchFailedError(f"no trial has a score: {reason}")
+        return replace(tracker.close("failed", str(failure)), error=failure)
+    if not spent:
+        # nobody goes on with it; its images are in the trials' folders
+        shutil.rmtree(plan.paths.store, ignore_errors=True)
+    return tracker.close("stopped" if spent else "finished", spent)
 
 
 def _tune(
@@ -113,11 +118,12 @@ def _tune(
         affords=tracker.affords,
     )
     history = plan.before.history
-    journal = Journal(plan.paths, history)
+    journal = Journal(plan.paths, history, tracker.fail)
     name = plan.settings.strategy.scheduler.name
     journaled = JournaledScheduler(scheduler, journal, plan.identity.proposal_seed, name)
     ledger = tracker.account.actor if tracker.account is not None else None
-    store = LocalCache(plan.paths.store, _NO_LIMIT)
+    plan.paths.store.mkdir(exist_ok=True)
+    store = LocalCache(plan.paths.store, _NO_LIMIT, make_folder=False)
     services = Services(recipe_of_pool, ledger, hosts, store, plan.settings.keeping.cache)
     config = _trial_config(plan, services, processes=1 if pausing else plan.pace.concurrent)
     trials = Replay(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pixaris.exceptions import SearchFailedError
-from pixaris.files import safe_name, write_bytes
+from pixaris.files import safe_name, storing, write_bytes
 from pixaris.results.folders import holding, new_folder
 from pixaris.results.manifest import write_manifest
 from pixaris.results.paths import SearchPaths
@@ -67,7 +67,8 @@ def _go_on(
 
 
 def _search(plan: SearchPlan, session: RaySession, listener: ProgressListener | None) -> SearchResult:
-    _keep(plan)
+    with storing(plan.paths.folder):
+        _keep(plan)
     return run_search(plan, session, listener)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from pixaris.endpoints.base import PoolStatus
 from pixaris.endpoints.ray import RayPool
-from pixaris.exceptions import AccountError, PixarisError, SearchFailedError
-from pixaris.files import append_json_line, write_json
+from pixaris.exceptions import AccountError, PixarisError, SearchFailedError, StorageError
+from pixaris.files import append_json_line, storing, write_json
 from pixaris.results.budget import Amounts, Answer
 from pixaris.results.endpoints_file import WRITE_SECONDS, write_endpoints
 from pixaris.results.paths import trial_name
@@ -79,7 +79,7 @@ class SearchTracker:
             known = written.get(number)
             if known is None or known.status == "interrupted":
                 known = over_trial(history, number, self._eval_items)
-                append_json_line(paths.trials, known.as_dict())
+                self._write(known)
             self._trials[number] = self._over[number] = known
 
     # What happens
@@ -134,13 +134,21 @@ class SearchTracker:
         return self.account.answer(committed)
 
     def close(self, status: SearchStatus, reason: str) -> SearchResult:
-        """Write down how it ended."""
+        """Write down how it ended.
+
+        Where that is not possible, the result says so, and the folder what it said last: such a search is
+        taken for one that was killed.
+        """
+        error: StorageError | None = None
         with self._lock:
-            for number, trial in self._trials.items():
-                if trial.status == "running":
-                    self._trials[number] = self._end(trial, "interrupted")
-            self._save(status, reason)
-            return self.result(status, reason)
+            try:
+                for number, trial in self._trials.items():
+                    if trial.status == "running":
+                        self._trials[number] = self._end(trial, "interrupted")
+                self._save(status, reason)
+            except StorageError as unkept:
+                error = unkept
+            return replace(self.result(status, reason), error=error)
 
     def result(self, status: SearchStatus, reason: str = "") -> SearchResult:
         """The search as it stands."""
@@ -150,6 +158,7 @@ class SearchTracker:
             folder=plan.paths.folder,
             status=status,
             objectives=plan.objectives,
+            failures=plan.settings.objective.compared(plan.settings.metrics),
             trials=tuple(self._trials[number] for number in sorted(self._trials)),
             items=tuple(item.name for item in plan.setup.eval_set.items),
             totals=Totals(
@@ -165,7 +174,20 @@ class SearchTracker:
         )
 
     def _save(self, status: SearchStatus, reason: str = "") -> None:
-        write_json(self._plan.paths.head, self.result(status, reason).head())
+        with storing(self._plan.paths.folder):
+            head = self.result(status, reason).head()
+            write_json(self._plan.paths.head, head, make_folder=False)
+
+    def _write(self, trial: TrialResult) -> None:
+        """Write down a trial that has ended; where that is not possible, the search ends.
+
+        Tune calls this, and takes what is raised here for a fault of the trial.
+        """
+        try:
+            with storing(self._plan.paths.folder):
+                append_json_line(self._plan.paths.trials, trial.as_dict(), make_folder=False)
+        except StorageError as error:
+            self.fail(error)
 
     # Tune's side
 
@@ -206,12 +228,11 @@ class SearchTracker:
             if error and self.account is not None:
                 self.account.trial_died(trial.number)
             if trial.report.state == "broken":
-                log_file = self._plan.paths.trial_log
-                self._end_by_fault(f"{trial.name} broke off: {trial.error}; details are in {log_file}")
+                self.fail(SearchFailedError(f"{trial.name} broke off: {self._details(trial)}"))
             elif error and not any(trial.items for trial in self._trials.values()):
-                self._end_by_fault(f"no trial's process comes up: {error}")
+                self.fail(SearchFailedError(f"no trial's process comes up: {error}"))
             elif error:
-                self._end_by_fault(f"the process of {trial.name} died again and again: {error}")
+                self.fail(SearchFailedError(f"the process of {trial.name} died again and again: {error}"))
 
     def trial_lost(self, config: Mapping[str, Any], error: str) -> None:
         """A trial's process died, and the trial is going to be run again."""
@@ -233,9 +254,15 @@ class SearchTracker:
             return "failed"
         return "finished" if state == "ended" else "stopped"
 
-    def _end_by_fault(self, reason: str) -> None:
-        self.fatal = self.fatal or SearchFailedError(reason)
-        self.interrupt(reason)
+    def _details(self, trial: TrialResult) -> str:
+        """What a trial broke off with, and where to read more, if there is more."""
+        log_file = self._plan.paths.trial_log
+        return f"{trial.error}; details are in {log_file}" if log_file.is_file() else trial.error
+
+    def fail(self, error: PixarisError) -> None:
+        """End the search with an error; it can be resumed."""
+        self.fatal = self.fatal or error
+        self.interrupt(str(error))
 
     def _end(self, trial: TrialResult, status: TrialStatus, error: str = "") -> TrialResult:
         report = replace(trial.report, error=error or trial.error)
@@ -243,7 +270,7 @@ class SearchTracker:
         self._trials[trial.number] = ended
         if self._is_known(ended):
             return ended  # it went through Tune once more, for a scheduler that needs all trials
-        append_json_line(self._plan.paths.trials, ended.as_dict())
+        self._write(ended)
         self._listener.trial_ended(ended, self.progress())
         return ended
 
@@ -304,7 +331,8 @@ class SearchTracker:
     def _write_endpoints(self) -> None:
         if time.monotonic() - self._written >= WRITE_SECONDS:
             self._written = time.monotonic()
-            with contextlib.suppress(OSError):  # a full disk: only whoever looks from outside misses it
+            # a full disk: whoever looks from outside misses it; what must be kept meets it by itself
+            with contextlib.suppress(OSError, StorageError):
                 self._save("running")
                 write_endpoints(self._plan.paths.folder, self._pool.endpoints, time.time())
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import math
+import os
 import pickle
 import time
 import traceback
@@ -18,12 +20,19 @@ from ray import tune
 
 from pixaris.cache.base import CacheStore
 from pixaris.endpoints.ray import RayPoolRecipe
-from pixaris.exceptions import AccountError, CancelledRequestError, NoEndpointError, PixarisError
+from pixaris.exceptions import (
+    AccountError,
+    CancelledRequestError,
+    NoEndpointError,
+    PixarisError,
+    StorageError,
+)
 from pixaris.experiment.caching import CachingSubmitter
 from pixaris.experiment.run import ExperimentRun, RunSetup
 from pixaris.experiment.scoring import Scorer
 from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
 from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.files import storing
 from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.results.paths import trial_name
 from pixaris.results.report import TrialReport, TrialState, Usage
@@ -181,6 +190,9 @@ class ExperimentTrial(tune.Trainable):
         self._pooled = PoolSubmitter(setup.generator, self._pool) if setup.generator.uses_endpoints else None
         self._submitter: Submitter = self._pooled or ThreadSubmitter(setup.generator, trials.pace.parallel)
         self._scorer = Scorer(setup.metrics)
+        # on the driver's machine, or where folders are shared: a folder that is gone is not made anew
+        self._search_folder = trials.log_file.parent.parent
+        self._shares_folder = self._search_folder.is_dir()
         self._alone = trials.pace.processes > 1
         self._budgeted: BudgetedSubmitter | None = None
         if services.ledger is not None:
@@ -219,20 +231,24 @@ class ExperimentTrial(tune.Trainable):
         """Generate and score the next items; called again until the result says ``done``."""
         self._stepped = True
         try:
-            report = self._advance()
+            with storing(self._search_folder):
+                report = self._advance()
         except (CancelledRequestError, NoEndpointError, AccountError) as error:
             report = self._report(self._run.finish("interrupted"), "interrupted", str(error))
         except Exception as error:  # noqa: BLE001  (it ends the search; its traceback goes to the log file)
             # Not an image's failure but the search's own (results that cannot be written, a bug): every trial
             # would fail so.
             self._broken = True
-            log_failure(self._config.log_file, self._run.name)
+            if not isinstance(error, StorageError):
+                log_failure(self._config.log_file, self._run.name)
             reason = str(error) if isinstance(error, PixarisError) else f"{type(error).__name__}: {error}"
             report = self._report(self._run.record("failed"), "broken", reason)
         return as_result(report)
 
     def _advance(self) -> TrialReport:
         pace = self._config.pace
+        if self._shares_folder and not self._search_folder.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._search_folder))
         if self._alone:
             self._pool.arrive(self._run_id)
         if self._taking_over:  # ask for all that the driver has asked for, before any of it comes

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pixaris.exceptions import nearest
+from pixaris.results.ranking import FailurePolicy
 from pixaris.search.file.reader import ComponentSpec, Reader, shown
 from pixaris.search.file.yaml_file import join
 from pixaris.search.settings import ObjectiveSettings
@@ -65,7 +66,10 @@ def read_objective(
         entries = {join("objective", index): entry for index, entry in enumerate(value)}
     names: list[str] = []
     given: dict[str, Direction] = {}
+    failures: FailurePolicy = "skip"
     for path, entry in entries.items():
+        if isinstance(entry, dict) and "failures" in entry:
+            failures = _failures(reader, join(path, "failures"), entry["failures"], first=not names)
         name, direction = _score(reader, path, entry, types)
         if name in names:
             reader.add_problem(path, f"names {shown(name)} twice; keep one of them")
@@ -73,14 +77,14 @@ def read_objective(
             names.append(name)
         if name and direction is not None:
             given[name] = direction
-    return ObjectiveSettings(tuple(names), given)
+    return ObjectiveSettings(tuple(names), given, failures)
 
 
 def _score(reader: Reader, path: str, value: object, types: Sequence[str]) -> tuple[str, Direction | None]:
     """A score's name, "" where it cannot be read, and its direction where one is given."""
     direction = None
     if isinstance(value, dict):
-        inner = reader.section(path, value, ("metric", "direction"))
+        inner = reader.section(path, value, ("metric", "direction", "failures"))
         if "direction" in inner:
             direction = _direction(reader, join(path, "direction"), inner["direction"])
         if not reader.required(path, inner, "metric", "name the score to optimise"):
@@ -94,6 +98,15 @@ def _score(reader: Reader, path: str, value: object, types: Sequence[str]) -> tu
         reader.add_problem(path, rule)
         return "", direction
     return metric, direction
+
+
+def _failures(reader: Reader, path: str, value: object, *, first: bool) -> FailurePolicy:
+    if not first:
+        reader.add_problem(path, "belongs to the leading objective; write it into the first one")
+    if value not in get_args(FailurePolicy):
+        known = "skip (compare over the items that both sets have) or worst"
+        reader.add_problem(path, f"must be {known} (got {shown(value)})")
+    return "worst" if value == "worst" else "skip"
 
 
 def _direction(reader: Reader, path: str, value: object) -> Direction | None:
