@@ -25,6 +25,7 @@
     ├── MetricError                 one metric has no score for one item; the item keeps its place
     ├── CancelledRequestError       the request was withdrawn before it was done
     │   └── BudgetSpentError        … because the search's budget does not pay for it
+    ├── ClusterError                Ray cannot be started or reached, or has ended (exit code 1)
     ├── StorageError                results cannot be kept any more: disk full, folder gone (exit code 1)
     └── SearchFailedError           the search ended without a single scored trial (exit code 1)
 
@@ -257,3 +258,7 @@ class SearchFailedError(PixarisError):
 
 class StorageError(PixarisError):
     """Results cannot be kept any more; what was kept before is whole, and the search can be resumed."""
+
+
+class ClusterError(PixarisError):
+    """Ray cannot be started or reached, or has ended; what was done is kept, and can be resumed."""

@@ -45,7 +45,7 @@ from pixaris.exceptions import (
 from pixaris.experiment.run import RunSetup
 from pixaris.flux import trust
 from pixaris.generation.base import ImageGenerator, load_node
-from pixaris.search.driver.session import begins_here
+from pixaris.search.driver.session.session import begins_here
 from pixaris.types import EndpointKind
 
 EMBEDDED = "the embedded endpoint"

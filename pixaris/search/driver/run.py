@@ -6,12 +6,9 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
-import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from types import FrameType
 from typing import Any
 
 import ray
@@ -21,7 +18,7 @@ from ray.tune.search import Searcher
 from pixaris.cache.local import LocalCache
 from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
 from pixaris.endpoints.roster import Roster
-from pixaris.exceptions import NoEndpointError, PixarisError, SearchFailedError, StorageError
+from pixaris.exceptions import ClusterError, NoEndpointError, PixarisError, SearchFailedError, StorageError
 from pixaris.files import read_json, write_json
 from pixaris.results.journal import Journal
 from pixaris.results.paths import trial_name
@@ -36,7 +33,8 @@ from pixaris.search.driver.metric_hosts import RayHostRecipe, metric_hosts
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.prefetch import Prefetcher
 from pixaris.search.driver.replay import Replay
-from pixaris.search.driver.session import RaySession
+from pixaris.search.driver.session.session import RaySession
+from pixaris.search.driver.signals import Signals
 from pixaris.search.driver.spending import Account
 from pixaris.search.driver.tracker import SearchTracker
 from pixaris.search.driver.trial import ExperimentTrial, Prefetch, Services, TrialConfig, TrialPace
@@ -66,17 +64,25 @@ def run_search(
     """
     tracker = SearchTracker(plan, listener or Silent())
     try:
-        with _roster(plan, session) as roster:
+        with Signals(tracker) as signals, _roster(plan, session) as roster:
             session.wait()
+            signals.install()
             with _managed(plan, session, roster), _pool(plan, roster, tracker) as (recipe, pool):
-                with tracker.watching(pool), _account(plan, tracker, pool):
-                    with metric_hosts(plan.setup.metrics, pool.tell) as hosts:
-                        _tune(_admitted(plan, roster, tracker), (recipe, pool), hosts, tracker)
-    except (NoEndpointError, StorageError) as error:
+                watching = tracker.watching(pool, session.fault, signals.end_waiting)
+                hosting = metric_hosts(plan.setup.metrics, pool.tell)
+                with watching, _account(plan, tracker, pool), hosting as hosts:
+                    plan = _admitted(plan, roster, tracker)
+                    _tune(plan, (recipe, pool), hosts, tracker, signals)
+    except KeyboardInterrupt:
+        return tracker.close("interrupted", tracker.reason or "it was interrupted")
+    except (NoEndpointError, StorageError, ClusterError) as error:
         return replace(tracker.close("interrupted", str(error)), error=error)
     except PixarisError as error:
         return replace(tracker.close("failed", str(error)), error=error)
     except BaseException as error:
+        lost = session.fault()
+        if lost:  # whatever Tune makes of that
+            return replace(tracker.close("interrupted", lost), error=ClusterError(lost))
         tracker.close("interrupted", f"the program was ended ({type(error).__name__})")
         raise
     if tracker.fatal is not None:
@@ -101,7 +107,11 @@ def _finished(plan: SearchPlan, tracker: SearchTracker) -> SearchResult:
 
 
 def _tune(
-    plan: SearchPlan, pool: tuple[Any, RayPool], hosts: RayHostRecipe | None, tracker: SearchTracker
+    plan: SearchPlan,
+    pool: tuple[Any, RayPool],
+    hosts: RayHostRecipe | None,
+    tracker: SearchTracker,
+    signals: Signals,
 ) -> None:
     recipe_of_pool, driver_pool = pool
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
@@ -157,7 +167,8 @@ def _tune(
     )
     _settle(plan)
     tracker.phase(f"searching, {plan.pace.describe()}")
-    with _signals(tracker, driver_pool), _processes_at_once(config.pace.processes):
+    signals.orderly(driver_pool.stop)
+    with _processes_at_once(config.pace.processes):
         tuner.fit()
 
 
@@ -299,26 +310,3 @@ def _pool(plan: SearchPlan, roster: Roster, tracker: SearchTracker) -> Iterator[
             yield recipe, pool
     finally:
         pool.shut_down()
-
-
-@contextlib.contextmanager
-def _signals(tracker: SearchTracker, pool: RayPool) -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into an orderly stop, the second into the usual end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        tracker.interrupt(f"it was interrupted ({signal.Signals(number).name})")
-        threading.Thread(target=pool.stop, daemon=True).start()
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from pixaris.results.records import SearchResult
 from pixaris.search.check import CheckedSearch, try_strategies
 from pixaris.search.driver.plan import Identity, SearchPlan
 from pixaris.search.driver.run import run_search
-from pixaris.search.driver.session import RaySession
+from pixaris.search.driver.session.session import RaySession
 from pixaris.search.manifest import manifest_of
 from pixaris.search.resume import Earlier, earlier_of
 
@@ -50,7 +51,10 @@ def run(
         try_strategies(checked)  # what cannot be made is told before anything is left behind
         folder = new_folder(home.project_folder, safe_name(home.name))
         with holding(folder):
-            return _search(_plan(checked, folder), session, listener)
+            result = _search(_plan(checked, folder), session, listener)
+    if result.status == "interrupted" and not SearchPaths(folder).journal.is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # nothing has begun that could be gone on with
+    return result
 
 
 def _go_on(

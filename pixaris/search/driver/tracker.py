@@ -6,13 +6,13 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from pixaris.endpoints.base import PoolStatus
 from pixaris.endpoints.ray import RayPool
-from pixaris.exceptions import AccountError, PixarisError, SearchFailedError, StorageError
+from pixaris.exceptions import AccountError, ClusterError, PixarisError, SearchFailedError, StorageError
 from pixaris.files import append_json_line, storing, write_json
 from pixaris.results.budget import Amounts, Answer
 from pixaris.results.endpoints_file import WRITE_SECONDS, write_endpoints
@@ -86,8 +86,8 @@ class SearchTracker:
 
     def phase(self, phase: str) -> None:
         """Say what goes on."""
+        self._phase = phase
         with self._lock:
-            self._phase = phase
             self._listener.update(self.progress())
 
     def interrupt(self, reason: str, seconds: float = _LAST_REPORTS_SECONDS) -> None:
@@ -99,9 +99,8 @@ class SearchTracker:
         """
         if not self.stopped:
             self._stop_by = time.monotonic() + seconds
-        self.stopped = True
+        self.stopped, self._phase = True, "stopping"
         self.reason = self.reason or reason
-        self._phase = "stopping"
 
     @property
     def settled(self) -> bool:
@@ -288,25 +287,37 @@ class SearchTracker:
     # The pool's side
 
     @contextlib.contextmanager
-    def watching(self, pool: RayPool) -> Iterator[None]:
+    def watching(
+        self, pool: RayPool, fault: Callable[[], str], end_waiting: Callable[[], object]
+    ) -> Iterator[None]:
         """Follow the pool while endpoints start and Tune runs: progress, events, the error that ends
         everything.
+
+        Args:
+            pool: Is asked twice a second.
+            fault: Says why Ray has ended; "" while it runs.
+            end_waiting: Ends what the main thread waits for, when Ray has ended.
         """
         ended = threading.Event()
-        thread = threading.Thread(
-            target=self._watch, args=(pool, ended), name="pixaris-progress", daemon=True
-        )
+
+        def watch() -> None:
+            while not ended.wait(_POLL_SECONDS):
+                lost = fault()
+                if lost:
+                    self.fail(ClusterError(lost))
+                    end_waiting()
+                    return
+                self._poll(pool)
+
+        thread = threading.Thread(target=watch, name="pixaris-progress", daemon=True)
         thread.start()
         try:
             yield
         finally:
             ended.set()
             thread.join()
-            self._poll(pool)
-
-    def _watch(self, pool: RayPool, ended: threading.Event) -> None:
-        while not ended.wait(_POLL_SECONDS):
-            self._poll(pool)
+            if not isinstance(self.fatal, ClusterError):
+                self._poll(pool)
 
     def _poll(self, pool: RayPool) -> None:
         seen = self._pool.first_event + len(self._pool.events)

@@ -1,0 +1,1 @@
+"""Ray itself, for one search: found or started, watched, and ended."""

@@ -1,0 +1,143 @@
+"""A local Ray of our own: started with one retry, watched, and ended without leaving processes behind."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_LONGEST_TEMP = 36
+"""Ray puts sockets below the folder for temporary files, in paths of which the kernel takes 107 bytes."""
+
+_SHORT_TEMP = "/tmp"
+
+
+class Head:
+    """Ray's processes on this machine."""
+
+    def __init__(self) -> None:
+        self._before = set(_children())
+        self._raylet: int | None = None
+
+    def start(self) -> None:
+        """Start Ray; once more, where the first try fails: a busy machine often takes longer than Ray waits.
+
+        Raises:
+            Exception: Whatever keeps it from coming up, the second time.
+        """
+        import ray
+
+        for again in (False, True):
+            try:
+                with import_paths(), _environment():
+                    ray.init(
+                        address="local",
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                    )
+                break
+            except Exception:
+                log.debug("Ray did not start", exc_info=True)
+                ray.shutdown()
+                self.end_leftovers()
+                if again:
+                    raise
+        keep_quiet()
+        self._raylet = next((pid for pid, name in _children().items() if name == "raylet"), None)
+
+    def fault(self) -> str:
+        """Why it has ended; "" while it runs, or where that cannot be told."""
+        if self._raylet is None or _is_alive(self._raylet):
+            return ""
+        return (
+            "Ray has ended unexpectedly: its main process was killed, for instance because the machine had no"
+            " memory left; free some, and resume"
+        )
+
+    def end_leftovers(self) -> None:
+        """End what a start that failed, or an end that came too early, has left running."""
+        for pid in _children().keys() - self._before:
+            if _is_of_ray(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def import_paths() -> Iterator[None]:
+    """Let the processes that Ray starts now find the user's own modules, as this process does."""
+    before = os.environ.get("PYTHONPATH")
+    installed = tuple(os.path.abspath(prefix) for prefix in (sys.prefix, sys.base_prefix))
+    paths = dict.fromkeys(os.path.abspath(path) for path in sys.path)
+    own = [path for path in paths if os.path.isdir(path) and not path.startswith(installed)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(own)
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """What a Ray of our own is started with: a token of its own, and a short path for its sockets.
+
+    Ray makes a token where none is set, and writes it into the home folder, which may be read-only.
+    """
+    given = {}
+    token_file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+    if "RAY_AUTH_TOKEN" not in os.environ and not token_file.is_file():
+        given["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
+    temp = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(temp) > _LONGEST_TEMP and os.access(_SHORT_TEMP, os.W_OK | os.X_OK):
+        given["RAY_TMPDIR"] = _SHORT_TEMP
+    os.environ.update(given)
+    yield
+
+
+def keep_quiet() -> None:
+    """Send what Ray prints of its own processes' troubles to the log, where those who ask for it find it."""
+    from ray._private import worker
+
+    worker.print_to_stdstream = _to_log
+
+
+def _to_log(data: Mapping[str, object], *more: object, **options: object) -> None:
+    log.debug("Ray says: %s", data.get("lines"))
+
+
+def _children() -> dict[int, str]:
+    """Process id to name of this process's own children; none where the system does not tell."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = entry.read_text().partition("(")[2].rpartition(")")
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(rest.split()[1]) == os.getpid():
+            found[int(entry.parent.name)] = name
+    return found
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def _is_of_ray(pid: int) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"/ray/" in command or command.startswith(b"ray::")

@@ -1,0 +1,79 @@
+"""Ctrl-C and the like: the first one stops a search in order, the second ends it at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+from pixaris.exceptions import ClusterError
+from pixaris.search.driver.tracker import SearchTracker
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Signals:
+    """Stops a search when this process is asked to, in the block; in other threads than the main one it does
+    nothing.
+
+    While Ray Tune runs, trials are let report what they have (`orderly`). Before and after, whatever the main
+    thread waits for is left, by a `KeyboardInterrupt`.
+
+    Args:
+        tracker: Is asked to stop the search.
+    """
+
+    def __init__(self, tracker: SearchTracker) -> None:
+        self._tracker = tracker
+        self._stop: Callable[[], object] | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.getsignal(number) for number in _STOPPING}
+            self.install()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._restore()
+
+    def install(self) -> None:
+        """Take the signals; again after Ray has come up, which replaces handlers."""
+        for number in self._before:
+            signal.signal(number, self._handle)
+
+    def orderly(self, stop: Callable[[], object]) -> None:
+        """From now on, let the search come to its end by itself.
+
+        Args:
+            stop: Called once, in a thread of its own, to make that quick.
+        """
+        self._stop = stop
+
+    def end_waiting(self) -> None:
+        """Leave what the main thread waits for, because of an error that the tracker knows. From any
+        thread.
+        """
+        if self._before:
+            signal.raise_signal(signal.SIGINT)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if isinstance(self._tracker.fatal, ClusterError):
+            raise self._tracker.fatal
+        again = self._tracker.stopped
+        self._tracker.interrupt(f"it was interrupted ({signal.Signals(number).name})")
+        if again or self._stop is None:
+            self._restore()
+            raise KeyboardInterrupt
+        threading.Thread(target=self._stop, daemon=True).start()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
