@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pixaris.results.objective import Objective
 from pixaris.results.ranking import Failures
-from pixaris.results.records import Objective, SearchResult
+from pixaris.results.records import SearchResult
 from pixaris.results.report import TrialReport
 from pixaris.results.trial import TrialResult, TrialStatus
 from pixaris.types import ParamValue

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pixaris.cache.base import CachedImage, CacheStore
 from pixaris.exceptions import ConfigurationError
@@ -180,8 +179,15 @@ def _read(data: bytes) -> CachedImage | None:
     if hashlib.sha256(content).hexdigest().encode() != total:
         return None
     line, _, png = content.partition(b"\n")
-    facts: dict[str, Any] = json.loads(line)
-    return CachedImage(EncodedImage(png, facts["digest"]), facts["endpoint"], facts["seconds"], facts["cost"])
+    try:
+        facts = json.loads(line)
+        digest, endpoint = facts["digest"], facts["endpoint"]
+        seconds, cost = float(facts["seconds"]), facts["cost"]
+        return CachedImage(
+            EncodedImage(png, digest), endpoint, seconds, None if cost is None else float(cost)
+        )
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None  # whole, but not written by us
 
 
 def _remove(path: Path) -> None:

@@ -78,15 +78,23 @@ def _run(folder: Path, results: Path) -> dict[str, Any]:
     return {
         "name": folder.relative_to(results).as_posix(),
         "status": record.get("status", ""),
-        "images": record.get("items", {}).get("generated", 0),
-        "scores": {name: row.get("mean") for name, row in record.get("metrics", {}).items()},
+        "images": _inner(record, "items").get("generated", 0),
+        "scores": {
+            name: row.get("mean") for name, row in _inner(record, "metrics").items() if isinstance(row, dict)
+        },
         "changed": RunPaths(folder).record.stat().st_mtime,
         "folder": str(folder),
     }
 
 
+def _inner(record: dict[str, Any], key: str) -> dict[str, Any]:
+    """A section of a record that somebody may have edited."""
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}
+
+
 def _facts(row: dict[str, Any]) -> tuple[str, str, str]:
-    return row["name"], time.strftime("%Y-%m-%d %H:%M", time.localtime(row["changed"])), row["status"]
+    return row["name"], time.strftime("%Y-%m-%d %H:%M", time.localtime(row["changed"])), str(row["status"])
 
 
 def _best(row: dict[str, Any]) -> str:
@@ -94,6 +102,5 @@ def _best(row: dict[str, Any]) -> str:
 
 
 def _scores(row: dict[str, Any]) -> str:
-    return (
-        ", ".join(f"{name} {mean:.4f}" for name, mean in row["scores"].items() if mean is not None) or "none"
-    )
+    means = row["scores"].items()
+    return ", ".join(f"{name} {mean:.4f}" for name, mean in means if isinstance(mean, int | float)) or "none"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pixaris.endpoints.base import EndpointStatus
 from pixaris.files import read_json, write_json
+from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.paths import SearchPaths, number_of
 
 WRITE_SECONDS = 2.0
@@ -48,19 +49,21 @@ def running_search(parent: Path, name: str, now: float) -> tuple[Path, tuple[End
     return folder, endpoints
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What ``endpoints.json`` has."""
+
+    time: float
+    endpoints: tuple[EndpointStatus, ...]
+
+
 def _read(folder: Path, now: float) -> tuple[float, Path, tuple[EndpointStatus, ...]] | None:
-    head, content = read_json(SearchPaths(folder).head), read_json(SearchPaths(folder).endpoints)
-    if (
-        head is None
-        or content is None
-        or head.get("status") != "running"
-        or now - content["time"] > _FRESH_SECONDS
-    ):
+    paths = SearchPaths(folder)
+    head = read_json(paths.head) or {}
+    try:
+        content = read_as(_Content, read_json(paths.endpoints))
+    except ForeignError:
         return None
-    known = EndpointStatus.__dataclass_fields__
-    rows = [{key: value for key, value in row.items() if key in known} for row in content["endpoints"]]
-    return (
-        content["time"],
-        folder,
-        tuple(EndpointStatus(**{**row, "models": tuple(row.get("models", ()))}) for row in rows),
-    )
+    if head.get("status") != "running" or now - content.time > _FRESH_SECONDS:
+        return None
+    return content.time, folder, content.endpoints

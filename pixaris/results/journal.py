@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from pixaris.exceptions import StorageError
 from pixaris.files import append_json_line, read_json_lines, storing
+from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.old_journal import old_report
 from pixaris.results.paths import SearchPaths
 from pixaris.results.report import Stop, TrialReport
@@ -172,18 +173,19 @@ class History:
 def _event(row: Mapping[str, Any]) -> Event | None:
     """A line as an event; None for what is none."""
     kind = next((kind for kind in _KINDS if kind in row), None)
-    if kind is None or not isinstance(row[kind], int):
+    values, stop = row.get("values", {}), row.get("stop")
+    if kind is None or not isinstance(row[kind], int) or not isinstance(values, dict):
         return None
-    number, values, stop = row[kind], row.get("values", {}), row.get("stop")
+    stopped: Stop | None = None
     try:
         if "result" in row:  # as versions before 0.2 wrote it
             report = old_report(row["result"])
-            stopped = Stop("scheduler", report.items) if stop is True else None
+            if stop is True:
+                stopped = Stop("scheduler", report.items)
         else:
             report = TrialReport.from_dict(row.get("report", {}))
-            stopped = Stop.from_dict(stop) if isinstance(stop, Mapping) else None
-    except (AttributeError, TypeError, ValueError):
-        return None  # a line of something else
-    if not isinstance(values, dict):
+            if stop is not None:
+                stopped = read_as(Stop, stop)
+    except ForeignError:
         return None
-    return Event(kind, number, values, report, stopped)
+    return Event(kind, row[kind], values, report, stopped)

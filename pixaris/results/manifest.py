@@ -49,8 +49,19 @@ def write_manifest(paths: SearchPaths, manifest: Mapping[str, Any]) -> None:
 
 
 def read_manifest(paths: SearchPaths) -> dict[str, Any]:
-    """A search's manifest; empty if there is none."""
-    return read_json(paths.manifest) or read_json(paths.folder / paths.OLD_MANIFEST) or {}
+    """A search's manifest; empty if there is none, and without what somebody has made something else of."""
+    found = read_json(paths.manifest) or read_json(paths.folder / paths.OLD_MANIFEST) or {}
+    for key in ("space", "workflow", "items"):
+        if found.get(key) is not None and not _is_table(found[key]):
+            del found[key]
+    if found.get("space", {}) is None:
+        del found["space"]
+    return found
+
+
+def _is_table(value: object) -> bool:
+    """Whether it maps names to mappings."""
+    return isinstance(value, Mapping) and all(isinstance(row, Mapping) for row in value.values())
 
 
 def component(made: object) -> dict[str, Any]:

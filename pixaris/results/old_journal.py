@@ -6,40 +6,45 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pixaris.results.foreign import ForeignError
 from pixaris.results.keys import OBJECTIVE, TIME
-from pixaris.results.report import TrialReport, TrialState, Usage
+from pixaris.results.report import TrialReport, TrialState
 
 _SCORES = "scores/"
 LEADING = ""
 """Stands for the leading objective's name, which those journals did not write beside its item scores."""
 
 
-def old_report(result: Mapping[str, Any]) -> TrialReport:
+def old_report(result: object) -> TrialReport:
     """A report from its old form.
 
     Raises:
-        TypeError, ValueError: It is none.
+        ForeignError: It is none.
     """
-    scores = {
-        key.removeprefix(_SCORES): float(value) for key, value in result.items() if key.startswith(_SCORES)
-    }
+    if not isinstance(result, Mapping):
+        raise ForeignError("a report must be an object")
     keys = [OBJECTIVE, *sorted(key for key in result if key.startswith(f"{OBJECTIVE}_"))]
-    each = enumerate(result.get("item_scores", ()))
-    return TrialReport(
-        objectives=tuple(_number(result.get(key)) for key in keys),
-        items=int(result.get(TIME, 0)),
-        failures=int(result.get("failures", 0)),
-        scores=scores,
-        item_scores={LEADING: {index: score for index, score in each if score is not None}},
-        usage=Usage(
-            float(result.get("seconds", 0.0)),
-            _number(result.get("cost")),
-            int(result.get("unaccounted", 0)),
-            int(result.get("cached", 0)),
-        ),
-        state=_state(result),
-        error=str(result.get("error", "")),
-    )
+    each = result.get("item_scores", ())
+    scores = {key.removeprefix(_SCORES): each for key, each in result.items() if key.startswith(_SCORES)}
+    row = {
+        "objectives": [_number(result.get(key)) for key in keys],
+        "items": result.get(TIME, 0),
+        "failures": result.get("failures", 0),
+        "scores": {name: score for name, score in scores.items() if _number(score) is not None},
+        "item_scores": {LEADING: _sparse(each)},
+        "usage": {key: result[key] for key in ("seconds", "unaccounted", "cached") if key in result},
+        "state": _state(result),
+        "error": result.get("error", ""),
+    }
+    row["usage"]["cost"] = _number(result.get("cost"))
+    return TrialReport.from_dict(row)
+
+
+def _sparse(scores: object) -> dict[str, object]:
+    """A list with a place for every item as index to score."""
+    if not isinstance(scores, list | tuple):
+        raise ForeignError("item_scores must be a list")
+    return {str(index): score for index, score in enumerate(scores) if score is not None}
 
 
 def _state(result: Mapping[str, Any]) -> TrialState:

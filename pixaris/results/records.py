@@ -12,9 +12,11 @@ from pixaris.exceptions import ConfigurationError, PixarisError, nearest
 from pixaris.files import read_json, read_json_lines
 from pixaris.results.budget import Amounts, Budget
 from pixaris.results.folders import held
+from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.importance import importances
 from pixaris.results.journal import History
 from pixaris.results.manifest import read_manifest
+from pixaris.results.objective import Objective
 from pixaris.results.paths import SearchPaths
 from pixaris.results.ranking import Failures, Row, Rules, is_thin, ranked
 from pixaris.results.report import TrialReport
@@ -30,21 +32,6 @@ SearchStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted
 _HEAD = ("name", "status", "metric", "direction", "items", "seconds", "images", "reason")
 _TOTALS = ("seconds", "images")
 _LOGARITHMIC = frozenset(("loguniform", "qloguniform", "lograndint", "qlograndint"))
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A score that a search optimises, and its direction."""
-
-    metric: str
-    direction: Direction
-
-    def loss(self, trial: TrialResult) -> float:
-        """A trial's score with a sign that makes smaller better; infinite without a score."""
-        score = trial.scores.get(self.metric)
-        if score is None or not math.isfinite(score):
-            return math.inf
-        return -score if self.direction == "max" else score
 
 
 @dataclass(frozen=True)
@@ -302,29 +289,30 @@ class SearchResult:
             ConfigurationError: There is no search.
         """
         paths = SearchPaths(Path(folder))
-        head = read_json(paths.head)
-        if head is None:
+        row = read_json(paths.head)
+        if row is None:
             raise ConfigurationError(f"{folder} holds no search (no {paths.head.name})")
-        if missing := [key for key in _HEAD if key not in head]:
-            rule = f"is damaged, or none of a search: it lacks {', '.join(missing)}"
-            raise ConfigurationError(f"{paths.head} {rule}")
-        running = head["status"] == "running"
+        try:
+            head, totals = read_as(_Head, row), read_as(Totals, row)
+            spent = read_as(Amounts, read_json(paths.spent) or {})
+        except ForeignError as error:
+            raise ConfigurationError(f"{paths.head} is damaged, or none of a search: {error}") from None
+        running = head.status == "running"
         killed = running and held(paths.folder) is False
-        objectives = tuple(Objective(row["metric"], row["direction"]) for row in head.get("objectives", ()))
-        objectives = objectives or (Objective(head["metric"], head["direction"]),)
-        eval_items = EvalItems(objectives[0].metric, len(head["items"]), paths)
+        objectives = head.objectives or (Objective(head.metric, head.direction),)
+        eval_items = EvalItems(objectives[0].metric, len(head.items), paths)
         return cls(
-            name=head["name"],
+            name=head.name,
             folder=paths.folder,
-            status="interrupted" if killed else head["status"],
+            status="interrupted" if killed else head.status,
             objectives=objectives,
             trials=tuple(_trials(eval_items, "running" if running and not killed else "interrupted")),
-            items=tuple(head["items"]),
-            totals=Totals(**{key: head[key] for key in Totals.__dataclass_fields__ if key in head}),
-            failures=Failures(**head.get("failures", {})),
-            reason="its process was killed" if killed else head["reason"],
-            budget=Budget(**head.get("budget", {})),
-            spent=Amounts(**(read_json(paths.spent) or {})),
+            items=head.items,
+            failures=head.failures,
+            totals=totals,
+            reason="its process was killed" if killed else head.reason,
+            budget=head.budget,
+            spent=spent,
         )
 
     def head(self) -> dict[str, Any]:
@@ -342,6 +330,21 @@ class SearchResult:
         return row
 
 
+@dataclass(frozen=True)
+class _Head:
+    """What ``search.json`` has, besides the totals."""
+
+    name: str
+    status: SearchStatus
+    metric: str
+    direction: Direction
+    items: tuple[str, ...]
+    reason: str
+    objectives: tuple[Objective, ...] = ()
+    failures: Failures = field(default_factory=Failures)
+    budget: Budget = field(default_factory=Budget)
+
+
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     """Whether losses are nowhere larger than others and somewhere smaller."""
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
@@ -355,7 +358,7 @@ def ended_trials(paths: SearchPaths) -> dict[int, TrialResult]:
     for row in read_json_lines(paths.trials):
         try:
             trial = TrialResult.from_dict(row, paths.folder)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except ForeignError:
             continue  # a line of something else
         found[trial.number] = trial
     return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
+
+from pixaris.results.foreign import ForeignError, read_as
 
 TrialState: TypeAlias = Literal["running", "ended", "interrupted", "broken"]
 """Whether a trial goes on, went through its items, was interrupted, or met an error of its own."""
@@ -50,11 +51,6 @@ class Stop:
     difference: float | None = None
     half_width: float | None = None
     note: str = ""
-
-    @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Stop:
-        """Read what ``asdict`` gives; keys of later versions are passed over."""
-        return cls(**{key: row[key] for key in cls.__dataclass_fields__ if key in row})
 
 
 @dataclass(frozen=True)
@@ -117,25 +113,29 @@ class TrialReport:
         return row
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> TrialReport:
-        """Read what `as_dict` wrote; keys of later versions are passed over, and so is what has no sense."""
-        usage = {key: row["usage"][key] for key in Usage.__dataclass_fields__ if key in row.get("usage", {})}
-        state: TrialState = row["state"] if row.get("state") in get_args(TrialState) else "running"
-        return cls(
-            objectives=tuple(map(_finite, row.get("objectives", ()))),
-            items=int(row.get("items", 0)),
-            failures=int(row.get("failures", 0)),
-            scores=dict(row.get("scores", {})),
-            item_scores={name: _indexed(scores) for name, scores in row.get("item_scores", {}).items()},
-            usage=Usage(**usage),
-            state=state,
-            error=str(row.get("error", "")),
-        )
+    def from_dict(cls, row: object) -> TrialReport:
+        """Read what `as_dict` wrote; keys of later versions are passed over.
+
+        Raises:
+            ForeignError: It is something else.
+        """
+        report = read_as(cls, row, without=["item_scores"])
+        given = row.get("item_scores", {}) if isinstance(row, Mapping) else {}
+        return replace(report, item_scores=_item_scores(given))
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _item_scores(given: object) -> dict[str, dict[int, float]]:
+    if not isinstance(given, Mapping):
+        raise ForeignError("item_scores must be an object")
+    found: dict[str, dict[int, float]] = {}
+    for name, scores in given.items():
+        row = read_as(_Scores, {"scores": scores}).scores
+        if not all(index.isdigit() for index in row):
+            raise ForeignError("item_scores must have numbers of items")
+        found[str(name)] = {int(index): score for index, score in row.items()}
+    return found
 
 
-def _indexed(scores: Mapping[str, float]) -> dict[int, float]:
-    return {int(index): score for index, score in scores.items()}
+@dataclass(frozen=True)
+class _Scores:
+    scores: Mapping[str, float]

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from pixaris.results.foreign import read_as
 from pixaris.results.paths import SearchPaths, trial_name
-from pixaris.results.report import Stop, TrialReport
+from pixaris.results.report import Stop, TrialReport, Usage
 from pixaris.types import ParamValue
 
 TrialStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
@@ -169,25 +170,44 @@ class TrialResult:
             folder: The search's folder.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: It is no such line.
+            ForeignError: It is no such line.
         """
-        number = int(row["number"])
-        more = row.get("report", {})
+        known = read_as(_Line, row)
+        more = known.report
         report = TrialReport.from_dict(
             {
-                "objectives": (row.get("objective"),),
-                **{key: row[key] for key in ("items", "failures", "scores", "error") if key in row},
-                "usage": row,
+                "objectives": (known.objective,),
+                "items": known.items,
+                "failures": known.failures,
+                "scores": known.scores,
+                "error": known.error,
+                "usage": {key: row[key] for key in Usage.__dataclass_fields__ if key in row},
                 **more,
             }
         )
-        stop = row.get("stop")
         return cls(
-            number=number,
-            values=dict(row.get("values", {})),
-            status=row["status"],
+            number=known.number,
+            values=known.values,
+            status=known.status,
             report=report,
-            item_scores=tuple(row.get("item_scores", ())),
-            folder=str(SearchPaths(folder).trial(number).folder),
-            stop=Stop.from_dict(stop) if isinstance(stop, Mapping) else None,
+            item_scores=known.item_scores,
+            folder=str(SearchPaths(folder).trial(known.number).folder),
+            stop=known.stop,
         )
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of ``trials.jsonl``."""
+
+    number: int
+    status: TrialStatus
+    values: Mapping[str, ParamValue]
+    objective: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    item_scores: tuple[float | None, ...] = ()
+    items: int = 0
+    failures: int = 0
+    error: str = ""
+    stop: Stop | None = None
+    report: Mapping[str, object] = field(default_factory=dict)

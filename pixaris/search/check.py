@@ -15,7 +15,7 @@ from pixaris.experiment.run import SEEDLESS, RunSetup
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.results.folders import fault_of
-from pixaris.results.records import Objective
+from pixaris.results.objective import Objective
 from pixaris.search import servers
 from pixaris.search.problems import collect
 from pixaris.search.settings import SearchSettings

@@ -17,8 +17,8 @@ from pixaris.files import safe_name
 from pixaris.generation.base import ImageGenerator
 from pixaris.metrics.base import BaseMetric
 from pixaris.results.budget import Budget
+from pixaris.results.objective import Objective
 from pixaris.results.ranking import FailurePolicy, Failures
-from pixaris.results.records import Objective
 from pixaris.search.space.space import Space
 from pixaris.types import Direction, ParamValue
 

@@ -13,8 +13,9 @@ from results_kit import search_of, trial_of
 
 from pixaris.exceptions import ConfigurationError
 from pixaris.results.importance import importances
+from pixaris.results.objective import Objective
 from pixaris.results.paths import SearchPaths
-from pixaris.results.records import Objective, SearchResult
+from pixaris.results.records import SearchResult
 from pixaris.types import ParamValue
 
 

@@ -17,8 +17,8 @@ from pixaris.exceptions import ConfigurationError
 from pixaris.experiment.run import RunSetup
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.results.journal import History
+from pixaris.results.objective import Objective
 from pixaris.results.paths import SearchPaths
-from pixaris.results.records import Objective
 from pixaris.search.algorithms import factory, ordering, schedulers
 from pixaris.search.check import CheckedSearch
 from pixaris.search.driver.pace import Pace, Situation
