@@ -69,6 +69,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {lowered[match[0]]!r}?)" if match else ""
 
 
+def bounded(text: str, most: int = 2_000) -> str:
+    """Text that may come from anybody, cut in its middle where it is too long to be read."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} … {len(text) - most:,} characters … {text[-half:]}"
+
+
 def _rebuild(cls: type[PixarisError], args: tuple[Any, ...], state: dict[str, Any]) -> PixarisError:
     error = cls.__new__(cls)
     error.args = args
@@ -113,7 +121,8 @@ class ConfigurationError(PixarisError):
         super().__init__(self._text())
 
     def _text(self) -> str:
-        lines = [str(problem) for problem in self.problems]
+        lines = [bounded(str(problem)) for problem in self.problems[:_MOST_TOLD]]
+        lines += [""] * (len(self.problems) - len(lines))
         if len(lines) == 1:
             return f"{self.source}: {lines[0]}" if self.source else lines[0]
         head = f"{self.source}: {len(lines)} problems" if self.source else f"{len(lines)} problems"
@@ -143,7 +152,8 @@ class FarSideError(PixarisError):
     """
 
     def __init__(self, message: str, *, endpoint: str = "", node: str = "") -> None:
-        self.message = message
+        self.message = bounded(message)
+        message = self.message
         self.endpoint = endpoint
         self.node = node
         place = f" [{endpoint}]" if endpoint else ""

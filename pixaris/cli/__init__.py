@@ -14,6 +14,7 @@ from io import TextIOWrapper
 from types import FrameType
 
 from pixaris import __version__
+from pixaris.cli.lines import safe_streams
 from pixaris.exceptions import PixarisError
 
 COMMANDS = {
@@ -58,6 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.insert(
             0, os.getcwd()
         )  # module:Class in a search file finds the user's modules, as python -m would
+    with safe_streams():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     options = _parser(arguments).parse_args(arguments)
     command = import_module(f"pixaris.cli.{options.command}")
     try:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pixaris.cli.lines import console
 from pixaris.endpoints.discovery import EndpointSource
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.search.file.spec import SearchSpec, read_search_file
@@ -31,23 +32,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Show the endpoints until Ctrl-C, or once; 3 if once and none of them answers."""
-    from rich.console import Console
     from rich.live import Live
 
     from pixaris.cli.endpoint_table import Board
 
     specs, sources = read_targets(options.targets)
     board = Board(specs, sources)
-    console = Console(highlight=False)
-    if options.once or not (console.is_terminal and sys.stdout.isatty()):
+    screen = console()
+    if options.once or not (screen.is_terminal and sys.stdout.isatty()):
         board.update()
         board.wait()
-        (console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)).print(
-            board.picture()
-        )
+        (screen if screen.is_terminal else console(_PIPE_WIDTH)).print(board.picture())
         return 0 if board.answers else 3
     try:
-        with Live(console=console, auto_refresh=False) as live:
+        with Live(console=screen, auto_refresh=False) as live:
             due = 0.0
             while True:
                 if time.monotonic() >= due:
@@ -78,7 +76,7 @@ def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[Endpoin
     problems: list[Problem] = []
     for target in targets:
         if Path(target).suffix in (".yaml", ".yml") or Path(target).is_file():
-            spec, found = read_search_file(target, need_parameters=False)
+            spec, found = read_search_file(target, need_parameters=False, trust=False)
             specs.append(spec)
             sources += spec.endpoints
             wrong = [one for one in found if one.path.startswith("endpoints")]

@@ -56,7 +56,11 @@ def cache_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def read(
-    options: argparse.Namespace, overrides: list[str], *, need_parameters: bool = True
+    options: argparse.Namespace,
+    overrides: list[str],
+    *,
+    need_parameters: bool = True,
+    trust: bool = True,
 ) -> tuple[SearchSpec, list[Problem]]:
     """Read the search file with what the command line changes."""
     cache = ["cache=false"] if getattr(options, "no_cache", False) else []
@@ -65,6 +69,7 @@ def read(
         [*options.overrides, *cache, *overrides],
         endpoints=options.endpoint,
         need_parameters=need_parameters,
+        trust=trust,
     )
 
 
@@ -94,6 +99,14 @@ def check(
     if found:
         raise ConfigurationError(tuple(dict.fromkeys(found)), str(spec.source.path))
     return checked
+
+
+def foreign_code(spec: SearchSpec) -> list[str]:
+    """What the file names that would run code of somebody's own when it is checked: one line each."""
+    named = {"generator": spec.generator.type}
+    named.update({one.where: one.type for one in spec.metrics})
+    own = [f"{where}: {name}" for where, name in named.items() if ":" in name]
+    return [*own, *spec.unread]
 
 
 def _unknown_inputs(spec: SearchSpec, checked: CheckedSearch) -> list[Problem]:

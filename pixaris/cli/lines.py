@@ -1,9 +1,67 @@
-"""Lines on standard output for work that goes on when nobody reads them any more, as after ``| head``."""
+"""What commands print: safe for a terminal whoever it comes from, and for readers that go away.
+
+Servers, files and results may hold control characters, which set a window's title, clear the screen, or turn
+the direction of writing. They are shown, not obeyed.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""C0 but for tab and line feed, C1, and what changes the direction of writing."""
+
+
+def safe(text: str) -> str:
+    """Text with its control characters written out: ``\\x1b`` instead of an escape."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class SafeStream:
+    """A text stream that shows control characters instead of passing them on.
+
+    Args:
+        stream: Where the text goes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.raw = stream
+
+    def write(self, text: str) -> int:
+        """Write a text; gives its length, as streams do."""
+        self.raw.write(safe(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  (everything else is the stream's own)
+        return getattr(self.raw, name)
+
+
+@contextlib.contextmanager
+def safe_streams() -> Iterator[None]:
+    """Make standard output and standard error safe."""
+    with contextlib.redirect_stdout(SafeStream(sys.stdout)):
+        with contextlib.redirect_stderr(SafeStream(sys.stderr)):
+            yield
+
+
+def raw(stream: TextIO) -> TextIO:
+    """The stream below a safe one: for what writes escapes of its own, around texts that are made `safe`."""
+    return stream.raw if isinstance(stream, SafeStream) else stream
+
+
+def console(width: int | None = None) -> Console:
+    """A terminal for tables and live views."""
+    from rich.console import Console
+
+    return Console(file=raw(sys.stdout), highlight=False, width=width)
 
 
 def say(text: str) -> None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pixaris.cli.lines import console
 from pixaris.components import METRICS, resolve
 from pixaris.metrics.base import BaseMetric, Scale
 
@@ -127,7 +128,6 @@ def _option(parameter: inspect.Parameter) -> str:
 
 
 def _print_table(table_rows: Sequence[Mapping[str, str]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -135,5 +135,5 @@ def _print_table(table_rows: Sequence[Mapping[str, str]]) -> None:
         table.add_column(column, overflow="fold")
     for row in table_rows:
         table.add_row(*row.values())
-    console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)).print(table)
+    screen = console()
+    (screen if screen.is_terminal else console(_PIPE_WIDTH)).print(table)

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pixaris.cli.lines import say
+from pixaris.cli.lines import console, safe, say
 from pixaris.results.progress import SearchProgress
 from pixaris.results.trial import TrialResult
 
@@ -140,9 +140,9 @@ class PlainProgress:
 class LiveProgress:
     """A few lines that stay at the bottom of the screen; new bests and events scroll above them."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
+    def __init__(self, screen: Console) -> None:
+        self._console = screen
+        self._live = Live(console=screen, refresh_per_second=4, transient=True)
         self._best = ""
 
     def __enter__(self) -> LiveProgress:
@@ -161,15 +161,14 @@ class LiveProgress:
         best = progress.best
         if best is not None and best.name == trial.name and trial.name != self._best:
             self._best = trial.name
-            self._console.print(
-                Text("new best  " if trial.number else "baseline  ", "bold green") + Text(trial_line(trial))
-            )
+            head = "new best  " if trial.number else "baseline  "
+            self._console.print(Text(head, "bold green") + Text(safe(trial_line(trial))))
         elif trial.objective is None and trial.status == "failed":
-            self._console.print(Text("failed    ", "bold red") + Text(trial_line(trial)))
+            self._console.print(Text("failed    ", "bold red") + Text(safe(trial_line(trial))))
         self.update(progress)
 
     def event(self, sentence: str) -> None:
-        self._console.print(Text("note      ", "bold yellow") + Text(sentence))
+        self._console.print(Text("note      ", "bold yellow") + Text(safe(sentence)))
 
     def _picture(self, progress: SearchProgress) -> Group:
         grid = Table.grid(padding=(0, 2))
@@ -197,20 +196,17 @@ class LiveProgress:
             grid.add_row("budget", progress.budget)
         best = progress.best
         if best is not None and best.objective is not None:
-            grid.add_row(
-                "best",
-                f"{progress.metric} {best.objective:.4f}{_against(progress)} · {best.name} · {values(best)}",
-            )
+            score = f"{progress.metric} {best.objective:.4f}{_against(progress)}"
+            grid.add_row("best", Text(safe(f"{score} · {best.name} · {values(best)}")))
         resting = [endpoint for endpoint in progress.endpoints if endpoint.state != "healthy"]
         if progress.endpoints:
             healthy = f"{len(progress.endpoints) - len(resting)} of {len(progress.endpoints)} healthy"
-            grid.add_row(
-                "endpoints", healthy + (f" · {resting[0].url}: {resting[0].last_failure}" if resting else "")
-            )
-        return Group(Text(f"{progress.phase} · {duration(progress.seconds)}", "bold"), grid)
+            failure = f" · {resting[0].url}: {resting[0].last_failure}" if resting else ""
+            grid.add_row("endpoints", Text(safe(healthy + failure)))
+        return Group(Text(safe(f"{progress.phase} · {duration(progress.seconds)}"), "bold"), grid)
 
 
 def listener() -> PlainProgress | LiveProgress:
     """The one that fits where the output goes."""
-    console = Console(highlight=False)
-    return LiveProgress(console) if console.is_terminal and sys.stdout.isatty() else PlainProgress()
+    screen = console()
+    return LiveProgress(screen) if screen.is_terminal and sys.stdout.isatty() else PlainProgress()

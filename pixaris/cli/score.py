@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pixaris.cli.lines import console
 from pixaris.components import METRICS, make, resolve
 from pixaris.exceptions import ConfigurationError, DatasetError, Problem
 from pixaris.experiment.existing import Scores, score_images
@@ -195,7 +196,6 @@ def as_csv(scores: Scores) -> str:
 
 
 def _print_table(scores: Scores, directions: Mapping[str, str]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     words = {"max": " ↑", "min": " ↓"}
@@ -210,8 +210,8 @@ def _print_table(scores: Scores, directions: Mapping[str, str]) -> None:
     table.add_row("mean", *(_shown(value.mean) for value in summaries), style="bold")
     table.add_row("standard deviation", *(_shown(value.std) for value in summaries))
     table.add_row("images", *(str(value.count) for value in summaries))
-    console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)).print(table)
+    screen = console()
+    (screen if screen.is_terminal else console(_PIPE_WIDTH)).print(table)
 
 
 def _shown(value: float | None) -> str:

@@ -12,6 +12,7 @@ from pixaris.files import safe_name
 from pixaris.search.file.yaml_file import Document, join, line_of, scalar
 
 _SHOWN = 80
+_MOST_UNKNOWN = 10
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,12 @@ class Reader:
     def section(self, path: str, value: object, known: Collection[str]) -> dict[str, Any]:
         """A mapping without its unknown keys (each is a problem) and without those that have no value."""
         fields = self.mapping(path, value)
-        for key in fields:
-            if key not in known:
-                self.add_problem(
-                    join(path, key),
-                    f"{shown(key)} is no known key{nearest(key, known)}; known are {', '.join(known)}",
-                )
+        unknown = [key for key in fields if key not in known]
+        for key in unknown[:_MOST_UNKNOWN]:
+            rule = f"{shown(key)} is no known key{nearest(key, known)}; known are {', '.join(known)}"
+            self.add_problem(join(path, key), rule)
+        if len(unknown) > _MOST_UNKNOWN:
+            self.add_problem(path, f"has {len(unknown) - _MOST_UNKNOWN:,} more unknown keys")
         return {key: inner for key, inner in fields.items() if key in known and inner is not None}
 
     def mapping(self, path: str, value: object) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class SearchSpec:
         search: How the space is searched.
         limits: What it may take.
         cache: Whether images are taken from the cache and kept in it.
+        unread: What was not looked into, because that would run code that the file names.
     """
 
     source: FileSource
@@ -78,6 +79,7 @@ class SearchSpec:
     search: StrategySettings
     limits: LimitSettings
     cache: bool = True
+    unread: tuple[str, ...] = ()
 
     @property
     def generation_params(self) -> tuple[GenerationParam, ...]:
@@ -92,6 +94,7 @@ def read_search_file(
     *,
     endpoints: Sequence[str] = (),
     need_parameters: bool = True,
+    trust: bool = True,
 ) -> tuple[SearchSpec, list[Problem]]:
     """Read a search file, as far as it can be read.
 
@@ -100,6 +103,8 @@ def read_search_file(
         overrides: ``dotted.key=value`` each; they win over the file.
         endpoints: URLs that stand in for the file's ``endpoints``.
         need_parameters: False for a single run: parameters, metrics and objective may be absent.
+        trust: Whether modules that the file names may be run. Without, they are left out, and told in
+            ``unread``.
 
     Returns:
         The file's content, with harmless values where it is wrong, and all that is wrong. The caller adds
@@ -110,6 +115,8 @@ def read_search_file(
         ConfigurationError: There is no file, or no YAML mapping in it.
     """
     path = Path(path)
+    if path.suffix == ".py" and not trust:
+        raise ConfigurationError("is a Python module, which would have to be run; add --trust", str(path))
     document = read_search_module(path) if path.suffix == ".py" else read_yaml(path)
     if not isinstance(document.value, dict):
         raise ConfigurationError(
@@ -133,7 +140,12 @@ def read_search_file(
     sources = _endpoints(reader, fields, folder, endpoints, flux=flux)
     params = fields.get("generation_params", [])
     fixed = read_generation_params(reader, "generation_params", params, nodes=not flux)
-    parameters, images_at = _parameters(reader, fields.get("parameters") or {}, folder)
+    given = fields.get("parameters") or {}
+    unread = []
+    if _is_module(given) and not trust:
+        unread.append(f"parameters: the module {given}")
+        given = {}
+    parameters, images_at = _parameters(reader, given, folder)
     space = read_parameters(reader, "parameters", parameters, fixed, images_at, nodes=not flux)
     metrics = read_metrics(reader, fields, required=need_parameters or "objective" in fields)
     metrics = with_resources(metrics, fields.get("objective"))
@@ -157,6 +169,7 @@ def read_search_file(
         search=search,
         limits=LimitSettings(budget, policy),
         cache=cache,
+        unread=tuple(unread),
     )
     return spec, spec.source.located(problems)
 
@@ -187,11 +200,15 @@ def _cache(reader: Reader, value: object) -> bool:
     return True
 
 
+def _is_module(value: object) -> bool:
+    return isinstance(value, str) and value.endswith(".py")
+
+
 def _parameters(reader: Reader, value: object, folder: Path) -> tuple[object, Path]:
     """The parameters, and where paths in them start; a name ending in ``.py`` is a module that has them."""
-    if not (isinstance(value, str) and value.endswith(".py")):
+    if not _is_module(value):
         return value, folder
-    module = folder / value
+    module = folder / str(value)
     try:
         return read_space_module(module), module.parent
     except ConfigurationError as error:
