@@ -143,19 +143,24 @@ def make(cls: type, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  (whatev
         raise ConfigurationError(f"{cls.__name__} cannot be made: {type(error).__name__}: {error}") from error
 
 
-def assemble(spec: SearchSpec, problems: list[Problem]) -> SearchSettings | None:
+def assemble(spec: SearchSpec, problems: list[Problem], *, trust: bool = True) -> SearchSettings | None:
     """Make a search from its file.
 
     Args:
         spec: The file's content.
         problems: What is wrong with it is added, each with the dotted path of its setting.
+        trust: Whether classes of the user's own may be imported, which runs their modules; else they are left
+            out.
 
     Returns:
         The search, also of a file with problems as far as it can be made, so that more of them can be found;
         None if not.
     """
+    if not trust and is_foreign(spec.generator.type):
+        return None
     generator = _generator(spec, problems)
-    metrics = [metric for one in spec.metrics if (metric := _metric(one, problems)) is not None]
+    named = [one for one in spec.metrics if trust or not is_foreign(one.type)]
+    metrics = [metric for one in named if (metric := _metric(one, problems)) is not None]
     if generator is None:
         return None
     config = Config.load()
@@ -176,6 +181,11 @@ def assemble(spec: SearchSpec, problems: list[Problem]) -> SearchSettings | None
             source=spec.source.path,
         ),
     )
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a component's name is ``module:Class``, of the user's own."""
+    return ":" in name
 
 
 def cache_of(config: Config) -> LocalCache:

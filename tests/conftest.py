@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from kit import DATA, start_servers
 
 from pixaris.data_loaders.local import LocalDatasetLoader
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+# a busy machine makes any example slow; what must be quick has a test of its own
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from pixaris.cli import files
+from pixaris.components import is_foreign
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.search.check import CheckedSearch
 from pixaris.search.estimate import estimate
@@ -36,9 +37,10 @@ def main(options: argparse.Namespace) -> int:
     """Find everything wrong; exit 2 if there is anything."""
     spec, problems = files.read(options, [], need_parameters=False, trust=options.trust)
     foreign = [] if options.trust else files.foreign_code(spec)
-    if foreign:
-        return _without(foreign, spec, problems)
-    checked = files.check(spec, problems, every_endpoint=True, searching=bool(spec.space.parameters))
+    if foreign and is_foreign(spec.generator.type):
+        return _without_generator(foreign, spec, problems)
+    searching = bool(spec.space.parameters)
+    checked = files.check(spec, problems, every_endpoint=True, searching=searching, trust=options.trust)
     print(files.describe(checked))
     for word, sentence in estimate(checked):
         print(f"{word:<11} {sentence}")
@@ -50,19 +52,24 @@ def main(options: argparse.Namespace) -> int:
             "not checked: the nodes and models of servers that are started with the search. They are held"
             " against this file when they answer; pixaris check --start starts them now"
         )
+    _tell_unchecked(foreign)
     return 0
 
 
-def _without(foreign: list[str], spec: SearchSpec, problems: list[Problem]) -> int:
+def _without_generator(foreign: list[str], spec: SearchSpec, problems: list[Problem]) -> int:
     """Tell what can be told without running code that the file names."""
     if problems:
         raise ConfigurationError(problems, str(spec.source.path))
     print("no problems found in the file itself")
-    print("not checked, because that runs code that the file names (pixaris check --trust does):")
+    _tell_unchecked([*foreign, "and what depends on the generator: eval set, endpoints, parameters, scores"])
+    return 0
+
+
+def _tell_unchecked(foreign: list[str]) -> None:
+    if foreign:
+        print("not checked, because that runs code that the file names (pixaris check --trust does):")
     for line in foreign:
         print(f"  {line}")
-    print("and what depends on it: the eval set, the endpoints, the objective's scores")
-    return 0
 
 
 def _start(checked: CheckedSearch) -> None:

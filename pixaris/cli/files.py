@@ -6,9 +6,11 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from pixaris.cli.lines import say
 from pixaris.comfyui.object_info import ObjectInfo
-from pixaris.components import assemble
+from pixaris.components import assemble, is_foreign
 from pixaris.exceptions import ConfigurationError, Problem
+from pixaris.experiment.run import RunSetup
 from pixaris.search.check import CheckedSearch
 from pixaris.search.check import check as check_search
 from pixaris.search.estimate import price_of
@@ -74,7 +76,12 @@ def read(
 
 
 def check(
-    spec: SearchSpec, problems: list[Problem], *, every_endpoint: bool, searching: bool = True
+    spec: SearchSpec,
+    problems: list[Problem],
+    *,
+    every_endpoint: bool,
+    searching: bool = True,
+    trust: bool = True,
 ) -> CheckedSearch:
     """Check a search as far as possible, and raise all that is wrong at once.
 
@@ -83,12 +90,15 @@ def check(
         problems: What is wrong with it so far.
         every_endpoint: Whether every endpoint must answer, or just one.
         searching: Whether it must have an objective.
+        trust: Whether classes of the user's own may be imported.
 
     Raises:
         ConfigurationError: Something is wrong.
     """
     made: list[Problem] = []
-    settings = assemble(spec, made)
+    asked = f" and {len(spec.endpoints)} sources of endpoints" if spec.endpoints else ""
+    say(f"checking    {spec.source.path}: the eval set{asked} …")
+    settings = assemble(spec, made, trust=trust)
     found = [*problems, *spec.source.located(made)]
     if settings is None:
         raise ConfigurationError(tuple(dict.fromkeys(found)), str(spec.source.path))
@@ -105,7 +115,7 @@ def foreign_code(spec: SearchSpec) -> list[str]:
     """What the file names that would run code of somebody's own when it is checked: one line each."""
     named = {"generator": spec.generator.type}
     named.update({one.where: one.type for one in spec.metrics})
-    own = [f"{where}: {name}" for where, name in named.items() if ":" in name]
+    own = [f"{where}: {name}" for where, name in named.items() if is_foreign(name)]
     return [*own, *spec.unread]
 
 
@@ -123,39 +133,60 @@ def owner(checked: CheckedSearch) -> str:
     return "workflow" if checked.settings.generator.workflow is not None else "default"
 
 
-def describe(checked: CheckedSearch) -> str:
-    """What will be run, in a few lines."""
+def describe(checked: CheckedSearch, values: Mapping[str, ParamValue] | None = None) -> str:
+    """What will be run, in a few lines.
+
+    Args:
+        checked: The search.
+        values: The parameter set of a single run; by default the parameters' domains are told.
+    """
     settings, setup = checked.settings, checked.setup
-    places = [source.label for source in checked.sources]
+    sources = ", ".join(source.label for source in checked.sources)
     lines = [
-        f"eval set    {setup.eval_set.name}: {len(setup.eval_set)} items"
-        + (f", {setup.seeds} seeds each" if setup.seeds > 1 else "")
-        + (f", inputs {', '.join(setup.eval_set.input_folders)}" if setup.eval_set.input_folders else "")
-        + (
-            f", references {', '.join(setup.eval_set.reference_folders)}"
-            if setup.eval_set.reference_folders
-            else ""
-        ),
-        f"endpoints   {', '.join(places) or settings.generator.__class__.__name__}",
+        f"eval set    {_eval_set(setup)}",
+        f"endpoints   {sources or type(settings.generator).__name__}",
     ]
     if budget := settings.limits.budget:
         lines.append(f"budget      {budget.describe()}")
-    baseline = checked.baseline()
-    whose = owner(checked)
-    for index, parameter in enumerate(checked.space.parameters):
-        head = "parameters" if index == 0 else ""
-        only = (
-            f", when {', '.join(condition.describe() for condition in parameter.when)}"
-            if parameter.when
-            else ""
-        )
-        lines.append(
-            f"{head:<11} {parameter.name}: {parameter.describe()}{only}{_own(baseline, parameter, whose)}"
-        )
-    lines += [f"{'':<11} {template.name}: {template.text}" for template in checked.space.templates]
+    rows = _domains(checked) if values is None else _values(checked, values)
+    heads = ["parameters", *[""] * len(rows)]
+    lines += [f"{head:<11} {row}" for head, row in zip(heads, rows, strict=False)]
     if (price := price_of(checked)) is not None:
         lines.append(f"price       {price.describe()}")
     return "\n".join(lines)
+
+
+def _eval_set(setup: RunSetup) -> str:
+    eval_set = setup.eval_set
+    parts = [f"{eval_set.name}: {len(eval_set)} items"]
+    if setup.seeds > 1:
+        parts.append(f"{setup.seeds} seeds each")
+    if eval_set.input_folders:
+        parts.append(f"inputs {', '.join(eval_set.input_folders)}")
+    if eval_set.reference_folders:
+        parts.append(f"references {', '.join(eval_set.reference_folders)}")
+    return ", ".join(parts)
+
+
+def _domains(checked: CheckedSearch) -> list[str]:
+    """What varies, with the baseline's values."""
+    baseline, whose = checked.baseline(), owner(checked)
+    rows = []
+    for parameter in checked.space.parameters:
+        conditions = ", ".join(condition.describe() for condition in parameter.when)
+        only = f", when {conditions}" if conditions else ""
+        rows.append(f"{parameter.name}: {parameter.describe()}{only}{_own(baseline, parameter, whose)}")
+    return rows + [f"{template.name}: {template.text}" for template in checked.space.templates]
+
+
+def _values(checked: CheckedSearch, values: Mapping[str, ParamValue]) -> list[str]:
+    """A parameter set, and what of it differs from the baseline."""
+    baseline, whose = checked.baseline(), owner(checked)
+    rows = []
+    for name, value in values.items():
+        changed = f" ({whose}: {baseline[name]})" if name in baseline and baseline[name] != value else ""
+        rows.append(f"{name} = {value}{changed}")
+    return rows
 
 
 def _own(baseline: Mapping[str, ParamValue], parameter: Parameter, whose: str) -> str:

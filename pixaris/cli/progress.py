@@ -45,13 +45,14 @@ def summary(progress: SearchProgress) -> str:
     parts = [
         f"images {progress.images}/{planned}"
         + (f" ({progress.cached} from the cache)" if progress.cached else ""),
-        f"trials {progress.finished} done, {progress.stopped} stopped, {progress.running} running"
+        f"trials {progress.finished} done, {progress.stopped} stopped"
+        + (f", {progress.running} running" if progress.running else "")
         + (f", {progress.failed} failed" if progress.failed else "")
         + (f" of {progress.trials}" if progress.trials is not None else ""),
     ]
     if progress.best is not None and progress.best.objective is not None:
         parts.append(
-            f"best {progress.metric} {progress.best.objective:.4f} ({progress.best.name})"
+            f"best so far {progress.metric} {progress.best.objective:.4f} ({progress.best.name})"
             + _against(progress)
         )
     if progress.budget:
@@ -90,6 +91,11 @@ def _against(progress: SearchProgress) -> str:
     if progress.baseline is None or progress.baseline.objective is None:
         return ""
     return f", baseline {progress.baseline.objective:.4f}"
+
+
+def _baseline_ended(progress: SearchProgress) -> bool:
+    """Whether there is a baseline that a trial can be better than."""
+    return progress.baseline is not None and progress.baseline.status != "running"
 
 
 def trial_line(trial: TrialResult) -> str:
@@ -161,7 +167,8 @@ class LiveProgress:
         best = progress.best
         if best is not None and best.name == trial.name and trial.name != self._best:
             self._best = trial.name
-            head = "new best  " if trial.number else "baseline  "
+            head = "new best  " if _baseline_ended(progress) else "so far    "
+            head = head if trial.number else "baseline  "
             self._console.print(Text(head, "bold green") + Text(safe(trial_line(trial))))
         elif trial.objective is None and trial.status == "failed":
             self._console.print(Text("failed    ", "bold red") + Text(safe(trial_line(trial))))
@@ -182,11 +189,9 @@ class LiveProgress:
         extra += [f"{duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
         grid.add_row("", ProgressBar(total=planned or 1, completed=progress.images, width=60))
         grid.add_row("images", " · ".join([images, *extra]))
-        states = [
-            f"{progress.finished} done",
-            f"{progress.stopped} stopped",
-            f"{progress.running} running",
-        ]
+        states = [f"{progress.finished} done", f"{progress.stopped} stopped"]
+        if progress.running:
+            states.append(f"{progress.running} running")
         if progress.failed:
             states.append(f"{progress.failed} failed")
         if progress.trials is not None:
@@ -197,7 +202,7 @@ class LiveProgress:
         best = progress.best
         if best is not None and best.objective is not None:
             score = f"{progress.metric} {best.objective:.4f}{_against(progress)}"
-            grid.add_row("best", Text(safe(f"{score} · {best.name} · {values(best)}")))
+            grid.add_row("best so far", Text(safe(f"{score} · {best.name} · {values(best)}")))
         resting = [endpoint for endpoint in progress.endpoints if endpoint.state != "healthy"]
         if progress.endpoints:
             healthy = f"{len(progress.endpoints) - len(resting)} of {len(progress.endpoints)} healthy"

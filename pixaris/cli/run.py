@@ -56,7 +56,7 @@ def main(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"--name {name!r} cannot name a folder; write for instance {safe_name(name)!r}"
         )
-    say(files.describe(checked))
+    say(files.describe(checked, given))
     folder = settings.home.project_folder / safe_name(checked.setup.eval_set.name)
     with local_pool(checked, SearchPaths(folder).logs / name, _tell) as (pool, admitted):
         run = generate_images_based_on_dataset(
@@ -159,8 +159,8 @@ def report(run: RunRecord, own: Path, folder: Path) -> int:
         own: Its own folder.
         folder: The folder it shares with others of its eval set.
     """
+    from pixaris.cli.invocation import shown
     from pixaris.cli.progress import credits
-    from pixaris.cli.search import shown
     from pixaris.experiment_handlers.tensorboard import command
 
     for item in run.failures:

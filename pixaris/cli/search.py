@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import get_args
 
 from pixaris.cli import files
+from pixaris.cli.invocation import command, shown
 from pixaris.cli.lines import flush, say
 from pixaris.results.paths import RunPaths, SearchPaths
 from pixaris.results.records import SearchResult
@@ -54,7 +54,7 @@ def main(options: argparse.Namespace) -> int:
     if resume and earlier is not None:
         earlier.raise_problems(str(options.file))
         over, begun = len(earlier.history.over), len(earlier.history.values)
-        say(f"resuming    {shown(earlier.folder)}: {over} trials are over, {begun - over} go on")
+        say(f"resuming    {shown(earlier.folder)}: {over} trials done, {begun - over} continue")
     with listener() as progress:
         result = run(checked, progress, resume=resume)
     if result.trials or result.error is None:
@@ -65,15 +65,15 @@ def main(options: argparse.Namespace) -> int:
     elif result.status in ("interrupted", "stopped"):
         print(f"stopped: {result.reason}; what was done is kept", file=sys.stderr)
     if result.status == "interrupted":
-        print(f"to go on with it: {again(options)}", file=sys.stderr)
+        print(f"resume with: {again(options)}", file=sys.stderr)
     elif result.status == "stopped":
-        print(f"to go on with it, give it a larger budget: {again(options)}", file=sys.stderr)
+        print(f"with a larger budget, resume with: {again(options)}", file=sys.stderr)
     if result.error is not None:
         return result.error.exit_code
     return 130 if result.status == "interrupted" else 0
 
 
-def wanted(earlier: Earlier, command: str) -> bool:
+def wanted(earlier: Earlier, resume: str) -> bool:
     """Whether an earlier search of the same name is to be gone on with: asked on a terminal, else told
     how.
     """
@@ -91,18 +91,18 @@ def wanted(earlier: Earlier, command: str) -> bool:
         return False
     if sys.stdin.isatty() and sys.stdout.isatty():
         return input(f"{stopped}. Go on with it? [Y/n] ").strip().lower() in ("", "y", "yes")
-    print(f"{stopped}; to go on with it instead of starting anew: {command}", file=sys.stderr)
+    print(f"{stopped}; resume with: {resume}", file=sys.stderr)
     return False
 
 
 def again(options: argparse.Namespace) -> str:
     """The command that goes on with a search."""
-    words = ["pixaris", "search", str(options.file)]
+    words = ["search", str(options.file)]
     words += [word for url in options.endpoint for word in ("--endpoint", url)]
     words += [word for override in options.overrides for word in ("--set", override)]
     words += [] if options.num_samples is None else ["--num-samples", options.num_samples]
     words += ["--no-cache"] if options.no_cache else []
-    return shlex.join([*words, "--resume"])
+    return command(*words, "--resume")
 
 
 def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
@@ -196,18 +196,17 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
         print(f"failed    {reason} ({count} trials)" if count > 1 else f"failed    {reason}")
     print("\nlook at it")
     if best is not None:
-        print(f"  images       {shown(Path(best.folder) / 'generated_images')}")
+        print(f"  images       {shown(RunPaths(Path(best.folder)).images)}")
     if picture is not None:
         print(f"  comparison   {shown(picture)}")
-    print(f"  all trials   {shown(result.folder / 'trials.jsonl')}")
+    print(f"  all trials   {shown(SearchPaths(result.folder).trials)}")
     if best is not None and best.number != 0 and owner == "workflow":
-        print(
-            f"  use it       pixaris export {shlex.quote(str(shown(result.folder)))} -o best_apiformat.json"
-        )
+        use = command("export", shown(result.folder), "-o", "best_apiformat.json")
+        print(f"  use it       {use}")
     if SearchPaths(result.folder).tensorboard.is_dir():
-        from pixaris.experiment_handlers.tensorboard import command
+        from pixaris.experiment_handlers.tensorboard import command as tensorboard
 
-        print(f"  TensorBoard  {command(shown(result.folder / 'tensorboard'))}")
+        print(f"  TensorBoard  {tensorboard(shown(SearchPaths(result.folder).tensorboard))}")
 
 
 def front(result: SearchResult) -> list[str]:
@@ -227,11 +226,3 @@ def front(result: SearchResult) -> list[str]:
         scores = "".join(f"{trial.scores[name]:>{width}.4f}  " for name in names)
         lines.append(f"  {trial.name:<12}{scores}{values(trial)}")
     return lines
-
-
-def shown(path: Path) -> Path:
-    """A path as short as it can be written here."""
-    try:
-        return path.resolve().relative_to(Path.cwd())
-    except ValueError:
-        return path

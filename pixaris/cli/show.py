@@ -68,7 +68,7 @@ def show_search(result: SearchResult, limit: int | None) -> None:
         shares, reason = _importance(result, objective.metric)
         of = f" for {objective.metric}" if result.others else ""
         words = ", ".join(f"{name} {share:.0%}" for name, share in (shares or {}).items())
-        print(f"\nimportance{of}: {words or f'cannot be told ({reason})'}")
+        print(f"\nimportance{of}: {words or reason}")
     picture = SearchPaths(result.folder).comparison
     report(result, picture if picture.is_file() else None, _owner(result))
 
@@ -112,8 +112,8 @@ def ends(interval: MeanInterval | None, sign: str = "") -> str:
 
 def show_trial(result: SearchResult, trial: TrialResult) -> None:
     """Print a trial: parameters, scores, item by item, failures."""
+    from pixaris.cli.invocation import shown
     from pixaris.cli.progress import credits, duration, number
-    from pixaris.cli.search import shown
 
     what = ", the baseline" if trial.number == 0 else ", the winner" if result.best == trial else ""
     did = f"{trial.items} of {len(result.items)} items, {duration(trial.seconds)}"
@@ -154,7 +154,7 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
     )
     if trial.error and not failed:
         print(f"\nfailed  {trial.error}")
-    print(f"\nimages  {shown(result.folder / trial.name / 'generated_images')}")
+    print(f"\nimages  {shown(SearchPaths(result.folder).trial(trial.number).images)}")
 
 
 def _item_row(row: dict[str, Any], names: list[str]) -> tuple[str, ...]:

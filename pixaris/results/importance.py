@@ -40,18 +40,14 @@ def importances(
         ConfigurationError: There are too few samples, or nothing varies.
     """
     if len(samples) < FEWEST:
-        raise ConfigurationError(
-            f"importance needs at least {FEWEST} trials that can be compared (there are {len(samples)})"
-        )
+        raise ConfigurationError(f"needs at least {FEWEST} comparable trials ({len(samples)} so far)")
     names = dict.fromkeys(name for values, _ in samples for name in values)
     columns = {
         name: _numbers([values.get(name) for values, _ in samples], name in logarithmic) for name in names
     }
     varying = {name: column for name, column in columns.items() if len(set(column[0])) > 1}
     if not varying:
-        raise ConfigurationError(
-            "importance needs a parameter that varies; every trial that can be compared has the same values"
-        )
+        raise ConfigurationError("needs a parameter that varies; all comparable trials have the same values")
     scores = [score for _, score in samples]
     if min(scores) == max(scores):
         return dict.fromkeys(varying, 0.0)

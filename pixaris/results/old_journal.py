@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pixaris.results.foreign import ForeignError
-from pixaris.results.keys import OBJECTIVE, TIME
-from pixaris.results.report import TrialReport, TrialState
+from pixaris.results.report import OBJECTIVE, TIME, TrialReport, TrialState
 
 _SCORES = "scores/"
 LEADING = ""

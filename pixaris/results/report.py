@@ -8,6 +8,21 @@ from typing import Any, Literal, TypeAlias
 
 from pixaris.results.foreign import ForeignError, read_as
 
+OBJECTIVE = "objective"
+"""The key under which a trial tells Ray Tune what is optimised, or the leading one of several objectives."""
+
+TIME = "items"
+"""The key of what counts as a trial's time: the items it has done."""
+
+
+def objective_keys(count: int) -> list[str]:
+    """The keys of all objectives: `OBJECTIVE`, then ``objective_2``, ``objective_3``, …."""
+    return [OBJECTIVE, *(f"{OBJECTIVE}_{number}" for number in range(2, count + 1))]
+
+
+REPORT = "report"
+"""The key of the whole `TrialReport`."""
+
 TrialState: TypeAlias = Literal["running", "ended", "interrupted", "broken"]
 """Whether a trial goes on, went through its items, was interrupted, or met an error of its own."""
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pixaris.endpoints.discovery import StaticSource as Static
     from pixaris.endpoints.discovery import TunnelSource as Tunnel
     from pixaris.endpoints.discovery import Variable
-    from pixaris.results.keys import OBJECTIVE
     from pixaris.results.records import SearchResult
+    from pixaris.results.report import OBJECTIVE
     from pixaris.results.trial import TrialResult
     from pixaris.search.search import Search
     from pixaris.search.space.space import Domain, Parameter, Space, Target
@@ -36,7 +36,7 @@ _HOMES = {
     "Search": "pixaris.search.search:Search",
     "SearchResult": "pixaris.results.records:SearchResult",
     "TrialResult": "pixaris.results.trial:TrialResult",
-    "OBJECTIVE": "pixaris.results.keys:OBJECTIVE",
+    "OBJECTIVE": "pixaris.results.report:OBJECTIVE",
     "Domain": "pixaris.search.space.space:Domain",
     "Parameter": "pixaris.search.space.space:Parameter",
     "Space": "pixaris.search.space.space:Space",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from pixaris.results.records import SearchResult
 from pixaris.results.trial import TrialResult
 from pixaris.search.file.yaml_file import scalar
 from pixaris.types import ParamValue
+
+_IMAGE_FILE = re.compile(r"[^\n]+\.(?:png|jpe?g|jfif|webp|bmp|tiff?|gif|avif|heic)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ def export(result: SearchResult, trial: TrialResult) -> Export:
             reason = f"{trial.name} has no results yet, or they are kept elsewhere"
             raise ConfigurationError(f"{files.folder} holds no workflow: {reason}")
         raise ConfigurationError(_without_workflow(trial, run))
+    bound = _as_drawn(bound, run or {})
     own = manifest.get("workflow") or read_json(paths.trial(0).workflow) or {}
     notes = _notes(Workflow.load(bound), manifest, trial, run or {})
     return Export(bound, tuple(changes(own, bound)), tuple(notes))
@@ -82,7 +87,37 @@ def _notes(
         f"node {node.title!r}, input {name!r}: every item had a seed of its own; the workflow's stands"
         for node, name in free
     ]
-    return notes
+    return notes + _files(bound, run)
+
+
+_PRECISE = 12
+"""Digits of a searched number that may stand for it, if the rest is only left over from counting in steps."""
+
+
+def _as_drawn(bound: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """The workflow with searched fractions as they were drawn: 0.3, not 0.30000000000000004."""
+    workflow = Workflow.load(bound)
+    graph: dict[str, Any] = json.loads(json.dumps(bound))
+    for param in run.get("params", ()):
+        node, value = workflow.find(param["node_name"]), param["value"]
+        if node is not None and isinstance(value, float):
+            inputs = graph[node.id]["inputs"]
+            short = float(f"{value:.{_PRECISE}g}")
+            if inputs.get(param["input"]) == value and math.isclose(short, value, rel_tol=1e-14):
+                inputs[param["input"]] = short
+    return graph
+
+
+def _files(bound: Workflow, run: Mapping[str, Any]) -> list[str]:
+    """Names of files that the workflow still loads: those of whoever exported it."""
+    found = []
+    for node in bound.nodes.values():
+        for name, value in node.inputs.items():
+            if isinstance(value, str) and _IMAGE_FILE.fullmatch(value):
+                found.append(
+                    f"node {node.title!r}, input {name!r} still names the file {value!r}: load your own"
+                )
+    return found
 
 
 def _chosen_images(space: Mapping[str, Any], values: Mapping[str, Any]) -> list[tuple[str, str]]:

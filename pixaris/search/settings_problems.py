@@ -36,13 +36,20 @@ def _objective_problems(settings: SearchSettings) -> list[Problem]:
     for index, name in enumerate(names):
         path = "objective.metric" if len(names) == 1 else f"objective.{index}.metric"
         if name not in known and not (undeclared and name in given):
-            hint = f"the metrics give {', '.join(known) or 'nothing'}"
-            rule = f"{name!r} is no score of this search{nearest(name, known)}; {hint}"
+            rule = f"{name!r} is no score of this search{nearest(name, known)}; {_listed(known, undeclared)}"
             problems.append(Problem("", rule, path))
         elif name not in given and name not in own:
             rule = f"{name!r} does not say whether higher is better; add direction: max or min"
             problems.append(Problem("", rule, path))
     return problems
+
+
+def _listed(known: list[str], undeclared: bool) -> str:
+    """The scores there are, and how a metric says which it has."""
+    listed = f"this search's scores are: {', '.join(known) or 'none'}"
+    if not undeclared:
+        return listed
+    return f"{listed} (a metric with only `calculate` names its scores in `scores = {{…}}`)"
 
 
 def _direction_problems(settings: SearchSettings) -> list[Problem]:

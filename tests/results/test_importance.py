@@ -88,7 +88,7 @@ def test_numbers_of_any_size_are_told_apart(large: Callable[[float], float]) -> 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (samples(lambda v: v["a"], 4), r"at least 5 trials that can be compared \(there are 4\)"),
+        (samples(lambda v: v["a"], 4), r"needs at least 5 comparable trials \(4 so far\)"),
         ([({"a": 1}, float(score)) for score in range(6)], "a parameter that varies"),
     ],
 )

@@ -21,7 +21,7 @@ from ray.tune.search.variant_generator import generate_variants
 from ray.tune.search.zoopt import ZOOptSearch
 
 from pixaris.exceptions import ConfigurationError, nearest
-from pixaris.results.keys import objective_keys
+from pixaris.results.report import objective_keys
 from pixaris.search.algorithms.catalog import ALGORITHMS, sampler_name, strategy_options
 from pixaris.search.algorithms.optuna_space import OptunaSpace
 from pixaris.search.algorithms.searchers import ListSearcher, neutral, tune_domains

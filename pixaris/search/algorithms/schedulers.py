@@ -20,7 +20,7 @@ from ray.tune.schedulers import (
 from ray.tune.schedulers.hyperband import _Bracket as RayBracket
 
 from pixaris.exceptions import ConfigurationError, nearest
-from pixaris.results.keys import OBJECTIVE, TIME
+from pixaris.results.report import OBJECTIVE, TIME
 from pixaris.search.algorithms.catalog import REFUSED, SCHEDULERS
 from pixaris.search.settings import StrategySettings
 from pixaris.types import Direction

@@ -14,7 +14,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from pixaris.exceptions import SearchFailedError
 from pixaris.results.budget import Answer
-from pixaris.results.keys import OBJECTIVE, TIME, objective_keys
+from pixaris.results.report import OBJECTIVE, TIME, objective_keys
 from pixaris.search.algorithms.tune_domains import to_tune
 from pixaris.search.space.space import Space
 from pixaris.types import Direction, ParamValue

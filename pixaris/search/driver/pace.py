@@ -30,12 +30,14 @@ class Situation:
 
     Attributes:
         models: Models that are worked on at the same time.
+        endpoints: How many endpoints there are, once they are up; 0 before.
         processors: How many Ray has, once it is up; 0 before.
         resumed: Whether the search was begun by an earlier process.
         pauses: Whether the scheduler pauses trials.
     """
 
     models: int = 1
+    endpoints: int = 0
     processors: int = 0
     resumed: bool = False
     pauses: bool = False
@@ -149,8 +151,11 @@ class Pace:
 
     def describe(self) -> str:
         """How many trials run at once and why, in words."""
-        trials = f"{self.concurrent} trials at once" if self.concurrent > 1 else "one trial at a time"
+        trials = f"{self.concurrent} trials at a time" if self.concurrent > 1 else "one trial at a time"
         if self._strategy.max_concurrent is not None:
             return f"{trials} (as search.max_concurrent says)"
-        places = f"{self.slots} places" if self.slots > 1 else "one place"
-        return f"{trials} for {places} on the endpoints (search.max_concurrent changes that)"
+        if self.slots == 1:
+            return f"{trials}: the endpoint takes one image at a time"
+        endpoints = self._situation.endpoints
+        where = f" on {endpoints} endpoint{'s' if endpoints > 1 else ''}" if endpoints else ""
+        return f"{trials}{where} (up to {self.slots} images queued; change with search.max_concurrent)"

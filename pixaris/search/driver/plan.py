@@ -123,6 +123,7 @@ class SearchPlan:
         """How it keeps its endpoints busy."""
         situation = Situation(
             models=self.models_at_once,
+            endpoints=self.endpoints,
             processors=self.processors,
             resumed=bool(self.before.history.events),
             pauses=schedulers.pauses(self.scheduler()),

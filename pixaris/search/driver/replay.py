@@ -16,8 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.search import SearchGenerator
 
 from pixaris.results.journal import Event, History, Journal
-from pixaris.results.keys import TIME
-from pixaris.results.report import TrialReport
+from pixaris.results.report import TIME, TrialReport
 from pixaris.search.algorithms.searchers import BaselineFirst
 from pixaris.search.driver.journaled import JournaledScheduler
 from pixaris.search.driver.lost_trials import LostTrials

@@ -8,8 +8,7 @@ from typing import Any
 
 from ray.tune.result import TRAINING_ITERATION
 
-from pixaris.results.keys import REPORT, TIME, objective_keys
-from pixaris.results.report import TrialReport
+from pixaris.results.report import REPORT, TIME, TrialReport, objective_keys
 
 
 def as_result(report: TrialReport) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from pixaris.exceptions import ConfigurationError, SearchFailedError
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.metrics.similarity import PSNRMetric, SSIMMetric
-from pixaris.results.keys import objective_keys
 from pixaris.results.objective import Objective
+from pixaris.results.report import objective_keys
 from pixaris.search import Search, SearchResult
 from pixaris.search.algorithms import factory as algorithms
 from pixaris.search.algorithms import schedulers

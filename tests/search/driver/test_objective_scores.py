@@ -66,11 +66,11 @@ def test_a_score_without_a_direction_needs_one(tmp_path: Path) -> None:
 
 def test_a_metrics_own_name_is_no_score_where_it_gives_others(tmp_path: Path) -> None:
     (message,) = told(LuminescenceWithoutMaskMetric(), "luminescence", tmp_path, direction="max")
-    assert "the metrics give luminescence_mean, luminescence_var" in message
+    assert "scores are: luminescence_mean, luminescence_var" in message
     (message,) = told(PrecisionRecallMetric(reference="Mask"), "recal", tmp_path)
     assert message.startswith("'recal' is no score of this search (did you mean 'recall'?)")
 
 
 def test_a_metric_may_declare_no_more_than_directions(tmp_path: Path) -> None:
     assert told(Undeclared(), "right", tmp_path) == []
-    assert "the metrics give left, right" in told(Undeclared(), "undeclared", tmp_path)[0]
+    assert "scores are: left, right" in told(Undeclared(), "undeclared", tmp_path)[0]
