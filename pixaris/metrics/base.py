@@ -97,12 +97,14 @@ class BaseMetric(ABC):
     parallel: int = WAITING
     per_item: ClassVar[bool] = True
     """False where only `calculate` is implemented (set by the class itself)."""
+    _named_by_class: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if half_unpickled():
             return
-        if not cls.name:
+        cls._named_by_class = "name" not in cls.__dict__ and (cls._named_by_class or not cls.name)
+        if cls._named_by_class:
             cls.name = (
                 re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__.removesuffix("Metric")).lower()
                 or cls.__name__

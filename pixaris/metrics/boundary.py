@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from pixaris.exceptions import ConfigurationError
-from pixaris.metrics.base import ReferenceMetric
 from pixaris.metrics.imports import importing
-from pixaris.metrics.pixels import Mask, masks
+from pixaris.metrics.pixels import Mask, mask_at, mask_of, size_of
+from pixaris.metrics.prepared import PreparedMetric
 from pixaris.types import Direction
 
 TOLERANCE = 0.0075
 """How far apart boundaries may be that count as the same, as a share of the image's diagonal."""
 
 
-class BoundaryFMetric(ReferenceMetric):
+class BoundaryFMetric(PreparedMetric["TrueOutline"]):
     """Boundary F1: ``2 P R / (P + R)``, P the share of the generated mask's boundary that lies near the true
     one, R the converse.
 
@@ -62,16 +63,45 @@ class BoundaryFMetric(ReferenceMetric):
             )
         self.tolerance = tolerance
 
-    def compare(self, image: Image.Image, reference: Image.Image) -> float:
-        generated, true = masks(image, reference)
-        made, wanted = _boundary(generated), _boundary(true)
+    def prepare(self, reference: Image.Image) -> TrueOutline:
+        mask = mask_of(reference)
+        boundary = _boundary(mask)
+        near = max(1.0, self.tolerance * math.hypot(*reference.size))
+        return TrueOutline(mask, boundary, _around(boundary, near), near)
+
+    def measure(self, image: Image.Image, prepared: TrueOutline) -> float:
+        generated = mask_at(image, size_of(prepared.mask))
+        made, wanted = _boundary(generated), prepared.boundary
         if not made.any() and not wanted.any():
-            return float(np.array_equal(generated, true))
+            return float(np.array_equal(generated, prepared.mask))
         if not made.any() or not wanted.any():
             return 0.0
-        near = max(1.0, self.tolerance * math.hypot(*reference.size))
-        precision, recall = _share_near(made, wanted, near), _share_near(wanted, made, near)
-        return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        precision = float(prepared.around[made].mean())
+        recall = float(_around(made, prepared.near)[wanted].mean())
+        if precision + recall == 0:
+            return 0.0
+        return 2 * precision * recall / (precision + recall)
+
+
+@dataclass(frozen=True)
+class TrueOutline:
+    """What is computed of a true mask [height, width].
+
+    Attributes:
+        mask: Its pixels.
+        boundary: Those on its boundary.
+        around: Those near its boundary, in the mask or not.
+        near: How far that is, in pixels.
+    """
+
+    mask: Mask
+    boundary: Mask
+    around: Mask
+    near: float
+
+    @property
+    def nbytes(self) -> int:
+        return self.mask.nbytes + self.boundary.nbytes + self.around.nbytes
 
 
 def _boundary(mask: Mask) -> Mask:
@@ -82,8 +112,12 @@ def _boundary(mask: Mask) -> Mask:
     return inner
 
 
-def _share_near(boundary: Mask, other: Mask, near: float) -> float:
+def _around(boundary: Mask, near: float) -> Mask:
+    """Which pixels have a pixel of a boundary within a distance; none where there is no boundary."""
     with importing:
         from scipy.ndimage import distance_transform_edt
 
-    return float(np.mean(distance_transform_edt(~other)[boundary] <= near))
+    if not boundary.any():
+        return boundary
+    around: Mask = distance_transform_edt(~boundary) <= near
+    return around

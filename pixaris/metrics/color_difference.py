@@ -6,13 +6,13 @@ import math
 
 from PIL import Image
 
-from pixaris.metrics.base import ReferenceMetric
 from pixaris.metrics.imports import importing
-from pixaris.metrics.pixels import rgb_pair
+from pixaris.metrics.pixels import Levels, Pixels, levels, levels_at, size_of
+from pixaris.metrics.prepared import PreparedMetric
 from pixaris.types import Direction
 
 
-class ColorDifferenceMetric(ReferenceMetric):
+class ColorDifferenceMetric(PreparedMetric[Pixels]):
     """Mean over all pixels of the colour difference CIEDE2000 (ΔE₀₀, kL = kC = kH = 1). About 1 can just be
     seen.
 
@@ -37,9 +37,20 @@ class ColorDifferenceMetric(ReferenceMetric):
     range = (0.0, math.inf)
     unit = "ΔE₀₀"
 
-    def compare(self, image: Image.Image, reference: Image.Image) -> float:
-        with importing:
-            from skimage.color import deltaE_ciede2000, rgb2lab
+    def prepare(self, reference: Image.Image) -> Pixels:
+        return _lab(levels(reference))
 
-        a, b = rgb_pair(image, reference)
-        return float(deltaE_ciede2000(rgb2lab(b), rgb2lab(a)).mean())
+    def measure(self, image: Image.Image, prepared: Pixels) -> float:
+        with importing:
+            from skimage.color import deltaE_ciede2000
+
+        generated = _lab(levels_at(image, size_of(prepared)))
+        return float(deltaE_ciede2000(prepared, generated).mean())
+
+
+def _lab(rgb: Levels) -> Pixels:
+    with importing:
+        from skimage.color import rgb2lab
+
+    lab: Pixels = rgb2lab(rgb / 255)
+    return lab

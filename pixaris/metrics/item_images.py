@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from PIL import Image
@@ -79,6 +79,13 @@ class ItemImages:
                 f" {item.index + 1}"
             )
         return self.given[item.index]
+
+    def key(self, item: EvalItem) -> Hashable:
+        """Tells the images of different items apart: what is computed of one can be kept under it."""
+        if self.given is not None:
+            return item.index
+        encoded = item.inputs.get(self.folder) or item.references.get(self.folder)
+        return encoded.digest if encoded is not None else None
 
     def encoded_for(self, item: EvalItem) -> EncodedImage:
         """The same as it travels; a folder's images are not encoded anew.

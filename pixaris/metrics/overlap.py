@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from pixaris.metrics.base import ReferenceMetric, Scale
-from pixaris.metrics.pixels import Mask, masks
+from pixaris.metrics.base import Scale
+from pixaris.metrics.pixels import Mask, mask_at, mask_of, size_of
+from pixaris.metrics.prepared import PreparedMetric
 from pixaris.types import Direction
 
 _SHARE = Scale("max", (0.0, 1.0))
 
 
-class OverlapMetric(ReferenceMetric):
+class OverlapMetric(PreparedMetric[Mask]):
     """A metric that compares a generated mask with the true one, pixel by pixel; implement `agreement`.
 
     Args:
@@ -31,8 +32,11 @@ class OverlapMetric(ReferenceMetric):
     ) -> None:
         super().__init__(true_masks, reference=reference)
 
-    def compare(self, image: Image.Image, reference: Image.Image) -> float | Mapping[str, float]:
-        return self.agreement(*masks(image, reference))
+    def prepare(self, reference: Image.Image) -> Mask:
+        return mask_of(reference)
+
+    def measure(self, image: Image.Image, prepared: Mask) -> float | Mapping[str, float]:
+        return self.agreement(mask_at(image, size_of(prepared)), prepared)
 
     def agreement(self, generated: Mask, true: Mask) -> float | Mapping[str, float]:
         """Return the value of a mask against the true one (booleans [height, width], of one size)."""

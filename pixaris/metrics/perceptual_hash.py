@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from pixaris.metrics.base import ReferenceMetric
 from pixaris.metrics.imports import importing
 from pixaris.metrics.pixels import Mask, flat
+from pixaris.metrics.prepared import PreparedMetric
 from pixaris.types import Direction
 
 _BITS = 8
 _SIDE = 4 * _BITS
 
 
-class PerceptualHashMetric(ReferenceMetric):
+class PerceptualHashMetric(PreparedMetric[Mask]):
     """Number of bits, of 64, in which the perceptual hashes (pHash) of image and reference differ. Lower is
     better.
 
@@ -39,8 +39,11 @@ class PerceptualHashMetric(ReferenceMetric):
     range = (0.0, float(_BITS**2))
     unit = "bits"
 
-    def compare(self, image: Image.Image, reference: Image.Image) -> float:
-        return float(np.count_nonzero(_hash(image) != _hash(reference)))
+    def prepare(self, reference: Image.Image) -> Mask:
+        return _hash(reference)
+
+    def measure(self, image: Image.Image, prepared: Mask) -> float:
+        return float(np.count_nonzero(_hash(image) != prepared))
 
 
 def _hash(image: Image.Image) -> Mask:

@@ -13,6 +13,9 @@ from pixaris.images import as_rgb
 
 Mask: TypeAlias = NDArray[np.bool_]
 Pixels: TypeAlias = NDArray[np.float64]
+Levels: TypeAlias = NDArray[np.uint8]
+Size: TypeAlias = tuple[int, int]
+"""Width and height in pixels, as Pillow's."""
 
 
 def flat(image: Image.Image) -> Image.Image:
@@ -36,20 +39,35 @@ def mask_of(image: Image.Image) -> Mask:
     return np.asarray(flat(image).convert("L")) > 127
 
 
-def masks(image: Image.Image, reference: Image.Image) -> tuple[Mask, Mask]:
-    """Return a generated mask and the true one, at the true one's size."""
-    return mask_of(fitted(image, reference, Image.Resampling.NEAREST)), mask_of(reference)
+def mask_at(image: Image.Image, size: Size) -> Mask:
+    """Return a generated mask at the true one's size."""
+    return mask_of(fitted(image, size, Image.Resampling.NEAREST))
+
+
+def levels(image: Image.Image) -> Levels:
+    """Return 8-bit RGB as an array [height, width, 3]."""
+    return np.asarray(flat(image))
+
+
+def levels_at(image: Image.Image, size: Size) -> Levels:
+    """Return a generated image as an array [height, width, 3], at its reference's size."""
+    return levels(fitted(flat(image), size, Image.Resampling.LANCZOS))
+
+
+def size_of(values: NDArray[np.generic]) -> Size:
+    """The size of what an array [height, width, …] shows."""
+    height, width = values.shape[:2]
+    return width, height
 
 
 def rgb_pair(image: Image.Image, reference: Image.Image) -> tuple[Pixels, Pixels]:
     """Return image and reference as arrays [height, width, 3] in [0, 1], at the reference's size."""
-    image = fitted(flat(image), reference, Image.Resampling.LANCZOS)
-    return np.asarray(image, np.float64) / 255, np.asarray(flat(reference), np.float64) / 255
+    return levels_at(image, reference.size) / 255, levels(reference) / 255
 
 
 def fitted(
     image: Image.Image,
-    reference: Image.Image,
+    size: Size,
     resample: Image.Resampling,
     names: tuple[str, str] = ("generated image", "reference"),
 ) -> Image.Image:
@@ -60,23 +78,24 @@ def fitted(
 
     Args:
         image: The generated image.
-        reference: The image it is compared with; it is never resized.
+        size: Size of the image it is compared with, which is never resized.
         resample: Pillow's filter for resizing.
         names: What the two are called in errors.
 
     Raises:
         MetricError: The aspect ratios differ.
     """
-    if image.size == reference.size:
+    if image.size == size:
         return image
-    (width, height), (ref_width, ref_height) = image.size, reference.size
+    width, height = image.size
+    ref_width, ref_height = size
     larger = max(width, height) if width * height > ref_width * ref_height else max(ref_width, ref_height)
     if abs(width * ref_height - height * ref_width) > larger:
         raise MetricError(
             f"the {names[0]} is {width}×{height} and its {names[1]} {ref_width}×{ref_height}: sizes may"
             " differ, aspect ratios may not; crop or pad one of them"
         )
-    return image.resize(reference.size, resample)
+    return image.resize(size, resample)
 
 
 def inside_and_outside(values: Pixels, image: Image.Image, mask: Image.Image) -> tuple[Pixels, Pixels]:
@@ -85,7 +104,7 @@ def inside_and_outside(values: Pixels, image: Image.Image, mask: Image.Image) ->
     Raises:
         MetricError: The aspect ratios differ, or one of the parts is empty.
     """
-    inside = mask_of(fitted(mask, image, Image.Resampling.NEAREST, ("mask", "image")))
+    inside = mask_of(fitted(mask, image.size, Image.Resampling.NEAREST, ("mask", "image")))
     if inside.all() or not inside.any():
         what = (
             "covers the whole image: there is nothing outside"

@@ -7,23 +7,25 @@ the same within one pixel; otherwise the item has no score.
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from typing import TYPE_CHECKING
+
 from PIL import Image
 
 from pixaris.exceptions import MetricError
-from pixaris.metrics.base import ReferenceMetric
 from pixaris.metrics.imports import importing
-from pixaris.metrics.pixels import rgb_pair
+from pixaris.metrics.pixels import Levels, levels, levels_at, size_of
+from pixaris.metrics.prepared import PreparedMetric
 from pixaris.types import Direction
 
-SSIM_WINDOW = 11
-"""Side of the Gaussian window in pixels: σ = 1.5, cut off at 3.5 σ."""
+if TYPE_CHECKING:
+    from pixaris.metrics.structural_similarity import PreparedReference
 
 PSNR_CAP = 100.0
 """The PSNR of identical images in dB, which by the formula would be infinite."""
 
 
-class SSIMMetric(ReferenceMetric):
+class SSIMMetric(PreparedMetric["PreparedReference"]):
     """Structural similarity: the mean over all pixels and channels of
 
     ``(2 μa μb + C1) (2 σab + C2) / ((μa² + μb² + C1) (σa² + σb² + C2))``, ``C1 = 0.01²``, ``C2 = 0.03²``
@@ -33,8 +35,8 @@ class SSIMMetric(ReferenceMetric):
     identical images.
 
     Source: Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment: from error
-    visibility to structural similarity", IEEE Transactions on Image Processing 13(4), 2004; computed by
-    scikit-image.
+    visibility to structural similarity", IEEE Transactions on Image Processing 13(4), 2004; filtered by
+    OpenCV.
 
     Args:
         references: The references, one per eval item in its order …
@@ -49,39 +51,29 @@ class SSIMMetric(ReferenceMetric):
     direction: Direction = "max"
     range = (-1.0, 1.0)
 
-    def compare(self, image: Image.Image, reference: Image.Image) -> float:
+    def prepare(self, reference: Image.Image) -> PreparedReference:
         with importing:
-            from skimage.metrics import structural_similarity
+            from pixaris.metrics.structural_similarity import WINDOW, PreparedReference
 
-        if min(reference.size) < SSIM_WINDOW:
-            width, height = reference.size
+        width, height = reference.size
+        if min(width, height) < WINDOW:
             raise MetricError(
-                f"SSIM needs images of at least {SSIM_WINDOW}×{SSIM_WINDOW} pixels (the reference is"
-                f" {width}×{height})"
+                f"SSIM needs images of at least {WINDOW}×{WINDOW} pixels (the reference is {width}×{height})"
             )
-        a, b = rgb_pair(image, reference)
-        if np.array_equal(a, b):
-            return 1.0
-        ssim = structural_similarity(
-            a,
-            b,
-            data_range=1.0,
-            channel_axis=2,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        )
-        return float(ssim)
+        return PreparedReference(levels(reference))
+
+    def measure(self, image: Image.Image, prepared: PreparedReference) -> float:
+        return prepared.similarity(levels_at(image, size_of(prepared.levels)))
 
 
-class PSNRMetric(ReferenceMetric):
+class PSNRMetric(PreparedMetric[Levels]):
     """Peak signal-to-noise ratio in dB: ``10 log10(1 / MSE)``, MSE over all pixels and channels, at most 100
     dB.
 
     The cap is there because identical images have an infinite PSNR, which is no score: a mean over items
     would be infinite too.
 
-    Source: ITU-T J.340 (06/2010) for the formula; computed by scikit-image.
+    Source: ITU-T J.340 (06/2010).
 
     Args:
         references: The references, one per eval item in its order …
@@ -97,19 +89,21 @@ class PSNRMetric(ReferenceMetric):
     range = (0.0, PSNR_CAP)
     unit = "dB"
 
-    def compare(self, image: Image.Image, reference: Image.Image) -> float:
+    def prepare(self, reference: Image.Image) -> Levels:
+        return levels(reference)
+
+    def measure(self, image: Image.Image, prepared: Levels) -> float:
         with importing:
-            from skimage.metrics import peak_signal_noise_ratio
+            import cv2
 
-        a, b = rgb_pair(image, reference)
-        return (
-            PSNR_CAP
-            if np.array_equal(a, b)
-            else min(PSNR_CAP, float(peak_signal_noise_ratio(a, b, data_range=1.0)))
-        )
+        generated = levels_at(image, size_of(prepared))
+        mean_square = cv2.norm(generated, prepared, cv2.NORM_L2SQR) / (255**2 * prepared.size)
+        if mean_square == 0:
+            return PSNR_CAP
+        return min(PSNR_CAP, max(0.0, -10 * math.log10(mean_square)))
 
 
-class MAEMetric(ReferenceMetric):
+class MAEMetric(PreparedMetric[Levels]):
     """Mean absolute error: the mean of ``|a − b|`` over all pixels and channels, levels in [0, 1]. Lower is
     better.
 
@@ -129,6 +123,12 @@ class MAEMetric(ReferenceMetric):
     direction: Direction = "min"
     range = (0.0, 1.0)
 
-    def compare(self, image: Image.Image, reference: Image.Image) -> float:
-        a, b = rgb_pair(image, reference)
-        return float(np.abs(a - b).mean())
+    def prepare(self, reference: Image.Image) -> Levels:
+        return levels(reference)
+
+    def measure(self, image: Image.Image, prepared: Levels) -> float:
+        with importing:
+            import cv2
+
+        generated = levels_at(image, size_of(prepared))
+        return float(cv2.norm(generated, prepared, cv2.NORM_L1)) / (255 * prepared.size)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import doctest
 import io
 import math
+import pickle
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,6 +16,7 @@ from pixaris.exceptions import ConfigurationError, MetricError
 from pixaris.images import EncodedImage
 from pixaris.metrics import execution as execution_module
 from pixaris.metrics.base import BaseMetric, Execution, MaskedMetric, Prompt, ReferenceMetric, Scale
+from pixaris.metrics.prepared import Kept, PreparedMetric
 from pixaris.metrics.similarity import MAEMetric
 from pixaris.testing import contracts, samples
 from pixaris.testing.contracts import ContractError, check_metric
@@ -38,6 +41,20 @@ class CountMetric(BaseMetric):
 def test_a_metric_is_named_after_its_class_and_knows_whether_it_scores_items() -> None:
     assert (RedShareMetric.name, RedShareMetric.per_item) == ("red_share", True)
     assert (CountMetric.name, CountMetric.per_item) == ("count", False)
+
+
+def test_a_metric_that_compares_is_named_after_its_class_too_unless_it_has_a_name() -> None:
+    class OwnMetric(ReferenceMetric):
+        def compare(self, image: Image.Image, reference: Image.Image) -> float:
+            return 0.0
+
+    class OtherMAEMetric(MAEMetric):
+        pass
+
+    class NarrowMetric(OwnMetric):
+        pass
+
+    assert (OwnMetric.name, OtherMAEMetric.name, NarrowMetric.name) == ("own", "mae", "narrow")
 
 
 def test_a_metric_that_implements_nothing_is_refused_when_it_is_defined() -> None:
@@ -268,6 +285,43 @@ class CornersMetric(MaskedMetric):
     def look(self, image: Image.Image, mask: Image.Image) -> Mapping[str, float]:
         inside = mask.convert("L").getpixel((24, 16))
         return {"inside": float(inside), "outside": 255.0 - float(inside), "count": 1.0}  # type: ignore[arg-type]
+
+
+class RedMeanMetric(PreparedMetric[np.ndarray]):
+    """How near the red of an image is to its reference's; tells what it prepared."""
+
+    def __init__(
+        self, references: Sequence[Image.Image] | None = None, *, reference: str | None = None
+    ) -> None:
+        super().__init__(references, reference=reference)
+        self.prepared: list[Image.Image] = []
+
+    def prepare(self, reference: Image.Image) -> np.ndarray:
+        self.prepared.append(reference)
+        return np.asarray(reference.convert("RGB"))[:, :, 0]
+
+    def measure(self, image: Image.Image, prepared: np.ndarray) -> float:
+        return float(np.asarray(image.convert("RGB"))[:, :, 0].mean() - prepared.mean())
+
+
+@pytest.mark.parametrize("by_folder", [False, True])
+def test_a_references_half_is_computed_once_for_each_item(by_folder: bool) -> None:
+    items = samples.eval_set(3).items
+    originals = [item.references["Original"].image for item in items]
+    metric = RedMeanMetric(reference="Original") if by_folder else RedMeanMetric(originals)
+    fresh = [RedMeanMetric([original]).calculate([original])["red_mean"] for original in originals]
+    for _ in range(3):
+        assert [metric.score(item.references["Original"].image, item) for item in items] == fresh
+    assert len(metric.prepared) == 3
+    assert pickle.loads(pickle.dumps(metric)).score(originals[1], items[1]) == fresh[1]
+
+
+def test_prepared_references_take_no_more_memory_than_they_may() -> None:
+    kept: Kept[np.ndarray] = Kept(limit=25)
+    for _ in range(2):
+        for key in range(5):
+            assert kept.get(key, lambda key=key: np.full(10, key, np.uint8))[0] == key
+    assert len(kept) == 2
 
 
 def test_a_metric_with_several_scores_declares_each() -> None:

@@ -21,7 +21,7 @@ class Watch:
     seen = []
 
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("scipy", "skimage"):
+        if name.partition(".")[0] in ("scipy", "skimage", "cv2"):
             self.seen.append(threading.get_ident())
             if len(self.seen) == 1:
                 time.sleep(0.3)  # meanwhile all the others want to import, too
@@ -31,7 +31,7 @@ image = Image.effect_mandelbrot((64, 48), (-2.2, -1.1, 0.8, 0.9), 20).convert("R
 ours = (SSIMMetric, PSNRMetric, ColorDifferenceMetric, BoundaryFMetric, PerceptualHashMetric)
 metrics = [one([image]) for one in ours]
 metrics.append(SharpnessMetric())
-assert not {"scipy", "skimage"} & set(sys.modules), "importing a metric costs a second again"
+assert not {"scipy", "skimage", "cv2"} & set(sys.modules), "importing a metric costs a second again"
 sys.meta_path.insert(0, Watch())
 threads = [threading.Thread(target=metric.calculate, args=([image],)) for metric in metrics]
 for thread in threads:
@@ -52,4 +52,4 @@ def test_one_thread_imports_at_a_time() -> None:
     words = done.stdout.split()
     imported, turns, threads = (int(words[place]) for place in (1, 3, 5))
     assert imported > 100
-    assert turns == threads
+    assert turns <= 2 * threads  # a metric may import twice; without the lock they take turns by the hundred

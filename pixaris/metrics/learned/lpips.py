@@ -113,5 +113,5 @@ class LPIPSMetric(LearnedMetric):
                 f" {width}×{height}); scale them up"
             )
         if image.size != reference.size:
-            image = EncodedImage.of(fitted(image.image, reference.image, Image.Resampling.LANCZOS))
+            image = EncodedImage.of(fitted(image.image, reference.size, Image.Resampling.LANCZOS))
         return self.host.submit(self._service, (image, reference)).result()
