@@ -66,13 +66,10 @@ DOORS: dict[str, set[str]] = {
 """Third party to the rooms or modules that may import it."""
 
 TOO_LARGE = {
-    "comfyui.messages",
-    "comfyui.client",
     "endpoints",
     "endpoints.dispatcher",
     "endpoints.ray.actor",
     "endpoints.ray.pool",
-    "comfyui.server.queue",
 }
 """To be divided."""
 

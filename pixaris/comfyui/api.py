@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -13,24 +13,22 @@ from urllib.parse import quote
 
 from pixaris.comfyui.messages import (
     ImageRef,
-    NodeNames,
     PromptRecord,
     QueueState,
-    Refusal,
     Tag,
     parse_history,
     parse_made,
     parse_queue,
-    refusal,
 )
 from pixaris.comfyui.object_info import ObjectInfo
+from pixaris.comfyui.prompts.failures import NodeNames, Refusal, refusal
 from pixaris.comfyui.transport import Transport
 from pixaris.exceptions import EndpointError, UnreachableError
 from pixaris.http import Failure
 from pixaris.images import MAX_BYTES
 
 _RECENT = 20  # rows of the history that may hold a prompt whose process has just died
-_WITHDRAW_SECONDS = (
+_CANCEL_SECONDS = (
     3.0  # for calls made while giving up on a prompt: a frozen server must not hold up the caller
 )
 
@@ -41,10 +39,12 @@ class ComfyApi:
 
     Args:
         transport: Connections to the server.
+        clock: Seconds, monotonic: `queue_since` counts in them.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
         self._http = transport
+        self._clock = clock
         self._asking = threading.Lock()
         self._queue: tuple[float, QueueState | EndpointError] | None = None
 
@@ -109,19 +109,18 @@ class ComfyApi:
             ) from Failure("broken off")
 
     def queue_since(self, moment: float) -> QueueState:
-        """As `queue`; what another thread was answered serves too, if it asked after that moment (monotonic
-        clock).
+        """As `queue`; what another thread was answered serves too, if it asked after that moment.
 
         So does an error that came after it: a server that has just kept one thread waiting till its limit
-            does not keep the next.
+        does not keep the next.
         """
         with self._asking:
             if self._queue is None or self._queue[0] < moment:
-                asked = time.monotonic()
+                asked = self._clock()
                 try:
                     self._queue = asked, self.queue()
                 except EndpointError as error:
-                    self._queue = time.monotonic(), error
+                    self._queue = self._clock(), error
             answer = self._queue[1]
         if isinstance(answer, EndpointError):
             raise answer
@@ -177,7 +176,7 @@ class ComfyApi:
         accepted = self._object(self._http.parsed(reply, "POST /prompt"), "POST /prompt")
         if accepted.get("node_errors"):  # part of the graph would not run
             with suppress(EndpointError):
-                self.withdraw([str(accepted.get("prompt_id", prompt_id))])
+                self.cancel([str(accepted.get("prompt_id", prompt_id))])
             return refusal(accepted, reply.gist, names, self.url)
         given = accepted.get("prompt_id")
         if not isinstance(given, str) or not given:
@@ -186,18 +185,18 @@ class ComfyApi:
             ) from Failure("broken off")
         return given
 
-    def withdraw(self, prompt_ids: list[str]) -> None:
+    def cancel(self, prompt_ids: list[str]) -> None:
         """Delete prompts that wait and interrupt those that run; other people's prompts are not touched.
 
         First delete, then interrupt: a prompt that starts in between is caught by the second.
         """
-        self._http.post("/queue", {"delete": prompt_ids}, seconds=_WITHDRAW_SECONDS)
+        self._http.post("/queue", {"delete": prompt_ids}, seconds=_CANCEL_SECONDS)
         for prompt_id in prompt_ids:
-            self._http.post("/interrupt", {"prompt_id": prompt_id}, seconds=_WITHDRAW_SECONDS)
+            self._http.post("/interrupt", {"prompt_id": prompt_id}, seconds=_CANCEL_SECONDS)
 
     def delete_pending(self, prompt_id: str) -> None:
         """Take one copy of a prompt out of the queue."""
-        self._http.post("/queue", {"delete": [prompt_id]}, seconds=_WITHDRAW_SECONDS)
+        self._http.post("/queue", {"delete": [prompt_id]}, seconds=_CANCEL_SECONDS)
 
     def upload(self, data: bytes, subfolder: str, filename: str) -> str:
         """Store a PNG in the server's input folder, never over another file.

@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from pixaris.comfyui.address import Address, Timeouts
 from pixaris.comfyui.api import ComfyApi
-from pixaris.comfyui.follow import Prompt
-from pixaris.comfyui.liveness import WorkerCheck
-from pixaris.comfyui.messages import (
-    ImageRef,
-    NodeNames,
-    PromptRecord,
-    QueueState,
-    Tag,
-    is_sane,
-    outcome_error,
-)
+from pixaris.comfyui.messages import PromptRecord, QueueState
 from pixaris.comfyui.object_info import ObjectInfo
-from pixaris.comfyui.transport import Transport, failure_kind
+from pixaris.comfyui.prompts.job import Job, Made, Server
+from pixaris.comfyui.prompts.leftovers import Leftovers
+from pixaris.comfyui.prompts.liveness import WorkerCheck
+from pixaris.comfyui.transport import Transport
 from pixaris.comfyui.uploads import Uploads
 from pixaris.comfyui.websocket import Listener
-from pixaris.exceptions import (
-    BadImageError,
-    CancelledRequestError,
-    EndpointError,
-    ImageError,
-    NoOutputError,
-    UnreachableError,
-)
+from pixaris.exceptions import CancelledRequestError, EndpointError
 from pixaris.images import EncodedImage
-from pixaris.types import GeneratedImage, GenerationRequest, upload_name
+from pixaris.types import GeneratedImage, GenerationRequest
 
 __all__ = ["ComfyClient", "Timeouts"]
-
-_Made: TypeAlias = tuple[PromptRecord, EncodedImage]
 
 _CLOSED = "the client was closed"
 _CLOSE_SECONDS = 2.0
@@ -64,6 +46,7 @@ class ComfyClient:
         verify: Whether to check TLS certificates, or the path of the certificate or CA bundle to trust.
         session: What its prompts are tagged with; by default something unique. A client that succeeds another
             one on a server shares its session, to take over what that one left there.
+        clock: Seconds, monotonic; it does not travel in a pickle.
 
     Raises:
         ConfigurationError: The URL or a header cannot be used.
@@ -77,18 +60,30 @@ class ComfyClient:
         timeouts: Timeouts = Timeouts(),  # noqa: B008  (frozen)
         verify: bool | str = True,
         session: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._address = Address.parse(base_url, headers, verify)
         self._timeouts = timeouts
         self._session = session or str(uuid.uuid4())
+        self._clock = clock
         self._transport = Transport(self._address, timeouts)
-        self._api = ComfyApi(self._transport)
-        self._listener = Listener(self._address, timeouts)
+        self._api = ComfyApi(self._transport, clock)
+        self._listener = Listener(self._address, timeouts, clock)
         self._uploads = Uploads(self._api)
-        self._changed = threading.Condition()
-        self._jobs: list[_Job] = []
-        self._left_behind: list[str] = []
         self._worker = WorkerCheck(self._api, self._session, timeouts.dead_worker)
+        self._leftovers = Leftovers(self._api)
+        self._server = Server(
+            self._api,
+            self._listener,
+            self._uploads,
+            self._worker,
+            timeouts,
+            self._session,
+            clock,
+            self._leftovers,
+        )
+        self._changed = threading.Condition()
+        self._jobs: list[Job] = []
         self._closed = False
         weakref.finalize(self, self._listener.stop, 0.0)
 
@@ -107,9 +102,9 @@ class ComfyClient:
             NoOutputError: The prompt ended well and the output node gave no image.
             EndpointError: The server failed: unreachable, prompt lost or interrupted, image damaged, out of
                 memory, rate limit.
-            CancelledRequestError: `cancel` or `close` withdrew it.
+            CancelledRequestError: `cancel` or `close` was called.
         """
-        return self._run(request, self._generate)
+        return self._run(request, Job.generate)
 
     def resume(self, request: GenerationRequest) -> GeneratedImage:
         """As `run`, for a request that a client of this session may have submitted before its process died.
@@ -120,32 +115,30 @@ class ComfyClient:
         Raises:
             PixarisError: As `run`.
         """
-        return self._run(request, self._take_over)
+        return self._run(request, Job.take_over)
 
-    def _run(self, request: GenerationRequest, way: Callable[[_Job], _Made]) -> GeneratedImage:
+    def _run(self, request: GenerationRequest, make: Callable[[Job], Made]) -> GeneratedImage:
         with self._job(request) as job:
-            started = time.monotonic()
+            started = self._clock()
             try:
-                record, image = way(job)
+                record, image = make(job)
             except EndpointError:
-                job.go_on()  # what was withdrawn has not failed
+                job.raise_if_cancelled()  # what was cancelled has not failed
                 raise
-            job.go_on()
-        seconds = record.seconds if record.seconds is not None else time.monotonic() - started
+            job.raise_if_cancelled()
+        seconds = record.seconds if record.seconds is not None else self._clock() - started
         return GeneratedImage(request.id, request.item, image, self.url, seconds)
 
     def probe(self) -> None:
         """Return if the server can take prompts.
 
-        Prompts that this client had to leave there while it could not be reached are withdrawn first.
+        Prompts that this client had to leave there while it could not be reached are cancelled first.
 
         Raises:
             EndpointError: It cannot: unreachable, not a ComfyUI, or its worker thread is dead.
         """
         self._api.system_stats()
-        with self._changed:
-            left, self._left_behind = self._left_behind, []
-        self._take_off(left)
+        self._leftovers.cancel_all()
         self._worker.check()
 
     def system_stats(self) -> dict[str, Any]:
@@ -206,12 +199,10 @@ class ComfyClient:
         return self._uploads.ensure(image)
 
     def cancel(self, request_id: str) -> None:
-        """Withdraw a request that `run` has in another thread: its prompt leaves the server, and no other
-        does.
-        """
+        """Cancel a request that `run` has in another thread: its prompt leaves the server, no other does."""
         with self._changed:
             jobs = [job for job in self._jobs if job.request.id == request_id]
-        self._withdraw(jobs, "the request was cancelled")
+        self._leftovers.cancel(_cancelled(jobs, "the request was cancelled"))
 
     def orphans(self) -> tuple[str, ...]:
         """Requests of this session that the server has, or has just made, and that nobody waits for here.
@@ -222,14 +213,15 @@ class ComfyClient:
         waiting = self._orphans().values()
         return tuple(dict.fromkeys((*waiting, *self._api.made(self._session))))
 
-    def withdraw_orphans(self, request_ids: Iterable[str]) -> None:
-        """Take such requests off the server, unless somebody waits for them here meanwhile.
+    def cancel_orphans(self, request_ids: Iterable[str]) -> None:
+        """Cancel such requests, unless somebody waits for them here meanwhile.
 
         Raises:
             EndpointError: It does not answer as a ComfyUI does.
         """
         unwanted = set(request_ids)
-        self._take_off([prompt_id for prompt_id, request in self._orphans().items() if request in unwanted])
+        orphans = self._orphans().items()
+        self._leftovers.cancel([prompt_id for prompt_id, request in orphans if request in unwanted])
 
     def _orphans(self) -> dict[str, str]:
         waiting = self._api.queue().of(self._session)
@@ -238,30 +230,17 @@ class ComfyClient:
         return {prompt_id: request for prompt_id, request in waiting.items() if request not in followed}
 
     def close(self) -> None:
-        """Withdraw this client's prompts from the server and let go of all connections. Calls of `run` end
-        with an error.
+        """Cancel this client's prompts on the server and release all connections. Calls of `run` end with an
+        error.
         """
         with self._changed:
             self._closed = True
             jobs = list(self._jobs)
-            left, self._left_behind = self._left_behind, []
-        self._withdraw(jobs, _CLOSED, left)
-        with self._changed:  # a prompt that is being submitted right now is taken back by its own thread
+        self._leftovers.cancel_all(*_cancelled(jobs, _CLOSED))
+        with self._changed:  # a prompt that is being submitted right now is cancelled by its own thread
             self._changed.wait_for(lambda: not self._jobs, timeout=_CLOSE_SECONDS)
         self._listener.stop()
         self._transport.close()
-
-    def _withdraw(self, jobs: Iterable[_Job], reason: str, left_behind: Iterable[str] = ()) -> None:
-        self._take_off([prompt_id for job in jobs for prompt_id in job.withdraw(reason)] + list(left_behind))
-
-    def _take_off(self, prompt_ids: list[str]) -> None:
-        """Withdraw prompts; if the server cannot be reached, the next probe does it."""
-        if prompt_ids:
-            try:
-                self._api.withdraw(prompt_ids)
-            except EndpointError:
-                with self._changed:
-                    self._left_behind.extend(prompt_ids)
 
     def __enter__(self) -> ComfyClient:
         return self
@@ -276,8 +255,8 @@ class ComfyClient:
         return f"{type(self).__name__}({self.url!r})"
 
     @contextmanager
-    def _job(self, request: GenerationRequest) -> Iterator[_Job]:
-        job = _Job(request)
+    def _job(self, request: GenerationRequest) -> Iterator[Job]:
+        job = Job(request, self._server)
         with self._changed:
             if self._closed:
                 raise CancelledRequestError(_CLOSED)
@@ -289,164 +268,13 @@ class ComfyClient:
                 self._jobs.remove(job)
                 self._changed.notify_all()
 
-    def _take_over(self, job: _Job) -> _Made:
-        asked = job.request.id
-        found = [
-            prompt_id
-            for prompt_id, request in self._api.queue().of(self._session).items()
-            if request == asked
-        ]
-        prompt_id = found[0] if found else self._api.made(self._session).get(asked)
-        self._take_off(found[1:])
-        if prompt_id is None:
-            return self._generate(job)
-        try:
-            record = self._execute(job, job.request.payload, adopt=prompt_id)
-        except CancelledRequestError:  # before it was taken over, too
-            self._take_off([prompt_id])
-            raise
-        image = self._fetch(self._image_of(job.request, record))
-        return self._generate(job) if image is None else (record, image)
 
-    def _generate(self, job: _Job) -> _Made:
-        request = job.request
-        try:
-            payload = self._with_uploads(job)
-            record = self._execute(job, payload)
-        except _FileMissingError as missing:  # the server was set up anew since the upload
-            self._uploads.forget(each.image for each in request.images)
-            payload = self._with_uploads(job)
-            try:
-                record = self._execute(job, payload)
-            except _FileMissingError:
-                raise missing.error from None
-        image = self._fetch(self._image_of(request, record))
-        if image is None:
-            # A cached node names the file it saved long ago, which somebody has deleted: only another name
-            # makes it save again.
-            again = self._execute(job, _with_new_prefix(payload, request.output or next(iter(record.images))))
-            image = self._fetch(self._image_of(request, again))
-            record = replace(again, seconds=record.seconds if again.seconds is None else again.seconds)
-        if image is None:
-            raise BadImageError("the server names an image that it does not have", endpoint=self.url)
-        return record, image
-
-    def _with_uploads(self, job: _Job) -> str:
-        """The payload, with images under the names the server gave them."""
-        renamed = []
-        for each in job.request.images:
-            job.go_on()
-            name = self._uploads.ensure(each.image)
-            if name != upload_name(each.image):
-                renamed.append((each.node_id, each.input, name))
-        if not renamed:
-            return job.request.payload
-        graph = json.loads(job.request.payload)
-        for node_id, input_name, name in renamed:
-            graph[node_id]["inputs"][input_name] = name
-        return json.dumps(graph, sort_keys=True, separators=(",", ":"))
-
-    def _execute(self, job: _Job, payload: str, adopt: str = "") -> PromptRecord:
-        names = NodeNames(payload, job.request.titles)
-        tag = Tag(self._session, job.request.id)
-        prompt = Prompt(self._api, self._listener, self._timeouts, payload, tag, names)
-        job.start(prompt)
-        try:
-            refusal = None
-            if adopt:
-                prompt.adopt(adopt)
-            else:
-                refusal = prompt.submit()
-            if refusal is not None and refusal.missing_file and job.request.images:
-                raise _FileMissingError(refusal.error)
-            if refusal is not None:
-                raise refusal.error
-            record = prompt.wait()
-        finally:
-            prompt.forget()
-            self._worker.died |= prompt.worker_died
-            if prompt.left_behind:
-                with self._changed:
-                    self._left_behind.append(prompt.id)
-        if record.status != "success":
-            job.go_on()
-            raise outcome_error(record, names, self.url)
-        return record
-
-    def _image_of(self, request: GenerationRequest, record: PromptRecord) -> ImageRef:
-        found = record.images.get(request.output, ())
-        if not request.output:  # the only node that gave images
-            found = next(iter(record.images.values()), ()) if len(record.images) == 1 else ()
-        if not found:
-            names = NodeNames(request.payload, request.titles)
-            others = ", ".join(
-                repr(names.name(node_id)) for node_id, images in record.images.items() if images
-            )
-            text = "the prompt ended well, but this node gave no image" + (
-                f"; images came from {others}" if others else ""
-            )
-            raise NoOutputError(text, endpoint=self.url, node=names.name(request.output))
-        if not is_sane(found[0]):
-            raise UnreachableError(
-                f"the server names an image in a way that is not ComfyUI's: {found[0]!r:.300}",
-                endpoint=self.url,
-            )
-        return found[0]
-
-    def _fetch(self, ref: ImageRef) -> EncodedImage | None:
-        """Download and decode; a damaged image is fetched a second time. None if the server has no such
-        file.
-        """
-        reason = ""
-        for _ in range(2):
-            try:
-                data = self._api.view(ref)
-                return None if data is None else EncodedImage.from_bytes(data, "the generated image")
-            except ImageError as error:
-                reason = str(error)
-            except UnreachableError as error:
-                if failure_kind(error) != "broken off":
-                    raise
-                reason = error.message
-        raise BadImageError(f"the image arrived damaged twice: {reason}", endpoint=self.url)
-
-
-@dataclass
-class _Job:
-    """One call of `run`, and the prompt it is at."""
-
-    request: GenerationRequest
-    prompt: Prompt | None = None
-    reason: str = ""
-
-    def start(self, prompt: Prompt) -> None:
-        self.prompt = prompt
-        self.go_on()
-
-    def withdraw(self, reason: str) -> list[str]:
-        self.reason = reason
-        return self.prompt.withdraw(reason) if self.prompt is not None else []
-
-    def go_on(self) -> None:
-        if self.reason:
-            raise CancelledRequestError(self.reason)
-
-
-class _FileMissingError(Exception):
-    """The server refused a prompt because a file it names is not there."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-def _with_new_prefix(payload: str, node_id: str) -> str:
-    graph = json.loads(payload)
-    inputs = graph[node_id]["inputs"]
-    prefix = inputs.get("filename_prefix", "ComfyUI")
-    if isinstance(prefix, str):
-        inputs["filename_prefix"] = f"{prefix}_{uuid.uuid4().hex[:8]}"
-    return json.dumps(graph, sort_keys=True, separators=(",", ":"))
+def _cancelled(jobs: Iterable[Job], reason: str) -> list[str]:
+    """Let jobs end; the ids of the prompts to take off the server."""
+    prompt_ids: list[str] = []
+    for job in jobs:
+        prompt_ids += job.cancel(reason)
+    return prompt_ids
 
 
 def _rebuild(cls: type[ComfyClient], address: Address, timeouts: Timeouts, session: str) -> ComfyClient:

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import websocket
@@ -34,10 +35,10 @@ class Watch:
         prompt_id: The prompt.
         wake: Set whenever the waiter should look at this object again.
         ended: Whether the server said that it is done with the prompt.
-        started: When its execution started, on the monotonic clock, or None.
+        started: When its execution started, or None.
         heard: Whether any message has named it.
         client_id: The socket it was submitted for; "" before that.
-        claimed: When it was submitted, on the monotonic clock.
+        claimed: When it was submitted.
     """
 
     def __init__(self, prompt_id: str) -> None:
@@ -60,11 +61,15 @@ class Listener:
     Args:
         address: The server.
         timeouts: For connecting.
+        clock: Seconds, monotonic; all times are its.
     """
 
-    def __init__(self, address: Address, timeouts: Timeouts) -> None:
+    def __init__(
+        self, address: Address, timeouts: Timeouts, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._address = address
         self._timeouts = timeouts
+        self._clock = clock
         self._changed = threading.Condition()
         self._watches: dict[str, Watch] = {}
         self._client_id = uuid.uuid4().hex
@@ -89,7 +94,7 @@ class Listener:
 
     @property
     def last_heard(self) -> float:
-        """When a message named one of our prompts, on the monotonic clock."""
+        """When a message named one of our prompts."""
         return self._last_heard
 
     def watch(self, prompt_id: str) -> Watch:
@@ -108,10 +113,10 @@ class Listener:
         return watch
 
     def claim(self, watch: Watch) -> str:
-        """The client id to submit a watched prompt under; it stays until the prompt is forgotten."""
+        """The client id to submit a watched prompt under; it stays until the prompt is released."""
         with self._changed:
             watch.client_id = self._client_id
-            watch.claimed = time.monotonic()
+            watch.claimed = self._clock()
             return self._client_id
 
     def rename(self, watch: Watch, prompt_id: str) -> None:
@@ -122,7 +127,7 @@ class Listener:
             watch.heard = True  # messages under the new id were not listened for until now
             self._watches[prompt_id] = watch
 
-    def forget(self, watch: Watch) -> None:
+    def release(self, watch: Watch) -> None:
         """Stop listening for a prompt."""
         with self._changed:
             self._watches.pop(watch.prompt_id, None)
@@ -162,7 +167,7 @@ class Listener:
             try:
                 connection = self._connect()
                 self._open(connection)
-                opened = time.monotonic()
+                opened = self._clock()
                 self._read(connection)
             except _SOCKET_ERRORS:
                 pass
@@ -170,7 +175,7 @@ class Listener:
                 if connection is not None:
                     connection.shutdown()
                 self._close()
-            failures = 0 if opened and time.monotonic() - opened > 1.0 else failures + 1
+            failures = 0 if opened and self._clock() - opened > 1.0 else failures + 1
 
     def _wait_until_wanted(self, failures: int) -> bool:
         """Wait for the time of the next attempt; False when there is none."""
@@ -226,7 +231,7 @@ class Listener:
         connection.settimeout(_HEARTBEAT)
         with self._changed:
             self._socket = connection
-            self._connected_at = self._last_heard = time.monotonic()
+            self._connected_at = self._last_heard = self._clock()
             self._switch("connected")
 
     def _close(self) -> None:
@@ -282,7 +287,7 @@ class Listener:
             watch = self._watches.get(event.prompt_id)
             if watch is None:
                 return
-            self._last_heard = time.monotonic()
+            self._last_heard = self._clock()
             watch.heard = True
             if event.kind == "execution_start" and watch.started is None:
                 watch.started = self._last_heard

@@ -135,7 +135,7 @@ class EndpointClient(ABC):
         """
         return ()
 
-    def withdraw_orphans(self, request_ids: Iterable[str]) -> None:  # noqa: B027  (optional to implement)
+    def cancel_orphans(self, request_ids: Iterable[str]) -> None:  # noqa: B027  (optional to implement)
         """Take such requests off the endpoint, unless `resume` has them meanwhile.
 
         Raises:

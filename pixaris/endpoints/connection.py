@@ -54,7 +54,7 @@ class Connection:
                 self._running[lease.serial] = request.id
         if cancelled:
             if resume:
-                self.withdraw_orphans([request.id])
+                self.cancel_orphans([request.id])
             raise CancelledRequestError("the request was cancelled")
         try:
             image = self._client.resume(request) if resume else self._client.run(request)
@@ -116,10 +116,10 @@ class Connection:
             log.debug("%s does not say what it has: %s", self._url, error, exc_info=True)
             return ()
 
-    def withdraw_orphans(self, request_ids: Iterable[str]) -> None:
+    def cancel_orphans(self, request_ids: Iterable[str]) -> None:
         """Take such requests off the endpoint."""
         try:
-            self._client.withdraw_orphans(request_ids)
+            self._client.cancel_orphans(request_ids)
         except Exception as error:
             log.debug("could not take orphans off %s: %s", self._url, error, exc_info=True)
 

@@ -215,7 +215,7 @@ def _clean(url: str, headers: Mapping[str, str], session: str, quiet: float, dea
         try:
             ours = list(api.queue().of(session))
             if ours:
-                api.withdraw(ours)
+                api.cancel(ours)
                 last_seen = time.monotonic()
         except PixarisError as error:
             if _REFUSED not in str(error):  # where no server is, its queue is gone too

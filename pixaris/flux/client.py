@@ -59,7 +59,7 @@ class Timeouts:
 
 
 class FluxClient:
-    """Talks to one account. Thread-safe: as many threads as the account has places call `run`.
+    """Talks to one account. Thread-safe: as many threads as the account has slots call `run`.
 
     Args:
         base_url: The API: ``https://api.bfl.ai``, a region's host, or a server that stands in for it.
@@ -138,7 +138,7 @@ class FluxClient:
         )
 
     def cancel(self, request_id: str) -> None:
-        """Wait no longer for a request that `run` has in another thread. The API has no way to withdraw
+        """Wait no longer for a request that `run` has in another thread. The API has no way to cancel
         it.
         """
         with self._lock:
@@ -153,8 +153,8 @@ class FluxClient:
                 request_id for request_id in self._journal.under_way() if request_id not in self._running
             )
 
-    def withdraw_orphans(self, request_ids: Iterable[str]) -> None:
-        """Forget such requests; the API has no way to withdraw them."""
+    def cancel_orphans(self, request_ids: Iterable[str]) -> None:
+        """Wait for such requests no longer; the API has no way to cancel them."""
         for request_id in request_ids:
             with self._lock:
                 if request_id not in self._running:

@@ -26,6 +26,7 @@ from space_kit import image_to_image, object_info
 from pixaris.cli import files
 from pixaris.comfyui import messages
 from pixaris.comfyui.object_info import ObjectInfo
+from pixaris.comfyui.prompts import failures
 from pixaris.comfyui.saved import workflow_of
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import PixarisError
@@ -240,7 +241,7 @@ def test_replies_of_servers(tmp_path: Path, fuzz: Any) -> None:
     used = {node["class_type"] for node in image_to_image().values()}
     right = {name: entry for name, entry in INFO.items() if name in used}
     workflow = Workflow.load(image_to_image())
-    names = messages.NodeNames(workflow.canonical_json(), workflow.titles)
+    names = failures.NodeNames(workflow.canonical_json(), workflow.titles)
     record = {
         "p": {
             "outputs": {"9": {"images": [{"filename": "a.png", "subfolder": "", "type": "output"}]}},
@@ -259,6 +260,6 @@ def test_replies_of_servers(tmp_path: Path, fuzz: Any) -> None:
             ):  # their word for "no such reply", which the client turns into its own
                 parse()
         refused_with_words(lambda: messages.parse_event(json.dumps(body).encode()))
-        refused_with_words(lambda: messages.refusal(body, "gist", names, "http://h"))
+        refused_with_words(lambda: failures.refusal(body, "gist", names, "http://h"))
 
     fuzz(test)

@@ -166,7 +166,7 @@ def test_orphans_are_what_the_session_left_and_only_they_are_withdrawn(
     strange = leave(server, picture(4), "not mine")
     until(lambda: len(client.queue().pending) == 4)
     assert set(client.orphans()) == {each.id for each in orphans}
-    client.withdraw_orphans([orphans[0].id, followed.id, "unknown"])
+    client.cancel_orphans([orphans[0].id, followed.id, "unknown"])
     assert client.orphans() == (orphans[1].id,)
     until(lambda: client.history(strange))
     assert orphans[1].id in client.orphans(), "it has just been made"

@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 
 from pixaris.comfyui.messages import (
     ImageRef,
-    NodeNames,
     PromptRecord,
     is_sane,
-    outcome_error,
     parse_event,
     parse_history,
     parse_made,
     parse_queue,
-    refusal,
 )
+from pixaris.comfyui.prompts.failures import NodeNames, outcome_error, refusal
 from pixaris.exceptions import ExecutionError, InterruptedPromptError, OutOfMemoryError
 
 DATA = Path(__file__).parents[1] / "data" / "comfyui"

@@ -1,16 +1,14 @@
-"""The queue of prompts and the history of those that ended. Every method may be called from any thread."""
+"""The queue of prompts. Every method may be called from any thread."""
 
 from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_HISTORY = 10_000
-
-Json = dict[str, Any]
+from pixaris.comfyui.server.history import History, Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +68,10 @@ class PromptQueue:
 
     Args:
         changed: Called, under the lock, with the number of running and pending prompts after every change.
+
+    Attributes:
+        history: The prompts that have ended.
+        interrupted: Set while the running prompt is to be interrupted.
     """
 
     def __init__(self, changed: Callable[[int], None]) -> None:
@@ -78,7 +80,7 @@ class PromptQueue:
         self._wake = threading.Condition(self._lock)
         self._heap: list[tuple[float, str, Item]] = []
         self._running: Item | None = None
-        self._history: dict[str, Json] = {}
+        self.history = History(self._lock)
         self._free_memory = False
         self._dead = False
         self._stopped = False
@@ -135,9 +137,7 @@ class PromptQueue:
         """Move the running prompt to the history."""
         with self._lock:
             self._running = None
-            if len(self._history) >= MAX_HISTORY:
-                self._history.pop(next(iter(self._history)))
-            self._history[item.prompt_id] = ended.row(item)
+            self.history.add(item.prompt_id, ended.row(item))
             self._changed(self.remaining())
 
     def lose(self) -> None:
@@ -199,9 +199,8 @@ class PromptQueue:
         """Return whether the id is pending, running or in the history."""
         with self._lock:
             running, pending = self.current()
-            return prompt_id in self._history or any(
-                item.prompt_id == prompt_id for item in (*running, *pending)
-            )
+            queued = any(item.prompt_id == prompt_id for item in (*running, *pending))
+            return queued or self.history.row(prompt_id) is not None
 
     def current(self) -> tuple[list[Item], list[Item]]:
         """Return the running and the pending prompts, the latter in the heap's order, not in that of
@@ -209,27 +208,6 @@ class PromptQueue:
         """
         with self._lock:
             return [self._running] if self._running else [], [entry[2] for entry in self._heap]
-
-    def history(self, max_items: int | None = None, offset: int = -1) -> Json:
-        """Return history rows by id, oldest first: the newest ``max_items``, or so many from ``offset``
-        on.
-        """
-        with self._lock:
-            if offset < 0 and max_items is not None:
-                offset = len(self._history) - max_items
-            rows = list(self._history.items())[max(offset, 0) :] if offset < len(self._history) else []
-            return dict(rows if max_items is None else rows[: max(max_items, 0)])
-
-    def history_row(self, prompt_id: str) -> Json | None:
-        """Return one history row."""
-        with self._lock:
-            return self._history.get(prompt_id)
-
-    def forget(self, prompt_ids: Iterable[str] | None = None) -> None:
-        """Remove history rows; all of them if no ids are given."""
-        with self._lock:
-            for prompt_id in list(self._history) if prompt_ids is None else prompt_ids:
-                self._history.pop(prompt_id, None)
 
 
 class WorkerEndedError(Exception):

@@ -273,7 +273,7 @@ class PoolActor:
             envelope = self._envelopes[lease.request_id]
             place = self._orphans.take(lease.request_id)
             if place not in ("", lease.url):
-                self._withdraw_orphans(place, envelope.request.id)
+                self._cancel_orphans(place, envelope.request.id)
             self._spawn(self._run(lease, envelope, resume=place == lease.url))
         self._changed.set()
 
@@ -381,7 +381,7 @@ class PoolActor:
             ]:
                 self._forget(client)
             for request_id, url in self._orphans.unclaimed(now - self._policy.client_limit):
-                self._withdraw_orphans(url, request_id)
+                self._cancel_orphans(url, request_id)
             reason = None if self._fatal else self._dispatcher.exhausted(now)
             if reason is not None:
                 self._stop_all(reason)
@@ -431,9 +431,9 @@ class PoolActor:
         """Nobody will ask for the prompt that a request may have somewhere."""
         place = self._orphans.take(key)
         if place:
-            self._withdraw_orphans(place, envelope.request.id)
+            self._cancel_orphans(place, envelope.request.id)
 
-    def _withdraw_orphans(self, url: str, request_id: str) -> None:
+    def _cancel_orphans(self, url: str, request_id: str) -> None:
         endpoint = self._dispatcher.endpoint(url)
         if endpoint is not None:
-            self._workers[self._home[url]].actor.withdraw_orphans.remote(endpoint, [request_id])
+            self._workers[self._home[url]].actor.cancel_orphans.remote(endpoint, [request_id])

@@ -133,9 +133,9 @@ class WorkerActor:
         return self._connection(endpoint).orphans()
 
     @ray.method(concurrency_group="control")
-    def withdraw_orphans(self, endpoint: Endpoint, request_ids: Sequence[str]) -> None:
+    def cancel_orphans(self, endpoint: Endpoint, request_ids: Sequence[str]) -> None:
         """Take such requests off an endpoint."""
-        self._connection(endpoint).withdraw_orphans(request_ids)
+        self._connection(endpoint).cancel_orphans(request_ids)
 
     @ray.method(concurrency_group="control")
     def let_go(self, endpoint: Endpoint) -> None:

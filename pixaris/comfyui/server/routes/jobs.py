@@ -60,7 +60,7 @@ def _all(queue: PromptQueue) -> Iterable[Json]:
     running, pending = queue.current()
     yield from (_waiting(item, "in_progress") for item in running)
     yield from (_waiting(item, "pending") for item in pending)
-    yield from (_ended(row) for row in queue.history().values())
+    yield from (_ended(row) for row in queue.history.rows().values())
 
 
 async def list_jobs(request: web.Request) -> web.Response:
@@ -119,7 +119,7 @@ async def show_job(request: web.Request) -> web.Response:
     for item, status in [(item, "in_progress") for item in running] + [(item, "pending") for item in pending]:
         if item.prompt_id == prompt_id:
             return web.json_response(_waiting(item, status))
-    row = queue.history_row(prompt_id)
+    row = queue.history.row(prompt_id)
     if row is None:
         return web.json_response({"error": "Job not found"}, status=404)
     workflow = {"prompt": row["prompt"][2], "extra_data": row["prompt"][3]}

@@ -114,13 +114,13 @@ async def show_history(request: web.Request) -> web.Response:
     """``GET /history``, newest rows last; a ``max_items`` that is no number is a 500."""
     query = request.query
     max_items = int(query["max_items"]) if "max_items" in query else None
-    return web.json_response(worker_of(request).queue.history(max_items, int(query.get("offset", -1))))
+    return web.json_response(worker_of(request).queue.history.rows(max_items, int(query.get("offset", -1))))
 
 
 async def show_history_row(request: web.Request) -> web.Response:
     """``GET /history/{id}``: one row by its id, or ``{}``."""
     prompt_id = request.match_info["prompt_id"]
-    row = worker_of(request).queue.history_row(prompt_id)
+    row = worker_of(request).queue.history.row(prompt_id)
     return web.json_response({} if row is None else {prompt_id: row})
 
 
@@ -129,8 +129,8 @@ async def change_history(request: web.Request) -> web.Response:
     queue = worker_of(request).queue
     body = await json_object(request)
     if body.get("clear"):
-        queue.forget()
-    queue.forget(body.get("delete", ()))
+        queue.history.clear()
+    queue.history.delete(body.get("delete", ()))
     return web.Response()
 
 

@@ -7,7 +7,8 @@ import time
 import uuid
 
 from pixaris.comfyui.api import ComfyApi
-from pixaris.comfyui.messages import NodeNames, Tag
+from pixaris.comfyui.messages import Tag
+from pixaris.comfyui.prompts.failures import NodeNames
 from pixaris.exceptions import UnreachableError
 
 _PATIENCE = 2.0
@@ -53,7 +54,7 @@ class WorkerCheck:
         while self._api.queue().stands_still:
             if time.monotonic() > deadline:
                 if self.died:
-                    self._api.withdraw([probe_id])
+                    self._api.cancel([probe_id])
                 self.died = True
                 raise UnreachableError(
                     "its worker thread is dead: prompts wait and none runs; restart the server",
