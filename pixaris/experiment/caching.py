@@ -15,8 +15,8 @@ from pixaris.types import GeneratedImage
 
 
 class CachingSubmitter(Submitter):
-    """Starts only the items that the cache does not have. It belongs above everything that counts what images
-    cost.
+    """Submits only the items that the cache does not have. It belongs above everything that counts what
+    images cost.
 
     An image is kept as soon as it arrives, before anybody scores it: a program that is killed then has it the
     next time.
@@ -24,7 +24,7 @@ class CachingSubmitter(Submitter):
     Args:
         key: Tells items apart, ``ImageGenerator.cache_key`` for instance; an item without a key is always
             generated.
-        submitter: Starts the others.
+        submitter: Has the others generated.
         cache: Has images.
         own: Whether what it has was made, and paid, by the same run: then it does not count as taken from a
             cache, and what another cache gives is not kept in it.
@@ -42,9 +42,9 @@ class CachingSubmitter(Submitter):
         self._submitter = submitter
         self._cache = cache
         self._own = own
-        self._started: dict[Future[GeneratedImage], Future[GeneratedImage]] = {}
+        self._submitted: dict[Future[GeneratedImage], Future[GeneratedImage]] = {}
 
-    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+    def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
         keys = [self._key(args) for args in items]
         futures: list[Future[GeneratedImage]] = [Future() for _ in items]
         missing: list[int] = []
@@ -59,24 +59,24 @@ class CachingSubmitter(Submitter):
             )
             futures[index].set_result(taken)
         if missing:
-            started = self._submitter.start([items[index] for index in missing], priority)
-            for index, inner in zip(missing, started, strict=True):
+            submitted = self._submitter.submit([items[index] for index in missing], priority)
+            for index, inner in zip(missing, submitted, strict=True):
                 outer = futures[index]
                 # whoever holds it cannot cancel it, so setting it cannot fail
                 outer.set_running_or_notify_cancel()
-                self._started[outer] = inner
+                self._submitted[outer] = inner
                 inner.add_done_callback(partial(self._arrived, outer, keys[index]))
         return futures
 
-    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
-        self._submitter.hurry(self._inner(futures))
+    def promote(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        self._submitter.promote(self._inner(futures))
 
-    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
-        self._submitter.withdraw(self._inner(futures))
+    def cancel(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        self._submitter.cancel(self._inner(futures))
 
     def _inner(self, futures: Sequence[Future[GeneratedImage]]) -> list[Future[GeneratedImage]]:
-        started: Mapping[Future[GeneratedImage], Future[GeneratedImage]] = self._started.copy()
-        return [started[future] for future in futures if future in started]
+        submitted: Mapping[Future[GeneratedImage], Future[GeneratedImage]] = self._submitted.copy()
+        return [submitted[future] for future in futures if future in submitted]
 
     def _arrived(self, outer: Future[GeneratedImage], key: str | None, inner: Future[GeneratedImage]) -> None:
         try:
@@ -89,4 +89,4 @@ class CachingSubmitter(Submitter):
         except Exception as error:  # noqa: BLE001  (passed on as it is)
             outer.set_exception(error)
         finally:
-            self._started.pop(outer, None)
+            self._submitted.pop(outer, None)

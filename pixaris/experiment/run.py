@@ -206,7 +206,7 @@ class ExperimentRun:
         """
         batch = self._todo[:count]
         self._start(batch, 0)
-        self.submitter.hurry([future for index in batch for future in self._futures[index]])
+        self.submitter.promote([future for index in batch for future in self._futures[index]])
         self._start(self._todo[count : count + ahead], AHEAD)
         ended = self._collect(batch)
         if isinstance(ended, AccountError):
@@ -273,12 +273,12 @@ class ExperimentRun:
         self._todo = [index for index in self._todo if index not in self._results]
 
     def finish(self, status: RunStatus) -> RunRecord:
-        """End the run: withdraw what is queued, store the final record. Only the first call counts."""
+        """End the run: cancel what is queued, store the final record. Only the first call counts."""
         if self._finished is None:
             self._finished = status
             for scored in self._scored.values():
                 scored.cancel()
-            self.submitter.withdraw([future for futures in self._futures.values() for future in futures])
+            self.submitter.cancel([future for futures in self._futures.values() for future in futures])
             self._futures.clear()
             self._scored.clear()
             if self.scorer is None:
@@ -326,7 +326,7 @@ class ExperimentRun:
             for item in items
             for repeat in range(seeds)
         ]
-        started = self.submitter.start(args, priority)
+        started = self.submitter.submit(args, priority)
         for number, item in enumerate(items):
             futures = self._futures[item.index] = started[number * seeds : (number + 1) * seeds]
             self._scored[item.index] = together(

@@ -23,16 +23,16 @@ AHEAD = 10
 
 
 class Submitter(Protocol):
-    """Starts items: what an experiment run needs of a pool."""
+    """Has items generated: what an experiment run needs of a pool."""
 
-    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+    def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
         """Queue the items and return their futures."""
 
-    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+    def promote(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         """Make what was queued ahead as urgent as the rest."""
 
-    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
-        """Give up on items nobody waits for."""
+    def cancel(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        """Cancel items nobody waits for any more."""
 
 
 class PoolSubmitter:
@@ -55,18 +55,18 @@ class PoolSubmitter:
         self.run = run
         self._ids: dict[Future[GeneratedImage], str] = {}
 
-    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+    def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
         requests = [request_of_run(self._generator.request(args), args, self.run) for args in items]
         futures = self.pool.submit(requests, priority=priority)
         self._ids = {f: request_id for f, request_id in self._ids.items() if not f.done()}
         self._ids.update(zip(futures, (request.id for request in requests), strict=True))
         return futures
 
-    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+    def promote(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         if waiting := self._unanswered(futures):
             self.pool.promote(waiting, 0)
 
-    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+    def cancel(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         if waiting := self._unanswered(futures):
             self.pool.cancel(waiting)
 
@@ -97,13 +97,13 @@ class ThreadSubmitter:
             max_workers=max(1, parallel), thread_name_prefix="pixaris-generator"
         )
 
-    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+    def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
         return [self._threads.submit(self._generate, args) for args in items]
 
-    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+    def promote(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         pass  # threads take items in the order they came
 
-    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+    def cancel(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         for future in futures:
             future.cancel()
 

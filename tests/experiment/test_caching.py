@@ -126,7 +126,7 @@ def test_a_runs_own_store_has_what_the_run_made_and_not_what_a_cache_gave(tmp_pa
         generator = Gray()
         shared = CachingSubmitter(generator.cache_key, ThreadSubmitter(generator, 1), cache)
         submitter = CachingSubmitter(generator.cache_key, shared, own, own=True)
-        return [future.result(10) for future in submitter.start(which, 0)]
+        return [future.result(10) for future in submitter.submit(which, 0)]
 
     cache.put(
         f"{'item0':0>64}", CachedImage(EncodedImage.of(Image.new("RGB", (2, 2))), "http://x", 1.0, None)

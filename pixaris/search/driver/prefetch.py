@@ -87,7 +87,7 @@ class _Sender(Submitter):
         self._pool: RayPool = config.services.pool.connect(run)
         self._run = run
 
-    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+    def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
         generator, cache = self._config.setup.generator, self._config.services.cache
         requests = [request_of_run(generator.request(args), args, self._run) for args in items]
         missing = [request for request in requests if cache is None or cache.get(request.cache_key) is None]
@@ -95,8 +95,8 @@ class _Sender(Submitter):
             self._pool.send(missing, priority=AHEAD)
         return [Future() for _ in requests]
 
-    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+    def promote(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         pass  # the trial does that when it waits
 
-    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
-        pass  # the pool withdraws what nobody collects
+    def cancel(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        pass  # the pool cancels what nobody collects

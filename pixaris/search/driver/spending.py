@@ -188,7 +188,7 @@ class BudgetedSubmitter(Submitter):
         self._thread: threading.Thread | None = None
         self.trial = 0
 
-    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+    def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
         entries = [_Entry(self.trial, args, priority, Future()) for args in items]
         for entry in entries:
             entry.outer.set_running_or_notify_cancel()
@@ -200,16 +200,16 @@ class BudgetedSubmitter(Submitter):
             self._changed.notify()
         return [entry.outer for entry in entries]
 
-    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None:
-        self._submitter.hurry(self._inner(futures, priority=0))
+    def promote(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        self._submitter.promote(self._inner(futures, priority=0))
 
-    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+    def cancel(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         with self._changed:
             waiting = [entry for entry in self._queue if entry.outer in futures]
             self._queue = [entry for entry in self._queue if entry not in waiting]
         for entry in waiting:
             entry.outer.set_exception(CancelledRequestError("the request was cancelled"))
-        self._submitter.withdraw(self._inner(futures))
+        self._submitter.cancel(self._inner(futures))
 
     def _inner(
         self, futures: Sequence[Future[GeneratedImage]], priority: int | None = None
@@ -264,7 +264,7 @@ class BudgetedSubmitter(Submitter):
 
     def _submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
         try:
-            return self._submitter.start(items, priority)
+            return self._submitter.submit(items, priority)
         except Exception as error:  # noqa: BLE001  (this is a thread: who waits for the images is told, whatever it is)
             failed: list[Future[GeneratedImage]] = [Future() for _ in items]
             for future in failed:

@@ -142,16 +142,16 @@ class Till:
         self.started: list[Future[GeneratedImage]] = []
         self.arrived = threading.Semaphore(0)
 
-    def start(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+    def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
         futures: list[Future[GeneratedImage]] = [Future() for _ in items]
         self.started += futures
         for _ in items:
             self.arrived.release()
         return futures
 
-    def hurry(self, futures: Sequence[Future[GeneratedImage]]) -> None: ...
+    def promote(self, futures: Sequence[Future[GeneratedImage]]) -> None: ...
 
-    def withdraw(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+    def cancel(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         for future in futures:
             future.set_exception(CancelledRequestError("withdrawn"))
 
@@ -171,10 +171,10 @@ def test_images_wait_for_what_the_ones_before_them_cost_and_are_refused_when_it_
     account = Account(Budget(credits=12), tmp_path / "spent.json", items=6)
     till = Till()
     submitter = BudgetedSubmitter(till, account.actor)
-    futures = submitter.start([ItemArgs({}, item=str(number)) for number in range(6)], 0)
+    futures = submitter.submit([ItemArgs({}, item=str(number)) for number in range(6)], 0)
     till.ring()
     assert futures[0].result(60).cost == 5.0
-    submitter.withdraw([futures[5]])
+    submitter.cancel([futures[5]])
     with pytest.raises(CancelledRequestError, match="was cancelled"):
         futures[5].result(60)
     till.ring()
@@ -200,7 +200,7 @@ def test_what_the_account_does_not_tell_counts_at_its_listed_price(tmp_path: Pat
     account = Account(Budget(credits=12), tmp_path / "spent.json", items=6)
     till = Till()
     submitter = BudgetedSubmitter(till, account.actor, lambda args: float(args.item))
-    futures = submitter.start([ItemArgs({}, item="5") for _ in range(6)], 0)
+    futures = submitter.submit([ItemArgs({}, item="5") for _ in range(6)], 0)
     till.ring(cost=None)
     assert futures[0].result(60).cost is None  # the result itself says what is known
     till.lose()
@@ -218,7 +218,7 @@ def test_an_image_whose_price_cannot_be_told_is_not_lost_for_that(tmp_path: Path
     account = Account(Budget(credits=16), tmp_path / "spent.json", items=1)
     till = Till()
     submitter = BudgetedSubmitter(till, account.actor, lambda args: float(args.item))
-    (future,) = submitter.start([ItemArgs({}, item="no number")], 0)
+    (future,) = submitter.submit([ItemArgs({}, item="no number")], 0)
     till.ring(cost=None)
     assert future.result(60).cost is None
     account.close()
@@ -228,10 +228,10 @@ def test_what_is_withdrawn_costs_nothing_once_the_pool_says_it_was_not_made(tmp_
     account = Account(Budget(images=1), tmp_path / "spent.json", items=1)
     till = Till()
     submitter = BudgetedSubmitter(till, account.actor)
-    (first,) = submitter.start([ItemArgs({}, item="a")], 0)
+    (first,) = submitter.submit([ItemArgs({}, item="a")], 0)
     assert till.arrived.acquire(timeout=60)
-    (second,) = submitter.start([ItemArgs({}, item="b")], 0)
-    submitter.withdraw([first])
+    (second,) = submitter.submit([ItemArgs({}, item="b")], 0)
+    submitter.cancel([first])
     while not till.arrived.acquire(timeout=0.3):
         account.look(0, 0.0)
     till.arrived.release()
