@@ -20,12 +20,10 @@ import ray
 
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.clients import answers, connect
-from pixaris.endpoints.discovery import EmbeddedSource
 from pixaris.endpoints.local import LocalPool
-from pixaris.endpoints.managed import embedded_command
-from pixaris.endpoints.process import ServerProcesses
 from pixaris.endpoints.ray import start_pool
+from pixaris.endpoints.sources.managed import EmbeddedSource
+from pixaris.endpoints.sources.process import ServerProcesses
 from pixaris.exceptions import ExecutionError
 from pixaris.generation.base import ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
@@ -96,12 +94,12 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     with (
         tempfile.TemporaryDirectory() as folder,
-        ServerProcesses([embedded_command(EmbeddedSource(1))], Path(folder), answers) as servers,
+        ServerProcesses(EmbeddedSource().servers(), Path(folder)) as servers,
     ):
         for process in servers.processes:
             process.wait()
         endpoint = Endpoint(servers.processes[0].url)
-        client = connect(endpoint)
+        client = endpoint.connect()
         timed(client.run, 0, 10)
         direct = say("client", timed(client.run, 1000, repeats), 10)
         client.close()

@@ -22,7 +22,6 @@ from ray.util.queue import Queue
 from sleepers import WORKFLOW, sleepers
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.clients import connect
 from pixaris.generation.base import ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.types import EvalItem, GenerationParam
@@ -42,7 +41,7 @@ class OneTrial(tune.Trainable):
 
     def step(self) -> dict[str, float | bool]:
         url = self.free.get()
-        client = connect(Endpoint(url), "raw")
+        client = Endpoint(url).connect("raw")
         generator = ComfyGenerator(WORKFLOW)
         params = [GenerationParam("KSampler", name, self.set[name]) for name in ("cfg", "steps")]
         for item in self.items:

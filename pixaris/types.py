@@ -15,7 +15,6 @@ from pixaris.images import EncodedImage
 
 ParamValue: TypeAlias = str | int | float | bool
 Direction: TypeAlias = Literal["max", "min"]
-EndpointKind: TypeAlias = Literal["comfyui", "flux"]
 
 _FRAMES = 6
 """Callers that `half_unpickled` looks at: every ``__init_subclass__`` that calls its parent's is one."""
@@ -127,7 +126,7 @@ class GenerationRequest:
     Attributes:
         id: Unique per submission; results and retries are matched by it.
         item: Name of the eval item it is for.
-        kind: The endpoints that can serve it.
+        kind: The endpoints that can serve it: `EndpointApi.kind`.
         payload: What is sent, as canonical JSON text: the bound workflow for ComfyUI.
         images: Images to upload; the payload already names them by `upload_name`.
         output: Where the result is read: the output node's id for ComfyUI.
@@ -138,7 +137,7 @@ class GenerationRequest:
 
     id: str
     item: str
-    kind: EndpointKind
+    kind: str
     payload: str
     images: tuple[InputImage, ...] = ()
     output: str = ""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pixaris.endpoints.clients import answers
-from pixaris.endpoints.discovery import ManagedSource
-from pixaris.endpoints.process import ServerProcesses
+from pixaris.endpoints.sources.managed import ManagedSource
+from pixaris.endpoints.sources.process import ServerProcesses
 
 DATA = Path(__file__).parent / "data" / "comfyui"
 WORKFLOW = DATA / "workflows" / "02_seg_threshold_grow.json"
@@ -22,4 +21,4 @@ def server(replicas: int = 1, *options: str) -> ManagedSource:
 
 def start_servers(folder: Path, replicas: int = 1, *options: str) -> ServerProcesses:
     """Embedded endpoints as processes of their own, not yet started; use as a context manager."""
-    return ServerProcesses([server(replicas, *options)], folder, answers)
+    return ServerProcesses(server(replicas, *options).servers(), folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixaris.data_loaders.local import LocalDatasetLoader
-from pixaris.endpoints.discovery import EndpointSource
+from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.experiment.run import RunSetup
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs
@@ -17,7 +17,6 @@ from pixaris.results.budget import Budget
 from pixaris.results.paths import SearchPaths
 from pixaris.search.check import CheckedSearch
 from pixaris.search.driver.plan import SearchPlan
-from pixaris.search.servers import Survey
 from pixaris.search.settings import (
     Choice,
     Home,
@@ -29,6 +28,7 @@ from pixaris.search.settings import (
     StrategySettings,
 )
 from pixaris.search.space.space import Space
+from pixaris.search.survey import Survey
 from pixaris.types import EvalItem, EvalSet
 
 

@@ -10,14 +10,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from pixaris.endpoints.apis.probe import ProbeResult
 from pixaris.endpoints.base import Endpoint, EndpointStatus
-from pixaris.endpoints.discovery import DnsSource, EndpointSource, StaticSource
-from pixaris.endpoints.dns import addresses
-from pixaris.endpoints.flux import FluxSource
-from pixaris.endpoints.look import Look, observer_of
+from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import UnreachableError
 from pixaris.results.endpoints_file import running_search
-from pixaris.search import servers
 from pixaris.search.file.spec import SearchSpec
 
 _WAIT_SECONDS = 8.0
@@ -27,23 +24,24 @@ _OF_ACCOUNTS = ("credits", "charged")
 
 
 class Watched:
-    """A server that is looked at again and again in a thread of its own: one that hangs holds up nobody.
+    """An endpoint that is probed again and again in a thread of its own: one that hangs holds up nobody.
 
     Attributes:
-        look: The latest look, or None before the first.
+        result: The latest probe's, or None before the first.
+        probed: Set after the first.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.look: Look | None = None
-        self.looked = threading.Event()
-        self._observer = observer_of(endpoint)
+        self.result: ProbeResult | None = None
+        self.probed = threading.Event()
+        self._prober = endpoint.api.prober(endpoint)
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
         while True:
-            self.look = self._observer.look()
-            self.looked.set()
-            time.sleep(self._observer.pause)
+            self.result = self._prober.probe()
+            self.probed.set()
+            time.sleep(self._prober.pause)
 
 
 class Board:
@@ -69,19 +67,17 @@ class Board:
             ConfigurationError: A variable with credentials is missing.
         """
         self._notes = []
-        found = {endpoint.url: endpoint for endpoint in servers.static(self._sources)}
+        found: dict[str, Endpoint] = {}
         for source in self._sources:
-            if isinstance(source, DnsSource):
-                try:
-                    found.update({one.url: one for one in map(source.endpoint, addresses(source))})
-                except UnreachableError as error:
-                    self._notes.append(str(error))
+            try:
+                found.update({endpoint.url: endpoint for endpoint in source.present()})
+            except UnreachableError as error:
+                self._notes.append(str(error))
         self._statuses = self._searches()
         for url in self._statuses:
             found.setdefault(url, Endpoint(url))
         if not self._statuses:
-            there = StaticSource | FluxSource | DnsSource
-            started = [source.label for source in self._sources if not isinstance(source, there)]
+            started = [source.label for source in self._sources if source.starts]
             self._notes += [f"{label}: started with a search, and none runs now" for label in started]
         for url, endpoint in found.items():
             if url not in self._watched:
@@ -101,49 +97,48 @@ class Board:
         return statuses
 
     def wait(self) -> None:
-        """Wait until each has been looked at."""
+        """Wait until each has been probed."""
         deadline = time.monotonic() + _WAIT_SECONDS
         for url in self._present:
-            self._watched[url].looked.wait(max(0.0, deadline - time.monotonic()))
+            self._watched[url].probed.wait(max(0.0, deadline - time.monotonic()))
 
     @property
     def answers(self) -> bool:
         """Whether any of them answers."""
-        looks = [self._watched[url].look for url in self._present]
-        return any(look is not None and not look.error for look in looks)
+        results = [self._watched[url].result for url in self._present]
+        return any(result is not None and not result.error for result in results)
 
     def picture(self) -> Group:
         """The table as it stands."""
-        rows = [
-            row(url, self._watched[url].look) | (search_row(self._statuses.get(url)) if self._specs else {})
-            for url in self._present
-        ]
+        rows = []
+        for url in self._present:
+            cells = row(url, self._watched[url].result)
+            rows.append({**cells, **(search_row(self._statuses.get(url)) if self._specs else {})})
         for name in [name for name in _OF_ACCOUNTS if any(name in cells for cells in rows)]:
             rows = [{**cells, name: cells.get(name, _NONE)} for cells in rows]
         return Group(*([table(rows)] if rows else []), *(Text(note, "dim") for note in self._notes))
 
 
-def row(url: str, look: Look | None) -> dict[str, str]:
-    """What a server says of itself."""
+def row(url: str, result: ProbeResult | None) -> dict[str, str]:
+    """What an endpoint says of itself."""
     cells = {"endpoint": url, "state": "asking …", "running": _NONE, "waiting": _NONE}
     cells |= {"version": _NONE, "device": _NONE, "memory free": _NONE}
-    if look is None:
+    if result is None:
         return cells
-    if look.error:
-        return {**cells, "state": look.error if look.refused else f"does not answer: {look.error}"}
-    if look.credits is not None:
-        return {**cells, "state": "healthy", "credits": f"{look.credits:.10g}"}
-    return {
-        **cells,
-        "state": "busy" if look.busy else "healthy",
-        "running": _prompts(look.running),
-        "waiting": _prompts(look.waiting),
-        "version": look.version or _NONE,
-        "device": look.device or _NONE,
-        "memory free": f"{look.memory[0] / 2**30:.1f} of {look.memory[1] / 2**30:.1f} GiB"
-        if look.memory
-        else _NONE,
-    }
+    if result.error:
+        state = result.error if result.refused else f"does not answer: {result.error}"
+        return {**cells, "state": state}
+    cells["state"] = "busy" if result.busy else "healthy"
+    if result.credits is not None:
+        cells["credits"] = f"{result.credits:.10g}"
+    if result.running is not None:
+        cells["running"] = _requests(result.running)
+    if result.waiting is not None:
+        cells["waiting"] = _requests(result.waiting)
+    if result.memory is not None:
+        free, total = result.memory
+        cells["memory free"] = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB"
+    return {**cells, "version": result.version or _NONE, "device": result.device or _NONE}
 
 
 def search_row(status: EndpointStatus | None) -> dict[str, str]:
@@ -180,6 +175,6 @@ def _style(state: str) -> str:
     return {"healthy": "green", "busy": "cyan"}.get(state, "dim" if state.startswith("asking") else "red")
 
 
-def _prompts(count: tuple[int, int]) -> str:
+def _requests(count: tuple[int, int]) -> str:
     ours, others = count
     return f"{ours}" + (f" + {others} of others" if others else "")

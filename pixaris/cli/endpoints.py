@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from pixaris.cli.lines import console
-from pixaris.endpoints.discovery import EndpointSource
+from pixaris.endpoints.apis.comfyui import ComfyUIApi
+from pixaris.endpoints.sources.base import EndpointSource
+from pixaris.endpoints.sources.catalog import SOURCES
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.search.file.spec import SearchSpec, read_search_file
 
@@ -83,12 +85,10 @@ def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[Endpoin
             problems += [replace(one, path="", where=f"{target}, {one.path}") for one in wrong]
         else:
             reader = Reader(Document({}))
-            is_flux = target == "flux"
-            sources += (
-                read_endpoints(reader, "flux", "flux", Path())
-                if is_flux
-                else endpoints_of_urls(reader, [target])
-            )
+            if target in SOURCES and SOURCES[target].bare:
+                sources += read_endpoints(reader, target, target, Path())
+            else:
+                sources += endpoints_of_urls(reader, [target], ComfyUIApi())
             problems += [replace(one, path=one.path.removeprefix("--endpoint ")) for one in reader.problems]
     if problems:
         raise ConfigurationError(problems)

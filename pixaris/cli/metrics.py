@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pixaris.cli.lines import console
-from pixaris.components import METRICS, resolve
+from pixaris.components import METRICS
 from pixaris.metrics.base import BaseMetric, Scale
+from pixaris.plugins import resolve
 
 _DIRECTIONS = {"max": "higher is better", "min": "lower is better", None: "–"}
 _ARROWS = {"max": "↑", "min": "↓", None: ""}

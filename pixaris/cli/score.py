@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from pixaris.cli.lines import console
-from pixaris.components import METRICS, make, resolve
+from pixaris.components import METRICS
 from pixaris.exceptions import ConfigurationError, DatasetError, Problem
 from pixaris.experiment.existing import Scores, score_images
 from pixaris.metrics.base import BaseMetric
+from pixaris.plugins import make, resolve
 from pixaris.search.file.reader import Reader
 from pixaris.types import EvalSet
 

@@ -15,14 +15,17 @@ from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.saved import workflow_of
 from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.workflow import Workflow
-from pixaris.components import METRICS, resolve
+from pixaris.components import METRICS
 from pixaris.config import Config
 from pixaris.data_loaders.local import ITEM_LIST, LocalDatasetLoader
+from pixaris.endpoints.apis.comfyui import ComfyUIApi
+from pixaris.endpoints.sources.catalog import source_of
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import safe_name, write_bytes, write_json, write_text
 from pixaris.images import encode_png
 from pixaris.metrics.base import BaseMetric
-from pixaris.search import servers
+from pixaris.plugins import resolve
+from pixaris.search import survey as surveys
 from pixaris.search.draft.default_domains import RULE
 from pixaris.search.draft.inputs import Draft, draft
 from pixaris.search.draft.render import Frame, render
@@ -164,8 +167,8 @@ def _object_info(urls: Sequence[str]) -> ObjectInfo:
     """
     if not urls:
         return ObjectInfo(declarations())
-    endpoints = servers.static([servers.source_of(url) for url in urls])
-    survey = servers.survey_of(endpoints[:1], Workflow({}))
+    endpoints = surveys.static([source_of(url, ComfyUIApi()) for url in urls])
+    survey = surveys.survey_of(endpoints[:1], Workflow({}))
     for error in survey.silent.values():
         raise error
     if not survey.infos:

@@ -40,7 +40,7 @@ class Uploads:
                 self._names[image.digest] = self._api.upload(image.data, folder, filename)
             return self._names[image.digest]
 
-    def forget(self, images: Iterable[EncodedImage]) -> None:
+    def lost(self, images: Iterable[EncodedImage]) -> None:
         """The server has lost these: upload them again when they are needed."""
         for image in images:
             self._names.pop(image.digest, None)

@@ -1,37 +1,74 @@
-"""The seams of the pool: what an endpoint is, what talks to one, what runs many requests on many."""
+"""The seams of the pool: what an endpoint is, and what runs many requests on many."""
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Generic, Literal, TypeAlias, TypeVar
 
-from pixaris.comfyui.address import Timeouts
-from pixaris.types import EndpointKind, GeneratedImage, GenerationRequest
+from pixaris.endpoints.apis.base import Access, EndpointApi, EndpointClient
+from pixaris.endpoints.apis.comfyui import ComfyUIApi
+from pixaris.endpoints.unanswered import Unanswered
+from pixaris.exceptions import CancelledRequestError
+from pixaris.types import GeneratedImage, GenerationRequest
+
+__all__ = [
+    "Access",
+    "Cancel",
+    "Command",
+    "Emit",
+    "Endpoint",
+    "EndpointApi",
+    "EndpointClient",
+    "EndpointPool",
+    "EndpointState",
+    "EndpointStatus",
+    "Join",
+    "Leave",
+    "PoolStatus",
+    "Promote",
+    "Submit",
+]
+
+R = TypeVar("R")
 
 EndpointState: TypeAlias = Literal["starting", "healthy", "quarantined", "gone"]
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class Endpoint(Access):
     """A server that generates.
 
     Attributes:
-        url: Base URL, without credentials; also its name everywhere.
-        kind: Which requests it serves.
-        headers: HTTP headers for authentication; never shown.
-        depth: Requests it is given at once. 2 keeps a ComfyUI busy: the next prompt waits in its queue while
-            one runs.
-        timeouts: How long it is waited for.
+        url: As `Access.url`.
+        headers: As `Access.headers`.
+        timeouts: As `Access.timeouts`.
+        api: What kind of endpoint it is.
+        depth: Slots: requests it is given at once. 2 keeps a ComfyUI busy: the next prompt waits in its queue
+            while one runs.
     """
 
-    url: str
-    kind: EndpointKind = "comfyui"
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    api: EndpointApi = field(default_factory=ComfyUIApi)
     depth: int = 2
-    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    @property
+    def kind(self) -> str:
+        """Which requests it serves."""
+        return self.api.kind
+
+    def connect(self, session: str = "") -> EndpointClient:
+        """Make its client. Nothing is opened until it is used.
+
+        Args:
+            session: As for `EndpointApi.connect`.
+
+        Raises:
+            ConfigurationError: Its URL cannot be one.
+        """
+        return self.api.connect(self, session)
 
 
 @dataclass(frozen=True)
@@ -91,88 +128,105 @@ class PoolStatus:
         return sum(costs) if costs else None
 
 
-class EndpointClient(ABC):
-    """Talks to one endpoint. Thread-safe: the pool calls `run` from as many threads as the endpoint's
-    depth.
-    """
+@dataclass(frozen=True)
+class Join:
+    """Add an endpoint; it gets work once it answers a probe. One that is known already stays as it is."""
 
-    @abstractmethod
-    def run(self, request: GenerationRequest) -> GeneratedImage:
-        """Generate one image and wait for it.
+    endpoint: Endpoint
 
-        Raises:
-            RequestError: The request fails the same way everywhere.
-            EndpointError: This endpoint failed; another may not.
-            AccountError: The account cannot be used.
-        """
 
-    def resume(self, request: GenerationRequest) -> GeneratedImage:
-        """As `run`, for a request that may be on the endpoint already: a client of the same pool that died
-        may have sent it.
+@dataclass(frozen=True)
+class Leave:
+    """Remove an endpoint: what it has goes to others, its client is closed. An unknown one is no error."""
 
-        What is found there is waited for rather than sent a second time.
-        """
-        return self.run(request)
+    url: str
 
-    @abstractmethod
-    def probe(self) -> None:
-        """Return if the endpoint can take requests, quickly.
 
-        Raises:
-            EndpointError: It cannot, with the reason.
-        """
+@dataclass(frozen=True)
+class Emit:
+    """Add an event for the user."""
 
-    def cancel(self, request_id: str) -> None:  # noqa: B027  (optional to implement)
-        """Withdraw a request that `run` has in another thread, and nobody else's; `run` then raises
-        CancelledRequestError.
-        """
+    sentence: str
 
-    def orphans(self) -> tuple[str, ...]:
-        """Requests of this pool that the endpoint has, or has just made, for a client that died.
 
-        Raises:
-            EndpointError: It does not answer.
-        """
-        return ()
+@dataclass(frozen=True)
+class Submit(Generic[R]):
+    """Queue requests, in the order they should start. One that is queued already is not queued again."""
 
-    def cancel_orphans(self, request_ids: Iterable[str]) -> None:  # noqa: B027  (optional to implement)
-        """Take such requests off the endpoint, unless `resume` has them meanwhile.
+    requests: tuple[R, ...]
+    priority: int = 0
 
-        Raises:
-            EndpointError: It does not answer.
-        """
 
-    def close(self) -> None:  # noqa: B027  (optional to implement)
-        """Let go of connections. Called once."""
+@dataclass(frozen=True)
+class Promote:
+    """Change the priority of requests that wait."""
+
+    request_ids: tuple[str, ...]
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Cancel requests; nobody is answered."""
+
+    request_ids: tuple[str, ...]
+
+
+Command: TypeAlias = Join | Leave | Emit | Submit[R] | Promote | Cancel
+"""What a pool is asked to do."""
 
 
 class EndpointPool(ABC):
     """Runs requests on endpoints: leases per image, fail-over, quarantine. Thread-safe.
 
-    Endpoints join and leave at any time; one process at a time says which (the driver's `Roster`), any may
-    submit.
+    Endpoints join and leave at any time; one process at a time says which (the driver's `EndpointRegistry`),
+    any may submit.
+
+    An implementer carries out commands (`perform`), says how things stand (`status`), and answers what is
+    `_unanswered`.
     """
 
+    def __init__(self) -> None:
+        self._unanswered = Unanswered()
+        self._closed = False
+        self._order = threading.Lock()
+        """Held while a command is performed."""
+
     @abstractmethod
+    def perform(self, command: Command[GenerationRequest]) -> None:
+        """Carry out a command, without waiting for what comes of it.
+
+        Called in the order of the calls here, one at a time and under a lock: it answers nobody itself, as
+        whoever waits may go on in the thread that answers.
+
+        Raises:
+            ConfigurationError: The URL of an endpoint that joins cannot be one; a pool elsewhere emits that
+                as an event instead.
+        """
+
+    @abstractmethod
+    def status(self, since_event: int = 0) -> PoolStatus:
+        """The pool as it is now, with the events from number `since_event` on."""
+
     def join(self, endpoint: Endpoint) -> None:
         """Add an endpoint, without waiting; it gets work once it answers a probe. One that is known already
         stays as it is.
 
         Raises:
-            ConfigurationError: Its URL cannot be one; a pool elsewhere tells it as an event instead.
+            ConfigurationError: As `perform`.
         """
+        self._perform(Join(endpoint))
 
-    @abstractmethod
     def leave(self, url: str) -> None:
         """Remove an endpoint, without waiting: what it had goes to others, its client is closed. An unknown
         one is no error.
         """
+        self._perform(Leave(url))
 
-    @abstractmethod
-    def tell(self, sentence: str) -> None:
+    def emit(self, sentence: str) -> None:
         """Add an event for the user."""
+        self._perform(Emit(sentence))
 
-    @abstractmethod
     def submit(
         self, requests: Sequence[GenerationRequest], *, priority: int = 0
     ) -> list[Future[GeneratedImage]]:
@@ -188,19 +242,44 @@ class EndpointPool(ABC):
         Raises:
             CancelledRequestError: The pool is closed.
         """
+        with self._order:
+            if self._closed:
+                raise CancelledRequestError("the pool is closed")
+            fresh, futures = self._unanswered.enter(requests, priority)
+            if fresh:
+                self.perform(Submit(tuple(fresh), priority))
+        return futures
 
-    @abstractmethod
     def promote(self, request_ids: Iterable[str], priority: int = 0) -> None:
         """Change the priority of requests that wait: what was done ahead is now waited for."""
+        with self._order:
+            waiting = self._unanswered.promote(request_ids, priority)
+            if waiting:
+                self.perform(Promote(waiting, priority))
 
-    @abstractmethod
     def cancel(self, request_ids: Iterable[str]) -> None:
-        """Withdraw requests nobody waits for any more; their futures raise CancelledRequestError."""
+        """Cancel requests nobody waits for any more; their futures raise CancelledRequestError."""
+        with self._order:
+            futures = self._unanswered.take(request_ids)
+            if futures:
+                self.perform(Cancel(tuple(futures)))
+        for future in futures.values():
+            future.set_exception(CancelledRequestError("the request was cancelled"))
 
-    @abstractmethod
-    def status(self, since_event: int = 0) -> PoolStatus:
-        """The pool as it is now, with the events from number `since_event` on."""
-
-    @abstractmethod
     def close(self) -> None:
-        """Withdraw what is left, on the servers too, and let go of every connection."""
+        """Cancel what is left, on the servers too, and release every connection."""
+        with self._order:
+            if self._closed:
+                return
+            self._closed = True
+        self._unanswered.close()
+        self._unanswered.answer_all(CancelledRequestError("the pool was closed"))
+        self._release()
+
+    def _release(self) -> None:  # noqa: B027  (optional to implement)
+        """Cancel what still runs and give back what the pool holds. Called once, after the last command."""
+
+    def _perform(self, command: Command[GenerationRequest]) -> None:
+        with self._order:
+            if not self._closed:
+                self.perform(command)

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from pixaris.endpoints.base import EndpointClient
-from pixaris.endpoints.dispatcher import Lease
+from pixaris.endpoints.waiting import Lease
 from pixaris.exceptions import CancelledRequestError, InterruptedPromptError, PixarisError, UnreachableError
 from pixaris.types import GeneratedImage, GenerationRequest
 
@@ -34,7 +34,7 @@ class Connection:
         self._client = client
         self._changed = threading.Condition()
         self._running: dict[int, str] = {}
-        self._withdrawn: OrderedDict[int, None] = OrderedDict()
+        self._cancelled: OrderedDict[int, None] = OrderedDict()
 
     def run(self, lease: Lease, request: GenerationRequest, *, resume: bool = False) -> GeneratedImage:
         """Run a request under a lease.
@@ -49,7 +49,7 @@ class Connection:
             PixarisError: As `EndpointClient.run`; whatever else the client raises is an UnreachableError.
         """
         with self._changed:
-            cancelled = lease.serial in self._withdrawn
+            cancelled = lease.serial in self._cancelled
             if not cancelled:
                 self._running[lease.serial] = request.id
         if cancelled:
@@ -59,9 +59,9 @@ class Connection:
         try:
             image = self._client.resume(request) if resume else self._client.run(request)
         except CancelledRequestError:
-            if lease.serial in self._withdrawn:
+            if lease.serial in self._cancelled:
                 raise
-            raise InterruptedPromptError("somebody else withdrew the request", endpoint=self._url) from None
+            raise InterruptedPromptError("somebody else cancelled the request", endpoint=self._url) from None
         except PixarisError:
             raise
         except Exception as error:
@@ -92,9 +92,9 @@ class Connection:
     def cancel(self, lease: Lease) -> None:
         """End the run of a lease, whether it has begun or is about to."""
         with self._changed:
-            self._withdrawn[lease.serial] = None
-            while len(self._withdrawn) > _REMEMBERED:
-                self._withdrawn.popitem(last=False)
+            self._cancelled[lease.serial] = None
+            while len(self._cancelled) > _REMEMBERED:
+                self._cancelled.popitem(last=False)
         for pause in _PAUSES:
             request_id = self._running.get(lease.serial)
             if request_id is None:
@@ -102,7 +102,7 @@ class Connection:
             try:
                 self._client.cancel(request_id)
             except Exception as error:
-                log.debug("could not withdraw %s from %s: %s", request_id, self._url, error, exc_info=True)
+                log.debug("could not cancel %s on %s: %s", request_id, self._url, error, exc_info=True)
             with self._changed:
                 self._changed.wait_for(lambda: lease.serial not in self._running, timeout=pause)
 
@@ -117,16 +117,16 @@ class Connection:
             return ()
 
     def cancel_orphans(self, request_ids: Iterable[str]) -> None:
-        """Take such requests off the endpoint."""
+        """Cancel such requests on the endpoint."""
         try:
             self._client.cancel_orphans(request_ids)
         except Exception as error:
-            log.debug("could not take orphans off %s: %s", self._url, error, exc_info=True)
+            log.debug("could not cancel orphans on %s: %s", self._url, error, exc_info=True)
 
     def close(self) -> None:
-        """Withdraw what runs and let go of connections."""
+        """Cancel what runs and release the client's connections."""
         with self._changed:
-            self._withdrawn.update(dict.fromkeys(self._running))
+            self._cancelled.update(dict.fromkeys(self._running))
         try:
             self._client.close()
         except Exception:

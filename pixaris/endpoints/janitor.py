@@ -1,4 +1,4 @@
-"""Takes a pool's prompts off the servers when the pool's own process could not, because it was killed or
+"""Cancels a pool's requests on the servers when the pool's own process could not, because it was killed or
 crashed.
 
 A pool starts a small process, ``python -m pixaris.endpoints.janitor``, which waits for the end of a pipe that
@@ -6,14 +6,15 @@ only the pool's process holds open. Through it come, as JSON lines, the session 
 be credentials, so nothing is said on the command line)::
 
     {"session": "5f0c…"}
-    {"join": "http://10.0.0.5:8188", "headers": {"Authorization": "Basic …"}}
+    {"join": "http://10.0.0.5:8188", "headers": {"Authorization": "Basic …"}, "api": "module:Class"}
     {"leave": "http://10.0.0.5:8188"}
     {"quiet": 1.0}
     {"goodbye": true}
 
 After a goodbye there is nothing to do. Without one, it looks through the queue of every endpoint, once a
-second, until that has been free of the session's prompts for a while (``quiet`` seconds), and for
-`SWEEP_SECONDS` at most. What carries the session's tag is withdrawn; what anybody else sent is not touched.
+second, until that has been free of the session's requests for a while (``quiet`` seconds), and for
+`SWEEP_SECONDS` at most. What carries the session's mark is cancelled; what anybody else sent is not touched.
+How, says the endpoint's API.
 """
 
 from __future__ import annotations
@@ -29,20 +30,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
-from pixaris.comfyui.address import Address, Timeouts
-from pixaris.comfyui.api import ComfyApi
-from pixaris.comfyui.transport import Transport
-from pixaris.endpoints.base import Endpoint
+from pixaris.endpoints.base import Endpoint, EndpointApi
 from pixaris.exceptions import PixarisError
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 25.0
-# what may have outlived the pool's process, and submitted again what was withdrawn, has ended by then
+# what may have outlived the pool's process, and submitted again what was cancelled, has ended by then
 _QUIET_SECONDS = 6.0
 _ORDERLY_QUIET_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
@@ -50,7 +49,6 @@ _PARENT_SECONDS = 2.0
 _GOODBYE_SECONDS = 3.0
 _PIPE_BYTES = 1 << 20  # room for a thousand endpoints: nobody waits until the janitor has come up and reads
 _REFUSED = os.strerror(errno.ECONNREFUSED)
-_TIMEOUTS = Timeouts(connect=3.0, read=3.0)
 
 
 class Janitor:
@@ -60,7 +58,7 @@ class Janitor:
     nothing here raises.
 
     Args:
-        session: The tag of the pool's prompts.
+        session: The mark of the pool's requests.
     """
 
     def __init__(self, session: str) -> None:
@@ -76,7 +74,7 @@ class Janitor:
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
-        """Start its process, unless that is done; call it before the first prompt is submitted."""
+        """Start its process, unless that is done; call it before the first request is submitted."""
         with self._lock:
             if self._process is not None or self._dismissed:
                 return
@@ -90,42 +88,42 @@ class Janitor:
                 )
             except OSError as error:
                 log.warning(
-                    "no janitor: if this process is killed, its prompts stay in the servers' queues (%s)",
+                    "no janitor: if this process is killed, its requests stay in the servers' queues (%s)",
                     error,
                 )
                 self._dismissed = True
                 return
             self._widen()
-            self._tell({"session": self._session})
+            self._send({"session": self._session})
             for endpoint in self._endpoints.values():
-                self._tell(_joins(endpoint))
+                self._send(_joins(endpoint))
 
     def join(self, endpoint: Endpoint) -> None:
-        """An endpoint may get prompts from now on."""
+        """An endpoint may get requests from now on."""
         with self._lock:
-            if endpoint.kind == "comfyui":
+            if endpoint.api.queues:
                 self._endpoints[endpoint.url] = endpoint
-                self._tell(_joins(endpoint))
+                self._send(_joins(endpoint))
 
     def leave(self, url: str) -> None:
-        """An endpoint has no prompt of the pool any more, and gets none."""
+        """An endpoint has no request of the pool any more, and gets none."""
         with self._lock:
             self._endpoints.pop(url, None)
-            self._tell({"leave": url})
+            self._send({"leave": url})
 
     def dismiss(self, *, sweep: bool = False) -> None:
         """The pool has ended.
 
         Args:
-            sweep: Whether prompts may be left all the same. The janitor then looks for them, and nobody waits
-                for it.
+            sweep: Whether requests may be left all the same. The janitor then looks for them, and nobody
+                waits for it.
         """
         with self._lock:
             self._dismissed = True
             process = self._process
             if process is None or process.stdin is None or process.stdin.closed:
                 return
-            self._tell({"quiet": _ORDERLY_QUIET_SECONDS} if sweep else {"goodbye": True})
+            self._send({"quiet": _ORDERLY_QUIET_SECONDS} if sweep else {"goodbye": True})
             with suppress(OSError):
                 process.stdin.close()
         if not sweep:
@@ -137,7 +135,7 @@ class Janitor:
             with suppress(OSError):  # where it may not be larger, `start` waits until the janitor reads
                 fcntl.fcntl(self._process.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
-    def _tell(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: Mapping[str, Any]) -> None:
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError, ValueError):  # it was killed; or dismissed
                 self._process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -145,7 +143,9 @@ class Janitor:
 
 
 def _joins(endpoint: Endpoint) -> dict[str, Any]:
-    return {"join": endpoint.url, "headers": dict(endpoint.headers)}
+    api = type(endpoint.api)
+    headers = dict(endpoint.headers)
+    return {"join": endpoint.url, "headers": headers, "api": f"{api.__module__}:{api.__qualname__}"}
 
 
 # The janitor's process
@@ -158,17 +158,27 @@ def main(parent: int) -> None:
         parent: The pool's process.
     """
     session, quiet = "", _QUIET_SECONDS
-    endpoints: dict[str, Mapping[str, str]] = {}
+    endpoints: dict[str, Endpoint] = {}
     for line in _lines(sys.stdin.fileno(), parent):
         message = json.loads(line)
         if "goodbye" in message:
             return
         session, quiet = message.get("session", session), message.get("quiet", quiet)
-        if "join" in message:
-            endpoints[message["join"]] = message["headers"]
+        if "join" in message and (endpoint := _endpoint(message)):
+            endpoints[endpoint.url] = endpoint
         endpoints.pop(message.get("leave", ""), None)
     if session:
-        sweep(session, endpoints, quiet)
+        sweep(session, list(endpoints.values()), quiet)
+
+
+def _endpoint(message: Mapping[str, Any]) -> Endpoint | None:
+    """The endpoint that joins; None if its API cannot be made here, because the program itself defines it."""
+    module, _, name = message["api"].partition(":")
+    try:
+        api: EndpointApi = getattr(import_module(module), name)()
+    except (ImportError, AttributeError, TypeError):
+        return None
+    return Endpoint(message["join"], headers=tuple(message["headers"].items()), api=api)
 
 
 def _lines(pipe: int, parent: int) -> Iterator[bytes]:
@@ -186,21 +196,19 @@ def _lines(pipe: int, parent: int) -> Iterator[bytes]:
         yield from lines
 
 
-def sweep(
-    session: str, endpoints: Mapping[str, Mapping[str, str]], quiet: float, seconds: float = SWEEP_SECONDS
-) -> None:
-    """Withdraw every prompt of a session, until each endpoint has been free of them for a while.
+def sweep(session: str, endpoints: Sequence[Endpoint], quiet: float, seconds: float = SWEEP_SECONDS) -> None:
+    """Cancel every request of a session, until each endpoint has been free of them for a while.
 
     Args:
-        session: The tag.
-        endpoints: URL to headers.
+        session: The mark.
+        endpoints: Where they may be.
         quiet: How long each must have been free of them.
         seconds: The longest it takes, also where an endpoint does not answer.
     """
     deadline = time.monotonic() + seconds
     threads = [
-        threading.Thread(target=_clean, args=(url, headers, session, quiet, deadline), daemon=True)
-        for url, headers in endpoints.items()
+        threading.Thread(target=_clean, args=(endpoint, session, quiet, deadline), daemon=True)
+        for endpoint in endpoints
     ]
     for thread in threads:
         thread.start()
@@ -208,14 +216,11 @@ def sweep(
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _clean(url: str, headers: Mapping[str, str], session: str, quiet: float, deadline: float) -> None:
-    api = ComfyApi(Transport(Address.parse(url, headers), _TIMEOUTS))
+def _clean(endpoint: Endpoint, session: str, quiet: float, deadline: float) -> None:
     last_seen = time.monotonic()
     while time.monotonic() < min(deadline, last_seen + quiet):
         try:
-            ours = list(api.queue().of(session))
-            if ours:
-                api.cancel(ours)
+            if endpoint.api.cancel_session(endpoint, session):
                 last_seen = time.monotonic()
         except PixarisError as error:
             if _REFUSED not in str(error):  # where no server is, its queue is gone too

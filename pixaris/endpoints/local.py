@@ -5,17 +5,25 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
-from pixaris.endpoints import clients
-from pixaris.endpoints.base import Endpoint, EndpointClient, EndpointPool, PoolStatus
+from pixaris.endpoints.base import Command, Endpoint, EndpointClient, EndpointPool, Join, PoolStatus, Submit
 from pixaris.endpoints.connection import Connection
-from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy, is_fatal
+from pixaris.endpoints.core import (
+    Answer,
+    CancelOrphan,
+    CancelRun,
+    Clock,
+    PoolCore,
+    ProbeEndpoint,
+    ReleaseEndpoint,
+    Run,
+)
 from pixaris.endpoints.janitor import Janitor
-from pixaris.exceptions import CancelledRequestError, PixarisError
+from pixaris.endpoints.policy import Policy
+from pixaris.exceptions import PixarisError
 from pixaris.types import GeneratedImage, GenerationRequest
 
 # they start as they are needed; a limit that is reached would let one endpoint that hangs hold up the others
@@ -23,222 +31,131 @@ _MAX_THREADS = 4096
 
 
 class LocalPool(EndpointPool):
-    """Runs requests on endpoints with threads: one for each place, one for each probe, one for limits.
+    """Runs requests on endpoints with threads: one for each slot, one for each probe, one for limits.
 
     Args:
         endpoints: The endpoints to start with.
         policy: Limits of retries and quarantine.
-        connect: Makes the client of an endpoint; by default a real one, and a janitor takes its prompts off
+        connect: Makes the client of an endpoint; by default a real one, and a janitor takes its requests off
             the servers if this process is killed.
+        clock: The time that limits are counted in.
     """
 
     def __init__(
         self,
-        endpoints: Sequence[Endpoint],
+        endpoints: Sequence[Endpoint] = (),
         *,
         policy: Policy | None = None,
         connect: Callable[[Endpoint], EndpointClient] | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
+        super().__init__()
         session = str(uuid.uuid4())
-        self._connect = connect or partial(clients.connect, session=session)
+        self._connect = connect or (lambda endpoint: endpoint.connect(session))
         self._janitor = Janitor(session) if connect is None else None
-        self._dispatcher = Dispatcher(policy)
+        self._core: PoolCore[GenerationRequest] = PoolCore(policy, clock)
         self._connections: dict[str, Connection] = {}
-        self._requests: dict[str, tuple[GenerationRequest, Future[GeneratedImage]]] = {}
-        self._fatal: PixarisError | None = None
-        self._closed = False
-        self._changed = threading.Condition()
+        self._ended = False
+        self._decided = threading.Condition()
+        """Guards the core and the connections."""
         self._threads = ThreadPoolExecutor(max_workers=_MAX_THREADS, thread_name_prefix="pixaris-pool")
         for endpoint in endpoints:
             self.join(endpoint)
         self._keeper = threading.Thread(target=self._keep, name="pixaris-pool-keeper", daemon=True)
         self._keeper.start()
 
-    def join(self, endpoint: Endpoint) -> None:
-        with self._changed:
-            if endpoint.url not in self._connections and not self._closed:
-                self._connections[endpoint.url] = Connection(endpoint.url, self._connect(endpoint))
-                if self._janitor is not None:
-                    self._janitor.join(endpoint)
-                self._dispatcher.join(endpoint, time.monotonic())
-                self._changed.notify()
-
-    def leave(self, url: str) -> None:
-        with self._changed:
-            connection = None if self._closed else self._connections.pop(url, None)
-            if connection is not None:
-                self._dispatcher.leave(url, time.monotonic())
-                self._threads.submit(self._let_go, url, connection)
-                self._assign()
-                self._changed.notify()
-
-    def tell(self, sentence: str) -> None:
-        with self._changed:
-            self._dispatcher.tell(sentence)
-
-    def submit(
-        self, requests: Sequence[GenerationRequest], *, priority: int = 0
-    ) -> list[Future[GeneratedImage]]:
-        with self._changed:
-            if self._closed:
-                raise CancelledRequestError("the pool is closed")
-            if self._janitor is not None:
+    def perform(self, command: Command[GenerationRequest]) -> None:
+        with self._decided:
+            if isinstance(command, Join):
+                self._open(command.endpoint)
+            elif isinstance(command, Submit) and self._janitor is not None:
                 self._janitor.start()
-            futures = [self._enter(request, priority) for request in requests]
-            self._assign()
-            self._changed.notify()
-        return futures
-
-    def _enter(self, request: GenerationRequest, priority: int) -> Future[GeneratedImage]:
-        if request.id in self._requests:
-            return self._requests[request.id][1]
-        future: Future[GeneratedImage] = Future()
-        # whoever holds it cannot cancel it, so setting its result cannot fail
-        future.set_running_or_notify_cancel()
-        if self._fatal is not None:
-            future.set_exception(self._fatal)
-            return future
-        self._requests[request.id] = (request, future)
-        self._dispatcher.submit(
-            request.id, request.kind, priority, time.monotonic(), affinity=request.affinity_key
-        )
-        return future
-
-    def promote(self, request_ids: Iterable[str], priority: int = 0) -> None:
-        with self._changed:
-            for request_id in request_ids:
-                self._dispatcher.promote(request_id, priority)
-
-    def cancel(self, request_ids: Iterable[str]) -> None:
-        with self._changed:
-            futures = self._withdraw(request_ids)
-            self._assign()
-        for future in futures:
-            future.set_exception(CancelledRequestError("the request was cancelled"))
+            self._core.perform(command)
+            self._carry_out()
 
     def status(self, since_event: int = 0) -> PoolStatus:
-        with self._changed:
-            return self._dispatcher.pool_status(since_event, self._fatal)
+        with self._decided:
+            return self._core.status(since_event)
 
-    def close(self) -> None:
-        with self._changed:
-            if self._closed:
-                return
-            self._closed = True
-            self._changed.notify()
-            futures = self._withdraw(self._dispatcher.unanswered())
+    def _release(self) -> None:
+        with self._decided:
+            self._core.release("")
+            self._carry_out()
+            self._ended = True
             closing = [self._threads.submit(connection.close) for connection in self._connections.values()]
-        for future in futures:
-            future.set_exception(CancelledRequestError("the pool was closed"))
         for closed in closing:
             closed.result()
         self._threads.shutdown(wait=True)
         if self._janitor is not None:
-            self._janitor.dismiss(sweep=self._dispatcher.resting)
+            self._janitor.dismiss(sweep=self._core.resting)
         self._keeper.join()
 
-    # Inside; the condition's lock is held
+    # The condition's lock is held
 
-    def _assign(self) -> None:
-        if self._closed:
-            return
-        for lease in self._dispatcher.assign(time.monotonic()):
-            request, _ = self._requests[lease.request_id]
-            self._threads.submit(self._run, lease, request, self._connections[lease.url])
+    def _open(self, endpoint: Endpoint) -> None:
+        if endpoint.url not in self._connections:
+            self._connections[endpoint.url] = Connection(endpoint.url, self._connect(endpoint))
+            if self._janitor is not None:
+                self._janitor.join(endpoint)
 
-    def _withdraw(self, request_ids: Iterable[str]) -> list[Future[GeneratedImage]]:
-        """Forget requests, and stop those that run, in threads of their own: an endpoint that hangs holds up
-        nobody.
-        """
-        futures = []
-        for request_id in request_ids:
-            known, lease = self._dispatcher.cancel(request_id)
-            if known:
-                futures.append(self._requests.pop(request_id)[1])
-            if lease is not None:
-                self._threads.submit(self._connections[lease.url].cancel, lease)
-        return futures
+    def _carry_out(self) -> None:
+        """Begin what the core decided, in threads of their own: an endpoint that hangs holds up nobody."""
+        for action in self._core.take_actions():
+            if self._ended:
+                continue
+            match action:
+                case Run(_, endpoint):
+                    self._threads.submit(self._run, action, self._connections[endpoint.url])
+                case CancelRun(lease, endpoint):
+                    self._threads.submit(self._connections[endpoint.url].cancel, lease)
+                case CancelOrphan(request_id, endpoint):
+                    self._threads.submit(self._connections[endpoint.url].cancel_orphans, [request_id])
+                case ProbeEndpoint(endpoint):
+                    self._probe_aside(endpoint)
+                case ReleaseEndpoint(endpoint):
+                    self._threads.submit(self._close, endpoint.url, self._connections.pop(endpoint.url))
+                case Answer(_, request, error):
+                    self._threads.submit(self._unanswered.answer, request.id, error)
+        self._decided.notify()
 
-    def _stop_all(self, reason: PixarisError) -> list[Future[GeneratedImage]]:
-        self._fatal = self._fatal or reason
-        return self._withdraw(self._dispatcher.ended_by(self._fatal))
+    def _probe_aside(self, endpoint: Endpoint) -> None:
+        """Not waited for by `close`, nor by the end of the program: a frozen server answers late or never."""
+        connection = self._connections[endpoint.url]
+        threading.Thread(
+            target=self._probe, args=(endpoint.url, connection), name="pixaris-pool-probe", daemon=True
+        ).start()
 
     # In threads of their own
 
-    def _run(self, lease: Lease, request: GenerationRequest, connection: Connection) -> None:
+    def _run(self, run: Run[GenerationRequest], connection: Connection) -> None:
+        outcome: GeneratedImage | PixarisError
         error: PixarisError | None = None
-        image: GeneratedImage | None = None
         try:
-            image = connection.run(lease, request)
+            outcome = replace(connection.run(run.lease, run.request), attempts=run.lease.attempt)
         except PixarisError as raised:
-            error = raised
-        self._settle(lease, image, error)
+            outcome = error = raised
+        with self._decided:
+            answered = self._core.settle(run, error, outcome.cost)
+            self._carry_out()
+        if answered:
+            self._unanswered.answer(run.request.id, outcome)
 
-    def _settle(self, lease: Lease, image: GeneratedImage | None, error: PixarisError | None) -> None:
-        settled: Future[GeneratedImage] | None = None
-        stopped: list[Future[GeneratedImage]] = []
-        outcome = image if image is not None else error
-        with self._changed:
-            self._dispatcher.charge(lease.url, outcome.cost if outcome is not None else None)
-            now = time.monotonic()
-            final = (
-                self._dispatcher.succeeded(lease, now)
-                if error is None
-                else self._dispatcher.failed(lease, error, now)
-            )
-            if final:
-                settled = self._requests.pop(lease.request_id)[1]
-            fatal = error if error is not None and is_fatal(error) else self._fatal
-            if fatal is not None:
-                stopped = self._stop_all(fatal)
-            self._assign()
-            self._changed.notify()
-        if settled is not None and image is not None:
-            settled.set_result(replace(image, attempts=lease.attempt))
-        elif settled is not None:
-            settled.set_exception(error)
-        for future in stopped:
-            future.set_exception(self._fatal)
+    def _probe(self, url: str, connection: Connection) -> None:
+        error = connection.probe()
+        with self._decided:
+            self._core.probed(url, error)
+            self._carry_out()
 
     def _keep(self) -> None:
-        """Probe what rests, and give up when nothing has been healthy for too long."""
-        while True:
-            stopped: list[Future[GeneratedImage]] = []
-            with self._changed:
-                if self._closed:
-                    return
-                now = time.monotonic()
-                for endpoint in self._dispatcher.probes(now):
-                    # not waited for by `close`, nor by the end of the program: a frozen server answers late
-                    # or never
-                    threading.Thread(
-                        target=self._probe, args=(endpoint.url,), name="pixaris-pool-probe", daemon=True
-                    ).start()
-                reason = None if self._fatal else self._dispatcher.exhausted(now)
-                if reason is not None:
-                    stopped = self._stop_all(reason)
-                else:
-                    self._assign()
-                    self._changed.wait(self._dispatcher.next_event(now))
-            for future in stopped:
-                future.set_exception(self._fatal)
+        """Let the core do what is due."""
+        with self._decided:
+            while not self._ended:
+                due = self._core.keep()
+                self._carry_out()
+                self._decided.wait(due)
 
-    def _probe(self, url: str) -> None:
-        connection = self._connections.get(url)
-        if connection is None:
-            return  # it has left meanwhile
-        error = connection.probe()
-        stopped: list[Future[GeneratedImage]] = []
-        with self._changed:
-            if self._dispatcher.probed(url, error, time.monotonic()) and error is not None:
-                stopped = self._stop_all(error)
-            self._assign()
-            self._changed.notify()
-        for future in stopped:
-            future.set_exception(error)
-
-    def _let_go(self, url: str, connection: Connection) -> None:
+    def _close(self, url: str, connection: Connection) -> None:
         connection.close()
-        with self._changed:
+        with self._decided:
             if self._janitor is not None and url not in self._connections:
                 self._janitor.leave(url)

@@ -3,35 +3,32 @@
 The rules, in words:
 
 1. **Whether.** An endpoint reckons when it would have finished one more request: what it has and this one, at
-its seconds per
-   image, and a load for each that needs other models. It takes one only if more requests wait for those
-   models than the other endpoints that hold them finish before then. Otherwise they wait for these, though it
-   has a place: the tail of a search waits neither for a slow endpoint nor for a load. Where it takes one, the
-   first in the queue are left to those others.
+   its seconds per image, and a load for each that needs other models. It takes one only if more requests wait
+   for those models than the other endpoints that hold them finish before then. Otherwise they wait for these,
+   though it has a free slot: the tail of a search waits neither for a slow endpoint nor for a load. Where it
+   takes one, the first in the queue are left to those others.
 2. **Which endpoint.** The one that would have finished first; of equals the emptier one, then the one that
-has done less. 3. **Which request.** Work whose models it holds (no affinity key: everybody holds it) before
-other work, whatever the priority;
-   if a load costs less than an image, priority comes first. Of one priority: what waited longer than
-   `Policy.patience` or 20 images, oldest first; then the owner with the fewest unanswered requests of that
-   priority; then the oldest.
+   has done less.
+3. **Which request.** Work whose models it holds (no affinity key: everybody holds it) before other work,
+   whatever the priority; if a load costs less than an image, priority comes first. Of one priority: what
+   waited longer than `Policy.patience` or 20 images, oldest first; then the owner with the fewest unanswered
+   requests of that priority; then the oldest.
 4. **Taking over other models.** Only with no work that it holds the models for, and only by rule 1 with more
-than the load itself
-   reckoned: half a load of gain, and a load to come back if it gives up models. So what nobody holds is taken
-   at once, what others hold only if it would wait much longer than a load. Of several the models whose work
-   would take longest without it. While nobody knows what a load costs it counts as nothing, for an endpoint
-   that is idle: rather load than do nothing.
+   than the load itself reckoned: half a load of gain, and a load to come back if it gives up models. So what
+   nobody holds is taken at once, what others hold only if it would wait much longer than a load. Of several
+   the models whose work would take longest without it. While nobody knows what a load costs it counts as
+   nothing, for an endpoint that is idle: rather load than do nothing.
 5. **Leaving room.** While more models are expected (`Policy.models_at_once`) than are held, endpoints that
-hold none yet are kept
-   for them: those who join models that are held already are no more than these models' share.
+   hold none yet are kept for them: those who join models that are held already are no more than these models'
+   share.
 6. **Nothing starves.** What waited as long as in rule 3 and whose models nobody holds is taken over by the
-first endpoint with a
-   place that has worked for its own models for as long, and for six times a load, even if it has more work
-   for these.
+   first endpoint with a free slot that has worked for its own models for as long, and for six times a load,
+   even if it has more work for these.
 
 A request that failed on an endpoint goes before its priority, to another one; back to one it failed on only
 if no other can be used. Whoever would be the first to finish a request, of those that hold its models, takes
-it if it has a place; if nobody holds them, anybody does: so endpoints are never all idle while work waits for
-them.
+it if it has a free slot; if nobody holds them, anybody does: so endpoints are never all idle while work waits
+for them.
 """
 
 from __future__ import annotations
@@ -80,7 +77,7 @@ class Placement:
         self._waiting = waiting
         self._policy = policy
         self._now = now
-        self._levels = waiting.levels(servers[0].endpoint.kind) if servers else []
+        self._levels = waiting.levels(servers[0].kind) if servers else []
         self._load = load or 0.0
         self._unknown = load is None
         self._expected = expected

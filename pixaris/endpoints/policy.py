@@ -19,7 +19,7 @@ class Policy:
         max_rate_rest: … and at most, whatever time it asks for.
         wait_limit: How long requests wait while no endpoint of their kind is healthy, before the pool gives
             up.
-        client_limit: How long a process that shares the pool may be silent before its requests are withdrawn.
+        client_limit: How long a process that shares the pool may be silent before its requests are cancelled.
         patience: How long a request waits before it goes before all of its priority (at least as long as 20
             images take).
         models_held: Affinity keys whose models an endpoint is taken to hold at once.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pixaris.endpoints.base import Endpoint, EndpointState
+from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
 from pixaris.endpoints.waiting import Request
 
 _WEIGHT = 0.2
@@ -26,7 +26,7 @@ class Server:
     """An endpoint, its leases and what was learnt about it.
 
     Attributes:
-        endpoint: It.
+        endpoint: How it is described.
         state: Whether it works.
         leases: The requests it has, by id, in the order it got them.
         loading: How many of them need models that it must load first.
@@ -35,6 +35,7 @@ class Server:
         speed: Seconds per image.
         pace: Seconds per image as they are reckoned with in one round of placement.
         disturbed: Its next image's time tells nothing about its speed.
+        kind: Its endpoint's; placement asks for it again and again.
         rest_until: When it may be used, or probed, again.
         rest: Seconds of its last quarantine.
         probing: Whether a probe is under way.
@@ -62,12 +63,16 @@ class Server:
     speed: MovingAverage = field(default_factory=MovingAverage)
     pace: float = 1.0
     disturbed: bool = False
+    kind: str = field(init=False)
     _since: float = 0.0
     _cold: float | None = None
 
+    def __post_init__(self) -> None:
+        self.kind = self.endpoint.kind
+
     @property
     def free(self) -> bool:
-        """Whether it has a place for another request."""
+        """Whether it has a slot for another request."""
         return len(self.leases) < self.endpoint.depth
 
     def holds(self, affinity: str) -> bool:
@@ -104,14 +109,13 @@ class Server:
         """Take an image for a request, and learn from the time it took.
 
         An endpoint works on its requests one after the other: an image took it the time since its image
-            before, or since the
-        request came if it was idle then. That is right at any depth, also for endpoints that work on several
-        at once: it is what an image costs of the endpoint's time. Two requests on their way at once may reach
-            it in either order: of those that need
-        the same models, the one that is answered first has waited for them.
+        before, or since the request came if it was idle then. That is right at any depth, also for endpoints
+        that work on several at once: it is what an image costs of the endpoint's time. Two requests on their
+        way at once may reach it in either order: of those that need the same models, the one that is answered
+        first has waited for them.
 
         Args:
-            request: It.
+            request: The request that the image is for.
             load: Learns what loading models adds: the time of the first image with them, less that of an
                 image without.
             now: Seconds.
@@ -142,7 +146,7 @@ class Server:
             load.learn(max(0.0, self._cold - usual))
             self._cold = None
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """It failed: it may come back as another process, with no models in its memory."""
         self.models.clear()
         self._cold = None
@@ -156,6 +160,20 @@ class Server:
         if self._cold is not None and load is not None:
             return max(typical, self._cold - load)
         return typical
+
+    def status(self) -> EndpointStatus:
+        """It as it stands."""
+        return EndpointStatus(
+            self.endpoint.url,
+            self.state,
+            len(self.leases),
+            self.done,
+            self.failures,
+            self.last_failure,
+            self.speed.value,
+            tuple(self.models),
+            self.cost,
+        )
 
     def silence(self, now: float) -> float:
         """Seconds it has been working on its present image."""

@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from pixaris.types import EndpointKind
-
 Rank: TypeAlias = tuple[bool, int, int]
 """Smaller goes first: has it not waited too long; unanswered requests of its owner; its age."""
 
@@ -58,7 +56,7 @@ class Request:
     """
 
     id: str
-    kind: EndpointKind
+    kind: str
     priority: int
     order: int
     since: float
@@ -74,7 +72,7 @@ class Request:
 
 
 class Queue:
-    """One owner's requests in a line, oldest first: one that comes back has its old place."""
+    """One owner's requests in a line, oldest first: one that comes back has its old turn."""
 
     def __init__(self) -> None:
         self._requests: dict[int, Request] = {}
@@ -196,7 +194,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self.count = 0
-        self._levels: dict[EndpointKind, dict[int, Level]] = {}
+        self._levels: dict[str, dict[int, Level]] = {}
 
     def enter(self, request: Request) -> None:
         """Take a new request, which waits."""
@@ -215,7 +213,7 @@ class Waiting:
         self.count -= 1
 
     def leave(self, request: Request) -> None:
-        """Forget a request that has its result or was withdrawn."""
+        """Keep a request no longer that has its result or was cancelled."""
         if request.lease is None:
             self.remove(request)
         level = self._level(request)
@@ -235,17 +233,17 @@ class Waiting:
             self.remove(request)
             request.lease = lease
 
-    def levels(self, kind: EndpointKind) -> Sequence[Level]:
+    def levels(self, kind: str) -> Sequence[Level]:
         """The priorities of a kind, most urgent first."""
         return [level for _, level in sorted(self._levels.get(kind, {}).items(), key=lambda item: item[0])]
 
-    def kinds(self) -> Iterator[EndpointKind]:
+    def kinds(self) -> Iterator[str]:
         """The kinds of endpoint that something waits for."""
         return (
             kind for kind, levels in self._levels.items() if any(level.waiting for level in levels.values())
         )
 
-    def asks(self, kind: EndpointKind) -> bool:
+    def asks(self, kind: str) -> bool:
         """Whether a request of a kind has no result yet."""
         return bool(self._levels.get(kind))
 

@@ -12,18 +12,11 @@ from PIL import Image
 
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
-from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.clients import connect
+from pixaris.endpoints.apis.comfyui import ComfyUIApi
+from pixaris.endpoints.base import Endpoint, EndpointApi
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.images import EncodedImage
-from pixaris.types import (
-    EndpointKind,
-    EvalSet,
-    GenerationParam,
-    GenerationRequest,
-    ParamValue,
-    half_unpickled,
-)
+from pixaris.types import EvalSet, GenerationParam, GenerationRequest, ParamValue, half_unpickled
 
 
 def load_node(folder: str) -> str:
@@ -163,8 +156,11 @@ class ImageGenerator(ABC):
     """True where `request` is implemented (set by the class itself)."""
     output_id: str = ""
     """Id of the workflow's node that gives the result, where there is one."""
-    kind: EndpointKind = "comfyui"
-    """The endpoints that serve its requests, where it makes any."""
+    api: EndpointApi = ComfyUIApi()
+    """What kind of endpoint serves its requests, where it makes any."""
+    kind: str = ComfyUIApi.kind
+    """Names that kind: every request's ``kind`` (set by the class that names an `api`, as are the next two).
+    """
     charges: bool = False
     """Whether every image costs something, also one that nobody waits for any more."""
     has_nodes: bool = True
@@ -181,6 +177,8 @@ class ImageGenerator(ABC):
         if half_unpickled():
             return
         cls.uses_endpoints = cls.request is not ImageGenerator.request
+        if "api" in vars(cls):
+            cls.kind, cls.charges, cls.has_nodes = cls.api.kind, cls.api.charges, cls.api.has_nodes
         if not cls.uses_endpoints and cls.generate_single_image is ImageGenerator.generate_single_image:
             raise TypeError(f"{cls.__name__} must implement generate_single_image(args) or request(args)")
 
@@ -202,7 +200,7 @@ class ImageGenerator(ABC):
         endpoints = self.endpoints()
         if not endpoints:
             raise ConfigurationError(f"{type(self).__name__} has no endpoint; give it one")
-        client = connect(endpoints[0])
+        client = endpoints[0].connect()
         try:
             return client.run(request).image.image, f"{item.item or 'generated'}.png"
         finally:
@@ -265,7 +263,7 @@ class ImageGenerator(ABC):
         return self
 
     def for_accounts(self, urls: Sequence[str]) -> ImageGenerator:
-        """The same generator, knowing at which addresses the accounts are that it is given."""
+        """The same generator, knowing at which addresses its endpoints are, where it is made for these."""
         return self
 
     def problems(self, eval_set: EvalSet, args: ItemArgs) -> list[Problem]:

@@ -10,6 +10,7 @@ from typing import Any
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint
+from pixaris.endpoints.sources.static import StaticSource
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
 from pixaris.types import EvalSet, GenerationParam, GenerationRequest, InputImage, upload_name
@@ -55,7 +56,7 @@ class ComfyGenerator(ImageGenerator):
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         host = self.api_host
-        return (Endpoint((host if "://" in host else f"http://{host}").rstrip("/")),)
+        return StaticSource(host if "://" in host else f"http://{host}").endpoints()
 
     def request(self, args: ItemArgs) -> GenerationRequest:
         workflow = self.workflow.bind([*self._seeds(args), *args.params], self.object_info)
@@ -68,7 +69,7 @@ class ComfyGenerator(ImageGenerator):
         return GenerationRequest(
             id=str(uuid.uuid4()),
             item=args.item,
-            kind="comfyui",
+            kind=self.kind,
             payload=workflow.canonical_json(),
             images=tuple(images),
             output=self.output_id,

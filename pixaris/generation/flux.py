@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pixaris.config import Config
+from pixaris.endpoints.apis.flux import FluxApi, flux_endpoint
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.flux import flux_endpoint
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.flux import models, trust
 from pixaris.flux.fields import Field, ImageField, UnfitError
@@ -41,9 +41,7 @@ class FluxGenerator(ImageGenerator):
     """
 
     model: ClassVar[Model]
-    kind = "flux"
-    charges = True
-    has_nodes = False
+    api = FluxApi()
 
     def __init__(self, api_key: str | None = None, *, base_url: str | None = None) -> None:
         self._api_key = api_key
@@ -87,7 +85,7 @@ class FluxGenerator(ImageGenerator):
         return GenerationRequest(
             id=str(uuid.uuid4()),
             item=args.item,
-            kind="flux",
+            kind=self.kind,
             payload=payload_of(self.model, fitted, images),
             images=input_images(images),
             models=trust.maker(self.base_url or Config.load().flux_base_url or trust.DEFAULT_URL),
@@ -112,7 +110,7 @@ class FluxGenerator(ImageGenerator):
         field = self.model.field(param.input)
         if field is None:
             return Fault(self.model.unknown_field(param.input), of_target=True)
-        known = (param.input, "flux", self.model.name)
+        known = (param.input, self.kind, self.model.name)
         if name and name not in known:
             hint = f"write node_name: {param.input}, or leave it out{nearest(name, known)}"
             return Fault(

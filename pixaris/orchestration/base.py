@@ -24,9 +24,9 @@ from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.results.progress import ProgressListener
 from pixaris.results.records import SearchResult
-from pixaris.search import servers
 from pixaris.search.search import Search
 from pixaris.search.space.hyperparameters import space_of_hyperparameters
+from pixaris.search.survey import survey_of
 from pixaris.types import RunRecord
 
 Progress = Callable[[RunRecord], None]
@@ -71,7 +71,7 @@ def generate_images_based_on_dataset(
     eval_set = data_loader.load_dataset()
     item_args = ItemArgs.of(args)
     own_endpoints = _endpoints(image_generator) if pool is None and image_generator.uses_endpoints else ()
-    survey = servers.survey_of(own_endpoints, image_generator.workflow)
+    survey = survey_of(own_endpoints, image_generator.workflow)
     image_generator = (
         image_generator.for_servers(list(survey.infos.values())) if survey.infos else image_generator
     )
@@ -92,7 +92,7 @@ def generate_images_based_on_dataset(
     parallel = max_parallel_jobs(args)
     if args.get("max_parallel_jobs"):  # a server that works on one request after the other has its own number
         own_endpoints = tuple(
-            replace(e, depth=min(e.depth, parallel)) if e.kind == "flux" else e for e in own_endpoints
+            replace(e, depth=min(e.depth, parallel)) if e.api.parallel else e for e in own_endpoints
         )
     own = LocalPool(own_endpoints) if own_endpoints else None
     shared = pool or own

@@ -14,12 +14,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pixaris.endpoints.discovery import DnsSource as Dns
-    from pixaris.endpoints.discovery import EmbeddedSource as Embedded
-    from pixaris.endpoints.discovery import ManagedSource as Managed
-    from pixaris.endpoints.discovery import StaticSource as Static
-    from pixaris.endpoints.discovery import TunnelSource as Tunnel
-    from pixaris.endpoints.discovery import Variable
+    from pixaris.endpoints.sources.credentials import Variable
+    from pixaris.endpoints.sources.dns import DnsSource as Dns
+    from pixaris.endpoints.sources.managed import EmbeddedSource as Embedded
+    from pixaris.endpoints.sources.managed import ManagedSource as Managed
+    from pixaris.endpoints.sources.static import StaticSource as Static
+    from pixaris.endpoints.sources.tunnel import TunnelSource as Tunnel
     from pixaris.results.records import SearchResult
     from pixaris.results.report import OBJECTIVE
     from pixaris.results.trial import TrialResult
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from pixaris.search.space.space import Domain, Parameter, Space, Target
 
 _HOMES = {
-    "Dns": "pixaris.endpoints.discovery:DnsSource",
-    "Embedded": "pixaris.endpoints.discovery:EmbeddedSource",
-    "Managed": "pixaris.endpoints.discovery:ManagedSource",
-    "Static": "pixaris.endpoints.discovery:StaticSource",
-    "Tunnel": "pixaris.endpoints.discovery:TunnelSource",
-    "Variable": "pixaris.endpoints.discovery:Variable",
+    "Dns": "pixaris.endpoints.sources.dns:DnsSource",
+    "Embedded": "pixaris.endpoints.sources.managed:EmbeddedSource",
+    "Managed": "pixaris.endpoints.sources.managed:ManagedSource",
+    "Static": "pixaris.endpoints.sources.static:StaticSource",
+    "Tunnel": "pixaris.endpoints.sources.tunnel:TunnelSource",
+    "Variable": "pixaris.endpoints.sources.credentials:Variable",
     "Search": "pixaris.search.search:Search",
     "SearchResult": "pixaris.results.records:SearchResult",
     "TrialResult": "pixaris.results.trial:TrialResult",

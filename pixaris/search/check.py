@@ -9,14 +9,14 @@ from functools import cached_property
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.discovery import EndpointSource, ManagedSource, TunnelSource
+from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment.run import SEEDLESS, RunSetup
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.results.folders import fault_of
 from pixaris.results.objective import Objective
-from pixaris.search import servers
+from pixaris.search import survey as surveys
 from pixaris.search.problems import collect
 from pixaris.search.settings import SearchSettings
 from pixaris.search.settings_problems import settings_problems
@@ -42,7 +42,7 @@ class CheckedSearch:
 
     settings: SearchSettings
     setup: RunSetup
-    survey: servers.Survey
+    survey: surveys.Survey
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -74,7 +74,8 @@ class CheckedSearch:
     def generator(self) -> ImageGenerator:
         """The generator, knowing its servers or its account."""
         generator = self.settings.generator.for_servers(list(self.survey.infos.values()))
-        return generator.for_accounts([one.url for one in servers.static(self.sources) if one.kind == "flux"])
+        found = [one.url for one in surveys.static(self.sources) if one.kind == generator.kind]
+        return generator.for_accounts(found)
 
     def baseline(self) -> dict[str, ParamValue]:
         """The workflow's own values; without a workflow, the generator's, or else each parameter's first or
@@ -122,9 +123,9 @@ class CheckedSearch:
         Raises:
             ConfigurationError: They lack something that the search needs.
         """
-        if not any(isinstance(source, ManagedSource | TunnelSource) for source in self.sources):
+        if not self.survey.others:
             return self
-        ours = servers.survey_of(endpoints, self.settings.generator.workflow)
+        ours = surveys.survey_of(endpoints, self.settings.generator.workflow)
         if ours.infos:
             found = replace(self, survey=ours)
             found.with_problems(fit_problems(found)).raise_problems()
@@ -183,7 +184,7 @@ def _limited(settings: SearchSettings) -> tuple[EndpointSource, ...]:
     """The sources, given no more requests at once than their service allows and the user wants."""
     jobs = settings.images.args.get("max_parallel_jobs")
     wanted = jobs if isinstance(jobs, int) and jobs > 0 else None
-    return tuple(servers.limited(one, settings.generator, wanted) for one in settings.sources)
+    return tuple(surveys.limited(one, settings.generator, wanted) for one in settings.sources)
 
 
 def _setup_problems(settings: SearchSettings, setup: RunSetup) -> list[Problem]:
@@ -202,19 +203,19 @@ def _setup_problems(settings: SearchSettings, setup: RunSetup) -> list[Problem]:
 
 def _place_problems(settings: SearchSettings) -> list[Problem]:
     """What is wrong with where images are generated and results go."""
-    problems = servers.program_problems(settings.sources, "endpoints.iap")
+    problems = surveys.program_problems(settings.sources)
     generator = settings.generator
     if generator.uses_endpoints:
-        problems += servers.kind_problems(settings.sources, generator.kind, "endpoints")
+        problems += surveys.kind_problems(settings.sources, generator.api, "endpoints")
     if unkept := fault_of(settings.home.results):
         problems.append(Problem("", unkept, "results"))
     return problems
 
 
-def _asked(settings: SearchSettings, *, every_endpoint: bool) -> servers.Survey:
-    if every_endpoint and settings.generator.kind == "flux":
-        return servers.accounts(settings.sources)
-    return servers.survey(settings.sources, settings.generator.workflow)
+def _asked(settings: SearchSettings, *, every_endpoint: bool) -> surveys.Survey:
+    if every_endpoint and not settings.generator.has_nodes:
+        return surveys.probed(settings.sources, settings.generator.kind)
+    return surveys.survey(settings.sources, settings.generator.workflow)
 
 
 def fit_problems(checked: CheckedSearch) -> list[Problem]:

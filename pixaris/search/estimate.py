@@ -11,11 +11,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pixaris.endpoints.discovery import EmbeddedSource, EndpointSource, ManagedSource
+from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import read_json, safe_name
 from pixaris.results.paths import SearchPaths, number_of
-from pixaris.search import servers
 from pixaris.search.check import CheckedSearch
 
 
@@ -105,12 +104,12 @@ def _rates(source: EndpointSource, speeds: Sequence[Mapping[str, Any]], name: st
     """Images per second of every endpoint of a source that was measured; of those that a search starts, its
     own last ones'.
     """
-    if isinstance(source, EmbeddedSource | ManagedSource):
+    if source.servers():
         own: Mapping[str, float] = next(
             (row["speeds"] for row in speeds if number_of(row["name"], name) is not None), {}
         )
-        return [1 / fmean(own.values())] * source.replicas if own else []
-    urls = [endpoint.url for endpoint in servers.static([source])]
+        return [1 / fmean(own.values())] * source.count if own else []
+    urls = [endpoint.url for endpoint in source.endpoints()]
     return [1 / row["speeds"][url] for url in urls for row in _latest(url, speeds)]
 
 

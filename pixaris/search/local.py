@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pixaris.endpoints.local import LocalPool
-from pixaris.endpoints.roster import Roster
-from pixaris.search import servers
+from pixaris.endpoints.registry import EndpointRegistry
+from pixaris.search import survey
 from pixaris.search.check import CheckedSearch
 
 _EVENT_SECONDS = 0.5
@@ -36,17 +36,17 @@ def local_pool(
             workflow needs.
         UnreachableError: No server comes up.
     """
-    started = [*servers.embedded(checked.sources), *servers.managed(checked.sources)]
-    roster = Roster(servers.static(checked.sources))
+    started = [one for source in checked.sources for one in source.servers()]
+    registry = EndpointRegistry(survey.static(checked.sources))
     with contextlib.ExitStack() as stack:
-        for feed in servers.feeds(checked.sources, started, logs):
-            stack.enter_context(roster.fed_by(feed))
+        for discovery in survey.discoveries(checked.sources, started, logs):
+            stack.enter_context(registry.discovering(discovery))
         pool = LocalPool((), policy=checked.settings.limits.policy)
         stack.enter_context(contextlib.closing(pool))
         stack.enter_context(_emitting(pool, emit))
-        stack.enter_context(roster.feeding(pool))
-        roster.wait()
-        yield pool, checked.admit(roster.started)
+        stack.enter_context(registry.serving(pool))
+        registry.wait()
+        yield pool, checked.admit(registry.started)
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from pixaris.results.manifest import component, items
-from pixaris.search import servers
 from pixaris.search.check import CheckedSearch
+from pixaris.search.survey import static
 
 
 def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
     generator = settings.generator
     workflow = generator.workflow
     failures = settings.objective.failures
-    urls = [endpoint.url for endpoint in servers.static(checked.sources)]
+    urls = [endpoint.url for endpoint in static(checked.sources)]
     return {
         "space": checked.space.as_dict(),
         "objectives": [asdict(objective) for objective in checked.objectives],

@@ -10,8 +10,10 @@ from typing import Any, get_args
 from pixaris.cache.base import CacheStore
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
-from pixaris.endpoints.discovery import EndpointSource, GivenSource
 from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.sources.base import EndpointSource
+from pixaris.endpoints.sources.catalog import source_of
+from pixaris.endpoints.sources.given import GivenSource
 from pixaris.exceptions import Problem
 from pixaris.experiment.run import seeds_of
 from pixaris.experiment_handlers.base import ExperimentHandler
@@ -21,7 +23,6 @@ from pixaris.results.budget import Budget
 from pixaris.results.progress import ProgressListener
 from pixaris.results.ranking import FailurePolicy
 from pixaris.results.records import SearchResult
-from pixaris.search import servers
 from pixaris.search.check import CheckedSearch, check
 from pixaris.search.file.limits import read_budget
 from pixaris.search.file.reader import Reader
@@ -41,6 +42,7 @@ from pixaris.search.settings import (
     StrategySettings,
 )
 from pixaris.search.space.space import Space
+from pixaris.search.survey import variable_problems
 from pixaris.types import Direction
 
 
@@ -63,7 +65,7 @@ class Search:
             compares each set with the leader over the items that both have, "worst" counts them as the worst
             that can be. A set with a score for under half of the items cannot win.
         endpoints: Where images are generated: URLs (``dns://name:port`` among them), or sources of
-            `pixaris.endpoints.discovery`. By default the generator's own.
+            `pixaris.endpoints.sources`. By default the generator's own.
         args: What every image is made with besides: ``generation_params``, ``pillow_images``,
             ``max_parallel_jobs``, ….
         project: The project's name.
@@ -160,7 +162,7 @@ class Search:
         names = (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
         space = collect(problems, self._space) or Space()
         sources = collect(problems, self._sources) or ()
-        problems += servers.variable_problems(sources)
+        problems += variable_problems(sources)
         seeds = collect(problems, lambda: seeds_of({"seeds": self.seeds})) or 1
         results = Path(self.results_dir) if self.results_dir else Config.load().results_dir
         return SearchSettings(
@@ -185,12 +187,10 @@ class Search:
         return space_of(self.space)
 
     def _sources(self) -> tuple[EndpointSource, ...]:
-        kind = self.image_generator.kind
         if self.endpoints:
-            given = self.endpoints
-            return tuple(servers.source_of(one, kind) if isinstance(one, str) else one for one in given)
-        own = self.image_generator.endpoints()
-        return tuple(servers.source_of(one.url) if one.kind == "comfyui" else GivenSource(one) for one in own)
+            api, given = self.image_generator.api, self.endpoints
+            return tuple(source_of(one, api) if isinstance(one, str) else one for one in given)
+        return tuple(GivenSource.of(one) for one in self.image_generator.endpoints())
 
     def _objective(self, names: tuple[str, ...], problems: list[Problem]) -> ObjectiveSettings:
         repeated = sorted({name for name in names if names.count(name) > 1})

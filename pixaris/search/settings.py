@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 from pixaris.cache.base import CacheStore
 from pixaris.data_loaders.base import DatasetLoader
-from pixaris.endpoints.discovery import EndpointSource
 from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.experiment.run import directions
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.files import safe_name

@@ -218,7 +218,7 @@ def test_each_fault_is_told_with_its_place_and_the_way_out(
     [
         (
             {"command": ["no-such-program", "{port}"]},
-            "endpoints.managed.command: 'no-such-program' is not a program",
+            "endpoints.managed.command (line 9): 'no-such-program' is not a program",
         ),
         ({"command": ["sh", "{port}"], "working_directory": "nowhere"}, "nowhere' is not a folder"),
     ],

@@ -80,7 +80,7 @@ def test_check_runs_no_code_that_a_file_names(
         "project": "p",
         "dataset": "./d",
         "generator": {"type": "evil:Generator"},
-        "endpoints": {"embedded": 1},
+        "endpoints": {"evil:Source": {}},
         "parameters": "evil.py",
         "metrics": ["evil:Metric"],
         "objective": "mine",
@@ -89,6 +89,7 @@ def test_check_runs_no_code_that_a_file_names(
     assert main(["check", str(file)]) == 0
     out = capsys.readouterr().out
     assert "generator: evil:Generator" in out
+    assert "endpoints: evil:Source" in out
     assert "metrics.0: evil:Metric" in out
     assert "parameters: the module evil.py" in out
     assert "--trust" in out

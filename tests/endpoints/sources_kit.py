@@ -1,4 +1,4 @@
-"""What the tests of endpoint sources share: a list of what a feed reports, and a gcloud that is a script."""
+"""What the tests of sources share: a list of what a discovery emits, and a gcloud that is a script."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from pathlib import Path
 
 from pool_kit import until
 
-from pixaris.endpoints.feeds import Down, Failed, Feed, Notice, Told, Up
+from pixaris.endpoints.discovery import Discovery, Down, Event, Failed, Note, Up
 
 FAKE = Path(__file__).with_name("fake_gcloud.py")
 
 
-class Reports:
-    """Takes a feed's notices."""
+class Events:
+    """Takes a discovery's events."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.notices: list[Notice] = []
+        self.taken: list[Event] = []
 
-    def __call__(self, notice: Notice) -> None:
+    def __call__(self, event: Event) -> None:
         with self._lock:
-            self.notices.append(notice)
+            self.taken.append(event)
 
     @property
     def urls(self) -> list[str]:
         """The endpoints that are up."""
         with self._lock:
             found: list[str] = []
-            for notice in self.notices:
-                if isinstance(notice, Up):
-                    found.append(notice.endpoint.url)
-                elif isinstance(notice, Down):
-                    found.remove(notice.url)
+            for event in self.taken:
+                if isinstance(event, Up):
+                    found.append(event.endpoint.url)
+                elif isinstance(event, Down):
+                    found.remove(event.url)
             return found
 
     @property
     def errors(self) -> list[Exception]:
         with self._lock:
-            return [notice.error for notice in self.notices if isinstance(notice, Failed)]
+            return [event.error for event in self.taken if isinstance(event, Failed)]
 
     @property
     def sentences(self) -> list[str]:
         with self._lock:
-            return [notice.sentence for notice in self.notices if isinstance(notice, Told)]
+            return [event.sentence for event in self.taken if isinstance(event, Note)]
 
     def wait_for(self, count: int) -> list[str]:
         """Wait until so many endpoints are up."""
@@ -56,14 +56,14 @@ class Reports:
 
 
 @contextlib.contextmanager
-def reporting(feed: Feed) -> Iterator[Reports]:
-    """Run a feed until the block ends."""
-    reports = Reports()
+def running(discovery: Discovery) -> Iterator[Events]:
+    """Run a discovery until the block ends."""
+    events = Events()
     try:
-        feed.start(reports)
-        yield reports
+        discovery.start(events)
+        yield events
     finally:
-        feed.stop()
+        discovery.stop()
 
 
 class Gcloud:

@@ -26,10 +26,10 @@ from PIL import Image
 from pool_kit import HASTY, OpenPool, endpoint, fault, heal, node
 
 from pixaris.comfyui.workflow import Workflow
-from pixaris.endpoints import process as server_process
 from pixaris.endpoints.base import EndpointPool
 from pixaris.endpoints.dispatcher import Policy
-from pixaris.endpoints.process import ServerProcess
+from pixaris.endpoints.sources import process as server_process
+from pixaris.endpoints.sources.process import ServerProcess
 from pixaris.generation.base import ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.images import EncodedImage

@@ -104,8 +104,8 @@ def test_an_endpoint_that_fails_rests_and_the_request_goes_elsewhere(error: Pixa
     assert not dispatcher.failed(lease, error, 1.0)
     (again,) = dispatcher.assign(1.0)
     assert (again.url, again.attempt) == (B.url, 2)
-    assert [e.state for e in dispatcher.status()] == ["quarantined", "healthy"]
-    assert dispatcher.events() == (f"{A.url} is quarantined: {error.message}",)  # type: ignore[attr-defined]
+    assert [e.state for e in dispatcher.health.status()] == ["quarantined", "healthy"]
+    assert dispatcher.health.events == [f"{A.url} is quarantined: {error.message}"]  # type: ignore[attr-defined]
 
 
 def test_a_request_that_fails_the_same_way_everywhere_is_not_tried_again() -> None:
@@ -114,7 +114,7 @@ def test_a_request_that_fails_the_same_way_everywhere_is_not_tried_again() -> No
     (lease,) = dispatcher.assign(0)
     assert dispatcher.failed(lease, ExecutionError("index 3 is out of bounds"), 0.0)
     assert dispatcher.assign(0) == []
-    assert [e.state for e in dispatcher.status()] == ["healthy", "healthy"]
+    assert [e.state for e in dispatcher.health.status()] == ["healthy", "healthy"]
     assert (dispatcher.images, dispatcher.errors) == (0, 1)
 
 
@@ -126,8 +126,8 @@ def test_attempts_are_bounded() -> None:
         (lease,) = dispatcher.assign(now)
         finals.append(dispatcher.failed(lease, UnreachableError("refused"), now))
         now += 100
-        for endpoint in dispatcher.probes(now):
-            dispatcher.probed(endpoint.url, None, now)
+        for endpoint in dispatcher.health.probes(now):
+            dispatcher.health.probed(endpoint.url, None, now)
     assert finals == [False, False, True]
 
 
@@ -136,18 +136,18 @@ def test_quarantine_ends_with_a_probe_and_doubles_while_probes_fail() -> None:
     submit(dispatcher, "1")
     (lease,) = dispatcher.assign(0)
     dispatcher.failed(lease, UnreachableError("refused"), 0.0)
-    assert dispatcher.probes(0.9) == []
+    assert dispatcher.health.probes(0.9) == []
     assert dispatcher.next_event(0.25) == pytest.approx(0.75)
     now = 1.0
     for rest in (2.0, 3.0, 3.0):
-        assert dispatcher.probes(now) == [A]
-        assert dispatcher.probes(now) == [], "one probe at a time"
-        dispatcher.probed(A.url, UnreachableError("still refused"), now)
-        assert dispatcher.probes(now + rest - 0.01) == []
+        assert dispatcher.health.probes(now) == [A]
+        assert dispatcher.health.probes(now) == [], "one probe at a time"
+        dispatcher.health.probed(A.url, UnreachableError("still refused"), now)
+        assert dispatcher.health.probes(now + rest - 0.01) == []
         now += rest
-    assert dispatcher.probes(now) == [A]
-    dispatcher.probed(A.url, None, now)
-    assert dispatcher.events()[-1] == f"{A.url} is back"
+    assert dispatcher.health.probes(now) == [A]
+    dispatcher.health.probed(A.url, None, now)
+    assert dispatcher.health.events[-1] == f"{A.url} is back"
     assert placed(dispatcher.assign(now)) == [("1", A.url)]
 
 
@@ -156,8 +156,8 @@ def test_a_new_endpoint_gets_work_after_its_first_probe() -> None:
     dispatcher.join(A, 0.0)
     submit(dispatcher, "1")
     assert dispatcher.assign(0) == []
-    assert dispatcher.probes(0) == [A]
-    dispatcher.probed(A.url, None, 0.1)
+    assert dispatcher.health.probes(0) == [A]
+    dispatcher.health.probed(A.url, None, 0.1)
     assert len(dispatcher.assign(0.1)) == 1
 
 
@@ -185,7 +185,7 @@ def test_an_interrupted_prompt_is_tried_again_without_blame() -> None:
     submit(dispatcher, "1")
     (lease,) = dispatcher.assign(0)
     assert not dispatcher.failed(lease, InterruptedPromptError("by somebody"), 0.0)
-    assert dispatcher.status()[0].state == "healthy"
+    assert dispatcher.health.status()[0].state == "healthy"
     assert len(dispatcher.assign(0)) == 1
 
 
@@ -217,19 +217,19 @@ def test_a_request_whose_worker_died_waits_again_without_blame() -> None:
     submit(dispatcher, "1")
     (lease,) = dispatcher.assign(0)
     dispatcher.returned(lease)
-    assert dispatcher.status()[0].failures == 0
+    assert dispatcher.health.status()[0].failures == 0
     assert len(dispatcher.assign(0)) == 1
 
 
 def test_the_pool_gives_up_when_nothing_was_healthy_for_too_long() -> None:
     dispatcher = Dispatcher(Policy(wait_limit=10))
     dispatcher.join(A, 0.0)
-    assert dispatcher.exhausted(1000.0) is None, "nobody waits"
+    assert dispatcher.health.exhausted(1000.0) is None, "nobody waits"
     dispatcher.submit("1", "comfyui", 0, 1000.0)
-    assert dispatcher.exhausted(1009.0) is None
-    dispatcher.probes(1009.0)
-    dispatcher.probed(A.url, UnreachableError("refused"), 1009.0)
-    error = dispatcher.exhausted(1010.0)
+    assert dispatcher.health.exhausted(1009.0) is None
+    dispatcher.health.probes(1009.0)
+    dispatcher.health.probed(A.url, UnreachableError("refused"), 1009.0)
+    error = dispatcher.health.exhausted(1010.0)
     assert isinstance(error, NoEndpointError)
     assert "refused" in str(error)
 
@@ -238,35 +238,35 @@ def test_an_endpoint_that_is_probed_for_the_first_time_may_take_as_long_as_its_p
     dispatcher = Dispatcher(Policy(wait_limit=2))
     dispatcher.join(A, 0.0)
     submit(dispatcher, "1")
-    dispatcher.probes(0.0)
-    assert dispatcher.exhausted(5.0) is None
+    dispatcher.health.probes(0.0)
+    assert dispatcher.health.exhausted(5.0) is None
     assert dispatcher.next_event(5.0) is None, "nothing is due before the probe ends"
-    dispatcher.probed(A.url, UnreachableError("refused"), 5.0)
-    assert isinstance(dispatcher.exhausted(5.0), NoEndpointError)
+    dispatcher.health.probed(A.url, UnreachableError("refused"), 5.0)
+    assert isinstance(dispatcher.health.exhausted(5.0), NoEndpointError)
 
 
 def test_the_pool_gives_up_even_if_it_never_had_an_endpoint() -> None:
     dispatcher = Dispatcher(Policy(wait_limit=10))
     submit(dispatcher, "1")
     assert dispatcher.next_event(0.0) == pytest.approx(10.0)
-    assert isinstance(dispatcher.exhausted(10.0), NoEndpointError)
+    assert isinstance(dispatcher.health.exhausted(10.0), NoEndpointError)
 
 
 def test_a_healthy_endpoint_of_another_kind_does_not_keep_a_request_waiting_for_ever() -> None:
     dispatcher = pool(A, policy=Policy(wait_limit=10))
     submit(dispatcher, "comfy")
     assert dispatcher.submit("flux", "flux", 0, 5.0)
-    assert dispatcher.exhausted(14.0) is None
+    assert dispatcher.health.exhausted(14.0) is None
     assert dispatcher.next_event(14.0) == pytest.approx(1.0)
-    assert isinstance(dispatcher.exhausted(15.0), NoEndpointError)
+    assert isinstance(dispatcher.health.exhausted(15.0), NoEndpointError)
     dispatcher.cancel("flux")
-    assert dispatcher.exhausted(15.0) is None
+    assert dispatcher.health.exhausted(15.0) is None
 
 
 def test_nothing_is_due_once_every_request_is_withdrawn() -> None:
     dispatcher = Dispatcher(Policy(wait_limit=10))
     dispatcher.join(A, 0.0)
-    dispatcher.probes(0.0)
+    dispatcher.health.probes(0.0)
     submit(dispatcher, "1", "2")
     dispatcher.cancel("1")
     dispatcher.cancel("2")
@@ -280,15 +280,15 @@ def test_an_endpoint_that_answers_probes_and_makes_nothing_rests_longer_each_tim
     for rest in (1.0, 2.0, 4.0, 5.0):
         lease, other = dispatcher.assign(now)
         dispatcher.failed(lease, BadImageError("cut"), now)
-        assert dispatcher.probes(now + rest - 0.01) == []
+        assert dispatcher.health.probes(now + rest - 0.01) == []
         now += rest
-        assert dispatcher.probes(now) == [A]
-        dispatcher.probed(A.url, None, now)
+        assert dispatcher.health.probes(now) == [A]
+        dispatcher.health.probed(A.url, None, now)
         dispatcher.returned(other)
     lease, other = dispatcher.assign(now)
     assert dispatcher.succeeded(lease, 0.0)
     dispatcher.failed(other, BadImageError("cut"), now)
-    assert dispatcher.probes(now + 1.0) == [A], "an image makes up for what was before"
+    assert dispatcher.health.probes(now + 1.0) == [A], "an image makes up for what was before"
 
 
 def test_a_request_that_is_cancelled_and_comes_again_has_nothing_to_do_with_its_old_lease() -> None:
@@ -310,24 +310,6 @@ def test_a_request_that_kills_its_workers_is_given_up() -> None:
     finals = [dispatcher.returned(dispatcher.assign(0)[0]) for _ in range(3)]
     assert finals == [False, False, True]
     assert (dispatcher.unanswered(), dispatcher.errors) == ([], 1)
-
-
-def test_an_image_that_was_lost_on_its_way_counts_once() -> None:
-    dispatcher = pool(A)
-    submit(dispatcher, "1")
-    assert dispatcher.succeeded(dispatcher.assign(0)[0], 0.0)
-    dispatcher.lost()
-    submit(dispatcher, "1")
-    assert dispatcher.succeeded(dispatcher.assign(0)[0], 0.0)
-    assert dispatcher.images == 1
-
-
-def test_events_are_told_from_a_number_on_and_all_of_them_to_who_knew_another_pool() -> None:
-    dispatcher = Dispatcher()
-    for sentence in ("one", "two", "three"):
-        dispatcher.tell(sentence)
-    seen = [dispatcher.pool_status(since, None) for since in (0, 2, 3, 40)]
-    assert [(status.first_event, len(status.events)) for status in seen] == [(0, 3), (2, 1), (3, 0), (0, 3)]
 
 
 class LeaseTable(RuleBasedStateMachine):
@@ -395,8 +377,8 @@ class LeaseTable(RuleBasedStateMachine):
         for lease in leases:
             assert lease.request_id in self.asked
             assert lease.request_id not in self.answered
-        idle = [e for e in self.table.status() if e.state == "healthy" and e.url not in self.busy]
-        if self.table.waiting and not any(e.in_flight for e in self.table.status()):
+        idle = [e for e in self.table.health.status() if e.state == "healthy" and e.url not in self.busy]
+        if self.table.waiting and not any(e.in_flight for e in self.table.health.status()):
             assert not idle, "an endpoint that may be used is idle, as all are, while work waits"
         return multiple(*leases)
 
@@ -468,8 +450,8 @@ class LeaseTable(RuleBasedStateMachine):
     @rule(seconds=st.floats(0, 60), well=st.booleans())
     def time_passes(self, seconds: float, well: bool) -> None:
         self.now += seconds
-        for endpoint in self.table.probes(self.now):
-            self.table.probed(endpoint.url, None if well else UnreachableError("x"), self.now)
+        for endpoint in self.table.health.probes(self.now):
+            self.table.health.probed(endpoint.url, None if well else UnreachableError("x"), self.now)
 
     @invariant()
     def nothing_is_lost_or_answered_twice(self) -> None:
@@ -478,27 +460,27 @@ class LeaseTable(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_due_in_the_past_for_ever(self) -> None:
-        for endpoint in self.table.probes(self.now):
-            self.table.probed(endpoint.url, UnreachableError("x"), self.now)
-        if self.table.exhausted(self.now) is None:
+        for endpoint in self.table.health.probes(self.now):
+            self.table.health.probed(endpoint.url, UnreachableError("x"), self.now)
+        if self.table.health.exhausted(self.now) is None:
             due = self.table.next_event(self.now)
             assert due is None or due > 0
 
     @invariant()
     def no_endpoint_is_overfull(self) -> None:
-        for status in self.table.status():
+        for status in self.table.health.status():
             assert status.in_flight <= self.endpoints[status.url].depth
 
     @invariant()
     def waiting_and_in_flight_make_up_the_unanswered(self) -> None:
-        in_flight = sum(status.in_flight for status in self.table.status())
+        in_flight = sum(status.in_flight for status in self.table.health.status())
         assert in_flight + self.table.waiting == len(self.table.unanswered())
         assert self.table.waiting == sum(
             self.table.lease(request_id) is None for request_id in self.table.unanswered()
         )
         assert all(
             len(status.models) <= 1 and (status.speed is None or status.speed >= 0)
-            for status in self.table.status()
+            for status in self.table.health.status()
         )
 
     def teardown(self) -> None:
@@ -506,11 +488,11 @@ class LeaseTable(RuleBasedStateMachine):
         self.table.join(Endpoint("http://z", depth=3), self.now, healthy=True)
         for _ in range(5 * self.count + 50):
             self.now += 1000
-            for endpoint in self.table.probes(self.now):
-                self.table.probed(endpoint.url, None, self.now)
+            for endpoint in self.table.health.probes(self.now):
+                self.table.health.probed(endpoint.url, None, self.now)
             for lease in self.table.assign(self.now):
                 assert self.table.succeeded(lease, self.now)
-            for status in self.table.status():
+            for status in self.table.health.status():
                 if status.in_flight:
                     self.table.leave(status.url, self.now)  # what old leases hold comes back
         assert self.table.unanswered() == []

@@ -148,9 +148,9 @@ def test_the_speed_is_learnt_from_successes_at_any_depth_and_shown() -> None:
     table.ask("a", 6)
     first, second = table.leases()
     table.end(first, after=3.0)
-    assert table.dispatcher.status()[0].speed == pytest.approx(3.0)
+    assert table.dispatcher.health.status()[0].speed == pytest.approx(3.0)
     table.end(second, after=3.0)
-    assert table.dispatcher.status()[0].speed == pytest.approx(3.0), (
+    assert table.dispatcher.health.status()[0].speed == pytest.approx(3.0), (
         "the second one waited three of its six seconds"
     )
 
@@ -160,9 +160,9 @@ def test_whichever_is_answered_first_has_waited_for_the_models() -> None:
     table.ask("a", 8, model="A")
     leased_first, leased_second = table.leases()
     table.end(leased_second, after=6.0)  # it got there first
-    assert table.dispatcher.status()[0].speed is None
+    assert table.dispatcher.health.status()[0].speed is None
     table.end(leased_first, after=1.0)
-    assert table.dispatcher.status()[0].speed == pytest.approx(1.0)
+    assert table.dispatcher.health.status()[0].speed == pytest.approx(1.0)
     table.ask("b", 1, model="B", priority=-1)
     (lease, *_) = table.leases()
     assert lease.request_id.startswith("a"), "a load costs more than an image"
@@ -175,12 +175,12 @@ def test_failures_and_cancellations_teach_no_speed() -> None:
     table.now += 9.0
     table.dispatcher.cancel(first.request_id)
     table.end(second, after=1.0)
-    assert table.dispatcher.status()[0].speed is None
+    assert table.dispatcher.health.status()[0].speed is None
     first, second = table.leases()
     table.now += 2.0
     assert table.dispatcher.failed(first, ExecutionError("no"), table.now)
     table.end(second, after=3.0)
-    assert table.dispatcher.status()[0].speed == pytest.approx(3.0)
+    assert table.dispatcher.health.status()[0].speed == pytest.approx(3.0)
 
 
 def test_an_endpoint_prefers_work_whose_models_it_holds_whatever_is_older() -> None:
@@ -194,7 +194,7 @@ def test_an_endpoint_prefers_work_whose_models_it_holds_whatever_is_older() -> N
     table.ask("d", 1, model="A")
     table.end(*first)
     assert table.assign() == {"d1": "m0", "c1": "m1"}
-    assert [status.models for status in table.dispatcher.status()] == [("A",), ("B",)]
+    assert [status.models for status in table.dispatcher.health.status()] == [("A",), ("B",)]
 
 
 def test_models_that_nobody_holds_are_taken_over_by_whoever_has_nothing_else_to_do() -> None:
@@ -239,7 +239,7 @@ def test_a_key_that_is_empty_is_indifferent() -> None:
     table.ask("a", 1)
     (lease,) = table.leases()
     table.end(lease)
-    assert table.dispatcher.status()[0].models == ("A",)
+    assert table.dispatcher.health.status()[0].models == ("A",)
 
 
 def test_priority_comes_before_models_only_where_a_load_costs_less_than_an_image() -> None:
@@ -273,7 +273,7 @@ def test_the_models_of_an_endpoint_that_failed_are_gone() -> None:
     table.ask("a", 1, model="A")
     (lease,) = table.leases()
     table.dispatcher.failed(lease, PromptLostError("restarted"), table.now)
-    assert table.dispatcher.status()[0].models == ()
+    assert table.dispatcher.health.status()[0].models == ()
 
 
 def test_several_models_can_be_held() -> None:
@@ -281,7 +281,7 @@ def test_several_models_can_be_held() -> None:
     for owner, model in (("a", "A"), ("b", "B"), ("c", "C"), ("d", "B")):
         table.ask(owner, 1, model=model)
         table.end(*table.leases())
-    assert table.dispatcher.status()[0].models == ("B", "C")
+    assert table.dispatcher.health.status()[0].models == ("B", "C")
 
 
 def test_the_first_of_several_models_leaves_room_for_the_others() -> None:
@@ -341,7 +341,7 @@ def test_a_request_found_on_an_endpoint_is_leased_to_it() -> None:
     table.ask("a", 2, model="A")
     lease = table.dispatcher.claim("a2", "m1", table.now)
     assert lease is not None
-    assert (lease.url, table.dispatcher.status()[1].models) == ("m1", ("A",))
+    assert (lease.url, table.dispatcher.health.status()[1].models) == ("m1", ("A",))
     assert table.dispatcher.claim("a1", "m1", table.now) is None, "it has no place"
     table.end(lease)
-    assert table.dispatcher.status()[1].speed is None, "when it began is not known"
+    assert table.dispatcher.health.status()[1].speed is None, "when it began is not known"

@@ -182,5 +182,5 @@ def test_a_janitor_that_is_killed_is_no_trouble(endpoints: list[str]) -> None:
 
 def test_a_sweep_ends_in_time_where_no_server_answers() -> None:
     started = time.monotonic()
-    sweep("session", {"http://192.0.2.1:1": {}}, quiet=9.0, seconds=1.0)
+    sweep("session", [Endpoint("http://192.0.2.1:1")], quiet=9.0, seconds=1.0)
     assert time.monotonic() - started < 3

@@ -39,7 +39,7 @@ from pool_kit import (
 
 from pixaris.endpoints.base import EndpointPool
 from pixaris.endpoints.local import LocalPool
-from pixaris.endpoints.process import ServerProcess
+from pixaris.endpoints.sources.process import ServerProcess
 from pixaris.exceptions import CancelledRequestError, ExecutionError, NoEndpointError, PromptRejectedError
 from pixaris.types import GeneratedImage
 

@@ -14,25 +14,24 @@ import pytest
 from kit import server
 from pool_kit import until
 
-from pixaris.endpoints.clients import answers
-from pixaris.endpoints.discovery import ManagedSource
-from pixaris.endpoints.process import ServerProcess, ServerProcesses, free_ports
+from pixaris.endpoints.sources.base import ServerCommand
+from pixaris.endpoints.sources.process import ServerProcess, ServerProcesses, free_ports
 from pixaris.exceptions import ConfigurationError, UnreachableError
 
 STUBBORN = "trap '' TERM; echo $$ >> pids; while :; do sleep 0.1; done"
 """A script that writes down its process id and ignores SIGTERM."""
 
 
-def shell(script: str, folder: Path, **options: float) -> ManagedSource:
-    return ManagedSource(
+def shell(script: str, folder: Path, **options: float) -> ServerCommand:
+    return ServerCommand(
         ("sh", "-c", script), working_directory=str(folder), **{"start_timeout": 5.0, **options}
     )  # type: ignore[arg-type]
 
 
 def process(
-    source: ManagedSource, folder: Path, ready: Callable[[str], None] = answers, **options: float
+    command: ServerCommand, folder: Path, ready: Callable[[str], None] | None = None, **options: float
 ) -> ServerProcess:
-    return ServerProcess(source, folder / "server.log", ready, free_ports(1)[0], **options)
+    return ServerProcess(command, folder / "server.log", ready or command.probe, free_ports(1)[0], **options)
 
 
 def alive(pid: int) -> bool:
@@ -53,11 +52,11 @@ def pids(folder: Path, count: int) -> list[int]:
 
 
 def test_replicas_come_up_and_a_killed_one_comes_back_on_its_port(tmp_path: Path) -> None:
-    with ServerProcesses([server(2)], tmp_path, answers) as fleet:
+    with ServerProcesses(server(2).servers(), tmp_path) as fleet:
         first, second = fleet.processes
         assert first.url != second.url
         for each in fleet.processes:
-            answers(each.url)
+            each.server.probe(each.url)
         url, pid = first.url, first.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
@@ -71,7 +70,7 @@ def test_replicas_come_up_and_a_killed_one_comes_back_on_its_port(tmp_path: Path
 
 def reachable(url: str) -> bool:
     try:
-        answers(url)
+        server().servers()[0].probe(url)
     except UnreachableError:
         return False
     return True
@@ -85,7 +84,7 @@ def test_a_command_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path)
     )
     started = time.monotonic()
     with pytest.raises(UnreachableError) as caught:
-        ServerProcesses([source], tmp_path, answers).start()
+        ServerProcesses([source], tmp_path).start()
     assert time.monotonic() - started < 5
     assert "it ended with code 7" in str(caught.value)
     assert "line 3\nno such checkpoint" in str(caught.value)
@@ -94,7 +93,7 @@ def test_a_command_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path)
 def test_a_command_that_never_answers_is_given_up_after_its_time_and_all_are_stopped(tmp_path: Path) -> None:
     sources = [shell("echo $$ >> pids; echo loading; exec sleep 60", tmp_path, start_timeout=0.7)] * 2
     with pytest.raises(UnreachableError, match=r"refused(.|\n)*loading"):
-        ServerProcesses(sources, tmp_path, answers).start()
+        ServerProcesses(sources, tmp_path).start()
     assert not [pid for pid in pids(tmp_path, 2) if alive(pid)]
 
 
@@ -111,17 +110,17 @@ def test_an_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (ManagedSource(("no-such-program-anywhere", "{port}")), "is not a program"),
-        (ManagedSource(("./no-such-script",)), "is not a program"),
-        (ManagedSource(()), "is not a program"),
-        (ManagedSource(("sh",), working_directory="/no/such/folder"), "is not a folder"),
+        (ServerCommand(("no-such-program-anywhere", "{port}")), "is not a program"),
+        (ServerCommand(("./no-such-script",)), "is not a program"),
+        (ServerCommand(()), "is not a program"),
+        (ServerCommand(("sh",), working_directory="/no/such/folder"), "is not a folder"),
     ],
 )
 def test_a_missing_program_or_folder_is_a_mistake_in_the_configuration(
-    tmp_path: Path, source: ManagedSource, words: str
+    tmp_path: Path, source: ServerCommand, words: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        ServerProcesses([source], tmp_path, answers).start()
+        ServerProcesses([source], tmp_path).start()
 
 
 def test_a_program_is_found_from_its_working_directory_and_by_its_own_path(tmp_path: Path) -> None:
@@ -129,11 +128,11 @@ def test_a_program_is_found_from_its_working_directory_and_by_its_own_path(tmp_p
     script.write_text("#!/bin/sh\necho started by $0; exit 3\n")
     script.chmod(0o755)
     for source in (
-        ManagedSource(("./start.sh",), working_directory=str(tmp_path)),
-        ManagedSource(("start.sh",), environment={"PATH": f"{tmp_path}:/bin:/usr/bin"}),
+        ServerCommand(("./start.sh",), working_directory=str(tmp_path)),
+        ServerCommand(("start.sh",), environment={"PATH": f"{tmp_path}:/bin:/usr/bin"}),
     ):
         with pytest.raises(UnreachableError, match=r"started by .*start\.sh"):
-            ServerProcesses([source], tmp_path, answers).start()
+            ServerProcesses([source], tmp_path).start()
 
 
 def test_a_file_that_cannot_be_executed_is_told_at_once(tmp_path: Path) -> None:
@@ -142,7 +141,7 @@ def test_a_file_that_cannot_be_executed_is_told_at_once(tmp_path: Path) -> None:
     program.chmod(0o755)
     started = time.monotonic()
     with pytest.raises(UnreachableError, match="cannot be run"):
-        ServerProcesses([ManagedSource((str(program),))], tmp_path, answers).start()
+        ServerProcesses([ServerCommand((str(program),))], tmp_path).start()
     assert time.monotonic() - started < 5
 
 
@@ -185,10 +184,10 @@ def test_a_server_whose_wrapper_dies_is_ended_before_the_next_one_starts(tmp_pat
 PARENT = """
 import sys, time
 from pathlib import Path
-from pixaris.endpoints.discovery import ManagedSource
-from pixaris.endpoints.process import ServerProcesses
+from pixaris.endpoints.sources.base import ServerCommand
+from pixaris.endpoints.sources.process import ServerProcesses
 folder = Path(sys.argv[1])
-sources = [ManagedSource(("sh", "-c", script), working_directory=str(folder)) for script in sys.argv[2:]]
+sources = [ServerCommand(("sh", "-c", script), working_directory=str(folder)) for script in sys.argv[2:]]
 with ServerProcesses(sources, folder, lambda url: None):
     print("started", flush=True)
     time.sleep(60)

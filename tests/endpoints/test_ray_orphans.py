@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import pytest
 from pool_kit import HASTY, Asked, OpenPool, Servers, answers, colour, endpoint, fault, queued, ran, until
 
+from pixaris.endpoints.orphans import Orphans
 from pixaris.endpoints.ray import RayPool
-from pixaris.endpoints.ray.orphans import Orphans
 
 
 def numbers(asked: Sequence[Asked]) -> list[int]:
@@ -69,8 +69,8 @@ def test_orphans_of_a_process_that_is_gone_are_known_by_key_once_they_are_submit
     assert not orphans.is_unknown("a")
     orphans.submitted("me/1", "1")
     orphans.submitted("me/3", "3")
-    assert orphans.places() == [("me/1", "a")]
-    assert (orphans.take("me/1"), orphans.take("me/1")) == ("a", "")
+    assert orphans.known() == [("me/1", "a")]
+    assert (orphans.release("me/1"), orphans.release("me/1")) == ("a", "")
     assert orphans.unclaimed(before=-1.0) == []
     assert orphans.unclaimed(before=1.0) == [("2", "a")]
     assert orphans.unclaimed(before=1.0) == []

@@ -13,6 +13,7 @@ import pytest
 import ray
 from pool_kit import (
     POLICY,
+    Asked,
     answers,
     colour,
     endpoint,
@@ -30,8 +31,9 @@ from pool_kit import (
 
 from pixaris.comfyui.server.inprocess import serve_in_thread
 from pixaris.comfyui.server.worker import Options
+from pixaris.endpoints.base import Submit
 from pixaris.endpoints.ray import RayPool, RayPoolRecipe, start_pool
-from pixaris.endpoints.ray.messages import Delivery, Envelope
+from pixaris.endpoints.ray.messages import Delivery, Envelope, ImageRef
 from pixaris.exceptions import RequestError
 
 Started = tuple[RayPoolRecipe, RayPool, list[str]]
@@ -74,40 +76,42 @@ def test_images_wait_where_they_were_made_until_they_are_acknowledged(started: S
     asked = negative(0x123456, side=64)
     actor: Any = ray.get_actor(recipe.name, namespace="pixaris")
     one = asked.request.images[0]
-    bare = replace(asked.request, images=(replace(one, image=replace(one.image, data=b"")),))
-    ray.get(
-        actor.submit.remote(
-            "somebody", [Envelope(bare, {one.image.digest: ray.put(one.image.data)}, "somebody")], 0
-        )
-    )
+    ray.get(actor.perform.remote("somebody", Submit((envelope(asked, ray.put(one.image.data)),))))
     delivery = collect(actor, "somebody")
     (outcome,) = delivery.outcomes
     assert outcome.image is not None
     assert outcome.image.image.data == b""
-    assert outcome.place is not None
-    data = fetched(outcome.place.worker, outcome.place.number)
+    assert outcome.ref is not None
+    data = fetched(outcome.ref)
     assert data is not None
     asked.check(replace(outcome.image, image=replace(outcome.image.image, data=data)))
     assert collect(actor, "somebody") == delivery, "until they are acknowledged"
-    assert fetched(outcome.place.worker, outcome.place.number) == data
+    assert fetched(outcome.ref) == data
     assert ray.get(actor.collect.remote("somebody", delivery.token, 1)).outcomes == ()
-    until(lambda: outcome.place is not None and fetched(outcome.place.worker, outcome.place.number) is None)
+    until(lambda: outcome.ref is not None and fetched(outcome.ref) is None)
     assert pool.status().failed == 0
 
 
-def test_images_of_a_client_that_is_gone_are_dropped(started: Started) -> None:
+def test_images_of_a_client_that_is_gone_are_released(started: Started) -> None:
     recipe, pool, _ = started
     actor: Any = ray.get_actor(recipe.name, namespace="pixaris")
     asked = mixed(3, 700)
     recipe.connect("gone").send([one.request for one in asked])
     until(lambda: idle(pool))
-    places = [outcome.place for outcome in collect(actor, "gone").outcomes]  # and is never heard of again
-    until(lambda: all(place is not None and fetched(place.worker, place.number) is None for place in places))
+    refs = [outcome.ref for outcome in collect(actor, "gone").outcomes]  # and is never heard of again
+    until(lambda: all(ref is not None and fetched(ref) is None for ref in refs))
 
 
-def fetched(worker: str, number: int) -> bytes | None:
-    actor: Any = ray.get_actor(worker, namespace="pixaris")
-    (data,) = ray.get(actor.fetch.remote([number]))
+def envelope(asked: Asked, data: ray.ObjectRef) -> Envelope:
+    """A request as it travels, with a reference to its image's bytes."""
+    one = asked.request.images[0]
+    bare = replace(asked.request, images=(replace(one, image=replace(one.image, data=b"")),))
+    return Envelope(bare, {one.image.digest: data})
+
+
+def fetched(ref: ImageRef) -> bytes | None:
+    actor: Any = ray.get_actor(ref.worker, namespace="pixaris")
+    (data,) = ray.get(actor.fetch.remote([ref.number]))
     return data if data is None else bytes(data)
 
 
@@ -139,7 +143,7 @@ def test_a_worker_that_is_killed_is_replaced_and_every_request_answered_once(sta
 def test_images_of_a_worker_that_is_stopped_for_a_while_are_waited_for(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pixaris.endpoints.ray.pool._FETCH_SECONDS", 0.5)
+    monkeypatch.setattr("pixaris.endpoints.ray.collector._FETCH_SECONDS", 0.5)
     recipe, pool, _ = started
     asked = mixed(8, 770)
     recipe.connect("patient").send([one.request for one in asked])
@@ -269,10 +273,8 @@ def test_input_images_that_are_gone_are_no_endpoints_fault(started: Started) -> 
     recipe, pool, _ = started
     actor: Any = ray.get_actor(recipe.name, namespace="pixaris")
     asked = negative(0x654321)
-    one = asked.request.images[0]
-    bare = replace(asked.request, images=(replace(one, image=replace(one.image, data=b"")),))
-    envelope = Envelope(bare, {one.image.digest: ray.remote(num_cpus=0)(lost).remote()}, "loser")
-    ray.get(actor.submit.remote("loser", [envelope], 0))
+    gone = ray.remote(num_cpus=0)(lost).remote()
+    ray.get(actor.perform.remote("loser", Submit((envelope(asked, gone),))))
     (outcome,) = collect(actor, "loser").outcomes
     assert type(outcome.error) is RequestError
     assert [one.state for one in pool.status().endpoints] == ["healthy", "healthy"]

@@ -19,12 +19,12 @@ def test_images_beyond_the_room_wait_in_the_object_store(ray_session: None) -> N
         True,
         True,
     ]
-    shelf.drop(numbers[1:3])
+    shelf.release(numbers[1:3])
     assert [shelf.get(number) is None for number in numbers] == [False, True, True, False]
-    shelf.drop(numbers[1:3])
-    shelf.drop([99])
+    shelf.release(numbers[1:3])
+    shelf.release([99])
     assert not isinstance(shelf._images[shelf.put(b"x" * 150)], ray.ObjectRef), (
-        "what was dropped gives its room back, once"
+        "what was released gives its room back, once"
     )
     assert isinstance(shelf._images[shelf.put(b"x")], ray.ObjectRef)
 
@@ -35,7 +35,7 @@ def test_many_threads_at_once_get_what_they_put() -> None:
     def turn(n: int) -> bool:
         number = shelf.put(b"%d" % n)
         same = shelf.get(number) == b"%d" % n
-        shelf.drop([number])
+        shelf.release([number])
         return same and shelf.get(number) is None
 
     with ThreadPoolExecutor(16) as threads:

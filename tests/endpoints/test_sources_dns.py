@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from pool_kit import OpenPool, Servers, mixed, run, until
-from sources_kit import reporting
+from sources_kit import running
 
-from pixaris.endpoints.discovery import DnsSource, Variable, dns_source
-from pixaris.endpoints.dns import DnsFeed
-from pixaris.endpoints.roster import Roster
+from pixaris.endpoints.registry import EndpointRegistry
+from pixaris.endpoints.sources.credentials import Variable
+from pixaris.endpoints.sources.dns import DnsDiscovery, DnsSource, dns_source
 from pixaris.exceptions import ConfigurationError, NoEndpointError, UnreachableError
 
 SOURCE = DnsSource("comfyui.batch.svc", 8188, depth=3, interval=0.005)
@@ -42,16 +42,16 @@ class Names:
         return len(self.answers) == 1 and len(self.asked) >= self.counted + 3
 
 
-def reports_of(names: Names) -> tuple[list[str], list[Exception], list[str]]:
+def events_of(names: Names) -> tuple[list[str], list[Exception], list[str]]:
     """The endpoints, errors and sentences after all answers."""
-    with reporting(DnsFeed(SOURCE, names)) as reports:
+    with running(DnsDiscovery(SOURCE, names)) as events:
         until(names.settled)
-        return reports.urls, reports.errors, reports.sentences
+        return events.urls, events.errors, events.sentences
 
 
 def test_every_address_is_an_endpoint_and_new_ones_join() -> None:
     names = Names(["10.0.0.1"], ["10.0.0.1", "10.0.0.2"], ["10.0.0.1", "10.0.0.2", "fd00::3"])
-    assert reports_of(names) == (
+    assert events_of(names) == (
         ["http://10.0.0.1:8188", "http://10.0.0.2:8188", "http://[fd00::3]:8188"],
         [],
         [],
@@ -61,15 +61,15 @@ def test_every_address_is_an_endpoint_and_new_ones_join() -> None:
 
 def test_an_address_leaves_after_it_was_missing_twice_in_a_row() -> None:
     both, one = ["10.0.0.1", "10.0.0.2"], ["10.0.0.1"]
-    assert reports_of(Names(both, one, both, one, both))[2] == []
-    urls, errors, sentences = reports_of(Names(both, one))
+    assert events_of(Names(both, one, both, one, both))[2] == []
+    urls, errors, sentences = events_of(Names(both, one))
     assert urls == ["http://10.0.0.1:8188"]
     assert errors == []
     assert sentences == ["http://10.0.0.2:8188 has left: comfyui.batch.svc no longer names it"]
 
 
 def test_a_look_up_that_fails_changes_nothing_and_is_told_once() -> None:
-    urls, errors, sentences = reports_of(Names(["10.0.0.1"], *[UNKNOWN] * 5, ["10.0.0.1"]))
+    urls, errors, sentences = events_of(Names(["10.0.0.1"], *[UNKNOWN] * 5, ["10.0.0.1"]))
     assert urls == ["http://10.0.0.1:8188"]
     assert errors == []
     assert len(sentences) == 2
@@ -79,7 +79,7 @@ def test_a_look_up_that_fails_changes_nothing_and_is_told_once() -> None:
 
 
 def test_a_name_that_nobody_knows_has_failed_until_somebody_does() -> None:
-    urls, (error,), sentences = reports_of(Names(UNKNOWN, UNKNOWN, ["10.0.0.1"]))
+    urls, (error,), sentences = events_of(Names(UNKNOWN, UNKNOWN, ["10.0.0.1"]))
     assert isinstance(error, UnreachableError)
     assert "cannot be resolved" in str(error)
     assert urls == ["http://10.0.0.1:8188"]
@@ -117,14 +117,14 @@ def test_a_real_name_is_resolved_and_its_server_makes_the_images(
     (url,) = servers(1)
     port = urlsplit(url).port
     assert port is not None
-    roster, pool = Roster(), local_pool()
-    with roster.fed_by(DnsFeed(DnsSource("localhost", port))), roster.feeding(pool):
-        roster.wait()
+    registry, pool = EndpointRegistry(), local_pool()
+    with registry.discovering(DnsDiscovery(DnsSource("localhost", port))), registry.serving(pool):
+        registry.wait()
         assert {image.endpoint for image in run(pool, mixed(3))} == {url}
 
 
 def test_a_search_waits_for_no_name_that_cannot_be_resolved(local_pool: OpenPool) -> None:
-    roster = Roster()
-    with roster.fed_by(DnsFeed(SOURCE, Names(UNKNOWN))), roster.feeding(local_pool()):
+    registry = EndpointRegistry()
+    with registry.discovering(DnsDiscovery(SOURCE, Names(UNKNOWN))), registry.serving(local_pool()):
         with pytest.raises(NoEndpointError, match="cannot be resolved"):
-            roster.wait()
+            registry.wait()

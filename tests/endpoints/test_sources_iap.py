@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 from pool_kit import OpenPool, Servers, answers, endpoint, healthy, mixed, until
-from sources_kit import Gcloud, reporting
+from sources_kit import Gcloud, running
 
 from pixaris.comfyui.server.inprocess import serve_in_thread
-from pixaris.endpoints.discovery import TunnelSource
-from pixaris.endpoints.roster import Roster
-from pixaris.endpoints.tunnels import TunnelFeed
+from pixaris.endpoints.registry import EndpointRegistry
+from pixaris.endpoints.sources.tunnel import TunnelDiscovery, TunnelSource
 from pixaris.exceptions import ConfigurationError, NoEndpointError, UnreachableError
 
 
@@ -37,15 +36,15 @@ def source(gcloud: Gcloud) -> TunnelSource:
     )
 
 
-def feed(source: TunnelSource, folder: Path) -> TunnelFeed:
-    return TunnelFeed(source, folder / "logs", interval=0.1, rest=0.05)
+def discovery(source: TunnelSource, folder: Path) -> TunnelDiscovery:
+    return TunnelDiscovery(source, folder / "logs", interval=0.1, rest=0.05)
 
 
 def test_a_tunnel_is_opened_for_each_instance_and_closed_at_the_end(
     source: TunnelSource, gcloud: Gcloud, tmp_path: Path
 ) -> None:
-    with reporting(feed(replace(source, instances=("gpu-1", "gpu-2")), tmp_path)) as reports:
-        ports = [port_of(url) for url in reports.wait_for(2)]
+    with running(discovery(replace(source, instances=("gpu-1", "gpu-2")), tmp_path)) as events:
+        ports = [port_of(url) for url in events.wait_for(2)]
         assert len(set(ports)) == 2
         asked = sorted(gcloud.calls)
         assert [call[:4] for call in asked] == [
@@ -54,15 +53,15 @@ def test_a_tunnel_is_opened_for_each_instance_and_closed_at_the_end(
         assert {call[4] for call in asked} == {f"--local-host-port=localhost:{port}" for port in ports}
         assert all(call[5:] == ["--zone=europe-west4-a", "--project=my-project"] for call in asked)
     assert gcloud.ends == ["SIGINT", "SIGINT"], "it is asked to end as Ctrl-C does"
-    assert (reports.errors, reports.sentences) == ([], [])
+    assert (events.errors, events.sentences) == ([], [])
 
 
 def test_a_gcloud_that_ignores_ctrl_c_is_ended_too(
     source: TunnelSource, gcloud: Gcloud, tmp_path: Path
 ) -> None:
     gcloud.does("stubborn")
-    with reporting(feed(source, tmp_path)) as reports:
-        reports.wait_for(1)
+    with running(discovery(source, tmp_path)) as events:
+        events.wait_for(1)
     assert gcloud.ends == ["SIGTERM"]
 
 
@@ -70,12 +69,12 @@ def test_a_port_that_gcloud_finds_taken_is_not_insisted_on(
     source: TunnelSource, gcloud: Gcloud, tmp_path: Path
 ) -> None:
     gcloud.does("port busy", "port busy", "slow")
-    with reporting(feed(source, tmp_path)) as reports:
-        (url,) = reports.wait_for(1)
+    with running(discovery(source, tmp_path)) as events:
+        (url,) = events.wait_for(1)
         ports = [call[4].rpartition(":")[2] for call in gcloud.calls]
         assert len(set(ports)) == 3
         assert url.endswith(ports[-1])
-        assert reports.errors == []
+        assert events.errors == []
 
 
 @pytest.mark.parametrize(
@@ -102,17 +101,17 @@ def test_each_failure_is_told_once_with_the_way_out_and_tried_again(
     source: TunnelSource, gcloud: Gcloud, tmp_path: Path, mode: str, kind: type[Exception], words: list[str]
 ) -> None:
     gcloud.does(mode, mode)
-    with reporting(feed(source, tmp_path)) as reports:
-        reports.wait_for(1)
-        (error,) = reports.errors
+    with running(discovery(source, tmp_path)) as events:
+        events.wait_for(1)
+        (error,) = events.errors
         assert type(error) is kind
         assert all(word in str(error) for word in words), str(error)
     assert len(gcloud.calls) == 3
 
 
 def test_a_missing_gcloud_is_told_with_where_to_get_it(source: TunnelSource, tmp_path: Path) -> None:
-    with reporting(feed(replace(source, gcloud="gcloud-that-is-not-there"), tmp_path)) as reports:
-        (error,) = reports.errors
+    with running(discovery(replace(source, gcloud="gcloud-that-is-not-there"), tmp_path)) as events:
+        (error,) = events.errors
         assert isinstance(error, ConfigurationError)
         assert "'gcloud-that-is-not-there' is not a program" in str(error)
         assert "https://cloud.google.com/sdk" in str(error)
@@ -121,9 +120,9 @@ def test_a_missing_gcloud_is_told_with_where_to_get_it(source: TunnelSource, tmp
 def test_a_tunnel_that_drops_is_opened_again_and_no_image_is_lost(
     source: TunnelSource, gcloud: Gcloud, tmp_path: Path, local_pool: OpenPool
 ) -> None:
-    roster, pool = Roster(), local_pool()
-    with roster.fed_by(feed(source, tmp_path)), roster.feeding(pool):
-        roster.wait()
+    registry, pool = EndpointRegistry(), local_pool()
+    with registry.discovering(discovery(source, tmp_path)), registry.serving(pool):
+        registry.wait()
         asked = mixed(40)
         futures = pool.submit([one.request for one in asked])
         futures[5].result(15)
@@ -139,15 +138,15 @@ def test_a_tunnel_that_drops_is_opened_again_and_no_image_is_lost(
 def test_a_tunnel_that_nothing_answers_through_is_opened_anew(
     gcloud: Gcloud, source: TunnelSource, tmp_path: Path
 ) -> None:
-    with reporting(feed(source, tmp_path)) as reports:
-        reports.wait_for(1)
+    with running(discovery(source, tmp_path)) as events:
+        events.wait_for(1)
         gcloud.does(target=9)  # the VM's server is gone
-        until(lambda: reports.sentences)
-        assert "nothing answers through it" in reports.sentences[0]
-        assert reports.urls == []
+        until(lambda: events.sentences)
+        assert "nothing answers through it" in events.sentences[0]
+        assert events.urls == []
         with serve_in_thread() as other:
             gcloud.does(target=port_of(other.url))
-            reports.wait_for(1)
+            events.wait_for(1)
 
 
 def test_a_pool_works_with_what_is_there_while_a_tunnel_cannot_be_opened(
@@ -155,10 +154,10 @@ def test_a_pool_works_with_what_is_there_while_a_tunnel_cannot_be_opened(
 ) -> None:
     gcloud.does(*["no backend"] * 50)
     pool = local_pool()
-    roster = Roster()
-    with roster.fed_by(feed(source, tmp_path)), roster.feeding(pool):
+    registry = EndpointRegistry()
+    with registry.discovering(discovery(source, tmp_path)), registry.serving(pool):
         with pytest.raises(NoEndpointError, match="nothing answers on port 8188"):
-            roster.wait()
+            registry.wait()
         pool.join(endpoint(servers(1)[0]))
-        roster.wait()
+        registry.wait()
         assert healthy(pool) == 1

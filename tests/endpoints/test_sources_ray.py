@@ -8,18 +8,20 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit import server
 from pool_kit import OpenPool, healthy, mixed, run, until
-from sources_kit import reporting
+from sources_kit import running
 
-from pixaris.endpoints.discovery import EmbeddedSource, ManagedSource
-from pixaris.endpoints.feeds import Down, Feed, Up
-from pixaris.endpoints.managed import embedded_command
+from pixaris.endpoints.discovery import Discovery, Down, Up
 from pixaris.endpoints.ray import ManagedServers
-from pixaris.endpoints.roster import Roster
+from pixaris.endpoints.registry import EndpointRegistry
+from pixaris.endpoints.sources.base import ServerCommand
+from pixaris.endpoints.sources.managed import EmbeddedSource
 from pixaris.exceptions import NoEndpointError
 
 
@@ -34,9 +36,8 @@ def one_gpu() -> Iterator[None]:
     ray.shutdown()
 
 
-def with_gpu(number: float, replicas: int = 1, **options: float) -> ManagedSource:
-    source = server(replicas)
-    return ManagedSource(source.command, replicas, num_gpus=number, **options)  # type: ignore[arg-type]
+def with_gpu(number: float, replicas: int = 1, **options: Any) -> tuple[ServerCommand, ...]:
+    return replace(server(replicas), num_gpus=number, **options).servers()
 
 
 def parent(pid: int) -> int:
@@ -47,8 +48,8 @@ def alive(pid: int | None) -> bool:
     return pid is not None and Path(f"/proc/{pid}").exists()
 
 
-def server_pid(feed: ManagedServers) -> int | None:
-    pids = feed.server_pids()
+def server_pid(discovery: ManagedServers) -> int | None:
+    pids = discovery.server_pids()
     return pids[0] if pids else None
 
 
@@ -60,14 +61,14 @@ def environment(pid: int) -> list[str]:
 def test_a_server_has_its_gpu_to_itself_and_another_waits_for_one(
     tmp_path: Path, local_pool: OpenPool
 ) -> None:
-    roster, pool = Roster(), local_pool()
-    feed = ManagedServers([with_gpu(1, replicas=2)], tmp_path, patience=1.0)
-    with roster.fed_by(feed), roster.feeding(pool):
-        roster.wait()
+    registry, pool = EndpointRegistry(), local_pool()
+    discovery = ManagedServers(with_gpu(1, replicas=2), tmp_path, patience=1.0)
+    with registry.discovering(discovery), registry.serving(pool):
+        registry.wait()
         run(pool, mixed(4))
         assert healthy(pool) == 1
         assert pool.status().endpoints[0].url.startswith("http://127.0.0.1:")
-        pid = server_pid(feed)
+        pid = server_pid(discovery)
         assert pid is not None
         assert "CUDA_VISIBLE_DEVICES=0" in environment(pid)
         assert not any(variable.startswith("OMP_NUM_THREADS=") for variable in environment(pid)), (
@@ -85,36 +86,33 @@ def test_a_server_has_its_gpu_to_itself_and_another_waits_for_one(
 def test_what_no_node_can_give_is_told_and_nothing_at_all_is_an_error(
     tmp_path: Path, local_pool: OpenPool
 ) -> None:
-    roster = Roster()
-    feed = ManagedServers([with_gpu(8, start_timeout=1.0)], tmp_path, patience=0.2)
-    with roster.fed_by(feed), roster.feeding(local_pool()):
+    registry = EndpointRegistry()
+    discovery = ManagedServers(with_gpu(8, start_timeout=1.0), tmp_path, patience=0.2)
+    with registry.discovering(discovery), registry.serving(local_pool()):
         with pytest.raises(NoEndpointError, match="has waited 1 s for num_gpus: 8; the cluster has 1 GPU"):
-            roster.wait()
+            registry.wait()
 
 
 @pytest.mark.usefixtures("one_gpu")
 def test_a_server_comes_back_after_its_own_death_and_after_its_actors(tmp_path: Path) -> None:
-    feed = ManagedServers([with_gpu(0)], tmp_path)
-    with reporting(feed) as reports:
-        (url,) = reports.wait_for(1)
-        pid = server_pid(feed)
+    discovery = ManagedServers(with_gpu(0), tmp_path)
+    with running(discovery) as events:
+        (url,) = events.wait_for(1)
+        pid = server_pid(discovery)
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        until(lambda: server_pid(feed) not in (None, pid))
-        until(lambda: reports.sentences)
-        assert f"{url}: it ended with code -9; it is started again" in reports.sentences[0]
-        pid = server_pid(feed)
+        until(lambda: server_pid(discovery) not in (None, pid))
+        until(lambda: events.sentences)
+        assert f"{url}: it ended with code -9; it is started again" in events.sentences[0]
+        pid = server_pid(discovery)
         assert pid is not None
         os.kill(parent(pid), signal.SIGKILL)
         until(lambda: not alive(pid))
         until(
-            lambda: (
-                [type(notice) for notice in reports.notices if isinstance(notice, Up | Down)]
-                == [Up, Down, Up]
-            )
+            lambda: [type(event) for event in events.taken if isinstance(event, Up | Down)] == [Up, Down, Up]
         )
-        assert "the process that kept managed-0 ended" in reports.sentences[-1]
-        pid = server_pid(feed)
+        assert "the process that kept managed-0 ended" in events.sentences[-1]
+        pid = server_pid(discovery)
     assert not alive(pid)
 
 
@@ -123,23 +121,23 @@ def test_on_a_cluster_it_answers_at_its_nodes_address_or_says_why_not(tmp_path: 
     import ray
 
     address = ray.util.get_node_ip_address()
-    deaf = ManagedSource(
+    deaf = ServerCommand(
         (sys.executable, "-m", "pixaris.comfyui.server", "--port", "{port}"), start_timeout=3.0
     )
-    feed: Feed = ManagedServers([embedded_command(EmbeddedSource(1)), deaf], tmp_path, on_cluster=True)
-    with reporting(feed) as reports:
+    discovery: Discovery = ManagedServers([*EmbeddedSource().servers(), deaf], tmp_path, on_cluster=True)
+    with running(discovery) as events:
         if address == "127.0.0.1":
             pytest.skip("this machine has no other address")
-        (url,) = reports.wait_for(1)
+        (url,) = events.wait_for(1)
         assert url.startswith(f"http://{address}:")
-        until(lambda: reports.errors)
-        assert "it answers on 127.0.0.1 only; let it listen on {host}" in str(reports.errors[0])
+        until(lambda: events.errors)
+        assert "it answers on 127.0.0.1 only; let it listen on {host}" in str(events.errors[0])
 
 
 @pytest.mark.usefixtures("one_gpu")
 def test_a_command_that_ends_is_told_with_its_last_lines(tmp_path: Path, local_pool: OpenPool) -> None:
-    roster = Roster()
-    broken = ManagedSource(("sh", "-c", "echo no model called sd15; exit 3", "{port}"))
-    with roster.fed_by(ManagedServers([broken], tmp_path)), roster.feeding(local_pool()):
+    registry = EndpointRegistry()
+    broken = ServerCommand(("sh", "-c", "echo no model called sd15; exit 3", "{port}"))
+    with registry.discovering(ManagedServers([broken], tmp_path)), registry.serving(local_pool()):
         with pytest.raises(NoEndpointError, match=r"ended with code 3(.|\n)*no model called sd15"):
-            roster.wait()
+            registry.wait()

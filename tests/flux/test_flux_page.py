@@ -71,7 +71,7 @@ def test_the_search_files_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (tmp_path / "beach.yaml").write_text(text)
         spec, problems = read_search_file(tmp_path / "beach.yaml")
         assert problems == []
-    assert spec.endpoints[0].places == 12
+    assert spec.endpoints[0].slots == 12
 
 
 def test_the_code_runs(

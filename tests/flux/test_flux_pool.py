@@ -12,8 +12,8 @@ from flux_kit import KEY, request, standing_in
 from kit import WORKFLOW
 
 from pixaris.comfyui.server.inprocess import serve_in_thread
+from pixaris.endpoints.apis.flux import flux_endpoint
 from pixaris.endpoints.base import Endpoint, EndpointPool
-from pixaris.endpoints.flux import flux_endpoint
 from pixaris.endpoints.local import LocalPool
 from pixaris.endpoints.policy import Policy
 from pixaris.exceptions import AccountError, ChargedError, ModeratedError

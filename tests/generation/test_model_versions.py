@@ -16,7 +16,7 @@ from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint
 from pixaris.generation.base import ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
-from pixaris.search import servers
+from pixaris.search.survey import survey_of
 from pixaris.types import GenerationParam
 
 WORKFLOW = Workflow.load(
@@ -96,7 +96,7 @@ def started() -> Iterator[list[Server]]:
 
 def key(started: list[Server], *made: Server, model: str = "a.safetensors") -> str:
     started += made
-    infos = servers.survey_of([Endpoint(server.url) for server in made], WORKFLOW).infos
+    infos = survey_of([Endpoint(server.url) for server in made], WORKFLOW).infos
     assert len(infos) == len(made)
     generator = ComfyGenerator(WORKFLOW).for_servers(list(infos.values()))
     return generator.request(ItemArgs({}, params=(GenerationParam("Model", "ckpt_name", model),))).cache_key

@@ -94,7 +94,7 @@ class Job:
             payload = self._with_uploads()
             record = self._execute(payload)
         except _FileMissingError as missing:  # the server was set up anew since the upload
-            self._server.uploads.forget(each.image for each in request.images)
+            self._server.uploads.lost(each.image for each in request.images)
             payload = self._with_uploads()
             try:
                 record = self._execute(payload)

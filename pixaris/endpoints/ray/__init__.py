@@ -1,24 +1,24 @@
-"""The pool as a Ray actor with endpoint workers: the same dispatcher, shared by every trial of a cluster.
+"""The pool as a Ray actor with endpoint workers: the same core, shared by every trial of a cluster.
 
 Who does what:
 
-- `PoolActor` (`actor`), async, one per search, holds the dispatcher. Only metadata passes through it; its
-  waiting and control calls run in separate concurrency groups, so that callers who wait can never lock out
-  the answer they wait for.
-- `WorkerActor` (`worker`), threaded, a few per search, each serving many endpoints: it holds the connections
-  and does the I/O. A generated image waits there (`shelf`) until the client has fetched it: an outcome says
-  where.
+- `PoolActor` (`actor`), async, one per search, holds the core. Only metadata passes through it; its waiting
+  and control calls run in separate concurrency groups, so that callers who wait can never lock out the answer
+  they wait for. Outcomes wait there in `mailbox`es, until their clients have had them.
+- `WorkerActor` (`worker`, kept by `workers`), threaded, a few per search, each serving many endpoints: it
+  holds the connections and does the I/O. A generated image waits there (`shelf`) until the client has fetched
+  it: an outcome says where.
 - `RayPool` (`pool`) is what a trial (or the driver) holds: an `EndpointPool` whose recipe, the actor's name,
-  travels in a pickle.
+  travels in a pickle. Its `collector` fetches what was made.
 
 What dies and what follows:
 
-- A worker: the pool actor starts another, which takes over the prompts that the dead one left on its
+- A worker: the pool actor starts another, which takes over the requests that the dead one left on its
   endpoints.
 - The pool actor: Ray starts it again, with new workers; every `RayPool` sees by its mailbox's token that this
-  one knows nothing of it, and sends what is unanswered again. The prompts of the old workers are taken over,
-  or withdrawn (`orphans`).
-- A process that holds a `RayPool`: it is silent for `Policy.client_limit`; then its requests are withdrawn.
+  one knows nothing of it, and sends what is unanswered again. The requests of the old workers are taken over,
+  or cancelled.
+- A process that holds a `RayPool`: it is silent for `Policy.client_limit`; then its requests are cancelled.
 """
 
 from pixaris.endpoints.ray.managed import ManagedServers

@@ -17,30 +17,29 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
-from pixaris.endpoints.clients import answers
-from pixaris.endpoints.discovery import ManagedSource
-from pixaris.endpoints.feeds import Down, Failed, Feed, Notice, Report, Told, Up, run_thread
-from pixaris.endpoints.managed import Replica
-from pixaris.endpoints.process import ServerProcess, free_ports
+from pixaris.endpoints.discovery import Discovery, Down, Emitter, Event, Failed, Note, Up, run_thread
+from pixaris.endpoints.sources.base import ServerCommand
+from pixaris.endpoints.sources.local_servers import Replica
+from pixaris.endpoints.sources.process import ServerProcess, free_ports
 from pixaris.exceptions import UnreachableError
 
 _COLLECT_SECONDS = 5.0
-_LOOK_SECONDS = 0.25
+_CHECK_SECONDS = 0.25
 _MAX_RESTARTS = 5
 _STOP_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
-class News:
-    """What an actor has to report.
+class Events:
+    """What happened to one server.
 
     Attributes:
         token: Of the actor's process: another one than before has started from nothing.
-        notices: What happened since.
+        events: What happened since it was asked before.
     """
 
     token: str
-    notices: tuple[Notice, ...]
+    events: tuple[Event, ...]
 
 
 class ManagedServerActor:
@@ -49,35 +48,35 @@ class ManagedServerActor:
     The server ends with this process, however it ends: see `ServerProcess`.
 
     Args:
-        name: The server's name among what the feeds bring up.
-        source: What to run.
+        name: The server's name among what discoveries bring up.
+        server: What to run.
         log_file: Where its output goes; on a node where that cannot be, in a temporary folder.
         on_cluster: Whether it is reached from other nodes.
     """
 
-    def __init__(self, name: str, source: ManagedSource, log_file: Path, on_cluster: bool) -> None:
+    def __init__(self, name: str, server: ServerCommand, log_file: Path, on_cluster: bool) -> None:
         self._token = uuid.uuid4().hex
-        self._notices: list[Notice] = []
+        self._events: list[Event] = []
         self._changed = threading.Condition()
-        _undo_rays_environment(source)
+        _undo_rays_environment(server)
         host = ray.util.get_node_ip_address() if on_cluster else "127.0.0.1"
-        process = ServerProcess(source, _writable(log_file), answers, free_ports(1)[0], host=host)
-        self._replica = Replica(name, process, self._report)
+        process = ServerProcess(server, _writable(log_file), server.probe, free_ports(1)[0], host=host)
+        self._replica = Replica(name, process, self._emit)
         atexit.register(self._replica.stop)
         self._replica.start()
 
-    def collect(self, token: str, seen: int) -> News:
-        """Wait for news, at most some seconds; who does not know this process yet is answered at once.
+    def collect(self, token: str, seen: int) -> Events:
+        """Wait for events, at most some seconds; who does not know this process yet is answered at once.
 
         Args:
-            token: Of the news the caller has had.
-            seen: How many notices it has had with that token.
+            token: Of the events the caller has had.
+            seen: How many it has had with that token.
         """
         with self._changed:
             if token != self._token:
-                return News(self._token, tuple(self._notices))
-            self._changed.wait_for(lambda: len(self._notices) > seen, timeout=_COLLECT_SECONDS)
-            return News(self._token, tuple(self._notices[seen:]))
+                return Events(self._token, tuple(self._events))
+            self._changed.wait_for(lambda: len(self._events) > seen, timeout=_COLLECT_SECONDS)
+            return Events(self._token, tuple(self._events[seen:]))
 
     def server_pid(self) -> int | None:
         """The server's process on its node."""
@@ -87,9 +86,9 @@ class ManagedServerActor:
         """End the server, and wait until it has ended."""
         self._replica.stop()
 
-    def _report(self, notice: Notice) -> None:
+    def _emit(self, event: Event) -> None:
         with self._changed:
-            self._notices.append(notice)
+            self._events.append(event)
             self._changed.notify_all()
 
 
@@ -98,7 +97,7 @@ class _Placed:
     """One server as the driver sees it."""
 
     name: str
-    source: ManagedSource
+    server: ServerCommand
     actor: Any
     deadline: float
     token: str = ""
@@ -111,14 +110,14 @@ class _Placed:
         return self.actor.collect.remote(self.token, self.seen)
 
 
-class ManagedServers(Feed):
+class ManagedServers(Discovery):
     """Managed servers as actors: Ray finds each a node with the GPUs it asks for, and starts it elsewhere if
     its node dies.
 
     Ray must be up from `start` to `stop`.
 
     Args:
-        sources: What to run.
+        servers: What to run.
         folder: Where their logs go, on nodes that can write there.
         on_cluster: Whether there are, or may be, other nodes: then servers are reached at their nodes'
             addresses.
@@ -127,14 +126,13 @@ class ManagedServers(Feed):
 
     def __init__(
         self,
-        sources: Sequence[ManagedSource],
+        servers: Sequence[ServerCommand],
         folder: Path,
         *,
         on_cluster: bool = False,
         patience: float = 5.0,
     ) -> None:
-        replicas = [source for source in sources for _ in range(source.replicas)]
-        self._wanted = [(f"managed-{number}", source) for number, source in enumerate(replicas)]
+        self._wanted = [(f"managed-{number}", server) for number, server in enumerate(servers)]
         self._folder = folder
         self._on_cluster = on_cluster
         self._patience = patience
@@ -147,27 +145,26 @@ class ManagedServers(Feed):
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self._wanted)
 
-    def start(self, report: Report) -> None:
+    def start(self, emit: Emitter) -> None:
         self._last_placed = time.monotonic()
         actor_class = ray.remote(num_cpus=0, max_concurrency=4, max_restarts=_MAX_RESTARTS)(
             ManagedServerActor
         )
-        for name, source in self._wanted:
+        for name, server in self._wanted:
             log_file = (self._folder / f"{name}.log").resolve()
-            if (
-                source.working_directory is not None and not self._on_cluster
-            ):  # else it is on the node, seen from the job's folder
-                source = replace(source, working_directory=str(Path(source.working_directory).resolve()))
-            actor = actor_class.options(num_gpus=source.num_gpus).remote(
-                name, source, log_file, self._on_cluster
-            )
-            self._placed.append(_Placed(name, source, actor, time.monotonic() + source.start_timeout))
-        self._thread = run_thread(self.names, lambda: self._follow(report), report)
+            folder = server.working_directory
+            if folder is not None and not self._on_cluster:
+                # on a cluster it is on the node, seen from the job's folder
+                server = replace(server, working_directory=str(Path(folder).resolve()))
+            placing = actor_class.options(num_gpus=server.num_gpus)
+            actor = placing.remote(name, server, log_file, self._on_cluster)
+            self._placed.append(_Placed(name, server, actor, time.monotonic() + server.start_timeout))
+        self._thread = run_thread(self.names, lambda: self._follow(emit), emit)
 
     def stop(self) -> None:
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(_LOOK_SECONDS + 1.0)
+            self._thread.join(_CHECK_SECONDS + 1.0)
         stopping = [one.actor.stop.remote() for one in self._placed if one.token]
         if stopping:
             ray.wait(stopping, num_returns=len(stopping), timeout=_STOP_SECONDS)
@@ -179,90 +176,85 @@ class ManagedServers(Feed):
         pids: list[int | None] = ray.get([one.actor.server_pid.remote() for one in self._placed if one.token])
         return tuple(pids)
 
-    def _follow(self, report: Report) -> None:
+    def _follow(self, emit: Emitter) -> None:
         asked = {one.ask(): one for one in self._placed}
         while asked and not self._stop.is_set():
-            for ref in ray.wait(list(asked), num_returns=1, timeout=_LOOK_SECONDS)[0]:
+            for ref in ray.wait(list(asked), num_returns=1, timeout=_CHECK_SECONDS)[0]:
                 one = asked.pop(ref)
-                if self._take(one, ref, report):
+                if self._take(one, ref, emit):
                     asked[one.ask()] = one
             if not self._stop.is_set():
-                self._tell_what_waits(report, time.monotonic())
+                self._note_what_waits(emit, time.monotonic())
 
-    def _take(self, one: _Placed, ref: ray.ObjectRef, report: Report) -> bool:
-        """Report an actor's news; False once it does not come back."""
+    def _take(self, one: _Placed, ref: ray.ObjectRef, emit: Emitter) -> bool:
+        """Emit an actor's events; False once it does not come back."""
         try:
-            news: News = ray.get(ref)
+            collected: Events = ray.get(ref)
+        except ActorUnavailableError:  # Ray starts it again, or it cannot be reached just now
+            self._stop.wait(_CHECK_SECONDS)
+            return not self._stop.is_set()
         except RayError as error:
-            if self._stop.is_set():
-                return False
-            if isinstance(
-                error, ActorUnavailableError
-            ):  # Ray starts it again, or it cannot be reached just now
-                self._stop.wait(_LOOK_SECONDS)
-                return True
-            _leave(one, report)
-            reason = f"{one.name} is lost and is not started again: {' '.join(str(error).split())}"
-            report(Failed(one.name, UnreachableError(reason)))
-            return False
-        if news.token != one.token:
-            if one.token:
-                _leave(one, report)
-                report(Told(f"the process that kept {one.name} ended, or its node; Ray has started another"))
-            one.token, one.seen, self._last_placed = news.token, 0, time.monotonic()
-        one.seen += len(news.notices)
-        for notice in news.notices:
-            if isinstance(notice, Up):
-                one.urls.add(notice.endpoint.url)
-            elif isinstance(notice, Down):
-                one.urls.discard(notice.url)
             if not self._stop.is_set():
-                report(notice)
+                _leave(one, emit)
+                reason = f"{one.name} is lost and is not started again: {' '.join(str(error).split())}"
+                emit(Failed(one.name, UnreachableError(reason)))
+            return False
+        if collected.token != one.token:
+            if one.token:
+                _leave(one, emit)
+                emit(Note(f"the process that kept {one.name} ended, or its node; Ray has started another"))
+            one.token, one.seen, self._last_placed = collected.token, 0, time.monotonic()
+        one.seen += len(collected.events)
+        for event in collected.events:
+            if isinstance(event, Up):
+                one.urls.add(event.endpoint.url)
+            elif isinstance(event, Down):
+                one.urls.discard(event.url)
+            if not self._stop.is_set():
+                emit(event)
         return True
 
-    def _tell_what_waits(self, report: Report, now: float) -> None:
+    def _note_what_waits(self, emit: Emitter, now: float) -> None:
         """Say which servers wait for GPUs. After its start-up time-out one has failed; it joins if it is
         placed after all.
         """
-        waiting = [one for one in self._placed if not one.token and one.source.num_gpus]
+        waiting = [one for one in self._placed if not one.token and one.server.num_gpus]
         fresh = [
             one
             for one in waiting
-            if not one.said and now - self._last_placed >= self._patience_with(one.source)
+            if not one.said and now - self._last_placed >= self._patience_with(one.server)
         ]
-        for gpus, group in itertools.groupby(fresh, key=lambda one: one.source.num_gpus):
+        for gpus, group in itertools.groupby(fresh, key=lambda one: one.server.num_gpus):
             some = list(group)
-            count = f"{some[0].name} waits" if len(some) == 1 else f"{len(some)} managed servers wait"
-            report(Told(f"{count} for num_gpus: {gpus:g}{' each' if len(some) > 1 else ''}; {_gpus()}"))
+            several = len(some) > 1
+            count = f"{len(some)} managed servers wait" if several else f"{some[0].name} waits"
+            emit(Note(f"{count} for num_gpus: {gpus:g}{' each' if several else ''}; {_gpus()}"))
             for one in some:
                 one.said = True
         for one in waiting:
             if not one.late and now > one.deadline:
                 one.late = True
-                wish = (
-                    f"{one.name} has waited {one.source.start_timeout:g} s for num_gpus:"
-                    f" {one.source.num_gpus:g}; {_gpus()}"
-                )
-                report(
-                    Failed(
-                        one.name, UnreachableError(f"{wish}; ask for fewer replicas or GPUs, or add nodes")
-                    )
-                )
+                emit(Failed(one.name, self._too_late(one)))
 
-    def _patience_with(self, source: ManagedSource) -> float:
+    @staticmethod
+    def _too_late(one: _Placed) -> UnreachableError:
+        wish = f"{one.name} has waited {one.server.start_timeout:g} s for num_gpus: {one.server.num_gpus:g}"
+        return UnreachableError(f"{wish}; {_gpus()}; ask for fewer replicas or GPUs, or add nodes")
+
+    def _patience_with(self, server: ServerCommand) -> float:
         """Longer while none is placed although the cluster has the GPUs: then processes are still being
         started.
         """
         certain = (
             any(one.token for one in self._placed)
-            or ray.cluster_resources().get("GPU", 0.0) < source.num_gpus
+            or ray.cluster_resources().get("GPU", 0.0) < server.num_gpus
         )
         return self._patience if certain else 6 * self._patience
 
 
-def _leave(one: _Placed, report: Report) -> None:
+def _leave(one: _Placed, emit: Emitter) -> None:
     for url in one.urls:
-        report(Down(url))
+        emit(Down(url))
     one.urls.clear()
 
 
@@ -273,12 +265,12 @@ def _gpus() -> str:
     return f"the cluster has {total:g} GPU(s), {free:g} of them free" if total else "the cluster has no GPU"
 
 
-def _undo_rays_environment(source: ManagedSource) -> None:
+def _undo_rays_environment(server: ServerCommand) -> None:
     """Ray sets, for its own workers, what would slow a server down or hide the GPUs of one that asked for
     none in particular.
     """
     os.environ.pop("OMP_NUM_THREADS", None)
-    if not source.num_gpus and os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+    if not server.num_gpus and os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         del os.environ["CUDA_VISIBLE_DEVICES"]
 
 

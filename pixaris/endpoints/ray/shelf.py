@@ -44,7 +44,7 @@ class Shelf:
             image = self._images.get(number)
         return image if image is None or isinstance(image, bytes) else bytes(ray.get(image))
 
-    def drop(self, numbers: Iterable[int]) -> None:
+    def release(self, numbers: Iterable[int]) -> None:
         """Keep them no longer. Those that are not here are none."""
         with self._lock:
             for number in numbers:

@@ -16,17 +16,16 @@ import ray
 from ray.exceptions import RayError
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.clients import connect
 from pixaris.endpoints.connection import Connection
-from pixaris.endpoints.dispatcher import Lease
-from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, Outcome, Place, without_bytes
+from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, ImageRef, Outcome, without_bytes
 from pixaris.endpoints.ray.shelf import Shelf
+from pixaris.endpoints.waiting import Lease
 from pixaris.exceptions import CancelledRequestError, PixarisError, RequestError
 from pixaris.images import EncodedImage
 from pixaris.types import GenerationRequest
 
 SLOTS = 64
-"""Places on endpoints that one worker serves, unless there are more workers than processors then."""
+"""Slots of endpoints that one worker serves, unless there are more workers than processors then."""
 _CONTROL_THREADS = 32
 _FETCH_THREADS = 4
 _IMAGE_MEMORY = 256 * 1024 * 1024
@@ -49,11 +48,11 @@ def start_worker(session: str, slots: int = SLOTS) -> Worker:
     """Start a worker; it ends with the actor that started it.
 
     Args:
-        session: As for `clients.connect`.
-        slots: Places it is to serve.
+        session: As for `EndpointApi.connect`.
+        slots: Slots of endpoints that it is to serve.
     """
-    # More threads than places: what was cancelled holds its thread until its endpoint lets go. Others have
-    # their own.
+    # More threads than slots: what was cancelled holds its thread until its endpoint is done with it. Others
+    # have their own.
     groups = {"control": _CONTROL_THREADS, "fetch": _FETCH_THREADS}
     actor_class = ray.remote(num_cpus=0, max_concurrency=2 * slots, concurrency_groups=groups)(WorkerActor)
     name = f"worker-{uuid.uuid4()}"
@@ -79,7 +78,7 @@ class WorkerActor:
 
     Args:
         name: Its own.
-        session: As for `clients.connect`.
+        session: As for `EndpointApi.connect`.
     """
 
     def __init__(self, name: str, session: str) -> None:
@@ -102,17 +101,17 @@ class WorkerActor:
         except PixarisError as error:
             return Outcome(request_id, error=error)
         bare = replace(image, image=without_bytes(image.image), attempts=lease.attempt)
-        return Outcome(request_id, image=bare, place=Place(self._name, self._shelf.put(image.image.data)))
+        return Outcome(request_id, image=bare, ref=ImageRef(self._name, self._shelf.put(image.image.data)))
 
     @ray.method(concurrency_group="fetch", max_task_retries=3)
     def fetch(self, numbers: Sequence[int]) -> list[bytes | None]:
-        """Images that were made here, until they are dropped; None for one that is not here."""
+        """Images that were made here, until they are released; None for one that is not here."""
         return [self._shelf.get(number) for number in numbers]
 
     @ray.method(concurrency_group="fetch", max_task_retries=3)
-    def drop(self, numbers: Sequence[int]) -> None:
+    def release_images(self, numbers: Sequence[int]) -> None:
         """Keep images no longer."""
-        self._shelf.drop(numbers)
+        self._shelf.release(numbers)
 
     @ray.method(concurrency_group="control")
     def probe(self, endpoint: Endpoint) -> PixarisError | None:
@@ -124,7 +123,7 @@ class WorkerActor:
 
     @ray.method(concurrency_group="control")
     def cancel(self, endpoint: Endpoint, lease: Lease) -> None:
-        """Withdraw a request from its endpoint, even if `run` has not begun yet."""
+        """Cancel a request on its endpoint, even if `run` has not begun yet."""
         self._connection(endpoint).cancel(lease)
 
     @ray.method(concurrency_group="control")
@@ -134,12 +133,12 @@ class WorkerActor:
 
     @ray.method(concurrency_group="control")
     def cancel_orphans(self, endpoint: Endpoint, request_ids: Sequence[str]) -> None:
-        """Take such requests off an endpoint."""
+        """Cancel such requests on an endpoint."""
         self._connection(endpoint).cancel_orphans(request_ids)
 
     @ray.method(concurrency_group="control")
-    def let_go(self, endpoint: Endpoint) -> None:
-        """Withdraw what an endpoint has and close its connection."""
+    def release(self, endpoint: Endpoint) -> None:
+        """Cancel what an endpoint has and close its connection."""
         with self._lock:
             connection = self._connections.pop(endpoint.url, None)
         if connection is not None:
@@ -152,7 +151,7 @@ class WorkerActor:
 
     @ray.method(concurrency_group="control")
     def close(self) -> None:
-        """Withdraw what is left and close every connection; nothing runs here any more."""
+        """Cancel what is left and close every connection; nothing runs here any more."""
         with self._lock:
             self._closed = True
             connections = list(self._connections.values())
@@ -165,9 +164,8 @@ class WorkerActor:
                 raise CancelledRequestError("the pool is closed")
             connection = self._connections.get(endpoint.url)
             if connection is None:
-                connection = self._connections[endpoint.url] = Connection(
-                    endpoint.url, connect(endpoint, self._session)
-                )
+                connection = Connection(endpoint.url, endpoint.connect(self._session))
+                self._connections[endpoint.url] = connection
             return connection
 
     def _with_bytes(self, envelope: Envelope) -> GenerationRequest:

@@ -60,7 +60,7 @@ class Pace:
         self._seeds = checked.setup.seeds
         self._trials = checked.size.trials
         self._situation = situation
-        self.slots = sum(source.places for source in checked.sources) or checked.parallel
+        self.slots = sum(source.slots for source in checked.sources) or checked.parallel
 
     @cached_property
     def step(self) -> int:

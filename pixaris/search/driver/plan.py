@@ -12,7 +12,6 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.discovery import EmbeddedSource, ManagedSource
 from pixaris.exceptions import ConfigurationError
 from pixaris.experiment.run import RunSetup
 from pixaris.experiment_handlers.base import ExperimentHandler
@@ -174,10 +173,7 @@ class SearchPlan:
         """Models that are worked on at the same time, so that each endpoint can stay with its own; 1 if the
         space varies none.
         """
-        promised = 0
-        for source in self.checked.sources:
-            promised += source.replicas if isinstance(source, EmbeddedSource | ManagedSource) else 1
-        endpoints = max(promised, self.endpoints)
+        endpoints = max(sum(source.count for source in self.checked.sources), self.endpoints)
         most = min(endpoints, self.settings.strategy.max_concurrent or endpoints)
         return ordering.models_at_once(self.space, self._deciding, most)
 

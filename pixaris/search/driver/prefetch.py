@@ -24,7 +24,7 @@ class Prefetcher:
 
     Args:
         config: What trials are made from, and for which of them images are prefetched.
-        pool: Expects the first trials, one for each process.
+        pool: Runs the requests.
         upcoming: As `BaselineFirst.upcoming`.
     """
 
@@ -51,7 +51,7 @@ class Prefetcher:
         """
         if self._begun < self._config.pace.processes:
             self._begun += 1
-            self._pool.expect(self._config.run_id(number))
+            self._config.services.barrier.expect(self._config.run_id(number))
         if self._config.prefetch.covers(number):
             self._reach(number, values)
         if not self._settled:

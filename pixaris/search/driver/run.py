@@ -17,27 +17,28 @@ from ray.tune.search import Searcher
 
 from pixaris.cache.local import LocalCache
 from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
-from pixaris.endpoints.roster import Roster
+from pixaris.endpoints.registry import EndpointRegistry
 from pixaris.exceptions import ClusterError, NoEndpointError, PixarisError, SearchFailedError, StorageError
 from pixaris.files import read_json, write_json
 from pixaris.results.journal import Journal
 from pixaris.results.paths import trial_name
 from pixaris.results.progress import ProgressListener, Silent
 from pixaris.results.records import SearchResult
-from pixaris.search import servers
+from pixaris.search import survey
 from pixaris.search.algorithms import schedulers, searchers
 from pixaris.search.algorithms.searchers import BaselineFirst, ListSearcher
-from pixaris.search.driver.callbacks import TrackerCallback, TrackerStopper
-from pixaris.search.driver.journaled import JournaledScheduler
+from pixaris.search.driver.barrier import StartBarrier
 from pixaris.search.driver.metric_hosts import RayHostRecipe, metric_hosts
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.prefetch import Prefetcher
-from pixaris.search.driver.replay import Replay
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.driver.signals import Signals
 from pixaris.search.driver.spending import Account
 from pixaris.search.driver.tracker import SearchTracker
 from pixaris.search.driver.trial import ExperimentTrial, Prefetch, Services, TrialConfig, TrialPace
+from pixaris.search.driver.tune.callbacks import TrackerCallback, TrackerStopper
+from pixaris.search.driver.tune.journaled import JournaledScheduler
+from pixaris.search.driver.tune.replay import Replay
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +65,14 @@ def run_search(
     """
     tracker = SearchTracker(plan, listener or Silent())
     try:
-        with Signals(tracker) as signals, _roster(plan, session) as roster:
+        with Signals(tracker) as signals, _registry(plan, session) as registry:
             session.wait()
             signals.install()
-            with _managed(plan, session, roster), _pool(plan, roster, tracker) as (recipe, pool):
+            with _managed(plan, session, registry), _pool(plan, registry, tracker) as (recipe, pool):
                 watching = tracker.watching(pool, session.fault, signals.end_waiting)
-                hosting = metric_hosts(plan.setup.metrics, pool.tell)
+                hosting = metric_hosts(plan.setup.metrics, pool.emit)
                 with watching, _account(plan, tracker, pool), hosting as hosts:
-                    plan = _admitted(plan, roster, tracker)
+                    plan = _admitted(plan, registry, tracker)
                     _tune(plan, (recipe, pool), hosts, tracker, signals)
     except KeyboardInterrupt:
         return tracker.close("interrupted", tracker.reason or "it was interrupted")
@@ -134,8 +135,10 @@ def _tune(
     ledger = tracker.account.actor if tracker.account is not None else None
     plan.paths.store.mkdir(exist_ok=True)
     store = LocalCache(plan.paths.store, _NO_LIMIT, make_folder=False)
-    services = Services(recipe_of_pool, ledger, hosts, store, plan.settings.keeping.cache)
-    config = _trial_config(plan, services, processes=1 if pausing else plan.pace.concurrent)
+    processes = 1 if pausing else plan.pace.concurrent
+    barrier = StartBarrier.start(processes)
+    services = Services(recipe_of_pool, barrier, ledger, hosts, store, plan.settings.keeping.cache)
+    config = _trial_config(plan, services, processes=processes)
     trials = Replay(
         searcher,
         journaled,
@@ -168,7 +171,7 @@ def _tune(
     _settle(plan)
     tracker.phase(f"searching, {plan.pace.describe()}")
     signals.orderly(driver_pool.stop)
-    with _processes_at_once(config.pace.processes):
+    with contextlib.closing(barrier), _processes_at_once(processes):
         tuner.fit()
 
 
@@ -263,50 +266,51 @@ def _account(plan: SearchPlan, tracker: SearchTracker, pool: RayPool) -> Iterato
 
 
 @contextlib.contextmanager
-def _roster(plan: SearchPlan, session: RaySession) -> Iterator[Roster]:
+def _registry(plan: SearchPlan, session: RaySession) -> Iterator[EndpointRegistry]:
     """The endpoints that need no Ray, on their way: what takes long is begun first."""
-    roster = Roster(servers.static(plan.checked.sources))
-    local = [] if session.on_cluster else servers.embedded(plan.checked.sources)
+    sources = plan.checked.sources
+    registry = EndpointRegistry(survey.static(sources))
+    own, _ = survey.servers(sources, on_cluster=session.on_cluster)
     with contextlib.ExitStack() as stack:
-        for feed in servers.feeds(plan.checked.sources, local, plan.paths.logs):
-            stack.enter_context(roster.fed_by(feed))
-        yield roster
+        for discovery in survey.discoveries(sources, own, plan.paths.logs):
+            stack.enter_context(registry.discovering(discovery))
+        yield registry
 
 
 @contextlib.contextmanager
-def _managed(plan: SearchPlan, session: RaySession, roster: Roster) -> Iterator[None]:
+def _managed(plan: SearchPlan, session: RaySession, registry: EndpointRegistry) -> Iterator[None]:
     """The servers that Ray places."""
     on_cluster = session.on_cluster
-    wanted = servers.managed(plan.checked.sources) + (
-        servers.embedded(plan.checked.sources) if on_cluster else []
-    )
+    _, wanted = survey.servers(plan.checked.sources, on_cluster=on_cluster)
     if not wanted:
         yield
         return
-    with roster.fed_by(ManagedServers(wanted, plan.paths.logs, on_cluster=on_cluster)):
+    with registry.discovering(ManagedServers(wanted, plan.paths.logs, on_cluster=on_cluster)):
         yield
 
 
-def _admitted(plan: SearchPlan, roster: Roster, tracker: SearchTracker) -> SearchPlan:
+def _admitted(plan: SearchPlan, registry: EndpointRegistry, tracker: SearchTracker) -> SearchPlan:
     """The plan, made for the first servers that answer."""
-    if not roster.awaits:
+    if not registry.awaits:
         return plan
     tracker.phase("waiting for the first endpoint")
-    roster.wait()
-    return plan.admitted(roster.started)
+    registry.wait()
+    return plan.admitted(registry.started)
 
 
 @contextlib.contextmanager
-def _pool(plan: SearchPlan, roster: Roster, tracker: SearchTracker) -> Iterator[tuple[Any, RayPool]]:
+def _pool(
+    plan: SearchPlan, registry: EndpointRegistry, tracker: SearchTracker
+) -> Iterator[tuple[Any, RayPool]]:
     tracker.phase("starting the endpoints' workers")
     images = [image for item in plan.setup.eval_set.items for image in item.inputs.values()]
     images += [*plan.setup.args.images.values(), *plan.space.images]
     # where all sets are known, the order of trials keeps as many models under way
     models = plan.models_at_once if plan.pace.known else 1
     policy = replace(plan.settings.limits.policy, models_at_once=models)
-    recipe, pool = start_pool(servers.static(plan.checked.sources), images=images, policy=policy)
+    recipe, pool = start_pool(survey.static(plan.checked.sources), images=images, policy=policy)
     try:
-        with roster.feeding(pool):
+        with registry.serving(pool):
             yield recipe, pool
     finally:
         pool.shut_down()

@@ -36,15 +36,14 @@ from pixaris.files import storing
 from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.results.paths import trial_name
 from pixaris.results.report import TrialReport, TrialState, Usage
+from pixaris.search.driver.barrier import StartBarrier
 from pixaris.search.driver.metric_hosts import RayHostRecipe, hosted
-from pixaris.search.driver.reporting import as_result
 from pixaris.search.driver.spending import BudgetedSubmitter
+from pixaris.search.driver.tune.reporting import as_result
 from pixaris.search.space.space import Space
 from pixaris.types import EvalItem, EvalSet, ParamValue, RunRecord
 
 _CHECKPOINT = "results.pickle"
-_MEETING_SECONDS = 15.0
-_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,7 @@ class Services:
 
     Attributes:
         pool: How to reach the endpoints.
+        barrier: Where the first trials wait for each other's processes.
         ledger: The actor that counts the search's budget, or None if it has none.
         hosts: How to reach what metrics lean on; None if they lean on nothing.
         store: Images that the search has made, for the process that goes on with it.
@@ -100,6 +100,7 @@ class Services:
     """
 
     pool: RayPoolRecipe
+    barrier: StartBarrier
     ledger: Any
     hosts: RayHostRecipe | None
     store: CacheStore
@@ -193,7 +194,7 @@ class ExperimentTrial(tune.Trainable):
         # on the driver's machine, or where folders are shared: a folder that is gone is not made anew
         self._search_folder = trials.log_file.parent.parent
         self._shares_folder = self._search_folder.is_dir()
-        self._alone = trials.pace.processes > 1
+        self._first = True  # of this process's trials
         self._budgeted: BudgetedSubmitter | None = None
         if services.ledger is not None:
             price = partial(_price, setup.generator) if setup.generator.charges else None
@@ -246,11 +247,11 @@ class ExperimentTrial(tune.Trainable):
         return as_result(report)
 
     def _advance(self) -> TrialReport:
-        pace = self._config.pace
+        pace, barrier = self._config.pace, self._config.services.barrier
         if self._shares_folder and not self._search_folder.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._search_folder))
-        if self._alone:
-            self._pool.arrive(self._run_id)
+        if self._first:
+            barrier.arrive(self._run_id)
         if self._taking_over:  # ask for all that the driver has asked for, before any of it comes
             self._taking_over = False
             self._run.start_ahead(pace.step + pace.ahead)
@@ -263,21 +264,10 @@ class ExperimentTrial(tune.Trainable):
             return self._report(record, "running")
         scored = all(name in record.metrics for name in self._config.objectives)
         record = self._run.finish("finished" if scored else "failed")
-        self._meet_the_others()
+        if self._first:
+            barrier.wait(self._run_id, lambda: self._pool.stopping)
+        self._first = False
         return self._report(record, "ended")
-
-    def _meet_the_others(self) -> None:
-        """Do not end a trial before the first trials' processes are all at work, for some time.
-
-        Tune gives the process of a trial that ends to one whose own process is still coming up, and kills
-        that one. Trials that take less time than a process would never get a second one.
-        """
-        deadline = time.monotonic() + _MEETING_SECONDS
-        while self._alone and self._pool.arrive(self._run_id):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(_LOOK_SECONDS)
-        self._alone = False
 
     def _ahead(self) -> int:
         """Items to generate while others are scored: where nothing is stopped, all of the next step at

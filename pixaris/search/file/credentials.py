@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pixaris.endpoints.discovery import Headers, Variable
+from pixaris.endpoints.sources.credentials import Headers, Variable
 from pixaris.search.file.reader import Reader
 from pixaris.search.file.yaml_file import join
 

@@ -1,44 +1,46 @@
-"""The search file's ``endpoints``."""
+"""The search file's ``endpoints``: read by what each source declares of itself."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from pixaris.endpoints.discovery import (
-    DnsSource,
-    EmbeddedSource,
-    EndpointSource,
-    Headers,
-    ManagedSource,
-    StaticSource,
-    TunnelSource,
-    dns_source,
+from pixaris.endpoints.base import EndpointApi
+from pixaris.endpoints.sources.base import EndpointSource
+from pixaris.endpoints.sources.catalog import SOURCES, source_of
+from pixaris.endpoints.sources.options import (
+    MOST,
+    Folder,
+    Number,
+    Option,
+    Seconds,
+    Secret,
+    Text,
+    Texts,
+    Variables,
+    Whole,
+    Words,
 )
-from pixaris.endpoints.flux import FluxSource
+from pixaris.endpoints.sources.static import StaticSource
 from pixaris.exceptions import ConfigurationError
-from pixaris.flux import trust
+from pixaris.plugins import make, resolve
 from pixaris.search.file.credentials import CREDENTIALS, read_credentials, read_variable
 from pixaris.search.file.reader import Reader, masked, shown
 from pixaris.search.file.yaml_file import join, line_of
 
+T = TypeVar("T")
+
 _FORMS = "endpoints: {embedded: 2} or endpoints: [http://10.0.0.5:8188] (or endpoints: flux)"
-_MOST = 1000  # replicas and requests at once: each costs a thread or a process, and more is a slip of the pen
-_KNOWN = ("url", "dns", "depth", *CREDENTIALS, "embedded", "managed", "iap", "flux")
-_FLUX = ("url", "depth", "key")
-_MANAGED = ("command", "replicas", "num_gpus", "environment", "working_directory", "start_timeout", "depth")
-_IAP = ("instance", "port", "zone", "project", "depth", "gcloud", "start_timeout")
-_NAMES = {
-    "instance": r"[a-z]([-a-z0-9]*[a-z0-9])?",
-    "zone": r"[a-z]([-a-z0-9]*[a-z0-9])?",
-    "project": r"[a-z0-9]([-.:a-z0-9]*[a-z0-9])?",
-}
-_DEFAULT = ManagedSource(())
-_TUNNEL = TunnelSource(())
+_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_ADDRESSED = {key: source for key, source in SOURCES.items() if source.addressed}
+_SECTIONS = {key: source for key, source in SOURCES.items() if not source.addressed}
+_BESIDE = ("depth", *CREDENTIALS)
+_KNOWN = (*_ADDRESSED, *_BESIDE, *_SECTIONS)
 
 
 def read_endpoints(reader: Reader, path: str, value: object, folder: Path) -> tuple[EndpointSource, ...]:
@@ -46,14 +48,14 @@ def read_endpoints(reader: Reader, path: str, value: object, folder: Path) -> tu
     if isinstance(value, dict | str):
         return tuple(_entry(reader, path, value, folder))
     sources: list[EndpointSource] = []
-    known: set[str] = set()
+    known: frozenset[str] = frozenset()
     entries = reader.items(path, value, f"write {_FORMS}")
     if value == []:
         reader.add_problem(path, f"needs at least one endpoint; write {_FORMS}")
     for index, entry in enumerate(entries):
         where = join(path, index)
         for source in _entry(reader, where, entry, folder):
-            names = _names(source)
+            names = source.identities()
             for twice in sorted(names & known):
                 reader.add_problem(
                     where, f"{twice} is listed twice; keep one of them (depth says how many requests it gets)"
@@ -64,266 +66,93 @@ def read_endpoints(reader: Reader, path: str, value: object, folder: Path) -> tu
     return tuple(sources)
 
 
-def endpoints_of_urls(
-    reader: Reader, urls: Sequence[str], *, flux: bool = False
-) -> tuple[EndpointSource, ...]:
+def endpoints_of_urls(reader: Reader, urls: Sequence[str], api: EndpointApi) -> tuple[EndpointSource, ...]:
     """The sources of ``--endpoint URL`` arguments.
 
     Args:
         reader: Collects the problems.
         urls: What was given.
-        flux: Whether they are addresses of the Flux API.
+        api: What kind of endpoint they are addresses of.
     """
-    if flux:
-        given = {url: _flux(reader, f"--endpoint {masked(url)}", {"url": url}) for url in urls}
-        if len(given) > 1:
-            reader.add_problem("--endpoint", "a Flux account is reached at one address; give one URL")
-        return tuple(source for sources in given.values() for source in sources)
-    found = [_address(reader, f"--endpoint {masked(url)}", url, typed=True) for url in urls]
-    return tuple(dict.fromkeys(source for source in found if source is not None))
-
-
-def _names(source: EndpointSource) -> set[str]:
-    """What may be listed once: an endpoint that is there twice would get twice its depth."""
-    if isinstance(source, StaticSource):
-        return {masked(source.url)}
-    if isinstance(source, DnsSource):
-        return {source.label}
-    if isinstance(source, FluxSource):
-        return {"a Flux account"}
-    if isinstance(source, TunnelSource):
-        place = (
-            f"{source.port}"
-            + (f" in {source.zone}" if source.zone else "")
-            + (f" of {source.project}" if source.project else "")
-        )
-        return {f"instance {instance} with port {place}" for instance in source.instances}
-    return set()
+    sources: list[EndpointSource] = []
+    known: frozenset[str] = frozenset()
+    for url in urls:
+        path = f"--endpoint {masked(url)}"
+        if api == StaticSource.api:
+            source = _address(reader, path, url, typed=True)
+        else:
+            source = _ruled(reader, path, lambda text: source_of(text, api), url)
+            _tell_missing(reader, path, source)
+        if source is None or source in sources:
+            continue
+        for twice in sorted(source.identities() & known):
+            reader.add_problem("--endpoint", f"{twice} is reached at one address; give one URL")
+        sources.append(source)
+        known |= source.identities()
+    return tuple(sources)
 
 
 def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[EndpointSource]:
-    if value == "flux":
-        return _flux(reader, path, {})
     if isinstance(value, str):
+        if value in SOURCES and SOURCES[value].bare:
+            return _section(reader, path, SOURCES[value], {}, folder)
         source = _address(reader, path, value)
         return [source] if source else []
     if not isinstance(value, dict):
         reader.add_problem(path, f"must be a URL, or a mapping such as {{embedded: 2}} (got {shown(value)})")
         return []
-    fields = reader.section(path, value, _KNOWN)
-    sources: list[EndpointSource] = []
-    if "url" in fields or "dns" in fields:
-        sources += _addresses(reader, path, fields)
-    else:
-        for key in ("depth", *CREDENTIALS):
-            if key in fields:
-                example = "depth: 2" if key == "depth" else f"{key}: ..."
-                reader.add_problem(join(path, key), f"belongs to a url; write {{url: http://..., {example}}}")
-    if "embedded" in fields:
-        sources += _embedded(reader, join(path, "embedded"), fields["embedded"])
-    if "managed" in fields:
-        sources += _managed(reader, join(path, "managed"), fields["managed"], folder)
-    if "iap" in fields:
-        several = isinstance(fields["iap"], list)
-        for index, inner in enumerate(fields["iap"] if several else [fields["iap"]]):
-            sources += _tunnel(
-                reader, join(join(path, "iap"), index) if several else join(path, "iap"), inner
-            )
-    if "flux" in fields:
-        sources += _flux(reader, join(path, "flux"), fields["flux"])
-    if isinstance(value, dict) and not value:
+    if not value:
         reader.add_problem(path, f"needs at least one endpoint; write {_FORMS}")
+    classes = {key: inner for key, inner in value.items() if _CLASS.fullmatch(str(key))}
+    fields = reader.section(path, {key: value[key] for key in value if key not in classes}, _KNOWN)
+    sources = _addresses(reader, path, fields)
+    for key, known in _SECTIONS.items():
+        if key in fields:
+            sources += _sections(reader, join(path, key), known, fields[key], folder)
+    for name, inner in classes.items():
+        sources += _own(reader, join(path, name), name, inner, folder)
     return sources
 
 
-def _flux(reader: Reader, path: str, value: object) -> list[EndpointSource]:
-    fields = reader.section(path, value, _FLUX)
-    depth = (
-        reader.whole(join(path, "depth"), fields["depth"], at_least=1, at_most=_MOST)
-        if "depth" in fields
-        else None
-    )
-    url = ""
-    if "url" in fields and (text := reader.text(join(path, "url"), fields["url"])):
-        try:
-            url = trust.base_url(text)
-        except ConfigurationError as error:
-            reader.add_problem(join(path, "url"), str(error))
-    if "key" not in fields:
-        source = FluxSource(url, depth)
-    else:
-        variable = read_variable(reader, join(path, "key"), fields["key"], "{env: MY_FLUX_KEY}")
-        source = FluxSource(url, depth, variable)
-    if problem := source.problem():
-        reader.add_problem(path, problem)
-    return [source]
+# Addresses
 
 
 def _addresses(reader: Reader, path: str, fields: Mapping[str, Any]) -> list[EndpointSource]:
-    depth = (
-        reader.whole(join(path, "depth"), fields.get("depth", StaticSource.depth), at_least=1, at_most=_MOST)
-        or StaticSource.depth
-    )
+    """Sources that are named by an address, with what stands beside it."""
+    given = [key for key in _ADDRESSED if key in fields]
+    if not given:
+        for key in _BESIDE:
+            if key in fields:
+                example = "depth: 2" if key == "depth" else f"{key}: ..."
+                reader.add_problem(join(path, key), f"belongs to a url; write {{url: http://..., {example}}}")
+        return []
+    depth = StaticSource.depth
+    if "depth" in fields:
+        depth = reader.whole(join(path, "depth"), fields["depth"], at_least=1, at_most=MOST) or depth
     headers = read_credentials(reader, path, fields)
     sources: list[EndpointSource] = []
-    if "url" in fields and (url := _url(reader, join(path, "url"), fields["url"])):
-        if "@" in url and any(name.lower() == "authorization" for name, _ in headers):
-            reader.add_problem(
-                join(path, "url"), "has credentials, and so has the endpoint besides; keep one of them"
-            )
-        sources.append(StaticSource(url, depth, headers))
-    if "dns" in fields:
-        where = join(path, "dns")
-        text = reader.text(where, fields["dns"])
-        source = (
-            _dns(reader, where, text if text.startswith("dns://") else f"dns://{text}", depth, headers)
-            if text
-            else None
-        )
-        sources += [source] if source else []
+    for key in given:
+        where = join(path, key)
+        source = _address(reader, where, fields[key], scheme=_ADDRESSED[key].schemes[0])
+        if source is None:
+            continue
+        if "@" in str(fields[key]) and any(name.lower() == "authorization" for name, _ in headers):
+            reader.add_problem(where, "has credentials, and so has the endpoint besides; keep one of them")
+        sources.append(replace(source, depth=depth, headers=headers))  # type: ignore[type-var]
     return sources
 
 
-def _address(reader: Reader, path: str, value: object, *, typed: bool = False) -> EndpointSource | None:
-    if isinstance(value, str) and value.startswith("dns://"):
-        return _dns(reader, path, value, StaticSource.depth, ())
+def _address(
+    reader: Reader, path: str, value: object, *, scheme: str = "http", typed: bool = False
+) -> EndpointSource | None:
+    """The source of an address, by what it begins with; of a name alone, by the scheme."""
+    if isinstance(value, str):
+        known = value.partition("://")[0] if "://" in value else scheme
+        for source in _ADDRESSED.values():
+            if known in source.schemes and source is not StaticSource:
+                return _ruled(reader, path, source.at, value if "://" in value else f"{scheme}://{value}")
     url = _url(reader, path, value, typed=typed)
     return StaticSource(url) if url else None
-
-
-def _dns(reader: Reader, path: str, text: str, depth: int, headers: Headers) -> DnsSource | None:
-    try:
-        return dns_source(text, depth=depth, headers=headers)
-    except ConfigurationError as error:
-        reader.add_problem(path, str(error))
-        return None
-
-
-def _tunnel(reader: Reader, path: str, value: object) -> list[EndpointSource]:
-    fields = reader.section(path, value, _IAP)
-    example = "write {instance: gpu-1, zone: europe-west4-a, project: my-project}"
-    if not isinstance(value, dict) or not reader.required(path, fields, "instance", example):
-        return []
-    where = join(path, "instance")
-    if isinstance(fields["instance"], list):
-        instances = reader.texts(where, fields["instance"], "write instance: [gpu-1, gpu-2]")
-    else:
-        instances = tuple(filter(None, [reader.text(where, fields["instance"])]))
-    instances = tuple(name for name in instances if _named(reader, where, "instance", name))
-    zone, project = (
-        (
-            _named(reader, join(path, key), key, reader.text(join(path, key), fields[key]))
-            if key in fields
-            else None
-        )
-        for key in ("zone", "project")
-    )
-    port = reader.whole(join(path, "port"), fields.get("port", _TUNNEL.port), at_least=1, at_most=65535)
-    depth = reader.whole(join(path, "depth"), fields.get("depth", _TUNNEL.depth), at_least=1, at_most=_MOST)
-    timeout = reader.above(join(path, "start_timeout"), fields.get("start_timeout", _TUNNEL.start_timeout), 0)
-    gcloud = reader.text(join(path, "gcloud"), fields.get("gcloud", _TUNNEL.gcloud))
-    if fields["instance"] == []:
-        reader.add_problem(where, f"needs at least one VM; {example}")
-    if not instances:
-        return []
-    return [
-        TunnelSource(
-            instances=instances,
-            port=port or _TUNNEL.port,
-            zone=zone,
-            project=project,
-            depth=depth or _TUNNEL.depth,
-            gcloud=gcloud or _TUNNEL.gcloud,
-            start_timeout=float(timeout or _TUNNEL.start_timeout),
-        )
-    ]
-
-
-def _named(reader: Reader, path: str, key: str, name: str) -> str | None:
-    """A name as Google Cloud has them; it becomes part of a command."""
-    if name and not re.fullmatch(_NAMES[key], name):
-        reader.add_problem(
-            path, f"must be the {key}'s name: lower-case letters, digits and hyphens (got {shown(name)})"
-        )
-        return None
-    return name or None
-
-
-def _embedded(reader: Reader, path: str, value: object) -> list[EndpointSource]:
-    if isinstance(value, dict):
-        value = reader.section(path, value, ("replicas",)).get("replicas", 1)
-        path = join(path, "replicas")
-    replicas = reader.whole(path, value, at_least=1, at_most=_MOST)
-    return [EmbeddedSource(replicas)] if replicas else []
-
-
-def _managed(reader: Reader, path: str, value: object, folder: Path) -> list[EndpointSource]:
-    fields = reader.section(path, value, _MANAGED)
-    if not isinstance(value, dict) or not reader.required(
-        path, fields, "command", "it starts the server and takes {port}: [python, main.py, --port, '{port}']"
-    ):
-        return []
-    command = _command(reader, join(path, "command"), fields["command"])
-    replicas = reader.whole(join(path, "replicas"), fields.get("replicas", 1), at_least=1, at_most=_MOST)
-    depth = reader.whole(join(path, "depth"), fields.get("depth", _DEFAULT.depth), at_least=1, at_most=_MOST)
-    timeout = reader.above(
-        join(path, "start_timeout"), fields.get("start_timeout", _DEFAULT.start_timeout), 0
-    )
-    gpus = _gpus(reader, join(path, "num_gpus"), fields.get("num_gpus", _DEFAULT.num_gpus))
-    directory = reader.text(join(path, "working_directory"), fields.get("working_directory", "."))
-    environment = {
-        name: _word(reader, join(join(path, "environment"), name), word)
-        for name, word in reader.mapping(join(path, "environment"), fields.get("environment", {})).items()
-    }
-    if not command:
-        return []
-    return [
-        ManagedSource(
-            command=command,
-            replicas=replicas or 1,
-            environment=environment,
-            working_directory=str(folder / directory) if "working_directory" in fields else None,
-            start_timeout=float(timeout or _DEFAULT.start_timeout),
-            depth=depth or _DEFAULT.depth,
-            num_gpus=gpus,
-        )
-    ]
-
-
-def _gpus(reader: Reader, path: str, value: object) -> float:
-    number = reader.number(path, value)
-    if number is not None and (number < 0 or (number > 1 and number != int(number))):
-        reader.add_problem(path, f"must be 0, a fraction below 1, or a whole number (got {shown(value)})")
-    return float(number or 0)
-
-
-def _command(reader: Reader, path: str, value: object) -> tuple[str, ...]:
-    words: tuple[str, ...] = ()
-    if isinstance(value, str):
-        try:
-            words = tuple(shlex.split(value))
-        except ValueError as error:
-            reader.add_problem(
-                path, f"cannot be split into words ({str(error).lower()}); write a list of words"
-            )
-            return ()
-    else:
-        entries = reader.items(path, value, "write the words as a list, or one text")
-        if not isinstance(value, list):
-            return ()
-        words = tuple(_word(reader, join(path, index), word) for index, word in enumerate(entries))
-    if not words:
-        reader.add_problem(path, "is empty; write the program and its arguments")
-    elif not any("{port}" in word for word in words):
-        reader.add_problem(path, "must contain {port}, which stands for the port each replica is given")
-    return words
-
-
-def _word(reader: Reader, path: str, value: object) -> str:
-    """Text; a number is text here too, because a command line knows nothing else."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    return value if value == "" and isinstance(value, str) else reader.text(path, value)
 
 
 def _url(reader: Reader, path: str, value: object, *, typed: bool = False) -> str | None:
@@ -374,3 +203,141 @@ def _url(reader: Reader, path: str, value: object, *, typed: bool = False) -> st
     else:
         return text.rstrip("/")
     return None
+
+
+# Sections
+
+
+def _own(reader: Reader, path: str, name: str, value: object, folder: Path) -> list[EndpointSource]:
+    """A source of the user's, ``module:Class``: read by what it declares, else made of its section."""
+    if not reader.trust:
+        reader.unread.append(f"endpoints: {name}")
+        return []
+    found: type[EndpointSource] | None
+    found = _ruled(reader, path, lambda text: resolve(text, {}, EndpointSource), name)
+    if found is None:
+        return []
+    if found.options:
+        return _sections(reader, path, found, {} if value is None else value, folder)
+    options = reader.mapping(path, {} if value is None else value)
+    source: EndpointSource | None = _ruled(reader, path, lambda given: make(found, given), options)
+    _tell_missing(reader, path, source)
+    return [source] if source is not None else []
+
+
+def _sections(
+    reader: Reader, path: str, known: type[EndpointSource], value: object, folder: Path
+) -> list[EndpointSource]:
+    if not (known.several and isinstance(value, list)):
+        return _section(reader, path, known, value, folder)
+    sources: list[EndpointSource] = []
+    for index, inner in enumerate(value):
+        sources += _section(reader, join(path, index), known, inner, folder)
+    return sources
+
+
+def _section(
+    reader: Reader, path: str, known: type[EndpointSource], value: object, folder: Path
+) -> list[EndpointSource]:
+    """The source of a section; none where something is wrong that it cannot be without."""
+    if known.short and not isinstance(value, dict):
+        options = {option.key: option for option in known.options}
+        read = _value(reader, path, options[known.short], value, folder)
+        return [known(**{options[known.short].name: read})] if read is not None else []
+    fields = reader.section(path, value, [option.key for option in known.options])
+    if not isinstance(value, dict):
+        return []
+    values: dict[str, Any] = {}
+    whole = True
+    for option in known.options:
+        if option.key in fields:
+            values[option.name] = _value(reader, join(path, option.key), option, fields[option.key], folder)
+        elif option.required:
+            reader.required(path, fields, option.key, option.required)
+        whole = whole and not (option.required and values.get(option.name) is None)
+    if not whole:
+        return []
+    source = known(**{name: read for name, read in values.items() if read is not None})
+    _tell_missing(reader, path, source)
+    return [source]
+
+
+def _tell_missing(reader: Reader, path: str, source: EndpointSource | None) -> None:
+    for problem in source.missing() if source is not None else ():
+        reader.add_problem(path, problem)
+
+
+def _value(reader: Reader, path: str, option: Option, value: object, folder: Path) -> Any:  # noqa: ANN401
+    """What an option's value is to its source; None if it is wrong, which is told."""
+    match option:
+        case Whole():
+            return reader.whole(path, value, at_least=option.least, at_most=option.most)
+        case Seconds():
+            seconds = reader.above(path, value, 0)
+            return None if seconds is None else float(seconds)
+        case Number():
+            number = reader.number(path, value)
+            return None if number is None else _ruled(reader, path, option.rule, number)
+        case Text():
+            text = reader.text(path, value)
+            return _ruled(reader, path, option.rule, text) if text else None
+        case Texts():
+            return _texts(reader, path, option, value) or None
+        case Words():
+            words = _words(reader, path, value)
+            return _ruled(reader, path, option.rule, words) if words else None
+        case Variables():
+            variables = reader.mapping(path, value)
+            return {name: _word(reader, join(path, name), word) for name, word in variables.items()}
+        case Folder():
+            text = reader.text(path, value)
+            return str(folder / text) if text else None
+        case Secret():
+            return read_variable(reader, path, value, option.example) or None
+    raise AssertionError(f"nobody reads a {type(option).__name__}")
+
+
+def _ruled(reader: Reader, path: str, rule: Callable[[Any], T], value: object) -> T | None:
+    """What a rule makes of a value; None if it refuses it, which is told."""
+    try:
+        return rule(value)
+    except ConfigurationError as error:
+        reader.add_problem(path, str(error))
+        return None
+
+
+def _texts(reader: Reader, path: str, option: Texts, value: object) -> tuple[str, ...]:
+    if value == []:
+        reader.add_problem(path, option.none)
+    if isinstance(value, list):
+        texts = reader.texts(path, value, option.example)
+    else:
+        texts = (reader.text(path, value),)
+    ruled = [_ruled(reader, path, option.rule, text) for text in texts if text]
+    return tuple(text for text in ruled if text is not None)
+
+
+def _words(reader: Reader, path: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        try:
+            words = tuple(shlex.split(value))
+        except ValueError as error:
+            reader.add_problem(
+                path, f"cannot be split into words ({str(error).lower()}); write a list of words"
+            )
+            return ()
+    else:
+        entries = reader.items(path, value, "write the words as a list, or one text")
+        words = tuple(_word(reader, join(path, index), word) for index, word in enumerate(entries))
+        if not isinstance(value, list):
+            return ()
+    if not words:
+        reader.add_problem(path, "is empty; write the program and its arguments")
+    return words
+
+
+def _word(reader: Reader, path: str, value: object) -> str:
+    """Text; a number is text here too, because a command line knows nothing else."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return value if value == "" and isinstance(value, str) else reader.text(path, value)

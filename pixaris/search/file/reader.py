@@ -36,15 +36,20 @@ class Reader:
     Args:
         document: What was read; its faults are the first problems, and a path that has a fault gets no second
             problem.
+        trust: Whether code that the document names may be run.
 
     Attributes:
+        trust: As given.
+        unread: What was not looked into, because that would run code.
         fixed_at: Indices of the generation params that were read: others, which are wrong, are left out.
         unbound: Dotted path, node and input of parameters whose domain is wrong; node and input may be wrong
             too.
         lines: Dotted path to line, 0 for ``--set``.
     """
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, *, trust: bool = True) -> None:
+        self.trust = trust
+        self.unread: list[str] = []
         self.fixed_at: list[int] = []
         self.unbound: list[tuple[str, tuple[str, str]]] = []
         self.lines = dict(document.lines)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pixaris.config import Config
-from pixaris.endpoints.discovery import EndpointSource
+from pixaris.endpoints.base import EndpointApi
+from pixaris.endpoints.sources.base import EndpointSource
+from pixaris.endpoints.sources.catalog import api_of_generator, bare_source
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment.run import MOST_SEEDS
 from pixaris.search.file.components import DatasetSpec, GeneratorSpec, read_dataset, read_generator
@@ -123,7 +124,7 @@ def read_search_file(
             f"must be a mapping, starting with name: ... (got {shown(document.value)})", source=str(path)
         )
     document = apply_overrides(document, overrides)
-    reader = Reader(document)
+    reader = Reader(document, trust=trust)
     fields = reader.section("", document.value, _KEYS)
     if need_parameters and not fields.get("parameters"):
         hint = (
@@ -133,20 +134,19 @@ def read_search_file(
         reader.add_problem(
             "parameters", f"is {'empty' if fields.get('parameters') == {} else 'missing'}; {hint}"
         )
-    folder, flux = path.parent, _is_flux(fields.get("generator"))
+    folder, api = path.parent, _api(fields.get("generator"))
     home = _home(reader, fields, path)
     dataset = read_dataset(reader, fields, folder)
     generator = read_generator(reader, fields, folder)
-    sources = _endpoints(reader, fields, folder, endpoints, flux=flux)
+    sources = _endpoints(reader, fields, folder, endpoints, api)
     params = fields.get("generation_params", [])
-    fixed = read_generation_params(reader, "generation_params", params, nodes=not flux)
+    fixed = read_generation_params(reader, "generation_params", params, nodes=api.has_nodes)
     given = fields.get("parameters") or {}
-    unread = []
     if _is_module(given) and not trust:
-        unread.append(f"parameters: the module {given}")
+        reader.unread.append(f"parameters: the module {given}")
         given = {}
     parameters, images_at = _parameters(reader, given, folder)
-    space = read_parameters(reader, "parameters", parameters, fixed, images_at, nodes=not flux)
+    space = read_parameters(reader, "parameters", parameters, fixed, images_at, nodes=api.has_nodes)
     metrics = read_metrics(reader, fields, required=need_parameters or "objective" in fields)
     metrics = with_resources(metrics, fields.get("objective"))
     objective = read_objective(reader, fields, metrics, required=need_parameters)
@@ -169,7 +169,7 @@ def read_search_file(
         search=search,
         limits=LimitSettings(budget, policy),
         cache=cache,
-        unread=tuple(unread),
+        unread=tuple(reader.unread),
     )
     return spec, spec.source.located(problems)
 
@@ -217,22 +217,22 @@ def _parameters(reader: Reader, value: object, folder: Path) -> tuple[object, Pa
         return {}, folder
 
 
-def _is_flux(generator: object) -> bool:
-    """Whether it is one of the Flux API's models, whose inputs belong to no nodes."""
+def _api(generator: object) -> EndpointApi:
+    """What kind of endpoint it asks, by its name alone."""
     name = generator.get("type") if isinstance(generator, dict) else generator
-    return isinstance(name, str) and re.match(r"flux_|pixaris\.generation\.flux:", name) is not None
+    return api_of_generator(name if isinstance(name, str) else "")
 
 
 def _endpoints(
-    reader: Reader, fields: Mapping[str, Any], folder: Path, urls: Sequence[str], *, flux: bool
+    reader: Reader, fields: Mapping[str, Any], folder: Path, urls: Sequence[str], api: EndpointApi
 ) -> tuple[EndpointSource, ...]:
     """The section ``endpoints``, or the command line's URLs in its place."""
     if urls:
-        return endpoints_of_urls(reader, urls, flux=flux)
+        return endpoints_of_urls(reader, urls, api)
     if "endpoints" in fields:
         return read_endpoints(reader, "endpoints", fields["endpoints"], folder)
-    if flux:
-        return read_endpoints(reader, "endpoints", "flux", folder)
+    if bare := bare_source(api):
+        return read_endpoints(reader, "endpoints", bare, folder)
     generator = fields.get("generator")
     if isinstance(generator, dict) and ":" in str(generator.get("type", "")):
         return ()  # a generator of the user's own may make its images itself

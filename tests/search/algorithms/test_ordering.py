@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_kit import plan_of
 
-from pixaris.endpoints.discovery import EndpointSource, ManagedSource, StaticSource
+from pixaris.endpoints.sources.base import EndpointSource
+from pixaris.endpoints.sources.managed import ManagedSource
+from pixaris.endpoints.sources.static import StaticSource
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.search.algorithms import ordering
 from pixaris.search.driver.plan import SearchPlan

@@ -13,8 +13,8 @@ from pixaris.results.journal import History, Journal
 from pixaris.results.paths import SearchPaths
 from pixaris.results.report import Stop, TrialReport
 from pixaris.search.algorithms import schedulers
-from pixaris.search.driver.journaled import JournaledScheduler
-from pixaris.search.driver.reporting import as_result
+from pixaris.search.driver.tune.journaled import JournaledScheduler
+from pixaris.search.driver.tune.reporting import as_result
 
 ITEMS = 9
 

@@ -14,7 +14,7 @@ from kit import WORKFLOW
 from PIL import Image
 from plan_kit import changed
 
-from pixaris.endpoints.discovery import StaticSource
+from pixaris.endpoints.sources.static import StaticSource
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.generation.flux import FluxFillGenerator
 from pixaris.metrics.appearance import ContrastMetric

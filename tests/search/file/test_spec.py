@@ -16,16 +16,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixaris.config import Config
-from pixaris.endpoints.discovery import (
-    DnsSource,
-    EmbeddedSource,
-    ManagedSource,
-    StaticSource,
-    TunnelSource,
-    Variable,
-    endpoint_of,
-)
 from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.sources.credentials import Variable
+from pixaris.endpoints.sources.dns import DnsSource
+from pixaris.endpoints.sources.managed import EmbeddedSource, ManagedSource
+from pixaris.endpoints.sources.static import StaticSource
+from pixaris.endpoints.sources.tunnel import TunnelSource
 from pixaris.exceptions import ConfigurationError
 from pixaris.results.budget import Budget
 from pixaris.search.algorithms.catalog import ALGORITHMS, SCHEDULERS
@@ -248,9 +244,9 @@ def test_credentials_come_from_the_environment_and_are_never_shown(
     assert third == DnsSource("c", 1, headers=basic)
     assert isinstance(first, StaticSource)
     assert isinstance(second, StaticSource)
-    assert endpoint_of(first).headers == (("Authorization", "Bearer secret"), ("X-Key", "me:se:cret"))
-    assert endpoint_of(second).headers == (("Authorization", "Basic bWU6c2U6Y3JldA=="),)
-    assert "cret" not in f"{first} {second} {third} {endpoint_of(first)} {endpoint_of(second)}"
+    assert first.endpoints()[0].headers == (("Authorization", "Bearer secret"), ("X-Key", "me:se:cret"))
+    assert second.endpoints()[0].headers == (("Authorization", "Basic bWU6c2U6Y3JldA=="),)
+    assert "cret" not in f"{first} {second} {third} {first.endpoints()} {second.endpoints()}"
     monkeypatch.delenv("COMFY_TOKEN")
     monkeypatch.setenv("COMFY_AUTH", "no-secret-colon")
     unset = (

@@ -1,4 +1,4 @@
-"""Who is there: between the feeds that bring endpoints up and the pool that uses them."""
+"""Which endpoints there are: between the discoveries that bring them up and the pool that uses them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from pixaris.endpoints.base import Endpoint, EndpointPool, PoolStatus
-from pixaris.endpoints.feeds import Down, Failed, Feed, Notice, Told, Up
+from pixaris.endpoints.discovery import Discovery, Down, Event, Failed, Note, Up
 from pixaris.exceptions import ConfigurationError, NoEndpointError, PixarisError, Problem
 
 _POLL_SECONDS = 0.1
 
 
-class Roster:
-    """The endpoints of one search. Feeds may start before there is a pool; it is told all that has happened
-    when it comes.
+class EndpointRegistry:
+    """The endpoints of one search. Discoveries may start before there is a pool; when it comes, it learns all
+    that has happened.
 
     Thread-safe.
 
@@ -35,26 +35,26 @@ class Roster:
         self._awaits = False
 
     @contextlib.contextmanager
-    def fed_by(self, feed: Feed) -> Iterator[None]:
-        """Run a feed."""
+    def discovering(self, discovery: Discovery) -> Iterator[None]:
+        """Run a discovery."""
         with self._lock:
             self._awaits = True
-            self._pending |= set(feed.names)
+            self._pending |= set(discovery.names)
         try:
-            feed.start(self.take)
+            discovery.start(self.take)
             yield
         finally:
-            feed.stop()
+            discovery.stop()
 
     @contextlib.contextmanager
-    def feeding(self, pool: EndpointPool) -> Iterator[None]:
+    def serving(self, pool: EndpointPool) -> Iterator[None]:
         """Keep a pool's endpoints as they are here, until the pool is closed."""
         with self._lock:
             self._pool = pool
             for endpoint in self._members.values():
                 pool.join(endpoint)
             for sentence in self._sentences:
-                pool.tell(sentence)
+                pool.emit(sentence)
             self._sentences.clear()
         try:
             yield
@@ -62,35 +62,39 @@ class Roster:
             with self._lock:
                 self._pool = None
 
-    def take(self, notice: Notice) -> None:
-        """Take what a feed reports."""
+    def take(self, event: Event) -> None:
+        """Take what a discovery emits."""
         with self._lock:
-            if isinstance(notice, Up):
-                self._up(notice)
-            elif isinstance(notice, Down):
-                self._members.pop(notice.url, None)
-                self._started.pop(notice.url, None)
-                if self._pool is not None:
-                    self._pool.leave(notice.url)
-            elif isinstance(notice, Failed):
-                self._pending.discard(notice.name)
-                self._failed[notice.name] = notice.error
-                self._tell(str(notice.error))
-            elif isinstance(notice, Told):
-                self._tell(notice.sentence)
+            match event:
+                case Up():
+                    self._up(event)
+                case Down(url):
+                    self._down(url)
+                case Failed(name, error):
+                    self._pending.discard(name)
+                    self._failed[name] = error
+                    self._emit(str(error))
+                case Note(sentence):
+                    self._emit(sentence)
 
-    def _up(self, notice: Up) -> None:
-        self._pending.discard(notice.name)
-        self._failed.pop(notice.name, None)
-        self._members[notice.endpoint.url] = notice.endpoint
-        if notice.answered:
-            self._started[notice.endpoint.url] = notice.endpoint
+    def _up(self, event: Up) -> None:
+        self._pending.discard(event.name)
+        self._failed.pop(event.name, None)
+        self._members[event.endpoint.url] = event.endpoint
+        if event.answered:
+            self._started[event.endpoint.url] = event.endpoint
         if self._pool is not None:
-            self._pool.join(notice.endpoint)
+            self._pool.join(event.endpoint)
 
-    def _tell(self, sentence: str) -> None:
+    def _down(self, url: str) -> None:
+        self._members.pop(url, None)
+        self._started.pop(url, None)
         if self._pool is not None:
-            self._pool.tell(sentence)
+            self._pool.leave(url)
+
+    def _emit(self, sentence: str) -> None:
+        if self._pool is not None:
+            self._pool.emit(sentence)
         else:
             self._sentences.append(sentence)
 
@@ -101,12 +105,12 @@ class Roster:
 
     @property
     def started(self) -> tuple[Endpoint, ...]:
-        """The endpoints that feeds started and that have answered."""
+        """The endpoints that discoveries brought up and that have answered."""
         with self._lock:
             return tuple(self._started.values())
 
     def wait(self, pause: Callable[[float], object] = time.sleep) -> None:
-        """Wait, while it feeds a pool, until an endpoint answers. Returns at once where nothing is being
+        """Wait, while it serves a pool, until an endpoint answers. Returns at once where nothing is being
         started.
 
         Args:

@@ -1,6 +1,4 @@
-"""Endpoints on Google Cloud VMs, through ``gcloud compute start-iap-tunnel``: opened, watched, opened
-again.
-"""
+"""Servers on Google Cloud VMs, through ``gcloud compute start-iap-tunnel``: opened, watched, opened again."""
 
 from __future__ import annotations
 
@@ -10,14 +8,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.clients import answers
-from pixaris.endpoints.discovery import ManagedSource, TunnelSource
-from pixaris.endpoints.feeds import Down, Failed, Feed, Report, Told, Up, run_thread
-from pixaris.endpoints.process import ServerProcess, free_ports
-from pixaris.exceptions import ConfigurationError, EndpointError, PixarisError, UnreachableError
+from pixaris.endpoints.apis.comfyui import ComfyUIApi
+from pixaris.endpoints.base import EndpointApi
+from pixaris.endpoints.discovery import Discovery, Down, Emitter, Failed, Note, Up, run_thread
+from pixaris.endpoints.sources.base import EndpointSource, ServerCommand
+from pixaris.endpoints.sources.options import MOST_PORT, Seconds, Text, Texts, Whole
+from pixaris.endpoints.sources.process import ServerProcess, free_ports
+from pixaris.exceptions import ConfigurationError, EndpointError, PixarisError, Problem, UnreachableError
 
 _PORTS_TRIED = 5
 _MISSED_PROBES = 3
@@ -25,10 +25,108 @@ _MISSED_PROBES = 3
 restarts.
 """
 _LONGEST_REST = 60.0
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 _ENDING_SECONDS = 4.0
 _OUTPUT_BYTES = 100_000
 _PORT_TAKEN = "is not available"
+
+
+_EXAMPLE = "write {instance: gpu-1, zone: europe-west4-a, project: my-project}"
+_SIMPLE_NAME = r"[a-z]([-a-z0-9]*[a-z0-9])?"
+_PROJECT_NAME = r"[a-z0-9]([-.:a-z0-9]*[a-z0-9])?"
+
+
+def _name(what: str, pattern: str) -> Callable[[str], str]:
+    """The rule for a name as Google Cloud has them; it becomes part of a command."""
+
+    def rule(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            allowed = "lower-case letters, digits and hyphens"
+            raise ConfigurationError(f"must be the {what}'s name: {allowed} (got {text!r:.80})")
+        return text
+
+    return rule
+
+
+@dataclass(frozen=True)
+class TunnelSource(EndpointSource):
+    """Servers on Google Cloud VMs without a public address, reached through Identity-Aware Proxy.
+
+    Attributes:
+        instances: Names of the VMs.
+        port: Where the server listens on each.
+        zone: Their zone, or None for gcloud's configured one.
+        project: Their project, or None for gcloud's configured one.
+        depth: Requests each is given at once.
+        gcloud: The program that opens tunnels.
+        start_timeout: Seconds until a server must answer through its tunnel.
+        api: What kind of endpoint each is.
+    """
+
+    key = "iap"
+    options = (
+        Texts(
+            "instance",
+            "instances",
+            required=_EXAMPLE,
+            rule=_name("instance", _SIMPLE_NAME),
+            example="write instance: [gpu-1, gpu-2]",
+            none=f"needs at least one VM; {_EXAMPLE}",
+        ),
+        Whole("port", most=MOST_PORT),
+        Text("zone", rule=_name("zone", _SIMPLE_NAME)),
+        Text("project", rule=_name("project", _PROJECT_NAME)),
+        Whole("depth"),
+        Text("gcloud"),
+        Seconds("start_timeout"),
+    )
+    several = True
+    starts = True
+
+    instances: tuple[str, ...]
+    port: int = 8188
+    zone: str | None = None
+    project: str | None = None
+    depth: int = 2
+    gcloud: str = "gcloud"
+    start_timeout: float = 60.0
+    api: EndpointApi = field(default_factory=ComfyUIApi, repr=False)
+
+    @property
+    def label(self) -> str:
+        return ", ".join(f"iap:{instance}" for instance in self.instances)
+
+    @property
+    def slots(self) -> int:
+        return self.count * self.depth
+
+    @property
+    def count(self) -> int:
+        return len(self.instances)
+
+    def discovery(self, logs: Path) -> Discovery:
+        return TunnelDiscovery(self, logs)
+
+    def problems(self, *, here: bool) -> list[Problem]:
+        problem = gcloud_problem(self)
+        return [Problem("", problem, "endpoints.iap")] if problem else []
+
+    def serving(self, api: EndpointApi) -> TunnelSource:
+        return replace(self, api=api)
+
+    def identities(self) -> frozenset[str]:
+        zone = f" in {self.zone}" if self.zone else ""
+        project = f" of {self.project}" if self.project else ""
+        at = f"port {self.port}{zone}{project}"
+        return frozenset(f"instance {instance} with {at}" for instance in self.instances)
+
+    def probe(self, url: str) -> None:
+        """Return if a server answers at a tunnel's URL.
+
+        Raises:
+            EndpointError: It does not.
+        """
+        ServerCommand((), api=self.api).probe(url)
 
 
 def gcloud_problem(source: TunnelSource) -> str:
@@ -41,14 +139,14 @@ def gcloud_problem(source: TunnelSource) -> str:
     )
 
 
-class TunnelFeed(Feed):
+class TunnelDiscovery(Discovery):
     """Keeps a tunnel open to each instance of a source.
 
     Args:
         source: The instances.
         folder: Where gcloud's output goes.
         ready: Called with a tunnel's URL; returns if the server behind it answers, raises EndpointError if
-            not.
+            not. By default `TunnelSource.probe`.
         interval: Seconds between two probes of an open tunnel.
         rest: Seconds before a tunnel that failed is opened again; doubled for each failure since it was last
             open.
@@ -58,25 +156,26 @@ class TunnelFeed(Feed):
         self,
         source: TunnelSource,
         folder: Path,
-        ready: Callable[[str], None] = answers,
+        ready: Callable[[str], None] | None = None,
         *,
         interval: float = 5.0,
         rest: float = 1.0,
     ) -> None:
         self._source = source
-        self._tunnels = [Tunnel(source, name, folder, ready, interval, rest) for name in source.instances]
+        probe = ready or source.probe
+        self._tunnels = [Tunnel(source, name, folder, probe, interval, rest) for name in source.instances]
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(tunnel.name for tunnel in self._tunnels)
 
-    def start(self, report: Report) -> None:
+    def start(self, emit: Emitter) -> None:
         problem = gcloud_problem(self._source)
         for tunnel in self._tunnels:
             if problem:
-                report(Failed(tunnel.name, ConfigurationError(f"endpoints.iap: {problem}")))
+                emit(Failed(tunnel.name, ConfigurationError(f"endpoints.iap: {problem}")))
             else:
-                tunnel.start(report)
+                tunnel.start(emit)
 
     def stop(self) -> None:
         for tunnel in self._tunnels:
@@ -91,10 +190,10 @@ class Tunnel:
     Args:
         source: Where the instance is.
         instance: Its name.
-        folder: As `TunnelFeed`.
-        ready: As `TunnelFeed`.
-        interval: As `TunnelFeed`.
-        rest: As `TunnelFeed`.
+        folder: As `TunnelDiscovery`.
+        ready: As `TunnelDiscovery`.
+        interval: As `TunnelDiscovery`.
+        rest: As `TunnelDiscovery`.
     """
 
     def __init__(
@@ -106,11 +205,11 @@ class Tunnel:
         interval: float,
         rest: float,
     ) -> None:
-        place = [part for part in (source.project, source.zone, instance, str(source.port)) if part]
-        self.name = f"iap:{'/'.join(place)}"
+        parts = [part for part in (source.project, source.zone, instance, str(source.port)) if part]
+        self.name = f"iap:{'/'.join(parts)}"
         self._source = source
         self._instance = instance
-        self._output = folder / f"tunnel-{'-'.join(place).replace(':', '_')}.log"
+        self._output = folder / f"tunnel-{'-'.join(parts).replace(':', '_')}.log"
         self._ready = ready
         self._interval = interval
         self._rest = rest
@@ -118,12 +217,12 @@ class Tunnel:
         self._thread: threading.Thread | None = None
         self._process: ServerProcess | None = None
 
-    def start(self, report: Report) -> None:
+    def start(self, emit: Emitter) -> None:
         """Begin to open it."""
-        self._thread = run_thread((self.name,), lambda: self._keep_open(report), report)
+        self._thread = run_thread((self.name,), lambda: self._keep_open(emit), emit)
 
     def ask_to_stop(self) -> None:
-        """Begin to close it; nothing is reported afterwards."""
+        """Begin to close it; nothing is emitted afterwards."""
         self._stop.set()
         process = self._process
         if process is not None:
@@ -135,22 +234,22 @@ class Tunnel:
         if self._thread is not None:
             self._thread.join(_ENDING_SECONDS + 2)
 
-    def _keep_open(self, report: Report) -> None:
-        rest, told = self._rest, ""
+    def _keep_open(self, emit: Emitter) -> None:
+        rest, said = self._rest, ""
         while not self._stop.is_set():
-            reason = self._once(report)
+            reason = self._once(emit)
             if self._stop.is_set():
                 return
             if isinstance(reason, str):
-                rest, told = self._rest, ""
-                report(Told(f"the tunnel to {self._instance} dropped: {reason}; it is opened again"))
-            elif (text := re.sub(r"\d+", "", str(reason))) != told:  # each attempt has another port
-                told = text
-                report(Failed(self.name, reason))
+                rest, said = self._rest, ""
+                emit(Note(f"the tunnel to {self._instance} dropped: {reason}; it is opened again"))
+            elif (text := re.sub(r"\d+", "", str(reason))) != said:  # each attempt has another port
+                said = text
+                emit(Failed(self.name, reason))
             self._stop.wait(rest)
             rest = min(rest * 2, _LONGEST_REST)
 
-    def _once(self, report: Report) -> str | PixarisError:
+    def _once(self, emit: Emitter) -> str | PixarisError:
         """Open it and hold it until it drops. Returns why it dropped, or what kept it from opening."""
         for _ in range(_PORTS_TRIED):
             self._output.unlink(missing_ok=True)  # it tells of one attempt
@@ -158,10 +257,10 @@ class Tunnel:
             try:
                 process.start()
                 process.wait()
-                report(Up(self.name, Endpoint(process.url, depth=self._source.depth)))
+                emit(Up(self.name, process.server.endpoint(process.url)))
                 reason = self._hold(process)
                 if not self._stop.is_set():
-                    report(Down(process.url))
+                    emit(Down(process.url))
                 return reason
             except EndpointError as error:
                 process.stop()
@@ -183,7 +282,13 @@ class Tunnel:
         command += [f"--zone={source.zone}"] if source.zone else []
         command += [f"--project={source.project}"] if source.project else []
         asks_nothing = {"CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
-        managed = ManagedSource(tuple(command), environment=asks_nothing, start_timeout=source.start_timeout)
+        server = ServerCommand(
+            tuple(command),
+            environment=asks_nothing,
+            start_timeout=source.start_timeout,
+            depth=source.depth,
+            api=source.api,
+        )
 
         def ready(url: str) -> None:
             if f"Listening on port [{port}]" not in self._said():
@@ -192,14 +297,14 @@ class Tunnel:
                 )  # whoever answers there is somebody else
             self._ready(url)
 
-        process = ServerProcess(managed, self._output, ready, port, grace=_ENDING_SECONDS, max_restarts=0)
+        process = ServerProcess(server, self._output, ready, port, grace=_ENDING_SECONDS, max_restarts=0)
         process.signals = (signal.SIGINT, signal.SIGTERM)
         process.died = lambda sentence: None
         return process
 
     def _hold(self, process: ServerProcess) -> str:
         missed, due = 0, time.monotonic() + self._interval
-        while not self._stop.wait(_LOOK_SECONDS):
+        while not self._stop.wait(_CHECK_SECONDS):
             if process.pid is None:
                 return f"gcloud ended ({_last_line(self._said())})"
             if time.monotonic() < due:
@@ -224,13 +329,11 @@ class Tunnel:
 
 def explained(said: str, source: TunnelSource, instance: str) -> PixarisError | None:
     """What gcloud's output means for the user, or None if nobody knows."""
-    place = " ".join(
-        [f"instance {instance!r}"]
-        + ([f"in zone {source.zone!r}"] if source.zone else [])
-        + ([f"of project {source.project!r}"] if source.project else [])
-    )
+    zone = f" in zone {source.zone!r}" if source.zone else ""
+    project = f" of project {source.project!r}" if source.project else ""
+    vm = f"instance {instance!r}{zone}{project}"
     quoted = _last_line(said)
-    where = f"endpoints.iap, {place}"
+    where = f"endpoints.iap, {vm}"
     if "do not currently have an active account" in said or "gcloud auth login" in said:
         return ConfigurationError(
             f"{where}: gcloud is not logged in; run `gcloud auth login`, or give it a service account"
@@ -253,7 +356,7 @@ def explained(said: str, source: TunnelSource, instance: str) -> PixarisError | 
             " pass 35.235.240.0/20"
         )
         return UnreachableError(
-            f"nothing answers on port {source.port} of {place}; {hint}", endpoint=f"iap:{instance}"
+            f"nothing answers on port {source.port} of {vm}; {hint}", endpoint=f"iap:{instance}"
         )
     return None
 

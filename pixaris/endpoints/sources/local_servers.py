@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.clients import answers
-from pixaris.endpoints.discovery import EmbeddedSource, ManagedSource
-from pixaris.endpoints.feeds import Down, Failed, Feed, Report, Told, Up, run_thread
-from pixaris.endpoints.process import ServerProcess, ServerProcesses
+from pixaris.endpoints.discovery import Discovery, Down, Emitter, Failed, Note, Up, run_thread
+from pixaris.endpoints.sources.base import ServerCommand
+from pixaris.endpoints.sources.process import ServerProcess, ServerProcesses
 from pixaris.exceptions import ConfigurationError, EndpointError, PixarisError, UnreachableError
 
 _LOOPBACK = "127.0.0.1"
 
 
-def embedded_command(source: EmbeddedSource) -> ManagedSource:
-    """The embedded endpoint as a command."""
-    command = (sys.executable, "-m", "pixaris.comfyui.server", "--listen", "{host}", "--port", "{port}")
-    return ManagedSource(command=command, replicas=source.replicas, start_timeout=30.0)
-
-
 class Replica:
-    """One managed server: its process is started, awaited, and reported.
+    """One managed server: its process is started and awaited, and what becomes of it is emitted.
 
     Args:
-        name: Its name among what the feeds bring up.
+        name: Its name among what discoveries bring up.
         process: The process, not yet started.
-        report: Takes every notice.
+        emit: Takes every event.
     """
 
-    def __init__(self, name: str, process: ServerProcess, report: Report) -> None:
+    def __init__(self, name: str, process: ServerProcess, emit: Emitter) -> None:
         self._name = name
-        self._report = report
+        self._emit = emit
         self._thread: threading.Thread | None = None
         self._joined = False
         self._stopped = False
@@ -46,12 +37,12 @@ class Replica:
         try:
             self.process.start()
         except ConfigurationError as error:
-            self._say(error)
+            self._fail(error)
             return
-        self._thread = run_thread((self._name,), self._await, self._report)
+        self._thread = run_thread((self._name,), self._await, self._emit)
 
     def ask_to_stop(self) -> None:
-        """Begin to end it; nothing is reported afterwards."""
+        """Begin to end it; nothing is emitted afterwards."""
         self._stopped = True
         self.process.ask_to_stop()
 
@@ -67,23 +58,23 @@ class Replica:
         try:
             process.wait()
         except EndpointError as error:
-            self._say(self._explained(error))
+            self._fail(self._explained(error))
             if not process.comes_up():
                 return
         if not self._stopped:
             self._joined = True
-            self._report(Up(self._name, Endpoint(process.url, depth=process.source.depth)))
+            self._emit(Up(self._name, process.server.endpoint(process.url)))
 
-    def _say(self, error: PixarisError) -> None:
+    def _fail(self, error: PixarisError) -> None:
         if not self._stopped:
-            self._report(Failed(self._name, error))
+            self._emit(Failed(self._name, error))
 
     def _died(self, sentence: str) -> None:
         if self._stopped or not self._joined:
             return  # why it does not come up is told once, by who waits for it
-        self._report(Told(sentence))
+        self._emit(Note(sentence))
         if self.process.given_up:
-            self._report(Down(self.process.url))
+            self._emit(Down(self.process.url))
 
     def _explained(self, error: EndpointError) -> EndpointError:
         """On a cluster, a server that listens on the loopback interface alone is up and cannot be reached."""
@@ -101,19 +92,19 @@ class Replica:
         return UnreachableError(f"{error.message}\n{hint}", endpoint=error.endpoint)
 
 
-class LocalServers(Feed):
+class LocalServers(Discovery):
     """Managed servers on this machine.
 
     Args:
-        sources: What to run.
+        servers: What to run.
         folder: Where their logs go.
-        ready: As `ServerProcess.ready`.
+        ready: As for `ServerProcesses`.
     """
 
     def __init__(
-        self, sources: Sequence[ManagedSource], folder: Path, ready: Callable[[str], None] = answers
+        self, servers: Sequence[ServerCommand], folder: Path, ready: Callable[[str], None] | None = None
     ) -> None:
-        self._processes = ServerProcesses(list(sources), folder, ready).processes
+        self._processes = ServerProcesses(servers, folder, ready).processes
         self._replicas: list[Replica] = []
 
     @property
@@ -122,12 +113,12 @@ class LocalServers(Feed):
 
     @property
     def processes(self) -> tuple[ServerProcess, ...]:
-        """The processes, in the sources' order."""
+        """The processes, in the order of their commands."""
         return tuple(self._processes)
 
-    def start(self, report: Report) -> None:
+    def start(self, emit: Emitter) -> None:
         for name, process in zip(self.names, self._processes, strict=True):
-            self._replicas.append(Replica(name, process, report))
+            self._replicas.append(Replica(name, process, emit))
             self._replicas[-1].start()
 
     def stop(self) -> None:

@@ -12,8 +12,8 @@ from ray.tune.experiment import Trial
 from ray.tune.stopper import NoopStopper
 
 from pixaris.results.report import Stop, TrialReport
-from pixaris.search.driver.reporting import report_of
 from pixaris.search.driver.tracker import SearchTracker
+from pixaris.search.driver.tune.reporting import report_of
 
 
 class TrackerCallback(tune.Callback):

@@ -1,5 +1,5 @@
-"""Prompts whose process died, and where they are: they are taken over rather than run twice, or else
-withdrawn.
+"""Requests whose process died, and the endpoints that have them: they are taken over rather than run twice,
+or else cancelled. Pure.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 
 class Orphans:
-    """What the pool actor knows of them. Almost always empty.
+    """What a pool knows of them. Almost always empty.
 
-    A worker that died leaves the requests it had (`left`). A pool actor that was started again does not know
-    what its predecessor's workers had where: it looks through each endpoint's queue once (`found`), and knows
-    the request when it is submitted again (`submitted`).
+    A worker that died leaves the requests it had (`left`). A pool that succeeds one whose process died does
+    not know what that one had where: each endpoint's queue is looked through once (`found`), and a request is
+    known when it is submitted again (`submitted`).
 
     Args:
         now: Seconds, monotonic.
@@ -24,7 +24,7 @@ class Orphans:
         self._searched: set[str] = set()
         self._suspected: set[str] = set()
         self._found: dict[str, str] = {}
-        self._places: dict[str, str] = {}
+        self._urls: dict[str, str] = {}
 
     def expect(self) -> None:
         """A predecessor died: every endpoint may have some."""
@@ -47,26 +47,25 @@ class Orphans:
     def submitted(self, key: str, request_id: str) -> None:
         """A request is in the pool; if an orphan of it was found, it is known by its key from now on."""
         if request_id in self._found:
-            self._places[key] = self._found.pop(request_id)
+            self._urls[key] = self._found.pop(request_id)
 
     def left(self, key: str, url: str) -> None:
         """A worker died while it had a request on an endpoint."""
-        self._places[key] = url
+        self._urls[key] = url
 
-    def places(self) -> list[tuple[str, str]]:
+    def known(self) -> list[tuple[str, str]]:
         """Requests of the pool that an endpoint may have already, and the endpoint's URL."""
-        return list(self._places.items())
+        return list(self._urls.items())
 
-    def take(self, key: str) -> str:
-        """Forget a request's orphan; where it is, or "" if there is none."""
-        return self._places.pop(key, "") if self._places else ""
+    def release(self, key: str) -> str:
+        """Keep a request's orphan no longer; the URL where it is, or "" if there is none."""
+        return self._urls.pop(key, "") if self._urls else ""
 
     def unclaimed(self, before: float) -> list[tuple[str, str]]:
-        """Forget orphans whose request is not in the pool: request ids and URLs.
+        """Keep orphans no longer whose request is not in the pool; their request ids and URLs.
 
         Args:
-            before: A pool actor that was started again after this time gives its clients time to submit
-                again.
+            before: A successor that was started after this time gives its clients time to submit again.
         """
         if not self._found or (self._expected and self._since > before):
             return []

@@ -18,9 +18,9 @@ from ray.tune.search import SearchGenerator
 from pixaris.results.journal import Event, History, Journal
 from pixaris.results.report import TIME, TrialReport
 from pixaris.search.algorithms.searchers import BaselineFirst
-from pixaris.search.driver.journaled import JournaledScheduler
-from pixaris.search.driver.lost_trials import LostTrials
-from pixaris.search.driver.reporting import remembered_result
+from pixaris.search.driver.tune.journaled import JournaledScheduler
+from pixaris.search.driver.tune.lost_trials import LostTrials
+from pixaris.search.driver.tune.reporting import remembered_result
 
 _Result = dict[str, Any]
 

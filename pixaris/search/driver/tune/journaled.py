@@ -11,7 +11,7 @@ from ray.tune.schedulers import TrialScheduler
 from pixaris.results.journal import Event, Journal
 from pixaris.results.report import Stop, TrialReport
 from pixaris.search.algorithms.schedulers import pauses
-from pixaris.search.driver.reporting import remembered_result, report_of
+from pixaris.search.driver.tune.reporting import remembered_result, report_of
 
 _Result = dict[str, Any]
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from pixaris.endpoints.discovery import ManagedSource
+from pixaris.endpoints.sources.base import ServerCommand
 from pixaris.exceptions import ConfigurationError, EndpointError, Problem, UnreachableError
 
 log = logging.getLogger(__name__)
@@ -38,9 +38,8 @@ _LOG_LINES = 12
 _EVENT_LINES = 5
 
 # Reads from a pipe that only the process which started the servers holds open. A line: the server was ended
-# in order. The end of
-# the pipe: that process is gone, however it went; the server's group goes too, with what a script started or
-# ignores SIGTERM.
+# in order. The end of the pipe: that process is gone, however it went; the server's group goes too, with what
+# a script started or ignores SIGTERM.
 _GUARD = """
 read -r line && exit
 kill -s TERM -- "-$1"
@@ -76,7 +75,7 @@ class ServerProcess:
     thread that forked.
 
     Attributes:
-        source: What to run.
+        server: What to run.
         log_file: Where its output goes.
         ready: Called with the URL; returns once the server answers, raises EndpointError while it does not.
         port: The port it is given.
@@ -89,7 +88,7 @@ class ServerProcess:
         given_up: Whether it is not started again.
     """
 
-    source: ManagedSource
+    server: ServerCommand
     log_file: Path
     ready: Callable[[str], None]
     port: int
@@ -124,9 +123,9 @@ class ServerProcess:
         Raises:
             ConfigurationError: The command or its working directory does not exist.
         """
-        if problem := command_problem(self.source):
+        if problem := command_problem(self.server):
             raise ConfigurationError(problem)
-        self._deadline = time.monotonic() + self.source.start_timeout
+        self._deadline = time.monotonic() + self.server.start_timeout
         self._thread = threading.Thread(target=self._watch, name=f"pixaris-server-{self.port}", daemon=True)
         self._thread.start()
 
@@ -138,7 +137,7 @@ class ServerProcess:
                 lines are in the text.
         """
         reason = "it did not start"
-        self._started.wait(self.source.start_timeout)
+        self._started.wait(self.server.start_timeout)
         while not (self._ended or self._stop.is_set()) and time.monotonic() < self._deadline:
             try:
                 self.ready(self.url)
@@ -215,7 +214,7 @@ class ServerProcess:
     def _command(self) -> list[str]:
         return [
             part.replace("{port}", str(self.port)).replace("{host}", self.host)
-            for part in self.source.command
+            for part in self.server.command
         ]
 
     def _launch(self) -> subprocess.Popen[bytes]:
@@ -227,8 +226,8 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd=self.source.working_directory,
-                env={**os.environ, **self.source.environment},
+                cwd=self.server.working_directory,
+                env={**os.environ, **self.server.environment},
                 start_new_session=True,
                 preexec_fn=(lambda: _die_with(parent)) if _LIBC is not None else None,
             )
@@ -238,16 +237,18 @@ class ServerProcesses:
     """The managed processes of one run; a context manager that stops them all.
 
     Args:
-        sources: What to run.
+        servers: What to run.
         folder: Where their logs go.
-        ready: As `ServerProcess.ready`.
+        ready: As `ServerProcess.ready`; by default each is probed as what its command says it is.
     """
 
-    def __init__(self, sources: list[ManagedSource], folder: Path, ready: Callable[[str], None]) -> None:
-        replicas = [source for source in sources for _ in range(source.replicas)]
+    def __init__(
+        self, servers: Sequence[ServerCommand], folder: Path, ready: Callable[[str], None] | None = None
+    ) -> None:
+        ports = free_ports(len(servers))
         self.processes = [
-            ServerProcess(source, folder / f"endpoint-{number}.log", ready, port)
-            for number, (source, port) in enumerate(zip(replicas, free_ports(len(replicas)), strict=True))
+            ServerProcess(server, folder / f"endpoint-{number}.log", ready or server.probe, port)
+            for number, (server, port) in enumerate(zip(servers, ports, strict=True))
         ]
 
     def start(self) -> None:
@@ -283,16 +284,15 @@ class ServerProcesses:
         self.stop()
 
 
-def command_problem(source: ManagedSource) -> Problem | None:
+def command_problem(server: ServerCommand) -> Problem | None:
     """What keeps a command from being run on this machine, if anything."""
-    folder = source.working_directory
+    folder = server.working_directory
     if folder and not Path(folder).is_dir():
-        return Problem("endpoints.managed.working_directory", f"{folder!r} is not a folder")
-    command = source.command[0] if source.command else ""
-    if not _can_run(command, folder, source.environment.get("PATH")):
-        return Problem(
-            "endpoints.managed.command", f"{command!r} is not a program that can be run; give its full path"
-        )
+        return Problem("", f"{folder!r} is not a folder", "endpoints.managed.working_directory")
+    command = server.command[0] if server.command else ""
+    if not _can_run(command, folder, server.environment.get("PATH")):
+        message = f"{command!r} is not a program that can be run; give its full path"
+        return Problem("", message, "endpoints.managed.command")
     return None
 
 

@@ -1,0 +1,369 @@
+"""What every pool decides, on threads and on Ray alike: commands and outcomes come in, actions go out.
+
+The core neither waits nor opens a connection; it reads the clock it is given. The pool that owns it calls it
+from one thread at a time, and carries out what `take_actions` gives after each call: run a lease, cancel one,
+probe an endpoint, answer a request.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from pixaris.endpoints.base import (
+    Cancel,
+    Command,
+    Emit,
+    Endpoint,
+    Join,
+    Leave,
+    PoolStatus,
+    Promote,
+    Submit,
+)
+from pixaris.endpoints.dispatcher import Dispatcher
+from pixaris.endpoints.health import is_fatal
+from pixaris.endpoints.orphans import Orphans
+from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.waiting import Lease
+from pixaris.exceptions import CancelledRequestError, EndpointError, PixarisError
+
+Clock: TypeAlias = Callable[[], float]
+"""Gives seconds that never go back."""
+
+
+class Queued(Protocol):
+    """What the core must know of a request; how it travels is the pool's business."""
+
+    @property
+    def id(self) -> str:
+        """Unique among its owner's."""
+
+    @property
+    def kind(self) -> str:
+        """The endpoints that can serve it."""
+
+    @property
+    def affinity_key(self) -> str:
+        """Equal for requests that need the same models; "" if that makes no difference."""
+
+
+R = TypeVar("R", bound=Queued)
+
+
+@dataclass(frozen=True)
+class Run(Generic[R]):
+    """Run a request on an endpoint, then call `PoolCore.settle`.
+
+    Attributes:
+        lease: The attempt.
+        endpoint: Where.
+        owner: Who asked.
+        request: What.
+        resume: Whether the endpoint has it already, for a process that died.
+    """
+
+    lease: Lease
+    endpoint: Endpoint
+    owner: str
+    request: R
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class CancelRun:
+    """End the run of a lease: nobody waits for it any more."""
+
+    lease: Lease
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True)
+class CancelOrphan:
+    """Take a request off an endpoint that has it for a process that died."""
+
+    request_id: str
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True)
+class ProbeEndpoint:
+    """Probe an endpoint, then call `PoolCore.probed`."""
+
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True)
+class ReleaseEndpoint:
+    """Close the client of an endpoint that has left."""
+
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True)
+class Answer(Generic[R]):
+    """Answer a request with an error; what it was running on is told besides."""
+
+    owner: str
+    request: R
+    error: PixarisError
+
+
+Action: TypeAlias = Run[R] | CancelRun | CancelOrphan | ProbeEndpoint | ReleaseEndpoint | Answer[R]
+
+
+@dataclass(frozen=True)
+class _Task(Generic[R]):
+    owner: str
+    request: R
+
+
+class PoolCore(Generic[R]):
+    """The decisions of a pool around its dispatcher. Not thread-safe.
+
+    Args:
+        policy: The limits.
+        clock: The time; every decision is made at what it says then.
+        successor: Whether it succeeds a pool whose process died: then endpoints may have requests of that
+            one.
+    """
+
+    def __init__(
+        self, policy: Policy | None = None, clock: Clock = time.monotonic, *, successor: bool = False
+    ) -> None:
+        self._clock = clock
+        self._dispatcher = Dispatcher(policy)
+        self._health = self._dispatcher.health
+        self._orphans = Orphans(clock())
+        self._tasks: dict[str, _Task[R]] = {}
+        self._actions: list[Action[R]] = []
+        self._fatal: PixarisError | None = None
+        self._stopped: PixarisError | None = None
+        self._lost = 0
+        if successor:
+            self._orphans.expect()
+
+    # What comes in
+
+    def perform(self, command: Command[R], owner: str = "") -> None:
+        """Carry out a command.
+
+        Args:
+            command: What to do.
+            owner: Who asks. Owners share the endpoints; each has its own requests.
+        """
+        now = self._clock()
+        match command:
+            case Join(endpoint):
+                self._dispatcher.join(endpoint, now)
+            case Leave(url):
+                self._leave(url, now)
+            case Emit(sentence):
+                self._health.emit(sentence)
+            case Submit(requests, priority):
+                for request in requests:
+                    self._submit(owner, request, priority, now)
+                self._assign(now)
+            case Promote(request_ids, priority):
+                for request_id in request_ids:
+                    self._dispatcher.promote(_key(owner, request_id), priority)
+            case Cancel(request_ids):
+                for request_id in request_ids:
+                    self._cancel(_key(owner, request_id))
+                self._assign(now)
+
+    def settle(
+        self, run: Run[R], error: PixarisError | None, cost: float | None, *, died: bool = False
+    ) -> bool:
+        """Take what came of a run.
+
+        Args:
+            run: As it was asked for.
+            error: Why there is no image, or None.
+            cost: What the endpoint's account was charged for it.
+            died: Whether the process that ran it died, so that no endpoint is to blame.
+
+        Returns:
+            Whether that is the request's answer, to be handed to its owner.
+        """
+        lease, now = run.lease, self._clock()
+        self._health.charge(lease.url, cost)
+        if run.resume and isinstance(error, EndpointError):
+            self._orphans.suspect(lease.url)
+        if error is None:
+            final = self._dispatcher.succeeded(lease, now)
+        elif died:
+            if self._dispatcher.lease(lease.request_id) == lease:
+                self._orphans.left(lease.request_id, lease.url)
+            final = self._dispatcher.returned(lease)
+        else:
+            final = self._dispatcher.failed(lease, error, now)
+            if is_fatal(error):
+                self._fatal = self._fatal or error
+        if final:
+            self._release(lease.request_id)
+        if self._fatal is not None:
+            self._end(self._fatal)
+        self._assign(now)
+        return final
+
+    def probed(self, url: str, error: PixarisError | None) -> None:
+        """Take the outcome of a probe: what is wrong with the endpoint, or None."""
+        now = self._clock()
+        if self._health.probed(url, error, now) and error is not None:
+            self._end(error)
+        self._assign(now)
+
+    def keep(self) -> float | None:
+        """Do what is due: probes, the end of a rest, giving up once no endpoint was healthy for too long.
+
+        Returns:
+            Seconds until something is due again, None if nothing is as long as nobody calls.
+        """
+        now = self._clock()
+        self._actions += [ProbeEndpoint(endpoint) for endpoint in self._health.probes(now)]
+        for request_id, url in self._orphans.unclaimed(now - self._dispatcher.policy.client_limit):
+            self._cancel_orphan(request_id, url)
+        reason = None if self._fatal else self._health.exhausted(now)
+        if reason is not None:
+            self._end(reason)
+        self._assign(now)
+        return self._dispatcher.next_event(now)
+
+    def stop(self, reason: CancelledRequestError) -> None:
+        """Answer every request with a reason, those that are still to come too."""
+        self._stopped = reason
+        for key in self._dispatcher.unanswered():
+            self._cancel(key, reason)
+
+    def release(self, owner: str) -> None:
+        """Cancel all requests of an owner who is gone."""
+        for key in [key for key, task in self._tasks.items() if task.owner == owner]:
+            self._cancel(key)
+        self._assign(self._clock())
+
+    def lost(self) -> None:
+        """An image that was counted never reached its owner, who asks for it again."""
+        self._lost += 1
+
+    # What goes out
+
+    def take_actions(self) -> list[Action[R]]:
+        """What is to be done, in this order; each is given once."""
+        actions, self._actions = self._actions, []
+        return actions
+
+    def status(self, since_event: int = 0) -> PoolStatus:
+        """The pool as it stands; all events, if there never were `since_event` (the number is another
+        core's).
+        """
+        events = self._health.events
+        first = since_event if since_event <= len(events) else 0
+        return PoolStatus(
+            endpoints=self._health.status(),
+            waiting=self._dispatcher.waiting,
+            done=max(0, self._dispatcher.images - self._lost),
+            failed=self._dispatcher.errors,
+            fatal=self._fatal,
+            events=tuple(events[first:]),
+            first_event=first,
+        )
+
+    def endpoint(self, url: str) -> Endpoint | None:
+        """The endpoint of a URL, while it is part of the pool."""
+        server = self._health.server(url)
+        return server.endpoint if server is not None else None
+
+    @property
+    def resting(self) -> bool:
+        """As `Health.resting`."""
+        return self._health.resting
+
+    # Orphans
+
+    def seeks_orphans(self, url: str) -> bool:
+        """Whether an endpoint that has answered its probe is to be looked through for requests of a process
+        that died, before it gets work.
+        """
+        return self._orphans.is_unknown(url)
+
+    def found_orphans(self, url: str, request_ids: tuple[str, ...]) -> None:
+        """An endpoint was looked through: these requests are on it."""
+        self._orphans.found(url, request_ids)
+        for key, task in self._tasks.items():
+            if task.request.id in request_ids:
+                self._orphans.submitted(key, task.request.id)
+                if self._dispatcher.lease(key) is not None:  # another endpoint has it by now
+                    self._release_orphan(key, task.request.id)
+
+    # Inside
+
+    def _submit(self, owner: str, request: R, priority: int, now: float) -> None:
+        refusal = self._fatal or self._stopped
+        if refusal is not None:
+            self._actions.append(Answer(owner, request, refusal))
+            return
+        key, affinity = _key(owner, request.id), request.affinity_key
+        if self._dispatcher.submit(key, request.kind, priority, now, owner=owner, affinity=affinity):
+            self._tasks[key] = _Task(owner, request)
+            self._orphans.submitted(key, request.id)
+
+    def _leave(self, url: str, now: float) -> None:
+        endpoint = self.endpoint(url)
+        if endpoint is not None:
+            self._dispatcher.leave(url, now)
+            self._actions.append(ReleaseEndpoint(endpoint))
+            self._assign(now)
+
+    def _assign(self, now: float) -> None:
+        claimed = [self._dispatcher.claim(key, url, now) for key, url in self._orphans.known()]
+        for lease in (*filter(None, claimed), *self._dispatcher.assign(now)):
+            endpoint, task = self.endpoint(lease.url), self._tasks[lease.request_id]
+            assert endpoint is not None, "only endpoints of the pool are leased"
+            elsewhere = self._orphans.release(lease.request_id)
+            resume = elsewhere == lease.url
+            if elsewhere and not resume:
+                self._cancel_orphan(task.request.id, elsewhere)
+            self._actions.append(Run(lease, endpoint, task.owner, task.request, resume))
+
+    def _cancel(self, key: str, reason: PixarisError | None = None) -> None:
+        """Cancel a request, also where it runs; its owner is answered if there is a reason."""
+        known, lease = self._dispatcher.cancel(key)
+        if not known:
+            return
+        task = self._release(key)
+        if reason is not None:
+            self._actions.append(Answer(task.owner, task.request, reason))
+        endpoint = self.endpoint(lease.url) if lease is not None else None
+        if lease is not None and endpoint is not None:
+            self._actions.append(CancelRun(lease, endpoint))
+
+    def _end(self, fatal: PixarisError) -> None:
+        """Nothing can go on: answer every request but those that are charged all the same."""
+        self._fatal = self._fatal or fatal
+        for key in self._dispatcher.ended_by(self._fatal):
+            self._cancel(key, self._fatal)
+
+    def _release(self, key: str) -> _Task[R]:
+        """Keep a request no longer that has its answer."""
+        task = self._tasks.pop(key)
+        self._release_orphan(key, task.request.id)
+        return task
+
+    def _release_orphan(self, key: str, request_id: str) -> None:
+        """Nobody will ask for what an endpoint may have of a request."""
+        url = self._orphans.release(key)
+        if url:
+            self._cancel_orphan(request_id, url)
+
+    def _cancel_orphan(self, request_id: str, url: str) -> None:
+        endpoint = self.endpoint(url)
+        if endpoint is not None:
+            self._actions.append(CancelOrphan(request_id, endpoint))
+
+
+def _key(owner: str, request_id: str) -> str:
+    """A request among those of all owners: what one of them cancels is its own."""
+    return f"{owner}/{request_id}"

@@ -1,0 +1,209 @@
+"""Which endpoints may be used: quarantine, probes, and how long requests wait while none is healthy. Pure.
+
+An endpoint starts, works, and rests after a failure of its own; a probe brings it back. Each quarantine since
+its last image, and each probe that fails, doubles the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
+from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.server import Server
+from pixaris.endpoints.waiting import Waiting
+from pixaris.exceptions import (
+    AccountError,
+    EndpointError,
+    FarSideError,
+    InterruptedPromptError,
+    NoEndpointError,
+    OutOfMemoryError,
+    PixarisError,
+    RateLimitedError,
+)
+
+
+class Health:
+    """The endpoints of a pool and the state of each. Not thread-safe.
+
+    Args:
+        policy: The limits.
+        waiting: The requests; a kind that nobody asks for needs no healthy endpoint.
+
+    Attributes:
+        events: What happened to endpoints, as sentences for the user.
+    """
+
+    def __init__(self, policy: Policy, waiting: Waiting) -> None:
+        self.events: list[str] = []
+        self._policy = policy
+        self._waiting = waiting
+        self._servers: dict[str, Server] = {}
+        self._none_healthy_since: dict[str, float] = {}
+
+    def emit(self, sentence: str) -> None:
+        """Add an event."""
+        self.events.append(sentence)
+
+    def join(self, endpoint: Endpoint, now: float, *, healthy: bool = False) -> None:
+        """Add an endpoint, unless it is known. Unless it is known to be healthy, its first probe is due."""
+        if endpoint.url in self._servers:
+            return
+        state: EndpointState = "healthy" if healthy else "starting"
+        rest = self._policy.first_quarantine
+        self._servers[endpoint.url] = Server(endpoint, state, rest_until=now, rest=rest)
+        self._note(endpoint.kind, now)
+
+    def leave(self, url: str, now: float) -> Server | None:
+        """Remove an endpoint; None if there is none."""
+        server = self._servers.pop(url, None)
+        if server is not None:
+            self._note(server.kind, now)
+        return server
+
+    def server(self, url: str) -> Server | None:
+        """An endpoint, while it is part of the pool."""
+        return self._servers.get(url)
+
+    def healthy(self, kind: str) -> list[Server]:
+        """The endpoints of a kind that work."""
+        return [one for one in self._servers.values() if one.state == "healthy" and one.kind == kind]
+
+    def asked(self, kind: str, now: float) -> None:
+        """A request of a kind comes: if it is the only one, an idle pool's past does not count against it."""
+        if not self._waiting.asks(kind) and not self.healthy(kind):
+            self._none_healthy_since[kind] = now
+
+    def charge(self, url: str, cost: float | None) -> None:
+        """Add what an endpoint's account was charged, whether or not anybody waits for the image any more."""
+        server = self._servers.get(url)
+        if server is not None and cost is not None:
+            server.cost = (server.cost or 0.0) + cost
+
+    def failed(self, server: Server, error: EndpointError, now: float) -> None:
+        """Let an endpoint rest that has failed, as long as the error asks for."""
+        server.failures += 1
+        server.last_failure = error.message
+        if isinstance(error, InterruptedPromptError):
+            return  # somebody's wish, no fault of the server
+        if isinstance(error, RateLimitedError):
+            asked = error.retry_after or self._policy.rate_rest
+            server.rest_until = max(server.rest_until, now + min(asked, self._policy.max_rate_rest))
+            return
+        if server.state == "healthy":
+            self._quarantine(server, error, now)
+
+    def _quarantine(self, server: Server, error: EndpointError, now: float) -> None:
+        policy = self._policy
+        first = policy.memory_rest if isinstance(error, OutOfMemoryError) else policy.first_quarantine
+        server.rest = min(first * 2.0 ** min(server.relapses, 16), max(first, policy.max_quarantine))
+        server.rest_until = now + server.rest
+        server.relapses += 1
+        server.state = "quarantined"
+        server.reset()
+        self.emit(f"{server.endpoint.url} is quarantined: {error.message}")
+        self._note(server.kind, now)
+        self._emit_if_none_is_left(server.kind)
+
+    # Probes
+
+    def probes(self, now: float) -> list[Endpoint]:
+        """Endpoints whose probe is due; each is named once until `probed` answers."""
+        resting = [one for one in self._servers.values() if one.state != "healthy" and not one.probing]
+        due = [one for one in resting if one.rest_until <= now]
+        for server in due:
+            server.probing = True
+        return [server.endpoint for server in due]
+
+    def probed(self, url: str, error: PixarisError | None, now: float) -> bool:
+        """Take the outcome of a probe: back to work, or rest twice as long.
+
+        Returns:
+            Whether the error ends everything: the account is refused, and there are requests for it.
+        """
+        server = self._servers.get(url)
+        if server is None or not server.probing:
+            return False
+        server.probing = False
+        kind = server.kind
+        if error is None:
+            if server.state == "quarantined":
+                self.emit(f"{url} is back")
+            server.state = "healthy"
+            self._note(kind, now)
+            return False
+        # the URL is told besides
+        reason = error.message if isinstance(error, FarSideError) else str(error)
+        if server.state == "starting":
+            server.state = "quarantined"
+            self.emit(f"{url} does not answer yet: {reason}")
+            self._emit_if_none_is_left(kind)
+        server.last_failure = reason
+        server.rest = min(server.rest * 2, self._policy.max_quarantine)
+        server.rest_until = now + server.rest
+        return is_fatal(error) and self._waiting.asks(kind)
+
+    # All endpoints
+
+    def due(self, now: float, *, working: bool) -> list[float]:
+        """When something is due of itself: a probe; and with requests, the end of a rest or of the wait
+        limit.
+        """
+        servers = self._servers.values()
+        times = [one.rest_until for one in servers if one.state != "healthy" and not one.probing]
+        if working:
+            times += [one.rest_until for one in servers if one.state == "healthy" and one.rest_until > now]
+            times += [since + self._policy.wait_limit for _, since in self._stranded()]
+        return times
+
+    def exhausted(self, now: float) -> NoEndpointError | None:
+        """The reason to stop, once requests have waited `Policy.wait_limit` seconds with no endpoint of their
+        kind healthy.
+        """
+        for kind, since in self._stranded():
+            if now - since < self._policy.wait_limit:
+                continue
+            servers = [one for one in self._servers.values() if one.kind == kind]
+            reasons = "; ".join(f"{one.endpoint.url}: {one.last_failure or 'no answer'}" for one in servers)
+            waited = f"no endpoint has been healthy for {now - since:.0f} s"
+            return NoEndpointError(f"{waited} ({reasons or 'there is none'})")
+        return None
+
+    @property
+    def resting(self) -> bool:
+        """Whether an endpoint is quarantined: then it may still have what it was given, because it could not
+        be told.
+        """
+        return any(one.state == "quarantined" for one in self._servers.values())
+
+    def status(self) -> tuple[EndpointStatus, ...]:
+        """Every endpoint as it stands."""
+        return tuple(one.status() for one in self._servers.values())
+
+    def _stranded(self) -> Sequence[tuple[str, float]]:
+        """Kinds that are asked for and have no healthy endpoint, nor one whose first probe is under way, and
+        since when.
+        """
+        starting = {one.kind for one in self._servers.values() if one.state == "starting"}
+        since = self._none_healthy_since.items()
+        return [(kind, moment) for kind, moment in since if self._waiting.asks(kind) and kind not in starting]
+
+    def _emit_if_none_is_left(self, kind: str) -> None:
+        """Say that requests wait for nobody, unless an endpoint may still answer its first probe."""
+        states: Iterable[str] = (one.state for one in self._servers.values() if one.kind == kind)
+        if set(states) == {"quarantined"} and self._waiting.asks(kind):
+            limit = self._policy.wait_limit
+            self.emit(f"no endpoint is healthy; waiting up to {limit:g} s for one to come back")
+
+    def _note(self, kind: str, now: float) -> None:
+        """Note since when a kind has no healthy endpoint."""
+        if self.healthy(kind):
+            self._none_healthy_since.pop(kind, None)
+        else:
+            self._none_healthy_since.setdefault(kind, now)
+
+
+def is_fatal(error: PixarisError) -> bool:
+    """Whether an error ends the search rather than one request."""
+    return isinstance(error, AccountError | NoEndpointError)

@@ -1,0 +1,250 @@
+"""What the endpoints of a search say about themselves, before anything is generated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from pixaris.comfyui.object_info import ObjectInfo
+from pixaris.comfyui.workflow import Workflow
+from pixaris.endpoints.base import Endpoint, EndpointApi
+from pixaris.endpoints.discovery import Discovery
+from pixaris.endpoints.sources.base import EndpointSource, ServerCommand
+from pixaris.endpoints.sources.catalog import serving
+from pixaris.endpoints.sources.local_servers import LocalServers
+from pixaris.exceptions import (
+    AccountError,
+    EndpointError,
+    FarSideError,
+    PixarisError,
+    Problem,
+    UnreachableError,
+)
+from pixaris.experiment.run import RunSetup
+from pixaris.generation.base import ImageGenerator, load_node
+from pixaris.search.driver.session.session import begins_here
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was learnt from asking the endpoints.
+
+    Attributes:
+        infos: Endpoint to its node classes.
+        silent: Endpoint to why it did not answer.
+        others: Whether there are endpoints that cannot be asked, because they are started with the search.
+    """
+
+    infos: Mapping[str, ObjectInfo] = field(default_factory=dict)
+    silent: Mapping[str, PixarisError] = field(default_factory=dict)
+    others: bool = False
+
+    def problems(self, *, every_endpoint: bool) -> list[Problem]:
+        """Endpoints that do not answer; with one that does or may, only if every one must."""
+        if (self.infos or self.others) and not every_endpoint:
+            return []
+        hint = "start it, correct its address, or leave it out"
+        problems = []
+        for url, error in self.silent.items():
+            message = error.message if isinstance(error, FarSideError) else str(error)
+            problems.append(
+                Problem(
+                    f"endpoint {url}", message if isinstance(error, AccountError) else f"{message}; {hint}"
+                )
+            )
+        return problems
+
+    def workflow_problems(
+        self, workflow: Workflow, setup: RunSetup, chosen: Sequence[str] = (), output_at: str = ""
+    ) -> list[Problem]:
+        """What the endpoints would refuse about the workflow; the same fault on several is told once.
+
+        Args:
+            workflow: The workflow that the images are made with.
+            setup: What is bound into it for every image.
+            chosen: Titles of nodes that load an image of the parameter set.
+            output_at: Dotted path of the setting that chooses the output node; by default the workflow does.
+        """
+        pending = [(load_node(folder), "image") for folder in setup.eval_set.input_folders]
+        pending += [(name, "image") for name in (*setup.args.images, *chosen)]
+        pending = [one for one in pending if _once(workflow, one[0])]
+        pending += [
+            (param.node_name, param.input) for param in setup.args.params if _once(workflow, param.node_name)
+        ]
+        found: dict[Problem, list[str]] = {}
+        known = (
+            pending if setup.eval_set.items else None
+        )  # without an eval set nobody can say which images are missing
+        for url, info in self.infos.items():
+            faults = [
+                replace(one, where=_within(workflow.source, one.where))
+                for one in workflow.problems(info, known)
+            ]
+            unfit = _output_problems(workflow, info, setup.generator.output_id)
+            if output_at:
+                faults += [replace(one, path=output_at) for one in unfit]
+            else:
+                faults += [replace(one, where=_within(workflow.source, one.where)) for one in unfit]
+            for problem in faults:
+                found.setdefault(problem, []).append(url)
+        return [
+            problem
+            if len(urls) == len(self.infos)
+            else replace(problem, where=f"{problem.where} on {urls[0]}")
+            for problem, urls in found.items()
+        ]
+
+
+def limited(source: EndpointSource, generator: ImageGenerator, jobs: int | None) -> EndpointSource:
+    """A source as a generator needs it: of its kind, and given no more requests at once than its service
+    allows and the user wants.
+
+    Args:
+        source: Any.
+        generator: Its service may have a limit.
+        jobs: ``args["max_parallel_jobs"]``, where it is given.
+    """
+    return serving(source, generator.api).limited(generator.most_at_once, jobs)
+
+
+def kind_problems(sources: Sequence[EndpointSource], api: EndpointApi, path: str) -> list[Problem]:
+    """Sources without one that serves requests of a kind."""
+    if not sources or any(source.api.kind == api.kind for source in sources):
+        return []
+    shown = ", ".join(source.label for source in sources)
+    wanted = f"{api.label or api.kind}; write {api.example}" if api.example else api.label or api.kind
+    return [Problem("", f"the generator needs {wanted} (got {shown})", path)]
+
+
+def variable_problems(sources: Sequence[EndpointSource]) -> list[Problem]:
+    """Environment variables with credentials that are missing or wrong."""
+    problems = []
+    for source in sources:
+        problems += [Problem(f"endpoint {source.label}", problem) for problem in source.missing()]
+    return problems
+
+
+def program_problems(sources: Sequence[EndpointSource]) -> list[Problem]:
+    """Programs of endpoints that are not installed on this machine; commands may be run on another one of a
+    cluster.
+    """
+    here = begins_here()
+    problems: dict[Problem, None] = {}
+    for source in sources:
+        problems.update(dict.fromkeys(source.problems(here=here)))
+    return list(problems)
+
+
+def static(sources: Sequence[EndpointSource]) -> list[Endpoint]:
+    """The endpoints that somebody else runs, at addresses of their own."""
+    found: list[Endpoint] = []
+    for source in sources:
+        found += source.endpoints()
+    return found
+
+
+def servers(
+    sources: Sequence[EndpointSource], *, on_cluster: bool
+) -> tuple[list[ServerCommand], list[ServerCommand]]:
+    """The servers to start: those that this process starts itself, and those that Ray is to place."""
+    own: list[ServerCommand] = []
+    placed: list[ServerCommand] = []
+    for source in sources:
+        (placed if source.needs_ray(on_cluster=on_cluster) else own).extend(source.servers())
+    return own, placed
+
+
+def discoveries(
+    sources: Sequence[EndpointSource], own: Sequence[ServerCommand], logs: Path
+) -> list[Discovery]:
+    """What brings endpoints up from this process.
+
+    Args:
+        sources: Where endpoints come from.
+        own: The servers to start on this machine.
+        logs: Where their logs go.
+    """
+    found: list[Discovery] = [LocalServers(own, logs)] if own else []
+    found += [one for source in sources if (one := source.discovery(logs)) is not None]
+    return found
+
+
+def survey(sources: Sequence[EndpointSource], workflow: Workflow | None) -> Survey:
+    """Ask every endpoint that runs already what its nodes are; some are known without asking."""
+    if workflow is None:
+        return Survey()
+    found: list[Endpoint] = []
+    unresolved: dict[str, PixarisError] = {}
+    known: dict[str, ObjectInfo] = {}
+    for source in sources:
+        known.update(source.object_infos())
+        try:
+            found += () if source.missing() else source.present()
+        except UnreachableError as error:
+            unresolved[source.label] = error
+    asked = survey_of(found, workflow)
+    others = any(source.starts and not source.object_infos() for source in sources)
+    return Survey({**asked.infos, **known}, {**asked.silent, **unresolved}, others)
+
+
+def survey_of(endpoints: Sequence[Endpoint], workflow: Workflow | None) -> Survey:
+    """Ask these endpoints."""
+    if workflow is None or not endpoints:
+        return Survey()
+    with ThreadPoolExecutor(max_workers=min(32, len(endpoints))) as threads:
+        answers = list(threads.map(partial(_ask, workflow), endpoints))
+    infos: dict[str, ObjectInfo] = {}
+    silent: dict[str, PixarisError] = {}
+    for endpoint, answer in zip(endpoints, answers, strict=True):
+        if isinstance(answer, ObjectInfo):
+            infos[endpoint.url] = answer
+        elif answer is not None:
+            silent[endpoint.url] = answer
+    return Survey(infos, silent)
+
+
+def _ask(workflow: Workflow, endpoint: Endpoint) -> ObjectInfo | EndpointError | None:
+    try:
+        return endpoint.api.object_info(endpoint, workflow)
+    except EndpointError as error:
+        return error
+
+
+def probed(sources: Sequence[EndpointSource], kind: str) -> Survey:
+    """Ask the endpoints of a kind that run already only whether they can be used: an account whether its key
+    is taken.
+    """
+    silent: dict[str, PixarisError] = {}
+    for source in sources:
+        if source.api.kind != kind or source.missing():
+            continue
+        for endpoint in source.endpoints():
+            client = endpoint.connect()
+            try:
+                client.probe()
+            except PixarisError as error:
+                silent[endpoint.url] = error
+            finally:
+                client.close()
+    return Survey(silent=silent)
+
+
+def _within(whole: str, part: str) -> str:
+    return f"{whole}, {part}" if part else whole  # a circle of links, say, is a fault of the whole workflow
+
+
+def _once(workflow: Workflow, name: str) -> bool:
+    """Whether a node is found by this name (a title that stands twice is a problem told elsewhere)."""
+    return workflow.has(name) and sum(node.title == name for node in workflow.nodes.values()) <= 1
+
+
+def _output_problems(workflow: Workflow, info: ObjectInfo, output: str) -> list[Problem]:
+    node = workflow.nodes.get(output)
+    if node is None or node.class_type not in info or info.is_output(node.class_type):
+        return []
+    saving = [other.title for other in workflow.nodes.values() if info.is_output(other.class_type)]
+    hint = f"; nodes that do: {', '.join(map(repr, saving))}" if saving else ""
+    return [Problem(f"output node {node.title!r}", f"its class {node.class_type} saves no image{hint}")]

@@ -1,0 +1,293 @@
+"""What every pool decides, played with a clock of the test's own: commands and outcomes in, actions out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pixaris.endpoints.apis.flux import FluxApi
+from pixaris.endpoints.base import Cancel, Emit, Endpoint, Join, Leave, Promote, Submit
+from pixaris.endpoints.core import (
+    Answer,
+    CancelOrphan,
+    CancelRun,
+    PoolCore,
+    ProbeEndpoint,
+    ReleaseEndpoint,
+    Run,
+)
+from pixaris.endpoints.policy import Policy
+from pixaris.exceptions import (
+    AccountError,
+    CancelledRequestError,
+    ExecutionError,
+    NoEndpointError,
+    UnreachableError,
+)
+
+A, B = Endpoint("http://a", depth=1), Endpoint("http://b", depth=1)
+ACCOUNT = Endpoint("http://flux", api=FluxApi(), depth=2)
+POLICY = Policy(first_quarantine=1.0, wait_limit=10.0, client_limit=5.0, max_attempts=3)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """All that the core must know of a request."""
+
+    id: str
+    kind: str = "comfyui"
+    affinity_key: str = ""
+
+
+class Played:
+    """A core, its clock, and what it has decided since it was last asked."""
+
+    def __init__(self, *endpoints: Endpoint, successor: bool = False) -> None:
+        self.now = 0.0
+        self.core: PoolCore[Asked] = PoolCore(POLICY, lambda: self.now, successor=successor)
+        for endpoint in endpoints:
+            self.core.perform(Join(endpoint))
+        if not successor:
+            self.wake()
+
+    def wake(self) -> None:
+        """Every endpoint answers its probe."""
+        self.core.keep()
+        for action in self.core.take_actions():
+            if isinstance(action, ProbeEndpoint):
+                self.core.probed(action.endpoint.url, None)
+
+    def submit(self, *requests: Asked | str, owner: str = "", priority: int = 0) -> list[Any]:
+        asked = tuple(Asked(one) if isinstance(one, str) else one for one in requests)
+        self.core.perform(Submit(asked, priority), owner)
+        return self.core.take_actions()
+
+    def perform(self, command: Any, owner: str = "") -> list[Any]:
+        self.core.perform(command, owner)
+        return self.core.take_actions()
+
+    def settle(self, run: Run[Asked], error: Any = None, **options: Any) -> tuple[bool, list[Any]]:
+        final = self.core.settle(run, error, options.pop("cost", None), **options)
+        return final, self.core.take_actions()
+
+
+def ran(actions: list[Any]) -> list[tuple[str, str]]:
+    """Owner and id of what is to be run."""
+    return [(action.owner, action.request.id) for action in actions if isinstance(action, Run)]
+
+
+def test_a_request_is_run_settled_and_gone() -> None:
+    played = Played(A)
+    (run,) = played.submit("1")
+    assert (run.endpoint, run.request.id, run.lease.attempt, run.resume) == (A, "1", 1, False)
+    assert played.settle(run) == (True, [])
+    status = played.core.status()
+    assert (status.done, status.failed, status.waiting) == (1, 0, 0)
+    assert played.settle(run) == (False, []), "an answer that comes twice counts once"
+    assert played.core.status().done == 1
+
+
+def test_actions_are_given_once() -> None:
+    played = Played(A)
+    assert len(played.submit("1")) == 1
+    assert played.core.take_actions() == []
+
+
+def test_the_same_id_of_two_owners_is_two_requests_and_each_cancels_its_own() -> None:
+    played = Played(A, B)
+    first = played.submit("1", owner="me")
+    second = played.submit("1", owner="you")
+    assert ran(first) + ran(second) == [("me", "1"), ("you", "1")]
+    (cancelled,) = played.perform(Cancel(("1",)), owner="you")
+    assert cancelled == CancelRun(second[0].lease, second[0].endpoint)
+    assert played.settle(first[0])[0]
+    assert not played.settle(second[0])[0], "nobody waits for it any more"
+
+
+def test_who_cancels_is_not_answered_and_may_ask_again() -> None:
+    played = Played(A)
+    (run,) = played.submit("1")
+    assert [type(action) for action in played.perform(Cancel(("1", "unknown")))] == [CancelRun]
+    (again,) = played.submit("1")
+    assert again.lease != run.lease
+    assert played.settle(run, ExecutionError("late"))[0] is False
+    assert played.settle(again)[0]
+
+
+def test_promoted_requests_overtake_and_those_of_others_stay() -> None:
+    played = Played(A)
+    (run,) = played.submit("block")
+    played.submit("x", "y", owner="me", priority=10)
+    played.submit("y", owner="you", priority=10)
+    assert played.perform(Promote(("y",)), owner="you") == []
+    assert ran(played.settle(run)[1]) == [("you", "y")]
+
+
+def test_what_an_endpoint_has_when_it_leaves_goes_elsewhere() -> None:
+    played = Played(A)
+    (run,) = played.submit("1")
+    assert played.perform(Leave(A.url)) == [ReleaseEndpoint(A)]
+    assert played.perform(Leave(A.url)) == [], "an unknown one is no error"
+    played.core.perform(Join(B))
+    played.wake()
+    (again,) = played.core.take_actions()
+    assert (again.endpoint, again.request.id) == (B, "1")
+    assert played.settle(run)[0] is False
+
+
+def test_a_failed_endpoint_rests_and_a_probe_brings_it_back() -> None:
+    played = Played(A)
+    (run,) = played.submit("1")
+    assert played.settle(run, UnreachableError("gone")) == (False, [])
+    assert played.core.keep() == pytest.approx(1.0)
+    assert played.core.take_actions() == []
+    played.now = 1.0
+    assert played.core.keep() is not None
+    assert played.core.take_actions() == [ProbeEndpoint(A)]
+    played.core.probed(A.url, None)
+    assert ran(played.core.take_actions()) == [("", "1")]
+    assert played.core.status().events == (
+        f"{A.url} is quarantined: gone",
+        "no endpoint is healthy; waiting up to 10 s for one to come back",
+        f"{A.url} is back",
+    )
+
+
+def test_without_a_healthy_endpoint_everything_is_answered_after_the_limit() -> None:
+    played = Played()
+    played.submit("1", owner="me")
+    played.now = 9.9
+    assert played.core.keep() == pytest.approx(0.1)
+    assert played.core.take_actions() == []
+    played.now = 10.0
+    played.core.keep()
+    (answer,) = played.core.take_actions()
+    assert (answer.owner, answer.request.id) == ("me", "1")
+    assert isinstance(answer.error, NoEndpointError)
+    (late,) = played.submit("2")
+    assert late.error is answer.error
+    assert played.core.keep() is None, "nothing is due any more"
+
+
+def test_a_refused_account_ends_what_waits_and_leaves_what_it_has_charged() -> None:
+    played = Played(ACCOUNT, A)
+    flux = [Asked(str(number), kind="flux") for number in range(4)]
+    charged, refused = played.submit(*flux)
+    (elsewhere,) = played.submit("comfy")
+    final, actions = played.settle(refused, AccountError("no credits left"))
+    assert final
+    answered = {action.request.id for action in actions if isinstance(action, Answer)}
+    assert answered == {"2", "3", "comfy"}
+    assert CancelRun(elsewhere.lease, A) in actions
+    assert played.settle(charged, cost=5.0) == (True, [])
+    status = played.core.status()
+    assert (status.cost, status.done) == (5.0, 1)
+    assert isinstance(status.fatal, AccountError)
+
+
+def test_what_is_charged_counts_though_nobody_waits_for_it() -> None:
+    played = Played(ACCOUNT)
+    (run,) = played.submit(Asked("1", kind="flux"))
+    played.perform(Cancel(("1",)))
+    assert played.settle(run, CancelledRequestError("cancelled"), cost=5.0) == (False, [])
+    assert played.core.status().cost == 5.0
+
+
+def test_stopping_answers_everybody_those_who_come_too() -> None:
+    played = Played(A)
+    (run,) = played.submit("1", owner="me")
+    played.submit("2", owner="you")
+    reason = CancelledRequestError("the search is stopping")
+    played.core.stop(reason)
+    actions = played.core.take_actions()
+    assert {(a.owner, a.request.id, a.error) for a in actions if isinstance(a, Answer)} == {
+        ("me", "1", reason),
+        ("you", "2", reason),
+    }
+    assert CancelRun(run.lease, A) in actions
+    assert [action.error for action in played.submit("3")] == [reason]
+    assert played.core.status().fatal is None
+
+
+def test_an_owner_who_is_gone_leaves_nothing_behind() -> None:
+    played = Played(A)
+    (run,) = played.submit("1", "2", owner="gone")
+    played.submit("3", owner="here")
+    played.core.release("gone")
+    actions = played.core.take_actions()
+    assert actions[0] == CancelRun(run.lease, A)
+    assert ran(actions) == [("here", "3")]
+    assert len(actions) == 2
+
+
+def test_an_image_that_was_lost_on_its_way_counts_once() -> None:
+    played = Played(A)
+    (run,) = played.submit("1")
+    played.settle(run)
+    played.core.lost()
+    (again,) = played.submit("1")
+    played.settle(again)
+    assert played.core.status().done == 1
+
+
+def test_events_are_given_from_a_number_on_and_all_of_them_to_who_knew_another_pool() -> None:
+    played = Played()
+    for sentence in ("one", "two", "three"):
+        played.perform(Emit(sentence))
+    seen = [played.core.status(since) for since in (0, 2, 3, 40)]
+    assert [(status.first_event, len(status.events)) for status in seen] == [(0, 3), (2, 1), (3, 0), (0, 3)]
+
+
+# Processes that die
+
+
+def test_what_a_dead_process_had_is_taken_over_where_it_is() -> None:
+    played = Played(A, B)
+    (run,) = played.submit("1")
+    final, (again,) = played.settle(run, UnreachableError("its worker failed"), died=True)
+    assert not final
+    assert (again.endpoint, again.resume, again.lease.attempt) == (run.endpoint, True, 2)
+    assert played.core.status().endpoints[0].failures == 0, "no endpoint is to blame"
+
+
+def test_a_request_that_kills_its_processes_is_not_tried_for_ever() -> None:
+    played = Played(A)
+    (run,) = played.submit("1")
+    finals = []
+    for _ in range(3):
+        final, actions = played.settle(run, UnreachableError("its worker failed"), died=True)
+        finals.append(final)
+        run = actions[0]
+    assert finals == [False, False, True]
+    assert actions == [CancelOrphan("1", A)], "what the last one left is taken off the endpoint"
+
+
+def test_a_successor_looks_through_every_endpoint_before_it_gives_it_work() -> None:
+    played = Played(A, successor=True)
+    assert played.submit("1", "2", owner="me") == []
+    played.core.keep()
+    assert played.core.take_actions() == [ProbeEndpoint(A)]
+    assert played.core.seeks_orphans(A.url)
+    played.core.found_orphans(A.url, ("2", "3"))
+    assert not played.core.seeks_orphans(A.url)
+    played.core.probed(A.url, None)
+    (run,) = played.core.take_actions()
+    assert (run.request.id, run.resume) == ("2", True)
+    played.now = 4.9
+    played.core.keep()
+    assert played.core.take_actions() == []
+    played.now = 5.1  # longer than a client may be silent
+    played.core.keep()
+    assert CancelOrphan("3", A) in played.core.take_actions()
+
+
+def test_an_endpoint_that_does_not_let_a_request_be_taken_over_is_looked_through_again() -> None:
+    played = Played(A, B)
+    (run,) = played.submit("1")
+    _, (again,) = played.settle(run, UnreachableError("its worker failed"), died=True)
+    assert again.resume
+    assert not played.core.seeks_orphans(again.endpoint.url)
+    played.settle(again, UnreachableError("frozen"))
+    assert played.core.seeks_orphans(again.endpoint.url)
