@@ -11,11 +11,9 @@ They need no test framework; what does not hold raises `ContractError`, which is
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 from PIL import Image
 
@@ -24,13 +22,10 @@ from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.images import digest
 from pixaris.metrics.base import NEEDS, BaseMetric, Scale
 from pixaris.testing import samples
+from pixaris.testing.endpoints import check_endpoint_client, check_endpoint_pool, check_endpoint_source
+from pixaris.testing.generators import check_image_generator
+from pixaris.testing.rules import ContractError, copied, require
 from pixaris.types import EvalItem, EvalSet, RunRecord
-
-T = TypeVar("T")
-
-
-class ContractError(AssertionError):
-    """An implementation breaks the contract of its seam; the message says which rule."""
 
 
 def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Sequence[EvalItem]) -> None:
@@ -44,40 +39,40 @@ def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Seque
     Raises:
         ContractError: A rule is broken.
     """
-    _require(len(images) == len(items) >= 2, "check_metric needs two images or more, and as many items")
+    require(len(images) == len(items) >= 2, "check_metric needs two images or more, and as many items")
     scales = metric.scales()
-    _require(bool(metric.name), "a metric has a name")
+    require(bool(metric.name), "a metric has a name")
     for scale in (Scale(metric.direction, metric.range), *scales.values()):
-        _require(
+        require(
             scale.direction in ("max", "min", None),
             f'direction is "max", "min" or None (got {scale.direction!r})',
         )
-        _require(scale.range[0] < scale.range[1], f"range is (smallest, largest) (got {scale.range})")
-    _require(set(metric.needs) <= set(NEEDS), f"needs names some of {', '.join(NEEDS)} (got {metric.needs})")
-    _require(metric.parallel >= 1, f"parallel is a number of calls, at least 1 (got {metric.parallel})")
+        require(scale.range[0] < scale.range[1], f"range is (smallest, largest) (got {scale.range})")
+    require(set(metric.needs) <= set(NEEDS), f"needs names some of {', '.join(NEEDS)} (got {metric.needs})")
+    require(metric.parallel >= 1, f"parallel is a number of calls, at least 1 (got {metric.parallel})")
     for folder in metric.reference_folders():
-        _require(
+        require(
             all(_has(item, folder) for item in items),
             f"the items given to check_metric need a folder {folder!r}",
         )
 
     before = [digest(image) for image in images]
     values = _values(metric, images, items)
-    _require([digest(image) for image in images] == before, "a metric leaves the images as they are")
+    require([digest(image) for image in images] == before, "a metric leaves the images as they are")
     for row in values:
         for name, value in row.items():
             low, high = scales[name].range if name in scales else metric.range
-            _require(low <= value <= high, f"{name} = {value} is outside of the metric's range {(low, high)}")
+            require(low <= value <= high, f"{name} = {value} is outside of the metric's range {(low, high)}")
     names = {name for row in values for name in row}
     unknown = set(metric.directions()) - names
-    _require(
+    require(
         not unknown,
         f"directions() names {sorted(unknown)}, which are no scores; the scores are {sorted(names)}",
     )
 
-    copied = _copied(metric)
-    _require(
-        _values(copied, images, items) == values,
+    travelled = copied(metric)
+    require(
+        _values(travelled, images, items) == values,
         "a metric gives the same values after pickling (it travels to trials)",
     )
     if metric.per_item:
@@ -87,7 +82,7 @@ def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Seque
                     lambda pair: metric.named(metric.score(*pair)), list(zip(images, items, strict=True)) * 3
                 )
             )
-        _require(again == values * 3, "score() gives the same values when several threads call it at once")
+        require(again == values * 3, "score() gives the same values when several threads call it at once")
 
 
 def check_dataset_loader(loader: DatasetLoader) -> EvalSet:
@@ -97,27 +92,27 @@ def check_dataset_loader(loader: DatasetLoader) -> EvalSet:
         ContractError: A rule is broken.
     """
     loaded = loader.load_dataset()
-    _require(len(loaded) > 0, "an eval set has items; a loader that finds none raises DatasetError")
-    _require(
+    require(len(loaded) > 0, "an eval set has items; a loader that finds none raises DatasetError")
+    require(
         [item.index for item in loaded.items] == list(range(len(loaded))),
         "items are numbered from 0 in their order",
     )
     names = [item.name for item in loaded.items]
-    _require(all(names) and len(set(names)) == len(names), f"items have unique names (got {names})")
+    require(all(names) and len(set(names)) == len(names), f"items have unique names (got {names})")
     for item in loaded.items:
-        _require(
+        require(
             (tuple(item.inputs), tuple(item.references)) == (loaded.input_folders, loaded.reference_folders),
             f"every item has an image in every folder; {item.name!r} has {[*item.inputs, *item.references]}",
         )
         for folder, image in {**item.inputs, **item.references}.items():
-            _require(
+            require(
                 digest(image.image) == image.digest,
                 f"{folder} of {item.name!r} does not decode to what its digest says",
             )
     both = set(loaded.input_folders) & set(loaded.reference_folders)
-    _require(not both, f"a folder is an input or a reference, not both: {sorted(both)}")
-    _require(
-        _copied(loader).load_dataset().digest == loaded.digest,
+    require(not both, f"a folder is an input or a reference, not both: {sorted(both)}")
+    require(
+        copied(loader).load_dataset().digest == loaded.digest,
         "loading again gives the same eval set in the same order",
     )
     return loaded
@@ -136,13 +131,13 @@ def check_experiment_handler(make_handler: Callable[[Path], ExperimentHandler], 
     """
     root = folder / "results"
     items = samples.eval_set(4)
-    handler = _copied(make_handler(root))
+    handler = copied(make_handler(root))
     handler.store_results(samples.run_record(items, 0))
     sizes = [_size(root)]
     for done in (1, 2, 4):
         handler.store_results(samples.run_record(items, done, failed={1}))
         sizes.append(_size(root))
-    _require(sizes == sorted(sizes) and sizes[-1] > sizes[0], "results grow while a run goes on")
+    require(sizes == sorted(sizes) and sizes[-1] > sizes[0], "results grow while a run goes on")
     finished = samples.run_record(items, 4, "finished", failed={1})
     handler.store_results(finished)
     _unchanged(root, lambda: handler.store_results(finished), "storing an ended run again changes nothing")
@@ -161,7 +156,7 @@ def check_experiment_handler(make_handler: Callable[[Path], ExperimentHandler], 
     _store(make_handler(root), interrupted)
     size = _size(root)
     _store(make_handler(root), samples.run_record(items, 4, "finished", id="run-3", name="resumed"))
-    _require(_size(root) > size, "an interrupted run that is resumed goes on")
+    require(_size(root) > size, "an interrupted run that is resumed goes on")
 
     odd = EvalSet(
         "../odd: set", tuple(EvalItem(i, name) for i, name in enumerate(("../up", "a/b", "ü" * 200, "CON")))
@@ -171,20 +166,10 @@ def check_experiment_handler(make_handler: Callable[[Path], ExperimentHandler], 
     )
     _store(make_handler(root), named)
     outside = sorted(path.name for path in folder.iterdir() if path != root)
-    _require(
+    require(
         not outside,
         f"nothing is written outside of the handler's folder, whatever things are called (found {outside})",
     )
-
-
-def _copied(thing: T) -> T:
-    try:
-        copied: T = pickle.loads(pickle.dumps(thing))
-    except Exception as error:  # pickling raises whatever the object's own methods raise
-        raise ContractError(
-            f"{type(thing).__name__} must pickle, because it travels to other processes: {error}"
-        ) from error
-    return copied
 
 
 def _store(handler: ExperimentHandler, run: RunRecord) -> None:
@@ -200,14 +185,14 @@ def _values(
     else:
         rows = [metric.named(metric.calculate(images))]
     for row in rows:
-        _require(all(map(math.isfinite, row.values())), f"values are finite numbers (got {row})")
+        require(all(map(math.isfinite, row.values())), f"values are finite numbers (got {row})")
     if (
         metric.per_item and not metric.reference_folders()
     ):  # calculate() has no eval set to read references from
         means = metric.calculate(images)
         for name in {name for row in rows for name in row}:
             mean = math.fsum(row[name] for row in rows if name in row) / sum(name in row for row in rows)
-            _require(
+            require(
                 math.isclose(means.get(name, math.nan), mean),
                 f"calculate() gives the mean of score() for {name!r}",
             )
@@ -233,15 +218,19 @@ def _unchanged(root: Path, action: Callable[[], None], rule: str, *, may_grow: b
     changed = [path for path, data in before.items() if not after.get(path, b"").startswith(data)]
     if not may_grow:
         changed += [path for path, data in after.items() if before.get(path) != data]
-    _require(
+    require(
         not changed,
         f"{rule}; it changed {', '.join(sorted({str(path.relative_to(root)) for path in changed}))}",
     )
 
 
-def _require(holds: bool, rule: str) -> None:
-    if not holds:
-        raise ContractError(rule)
-
-
-__all__ = ["ContractError", "check_dataset_loader", "check_experiment_handler", "check_metric"]
+__all__ = [
+    "ContractError",
+    "check_dataset_loader",
+    "check_endpoint_client",
+    "check_endpoint_pool",
+    "check_endpoint_source",
+    "check_experiment_handler",
+    "check_image_generator",
+    "check_metric",
+]
