@@ -87,6 +87,7 @@ class Board:
     def _searches(self) -> dict[str, EndpointStatus]:
         statuses: dict[str, EndpointStatus] = {}
         for spec in self._specs:
+            self._notes += [f"{line}: not asked, that runs its code (--trust does)" for line in _own(spec)]
             home = spec.home
             running = running_search(home.project_folder, home.name, time.time())
             if running is None:
@@ -117,6 +118,11 @@ class Board:
         for name in [name for name in _OF_ACCOUNTS if any(name in cells for cells in rows)]:
             rows = [{**cells, name: cells.get(name, _NONE)} for cells in rows]
         return Group(*([table(rows)] if rows else []), *(Text(note, "dim") for note in self._notes))
+
+
+def _own(spec: SearchSpec) -> list[str]:
+    """Sources of the user's own that were left out."""
+    return [line for line in spec.unread if line.startswith("endpoints: ")]
 
 
 def row(url: str, result: ProbeResult | None) -> dict[str, str]:

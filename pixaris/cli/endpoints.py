@@ -30,6 +30,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="a search file (its endpoints are meant), a server's URL, or flux for the configured account",
     )
     parser.add_argument("--once", action="store_true", help="print the table once; so it is in a pipe, too")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="also ask sources of your own that the file names for their endpoints: that runs their code",
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -38,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
 
     from pixaris.cli.endpoint_table import Board
 
-    specs, sources = read_targets(options.targets)
+    specs, sources = read_targets(options.targets, trust=options.trust)
     board = Board(specs, sources)
     screen = console()
     if options.once or not (screen.is_terminal and sys.stdout.isatty()):
@@ -59,8 +64,14 @@ def main(options: argparse.Namespace) -> int:
         return 0
 
 
-def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[EndpointSource]]:
+def read_targets(
+    targets: Sequence[str], *, trust: bool = False
+) -> tuple[list[SearchSpec], list[EndpointSource]]:
     """Read the command's arguments.
+
+    Args:
+        targets: Files, URLs, and names of accounts.
+        trust: Whether code that a file names may be run.
 
     Returns:
         The search files, and all endpoint sources, those of the files among them; each once.
@@ -78,7 +89,7 @@ def read_targets(targets: Sequence[str]) -> tuple[list[SearchSpec], list[Endpoin
     problems: list[Problem] = []
     for target in targets:
         if Path(target).suffix in (".yaml", ".yml") or Path(target).is_file():
-            spec, found = read_search_file(target, need_parameters=False, trust=False)
+            spec, found = read_search_file(target, need_parameters=False, trust=trust)
             specs.append(spec)
             sources += spec.endpoints
             wrong = [one for one in found if one.path.startswith("endpoints")]

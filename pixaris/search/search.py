@@ -56,7 +56,8 @@ class Search:
         space: What to vary: a `Space`, or parameter name to ``(node title, input, domain)``, where a domain
             is one of Ray Tune's (``tune.uniform(1, 12)``), a list of values or one value; what else a search
             file can say (``when``, ``targets``, ``template``, ``images``) stands in a mapping with the file's
-            keys, and the domain under ``domain``.
+            keys, and the domain under ``domain``. Of a generator whose inputs belong to no nodes, the domain
+            alone: the parameter has the input's name.
         metrics: Score the images.
         objective: Name of the score to optimise, or several names, the leading one first.
         experiment_handler: Keeps the trials' results; or a function that makes it, given the search's folder.
@@ -184,7 +185,7 @@ class Search:
             return self.space
         from pixaris.search.algorithms.tune_domains import space_of  # Tune's own domains: needs Ray
 
-        return space_of(self.space)
+        return space_of(self.space, nodes=self.image_generator.has_nodes)
 
     def _sources(self) -> tuple[EndpointSource, ...]:
         if self.endpoints:

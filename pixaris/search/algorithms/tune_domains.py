@@ -71,16 +71,20 @@ def from_tune(domain: object) -> Domain:
     )
 
 
-def space_of(parameters: Mapping[str, Any]) -> Space:
+def space_of(parameters: Mapping[str, Any], *, nodes: bool = True) -> Space:
     """The space of what stands in Python: see `written_parameters`. Paths of images start at the current
     folder.
+
+    Args:
+        parameters: What was given.
+        nodes: Whether inputs belong to nodes, as `read_parameters` has it.
 
     Raises:
         ConfigurationError: All that is wrong with it.
     """
     mapping, problems = written_parameters(parameters)
     reader = Reader(Document(mapping))
-    space = read_parameters(reader, "space", mapping, (), any_name=True)
+    space = read_parameters(reader, "space", mapping, (), nodes=nodes, any_name=True)
     if found := [*problems, *(problem for problem in reader.problems if not problems)]:
         raise ConfigurationError(found)
     return space
