@@ -4,7 +4,6 @@ place where they are registered.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
@@ -28,13 +27,21 @@ APIS: Mapping[str, EndpointApi] = {api.kind: api for api in (ComfyUIApi(), FluxA
 """Kind to what is known of it. One of your own needs no line here: its generator and its endpoints carry it.
 """
 
+_GENERATION = "pixaris.generation."
+
 
 def api_of_generator(name: str) -> EndpointApi:
-    """The kind of endpoint that a generator of a search file asks, by the generator's name alone:
-    ``flux_fill`` and ``pixaris.generation.flux:FluxFillGenerator`` ask Flux, everything else ComfyUI.
+    """The kind of endpoint that a generator of a search file asks, by the generator's name alone.
+
+    The names of ours begin with the kind: ``comfyui``, ``flux_fill``,
+    ``pixaris.generation.flux:FluxGenerator``. Of one of the user's own, what it asks is known once it is
+    loaded; until then ComfyUI is assumed.
     """
-    words = re.match(r"(?:pixaris\.generation\.)?([a-z]+)(?:[_:]|$)", name)
-    return APIS.get(words[1] if words else "", ComfyUIApi())
+    if name.startswith(_GENERATION):
+        kind = name.removeprefix(_GENERATION).partition(":")[0]
+    else:
+        kind = "" if ":" in name else name.partition("_")[0]
+    return APIS.get(kind, ComfyUIApi())
 
 
 def source_of(address: str, api: EndpointApi) -> EndpointSource:
