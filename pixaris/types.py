@@ -83,10 +83,12 @@ class EvalSet:
     Attributes:
         name: The dataset's name.
         items: In their fixed order.
+        passed_over: What lies there and is not used, a sentence for each reason.
     """
 
     name: str
     items: tuple[EvalItem, ...]
+    passed_over: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def input_folders(self) -> tuple[str, ...]:

@@ -112,6 +112,7 @@ def describe(checked: Checked) -> str:
             if setup.eval_set.reference_folders
             else ""
         ),
+        *(f"not used    {sentence}" for sentence in setup.eval_set.passed_over),
         f"endpoints   {', '.join(places) or search.image_generator.__class__.__name__}",
     ]
     if budget := search.limits_of_spending():
