@@ -16,6 +16,8 @@ from pixaris.images import EncodedImage
 ParamValue: TypeAlias = str | int | float | bool
 Direction: TypeAlias = Literal["max", "min"]
 EndpointKind: TypeAlias = Literal["comfyui", "flux"]
+SentAs: TypeAlias = Literal["file", "base64", "data url"]
+"""How a node is given an image: the name of an uploaded file, or the image itself as text."""
 
 _FRAMES = 6
 """Callers that `half_unpickled` looks at: every ``__init_subclass__`` that calls its parent's is one."""
@@ -115,11 +117,12 @@ class EvalSet:
 
 @dataclass(frozen=True)
 class InputImage:
-    """An image a workflow loads: where it goes and what it shows."""
+    """An image a workflow loads: where it goes, what it shows, and how it is given."""
 
     node_id: str
     input: str
     image: EncodedImage
+    sent_as: SentAs = "file"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from pixaris.comfyui.messages import (
 )
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.transport import Transport, failure_kind
-from pixaris.comfyui.uploads import Uploads
+from pixaris.comfyui.uploads import Uploads, text_of
 from pixaris.comfyui.websocket import Listener
 from pixaris.exceptions import (
     BadImageError,
@@ -314,7 +314,7 @@ class ComfyClient:
             payload = self._with_uploads(job)
             record = self._execute(job, payload)
         except _FileMissingError as missing:  # the server was set up anew since the upload
-            self._uploads.forget(each.image for each in request.images)
+            self._uploads.forget(each.image for each in request.images if each.sent_as == "file")
             payload = self._with_uploads(job)
             try:
                 record = self._execute(job, payload)
@@ -336,7 +336,7 @@ class ComfyClient:
         renamed = []
         for each in job.request.images:
             job.go_on()
-            name = self._uploads.ensure(each.image)
+            name = text_of(each) or self._uploads.ensure(each.image)
             if name != upload_name(each.image):
                 renamed.append((each.node_id, each.input, name))
         if not renamed:

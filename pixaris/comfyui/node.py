@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+from pixaris.comfyui import structure
 from pixaris.exceptions import Problem, WorkflowError
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -56,11 +57,28 @@ class Node:
         kind = "" if self.title == self.class_type else f"{self.class_type}, "
         return f"{self.title!r} ({kind}id {self.id})"
 
+    def literals(self) -> Iterator[tuple[str, Any]]:
+        """Name and value of every literal: of inputs, and of those in structures (``lora_1.strength``)."""
+        return structure.literals(self.inputs)
+
+    def place(self, name: str) -> structure.Place | None:
+        """Where the value of a name is: an input, or a literal in a structure; None if there is no such."""
+        return structure.find(self.inputs, name)
+
+    def get(self, name: str) -> Any:  # noqa: ANN401  (any JSON value)
+        """The value of an input or of a literal in a structure; None if there is none."""
+        place = self.place(name)
+        return None if place is None else structure.value_at(self.inputs, place)
+
+    def is_off(self, name: str) -> bool:
+        """Whether a literal lies in a structure that its own switch turns off."""
+        place = self.place(name)
+        return place is not None and structure.switched_off(self.inputs, place)
+
     def with_input(self, name: str, value: object) -> Node:
-        """A copy in which one input has another value."""
-        return Node(
-            self.id, self.class_type, self.title, MappingProxyType({**self.inputs, name: value}), self.extra
-        )
+        """A copy in which one input, or one literal in a structure, has another value."""
+        inputs = structure.replaced(self.inputs, self.place(name) or (name,), value)
+        return Node(self.id, self.class_type, self.title, inputs, self.extra)
 
     def as_dict(self) -> dict[str, Any]:
         """A fresh dict, as in an API-format file."""

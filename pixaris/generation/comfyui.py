@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pixaris.comfyui.node import Node
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint
@@ -19,8 +21,8 @@ class ComfyGenerator(ImageGenerator):
     """Runs a ComfyUI workflow for every item.
 
     A folder ``Input`` of the eval set feeds the node titled "Load Input Image", and so on. Seeds (inputs
-    named ``seed`` or ``noise_seed``) are set from the item's name, so that an item has the same seed in every
-    run; a seed in the parameters wins.
+    that are called so, and the numbers that such inputs are linked to) are set from the item's name, so that
+    an item has the same seed in every run; a seed in the parameters wins.
 
     Args:
         workflow_apiformat_json: The workflow in API format, as a path or a dict.
@@ -61,9 +63,10 @@ class ComfyGenerator(ImageGenerator):
         workflow = self.workflow.bind([*self._seeds(args), *args.params], self.object_info)
         images = []
         for name, image in args.images.items():
-            node = workflow.node(name)
-            workflow = workflow.bind_image(name, upload_name(image))
-            images.append(InputImage(node.id, self.workflow.image_input(name), image))
+            node, intake = workflow.node(name), self.workflow.image_intake(name, self.object_info)
+            # also where the image itself is sent: the payload names it by its content
+            workflow = workflow.bind_image(name, upload_name(image), intake.input)
+            images.append(InputImage(node.id, intake.input, image, intake.sent_as))
         affinity_key = workflow.affinity_key(self.object_info)
         return GenerationRequest(
             id=str(uuid.uuid4()),
@@ -86,17 +89,28 @@ class ComfyGenerator(ImageGenerator):
     def _seeds(self, args: ItemArgs) -> list[GenerationParam]:
         """The item's own seed for every seed the parameters leave alone."""
         seed = args.seed
-        return (
-            []
-            if seed is None
-            else [GenerationParam(node, name, seed) for node, name in self._free_seeds(args)]
-        )
+        if seed is None:
+            return []
+        return [
+            GenerationParam(node.id, name, self._within(seed, node, name))
+            for node, name in self._free_seeds(args)
+        ]
 
-    def _free_seeds(self, args: ItemArgs) -> list[tuple[str, str]]:
-        """Node id and input of every seed that no parameter sets."""
+    def _within(self, seed: int, node: Node, name: str) -> int:
+        """A seed within the limits of its input, where the server has some below 32 bits."""
+        info = self.object_info
+        spec = info.input(node.class_type, name, node.inputs) if info is not None else None
+        if spec is None or spec.max is None or seed <= spec.max:
+            return seed
+        least = max(0, math.ceil(spec.min or 0))
+        return least + seed % (math.floor(spec.max) - least + 1) if spec.max >= least else seed
+
+    def _free_seeds(self, args: ItemArgs) -> list[tuple[Node, str]]:
+        """Node and literal of every seed that no parameter sets."""
         found = [(self.workflow.find(param.node_name), param.input) for param in args.params]
-        given = {(node.id, name) for node, name in found if node is not None}
-        return [(node.id, name) for node, name in self.workflow.seeds() if (node.id, name) not in given]
+        given = {(node.id, node.place(name)) for node, name in found if node is not None}
+        seeds = self.workflow.seeds(self.object_info)
+        return [(node, name) for node, name in seeds if (node.id, node.place(name)) not in given]
 
     def takes_seed(self, args: ItemArgs) -> bool:
         return bool(self._free_seeds(args))
@@ -125,7 +139,7 @@ class ComfyGenerator(ImageGenerator):
         for name in [*(load_node(folder) for folder in eval_set.input_folders), *args.images]:
             try:
                 if self.workflow.has(name):
-                    self.workflow.image_input(name)
+                    self.workflow.image_intake(name, self.object_info)
             except ConfigurationError as error:
                 problems.extend(Problem(error.source, problem.message) for problem in error.problems)
         try:

@@ -92,10 +92,9 @@ class Survey:
             chosen: Titles of nodes that load an image of the parameter set.
             output_at: How errors name the place where the output node is chosen; by default the workflow.
         """
-        pending = [(load_node(folder), "image") for folder in setup.eval_set.input_folders]
-        pending += [(name, "image") for name in (*setup.args.images, *chosen)]
-        pending = [place for place in pending if _once(workflow, place[0])]
-        pending += [
+        loads = [load_node(folder) for folder in setup.eval_set.input_folders]
+        loads = [name for name in (*loads, *setup.args.images, *chosen) if _once(workflow, name)]
+        pending = [
             (param.node_name, param.input) for param in setup.args.params if _once(workflow, param.node_name)
         ]
         found: dict[Problem, list[str]] = {}
@@ -103,9 +102,10 @@ class Survey:
             pending if setup.eval_set.items else None
         )  # without an eval set nobody can say which images are missing
         for url, info in self.infos.items():
+            fed, unfed = workflow.fed(loads, info)
             faults = [
                 replace(one, where=_within(workflow.source, one.where))
-                for one in workflow.problems(info, known)
+                for one in [*unfed, *workflow.problems(info, None if known is None else [*fed, *known])]
             ]
             unfit = _output_problems(workflow, info, setup.generator.output_id)
             faults += [replace(one, where=_within(output_at or workflow.source, one.where)) for one in unfit]
