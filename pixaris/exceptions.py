@@ -7,11 +7,12 @@
     │   ├── WorkflowError           … the workflow file, or what is bound into it
     │   ├── DatasetError            … the eval set
     │   └── ImageError              … bytes that are not an image Pixaris accepts
+    │       └── DamagedImageError   … because they cannot be decoded at all
     ├── RequestError                this image fails the same way everywhere: never tried elsewhere
     │   ├── PromptRejectedError     the server refused the prompt (validation, HTTP 400/500)
     │   ├── ExecutionError          a node raised while it ran
     │   ├── ModeratedError          withheld or refused by the content policy of the service
-    │   └── NoOutputError           the prompt ended well and the asked-for node gave no image
+    │   └── NoOutputError           the prompt ended well and the asked-for node gave no image that is read
     ├── EndpointError               the endpoint failed, the request is fine: try another endpoint
     │   ├── UnreachableError        refused, reset, timed out, answered nonsense
     │   ├── PromptLostError         accepted and then forgotten (restart, cleared queue, dead worker thread)
@@ -127,6 +128,10 @@ class ImageError(ConfigurationError):
     """Bytes that are no image, or not one that Pixaris accepts (format, size)."""
 
 
+class DamagedImageError(ImageError):
+    """Bytes that cannot be decoded: cut short, damaged, or no image of a format that is known."""
+
+
 class FarSideError(PixarisError):
     """Shared by errors that quote another machine.
 
@@ -171,7 +176,7 @@ class ModeratedError(RequestError):
 
 
 class NoOutputError(RequestError):
-    """The prompt succeeded but the output node gave no image."""
+    """The prompt succeeded but the output node gave no image, or none that Pixaris reads."""
 
 
 class EndpointError(FarSideError):

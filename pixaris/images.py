@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from pixaris.exceptions import ImageError
+from pixaris.exceptions import DamagedImageError, ImageError
 from pixaris.png import bare_png
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF")
@@ -86,7 +86,7 @@ def _open(data: bytes, name: str) -> tuple[Image.Image, Image.Image]:
     except ImageError as error:
         raise ImageError(error.problems, name) from None
     except _DECODE_ERRORS as error:
-        raise ImageError(
+        raise DamagedImageError(
             f"{name} is not a readable image: {_reason(data, error)}; allowed are whole {', '.join(FORMATS)}"
             " files"
         ) from None

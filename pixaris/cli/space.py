@@ -11,8 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from pixaris.cli import files
+from pixaris.comfyui.graph.saved import workflow_of
 from pixaris.comfyui.object_info import ObjectInfo
-from pixaris.comfyui.saved import workflow_of
 from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.workflow import Workflow
 from pixaris.components import METRICS, resolve

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from pixaris.comfyui import picking
 from pixaris.comfyui.address import Address, Timeouts
 from pixaris.comfyui.api import ComfyApi
 from pixaris.comfyui.follow import Prompt
@@ -22,7 +23,6 @@ from pixaris.comfyui.messages import (
     PromptRecord,
     QueueState,
     Tag,
-    is_sane,
     outcome_error,
 )
 from pixaris.comfyui.object_info import ObjectInfo
@@ -32,9 +32,8 @@ from pixaris.comfyui.websocket import Listener
 from pixaris.exceptions import (
     BadImageError,
     CancelledRequestError,
+    DamagedImageError,
     EndpointError,
-    ImageError,
-    NoOutputError,
     UnreachableError,
 )
 from pixaris.images import EncodedImage
@@ -42,7 +41,7 @@ from pixaris.types import GeneratedImage, GenerationRequest, upload_name
 
 __all__ = ["ComfyClient", "Timeouts"]
 
-_Made: TypeAlias = tuple[PromptRecord, EncodedImage]
+_Made: TypeAlias = tuple[PromptRecord, list[EncodedImage]]
 
 _CLOSED = "the client was closed"
 _CLOSE_SECONDS = 2.0
@@ -126,13 +125,17 @@ class ComfyClient:
         with self._job(request) as job:
             started = time.monotonic()
             try:
-                record, image = way(job)
+                record, images = way(job)
             except EndpointError:
                 job.go_on()  # what was withdrawn has not failed
                 raise
             job.go_on()
         seconds = record.seconds if record.seconds is not None else time.monotonic() - started
-        return GeneratedImage(request.id, request.item, image, self.url, seconds)
+        note = picking.note(request, record)
+        others = tuple(images[1:])
+        return GeneratedImage(
+            request.id, request.item, images[0], self.url, seconds, others=others, note=note
+        )
 
     def probe(self) -> None:
         """Return if the server can take prompts.
@@ -305,8 +308,8 @@ class ComfyClient:
         except CancelledRequestError:  # before it was taken over, too
             self._take_off([prompt_id])
             raise
-        image = self._fetch(self._image_of(job.request, record))
-        return self._generate(job) if image is None else (record, image)
+        images = self._fetched(job.request, record)
+        return self._generate(job) if images is None else (record, images)
 
     def _generate(self, job: _Job) -> _Made:
         request = job.request
@@ -320,16 +323,16 @@ class ComfyClient:
                 record = self._execute(job, payload)
             except _FileMissingError:
                 raise missing.error from None
-        image = self._fetch(self._image_of(request, record))
-        if image is None:
+        images = self._fetched(request, record)
+        if images is None:
             # A cached node names the file it saved long ago, which somebody has deleted: only another name
             # makes it save again.
             again = self._execute(job, _with_new_prefix(payload, request.output or next(iter(record.images))))
-            image = self._fetch(self._image_of(request, again))
+            images = self._fetched(request, again)
             record = replace(again, seconds=record.seconds if again.seconds is None else again.seconds)
-        if image is None:
+        if images is None:
             raise BadImageError("the server names an image that it does not have", endpoint=self.url)
-        return record, image
+        return record, images
 
     def _with_uploads(self, job: _Job) -> str:
         """The payload, with images under the names the server gave them."""
@@ -373,25 +376,11 @@ class ComfyClient:
             raise outcome_error(record, names, self.url)
         return record
 
-    def _image_of(self, request: GenerationRequest, record: PromptRecord) -> ImageRef:
-        found = record.images.get(request.output, ())
-        if not request.output:  # the only node that gave images
-            found = next(iter(record.images.values()), ()) if len(record.images) == 1 else ()
-        if not found:
-            names = NodeNames(request.payload, request.titles)
-            others = ", ".join(
-                repr(names.name(node_id)) for node_id, images in record.images.items() if images
-            )
-            text = "the prompt ended well, but this node gave no image" + (
-                f"; images came from {others}" if others else ""
-            )
-            raise NoOutputError(text, endpoint=self.url, node=names.name(request.output))
-        if not is_sane(found[0]):
-            raise UnreachableError(
-                f"the server names an image in a way that is not ComfyUI's: {found[0]!r:.300}",
-                endpoint=self.url,
-            )
-        return found[0]
+    def _fetched(self, request: GenerationRequest, record: PromptRecord) -> list[EncodedImage] | None:
+        """The images that are asked for; None if the server lacks the file of one."""
+        images = [self._fetch(ref) for ref in picking.picked(request, record, self.url)]
+        found = [image for image in images if image is not None]
+        return found if len(found) == len(images) else None
 
     def _fetch(self, ref: ImageRef) -> EncodedImage | None:
         """Download and decode; a damaged image is fetched a second time. None if the server has no such
@@ -401,8 +390,10 @@ class ComfyClient:
         for _ in range(2):
             try:
                 data = self._api.view(ref)
-                return None if data is None else EncodedImage.from_bytes(data, "the generated image")
-            except ImageError as error:
+                if data is None:
+                    return None
+                return picking.decoded(data, ref, self.url)
+            except DamagedImageError as error:
                 reason = str(error)
             except UnreachableError as error:
                 if failure_kind(error) != "broken off":

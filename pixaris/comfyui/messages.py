@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from pixaris.comfyui.outputs import Came, read_came
 from pixaris.exceptions import (
     EndpointError,
     ExecutionError,
@@ -110,12 +111,14 @@ class PromptRecord:
         images: Output node id to its images.
         seconds: Time the server ran for it, or None if it does not say.
         error: The ``execution_error`` message's fields, if there is one.
+        came: Output node id to all that it gave, in words.
     """
 
     status: PromptStatus
     images: Mapping[str, tuple[ImageRef, ...]] = field(default_factory=dict)
     seconds: float | None = None
     error: Mapping[str, Any] = field(default_factory=dict)
+    came: Mapping[str, Came] = field(default_factory=dict)
 
 
 class NodeNames:
@@ -231,6 +234,7 @@ def parse_history(body: object, prompt_id: str) -> PromptRecord | None:
         images=_images(row.get("outputs")),
         seconds=_seconds(messages),
         error=messages.get("execution_error", {}),
+        came=read_came(row.get("outputs")),
     )
 
 
@@ -273,20 +277,15 @@ def _seconds(messages: Mapping[str, Mapping[str, Any]]) -> float | None:
 
 
 def is_sane(ref: ImageRef) -> bool:
-    """Whether an image reference is one a ComfyUI gives: a plain file name, a relative folder, a known
-    type.
+    """Whether an image reference can be a ComfyUI's: a file name, a folder below the known ones.
+
+    A name may hold what ``filename_prefix`` holds, colons, backslashes and dots too: it only goes back to the
+    server.
     """
-    texts = (ref.filename, ref.subfolder, ref.type)
-    if not all(isinstance(text, str) and text.isprintable() and ":" not in text for text in texts):
+    if ref.filename in ("", ".", "..") or "/" in ref.filename or "\0" in ref.filename + ref.subfolder:
         return False
-    name_is_plain = not re.search(r"[/\\]|\.\.", ref.filename) and (
-        ref.filename[:1] != "." or ref.filename.startswith("._")
-    )
-    # A server on Windows separates folders by backslashes.
     folders = re.split(r"[/\\]", ref.subfolder) if ref.subfolder else []
-    return (
-        ref.type in _FOLDERS and bool(ref.filename) and name_is_plain and not {"", ".", ".."} & set(folders)
-    )
+    return ref.type in _FOLDERS and not {"", ".", ".."} & set(folders)
 
 
 def outcome_error(record: PromptRecord, names: NodeNames, url: str) -> RequestError | EndpointError:
@@ -395,7 +394,7 @@ def _node_id_of(error: Mapping[str, Any]) -> str:
 
 
 def _text(raw: object) -> str:
-    return raw if isinstance(raw, str) else ":"  # which `is_sane` refuses
+    return raw if isinstance(raw, str) else "\0"  # which `is_sane` refuses
 
 
 def _line(raw: object) -> str:

@@ -1,4 +1,4 @@
-"""Input images on one server: each goes up once, under a name made of its content; or as text in the prompt."""
+"""Input images on one server: each goes up once, under a name made of its content, or goes along as text."""
 
 from __future__ import annotations
 

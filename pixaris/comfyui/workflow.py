@@ -5,31 +5,23 @@ payload.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pixaris.comfyui import seeds, structure, validation
-from pixaris.comfyui.branches import filled_in
-from pixaris.comfyui.intake import UPLOADERS, Intake, intake
-from pixaris.comfyui.node import Node, freeze, read_nodes, thaw
-from pixaris.comfyui.object_info import ObjectInfo, is_model_file
-from pixaris.comfyui.values import UnfitError, fit
+from pixaris.comfyui.graph import affinity, seeds, structure, validation
+from pixaris.comfyui.graph.branches import filled_in
+from pixaris.comfyui.graph.intake import intake_of
+from pixaris.comfyui.graph.node import Node, freeze, read_nodes, thaw
+from pixaris.comfyui.graph.values import UnfitError, fit
+from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.exceptions import Problem, WorkflowError, nearest
 from pixaris.types import GenerationParam, ParamValue
 
 __all__ = ["Node", "ObjectInfo", "Workflow"]
 
 DEFAULT_OUTPUT = "Save Image"
-
-_MODEL_INPUT = re.compile(
-    r"(ckpt|checkpoint|unet|diffusion_model|model|vae|clip|clip_vision|text_encoder|lora|control_?net|control_net|style_model"
-    r"|gligen|upscale_model|hypernetwork|ipadapter|pulid|embedding)(_file|_name)\w*|(clip|lora|model)_?\d+|lora|unet|ckpt"
-)
-_IMAGE_INPUTS = frozenset(("image", "images", "pixels", "samples", "latent", "latent_image", "mask"))
-_IMAGE_TYPES = frozenset(("IMAGE", "LATENT", "MASK"))
 
 
 class Workflow:
@@ -153,47 +145,9 @@ class Workflow:
         """The input under which a node names or holds the image that it loads.
 
         Raises:
-            WorkflowError: As `image_intake`.
-        """
-        return self.image_intake(node_name).input
-
-    def image_intake(self, node_name: str, object_info: ObjectInfo | None = None) -> Intake:
-        """How a node is given the image that it loads.
-
-        Args:
-            node_name: Title or id.
-            object_info: What the server says of its nodes; without it, names and the workflow's own value
-                tell.
-
-        Raises:
             WorkflowError: No such node, or it loads no image that can be given to it.
         """
-        node = self.node(node_name)
-        found = intake(node, object_info)
-        if isinstance(found, Intake):
-            return found
-        loaders = [other.title for other in self.nodes.values() if other.class_type in UPLOADERS]
-        known = f"; nodes that do: {', '.join(map(repr, loaders))}" if loaders else "; add a LoadImage node"
-        way_out = known if found == "loads no image file" else ""
-        raise WorkflowError(f"node {node.label} {found}{way_out}", self.source)
-
-    def fed(
-        self, names: Iterable[str], object_info: ObjectInfo
-    ) -> tuple[list[tuple[str, str]], list[Problem]]:
-        """Nodes that are given images: each with the input that takes it, and what keeps others from it.
-
-        Args:
-            names: Titles or ids; each is there once.
-            object_info: What the server says of its nodes.
-        """
-        places: list[tuple[str, str]] = []
-        problems: list[Problem] = []
-        for name in names:
-            try:
-                places.append((name, self.image_intake(name, object_info).input))
-            except WorkflowError as error:
-                problems += error.problems
-        return places, problems
+        return intake_of(self.node(node_name), self.nodes, self.source).input
 
     def bind_image(self, node_name: str, file_name: str, input: str = "") -> Workflow:
         """A workflow in which an image-loading node loads another file.
@@ -289,17 +243,7 @@ class Workflow:
         Args:
             object_info: With it, inputs whose options are model files count, whatever their name.
         """
-        files = {
-            f"{name}={value}"
-            for node in self.nodes.values()
-            if not self._works_on_images(node, object_info)
-            for name, value in node.literals()
-            if isinstance(value, str)
-            and value
-            and _loads_model(node, name, value, object_info)
-            and not node.is_off(name)
-        }
-        return "\n".join(sorted(files))
+        return affinity.affinity_key(self.nodes, object_info)
 
     def _fitted(
         self, param: GenerationParam, beside: Iterable[GenerationParam], info: ObjectInfo | None
@@ -339,16 +283,6 @@ class Workflow:
         shown = ", ".join(repr(title) for title in titles[:20]) + (", …" if len(titles) > 20 else "")
         return f"no node has the title or id {name!r}{nearest(str(name), titles)}; titles are {shown}"
 
-    def _works_on_images(self, node: Node, info: ObjectInfo | None) -> bool:
-        for name, source, slot in node.links():
-            outputs = info.outputs(self.nodes[source].class_type) if info and source in self.nodes else ()
-            if slot < len(outputs):
-                if outputs[slot] in _IMAGE_TYPES:
-                    return True
-            elif name in _IMAGE_INPUTS:
-                return True
-        return False
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Workflow) and other._content == self._content
 
@@ -374,15 +308,6 @@ class Workflow:
 
     def __repr__(self) -> str:
         return f"Workflow({self.source!r}, {len(self.nodes)} nodes)"
-
-
-def _loads_model(node: Node, name: str, value: str, info: ObjectInfo | None) -> bool:
-    spec = info.input(node.class_type, name, node.inputs) if info else None
-    if spec is not None:
-        return spec.lists_models or (spec.type == "COMBO" and not spec.upload and is_model_file(value))
-    if name not in node.inputs:  # in a structure, where names mean less
-        return is_model_file(value)
-    return _MODEL_INPUT.fullmatch(name) is not None or is_model_file(value)
 
 
 def _structured(node: Node, input: str) -> str:

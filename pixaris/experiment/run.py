@@ -282,7 +282,11 @@ class ExperimentRun:
             workflow_image=self.setup.workflow_image,
             started=self._started,
             seconds=time.monotonic() - self._clock,
-            notes={**self.notes, **({"metric_failures": self._failures} if self._failures else {})},
+            notes={
+                **self.notes,
+                **({"metric_failures": self._failures} if self._failures else {}),
+                **({"remarks": remarks} if (remarks := _remarks(items)) else {}),
+            },
         )
 
     def _start(self, indices: Sequence[int], priority: int) -> None:
@@ -311,7 +315,8 @@ class ExperimentRun:
     def _score_whole(self) -> None:
         """Ask the metrics that have no value per item, once every item has an image."""
         items = [self._results[index] for index in sorted(self._results)]
-        by_seed = [[item.each[repeat].generated for item in items] for repeat in range(self.setup.seeds)]
+        repeats = max(len(item.each) for item in items)
+        by_seed = [[_nth(item, repeat) for item in items] for repeat in range(repeats)]
         missing = sum(made is None for row in by_seed for made in row)
         for metric in (metric for metric in self.setup.metrics if not metric.per_item):
             if missing:
@@ -326,6 +331,17 @@ class ExperimentRun:
             except Exception as error:
                 log.debug("%s could not score the run", metric.name, exc_info=True)
                 self._failures[metric.name] = reason(error)
+
+
+def _nth(item: ItemResult, number: int) -> GeneratedImage | None:
+    """An item's image of a number; None where it failed, or has fewer."""
+    return item.each[number].generated if number < len(item.each) else None
+
+
+def _remarks(items: Sequence[ItemResult]) -> list[str]:
+    """What is to be known of how images were made, each sentence once."""
+    images = (one.generated for item in items for one in item.each)
+    return list(dict.fromkeys(image.note for image in images if image is not None and image.note))
 
 
 def seeds_of(args: Mapping[str, Any]) -> int:

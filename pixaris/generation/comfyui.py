@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixaris.comfyui.node import Node
+from pixaris.comfyui.graph.intake import Intake, intake_of
+from pixaris.comfyui.graph.node import Node
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
-from pixaris.types import EvalSet, GenerationParam, GenerationRequest, InputImage, upload_name
+from pixaris.types import EvalSet, GenerationParam, GenerationRequest, InputImage, Pick, upload_name
 
 
 class ComfyGenerator(ImageGenerator):
@@ -31,9 +32,12 @@ class ComfyGenerator(ImageGenerator):
             Image", else the only node that saves images.
         object_info: What the server says about its nodes, to bind numbers by their type; None to go by the
             workflow's own values.
+        images: Which images are the result where that node gives several at once: ``first``, ``all`` (scored
+            as repeats: an item's scores are means over them), or the number of one, from 1.
 
     Raises:
         WorkflowError: The workflow cannot be read, or has no such output node.
+        ConfigurationError: `images` is none of these.
     """
 
     def __init__(
@@ -43,17 +47,30 @@ class ComfyGenerator(ImageGenerator):
         *,
         output_node: str | None = None,
         object_info: ObjectInfo | None = None,
+        images: Pick = "first",
     ) -> None:
+        whole = isinstance(images, int) and not isinstance(images, bool) and images >= 1
+        if images not in ("first", "all") and not whole:
+            raise ConfigurationError(
+                Problem("images", f"must be first, all, or the number of an image from 1 (got {images!r})")
+            )
         given = workflow_apiformat_json
         self.workflow: Workflow = given if isinstance(given, Workflow) else Workflow.load(given)
         self.api_host = api_host
         self.output_node = output_node
         self.object_info = object_info
+        self.images: Pick = images
         self.output_id = self.workflow.output_node(output_node).id
 
     def for_servers(self, object_infos: Sequence[ObjectInfo]) -> ComfyGenerator:
         info = object_infos[0].with_files(_versions(object_infos)) if object_infos else None
-        return ComfyGenerator(self.workflow, self.api_host, output_node=self.output_node, object_info=info)
+        return ComfyGenerator(
+            self.workflow,
+            self.api_host,
+            output_node=self.output_node,
+            object_info=info,
+            images=self.images,
+        )
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         host = self.api_host
@@ -63,7 +80,7 @@ class ComfyGenerator(ImageGenerator):
         workflow = self.workflow.bind([*self._seeds(args), *args.params], self.object_info)
         images = []
         for name, image in args.images.items():
-            node, intake = workflow.node(name), self.workflow.image_intake(name, self.object_info)
+            node, intake = workflow.node(name), self._intake(name)
             # also where the image itself is sent: the payload names it by its content
             workflow = workflow.bind_image(name, upload_name(image), intake.input)
             images.append(InputImage(node.id, intake.input, image, intake.sent_as))
@@ -78,7 +95,17 @@ class ComfyGenerator(ImageGenerator):
             affinity_key=affinity_key,
             models=self._models(affinity_key),
             titles=workflow.titles,
+            pick=self.images,
         )
+
+    def _intake(self, name: str) -> Intake:
+        """How a node of a title takes its image.
+
+        Raises:
+            WorkflowError: There is none, or it takes none that can be given.
+        """
+        workflow = self.workflow
+        return intake_of(workflow.node(name), workflow.nodes, workflow.source, self.object_info)
 
     def _models(self, affinity_key: str) -> str:
         """The versions of the model files that are loaded, as far as they are known."""
@@ -139,7 +166,7 @@ class ComfyGenerator(ImageGenerator):
         for name in [*(load_node(folder) for folder in eval_set.input_folders), *args.images]:
             try:
                 if self.workflow.has(name):
-                    self.workflow.image_intake(name, self.object_info)
+                    self._intake(name)
             except ConfigurationError as error:
                 problems.extend(Problem(error.source, problem.message) for problem in error.problems)
         try:

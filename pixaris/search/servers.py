@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pixaris.comfyui.client import ComfyClient, Timeouts
+from pixaris.comfyui.graph.intake import intake_of
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.transport import failure_kind
@@ -41,6 +42,7 @@ from pixaris.exceptions import (
     PixarisError,
     Problem,
     UnreachableError,
+    WorkflowError,
 )
 from pixaris.experiment.run import RunSetup
 from pixaris.flux import trust
@@ -102,7 +104,7 @@ class Survey:
             pending if setup.eval_set.items else None
         )  # without an eval set nobody can say which images are missing
         for url, info in self.infos.items():
-            fed, unfed = workflow.fed(loads, info)
+            fed, unfed = _fed(workflow, loads, info)
             faults = [
                 replace(one, where=_within(workflow.source, one.where))
                 for one in [*unfed, *workflow.problems(info, None if known is None else [*fed, *known])]
@@ -316,6 +318,21 @@ def _knock(client: ComfyClient) -> None:
 
 def _within(whole: str, part: str) -> str:
     return f"{whole}, {part}" if part else whole  # a circle of links, say, is a fault of the whole workflow
+
+
+def _fed(
+    workflow: Workflow, names: Sequence[str], info: ObjectInfo
+) -> tuple[list[tuple[str, str]], list[Problem]]:
+    """Nodes that are given images: each with the input that takes it, and what keeps others from it."""
+    places: list[tuple[str, str]] = []
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            intake = intake_of(workflow.node(name), workflow.nodes, workflow.source, info)
+            places.append((name, intake.input))
+        except WorkflowError as error:
+            problems += error.problems
+    return places, problems
 
 
 def _once(workflow: Workflow, name: str) -> bool:

@@ -25,8 +25,8 @@ from space_kit import image_to_image, object_info
 
 from pixaris.cli import files
 from pixaris.comfyui import messages
+from pixaris.comfyui.graph.saved import workflow_of
 from pixaris.comfyui.object_info import ObjectInfo
-from pixaris.comfyui.saved import workflow_of
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import PixarisError
 from pixaris.search.draft.inputs import draft

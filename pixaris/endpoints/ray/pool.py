@@ -395,9 +395,7 @@ class RayPool(EndpointPool):
         if entry is None:
             return
         if outcome.image is not None:
-            entry.future.set_result(
-                replace(outcome.image, image=EncodedImage(data, outcome.image.image.digest))
-            )
+            entry.future.set_result(outcome.image.with_data(data))
         else:
             entry.future.set_exception(outcome.error or CancelledRequestError("the request was cancelled"))
 

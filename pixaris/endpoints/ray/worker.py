@@ -19,7 +19,7 @@ from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.clients import connect
 from pixaris.endpoints.connection import Connection
 from pixaris.endpoints.dispatcher import Lease
-from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, Outcome, Place, without_bytes
+from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, Outcome, Place
 from pixaris.endpoints.ray.shelf import Shelf
 from pixaris.exceptions import CancelledRequestError, PixarisError, RequestError
 from pixaris.images import EncodedImage
@@ -101,8 +101,8 @@ class WorkerActor:
             image = self._connection(endpoint).run(lease, request, resume=resume)
         except PixarisError as error:
             return Outcome(request_id, error=error)
-        bare = replace(image, image=without_bytes(image.image), attempts=lease.attempt)
-        return Outcome(request_id, image=bare, place=Place(self._name, self._shelf.put(image.image.data)))
+        bare = replace(image.bare, attempts=lease.attempt)
+        return Outcome(request_id, image=bare, place=Place(self._name, self._shelf.put(image.data)))
 
     @ray.method(concurrency_group="fetch", max_task_retries=3)
     def fetch(self, numbers: Sequence[int]) -> list[bytes | None]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
-from pixaris.comfyui.node import Node
+from pixaris.comfyui.graph.node import Node
+from pixaris.comfyui.graph.values import UnfitError, check, fit
 from pixaris.comfyui.object_info import WIDGET_TYPES, InputSpec, ObjectInfo
-from pixaris.comfyui.values import UnfitError, check, fit
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import WorkflowError
 from pixaris.files import safe_name

@@ -67,6 +67,7 @@ class Bookkeeper:
         self._first_image: tuple[float, int] | None = None
         self._pool = PoolStatus(())
         self._written = -WRITE_SECONDS
+        self._remarks: set[str] = set()
         self._phase = "starting Ray"
         self.stopped = False
         self._stop_by = math.inf
@@ -190,10 +191,19 @@ class Bookkeeper:
         """A trial has more items."""
         with self._lock:
             self._trials[config["number"]] = self._from(config, result, "running")
+            self._remark(result)
+
+    def _remark(self, result: Mapping[str, Any]) -> None:
+        """Say what is to be known of how images are made, once."""
+        for sentence in result.get("remarks", ()):
+            if sentence not in self._remarks:
+                self._remarks.add(sentence)
+                self._listener.event(sentence)
 
     def trial_ended(self, config: Mapping[str, Any], result: Mapping[str, Any], error: str = "") -> None:
         """A trial is over: it went through, was stopped, or failed."""
         with self._lock:
+            self._remark(result)
             if config["number"] not in self._trials:
                 self.trial_started(config)  # its process never came up
             trial = (

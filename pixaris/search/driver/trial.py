@@ -256,6 +256,7 @@ class ExperimentTrial(tune.Trainable):
             "cached": record.cached,
             "unaccounted": record.unaccounted,
             "seconds": time.monotonic() - self._started,
+            "remarks": record.notes.get("remarks", []),
             "interrupted": interrupted,
             "ended": done and not interrupted,
             "error": error,

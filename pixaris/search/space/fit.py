@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pixaris.comfyui.graph.values import UnfitError, fit
 from pixaris.comfyui.object_info import WIDGET_TYPES, InputSpec, ObjectInfo
-from pixaris.comfyui.values import UnfitError, fit
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import WorkflowError
 from pixaris.generation.base import Fault

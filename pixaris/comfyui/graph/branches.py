@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pixaris.comfyui.node import Node
+from pixaris.comfyui.graph.node import Node
+from pixaris.comfyui.graph.values import UnfitError, check
 from pixaris.comfyui.object_info import WIDGET_TYPES, InputSpec, NodeClass, ObjectInfo
-from pixaris.comfyui.values import UnfitError, check
 
 
 def filled_in(node: Node, before: Node, info: ObjectInfo) -> Node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from pixaris.comfyui.node import Node
+from pixaris.comfyui.graph.node import Node
 from pixaris.comfyui.object_info import ObjectInfo
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from pixaris.comfyui import structure
+from pixaris.comfyui.graph import structure
 from pixaris.exceptions import Problem, WorkflowError
 
 MAX_FILE_BYTES = 64 * 1024 * 1024

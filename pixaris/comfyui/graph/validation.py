@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from pixaris.comfyui.node import Node, is_link, thaw
+from pixaris.comfyui.graph.node import Node, is_link, thaw
+from pixaris.comfyui.graph.values import UnfitError, check
 from pixaris.comfyui.object_info import (
     InputSpec,
     NodeClass,
@@ -13,7 +14,6 @@ from pixaris.comfyui.object_info import (
     is_model_file,
     types_match,
 )
-from pixaris.comfyui.values import UnfitError, check
 from pixaris.exceptions import Problem, nearest
 
 Place = tuple[str, str]

@@ -1,15 +1,16 @@
-"""How a node takes the image that it loads: the name of an uploaded file, or the image as text, or neither."""
+"""How a node takes the image that it loads: as the name of an uploaded file, as text, or not from here."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pixaris.comfyui.node import Node
+from pixaris.comfyui.graph.node import Node
 from pixaris.comfyui.object_info import InputSpec, ObjectInfo
+from pixaris.exceptions import WorkflowError
 from pixaris.images import SUFFIXES
 from pixaris.types import SentAs
 
@@ -22,6 +23,7 @@ _PATH = frozenset(("path", "paths", "file", "filename", "filepath"))
 _SAVES = frozenset(("save", "saver", "preview", "prefix", "output"))
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM")
 _FIRST_CHARACTERS = 64
+_NO_IMAGE = "loads no image file"
 _WAY_OUT = "; put a LoadImage node in its place, and give that the title"
 
 
@@ -47,12 +49,32 @@ def intake(node: Node, info: ObjectInfo | None = None) -> Intake | str:
     """
     name = _input(node, info)
     if name is None:
-        return "loads no image file"
+        return _NO_IMAGE
     spec = info.input(node.class_type, name, node.inputs) if info is not None else None
     sent_as = _sent_as(node, name, spec)
     if sent_as is not None:
         return Intake(name, sent_as)
     return f"{_wanted(node, name, spec)} in `{name}`, and no image that is uploaded{_WAY_OUT}"
+
+
+def intake_of(node: Node, among: Mapping[str, Node], source: str, info: ObjectInfo | None = None) -> Intake:
+    """How a node of a workflow takes its image.
+
+    Args:
+        node: The node.
+        among: All nodes of the workflow.
+        source: How errors name it.
+        info: What the server says of its nodes; without it, names and the workflow's value tell.
+
+    Raises:
+        WorkflowError: It loads no image that can be given to it.
+    """
+    found = intake(node, info)
+    if isinstance(found, Intake):
+        return found
+    loaders = [repr(other.title) for other in among.values() if other.class_type in UPLOADERS]
+    known = f"; nodes that do: {', '.join(loaders)}" if loaders else "; add a LoadImage node"
+    raise WorkflowError(f"node {node.label} {found}{known if found == _NO_IMAGE else ''}", source)
 
 
 def _input(node: Node, info: ObjectInfo | None) -> str | None:
