@@ -17,6 +17,7 @@ from pixaris.exceptions import ConfigurationError, Problem, WorkflowError, neare
 from pixaris.generation.base import Fault, ImageGenerator, ItemArgs
 from pixaris.images import EncodedImage
 from pixaris.search.file.yaml_file import place
+from pixaris.search.space.choices import Choices
 from pixaris.search.space.conditions import Condition, condition_faults, in_order
 from pixaris.search.space.domain import Domain
 from pixaris.search.space.fit import Target, faults_by_trying, faults_of_domain, faults_of_image
@@ -259,7 +260,9 @@ class Space:
             own = _own_value(template.targets[0], workflow, object_info)
             if not any(self.parameters[self.names.index(name)].when for name in template.placeholders):
                 found.update((isinstance(own, str) and template.read(own, self.domains)) or {})
-        for parameter in self.parameters:
+        for parameter in self.order:
+            if not _met(parameter.when, found):  # what does not count need not have a value
+                continue
             if parameter.domain.kind == "constant":
                 found[parameter.name] = parameter.domain.options[0]
             elif parameter.targets and (value := _own_of(parameter, workflow, object_info)) is not None:
@@ -331,11 +334,14 @@ class Space:
             fixed_at: Their places in its list; by default 0, 1, 2, ….
             unbound: Path, node and input of the file's parameters that have no domain.
         """
+        around = None
+        if object_info is not None:
+            around = Choices(object_info, self.parameters, self.templates, tuple(fixed))
         return self._problems(
             lambda target, domain: (
                 faults_of_image(target, workflow)
                 if domain is None
-                else faults_of_domain(target, domain, workflow, object_info)
+                else faults_of_domain(target, domain, workflow, around)
             ),
             lambda target: (workflow.node(target.node_name).id, target.input),
             lines,
@@ -524,14 +530,14 @@ def _own_of(parameter: Parameter, workflow: Workflow, object_info: ObjectInfo | 
 
 def _own_value(target: Target, workflow: Workflow, object_info: ObjectInfo | None) -> ParamValue:
     node = workflow.node(target.node_name)
-    spec = object_info.input(node.class_type, target.input) if object_info else None
+    spec = object_info.input(node.class_type, target.input, node.inputs) if object_info else None
     own = (
         workflow.value(target.node_name, target.input)
-        if spec is None or target.input in node.inputs
+        if spec is None or node.place(target.input) is not None
         else None
     )
     if own is None and spec is not None:
-        own = spec.default
+        own = spec.initial if spec.required else spec.default
     if own is None:
         raise WorkflowError(
             f"{target} has no value in the workflow and no default on the server; give it one in the workflow"
