@@ -14,6 +14,8 @@ from pixaris.search.price import price_of
 from pixaris.search.space.space import Parameter
 from pixaris.types import ParamValue
 
+_OBJECTIVE = "objective"
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a search file."""
@@ -88,7 +90,10 @@ def check(
         if search is not None
         else None
     )
-    found = list(dict.fromkeys([*problems, *(checked.problems if checked else ())]))
+    more = checked.problems if checked else ()
+    if any(one.where == _OBJECTIVE for one in problems):  # told already, by the names of the metrics
+        more = tuple(one for one in more if one.where != _OBJECTIVE)
+    found = list(dict.fromkeys([*problems, *more]))
     if found or checked is None:
         raise ConfigurationError(found, str(spec.path))
     return checked
@@ -113,6 +118,7 @@ def describe(checked: Checked) -> str:
             else ""
         ),
         *(f"not used    {sentence}" for sentence in setup.eval_set.passed_over),
+        *(f"result      {sentence}" for sentence in search.image_generator.remarks),
         f"endpoints   {', '.join(places) or search.image_generator.__class__.__name__}",
     ]
     if budget := search.limits_of_spending():

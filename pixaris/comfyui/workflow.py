@@ -22,6 +22,7 @@ from pixaris.types import GenerationParam, ParamValue
 __all__ = ["Node", "ObjectInfo", "Workflow"]
 
 DEFAULT_OUTPUT = "Save Image"
+SAVING_CLASSES = ("SaveImage", "PreviewImage")
 
 
 class Workflow:
@@ -172,7 +173,8 @@ class Workflow:
 
         Args:
             name: Title or id; None means the node titled "Save Image", else the only SaveImage, else the only
-                PreviewImage.
+                PreviewImage, else the only one that leads nowhere else, or of those the only one that saves
+                by its name.
 
         Raises:
             WorkflowError: There is none, or several; candidates are listed.
@@ -182,14 +184,17 @@ class Workflow:
         titled = self.find(DEFAULT_OUTPUT)
         if titled is not None:
             return titled
-        for class_type in ("SaveImage", "PreviewImage"):
+        for class_type in SAVING_CLASSES:
             found = [node for node in self.nodes.values() if node.class_type == class_type]
             if len(found) == 1:
                 return found[0]
             if found:
                 break
         used = {source for node in self.nodes.values() for _, source, _ in node.links()}
-        candidates = found or [node for node in self.nodes.values() if node.id not in used]
+        candidates = found or [node for node in self.nodes.values() if node.id not in used and node.inputs]
+        savers = [node for node in candidates if not found and _saves(node)]
+        if len(savers or candidates) == 1:
+            return (savers or candidates)[0]
         listed = ", ".join(node.label for node in candidates)
         raise WorkflowError(
             f"which node gives the result is not clear: title one {DEFAULT_OUTPUT!r}, or name it; candidates:"
@@ -308,6 +313,12 @@ class Workflow:
 
     def __repr__(self) -> str:
         return f"Workflow({self.source!r}, {len(self.nodes)} nodes)"
+
+
+def _saves(node: Node) -> bool:
+    """Whether a node of a custom class saves images, by its names."""
+    takes_images = any(name in ("images", "image") for name, _, _ in node.links())
+    return takes_images and ("save" in node.class_type.lower() or "filename_prefix" in node.inputs)
 
 
 def _structured(node: Node, input: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from pixaris.comfyui.graph.intake import Intake, intake_of
 from pixaris.comfyui.graph.node import Node
 from pixaris.comfyui.object_info import ObjectInfo
-from pixaris.comfyui.workflow import Workflow
+from pixaris.comfyui.workflow import DEFAULT_OUTPUT, SAVING_CLASSES, Workflow
 from pixaris.endpoints.base import Endpoint
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
@@ -61,6 +61,17 @@ class ComfyGenerator(ImageGenerator):
         self.object_info = object_info
         self.images: Pick = images
         self.output_id = self.workflow.output_node(output_node).id
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        node = self.workflow.nodes[self.output_id]
+        plain = node.title == DEFAULT_OUTPUT or node.class_type in SAVING_CLASSES
+        if plain or self.output_node is not None:
+            return ()
+        return (
+            f"what node {node.label} gives: the only candidate, for none is titled {DEFAULT_OUTPUT!r};"
+            " output_node names another",
+        )
 
     def for_servers(self, object_infos: Sequence[ObjectInfo]) -> ComfyGenerator:
         info = object_infos[0].with_files(_versions(object_infos)) if object_infos else None

@@ -27,6 +27,7 @@ from pixaris.search.file.budget import read_budget
 from pixaris.search.file.reader import Reader
 from pixaris.search.file.strategies import problems_of
 from pixaris.search.file.yaml_file import Document, place
+from pixaris.search.objectives import choose_one
 from pixaris.search.space.space import Space
 from pixaris.types import Direction, EvalSet
 
@@ -258,9 +259,7 @@ class Search:
             not metric.directions() and not metric.scores for metric in self.metrics
         )  # its scores show when it runs
         given, own = self._directions(), directions(tuple(self.metrics))
-        problems = (
-            [] if self.objective_names else [Problem("objective", "name at least one score to optimise")]
-        )
+        problems = [] if self.objective_names else [Problem("objective", choose_one(known))]
         for index, name in enumerate(self.objective_names):
             if self.source is not None and not (name and self.metrics):
                 continue  # what is wrong with it, or that there are no metrics, is told already

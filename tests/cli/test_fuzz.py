@@ -32,9 +32,10 @@ from pixaris.exceptions import PixarisError
 from pixaris.search.draft.inputs import draft
 from pixaris.search.draft.render import Frame, render
 from pixaris.search.file.spec import read_search_file
+from pixaris.search.objectives import Aim
 
 INFO = object_info()
-FRAME = Frame("x", "p", {"path": "./set"}, (), "./w.json", (), {"sharpness": {}}, ())
+FRAME = Frame("x", "p", {"path": "./set"}, (), "./w.json", (), Aim({"ssim": {}}, "ssim"), ())
 RIGHT: dict[str, Any] = {
     "name": "cells",
     "project": "tests",

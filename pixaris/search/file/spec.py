@@ -24,6 +24,7 @@ from pixaris.search.file.python_module import read_search_module, read_space_mod
 from pixaris.search.file.reader import ComponentSpec, Reader, shown
 from pixaris.search.file.strategies import SearchOptions, read_search_options
 from pixaris.search.file.yaml_file import join, read_yaml
+from pixaris.search.objectives import choose_one
 from pixaris.search.space.space import Space
 from pixaris.types import Direction, GenerationParam
 
@@ -373,7 +374,11 @@ def _objectives(
 ) -> tuple[ObjectiveSpec, ...]:
     types = [metric.type for metric in metrics if metric.type]
     example = f"objective: {{metric: {types[0] if types else 'ssim'}}}"
-    if ("objective" not in fields and not required) or not _has(reader, fields, "objective", example):
+    if "objective" not in fields:
+        if required:
+            reader.tell("objective", choose_one(types) if types else f"is missing; write {example}")
+        return ()
+    if not _has(reader, fields, "objective", example):
         return ()
     value = fields["objective"]
     if not isinstance(value, list):
