@@ -16,6 +16,7 @@ from pixaris.comfyui.graph.intake import intake_of
 from pixaris.comfyui.graph.node import Node, freeze, read_nodes, thaw
 from pixaris.comfyui.graph.values import UnfitError, fit
 from pixaris.comfyui.object_info import ObjectInfo
+from pixaris.comfyui.server.declarations import declarations
 from pixaris.exceptions import Problem, WorkflowError, nearest
 from pixaris.types import GenerationParam, ParamValue
 
@@ -191,10 +192,11 @@ class Workflow:
             if found:
                 break
         used = {source for node in self.nodes.values() for _, source, _ in node.links()}
-        candidates = found or [node for node in self.nodes.values() if node.id not in used and node.inputs]
-        savers = [node for node in candidates if not found and _saves(node)]
-        if len(savers or candidates) == 1:
-            return (savers or candidates)[0]
+        candidates = found or [node for node in self.nodes.values() if node.id not in used]
+        able = [node for node in candidates if not found and _may_save(node)]
+        able = [node for node in able if _saves(node)] or able
+        if len(able) == 1:
+            return able[0]
         listed = ", ".join(node.label for node in candidates)
         raise WorkflowError(
             f"which node gives the result is not clear: title one {DEFAULT_OUTPUT!r}, or name it; candidates:"
@@ -313,6 +315,12 @@ class Workflow:
 
     def __repr__(self) -> str:
         return f"Workflow({self.source!r}, {len(self.nodes)} nodes)"
+
+
+def _may_save(node: Node) -> bool:
+    """Whether nothing speaks against it that a node saves images: a custom class is simply not known."""
+    declared = declarations().get(node.class_type)
+    return declared is None or bool(declared["output_node"])
 
 
 def _saves(node: Node) -> bool:

@@ -11,15 +11,11 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from pixaris.comfyui.graph import structure
+from pixaris.comfyui.graph.recognise import HOW_TO_EXPORT, fault_of, fault_of_bytes
 from pixaris.exceptions import Problem, WorkflowError
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 64
-
-_HOW_TO_EXPORT = (
-    "export it as API format: in ComfyUI choose Workflow → Export (API); "
-    "in older versions switch on Settings → Dev mode and use 'Save (API Format)'"
-)
 
 
 @dataclass(frozen=True)
@@ -188,16 +184,19 @@ def _read_json(source: str | Path, name: str) -> Mapping[str, Any]:
         )
     except UnicodeDecodeError:
         raise WorkflowError(
-            "is not UTF-8 text; a workflow is a JSON file exported from ComfyUI in API format", name
+            fault_of_bytes(data)
+            or "is not UTF-8 text; a workflow is a JSON file exported from ComfyUI in API format",
+            name,
         ) from None
     except RecursionError:
         raise WorkflowError("is nested too deeply to be a workflow", name) from None
     except ValueError as error:  # JSONDecodeError among them
         raise WorkflowError(
-            f"is not valid JSON: {error}; export the workflow again in API format", name
+            fault_of_bytes(data) or f"is not valid JSON: {error}; export the workflow again in API format",
+            name,
         ) from None
     if not isinstance(value, dict):
-        raise WorkflowError(f"holds a JSON {_kind(value)}, not an object of nodes; {_HOW_TO_EXPORT}", name)
+        raise WorkflowError(f"holds a JSON {_kind(value)}, not an object of nodes; {HOW_TO_EXPORT}", name)
     return value
 
 
@@ -221,14 +220,10 @@ def _kind(value: object) -> str:
 
 
 def _nodes_of(raw: Mapping[str, Any], name: str) -> dict[str, Node]:
-    if isinstance(raw.get("nodes"), list | tuple):
-        raise WorkflowError(
-            f"is a UI-format file (it has the list 'nodes'), which servers do not run; {_HOW_TO_EXPORT}", name
-        )
-    if isinstance(raw.get("prompt"), Mapping) and "class_type" not in raw["prompt"]:
-        raise WorkflowError("is a request body, not a workflow; keep only what stands under 'prompt'", name)
+    if fault := fault_of(raw):
+        raise WorkflowError(fault, name)
     if not raw:
-        raise WorkflowError(f"has no nodes; {_HOW_TO_EXPORT}", name)
+        raise WorkflowError(f"has no nodes; {HOW_TO_EXPORT}", name)
     nodes: dict[str, Node] = {}
     problems: list[Problem] = []
     for key, value in raw.items():
@@ -241,7 +236,7 @@ def _nodes_of(raw: Mapping[str, Any], name: str) -> dict[str, Node]:
             problems.append(Problem(f"node {key!r}", "it is nested too deeply"))
     if problems:
         if not nodes:
-            problems.append(Problem("", f"nothing here is a node; {_HOW_TO_EXPORT}"))
+            problems.append(Problem("", f"nothing here is a node; {HOW_TO_EXPORT}"))
         raise WorkflowError(problems, name)
     return nodes
 

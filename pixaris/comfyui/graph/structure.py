@@ -24,16 +24,14 @@ Place: TypeAlias = tuple[str | int, ...]
 def find(inputs: Mapping[str, Any], name: str) -> Place | None:
     """Where a name leads: to an input, or into the structure that one holds; None if nowhere.
 
-    An input that is called so, dots and all, comes first.
+    Of several places that are called so, one with a literal comes first, and an input with dots and all
+    before what a structure holds.
     """
-    if name in inputs:
-        return (name, *_unwrapped(inputs[name]))
-    for dot in [index for index, letter in enumerate(name) if letter == "."]:
-        held = inputs.get(name[:dot])
-        rest = _walk(held, name[dot + 1 :]) if isinstance(held, Mapping) else None
-        if rest is not None:
-            return (name[:dot], *rest)
-    return None
+    places = _ways(inputs, name)
+    first = next(places, None)
+    if first is None or not _is_structure(inputs, first):
+        return first
+    return next((place for place in places if not _is_structure(inputs, place)), first)
 
 
 def value_at(inputs: Mapping[str, Any], place: Place) -> Any:  # noqa: ANN401  (any JSON value)
@@ -80,34 +78,47 @@ def _inside(name: str, value: object) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _unwrapped(value: object) -> Place:
-    """The way to the literal in a wrapper; nothing where there is none."""
-    inner = value.get(WRAPPER) if isinstance(value, Mapping) else None
-    return () if inner is None or isinstance(inner, Mapping | tuple) else (WRAPPER,)
+def _is_structure(inputs: Mapping[str, Any], place: Place) -> bool:
+    value = value_at(inputs, place)
+    return isinstance(value, Mapping) or (isinstance(value, tuple) and len(place) > 1)
 
 
-def _walk(value: object, name: str) -> Place | None:
-    """The way through a structure along a name."""
+def _ways(inputs: Mapping[str, Any], name: str) -> Iterator[Place]:
+    """Every place that is called so: the input first, then what structures hold."""
+    if name in inputs:
+        yield from _step(name, inputs[name], None)
+    for key, rest in _splits(name):
+        if isinstance(inputs.get(key), Mapping):
+            yield from _step(key, inputs[key], rest)
+
+
+def _walk(value: object, name: str) -> Iterator[Place]:
+    """The ways through a structure along a name."""
     if isinstance(value, tuple):
         first, dot, rest = name.partition(".")
-        if not (first.isascii() and first.isdecimal()) or int(first) >= len(value):
-            return None
-        return _step(int(first), value[int(first)], rest if dot else None)
-    if not isinstance(value, Mapping):
-        return None
-    if name in value:
-        return _step(name, value[name], None)
-    for dot_at in [index for index, letter in enumerate(name) if letter == "."]:
-        key, rest = name[:dot_at], name[dot_at + 1 :]
-        if key in value and (found := _step(key, value[key], rest)) is not None:
-            return found
-    if WRAPPER in value:
-        return _step(WRAPPER, value[WRAPPER], name)
-    return None
+        if first.isascii() and first.isdecimal() and len(first) < 10 and int(first) < len(value):
+            yield from _step(int(first), value[int(first)], rest if dot else None)
+    elif isinstance(value, Mapping):
+        if name in value:
+            yield from _step(name, value[name], None)
+        for key, rest in _splits(name):
+            if key in value:
+                yield from _step(key, value[key], rest)
+        if WRAPPER in value:
+            yield from _step(WRAPPER, value[WRAPPER], name)
 
 
-def _step(step: str | int, value: object, rest: str | None) -> Place | None:
-    if rest is None:
-        return (step, *_unwrapped(value))
-    further = _walk(value, rest)
-    return None if further is None else (step, *further)
+def _step(step: str | int, value: object, rest: str | None) -> Iterator[Place]:
+    """The ways on from a value; at the end of the name through the wrapper of a literal."""
+    if rest is not None:
+        yield from ((step, *place) for place in _walk(value, rest))
+        return
+    place: Place = (step,)
+    while isinstance(value, Mapping) and WRAPPER in value:
+        place, value = (*place, WRAPPER), value[WRAPPER]
+    yield (step,) if isinstance(value, Mapping | tuple) else place
+
+
+def _splits(name: str) -> Iterator[tuple[str, str]]:
+    """A name's beginnings up to a dot, and the rest."""
+    return ((name[:at], name[at + 1 :]) for at, letter in enumerate(name) if letter == ".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pixaris.comfyui.graph.recognise import is_workflow
 from pixaris.endpoints.discovery import EndpointSource
 from pixaris.endpoints.policy import Policy
 from pixaris.exceptions import ConfigurationError, Problem, nearest
@@ -178,10 +180,15 @@ def read_search_file(
         ConfigurationError: There is no file, or no YAML mapping in it.
     """
     path = Path(path)
+    _refuse_workflows(path)
     document = read_search_module(path) if path.suffix == ".py" else read_yaml(path)
     if not isinstance(document.value, dict):
         raise ConfigurationError(
             f"must be a mapping, starting with name: ... (got {shown(document.value)})", source=str(path)
+        )
+    if is_workflow(document.value):
+        raise ConfigurationError(
+            "is a workflow, not a search file; pixaris space writes one from it", source=str(path)
         )
     document = apply_overrides(document, overrides)
     reader = Reader(document)
@@ -229,6 +236,26 @@ def read_search_file(
         seeds=reader.whole("seeds", fields.get("seeds", 1), at_least=1, at_most=MOST_SEEDS) or 1,
     )
     return spec, reader.problems
+
+
+def _refuse_workflows(path: Path) -> None:
+    """Say what to do with a workflow that is given in place of a search file.
+
+    Raises:
+        ConfigurationError: It is one, or a picture that may hold one.
+    """
+    if path.suffix.lower() not in (".json", ".png"):
+        return
+    what = "a picture"
+    if path.suffix.lower() == ".json":
+        try:
+            what = "a workflow" if is_workflow(json.loads(path.read_bytes())) else ""
+        except (OSError, ValueError, RecursionError):
+            what = ""
+    if what:
+        raise ConfigurationError(
+            f"is {what}, not a search file; pixaris space {path} writes one from it", source=str(path)
+        )
 
 
 def _cache(reader: Reader, value: object) -> bool:
