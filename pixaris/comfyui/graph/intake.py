@@ -81,7 +81,7 @@ def _input(node: Node, info: ObjectInfo | None) -> str | None:
     """The input that names or holds the image."""
     if isinstance(node.inputs.get("image"), str):
         return "image"
-    if node.class_type.startswith("LoadImage") and "image" not in node.inputs:
+    if node.class_type in UPLOADERS and "image" not in node.inputs:
         return "image"
     known = info.node_class(node.class_type) if info is not None else None
     uploads = [name for name, spec in (known.inputs if known else {}).items() if spec.upload]
@@ -96,7 +96,7 @@ def _input(node: Node, info: ObjectInfo | None) -> str | None:
     for candidates in (uploads, files, named):
         if len(candidates) == 1:
             return candidates[0]
-    return None
+    return "image" if node.class_type.startswith("LoadImage") and "image" not in node.inputs else None
 
 
 def _sent_as(node: Node, name: str, spec: InputSpec | None) -> SentAs | None:
