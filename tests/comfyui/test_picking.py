@@ -161,7 +161,7 @@ def test_a_name_that_the_server_does_not_give_out_is_the_request_s_fault(
 ) -> None:
     made = picture(0x0A0B0C)
     client = connect(server.url)
-    with pytest.raises(NoOutputError, match=r"saved the image as 'a\.\.b_.* change filename_prefix"):
+    with pytest.raises(NoOutputError, match=r"saved the image as 'a\.\.b.* change filename_prefix"):
         client.run(replace(made, payload=made.payload.replace("test/", "a..b")))
     client.probe()
 
