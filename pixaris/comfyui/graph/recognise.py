@@ -49,7 +49,8 @@ def is_workflow(raw: object) -> bool:
     """Whether a value is a workflow in any form, or holds one."""
     if not isinstance(raw, Mapping) or is_search(raw):
         return False
-    return is_graph(raw) or is_editors(raw) or any(is_graph(value) for _, value in _inside(raw))
+    inner = (value for _, value in _inside(raw))
+    return any(is_graph(value) or is_editors(value) for value in (raw, *inner))
 
 
 def is_graph(raw: object) -> bool:
