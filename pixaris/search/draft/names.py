@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from pixaris.comfyui.graph.node import Node
@@ -28,8 +29,8 @@ class Namer:
     def name(self, node: Node, input: str) -> str:
         """The name of a node's input: ``positive_prompt``, ``steps``, ``steps_2``."""
         base = _clean(self._word(node, input)) or _clean(input) or "value"
-        names = [base, *(f"{base}_{number}" for number in range(2, 100_000))]
-        name = next(name for name in names if name not in self._taken)
+        numbered = (f"{base}_{number}" for number in itertools.count(2))
+        name = next(name for name in itertools.chain([base], numbered) if name not in self._taken)
         self._taken.add(name)
         return name
 
