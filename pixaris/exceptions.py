@@ -7,11 +7,12 @@
     │   ├── WorkflowError           … the workflow file, or what is bound into it
     │   ├── DatasetError            … the eval set
     │   └── ImageError              … bytes that are not an image Pixaris accepts
+    │       └── DamagedImageError   … because they cannot be decoded at all
     ├── RequestError                this image fails the same way everywhere: never tried elsewhere
     │   ├── PromptRejectedError     the server refused the prompt (validation, HTTP 400/500)
     │   ├── ExecutionError          a node raised while it ran
     │   ├── ModeratedError          withheld or refused by the content policy of the service
-    │   └── NoOutputError           the prompt ended well and the asked-for node gave no image
+    │   └── NoOutputError           the prompt ended well and the asked-for node gave no image that is read
     ├── EndpointError               the endpoint failed, the request is fine: try another endpoint
     │   ├── UnreachableError        refused, reset, timed out, answered nonsense
     │   ├── PromptLostError         accepted and then forgotten (restart, cleared queue, dead worker thread)
@@ -34,6 +35,7 @@ All of them pickle, with their fields, because they cross process borders on Ray
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -62,11 +64,47 @@ class Problem:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the known word nearest to a typo, or an empty string."""
+    """Return `` (did you mean 'x'?)`` for the known word nearest to a typo, or an empty string.
+
+    Nearest is not enough: a typo changes a third of the letters at most, or leaves out the end or whole
+    words.
+    """
     choices = list(known)
     lowered = {choice.lower(): choice for choice in reversed(choices)}
-    match = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    return f" (did you mean {lowered[match[0]]!r}?)" if match else ""
+    typed = word.lower()
+    for match in get_close_matches(typed, lowered, n=3, cutoff=0.6):
+        few = _edits(typed, match) <= max(1, max(len(typed), len(match)) // 3)
+        begun = match.startswith(typed) or typed.startswith(match)
+        if few or begun or _shares_words(word, lowered[match]):
+            return f" (did you mean {lowered[match]!r}?)"
+    return ""
+
+
+_LONGEST_TYPO = 100
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def _edits(one: str, other: str) -> int:
+    """Letters to insert, delete, replace, or swap with their neighbour, to make one word of the other."""
+    if max(len(one), len(other)) > _LONGEST_TYPO:
+        return _LONGEST_TYPO
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        last, before, row = before, row, [i]
+        for j, wanted in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+    return row[-1]
+
+
+def _shares_words(one: str, other: str) -> bool:
+    """Whether the words of one name are among those of the other."""
+    words = {word.lower() for word in _WORDS.findall(one)}
+    others = {word.lower() for word in _WORDS.findall(other)}
+    return bool(words and others) and (words <= others or others <= words)
 
 
 def bounded(text: str, most: int = 2_000) -> str:
@@ -142,6 +180,10 @@ class ImageError(ConfigurationError):
     """Bytes that are no image, or not one that Pixaris accepts (format, size)."""
 
 
+class DamagedImageError(ImageError):
+    """Bytes that cannot be decoded: cut short, damaged, or no image of a format that is known."""
+
+
 class FarSideError(PixarisError):
     """Shared by errors that quote another machine.
 
@@ -187,7 +229,7 @@ class ModeratedError(RequestError):
 
 
 class NoOutputError(RequestError):
-    """The prompt succeeded but the output node gave no image."""
+    """The prompt succeeded but the output node gave no image, or none that Pixaris reads."""
 
 
 class EndpointError(FarSideError):

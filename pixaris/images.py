@@ -8,23 +8,39 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import io
 import struct
-import zlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from pixaris.exceptions import ImageError
+from pixaris.exceptions import DamagedImageError, ImageError
+from pixaris.png import bare_png
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+HEIC_SUFFIXES = (".heic", ".heif", ".hif")
+"""Of files that are read where the extra ``heic`` is installed."""
 MAX_PIXELS = 40_000_000
 MAX_BYTES = 200 * 1024 * 1024
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PIXEL_CHUNKS = {b"IHDR", b"IDAT", b"IEND"}
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_NEED_HEIC = "is a HEIC image; to read it, install pixaris[heic], or save it as PNG"
+_LOW_BYTES = {
+    "RGB;16B": "RGB;16L",
+    "RGB;16L": "RGB;16B",
+    "RGBA;16B": "RGBA;16L",
+    "RGBA;16L": "RGBA;16B",
+    "LA;16B": "RGBA",
+}
+"""How Pillow is told to read a file of 16 bits, which takes the high byte of every level, to how it is told
+to read the low bytes (of gray with alpha: both bytes of both).
+"""
+_BITS_PER_SAMPLE, _PLANAR_CONFIGURATION, _SEPARATE = 258, 284, 2
+"""Tags of TIFF, and the value of the latter for colours that lie apart."""
 
 # What Pillow raises for bytes it cannot decode.
 _DECODE_ERRORS = (
@@ -42,7 +58,8 @@ def decode(data: bytes, name: str = "image") -> Image.Image:
         name: What to call it in errors (a path, a file name).
 
     Returns:
-        A fully loaded image of mode ``RGB`` or, where the file has transparency, ``RGBA``.
+        A fully loaded image of mode ``RGB`` or, where the file has transparency, ``RGBA``. Levels of 16 bits
+        are scaled (level / 257, rounded).
 
     Raises:
         ImageError: Not an image, not one of `FORMATS`, more than `MAX_PIXELS` pixels, truncated or damaged.
@@ -55,21 +72,103 @@ def _open(data: bytes, name: str) -> tuple[Image.Image, Image.Image]:
     if len(data) > MAX_BYTES:
         raise ImageError(f"{name} has {len(data):,} bytes; images may have at most {MAX_BYTES:,}")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=_formats(data))
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise ImageError(
                 f"{width}×{height} pixels are too many; images may have at most {MAX_PIXELS:,}; scale it down"
             )
+        low = _low_bytes(image)
         image.load()
+        if low:
+            _scale_to_8_bits(image, data, low)
         return image, as_rgb(image)
     except ImageError as error:
         raise ImageError(error.problems, name) from None
     except _DECODE_ERRORS as error:
-        raise ImageError(
+        raise DamagedImageError(
             f"{name} is not a readable image: {_reason(data, error)}; allowed are whole {', '.join(FORMATS)}"
             " files"
         ) from None
+
+
+def has_image_suffix(name: str) -> bool:
+    """Whether a file's name says that it is an image that this installation reads."""
+    suffixes = (*SUFFIXES, *HEIC_SUFFIXES) if reads_heic() else SUFFIXES
+    return name.lower().endswith(suffixes)
+
+
+@functools.cache
+def reads_heic() -> bool:
+    """Whether the extra ``heic`` is installed."""
+    try:
+        return importlib.util.find_spec("pillow_heif") is not None
+    except ValueError:  # blocked: its entry in sys.modules is None
+        return False
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    """The formats that a file may have.
+
+    Raises:
+        ImageError: It is HEIC, and the extra that reads it is not installed.
+    """
+    brands = data[8 : 8 + 64]
+    if data[4:8] != b"ftyp" or brands[:4] not in _HEIC_BRANDS or b"avif" in brands:
+        return FORMATS
+    if not reads_heic():
+        raise ImageError(_NEED_HEIC)
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return (*FORMATS, "HEIF")
+
+
+def _low_bytes(image: Image.Image) -> str:
+    """How Pillow is told to read the low bytes of a file whose levels it cuts to 8 bits; "" of others.
+
+    Raises:
+        ImageError: Pillow would read something else.
+    """
+    tiles = getattr(image, "tile", None)
+    if not tiles:
+        return ""
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_PLANAR_CONFIGURATION) == _SEPARATE and 16 in tags.get(_BITS_PER_SAMPLE, ()):
+        raise ImageError("a TIFF of 16 bits with its colours in separate planes is not read; save it as PNG")
+    args = tiles[0].args
+    raw = args[0] if isinstance(args, tuple) and args else args
+    native = "16L" if sys.byteorder == "little" else "16B"
+    return _LOW_BYTES.get(str(raw).replace("16N", native), "")
+
+
+def _scale_to_8_bits(image: Image.Image, data: bytes, low: str) -> None:
+    """Scale the levels of an image of 16-bit colours, ``round(level / 257)``, where Pillow cuts the low byte
+    off.
+
+    Args:
+        image: As Pillow loads it: the high bytes. It is changed.
+        data: Its file.
+        low: How Pillow is told to read the low bytes.
+    """
+    import numpy as np
+
+    second = Image.open(io.BytesIO(data), formats=(image.format or "PNG",))
+    second.tile = [
+        tile._replace(args=(low, *tile.args[1:]) if isinstance(tile.args, tuple) else low)
+        for tile in second.tile
+    ]
+    second.load()
+    high_bytes, low_bytes = np.asarray(image).astype(np.uint16), np.asarray(second).astype(np.uint16)
+    if low == "RGBA":  # gray and alpha, both bytes of each
+        high_bytes, low_bytes = low_bytes[..., [0, 0, 0, 2]], low_bytes[..., [1, 1, 1, 3]]
+    levels = high_bytes * 256 + low_bytes
+    scaled = ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    image.paste(Image.fromarray(scaled))
+    key = image.info.pop("transparency", None)  # names 16-bit levels
+    if key is not None:
+        opaque = (levels[..., :3] != np.asarray(key, np.uint16)).any(axis=-1)
+        image.putalpha(Image.fromarray((opaque * 255).astype(np.uint8)))
 
 
 def _reason(data: bytes, error: Exception) -> str:
@@ -138,39 +237,6 @@ def encode_png(image: Image.Image, compress_level: int = 1) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=compress_level)
     return buffer.getvalue()
-
-
-def bare_png(data: bytes) -> bytes | None:
-    """Take everything but the pixels out of a PNG (texts, times, colour profiles), without encoding it anew.
-
-    Encoding takes many times as long as decoding: a generated image would cost its worker more than all the
-    rest.
-
-    Returns:
-        The PNG; None if it is not whole, or not of 8-bit RGB or RGBA without a transparent colour.
-    """
-    if data[:8] != _PNG_SIGNATURE:
-        return None
-    kinds: set[bytes] = set()
-    kept, place = [_PNG_SIGNATURE], 8
-    while b"IEND" not in kinds:
-        header = data[place : place + 8]
-        if len(header) < 8:
-            return None
-        length, kind = struct.unpack(">I4s", header)
-        end = place + 12 + length
-        chunk = memoryview(data)[place:end]
-        if len(chunk) < 12 + length or zlib.crc32(chunk[4:-4]) != struct.unpack(">I", chunk[-4:])[0]:
-            return None
-        if (kind == b"IHDR") == bool(kinds) or kind == b"tRNS":
-            return None
-        if kind == b"IHDR" and (length != 13 or (chunk[16], chunk[17]) not in ((8, 2), (8, 6))):
-            return None
-        if kind in _PIXEL_CHUNKS:
-            kept.append(bytes(chunk))
-        kinds.add(kind)
-        place = end
-    return b"".join(kept) if kinds >= _PIXEL_CHUNKS else None
 
 
 def encode_gray_png(image: Image.Image, compress_level: int = 1) -> bytes:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -15,6 +15,10 @@ from pixaris.images import EncodedImage
 
 ParamValue: TypeAlias = str | int | float | bool
 Direction: TypeAlias = Literal["max", "min"]
+SentAs: TypeAlias = Literal["file", "base64", "data url"]
+"""How a node is given an image: the name of an uploaded file, or the image itself as text."""
+Pick: TypeAlias = Literal["first", "all"] | int
+"""Which images of a node that gives several are the result: the first, all, or the one of a number from 1."""
 
 _FRAMES = 6
 """Callers that `half_unpickled` looks at: every ``__init_subclass__`` that calls its parent's is one."""
@@ -82,10 +86,12 @@ class EvalSet:
     Attributes:
         name: The dataset's name.
         items: In their fixed order.
+        passed_over: What lies there and is not used, a sentence for each reason.
     """
 
     name: str
     items: tuple[EvalItem, ...]
+    passed_over: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def input_folders(self) -> tuple[str, ...]:
@@ -112,11 +118,12 @@ class EvalSet:
 
 @dataclass(frozen=True)
 class InputImage:
-    """An image a workflow loads: where it goes and what it shows."""
+    """An image a workflow loads: where it goes, what it shows, and how it is given."""
 
     node_id: str
     input: str
     image: EncodedImage
+    sent_as: SentAs = "file"
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,7 @@ class GenerationRequest:
         affinity_key: Equal for requests that need the same models loaded.
         titles: Node id and title of the payload's nodes, for errors; no part of the cache key.
         models: Versions of the models that are loaded, as far as the servers tell them; "" where they do not.
+        pick: Which of the images that `output` gives.
     """
 
     id: str
@@ -144,15 +152,17 @@ class GenerationRequest:
     affinity_key: str = ""
     titles: tuple[tuple[str, str], ...] = ()
     models: str = ""
+    pick: Pick = "first"
 
     @cached_property
     def cache_key(self) -> str:
         """SHA-256 of all that changes the image: endpoint kind, payload (it names its images by content),
-        output, models.
+        output, models, and which image it is.
         """
-        return hashlib.sha256(
-            "\0".join((self.kind, self.output, self.payload, self.models)).encode()
-        ).hexdigest()
+        parts = [self.kind, self.output, self.payload, self.models]
+        if self.pick != "first":
+            parts.append(str(self.pick))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def upload_name(image: EncodedImage) -> str:
@@ -176,6 +186,8 @@ class GeneratedImage:
         cost: What the endpoint's account was charged for it, in that account's unit; None where nothing is
             charged.
         cached: Whether it was taken from a cache; then endpoint, seconds and cost are those of its making.
+        others: Further images of the same execution, where all were asked for.
+        note: What is to be known about it, a sentence; "" for nothing.
     """
 
     request_id: str
@@ -186,6 +198,42 @@ class GeneratedImage:
     attempts: int = 1
     cost: float | None = None
     cached: bool = False
+    others: tuple[EncodedImage, ...] = ()
+    note: str = ""
+
+    @property
+    def each(self) -> tuple[GeneratedImage, ...]:
+        """Its images by themselves: they share the seconds, and the first one has the cost."""
+        if not self.others:
+            return (self,)
+        seconds = self.seconds / (1 + len(self.others))
+        first = replace(self, others=(), seconds=seconds)
+        return (first, *(replace(first, image=image, cost=None, note="") for image in self.others))
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of all its images, to travel apart from the rest; see `bare` and `with_data`."""
+        if not self.others:
+            return self.image.data
+        images = [image.data for image in (self.image, *self.others)]
+        return b"".join(len(data).to_bytes(8, "big") + data for data in images)
+
+    @property
+    def bare(self) -> GeneratedImage:
+        """The same without its images' bytes."""
+        others = tuple(EncodedImage(b"", image.digest) for image in self.others)
+        return replace(self, image=EncodedImage(b"", self.image.digest), others=others)
+
+    def with_data(self, data: bytes) -> GeneratedImage:
+        """The same with its images' bytes, as `data` gave them."""
+        if not self.others:
+            return replace(self, image=EncodedImage(data, self.image.digest))
+        images, place = [], 0
+        for image in (self.image, *self.others):
+            end = place + 8 + int.from_bytes(data[place : place + 8], "big")
+            images.append(EncodedImage(data[place + 8 : end], image.digest))
+            place = end
+        return replace(self, image=images[0], others=tuple(images[1:]))
 
 
 @dataclass(frozen=True)
@@ -199,8 +247,9 @@ class ItemResult:
         generated: The image, or None.
         error: Why there is no image (or no score), or None.
         scores: Score name to value; a metric that could not score this item is absent.
-        samples: With several seeds, the item once for each of them, in their order: ``generated`` is then the
-            first image there is, and the scores are means over the seeds, of those that every seed has.
+        samples: With several seeds, or several images of one execution, the item once for each of them, in
+            their order: ``generated`` is then the first image there is, and the scores are means over them,
+            of those that every one has.
     """
 
     index: int

@@ -9,7 +9,7 @@ from typing import Any
 
 from pixaris.data_loaders.local import LocalDatasetLoader
 from pixaris.endpoints.sources.base import EndpointSource
-from pixaris.experiment.run import RunSetup
+from pixaris.experiment.setup import RunSetup
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.metrics.base import BaseMetric

@@ -79,7 +79,7 @@ def test_a_far_side_error_names_endpoint_and_node() -> None:
 def test_exit_codes_say_whose_turn_it_is() -> None:
     codes = {cls.__name__: cls.exit_code for cls in TREE}
     assert {name for name, code in codes.items() if code == 2} == {
-        *("ConfigurationError", "WorkflowError", "DatasetError", "ImageError"),
+        *("ConfigurationError", "WorkflowError", "DatasetError", "ImageError", "DamagedImageError"),
     }
     assert {name for name, code in codes.items() if code == 3} == {"AccountError", "NoEndpointError"}
     assert set(codes.values()) == {1, 2, 3}
@@ -90,3 +90,35 @@ def test_the_nearest_word_is_found_whatever_its_case_and_nothing_is_made_up() ->
     assert nearest("radus", ["amount", "radius"]) == " (did you mean 'radius'?)"
     assert nearest("zzz", ["amount", "radius"]) == ""
     assert nearest("a", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [
+        ("Tresholt", "Threshold"),
+        ("iuo", "iou"),
+        ("ssmi", "ssim"),
+        ("hi", "high"),
+        ("num_sample", "num_samples"),
+        ("Load Input Image", "Load Image"),
+        ("KSamplerAdvanced (Efficient)", "KSamplerAdvanced"),
+        ("VAEEncodeTiled", "VAEEncode"),
+    ],
+)
+def test_slips_and_left_out_words_are_recognised(typo: str, meant: str) -> None:
+    assert nearest(typo, ["seed", meant, "height"]) == f" (did you mean {meant!r}?)"
+
+
+@pytest.mark.parametrize(
+    ("word", "other"),
+    [
+        ("FaceDetailer", "VAEEncodeTiled"),
+        ("Image Saver", "ImageScaleBy"),
+        ("CR Seed", "Crop"),
+        ("UltralyticsDetectorProvider", "UpscaleModelLoader"),
+        ("purge", "prune"),
+        ("SEGSPaste", "LatentPaste"),
+    ],
+)
+def test_names_that_are_not_alike_are_not_suggested(word: str, other: str) -> None:
+    assert nearest(word, [other]) == ""

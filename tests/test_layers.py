@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "pixaris"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ROWS: list[set[str]] = [
-    {"__init__", "exceptions", "types", "config", "images", "files", "http", "plugins"},
+    {"__init__", "exceptions", "types", "config", "images", "png", "files", "http", "plugins"},
     {"comfyui", "flux", "statistics"},
     {"endpoints"},
     {"results"},
@@ -62,6 +62,7 @@ DOORS: dict[str, set[str]] = {
     "timm": {"metrics.learned.dino"},
     "torchmetrics": {"metrics.learned.lpips", "metrics.learned.ms_ssim"},
     "pyiqa": {"metrics.learned.quality"},
+    "pillow_heif": {"images"},
 }
 """Third party to the rooms or modules that may import it."""
 

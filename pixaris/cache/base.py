@@ -17,12 +17,14 @@ class CachedImage:
         endpoint: Where it was made (URL without credentials).
         seconds: Time the server ran for it.
         cost: What the endpoint's account was charged, in that account's unit; None where nothing was.
+        others: Further images of the same execution.
     """
 
     image: EncodedImage
     endpoint: str
     seconds: float
     cost: float | None = None
+    others: tuple[EncodedImage, ...] = ()
 
 
 class CacheStore(ABC):

@@ -59,11 +59,11 @@ class Entry:
 class LocalCache(CacheStore):
     """Images as files, one each: ``<folder>/<first two digits of the key>/<key>``.
 
-    A file is the SHA-256 of what follows, a line of JSON (digest of the pixels, endpoint, seconds, cost) and
-    the PNG. It is written beside and put in place whole, and read only if the sum agrees: a damaged file is
-    removed and counts as missing. A file's modification time is when it was used last. Processes that share
-    the folder need no lock: equal keys mean equal content, and when the limit is passed, each removes what
-    was not used for longest.
+    A file is the SHA-256 of what follows, a line of JSON (digest of the pixels, endpoint, seconds, cost, and
+    digest and size of further images) and the PNG, with the further ones behind it. It is written beside and
+    put in place whole, and read only if the sum agrees: a damaged file is removed and counts as missing. A
+    file's modification time is when it was used last. Processes that share the folder need no lock: equal
+    keys mean equal content, and when the limit is passed, each removes what was not used for longest.
 
     Args:
         folder: The folder; relative to the working folder of the process that makes the cache.
@@ -164,13 +164,16 @@ class LocalCache(CacheStore):
 
 
 def _written(made: CachedImage) -> bytes:
-    facts = {
+    facts: dict[str, object] = {
         "digest": made.image.digest,
         "endpoint": made.endpoint,
         "seconds": made.seconds,
         "cost": made.cost,
     }
-    content = json.dumps(facts).encode() + b"\n" + made.image.data
+    if made.others:
+        facts["others"] = [{"digest": image.digest, "bytes": len(image.data)} for image in made.others]
+    images = b"".join(image.data for image in (made.image, *made.others))
+    content = json.dumps(facts).encode() + b"\n" + images
     return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
 
 
@@ -178,14 +181,17 @@ def _read(data: bytes) -> CachedImage | None:
     total, _, content = data.partition(b"\n")
     if hashlib.sha256(content).hexdigest().encode() != total:
         return None
-    line, _, png = content.partition(b"\n")
+    line, _, images = content.partition(b"\n")
     try:
         facts = json.loads(line)
         digest, endpoint = facts["digest"], facts["endpoint"]
         seconds, cost = float(facts["seconds"]), facts["cost"]
-        return CachedImage(
-            EncodedImage(png, digest), endpoint, seconds, None if cost is None else float(cost)
-        )
+        others: list[EncodedImage] = []
+        for row in reversed(facts.get("others", [])):
+            images, last = images[: -row["bytes"]], images[-row["bytes"] :]
+            others.insert(0, EncodedImage(last, row["digest"]))
+        charged = None if cost is None else float(cost)
+        return CachedImage(EncodedImage(images, digest), endpoint, seconds, charged, tuple(others))
     except (KeyError, TypeError, ValueError, RecursionError):
         return None  # whole, but not written by us
 

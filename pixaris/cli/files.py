@@ -10,7 +10,7 @@ from pixaris.cli.lines import say
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.components import assemble, is_foreign
 from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.experiment.run import RunSetup
+from pixaris.experiment.setup import RunSetup
 from pixaris.search.check import CheckedSearch
 from pixaris.search.check import check as check_search
 from pixaris.search.estimate import price_of
@@ -142,8 +142,11 @@ def describe(checked: CheckedSearch, values: Mapping[str, ParamValue] | None = N
     """
     settings, setup = checked.settings, checked.setup
     sources = ", ".join(source.label for source in checked.sources)
+    remarks = [f"not used    {sentence}" for sentence in setup.eval_set.passed_over]
+    remarks += [f"result      {sentence}" for sentence in settings.generator.remarks]
     lines = [
         f"eval set    {_eval_set(setup)}",
+        *remarks,
         f"endpoints   {sources or type(settings.generator).__name__}",
     ]
     if budget := settings.limits.budget:

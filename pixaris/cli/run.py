@@ -165,6 +165,8 @@ def report(run: RunRecord, own: Path, folder: Path) -> int:
 
     for item in run.failures:
         print(f"{item.name}: {item.error}", file=sys.stderr)
+    for remark in run.notes.get("remarks", ()):
+        print(f"note: {remark}")
     for name, value in run.metrics.items():
         print(f"{name:<12} {value.mean:.4f} ± {value.std:.4f} on {value.count} images")
     if charged := credits(run.cost, run.unaccounted):

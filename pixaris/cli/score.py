@@ -162,9 +162,12 @@ def _eval_set(folder: Path, metrics: list[BaseMetric]) -> EvalSet:
         }
     except OSError as error:
         raise DatasetError(f"cannot be read: {error.strerror}", str(error.filename)) from None
-    return aligned(
+    eval_set = aligned(
         "images to score", files, [path for path in paths if path != str(folder)], place="images to score"
     )
+    for sentence in eval_set.passed_over:
+        print(f"not used: {sentence}", file=sys.stderr)
+    return eval_set
 
 
 def as_json(scores: Scores, directions: Mapping[str, str]) -> str:

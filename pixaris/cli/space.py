@@ -8,28 +8,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from pixaris.cli import files
+from pixaris.comfyui.graph.saved import workflow_of
 from pixaris.comfyui.object_info import ObjectInfo
-from pixaris.comfyui.saved import workflow_of
 from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.workflow import Workflow
 from pixaris.components import METRICS
 from pixaris.config import Config
-from pixaris.data_loaders.local import ITEM_LIST, LocalDatasetLoader
+from pixaris.data_loaders.leftovers import PLACEHOLDER, placeholder
+from pixaris.data_loaders.local import ITEM_LIST, LocalDatasetLoader, folders_of
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
 from pixaris.endpoints.sources.catalog import source_of
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import safe_name, write_bytes, write_json, write_text
-from pixaris.images import encode_png
 from pixaris.metrics.base import BaseMetric
 from pixaris.plugins import resolve
 from pixaris.search import survey as surveys
 from pixaris.search.draft.default_domains import RULE
+from pixaris.search.draft.folders import reference
 from pixaris.search.draft.inputs import Draft, draft
 from pixaris.search.draft.render import Frame, render
 from pixaris.search.file.spec import read_search_file
+from pixaris.search.objectives import WAYS, Aim, aim, asked_for
 
 _DEFAULT_SERVER = "http://localhost:8188"
 
@@ -37,7 +37,7 @@ _DEFAULT_SERVER = "http://localhost:8188"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = f"which parameters stand in, and which are commented out:\n{RULE}\n\n{parser.epilog}"
+    parser.epilog = f"which parameters are searched, and which are commented out:\n{RULE}\n\n{parser.epilog}"
     parser.add_argument(
         "workflow",
         metavar="WORKFLOW",
@@ -114,15 +114,17 @@ def main(options: argparse.Namespace) -> int:
         file = output.parent / f"{output.stem}{'' if pictured else '_titled'}_apiformat.json"
         _refuse_overwriting(file, force=options.force and file.resolve() != options.workflow.resolve())
     endpoints, advice = _endpoints(options.endpoint, found.workflow, info)
+    unfed = _unfed(eval_set, found)
+    chosen = _aim(options.metric, unfed)
     frame = Frame(
         name=safe_name(output.stem),
         project=options.project,
         dataset=eval_set.entry,
-        references=_unfed(eval_set, found),
+        references=unfed,
         workflow=_from(output.parent, file),
         endpoints=endpoints,
-        metrics=_metrics(options.metric, _unfed(eval_set, found)),
-        head=_head(options, found, advice, copied=copied),
+        aim=chosen,
+        head=_head(options, found, unfed, advice, copied=copied),
     )
     text = render(found, frame)
     if copied:
@@ -135,19 +137,23 @@ def main(options: argparse.Namespace) -> int:
             " --dataset"
         )
     write_text(output, text)
-    total = sum(map(len, found.nodes.values()))
-    active, rest = found.active, total - found.active
-    taken = f"{active} parameter{' stands' if active == 1 else 's stand'} in"
-    print(f"{output}: {taken}, {rest} input{' is' if rest == 1 else 's are'} commented out")
-    for note in [*advice, *found.notes]:
+    active = found.active
+    searched = f"{active} parameter{'' if active == 1 else 's'} to search"
+    print(f"{output}: {searched}; {len(found.rows) - active} more are commented out")
+    for note in [*advice, *found.notes, *(chosen.about if chosen.objective else ())]:
         print(f"note: {note}")
-    if not found.active:
-        print("note: no parameter stands in; take some in before you search")
+    if not active:
+        print("note: no parameter is searched; uncomment some before you search")
+    if not chosen.objective:
+        names = ", ".join(name for name, _ in WAYS)
+        print(f"note: the objective is left open: choose one of {names} in {output} before you search")
     if advice and endpoints == [_DEFAULT_SERVER]:
         return 0  # nobody can say yet what that server takes
     spec, problems = read_search_file(output, need_parameters=False)
-    files.check(spec, problems, every_endpoint=True, searching=bool(spec.space.parameters))
-    print(f"pixaris check {output} finds no problems")
+    searching = bool(spec.space.parameters and spec.objective.names)
+    files.check(spec, problems, every_endpoint=True, searching=searching)
+    if chosen.objective:
+        print(f"pixaris check {output} finds no problems")
     return 0
 
 
@@ -198,18 +204,14 @@ def _eval_set(options: argparse.Namespace, output: Path) -> EvalSetOnDisk:
     if options.dataset is None:
         path = output.parent / f"{safe_name(output.stem)}_images"
         entry = {"path": f"./{path.name}"}
-        return EvalSetOnDisk(entry, _folders(path) if path.is_dir() else None, path)
+        return EvalSetOnDisk(entry, folders_of(path) if path.is_dir() else None, path)
     path, entry = Path(options.dataset), {"path": _from(output.parent, Path(options.dataset))}
     if not path.is_dir():
         named = Config.load().eval_dir_local / options.project / options.dataset
         if not named.is_dir():
             LocalDatasetLoader(options.project, options.dataset, Config.load().eval_dir_local).load_dataset()
         path, entry = named, {"name": options.dataset}
-    return EvalSetOnDisk(entry, _folders(path), path)
-
-
-def _folders(path: Path) -> tuple[str, ...]:
-    return tuple(sorted(one.name for one in path.iterdir() if one.is_dir() and not one.name.startswith(".")))
+    return EvalSetOnDisk(entry, folders_of(path), path)
 
 
 def _unfed(eval_set: EvalSetOnDisk, found: Draft) -> tuple[str, ...]:
@@ -218,42 +220,64 @@ def _unfed(eval_set: EvalSetOnDisk, found: Draft) -> tuple[str, ...]:
 
 def _placeholders(path: Path, folders: Sequence[str]) -> None:
     """An eval set that a check takes: a picture per folder, or, where no image is loaded, a list of items."""
-    picture = encode_png(Image.radial_gradient("L").convert("RGB"))
     for folder in folders:
-        write_bytes(path / folder / "placeholder.png", picture)
+        write_bytes(path / folder / f"{PLACEHOLDER}.png", placeholder().data)
     if not folders:
         write_text(path / ITEM_LIST, "".join(f"item {number}\n" for number in range(1, 9)))
 
 
-def _metrics(names: Sequence[str], references: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Metric to options: a metric that compares gets the first folder that feeds no node."""
+def _aim(names: Sequence[str], folders: Sequence[str]) -> Aim:
+    """What scores the images: the metrics that were named, the first as objective, or what suits the folders.
+
+    Args:
+        names: Of metrics; one that compares gets the likeliest folder.
+        folders: The eval set's that feed no node.
+    """
+    likeliest, guessed = reference(folders)
+    others = [folder for folder in folders if folder != likeliest] if guessed else []
     names = list(dict.fromkeys(names))
     if not names:
-        names = ["sharpness"] if not references else ["iou" if "mask" in references[0].lower() else "ssim"]
-    found = {}
+        return aim(likeliest, others)
+    found: dict[str, dict[str, str]] = {}
     for name in names:
         compares = "reference" in resolve(name, METRICS, BaseMetric).needs  # type: ignore[attr-defined]
-        if compares and not references:
+        if compares and not folders:
             raise ConfigurationError(
                 f"--metric {name} compares with reference images; name an eval set with --dataset that has a"
                 " folder of them which feeds no node"
             )
-        found[name] = {"reference": references[0]} if compares else {}
-    return found
+        found[name] = {"reference": likeliest} if compares else {}
+    return asked_for(names[0], found, likeliest, others)
 
 
-def _head(options: argparse.Namespace, found: Draft, advice: Sequence[str], *, copied: bool) -> list[str]:
+def _head(
+    options: argparse.Namespace,
+    found: Draft,
+    unfed: Sequence[str],
+    advice: Sequence[str],
+    *,
+    copied: bool,
+) -> list[str]:
     whose = (
         f"the server {options.endpoint[0].rpartition('@')[2]}"
         if options.endpoint
         else "the endpoint that comes with Pixaris"
     )
     lines = [f"Written by pixaris space from {options.workflow.name}, with the node descriptions of {whose}."]
-    lines += (
-        [f"The eval set needs the folders {', '.join(map(repr, found.folders))}."] if found.folders else []
-    )
+    if found.folders:
+        read = f"The workflow reads {_named(found.folders)}"
+        compared = f"; {_named(unfed, bare=True)} only compared with" if unfed else ""
+        lines.append(f"{read}{compared}.")
     lines += ["Its workflow is the copy beside this file."] if copied else []
     return [*lines, *advice]
+
+
+def _named(folders: Sequence[str], *, bare: bool = False) -> str:
+    """Folders by name: ``folder 'Clean'``, or, of a sentence that goes on, ``'Input' is``."""
+    names = ", ".join(map(repr, folders))
+    if bare:
+        return f"{names} {'is' if len(folders) == 1 else 'are'}"
+    return f"folder{'' if len(folders) == 1 else 's'} {names}"
 
 
 def _from(folder: Path, path: Path) -> str:

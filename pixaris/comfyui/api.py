@@ -23,7 +23,7 @@ from pixaris.comfyui.messages import (
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.prompts.failures import NodeNames, Refusal, refusal
 from pixaris.comfyui.transport import Transport
-from pixaris.exceptions import EndpointError, UnreachableError
+from pixaris.exceptions import EndpointError, NoOutputError, UnreachableError
 from pixaris.http import Failure
 from pixaris.images import MAX_BYTES
 
@@ -228,6 +228,7 @@ class ComfyApi:
         """Download an image; None if the server does not have the file any more.
 
         Raises:
+            NoOutputError: The server does not give out a file of this name.
             UnreachableError: With the `failure_kind` "broken off" it arrived cut short.
         """
         params = {"filename": ref.filename, "subfolder": ref.subfolder, "type": ref.type}
@@ -235,6 +236,12 @@ class ComfyApi:
         reply = self._http.call("GET", "/view", params=params, seconds=seconds, limit=MAX_BYTES, repeat=False)
         if reply.status == HTTPStatus.NOT_FOUND:
             return None
+        if reply.status == HTTPStatus.BAD_REQUEST:  # what `filename_prefix` made of the name is to blame
+            raise NoOutputError(
+                f"the server saved the image as {ref.filename!r:.200} and does not give out a file of this"
+                " name; change filename_prefix",
+                endpoint=self.url,
+            )
         if reply.status != HTTPStatus.OK:
             raise self._http.nonsense(f"answered GET /view with {reply.gist}")
         return reply.body

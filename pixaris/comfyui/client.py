@@ -14,6 +14,7 @@ from pixaris.comfyui.address import Address, Timeouts
 from pixaris.comfyui.api import ComfyApi
 from pixaris.comfyui.messages import PromptRecord, QueueState
 from pixaris.comfyui.object_info import ObjectInfo
+from pixaris.comfyui.prompts import picking
 from pixaris.comfyui.prompts.job import Job, Made, Server
 from pixaris.comfyui.prompts.leftovers import Leftovers
 from pixaris.comfyui.prompts.liveness import WorkerCheck
@@ -121,13 +122,21 @@ class ComfyClient:
         with self._job(request) as job:
             started = self._clock()
             try:
-                record, image = make(job)
+                record, images = make(job)
             except EndpointError:
                 job.raise_if_cancelled()  # what was cancelled has not failed
                 raise
             job.raise_if_cancelled()
         seconds = record.seconds if record.seconds is not None else self._clock() - started
-        return GeneratedImage(request.id, request.item, image, self.url, seconds)
+        return GeneratedImage(
+            request.id,
+            request.item,
+            images[0],
+            self.url,
+            seconds,
+            others=tuple(images[1:]),
+            note=picking.note(request, record),
+        )
 
     def probe(self) -> None:
         """Return if the server can take prompts.

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from pixaris.comfyui.outputs import Came, read_came
+
 PromptStatus: TypeAlias = Literal["success", "error", "interrupted"]
 
 _FOLDERS = ("output", "temp", "input")
@@ -99,12 +101,14 @@ class PromptRecord:
         images: Output node id to its images.
         seconds: Time the server ran for it, or None if it does not say.
         error: The ``execution_error`` message's fields, if there is one.
+        came: Output node id to all that it gave, in words.
     """
 
     status: PromptStatus
     images: Mapping[str, tuple[ImageRef, ...]] = field(default_factory=dict)
     seconds: float | None = None
     error: Mapping[str, Any] = field(default_factory=dict)
+    came: Mapping[str, Came] = field(default_factory=dict)
 
 
 def parse_event(text: bytes) -> Event | None:
@@ -190,6 +194,7 @@ def parse_history(body: object, prompt_id: str) -> PromptRecord | None:
         images=_images(row.get("outputs")),
         seconds=_seconds(messages),
         error=messages.get("execution_error", {}),
+        came=read_came(row.get("outputs")),
     )
 
 
@@ -232,21 +237,16 @@ def _seconds(messages: Mapping[str, Mapping[str, Any]]) -> float | None:
 
 
 def is_sane(ref: ImageRef) -> bool:
-    """Whether an image reference is one a ComfyUI gives: a plain file name, a relative folder, a known
-    type.
+    """Whether an image reference can be a ComfyUI's: a file name, a folder below the known ones.
+
+    A name may hold what ``filename_prefix`` holds, colons, backslashes and dots too: it only goes back to the
+    server.
     """
-    texts = (ref.filename, ref.subfolder, ref.type)
-    if not all(isinstance(text, str) and text.isprintable() and ":" not in text for text in texts):
+    if ref.filename in ("", ".", "..") or "/" in ref.filename or "\0" in ref.filename + ref.subfolder:
         return False
-    name_is_plain = not re.search(r"[/\\]|\.\.", ref.filename) and (
-        ref.filename[:1] != "." or ref.filename.startswith("._")
-    )
-    # A server on Windows separates folders by backslashes.
     folders = re.split(r"[/\\]", ref.subfolder) if ref.subfolder else []
-    return (
-        ref.type in _FOLDERS and bool(ref.filename) and name_is_plain and not {"", ".", ".."} & set(folders)
-    )
+    return ref.type in _FOLDERS and not {"", ".", ".."} & set(folders)
 
 
 def _text(raw: object) -> str:
-    return raw if isinstance(raw, str) else ":"  # which `is_sane` refuses
+    return raw if isinstance(raw, str) else "\0"  # which `is_sane` refuses

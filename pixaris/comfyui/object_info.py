@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pixaris.types import ParamValue
 
 MODEL_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".gguf", ".onnx", ".pkl")
 WIDGET_TYPES = ("INT", "FLOAT", "BOOLEAN", "STRING", "COMBO")
+_DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
+_MOST_NESTED = 8
+"""Choices that hang on choices are followed so deep."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class InputSpec:
             ``audio_upload``, …).
         multiselect: Whether a ``COMBO`` takes several options.
         remote: Whether the choices are fetched by the user interface, so that any value may be right.
+        branches: Of a dynamic combo, option to the inputs that hang on it, by their names below it: with
+            ``resize_type`` as "scale dimensions" a node has ``resize_type.width``, too.
     """
 
     type: str
@@ -40,6 +45,21 @@ class InputSpec:
     upload: bool = False
     multiselect: bool = False
     remote: bool = False
+    branches: tuple[tuple[ParamValue, Mapping[str, InputSpec]], ...] = ()
+
+    @property
+    def initial(self) -> ParamValue | None:
+        """What the user interface fills in; None where that is not known."""
+        if self.default is None and self.type == "COMBO" and self.options and not self.upload:
+            return self.options[0]
+        return self.default
+
+    def branch(self, option: object) -> Mapping[str, InputSpec]:
+        """The inputs that hang on an option, by their names below the dynamic combo's."""
+        for key, inputs in self.branches:
+            if key == option and isinstance(key, bool) == isinstance(option, bool):
+                return inputs
+        return {}
 
     @property
     def closed(self) -> bool:
@@ -54,9 +74,9 @@ class InputSpec:
         )
 
     @classmethod
-    def parse(cls, raw: object, required: bool) -> InputSpec:
+    def parse(cls, raw: object, required: bool, depth: int = 0) -> InputSpec:
         """Read ``[type, {…}]``: the second member may be absent, a combo is ``[[…], {…}]`` or ``["COMBO",
-        {"options": […]}]``.
+        {"options": […]}]``; the options of a dynamic one are ``{"key": …, "inputs": {"required": {…}, …}}``.
         """
         parts = raw if isinstance(raw, list | tuple) else [raw]
         kind = parts[0] if parts else "*"
@@ -66,6 +86,9 @@ class InputSpec:
             kind, options = "COMBO", kind
         elif kind == "COMBO":
             options = details.get("options", ())
+        branches = _branches(details.get("options"), depth) if kind == _DYNAMIC_COMBO else ()
+        if branches:
+            kind, options = "COMBO", [key for key, _ in branches]
         listed = isinstance(options, list | tuple)
         return cls(
             type=kind if isinstance(kind, str) else "*",
@@ -76,7 +99,8 @@ class InputSpec:
             options=tuple(_literals(options)),
             upload=any(details[key] is True for key in details if key.endswith("_upload")),
             multiselect=bool(details.get("multiselect")),
-            remote="remote" in details or not listed,
+            remote="remote" in details or "remote_combo" in details or not listed,
+            branches=branches,
         )
 
 
@@ -99,22 +123,40 @@ class NodeClass:
     @classmethod
     def parse(cls, name: str, raw: Mapping[str, Any]) -> NodeClass:
         """Read one entry of ``/object_info``; parts that are absent or of another form count as empty."""
-        inputs: dict[str, InputSpec] = {}
-        sections = raw.get("input")
-        for section in ("required", "optional"):
-            specs = sections.get(section) if isinstance(sections, Mapping) else None
-            if isinstance(specs, Mapping):
-                inputs.update(
-                    {key: InputSpec.parse(spec, section == "required") for key, spec in specs.items()}
-                )
         outputs = raw.get("output")
         slots = outputs if isinstance(outputs, list | tuple) else ()
         return cls(
             name=name,
-            inputs=inputs,
+            inputs=_sections(raw.get("input")),
             outputs=tuple(slot if isinstance(slot, str) else "COMBO" for slot in slots),
             output_node=raw.get("output_node") is True,
         )
+
+    def inputs_with(self, given: Mapping[str, object]) -> dict[str, InputSpec]:
+        """The inputs of a node: those of its class, and what hangs on the options that it has chosen.
+
+        Args:
+            given: Its inputs.
+        """
+        found = dict(self.inputs)
+        left = [(name, spec) for name, spec in self.inputs.items() if spec.branches]
+        while left:
+            name, spec = left.pop()
+            for below, inner in spec.branch(given.get(name)).items():
+                found[f"{name}.{below}"] = inner
+                if inner.branches:
+                    left.append((f"{name}.{below}", inner))
+        return found
+
+    def every_input(self) -> dict[str, InputSpec]:
+        """The inputs of the class, and what hangs on any option; of several of one name, the first one's."""
+        found: dict[str, InputSpec] = {}
+        left = list(self.inputs.items())
+        while left:
+            name, spec = left.pop(0)
+            found.setdefault(name, spec)
+            left += [(f"{name}.{below}", one) for _, inner in spec.branches for below, one in inner.items()]
+        return found
 
 
 class ObjectInfo:
@@ -148,10 +190,36 @@ class ObjectInfo:
         """A node class, or None if the server has no such class."""
         return self._classes.get(class_type)
 
-    def input(self, class_type: str, name: str) -> InputSpec | None:
-        """An input's specification, or None if the class or its input is unknown."""
+    def input(
+        self, class_type: str, name: str, given: Mapping[str, object] | None = None
+    ) -> InputSpec | None:
+        """An input's specification, or None if the class or its input is unknown.
+
+        Args:
+            class_type: The node's class.
+            name: The input; what hangs on an option of a dynamic combo is called ``resize_type.width``.
+            given: The node's inputs: of an input that hangs on several options, the one that it has chosen
+                counts, else the first.
+        """
         known = self._classes.get(class_type)
-        return known.inputs.get(name) if known else None
+        if known is None or name in known.inputs or "." not in name:
+            return known.inputs.get(name) if known else None
+        found = known.inputs_with(given or {}).get(name) or known.every_input().get(name)
+        around, _, place = name.rpartition(".")
+        listing = known.inputs.get(around)
+        if found is None and listing is not None and listing.multiselect and place.isdecimal():
+            return replace(listing, multiselect=False)  # one of the options that were chosen
+        return found
+
+    def model_files(self, name: str) -> frozenset[str]:
+        """The model files that the server offers for inputs of a name, with ``_name`` behind it or not."""
+        specs = (
+            spec
+            for known in self._classes.values()
+            for key, spec in known.inputs.items()
+            if key in (name, f"{name}_name") and spec.lists_models
+        )
+        return frozenset(option for spec in specs for option in spec.options if isinstance(option, str))
 
     def outputs(self, class_type: str) -> tuple[str, ...]:
         """Types of a class's output slots; empty if the class is unknown."""
@@ -209,7 +277,31 @@ def absent_is_fine(spec: InputSpec, name: str, given: Iterable[str]) -> bool:
     """Whether a node may leave an input out: it is optional, or stands in the prompt as its parts
     (``images.image0``).
     """
+    if spec.branches:  # its parts are nothing without the option that they hang on
+        return not spec.required
     return not spec.required or _is_dynamic(spec.type) or any(key.startswith(f"{name}.") for key in given)
+
+
+def _sections(raw: object, depth: int = 0) -> dict[str, InputSpec]:
+    """Read ``{"required": {name: specification}, "optional": {…}}``."""
+    inputs: dict[str, InputSpec] = {}
+    for section in ("required", "optional"):
+        specs = raw.get(section) if isinstance(raw, Mapping) else None
+        if isinstance(specs, Mapping):
+            required = section == "required"
+            inputs.update({key: InputSpec.parse(spec, required, depth) for key, spec in specs.items()})
+    return inputs
+
+
+def _branches(raw: object, depth: int) -> tuple[tuple[ParamValue, Mapping[str, InputSpec]], ...]:
+    """Read the options of a dynamic combo."""
+    rows = raw if isinstance(raw, list | tuple) and depth < _MOST_NESTED else ()
+    found = []
+    for row in rows:
+        key = row.get("key") if isinstance(row, Mapping) else None
+        if isinstance(key, str | int | float | bool):
+            found.append((key, _sections(row.get("inputs"), depth + 1)))
+    return tuple(found)
 
 
 def _literal(raw: object) -> ParamValue | None:

@@ -1,13 +1,14 @@
-"""Input images on one server: each goes up once, under a name made of its content."""
+"""Input images on one server: each goes up once, under a name made of its content, or goes along as text."""
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterable
 
 from pixaris.comfyui.api import ComfyApi
 from pixaris.images import EncodedImage
-from pixaris.types import upload_name
+from pixaris.types import InputImage, upload_name
 
 
 class Uploads:
@@ -44,3 +45,11 @@ class Uploads:
         """The server has lost these: upload them again when they are needed."""
         for image in images:
             self._names.pop(image.digest, None)
+
+
+def text_of(given: InputImage) -> str:
+    """The text as which a node is given an image; "" where it is given the name of a file."""
+    if given.sent_as == "file":
+        return ""
+    head = "data:image/png;base64," if given.sent_as == "data url" else ""
+    return head + base64.b64encode(given.image.data).decode("ascii")

@@ -5,30 +5,25 @@ payload.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pixaris.comfyui import validation
-from pixaris.comfyui.node import Node, freeze, read_nodes, thaw
-from pixaris.comfyui.object_info import ObjectInfo, is_model_file
-from pixaris.comfyui.values import UnfitError, fit
+from pixaris.comfyui.graph import affinity, seeds, structure, validation
+from pixaris.comfyui.graph.branches import filled_in
+from pixaris.comfyui.graph.intake import intake_of
+from pixaris.comfyui.graph.node import Node, freeze, read_nodes, thaw
+from pixaris.comfyui.graph.values import UnfitError, fit
+from pixaris.comfyui.object_info import ObjectInfo
+from pixaris.comfyui.server.declarations import declarations
 from pixaris.exceptions import Problem, WorkflowError, nearest
-from pixaris.images import SUFFIXES
 from pixaris.types import GenerationParam, ParamValue
 
 __all__ = ["Node", "ObjectInfo", "Workflow"]
 
 DEFAULT_OUTPUT = "Save Image"
-
-_MODEL_INPUT = re.compile(
-    r"(ckpt|checkpoint|unet|diffusion_model|model|vae|clip|clip_vision|text_encoder|lora|control_?net|control_net|style_model"
-    r"|gligen|upscale_model|hypernetwork|ipadapter|pulid|embedding)(_file|_name)\w*|(clip|lora|model)_?\d+|lora|unet|ckpt"
-)
-_IMAGE_INPUTS = frozenset(("image", "images", "pixels", "samples", "latent", "latent_image", "mask"))
-_IMAGE_TYPES = frozenset(("IMAGE", "LATENT", "MASK"))
+SAVING_CLASSES = ("SaveImage", "PreviewImage")
 
 
 class Workflow:
@@ -98,37 +93,42 @@ class Workflow:
             WorkflowError: No such node or input, or the input is linked or holds a structure.
         """
         node = self.node(node_name)
-        if input not in node.inputs:
+        if node.place(input) is None:
             raise WorkflowError(_no_input(node, input, node.inputs), self.source)
-        value = node.inputs[input]
         if node.is_linked(input):
             raise WorkflowError(self._linked(node, input), self.source)
-        if value is not None and not isinstance(value, str | int | float | bool):
+        value = node.get(input)
+        if isinstance(value, Mapping | tuple):
             raise WorkflowError(
-                f"input {input!r} of node {node.label} holds a structure, not a value: {thaw(value)!r}",
-                self.source,
+                f"input {input!r} of node {node.label} {_structured(node, input)}", self.source
             )
-        return value
+        literal: ParamValue | None = value
+        return literal
 
     def bind(self, params: Iterable[GenerationParam], object_info: ObjectInfo | None = None) -> Workflow:
         """A workflow with other values; this one stays as it is.
 
+        An input is called by its name, a literal in the structure that one holds by its place in it
+        (``lora_1.strength``), what hangs on an option of a dynamic combo by both (``resize_type.width``).
+
         Args:
             params: Values to bind. Numpy scalars are taken as plain numbers.
             object_info: With it, types, ranges and options are checked, and inputs that the file leaves out
-                can be bound.
+                can be bound. Where another option of a dynamic combo is bound, what hangs on it and is not
+                there gets the value that the user interface fills in.
 
         Raises:
             WorkflowError: Some values cannot be bound; all of them are told.
         """
         nodes = dict(self.nodes)
-        bound: dict[tuple[str, str], ParamValue] = {}
+        params = list(params)
+        bound: dict[tuple[str, structure.Place], ParamValue] = {}
         problems: list[Problem] = []
         for param in params:
             where = f"node {param.node_name!r}, input {param.input!r}"
             try:
-                node, value = self._fitted(param, object_info)
-                before = bound.setdefault((node.id, param.input), value)
+                node, value = self._fitted(param, params, object_info)
+                before = bound.setdefault((node.id, node.place(param.input) or (param.input,)), value)
                 if before != value or isinstance(before, bool) != isinstance(value, bool):
                     raise UnfitError(f"is bound twice, to {before!r} and to {value!r}; keep one")
                 nodes[node.id] = nodes[node.id].with_input(param.input, value)
@@ -138,45 +138,31 @@ class Workflow:
                 problems.extend(Problem(where, problem.message) for problem in error.problems)
         if problems:
             raise WorkflowError(problems, self.source)
+        if object_info is not None:
+            for key in {key for key, _ in bound}:
+                nodes[key] = filled_in(nodes[key], self.nodes[key], object_info)
         return Workflow(nodes, self.source)
 
     def image_input(self, node_name: str) -> str:
-        """The input under which a node names the image file it loads.
+        """The input under which a node names or holds the image that it loads.
 
         Raises:
-            WorkflowError: No such node, or it loads no image file.
+            WorkflowError: No such node, or it loads no image that can be given to it.
         """
-        node = self.node(node_name)
-        files = [
-            name
-            for name, value in node.inputs.items()
-            if isinstance(value, str) and value.lower().endswith(SUFFIXES)
-        ]
-        if isinstance(node.inputs.get("image"), str) or (
-            node.class_type.startswith("LoadImage") and not node.is_linked("image")
-        ):
-            return "image"
-        if len(files) != 1:
-            loaders = [
-                other.title for other in self.nodes.values() if other.class_type.startswith("LoadImage")
-            ]
-            known = (
-                f"; nodes that do: {', '.join(map(repr, loaders))}" if loaders else "; add a LoadImage node"
-            )
-            raise WorkflowError(f"node {node.label} loads no image file{known}", self.source)
-        return files[0]
+        return intake_of(self.node(node_name), self.nodes, self.source).input
 
-    def bind_image(self, node_name: str, file_name: str) -> Workflow:
+    def bind_image(self, node_name: str, file_name: str, input: str = "") -> Workflow:
         """A workflow in which an image-loading node loads another file.
 
         Args:
             node_name: Title or id of a LoadImage node, or one like it.
             file_name: A name in the server's input folder, e.g. ``pixaris/0a1b.png``.
+            input: Where it goes; by default `image_input`.
 
         Raises:
             WorkflowError: No such node, it loads no image file, or the name is empty.
         """
-        node, name = self.node(node_name), self.image_input(node_name)
+        node, name = self.node(node_name), input or self.image_input(node_name)
         if not isinstance(file_name, str) or not file_name:
             raise WorkflowError(
                 f"the image for node {node.label} must be a file name (got {file_name!r})", self.source
@@ -188,7 +174,8 @@ class Workflow:
 
         Args:
             name: Title or id; None means the node titled "Save Image", else the only SaveImage, else the only
-                PreviewImage.
+                PreviewImage, else the only one that leads nowhere else, or of those the only one that saves
+                by its name.
 
         Raises:
             WorkflowError: There is none, or several; candidates are listed.
@@ -198,7 +185,7 @@ class Workflow:
         titled = self.find(DEFAULT_OUTPUT)
         if titled is not None:
             return titled
-        for class_type in ("SaveImage", "PreviewImage"):
+        for class_type in SAVING_CLASSES:
             found = [node for node in self.nodes.values() if node.class_type == class_type]
             if len(found) == 1:
                 return found[0]
@@ -206,6 +193,10 @@ class Workflow:
                 break
         used = {source for node in self.nodes.values() for _, source, _ in node.links()}
         candidates = found or [node for node in self.nodes.values() if node.id not in used]
+        able = [node for node in candidates if not found and _may_save(node)]
+        able = [node for node in able if _saves(node)] or able
+        if len(able) == 1:
+            return able[0]
         listed = ", ".join(node.label for node in candidates)
         raise WorkflowError(
             f"which node gives the result is not clear: title one {DEFAULT_OUTPUT!r}, or name it; candidates:"
@@ -213,14 +204,9 @@ class Workflow:
             self.source,
         )
 
-    def seeds(self) -> tuple[tuple[Node, str], ...]:
-        """Inputs named ``seed`` or ``noise_seed`` that hold a number of their own."""
-        return tuple(
-            (node, name)
-            for node in self.nodes.values()
-            for name in ("seed", "noise_seed")
-            if type(node.inputs.get(name)) in (int, float)
-        )
+    def seeds(self, object_info: ObjectInfo | None = None) -> tuple[tuple[Node, str], ...]:
+        """The literals that seed it, by node and name; see `seeds.seeds`."""
+        return seeds.seeds(self.nodes, object_info)
 
     def problems(
         self, object_info: ObjectInfo, pending: Iterable[tuple[str, str]] | None = None
@@ -264,24 +250,30 @@ class Workflow:
         Args:
             object_info: With it, inputs whose options are model files count, whatever their name.
         """
-        files = {
-            f"{name}={value}"
-            for node in self.nodes.values()
-            if not self._works_on_images(node, object_info)
-            for name, value in node.inputs.items()
-            if isinstance(value, str) and value and _loads_model(node, name, value, object_info)
-        }
-        return "\n".join(sorted(files))
+        return affinity.affinity_key(self.nodes, object_info)
 
-    def _fitted(self, param: GenerationParam, info: ObjectInfo | None) -> tuple[Node, ParamValue]:
+    def _fitted(
+        self, param: GenerationParam, beside: Iterable[GenerationParam], info: ObjectInfo | None
+    ) -> tuple[Node, ParamValue]:
+        """The node that a parameter is for, and the value that its input takes.
+
+        Args:
+            param: The parameter.
+            beside: All that are bound with it: what hangs on an option is typed by the option that is bound.
+            info: What the server says of its nodes.
+        """
         node = self.node(param.node_name)
-        spec = info.input(node.class_type, param.input) if info else None
-        if param.input not in node.inputs and spec is None:
+        asked = {one.input: one.value for one in beside if one.node_name in (node.title, node.id)}
+        spec = info.input(node.class_type, param.input, {**node.inputs, **asked}) if info else None
+        if node.place(param.input) is None and spec is None:
             known = info.node_class(node.class_type) if info else None
             raise UnfitError(_no_input(node, param.input, {**(known.inputs if known else {}), **node.inputs}))
         if node.is_linked(param.input):
             raise UnfitError(self._linked(node, param.input))
-        return node, fit(_plain(param.value), spec, node.inputs.get(param.input))
+        own = node.get(param.input)
+        if isinstance(own, Mapping | tuple):
+            raise UnfitError(_structured(node, param.input))
+        return node, fit(_plain(param.value), spec, own)
 
     def _linked(self, node: Node, input: str) -> str:
         source = next(
@@ -297,16 +289,6 @@ class Workflow:
         titles = [node.title for node in self.nodes.values()]
         shown = ", ".join(repr(title) for title in titles[:20]) + (", …" if len(titles) > 20 else "")
         return f"no node has the title or id {name!r}{nearest(str(name), titles)}; titles are {shown}"
-
-    def _works_on_images(self, node: Node, info: ObjectInfo | None) -> bool:
-        for name, source, slot in node.links():
-            outputs = info.outputs(self.nodes[source].class_type) if info and source in self.nodes else ()
-            if slot < len(outputs):
-                if outputs[slot] in _IMAGE_TYPES:
-                    return True
-            elif name in _IMAGE_INPUTS:
-                return True
-        return False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Workflow) and other._content == self._content
@@ -335,11 +317,24 @@ class Workflow:
         return f"Workflow({self.source!r}, {len(self.nodes)} nodes)"
 
 
-def _loads_model(node: Node, name: str, value: str, info: ObjectInfo | None) -> bool:
-    spec = info.input(node.class_type, name) if info else None
-    if spec is not None:
-        return spec.lists_models or (spec.type == "COMBO" and not spec.upload and is_model_file(value))
-    return _MODEL_INPUT.fullmatch(name) is not None or is_model_file(value)
+def _may_save(node: Node) -> bool:
+    """Whether nothing speaks against it that a node saves images: a custom class is simply not known."""
+    declared = declarations().get(node.class_type)
+    return declared is None or bool(declared["output_node"])
+
+
+def _saves(node: Node) -> bool:
+    """Whether a node of a custom class saves images, by its names."""
+    takes_images = any(name in ("images", "image") for name, _, _ in node.links())
+    return takes_images and ("save" in node.class_type.lower() or "filename_prefix" in node.inputs)
+
+
+def _structured(node: Node, input: str) -> str:
+    """What to say of a structure where a value is asked for."""
+    inside = [name for name, _ in node.literals() if name.startswith(f"{input}.")]
+    listed = ", ".join(inside[:12]) + (", …" if len(inside) > 12 else "")
+    way_out = f"; name one of {listed}" if inside else ""
+    return f"holds a structure, not a value: {thaw(node.get(input))!r}{way_out}"
 
 
 def _plain(value: object) -> ParamValue:
@@ -352,7 +347,8 @@ def _plain(value: object) -> ParamValue:
     return plain
 
 
-def _no_input(node: Node, input: str, known: Mapping[str, object]) -> str:
+def _no_input(node: Node, input: str, inputs: Iterable[str]) -> str:
+    known = dict.fromkeys([*inputs, *(name for name, _ in node.literals())])
     names = ", ".join(known) or "none"
     return f"node {node.label} has no input {input!r}{nearest(input, known)}; its inputs are {names}"
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
+from pixaris.data_loaders.leftovers import is_placeholder, is_used, passed_over
 from pixaris.exceptions import DatasetError, ImageError, Problem, nearest
 from pixaris.images import SUFFIXES, EncodedImage
 from pixaris.types import EvalItem, EvalSet
@@ -46,18 +47,21 @@ def aligned(
     references: Collection[str] = (),
     *,
     place: str = "",
+    beside: Sequence[str] = (),
 ) -> EvalSet:
     """Make an eval set of folders of images.
 
-    Images belong together by their names without suffix. Hidden files and files without an image suffix
-    (`images.SUFFIXES`, in any case) are passed over. Items are in natural order: ``img2`` before ``img10``.
-    Images are decoded in threads.
+    Images belong together by their names without suffix. What is no image is passed over, and so are hidden
+    files, images in folders inside folders, and a placeholder that was forgotten; the eval set says so. Items
+    are in natural order: ``img2`` before ``img10``. Images are decoded in threads.
 
     Args:
         name: The dataset's name.
-        folders: Folder name to its files: file name to the file's bytes, wherever they are.
+        folders: Folder name to its files: file name (``night/a.png`` of one in a folder inside it) to the
+            file's bytes, wherever they are.
         references: The folders that only metrics see; the others feed the workflow.
         place: What the eval set is called in errors, e.g. its path; by default its name.
+        beside: Names of what lies beside the folders.
 
     Raises:
         DatasetError: A reference folder does not exist; a folder has no images, or several of one name, or
@@ -74,8 +78,9 @@ def aligned(
     ]
     images: dict[str, dict[str, tuple[str, Source]]] = {}
     for folder, files in folders.items():
-        images[folder], found = _by_stem(files)
+        images[folder], found = _by_stem(folder, files)
         problems += [Problem(f"folder {folder!r}", message) for message in found]
+    forgotten = _take_out_placeholders(images)
     names = sorted({stem for stems in images.values() for stem in stems}, key=natural)
     for folder, stems in images.items():
         missing = [stem for stem in names if stem not in stems]
@@ -101,7 +106,7 @@ def aligned(
         )
         for index, stem in enumerate(names)
     )
-    return EvalSet(name, items)
+    return EvalSet(name, items, passed_over(folders, beside, forgotten))
 
 
 def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
@@ -116,22 +121,36 @@ def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
     ], name
 
 
-def _by_stem(files: Mapping[str, Source]) -> tuple[dict[str, tuple[str, Source]], list[str]]:
+def _by_stem(folder: str, files: Mapping[str, Source]) -> tuple[dict[str, tuple[str, Source]], list[str]]:
     """Group a folder's image files by stem; return stem to file name and source, and what is wrong with the
     folder.
     """
     grouped: dict[str, list[str]] = defaultdict(list)
     for file in files:
-        path = PurePosixPath(file)
-        if not file.startswith(".") and path.suffix.lower() in SUFFIXES:
+        if is_used(file):
             # macOS decomposes accents in file names and others do not: one spelling, or equal names would
             # differ.
-            grouped[unicodedata.normalize("NFC", path.stem)].append(file)
-    faults = [] if grouped else [f"holds no images ({', '.join(SUFFIXES)})"]
+            grouped[unicodedata.normalize("NFC", PurePosixPath(file).stem)].append(file)
+    faults = []
+    if not grouped:
+        there = "".join(f"; {sentence}" for sentence in passed_over({folder: files}))
+        faults.append(f"holds no images ({', '.join(SUFFIXES)}){there}")
     twice = [" and ".join(sorted(same)) for _, same in sorted(grouped.items(), key=_by_name) if len(same) > 1]
     if twice:
         faults.append(f"has several images of one name: {_listed(twice)}; keep one of each")
     return {stem: (same[0], files[same[0]]) for stem, same in grouped.items()}, faults
+
+
+def _take_out_placeholders(images: Mapping[str, dict[str, tuple[str, Source]]]) -> list[str]:
+    """Take the pictures out that stood in for an eval set, where other images have come to it."""
+    stems = {stem for found in images.values() for stem in found}
+    forgotten = []
+    for folder, found in images.items():
+        for stem, (file, source) in list(found.items()):
+            if len(stems) > 1 and is_placeholder(stem, source):
+                del found[stem]
+                forgotten.append(f"{folder}/{file}")
+    return forgotten
 
 
 def _by_name(named: tuple[str, object]) -> tuple[list[tuple[bool, int, str]], str]:

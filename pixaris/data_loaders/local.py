@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from pixaris.data_loaders.base import DatasetLoader, aligned
+from pixaris.data_loaders.leftovers import is_system
 from pixaris.exceptions import DatasetError, Problem, nearest
-from pixaris.images import SUFFIXES
+from pixaris.images import has_image_suffix
 from pixaris.types import EvalItem, EvalSet
 
 ITEM_LIST = "items.txt"
+_MOST_INSIDE = 10_000
+"""Files in folders inside a folder are looked at up to so many: they are only told, not used."""
 
 
 class LocalDatasetLoader(DatasetLoader):
@@ -19,7 +23,8 @@ class LocalDatasetLoader(DatasetLoader):
 
     Every folder has one image per item; images belong together by name, whatever their suffix. A folder
     ``Input`` feeds the node titled "Load Input Image". EXIF orientation is applied. Hidden files and folders,
-    and other files than images, are passed over; a file that is called an image and is none is an error.
+    and other files than images, are passed over, which ``EvalSet.passed_over`` tells; a file that is called
+    an image and is none is an error.
 
     An eval set without input images (text to image) has no folders but a file ``items.txt`` with one item
     name per line.
@@ -63,24 +68,22 @@ class LocalDatasetLoader(DatasetLoader):
         if not self.path.is_dir():
             raise DatasetError(f"no such eval set{self._neighbours()}", str(self.path))
         try:
-            folders = {
-                folder.name: {file.name: file for file in sorted(folder.iterdir()) if not file.is_dir()}
-                for folder in sorted(self.path.iterdir())
-                if folder.is_dir() and not folder.name.startswith(".")
-            }
+            entries = sorted(self.path.iterdir())
+            folders = {name: dict(_files(self.path / name)) for name in folders_of(self.path)}
         except OSError as error:
             raise DatasetError(
                 f"cannot be read: {error.strerror}: {error.filename}", str(self.path)
             ) from None
         if not folders:
             return self._without_folders()
-        return aligned(self.dataset, folders, self.references, place=str(self.path))
+        beside = [entry.name for entry in entries if entry.name not in folders]
+        return aligned(self.dataset, folders, self.references, place=str(self.path), beside=beside)
 
     def _without_folders(self) -> EvalSet:
         loose = [
             file.name
             for file in self.path.iterdir()
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+            if has_image_suffix(file.name) and not is_system(file.name)
         ]
         listing = self.path / ITEM_LIST
         if not loose and listing.is_file() and not self.references:
@@ -111,6 +114,31 @@ class LocalDatasetLoader(DatasetLoader):
             known = sorted(folder.name for folder in above.parent.iterdir() if folder.is_dir())
             return f": there is no project {above.name!r}{nearest(above.name, known)} in {above.parent}"
         return f": there is no folder {above.parent} of eval sets"
+
+
+def folders_of(path: Path) -> tuple[str, ...]:
+    """Names of an eval set's folders of images, without those that are hidden or an operating system's own.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    return tuple(
+        sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not is_system(entry.name))
+    )
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """A folder's files by name, then those of the folders inside it, by their path from it."""
+    entries = sorted(folder.iterdir())
+    yield from ((entry.name, entry) for entry in entries if not entry.is_dir())
+    inside = (
+        Path(where, file)
+        for entry in entries
+        if entry.is_dir()
+        for where, _, files in os.walk(entry)
+        for file in sorted(files)
+    )
+    yield from ((file.relative_to(folder).as_posix(), file) for file in islice(inside, _MOST_INSIDE))
 
 
 def _listed_items(listing: Path) -> tuple[EvalItem, ...]:

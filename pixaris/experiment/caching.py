@@ -55,7 +55,14 @@ class CachingSubmitter(Submitter):
                 continue
             where, seconds, cost = found.endpoint, found.seconds, found.cost
             taken = GeneratedImage(
-                uuid.uuid4().hex, args.item, found.image, where, seconds, cost=cost, cached=not self._own
+                uuid.uuid4().hex,
+                args.item,
+                found.image,
+                where,
+                seconds,
+                cost=cost,
+                cached=not self._own,
+                others=found.others,
             )
             futures[index].set_result(taken)
         if missing:
@@ -82,7 +89,8 @@ class CachingSubmitter(Submitter):
         try:
             made = inner.result()
             if key is not None and not (self._own and made.cached):
-                self._cache.put(key, CachedImage(made.image, made.endpoint, made.seconds, made.cost))
+                kept = CachedImage(made.image, made.endpoint, made.seconds, made.cost, made.others)
+                self._cache.put(key, kept)
             outer.set_result(made)
         except CancelledError:  # before it began
             outer.set_exception(CancelledRequestError("the request was cancelled"))

@@ -14,24 +14,20 @@ from typing import Any
 
 from pixaris.exceptions import (
     AccountError,
-    ConfigurationError,
     EndpointError,
     ExecutionError,
     PixarisError,
-    Problem,
-    WorkflowError,
 )
 from pixaris.experiment.scoring import Scorer, reason
 from pixaris.experiment.seeds import ENDS_THE_RUN, together
+from pixaris.experiment.setup import RunSetup, directions
 from pixaris.experiment.submitters import AHEAD, Submitter
 from pixaris.experiment_handlers.base import ExperimentHandler
-from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
+from pixaris.generation.base import load_node
 from pixaris.images import EncodedImage
-from pixaris.metrics.base import BaseMetric, Execution, Prompt
+from pixaris.metrics.base import Execution
 from pixaris.types import (
-    Direction,
     EvalItem,
-    EvalSet,
     GeneratedImage,
     GenerationParam,
     ItemResult,
@@ -43,96 +39,8 @@ from pixaris.types import (
 
 log = logging.getLogger(__name__)
 
-SEEDLESS = (
-    "every seed would give the same image: no seed is left that the parameters do not set; remove seeds, or"
-    " free one"
-)
-
 _MAY_PASS = (ExecutionError, EndpointError)
 """Errors of an image that may be gone when it is tried once more."""
-
-MOST_SEEDS = 1000
-"""Images of one item; more would be a slip."""
-
-
-@dataclass(frozen=True)
-class RunSetup:
-    """What all runs of a search share; it pickles.
-
-    Attributes:
-        project: The project's name.
-        eval_set: The items, with their images.
-        generator: Makes the images.
-        metrics: Score them.
-        args: What the user gave for every image, with the parameters that are the same in every run.
-        search: Name of the search, or "".
-        order: The order in which items are generated, as indices; the eval set's own by default.
-        workflow_image: Picture of the workflow to keep with the results, or None.
-        seeds: Images of every item, each with a seed of its own; an item's scores are means over them.
-    """
-
-    project: str
-    eval_set: EvalSet
-    generator: ImageGenerator
-    metrics: tuple[BaseMetric, ...]
-    args: ItemArgs
-    search: str = ""
-    order: tuple[int, ...] = ()
-    workflow_image: EncodedImage | None = None
-    seeds: int = 1
-
-    @property
-    def images(self) -> int:
-        """Images of a whole run."""
-        return self.seeds * len(self.eval_set)
-
-    def problems(self) -> list[Problem]:
-        """Everything that would make every image fail, found without generating."""
-        found = self.generator.problems(self.eval_set, self.args)
-        if self.seeds > 1 and not self.generator.takes_seed(self.args):
-            found.append(Problem("seeds", SEEDLESS))
-        scores = [name for metric in self.metrics for name in metric.scales() or metric.directions()]
-        for name in sorted({name for name in scores if scores.count(name) > 1}):
-            found.append(
-                Problem(
-                    "metrics",
-                    f"the score {name!r} is given by two of them, and only one would be kept; leave one out",
-                )
-            )
-        folders = (*self.eval_set.input_folders, *self.eval_set.reference_folders)
-        for metric in self.metrics:
-            where = f"metric {metric.name!r}"
-            if metric.parallel < 1:
-                found.append(
-                    Problem(where, f"parallel is a number of calls, at least 1 (got {metric.parallel})")
-                )
-            for folder in metric.reference_folders():
-                if folder not in folders:
-                    has = ", ".join(folders) or "no folders"
-                    message = (
-                        f"needs the folder {folder!r}, but the eval set {self.eval_set.name!r} has {has}"
-                    )
-                    found.append(Problem(where, message))
-            for images in metric.item_images():
-                if message := images.count_problem(self.eval_set):
-                    found.append(Problem(where, message))
-            for prompt in metric.prompts():
-                found += self._prompt_problems(where, prompt)
-            found += [Problem(where, message) for message in metric.problems()]
-        return found
-
-    def _prompt_problems(self, where: str, prompt: Prompt) -> list[Problem]:
-        if self.generator.workflow is None or not prompt.node_name:
-            return []
-        try:
-            self.generator.workflow.value(prompt.node_name, prompt.input)
-        except WorkflowError as error:
-            return [Problem(f"{where}, prompt", problem.message) for problem in error.problems]
-        return []
-
-    def indices(self) -> tuple[int, ...]:
-        """Item indices in the order they are generated."""
-        return self.order or tuple(range(len(self.eval_set)))
 
 
 @dataclass
@@ -310,7 +218,11 @@ class ExperimentRun:
             workflow_image=self.setup.workflow_image,
             started=self._started,
             seconds=time.monotonic() - self._clock,
-            notes={**self.notes, **({"metric_failures": self._failures} if self._failures else {})},
+            notes={
+                **self.notes,
+                **({"metric_failures": self._failures} if self._failures else {}),
+                **({"remarks": remarks} if (remarks := _remarks(items)) else {}),
+            },
         )
 
     def _start(self, indices: Sequence[int], priority: int) -> None:
@@ -339,7 +251,8 @@ class ExperimentRun:
     def _score_whole(self) -> None:
         """Ask the metrics that have no value per item, once every item has an image."""
         items = [self._results[index] for index in sorted(self._results)]
-        by_seed = [[item.each[repeat].generated for item in items] for repeat in range(self.setup.seeds)]
+        repeats = max(len(item.each) for item in items)
+        by_seed = [[_nth(item, repeat) for item in items] for repeat in range(repeats)]
         missing = sum(made is None for row in by_seed for made in row)
         for metric in (metric for metric in self.setup.metrics if not metric.per_item):
             if missing:
@@ -356,19 +269,15 @@ class ExperimentRun:
                 self._failures[metric.name] = reason(error)
 
 
-def seeds_of(args: Mapping[str, Any]) -> int:
-    """How many images every item is generated as, each with a seed of its own: ``args["seeds"]``, 1 by
-    default.
+def _nth(item: ItemResult, number: int) -> GeneratedImage | None:
+    """An item's image of a number; None where it failed, or has fewer."""
+    return item.each[number].generated if number < len(item.each) else None
 
-    Raises:
-        ConfigurationError: It is no whole number from 1.
-    """
-    value = args.get("seeds", 1)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SEEDS:
-        raise ConfigurationError(
-            f"seeds must be a whole number from 1 to {MOST_SEEDS} (got {value!r})", "args"
-        )
-    return value
+
+def _remarks(items: Sequence[ItemResult]) -> list[str]:
+    """What is to be known of how images were made, each sentence once."""
+    images = (one.generated for item in items for one in item.each)
+    return list(dict.fromkeys(image.note for image in images if image is not None and image.note))
 
 
 def summarise(items: Sequence[ItemResult]) -> dict[str, MetricSummary]:
@@ -380,8 +289,3 @@ def summarise(items: Sequence[ItemResult]) -> dict[str, MetricSummary]:
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         summaries[name] = MetricSummary(statistics.fmean(values), spread, len(values))
     return summaries
-
-
-def directions(metrics: Sequence[BaseMetric]) -> dict[str, Direction]:
-    """Score name to direction over all metrics."""
-    return {name: direction for metric in metrics for name, direction in metric.directions().items()}

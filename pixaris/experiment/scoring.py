@@ -11,6 +11,7 @@ from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import TypeAlias
 
 from pixaris.exceptions import MetricError, PixarisError
+from pixaris.experiment.seeds import together
 from pixaris.metrics.base import BaseMetric, Execution
 from pixaris.types import EvalItem, GeneratedImage, ItemResult
 
@@ -95,6 +96,9 @@ class Scorer:
             return
         if generated.item != item.name:
             raise AssertionError(f"asked for {item.name!r}, was given {generated.item!r}")
+        if generated.others:
+            self._score_each(generated, item, shown, result)
+            return
         if not self._threads:
             _settle(result, ItemResult(item.index, item.name, generated))
             return
@@ -104,6 +108,19 @@ class Scorer:
         execution = shown(generated, item)
         for place, (metric, threads) in enumerate(self._threads):
             threads.submit(sheet.ask, place, metric, execution)
+
+    def _score_each(
+        self, generated: GeneratedImage, item: EvalItem, shown: Shown, result: Future[ItemResult]
+    ) -> None:
+        """Score the images of one execution, each by itself."""
+        parts: list[Future[ItemResult]] = []
+        for one in generated.each:
+            there: Future[GeneratedImage] = Future()
+            there.set_result(one)
+            parts.append(self.follow(there, item, shown))
+        whole = together(parts)
+        whole.add_done_callback(lambda done: _settle(result, done.exception() or done.result()))
+        result.add_done_callback(lambda done: whole.cancel() if done.cancelled() else None)
 
     def _took(self, generation: float, scoring: float) -> None:
         with self._lock:

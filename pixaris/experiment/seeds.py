@@ -1,4 +1,4 @@
-"""One item with several seeds: its images' results as one result."""
+"""One item with several images, of several seeds or of one execution: their results as one result."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ENDS_THE_RUN = (AccountError, NoEndpointError, CancelledRequestError)
 
 
 def averaged(samples: Sequence[ItemResult]) -> ItemResult:
-    """An item's result over its seeds.
+    """An item's result over its images.
 
-    A score counts where every seed has it: a mean over the seeds that went well could not be compared with
+    A score counts where every image has it: a mean over those that went well could not be compared with
     another set's.
     """
     first = samples[0]
@@ -33,12 +33,12 @@ def averaged(samples: Sequence[ItemResult]) -> ItemResult:
             (error for error in errors if isinstance(error, ENDS_THE_RUN)), errors[0] if errors else None
         ),
         scores={name: statistics.fmean(sample.scores[name] for sample in samples) for name in shared},
-        samples=tuple(samples),
+        samples=tuple(one for sample in samples for one in sample.each),
     )
 
 
 def together(results: Sequence[Future[ItemResult]]) -> Future[ItemResult]:
-    """The result of all seeds once the last one is there; cancelling it cancels them all."""
+    """The result of all images once the last one is there; cancelling it cancels them all."""
     if len(results) == 1:
         return results[0]
     whole: Future[ItemResult] = Future()

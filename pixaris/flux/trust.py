@@ -6,7 +6,7 @@ because they name it.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pixaris.exceptions import ConfigurationError
 
@@ -59,8 +59,8 @@ def maker(base: str) -> str:
 
 
 def may_have_key(url: str, base: str) -> bool:
-    """Whether a request to a URL may carry the key: the configured base URL's host, or https to ``bfl.ai``
-    and below it.
+    """Whether a request to a URL may carry the key: the configured base URL's host and port, or https to
+    ``bfl.ai`` and below it, on the port of https.
 
     >>> may_have_key("https://api.us1.bfl.ai/v1/get_result?id=1", "https://api.bfl.ai")
     True
@@ -68,20 +68,32 @@ def may_have_key(url: str, base: str) -> bool:
     False
     >>> may_have_key("http://api.bfl.ai/v1/get_result?id=1", "https://api.bfl.ai")
     False
+    >>> may_have_key("https://api.bfl.ai:8443/v1/get_result?id=1", "https://api.bfl.ai")
+    False
     """
     if any(letter.isspace() or letter == "\\" or not letter.isprintable() for letter in url):
         return False  # what two parsers may read differently
     try:
         there, here = urlsplit(url), urlsplit(base)
-        host, _ = (there.hostname or "").rstrip("."), there.port
+        host, port, own_port = (there.hostname or "").rstrip("."), _port(there), _port(here)
     except ValueError:
         return False
     if not host or "@" in there.netloc:
         return False
-    if there.scheme == "https" and (host == _DOMAIN or host.endswith(f".{_DOMAIN}")):
+    if there.scheme == "https" and port is None and (host == _DOMAIN or host.endswith(f".{_DOMAIN}")):
         return True
     safe = there.scheme == "https" or (there.scheme == here.scheme == "http")
-    return safe and host == (here.hostname or "").rstrip(".")
+    return safe and host == (here.hostname or "").rstrip(".") and port == own_port
+
+
+def _port(parts: SplitResult) -> int | None:
+    """A URL's port; None for its scheme's own, given or not.
+
+    Raises:
+        ValueError: It is none.
+    """
+    own = {"http": 80, "https": 443}.get(parts.scheme)
+    return None if parts.port == own else parts.port
 
 
 def shown(url: str) -> str:

@@ -172,6 +172,11 @@ class ImageGenerator(ABC):
     object_info: ObjectInfo | None = None
     """What its servers say about their nodes, once that is known (`for_servers`)."""
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a user should know of what it makes, a sentence each."""
+        return ()
+
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if half_unpickled():

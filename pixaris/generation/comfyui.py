@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pixaris.comfyui.graph.intake import Intake, intake_of
+from pixaris.comfyui.graph.node import Node
 from pixaris.comfyui.object_info import ObjectInfo
-from pixaris.comfyui.workflow import Workflow
+from pixaris.comfyui.workflow import DEFAULT_OUTPUT, SAVING_CLASSES, Workflow
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.sources.static import StaticSource
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
-from pixaris.types import EvalSet, GenerationParam, GenerationRequest, InputImage, upload_name
+from pixaris.types import EvalSet, GenerationParam, GenerationRequest, InputImage, Pick, upload_name
 
 
 class ComfyGenerator(ImageGenerator):
     """Runs a ComfyUI workflow for every item.
 
     A folder ``Input`` of the eval set feeds the node titled "Load Input Image", and so on. Seeds (inputs
-    named ``seed`` or ``noise_seed``) are set from the item's name, so that an item has the same seed in every
-    run; a seed in the parameters wins.
+    that are called so, and the numbers that such inputs are linked to) are set from the item's name, so that
+    an item has the same seed in every run; a seed in the parameters wins.
 
     Args:
         workflow_apiformat_json: The workflow in API format, as a path or a dict.
@@ -30,9 +33,12 @@ class ComfyGenerator(ImageGenerator):
             Image", else the only node that saves images.
         object_info: What the server says about its nodes, to bind numbers by their type; None to go by the
             workflow's own values.
+        images: Which images are the result where that node gives several at once: ``first``, ``all`` (scored
+            as repeats: an item's scores are means over them), or the number of one, from 1.
 
     Raises:
         WorkflowError: The workflow cannot be read, or has no such output node.
+        ConfigurationError: `images` is none of these.
     """
 
     def __init__(
@@ -42,17 +48,41 @@ class ComfyGenerator(ImageGenerator):
         *,
         output_node: str | None = None,
         object_info: ObjectInfo | None = None,
+        images: Pick = "first",
     ) -> None:
+        whole = isinstance(images, int) and not isinstance(images, bool) and images >= 1
+        if images not in ("first", "all") and not whole:
+            raise ConfigurationError(
+                Problem("images", f"must be first, all, or the number of an image from 1 (got {images!r})")
+            )
         given = workflow_apiformat_json
         self.workflow: Workflow = given if isinstance(given, Workflow) else Workflow.load(given)
         self.api_host = api_host
         self.output_node = output_node
         self.object_info = object_info
+        self.images: Pick = images
         self.output_id = self.workflow.output_node(output_node).id
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        node = self.workflow.nodes[self.output_id]
+        plain = node.title == DEFAULT_OUTPUT or node.class_type in SAVING_CLASSES
+        if plain or self.output_node is not None:
+            return ()
+        return (
+            f"what node {node.label} gives: the only candidate, for none is titled {DEFAULT_OUTPUT!r};"
+            " output_node names another",
+        )
 
     def for_servers(self, object_infos: Sequence[ObjectInfo]) -> ComfyGenerator:
         info = object_infos[0].with_files(_versions(object_infos)) if object_infos else None
-        return ComfyGenerator(self.workflow, self.api_host, output_node=self.output_node, object_info=info)
+        return ComfyGenerator(
+            self.workflow,
+            self.api_host,
+            output_node=self.output_node,
+            object_info=info,
+            images=self.images,
+        )
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         host = self.api_host
@@ -62,9 +92,10 @@ class ComfyGenerator(ImageGenerator):
         workflow = self.workflow.bind([*self._seeds(args), *args.params], self.object_info)
         images = []
         for name, image in args.images.items():
-            node = workflow.node(name)
-            workflow = workflow.bind_image(name, upload_name(image))
-            images.append(InputImage(node.id, self.workflow.image_input(name), image))
+            node, intake = workflow.node(name), self._intake(name)
+            # also where the image itself is sent: the payload names it by its content
+            workflow = workflow.bind_image(name, upload_name(image), intake.input)
+            images.append(InputImage(node.id, intake.input, image, intake.sent_as))
         affinity_key = workflow.affinity_key(self.object_info)
         return GenerationRequest(
             id=str(uuid.uuid4()),
@@ -76,7 +107,17 @@ class ComfyGenerator(ImageGenerator):
             affinity_key=affinity_key,
             models=self._models(affinity_key),
             titles=workflow.titles,
+            pick=self.images,
         )
+
+    def _intake(self, name: str) -> Intake:
+        """How a node of a title takes its image.
+
+        Raises:
+            WorkflowError: There is none, or it takes none that can be given.
+        """
+        workflow = self.workflow
+        return intake_of(workflow.node(name), workflow.nodes, workflow.source, self.object_info)
 
     def _models(self, affinity_key: str) -> str:
         """The versions of the model files that are loaded, as far as they are known."""
@@ -87,17 +128,28 @@ class ComfyGenerator(ImageGenerator):
     def _seeds(self, args: ItemArgs) -> list[GenerationParam]:
         """The item's own seed for every seed the parameters leave alone."""
         seed = args.seed
-        return (
-            []
-            if seed is None
-            else [GenerationParam(node, name, seed) for node, name in self._free_seeds(args)]
-        )
+        if seed is None:
+            return []
+        return [
+            GenerationParam(node.id, name, self._within(seed, node, name))
+            for node, name in self._free_seeds(args)
+        ]
 
-    def _free_seeds(self, args: ItemArgs) -> list[tuple[str, str]]:
-        """Node id and input of every seed that no parameter sets."""
+    def _within(self, seed: int, node: Node, name: str) -> int:
+        """A seed within the limits of its input, where the server has some below 32 bits."""
+        info = self.object_info
+        spec = info.input(node.class_type, name, node.inputs) if info is not None else None
+        if spec is None or spec.max is None or seed <= spec.max:
+            return seed
+        least = max(0, math.ceil(spec.min or 0))
+        return least + seed % (math.floor(spec.max) - least + 1) if spec.max >= least else seed
+
+    def _free_seeds(self, args: ItemArgs) -> list[tuple[Node, str]]:
+        """Node and literal of every seed that no parameter sets."""
         found = [(self.workflow.find(param.node_name), param.input) for param in args.params]
-        given = {(node.id, name) for node, name in found if node is not None}
-        return [(node.id, name) for node, name in self.workflow.seeds() if (node.id, name) not in given]
+        given = {(node.id, node.place(name)) for node, name in found if node is not None}
+        seeds = self.workflow.seeds(self.object_info)
+        return [(node, name) for node, name in seeds if (node.id, node.place(name)) not in given]
 
     def takes_seed(self, args: ItemArgs) -> bool:
         return bool(self._free_seeds(args))
@@ -126,7 +178,7 @@ class ComfyGenerator(ImageGenerator):
         for name in [*(load_node(folder) for folder in eval_set.input_folders), *args.images]:
             try:
                 if self.workflow.has(name):
-                    self.workflow.image_input(name)
+                    self._intake(name)
             except ConfigurationError as error:
                 problems.extend(Problem(error.source, problem.message) for problem in error.problems)
         try:

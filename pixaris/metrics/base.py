@@ -145,6 +145,19 @@ class BaseMetric(ABC):
         Raises:
             MetricError: There are more or fewer images than what they are compared with.
         """
+        images = self.counted(images)
+        rows = [
+            self.named(self.score(image, EvalItem(index, str(index)))) for index, image in enumerate(images)
+        ]
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: _mean([row[name] for row in rows if name in row]) for name in names}
+
+    def counted(self, images: Sequence[Image.Image]) -> list[Image.Image]:
+        """The images of a run, as many as what each is compared with.
+
+        Raises:
+            MetricError: There are more or fewer.
+        """
         images = list(images)
         for beside in self.item_images():
             if beside.given is not None and len(beside.given) != len(images):
@@ -152,11 +165,7 @@ class BaseMetric(ABC):
                     f"{self.name} has {len(beside.given)} {beside.what}s, but is given {len(images)} images; "
                     "give one for each, in their order"
                 )
-        rows = [
-            self.named(self.score(image, EvalItem(index, str(index)))) for index, image in enumerate(images)
-        ]
-        names = dict.fromkeys(name for row in rows for name in row)
-        return {name: _mean([row[name] for row in rows if name in row]) for name in names}
+        return images
 
     def named(self, value: float | Mapping[str, float]) -> dict[str, float]:
         """Give what `score` returned the form name → value; a single value gets the metric's name.
@@ -164,15 +173,8 @@ class BaseMetric(ABC):
         Raises:
             MetricError: A value is not a finite number.
         """
-        row = (
-            {str(k): float(v) for k, v in value.items()}
-            if isinstance(value, Mapping)
-            else {self.name: float(value)}
-        )
-        for name, number in row.items():
-            if not math.isfinite(number):
-                raise MetricError(f"{name} is {number}, which is no score")
-        return row
+        given = value if isinstance(value, Mapping) else {self.name: value}
+        return {str(name): _number(str(name), one) for name, one in given.items()}
 
     def scales(self) -> dict[str, Scale]:
         """Score name to what its values mean, for every score that is known before it is given."""
@@ -272,6 +274,23 @@ class MaskedMetric(BaseMetric):
 
     def item_images(self) -> tuple[ItemImages, ...]:
         return (self._masks,)
+
+
+def _number(name: str, value: object) -> float:
+    """A score as a number.
+
+    Raises:
+        MetricError: It is none, or not finite.
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]  # numpy's and torch's numbers come in too
+    except (TypeError, ValueError, OverflowError):
+        shown = repr(value)
+        short = shown if len(shown) <= 100 else f"{shown[:99]}…"
+        raise MetricError(f"{name} returned {short}, which is no score") from None
+    if not math.isfinite(number):
+        raise MetricError(f"{name} is {number}, which is no score")
+    return number
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -16,7 +16,8 @@ from pixaris.endpoints.base import Endpoint, EndpointPool
 from pixaris.endpoints.local import LocalPool
 from pixaris.exceptions import ConfigurationError, PixarisError
 from pixaris.experiment.caching import CachingSubmitter
-from pixaris.experiment.run import ExperimentRun, RunSetup, seeds_of
+from pixaris.experiment.run import ExperimentRun
+from pixaris.experiment.setup import RunSetup, seeds_of
 from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs

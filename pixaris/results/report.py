@@ -82,6 +82,7 @@ class TrialReport:
         usage: What its images took.
         state: Whether it goes on.
         error: Why it failed, or "".
+        remarks: What is to be known of how its images were made, a sentence each.
     """
 
     objectives: tuple[float | None, ...] = ()
@@ -92,6 +93,7 @@ class TrialReport:
     usage: Usage = field(default_factory=Usage)
     state: TrialState = "running"
     error: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def objective(self) -> float | None:

@@ -11,7 +11,7 @@ from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.experiment.run import SEEDLESS, RunSetup
+from pixaris.experiment.setup import SEEDLESS, RunSetup
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.results.folders import fault_of

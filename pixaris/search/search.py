@@ -15,7 +15,7 @@ from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import source_of
 from pixaris.endpoints.sources.given import GivenSource
 from pixaris.exceptions import Problem
-from pixaris.experiment.run import seeds_of
+from pixaris.experiment.setup import seeds_of
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator
 from pixaris.metrics.base import BaseMetric

@@ -11,7 +11,7 @@ from pixaris.cache.base import CacheStore
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.endpoints.policy import Policy
 from pixaris.endpoints.sources.base import EndpointSource
-from pixaris.experiment.run import directions
+from pixaris.experiment.setup import directions
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.files import safe_name
 from pixaris.generation.base import ImageGenerator

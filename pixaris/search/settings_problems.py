@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pixaris.exceptions import Problem, nearest
-from pixaris.experiment.run import directions
+from pixaris.experiment.setup import directions
 from pixaris.metrics.base import BaseMetric
+from pixaris.search.objectives import choose_one
 from pixaris.search.settings import SearchSettings
 
 
@@ -26,9 +27,9 @@ def settings_problems(settings: SearchSettings, items: int) -> list[Problem]:
 
 def _objective_problems(settings: SearchSettings) -> list[Problem]:
     names = settings.objective.names
-    if not names:
-        return [Problem("", "name at least one score to optimise", "objective")]
     known = [name for metric in settings.metrics for name in _scores(metric)]
+    if not names:
+        return [Problem("", choose_one(known), "objective")]
     own = directions(settings.metrics)
     given = settings.objective.given
     undeclared = any(not metric.directions() and not metric.scores for metric in settings.metrics)

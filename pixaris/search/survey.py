@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from pixaris.comfyui.graph.intake import intake_of
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint, EndpointApi
@@ -22,8 +23,9 @@ from pixaris.exceptions import (
     PixarisError,
     Problem,
     UnreachableError,
+    WorkflowError,
 )
-from pixaris.experiment.run import RunSetup
+from pixaris.experiment.setup import RunSetup
 from pixaris.generation.base import ImageGenerator, load_node
 from pixaris.search.driver.session.session import begins_here
 
@@ -68,10 +70,9 @@ class Survey:
             chosen: Titles of nodes that load an image of the parameter set.
             output_at: Dotted path of the setting that chooses the output node; by default the workflow does.
         """
-        pending = [(load_node(folder), "image") for folder in setup.eval_set.input_folders]
-        pending += [(name, "image") for name in (*setup.args.images, *chosen)]
-        pending = [one for one in pending if _once(workflow, one[0])]
-        pending += [
+        loads = [load_node(folder) for folder in setup.eval_set.input_folders]
+        loads = [name for name in (*loads, *setup.args.images, *chosen) if _once(workflow, name)]
+        pending = [
             (param.node_name, param.input) for param in setup.args.params if _once(workflow, param.node_name)
         ]
         found: dict[Problem, list[str]] = {}
@@ -79,10 +80,9 @@ class Survey:
             pending if setup.eval_set.items else None
         )  # without an eval set nobody can say which images are missing
         for url, info in self.infos.items():
-            faults = [
-                replace(one, where=_within(workflow.source, one.where))
-                for one in workflow.problems(info, known)
-            ]
+            fed, unfed = _fed(workflow, loads, info)
+            missing = [*unfed, *workflow.problems(info, None if known is None else [*fed, *known])]
+            faults = [replace(one, where=_within(workflow.source, one.where)) for one in missing]
             unfit = _output_problems(workflow, info, setup.generator.output_id)
             if output_at:
                 faults += [replace(one, path=output_at) for one in unfit]
@@ -234,6 +234,21 @@ def probed(sources: Sequence[EndpointSource], kind: str) -> Survey:
 
 def _within(whole: str, part: str) -> str:
     return f"{whole}, {part}" if part else whole  # a circle of links, say, is a fault of the whole workflow
+
+
+def _fed(
+    workflow: Workflow, names: Sequence[str], info: ObjectInfo
+) -> tuple[list[tuple[str, str]], list[Problem]]:
+    """Nodes that are given images: each with the input that takes it, and what keeps others from it."""
+    places: list[tuple[str, str]] = []
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            intake = intake_of(workflow.node(name), workflow.nodes, workflow.source, info)
+            places.append((name, intake.input))
+        except WorkflowError as error:
+            problems += error.problems
+    return places, problems
 
 
 def _once(workflow: Workflow, name: str) -> bool:

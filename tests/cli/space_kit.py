@@ -11,6 +11,8 @@ from typing import Any
 
 from kit import DATA
 
+from pixaris.comfyui.server.declarations import declarations
+
 SAMPLERS = [
     "euler",
     "euler_cfg_pp",
@@ -106,7 +108,31 @@ def object_info(
                 "denoise": number("FLOAT", 1.0, 0.0, 1.0),
             },
         ),
+        "ResizeImageMaskNode": declarations()["ResizeImageMaskNode"],
+        "Power Lora Loader (rgthree)": node_class(
+            ["MODEL", "CLIP"], {}, {"model": ["MODEL"], "clip": ["CLIP"]}
+        ),
+        "DynamicNest": node_class(["IMAGE"], {"images": ["IMAGE"], "combo": NEST}),
+        "PrimitiveInt": node_class(["INT"], {"value": number("INT", 0, -(2**63), 2**63 - 1)}),
     }
+
+
+def dynamic(**options: Mapping[str, Any]) -> list[Any]:
+    """A dynamic combo: option to its required inputs."""
+    rows = [{"key": key, "inputs": {"required": dict(inputs)}} for key, inputs in options.items()]
+    return ["COMFY_DYNAMICCOMBO_V3", {"options": rows}]
+
+
+NEST = dynamic(
+    plain={},
+    whole={"number": number("INT", 3, 0, 9)},
+    deep={
+        "sub": dynamic(
+            floats={"float_x": number("FLOAT", 0.5, 0.0, 1.0), "float_y": number("FLOAT", 0.5, 0.0, 1.0)},
+            linked={"mask": ["MASK"]},
+        )
+    },
+)
 
 
 def titled(nodes: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> dict[str, Any]:
@@ -205,6 +231,61 @@ def flux() -> dict[str, Any]:
             "9": ("SaveImage", "Save Image", {"filename_prefix": "flux", "images": ["8", 0]}),
         }
     )
+
+
+def structured() -> dict[str, Any]:
+    """What newer and custom nodes have: structures, dynamic combos in dynamic combos, seeds behind links."""
+    return titled(
+        {
+            "1": ("LoadImage", "Load Input Image", {"image": "example.png"}),
+            "2": (
+                "ResizeImageMaskNode",
+                "Resize",
+                {
+                    "input": ["1", 0],
+                    "resize_type": "scale dimensions",
+                    "resize_type.width": 512,
+                    "resize_type.height": 384,
+                    "resize_type.crop": "center",
+                    "scale_method": "area",
+                },
+            ),
+            "3": (
+                "Power Lora Loader (rgthree)",
+                "Loras",
+                {
+                    "PowerLoraLoaderHeaderWidget": {"type": "PowerLoraLoaderHeaderWidget"},
+                    "lora_1": {"on": True, "lora": "style.safetensors", "strength": 1},
+                    "lora_2": {"on": False, "lora": "gone.safetensors", "strength": 0.5},
+                    "➕ Add Lora": "",
+                    "model": ["10", 0],
+                    "clip": ["10", 1],
+                },
+            ),
+            "4": (
+                "DynamicNest",
+                "Nest",
+                {
+                    "images": ["2", 0],
+                    "combo": "deep",
+                    "combo.sub": "floats",
+                    "combo.sub.float_x": 0.5,
+                    "combo.sub.float_y": 0.25,
+                },
+            ),
+            "10": ("CheckpointLoaderSimple", "Load Checkpoint", {"ckpt_name": "sd15.safetensors"}),
+            "11": ("PrimitiveInt", "Seed", {"value": 123}),
+            "5": ("VAEEncode", "VAE Encode", {"pixels": ["4", 0], "vae": ["10", 2]}),
+            "6": ("CLIPTextEncode", "Prompt", {"text": "a cat", "clip": ["3", 1]}),
+            "7": ("KSampler", "KSampler", {**_sampled("5", denoise=0.5), **_structured_links()}),
+            "8": ("VAEDecode", "VAE Decode", {"samples": ["7", 0], "vae": ["10", 2]}),
+            "9": ("SaveImage", "Save Image", {"filename_prefix": "x", "images": ["8", 0]}),
+        }
+    )
+
+
+def _structured_links() -> dict[str, Any]:
+    return {"model": ["3", 0], "positive": ["6", 0], "negative": ["6", 0], "seed": ["11", 0]}
 
 
 @contextmanager

@@ -21,21 +21,23 @@ from hypothesis import strategies as st
 from kit import WORKFLOW
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from space_kit import image_to_image, object_info
+from space_kit import image_to_image, object_info, structured
 
 from pixaris.cli import files
 from pixaris.comfyui import messages
+from pixaris.comfyui.graph.saved import workflow_of
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.prompts import failures
-from pixaris.comfyui.saved import workflow_of
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import PixarisError
 from pixaris.search.draft.inputs import draft
 from pixaris.search.draft.render import Frame, render
 from pixaris.search.file.spec import read_search_file
+from pixaris.search.objectives import Aim
 
 INFO = object_info()
-FRAME = Frame("x", "p", {"path": "./set"}, (), "./w.json", (), {"sharpness": {}}, ())
+WORKFLOWS = st.builds(image_to_image) | st.builds(structured)
+FRAME = Frame("x", "p", {"path": "./set"}, (), "./w.json", (), Aim({"ssim": {}}, "ssim"), ())
 RIGHT: dict[str, Any] = {
     "name": "cells",
     "project": "tests",
@@ -203,11 +205,11 @@ def proposed(workflow: Workflow, info: ObjectInfo, folder: Path) -> None:
 
 
 def test_workflows(tmp_path: Path, fuzz: Any) -> None:
-    right, info = image_to_image(), ObjectInfo(INFO)
+    info = ObjectInfo(INFO)
     path = tmp_path / "w.json"
 
     def test(data: st.DataObject) -> None:
-        text = json.dumps(changed(data, right))
+        text = json.dumps(changed(data, data.draw(WORKFLOWS)))
         path.write_text(
             text if data.draw(st.integers(0, 9)) else text[: data.draw(st.integers(0, len(text)))]
         )
@@ -238,7 +240,7 @@ def test_pictures(tmp_path: Path, fuzz: Any) -> None:
 
 
 def test_replies_of_servers(tmp_path: Path, fuzz: Any) -> None:
-    used = {node["class_type"] for node in image_to_image().values()}
+    used = {node["class_type"] for nodes in (image_to_image(), structured()) for node in nodes.values()}
     right = {name: entry for name, entry in INFO.items() if name in used}
     workflow = Workflow.load(image_to_image())
     names = failures.NodeNames(workflow.canonical_json(), workflow.titles)
@@ -252,7 +254,8 @@ def test_replies_of_servers(tmp_path: Path, fuzz: Any) -> None:
     def test(data: st.DataObject) -> None:
         reply = changed(data, right, times=5)
         if isinstance(reply, dict):
-            refused_with_words(lambda: proposed(workflow, ObjectInfo(reply), tmp_path))
+            given_workflow = Workflow.load(data.draw(WORKFLOWS))
+            refused_with_words(lambda: proposed(given_workflow, ObjectInfo(reply), tmp_path))
         body = changed(data, record)
         for parse in (lambda: messages.parse_history(body, "p"), lambda: messages.parse_queue(body)):
             with contextlib.suppress(

@@ -5,6 +5,7 @@ of its own.
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -162,3 +163,40 @@ def gateway(target: str, *, context: ssl.SSLContext | None = None, **options: An
     with serving(application(made), context) as url:
         made.url = url + made.prefix
         yield made
+
+
+LAST = web.AppKey("last", dict[str, str])
+
+
+def lying(
+    outputs: Any, view: web.Response | dict[str, bytes] | None = None, status: Any = None
+) -> web.Application:
+    """A server whose prompts have always just ended with these outputs.
+
+    It answers for every file what `view` is, or what that has for the file's name.
+    """
+
+    async def prompt(request: web.Request) -> web.Response:
+        body = await request.json()
+        request.app[LAST].update(id=body["prompt_id"], prompt=json.dumps(body["prompt"]))
+        return web.json_response({"prompt_id": body["prompt_id"], "number": 1, "node_errors": {}})
+
+    async def queue(request: web.Request) -> web.Response:
+        return web.json_response({"queue_running": [], "queue_pending": []})
+
+    async def history(request: web.Request) -> web.Response:
+        return web.json_response({request.match_info["id"]: {"outputs": outputs, "status": status}})
+
+    async def image(request: web.Request) -> web.Response:
+        request.app[LAST]["view"] = request.query_string
+        if isinstance(view, dict):
+            return web.Response(body=view[request.query["filename"]])
+        return web.Response(body=view.body if view else b"", status=view.status if view else 200)
+
+    app = web.Application()
+    app[LAST] = {}
+    app.router.add_post("/prompt", prompt)
+    app.router.add_get("/queue", queue)
+    app.router.add_get("/history/{id}", history)
+    app.router.add_get("/view", image)
+    return app

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from comfy_kit import IMPATIENT, QUICK, Server, encoded, in_thread, inverted, picture, pixel, until
-from gateway import Gateway, gateway, keep_session, serving
+from gateway import LAST, Gateway, gateway, keep_session, lying, serving
 
 from pixaris.comfyui.address import Timeouts
 from pixaris.comfyui.client import ComfyClient
@@ -275,36 +275,6 @@ def test_400_that_does_not_explain_itself_is_still_the_prompts_fault(
 # Servers that lie
 
 
-def lying(outputs: Any, view: web.Response | None = None, status: Any = None) -> web.Application:
-    """A server whose prompts have always just ended with these outputs."""
-
-    async def prompt(request: web.Request) -> web.Response:
-        body = await request.json()
-        request.app[LAST]["id"] = body["prompt_id"]
-        return web.json_response({"prompt_id": body["prompt_id"], "number": 1, "node_errors": {}})
-
-    async def queue(request: web.Request) -> web.Response:
-        return web.json_response({"queue_running": [], "queue_pending": []})
-
-    async def history(request: web.Request) -> web.Response:
-        return web.json_response({request.match_info["id"]: {"outputs": outputs, "status": status}})
-
-    async def image(request: web.Request) -> web.Response:
-        request.app[LAST]["view"] = request.query_string
-        return web.Response(body=view.body if view else b"", status=view.status if view else 200)
-
-    app = web.Application()
-    app[LAST] = {}
-    app.router.add_post("/prompt", prompt)
-    app.router.add_get("/queue", queue)
-    app.router.add_get("/history/{id}", history)
-    app.router.add_get("/view", image)
-    return app
-
-
-LAST = web.AppKey("last", dict[str, str])
-
-
 def outcome(app: web.Application) -> EndpointError:
     with serving(app) as url, ComfyClient(url, timeouts=QUICK) as client:
         with pytest.raises(EndpointError) as caught:
@@ -317,14 +287,12 @@ def outcome(app: web.Application) -> EndpointError:
     [
         {"filename": "../../etc/passwd"},
         {"filename": "a/b.png"},
-        {"filename": "C:\\x.png"},
-        {"filename": ".hidden"},
         {"filename": ""},
         {"filename": 5},
         {"filename": "a\0.png"},
         {"filename": "a.png", "subfolder": "../x"},
         {"filename": "a.png", "subfolder": "/etc"},
-        {"filename": "a.png", "subfolder": "C:\\x"},
+        {"filename": "a.png", "subfolder": "..\\x"},
         {"filename": "a.png", "type": "secret"},
         {"filename": "a.png", "type": None},
     ],

@@ -489,6 +489,9 @@ def test_missing_unreadable_and_binary_files_are_named(tmp_path: Path) -> None:
             Workflow.load(path)
     binary = tmp_path / "image.json"
     binary.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
+    with pytest.raises(WorkflowError, match="is a picture; pixaris space takes it"):
+        Workflow.load(str(binary))
+    binary.write_bytes(b"GIF89a\xff\xfe")
     with pytest.raises(WorkflowError, match="not UTF-8"):
         Workflow.load(str(binary))
 

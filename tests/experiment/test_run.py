@@ -14,7 +14,8 @@ from PIL import Image
 
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.exceptions import CancelledRequestError, ConfigurationError, ExecutionError
-from pixaris.experiment.run import ExperimentRun, RunSetup
+from pixaris.experiment.run import ExperimentRun
+from pixaris.experiment.setup import RunSetup
 from pixaris.experiment.submitters import ThreadSubmitter
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs

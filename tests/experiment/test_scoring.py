@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from pixaris.exceptions import ExecutionError
-from pixaris.experiment.run import ExperimentRun, RunSetup
+from pixaris.experiment.run import ExperimentRun
 from pixaris.experiment.scoring import Scorer
+from pixaris.experiment.setup import RunSetup
 from pixaris.experiment.submitters import ThreadSubmitter
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs

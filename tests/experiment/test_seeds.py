@@ -14,8 +14,8 @@ from PIL import Image
 
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.exceptions import ConfigurationError, ExecutionError, NoEndpointError
-from pixaris.experiment.run import SEEDLESS
 from pixaris.experiment.seeds import averaged, together
+from pixaris.experiment.setup import SEEDLESS
 from pixaris.experiment_handlers.base import ExperimentHandlers
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.experiment_handlers.tensorboard import TensorboardHandler

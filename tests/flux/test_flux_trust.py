@@ -58,11 +58,32 @@ def test_the_key_goes_nowhere_else(url: str) -> None:
     assert not may_have_key(url, BASE)
 
 
-def test_a_configured_host_gets_the_key_on_any_port_and_never_in_the_clear_if_it_was_not() -> None:
-    assert may_have_key("http://127.0.0.1:2/x", "http://127.0.0.1:1")
+def test_a_configured_host_gets_the_key_on_its_own_port_and_never_in_the_clear_if_it_was_not() -> None:
+    assert may_have_key("http://127.0.0.1:1/x", "http://127.0.0.1:1")
     assert may_have_key("https://proxy.example.com/y", "https://proxy.example.com/x")
     assert not may_have_key("http://proxy.example.com/y", "https://proxy.example.com/x")
     assert not may_have_key("http://localhost:1/x", "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("http://127.0.0.1:2/x", "http://127.0.0.1:1"),
+        ("http://127.0.0.1/x", "http://127.0.0.1:1"),
+        ("https://proxy.example.com:8443/x", "https://proxy.example.com"),
+        ("https://api.bfl.ai:8443/x", BASE),
+        ("https://proxy.example.com:99999/x", "https://proxy.example.com"),
+    ],
+)
+def test_another_port_is_another_server(url: str, base: str) -> None:
+    assert not may_have_key(url, base)
+
+
+def test_the_port_of_the_scheme_is_the_same_port_given_or_not() -> None:
+    assert may_have_key("https://proxy.example.com:443/x", "https://proxy.example.com")
+    assert may_have_key("http://proxy.example.com/x", "http://proxy.example.com:80")
+    assert may_have_key("https://proxy.example.com/x", "http://proxy.example.com")
+    assert may_have_key("https://api.bfl.ai:8443/x", "https://api.bfl.ai:8443")
 
 
 @given(host=st.from_regex(r"[a-z0-9.-]{1,30}", fullmatch=True), path=st.text(max_size=20))

@@ -32,6 +32,7 @@ from pixaris.metrics.judges.limits import Limits, Pace, PatientJudge
 from pixaris.metrics.judges.service import JudgeService
 from pixaris.metrics.judges.settings import service_of
 from pixaris.metrics.judges.verdicts import Question, Verdicts
+from pixaris.metrics.llm import LLMErrorsMetric
 from pixaris.testing import samples
 
 PICTURE = EncodedImage.of(samples.picture(1))
@@ -162,6 +163,26 @@ def test_no_more_questions_are_under_way_than_the_account_allows() -> None:
         answers = [host.submit(service, Question.of((PICTURE,), "?", SCHEMA, n)) for n in range(12)]
         assert [future.result().answer for future in answers] == [{"q": 1}] * 12
     assert server.most_at_once == 3
+
+
+def test_metrics_that_share_an_account_are_each_waited_for_as_long_as_they_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PIXARIS_GEMINI_API_KEY", KEY)
+
+    def late(asked: object) -> Any:
+        time.sleep(0.5)
+        return says({"errors": 0})
+
+    with StandIn(late) as server:
+        settings = {"base_url": server.url, "attempts": 1, "cache": False, "model": "m"}
+        patient = LLMErrorsMetric(judge={**settings, "timeout": 60})
+        hasty = LLMErrorsMetric(judge={**settings, "timeout": 0.05})
+        assert patient.calculate([PICTURE.image]) == {"llm_errors": 1.0}
+        with pytest.raises(MetricError, match="does not answer"):
+            hasty.calculate([PICTURE.image])
+        assert patient.calculate([PICTURE.image]) == {"llm_errors": 1.0}
+    assert patient._service.key == hasty._service.key  # so they share the limits of the account
 
 
 def test_the_whole_way_a_full_minute_is_waited_out_over_a_real_socket() -> None:

@@ -7,6 +7,8 @@ import io
 import math
 import pickle
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from pixaris.exceptions import ConfigurationError, MetricError
 from pixaris.images import EncodedImage
 from pixaris.metrics import execution as execution_module
 from pixaris.metrics.base import BaseMetric, Execution, MaskedMetric, Prompt, ReferenceMetric, Scale
+from pixaris.metrics.hosts.base import HostedMetric
+from pixaris.metrics.item_images import ItemImages
 from pixaris.metrics.prepared import Kept, PreparedMetric
 from pixaris.metrics.similarity import MAEMetric
 from pixaris.testing import contracts, samples
@@ -347,3 +351,45 @@ def test_masks_are_given_one_way_or_the_other() -> None:
 def test_the_examples_of_executions_are_right() -> None:
     tried = doctest.testmod(execution_module)
     assert (tried.failed, tried.attempted) == (0, 6)
+
+
+class Hosted(HostedMetric):
+    """A metric that leans on a service, as judges and learned ones do."""
+
+    def __init__(self, references: Sequence[Image.Image]) -> None:
+        self._references = ItemImages.of("Hosted", self.name, "reference", references, None)
+
+    def item_images(self) -> tuple[ItemImages, ...]:
+        return (self._references,)
+
+    def score(self, image: Image.Image, item: EvalItem) -> float:
+        return float(self._references.image_for(item).size == image.size)
+
+
+@pytest.mark.parametrize("given", [7, 9])
+def test_a_hosted_metric_that_is_called_directly_counts_what_it_compares_with(given: int) -> None:
+    images = [samples.picture(number) for number in range(8)]
+    assert Hosted(images).calculate(images) == {"hosted": 1.0}
+    with pytest.raises(MetricError, match=f"hosted has {given} references, but is given 8 images"):
+        Hosted([samples.picture(number) for number in range(given)]).calculate(images)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "returned None, which is no score"),
+        ("high", "returned 'high', which is no score"),
+        ([1, 2], r"returned \[1, 2\], which is no score"),
+        (math.nan, "is nan, which is no score"),
+        ({"a": 1.0, "b": None}, "b returned None"),
+        (10**400, "which is no score"),
+    ],
+)
+def test_what_is_no_number_is_told_as_no_score(value: Any, said: str) -> None:
+    with pytest.raises(MetricError, match=said):
+        RedShareMetric().named(value)
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.array(0.5), "0.5", True, Fraction(1, 2)])
+def test_numbers_of_every_kind_are_scores(value: Any) -> None:
+    assert RedShareMetric().named(value) == {"red_share": float(value)}

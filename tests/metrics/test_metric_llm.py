@@ -126,6 +126,24 @@ def test_without_object_or_style_images_nothing_is_asked_about_them() -> None:
     assert "$" not in judge.asked[0].prompt
 
 
+@pytest.mark.parametrize(("objects", "styles"), [(8, 9), (8, 8), (7, 7), (9, 9)])
+def test_calculate_is_given_as_many_images_as_it_has_to_compare_with(objects: int, styles: int) -> None:
+    judge = ScriptedJudge(in_turn({"reality": 1, "similarity": 1, "errors": 0, "style": 1}))
+    metric = LLMMetric(
+        [samples.picture(n) for n in range(objects)],
+        [samples.picture(n) for n in range(styles)],
+        samples=1,
+        judge=judge,
+    )
+    images = [samples.picture(n) for n in range(8)]
+    if (objects, styles) == (8, 8):
+        assert metric.calculate(images)["llm_average"] == 1.0
+        return
+    with pytest.raises(MetricError, match=r"llm has \d (object|style)s, but is given 8 images"):
+        metric.calculate(images)
+    assert judge.asked == []
+
+
 def test_samples_give_a_mean_and_a_spread_and_errors_are_counted_before_they_are_turned_into_a_score() -> (
     None
 ):

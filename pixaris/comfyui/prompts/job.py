@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from pixaris.comfyui.address import Timeouts
 from pixaris.comfyui.api import ComfyApi
-from pixaris.comfyui.messages import ImageRef, PromptRecord, Tag, is_sane
+from pixaris.comfyui.messages import ImageRef, PromptRecord, Tag
+from pixaris.comfyui.prompts import picking
 from pixaris.comfyui.prompts.failures import NodeNames, outcome_error
 from pixaris.comfyui.prompts.follow import Follower
 from pixaris.comfyui.prompts.leftovers import Leftovers
@@ -18,19 +19,18 @@ from pixaris.comfyui.prompts.liveness import WorkerCheck
 from pixaris.comfyui.prompts.pacing import Pacing
 from pixaris.comfyui.prompts.submission import Submission
 from pixaris.comfyui.transport import failure_kind
-from pixaris.comfyui.uploads import Uploads
+from pixaris.comfyui.uploads import Uploads, text_of
 from pixaris.comfyui.websocket import Listener
 from pixaris.exceptions import (
     BadImageError,
     CancelledRequestError,
-    ImageError,
-    NoOutputError,
+    DamagedImageError,
     UnreachableError,
 )
 from pixaris.images import EncodedImage
 from pixaris.types import GenerationRequest, upload_name
 
-Made: TypeAlias = tuple[PromptRecord, EncodedImage]
+Made: TypeAlias = tuple[PromptRecord, list[EncodedImage]]
 
 
 @dataclass(frozen=True)
@@ -88,28 +88,28 @@ class Job:
             raise CancelledRequestError(self._reason)
 
     def generate(self) -> Made:
-        """Upload what the server lacks, submit the prompt, wait for its end, fetch its image."""
+        """Upload what the server lacks, submit the prompt, wait for its end, fetch its images."""
         request = self.request
         try:
             payload = self._with_uploads()
             record = self._execute(payload)
         except _FileMissingError as missing:  # the server was set up anew since the upload
-            self._server.uploads.lost(each.image for each in request.images)
+            self._server.uploads.lost(each.image for each in request.images if each.sent_as == "file")
             payload = self._with_uploads()
             try:
                 record = self._execute(payload)
             except _FileMissingError:
                 raise missing.error from None
-        image = self._fetch(self._image_of(record))
-        if image is None:
+        images = self._fetched(record)
+        if images is None:
             # A cached node names the file it saved long ago, which somebody has deleted: only another name
             # makes it save again.
             again = self._execute(_with_new_prefix(payload, request.output or next(iter(record.images))))
-            image = self._fetch(self._image_of(again))
+            images = self._fetched(again)
             record = replace(again, seconds=record.seconds if again.seconds is None else again.seconds)
-        if image is None:
+        if images is None:
             raise BadImageError("the server names an image that it does not have", endpoint=self._api.url)
-        return record, image
+        return record, images
 
     def take_over(self) -> Made:
         """As `generate`, but a prompt of the request that is there already is followed instead."""
@@ -125,15 +125,15 @@ class Job:
         except CancelledRequestError:  # before it was taken over, too
             self._server.leftovers.cancel([prompt_id])
             raise
-        image = self._fetch(self._image_of(record))
-        return self.generate() if image is None else (record, image)
+        images = self._fetched(record)
+        return self.generate() if images is None else (record, images)
 
     def _with_uploads(self) -> str:
         """The payload, with images under the names the server gave them."""
         renamed = []
         for each in self.request.images:
             self.raise_if_cancelled()
-            name = self._server.uploads.ensure(each.image)
+            name = text_of(each) or self._server.uploads.ensure(each.image)
             if name != upload_name(each.image):
                 renamed.append((each.node_id, each.input, name))
         if not renamed:
@@ -181,21 +181,15 @@ class Job:
         finally:
             server.worker.died |= pacing.worker_died
 
-    def _image_of(self, record: PromptRecord) -> ImageRef:
-        request = self.request
-        found = record.images.get(request.output, ())
-        if not request.output:  # the only node that gave images
-            found = next(iter(record.images.values()), ()) if len(record.images) == 1 else ()
-        if not found:
-            names = NodeNames(request.payload, request.titles)
-            others = [repr(names.name(node_id)) for node_id, images in record.images.items() if images]
-            text = "the prompt ended well, but this node gave no image"
-            text += f"; images came from {', '.join(others)}" if others else ""
-            raise NoOutputError(text, endpoint=self._api.url, node=names.name(request.output))
-        if not is_sane(found[0]):
-            text = f"the server names an image in a way that is not ComfyUI's: {found[0]!r:.300}"
-            raise UnreachableError(text, endpoint=self._api.url)
-        return found[0]
+    def _fetched(self, record: PromptRecord) -> list[EncodedImage] | None:
+        """The images that are asked for; None if the server lacks the file of one."""
+        images: list[EncodedImage] = []
+        for ref in picking.picked(self.request, record, self._api.url):
+            image = self._fetch(ref)
+            if image is None:
+                return None
+            images.append(image)
+        return images
 
     def _fetch(self, ref: ImageRef) -> EncodedImage | None:
         """Download and decode; a damaged image is fetched a second time. None if the server has no such
@@ -205,8 +199,8 @@ class Job:
         for _ in range(2):
             try:
                 data = self._api.view(ref)
-                return None if data is None else EncodedImage.from_bytes(data, "the generated image")
-            except ImageError as error:
+                return None if data is None else picking.decoded(data, ref, self._api.url)
+            except DamagedImageError as error:
                 reason = str(error)
             except UnreachableError as error:
                 if failure_kind(error) != "broken off":

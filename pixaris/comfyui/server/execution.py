@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from pixaris.comfyui.server import dynamic
 from pixaris.comfyui.server.cache import Cache, is_link, signatures
-from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.server.faults import CRASH_EXIT_CODE, Faults
 from pixaris.comfyui.server.messages import Hub
 from pixaris.comfyui.server.nodes import registry
@@ -136,8 +136,7 @@ class _Run:
 
     def _inputs(self, node: str) -> Json:
         entry = self._item.prompt[node]
-        declared = declarations()[entry["class_type"]]["input"]
-        names = [name for part in ("required", "optional") for name in declared.get(part, ())]
+        names = [name for name, _, _ in dynamic.declared(entry["class_type"], entry["inputs"])]
         return {name: entry["inputs"][name] for name in names if name in entry["inputs"]}
 
     def _node(self, node: str) -> bool:

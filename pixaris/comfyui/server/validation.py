@@ -12,6 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from pixaris.comfyui.object_info import types_match
+from pixaris.comfyui.server import dynamic
 from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.server.nodes import registry
 from pixaris.comfyui.server.storage import Folders
@@ -143,12 +145,16 @@ class _Check:
         inputs, class_type = node["inputs"], node["class_type"]
         errors: list[Json] = []
         valid = True
-        for name, required, spec in _declared(class_type):
+        for name, required, spec in dynamic.declared(class_type, inputs):
             if name not in inputs:
                 if required:
+                    details = name.rpartition(".")[2]  # the input's own name, as ComfyUI words it
                     errors.append(
                         problem(
-                            "required_input_missing", "Required input is missing", name, {"input_name": name}
+                            "required_input_missing",
+                            "Required input is missing",
+                            details,
+                            {"input_name": name},
                         )
                     )
             elif isinstance(inputs[name], list):
@@ -180,7 +186,7 @@ class _Check:
             return True, problem("bad_linked_input", message, name, {**extra, "received_value": link})
         source, slot = link
         received = declarations()[self._prompt[source]["class_type"]]["output"][slot]
-        if received != spec[0]:
+        if not types_match(received, spec[0] if isinstance(spec[0], str) else "COMBO"):
             details = f"{name}, received_type({received}) mismatch input_type({spec[0]})"
             more = {**extra, "received_type": received, "linked_node": link}
             return True, problem(
@@ -216,16 +222,6 @@ class _Check:
             # check ends.
             self._settled[member] = (False, [self._cycles[member]])
         return False, []
-
-
-def _declared(class_type: str) -> list[tuple[str, bool, list[Any]]]:
-    """List name, required and specification of the inputs a class declares."""
-    parts = declarations()[class_type]["input"]
-    return [
-        (name, part == "required", [*spec, {}][:2])
-        for part in ("required", "optional")
-        for name, spec in parts.get(part, {}).items()
-    ]
 
 
 _CONVERSIONS = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import ray
@@ -16,7 +15,6 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
 from pixaris.endpoints.ray.messages import NAMESPACE, Delivery, Outcome
 from pixaris.endpoints.unanswered import Unanswered
 from pixaris.exceptions import CancelledRequestError, NoEndpointError
-from pixaris.images import EncodedImage
 
 log = logging.getLogger(__name__)
 
@@ -138,8 +136,7 @@ class Collector:
 
     def _answer(self, outcome: Outcome, data: bytes = b"") -> None:
         if outcome.image is not None:
-            whole = EncodedImage(data, outcome.image.image.digest)
-            self._unanswered.answer(outcome.request_id, replace(outcome.image, image=whole))
+            self._unanswered.answer(outcome.request_id, outcome.image.with_data(data))
         else:
             error = outcome.error or CancelledRequestError("the request was cancelled")
             self._unanswered.answer(outcome.request_id, error)

@@ -17,7 +17,7 @@ from ray.exceptions import RayError
 
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.connection import Connection
-from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, ImageRef, Outcome, without_bytes
+from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, ImageRef, Outcome
 from pixaris.endpoints.ray.shelf import Shelf
 from pixaris.endpoints.waiting import Lease
 from pixaris.exceptions import CancelledRequestError, PixarisError, RequestError
@@ -100,8 +100,8 @@ class WorkerActor:
             image = self._connection(endpoint).run(lease, request, resume=resume)
         except PixarisError as error:
             return Outcome(request_id, error=error)
-        bare = replace(image, image=without_bytes(image.image), attempts=lease.attempt)
-        return Outcome(request_id, image=bare, ref=ImageRef(self._name, self._shelf.put(image.image.data)))
+        bare = replace(image.bare, attempts=lease.attempt)
+        return Outcome(request_id, image=bare, ref=ImageRef(self._name, self._shelf.put(image.data)))
 
     @ray.method(concurrency_group="fetch", max_task_retries=3)
     def fetch(self, numbers: Sequence[int]) -> list[bytes | None]:

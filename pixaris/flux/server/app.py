@@ -22,6 +22,8 @@ from pixaris.images import decode
 
 FOREIGN = "http://flux.invalid"
 """Another host: what a redirect or a stranger's URL names."""
+REGION = "/region"
+"""Where the region is on the API's own server: the key goes to no other port."""
 _ALWAYS = ("webhook_url", "webhook_secret")
 
 
@@ -45,11 +47,11 @@ class Server:
         self.account = Account(options or Options())
         self.places = Places()
 
-    def apps(self) -> tuple[web.Application, web.Application, web.Application]:
-        """The API, the region, the delivery."""
-        api, region, delivery = (
+    def apps(self) -> tuple[web.Application, web.Application]:
+        """The API with the region, and the delivery."""
+        api, delivery = (
             web.Application(client_max_size=200 * 1024 * 1024, middlewares=[_noting(self.account, place)])
-            for place in ("api", "region", "delivery")
+            for place in ("api", "delivery")
         )
         api.add_routes(
             [
@@ -58,11 +60,15 @@ class Server:
                 web.post("/v1/{model}", self._submit),
                 web.post("/pixaris/faults", self._add_faults),
                 web.get("/pixaris/faults", self._show_faults),
+                web.get(f"{REGION}/v1/get_result", self._poll),
             ]
         )
-        region.add_routes([web.get("/v1/get_result", self._poll)])
         delivery.add_routes([web.get("/results/{id}/sample", self._deliver)])
-        return api, region, delivery
+        return api, delivery
+
+    def listens_at(self, api: str, delivery: str) -> None:
+        """Learn the base URLs under which the two applications are reached."""
+        self.places = Places(api, f"{api}{REGION}", delivery)
 
     # The API
 
@@ -322,8 +328,9 @@ def _noting(account: Account, place: str) -> Any:  # noqa: ANN401  (aiohttp's mi
                 body = json.loads(await request.read())
             except ValueError:
                 body = None
+        where = "region" if request.path.startswith(f"{REGION}/") else place
         account.asked.append(
-            Asked(place, request.method, request.path_qs, request.headers.get("x-key", ""), body)
+            Asked(where, request.method, request.path_qs, request.headers.get("x-key", ""), body)
         )
         answer: web.StreamResponse = await handler(request)
         return answer

@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from pixaris.flux.server.account import Options
-from pixaris.flux.server.app import Places, Server
+from pixaris.flux.server.app import Server
 
 HOST = "127.0.0.1"
 
 
 async def listen(server: Server, host: str = HOST, port: int = 0) -> list[web.AppRunner]:
-    """Start to answer at three ports; the last two are free ones.
+    """Start to answer at two ports; the second is a free one.
 
     Raises:
         OSError: The port is taken, or the host is not this machine's.
     """
     runners: list[web.AppRunner] = []
     try:
-        for app, wanted in zip(server.apps(), (port, 0, 0), strict=True):
+        for app, wanted in zip(server.apps(), (port, 0), strict=True):
             runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
             runners.append(runner)
             await runner.setup()
@@ -32,7 +32,7 @@ async def listen(server: Server, host: str = HOST, port: int = 0) -> list[web.Ap
         await stop(runners)
         raise
     shown = f"[{host}]" if ":" in host else host
-    server.places = Places(*(f"http://{shown}:{runner.addresses[0][1]}" for runner in runners))
+    server.listens_at(*(f"http://{shown}:{runner.addresses[0][1]}" for runner in runners))
     return runners
 
 

@@ -50,8 +50,10 @@ class HostedMetric(BaseMetric):
         """Return the means of `score` over the images that have one, asked for side by side.
 
         Raises:
-            MetricError: Not one image has a score.
+            MetricError: Not one image has a score, or there are more or fewer images than what they are
+                compared with.
         """
+        images = self.counted(images)
         if not images:
             return {}
         rows: list[Mapping[str, float]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -14,6 +14,11 @@ from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.metrics.judges.base import NoVerdictError, Schema
 
 _SHOWN = 120
+_MOST_TRIED = 200
+"""Braces of one text at which an object is looked for: enough for any answer, and a bound for the others."""
+_THOUGHTS = r"(?:think|thinking|thoughts?|reasoning|scratchpad)"
+_BEGIN_OF_THOUGHTS = re.compile(rf"<{_THOUGHTS}>", re.IGNORECASE)
+_END_OF_THOUGHTS = re.compile(rf"</{_THOUGHTS}>", re.IGNORECASE)
 
 
 def check_schema(schema: object, where: str = "schema") -> None:
@@ -46,41 +51,78 @@ def check_schema(schema: object, where: str = "schema") -> None:
 
 
 def read_answer(texts: Sequence[str], schema: Schema) -> dict[str, Any]:
-    """Find the answer in what the model wrote.
+    """Find the answer in what the model wrote: the first object that follows the schema.
 
-    Some models write their thoughts first, or put the JSON between fences, so the whole text is tried, then
-    each part from the last to the first.
+    Models write their thoughts first, sentences around the JSON, fences around it of several kinds, or a list
+    of one. Thoughts that are marked do not count. The whole text is tried as it is, then each part from the
+    last to the first, then the parts together.
 
     Args:
         texts: The parts of the model's answer.
         schema: What the answer must be.
 
     Raises:
-        NoVerdictError: There is no JSON object, or it does not follow the schema.
+        NoVerdictError: There is no JSON object, or none follows the schema.
     """
-    candidates = ["".join(texts), *reversed(texts)]
-    found = next((value for text in candidates if (value := _json(text)) is not None), None)
-    if found is None:
+    validator = Draft202012Validator(dict(schema))
+    unfit: dict[str, Any] | None = None
+    for found in _objects(texts):
+        if validator.is_valid(found):
+            return found
+        unfit = found if unfit is None else unfit
+    if unfit is None:
         text = "".join(texts).strip()
         said = f"it wrote {_short(text)!r}" if text else "it is empty"
         raise NoVerdictError(f"the judge's answer is no JSON object: {said}")
-    error = best_match(Draft202012Validator(dict(schema)).iter_errors(found))
-    if error is not None:
-        path = "".join(f"{step}: " for step in error.absolute_path)
-        raise NoVerdictError(f"the judge's answer does not follow the schema: {path}{_short(error.message)}")
-    return found
+    error = best_match(validator.iter_errors(unfit))
+    path = "".join(f"{step}: " for step in error.absolute_path)
+    raise NoVerdictError(f"the judge's answer does not follow the schema: {path}{_short(error.message)}")
 
 
-def _json(text: str) -> dict[str, Any] | None:
-    fenced = re.search(r"```(?:json)?\s*(.*?)```", text, flags=re.S)
-    for candidate in (text, fenced.group(1)) if fenced else (text,):
+def _objects(texts: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The JSON objects in a model's answer, the likeliest first."""
+    whole = "".join(texts)
+    try:
+        value = json.loads(whole, parse_constant=_no_number, strict=False)
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict):
+        yield value
+    parts = [*reversed(texts), whole] if len(texts) > 1 else [whole]
+    for text in parts:
+        for said in _without_thoughts(text):
+            yield from _inside(said)
+
+
+def _inside(text: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects in a text, whatever stands around them; those inside others come after these."""
+    decoder = json.JSONDecoder(parse_constant=_no_number, strict=False)  # models break lines in their texts
+    inner: list[dict[str, Any]] = []
+    end = 0
+    for brace in [match.start() for match in re.finditer(r"\{", text)][:_MOST_TRIED]:
         try:
-            value = json.loads(candidate, parse_constant=_no_number)
+            value, stop = decoder.raw_decode(text, brace)
         except (ValueError, RecursionError):
             continue
-        if isinstance(value, dict):
-            return value
-    return None
+        if brace < end:
+            inner.append(value)
+            continue
+        end = stop
+        yield value
+    yield from inner
+
+
+def _without_thoughts(text: str) -> list[str]:
+    """What a model wrote after its thoughts, and before them, where it marks them as such.
+
+    Some leave out where they begin; some never come to their end.
+    """
+    ends = list(_END_OF_THOUGHTS.finditer(text))
+    begin = _BEGIN_OF_THOUGHTS.search(text)
+    before = [text[: begin.start()]] if begin else []
+    if ends:
+        return [text[ends[-1].end() :], *before]
+    return before or [text]
 
 
 def _no_number(name: str) -> float:

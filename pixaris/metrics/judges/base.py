@@ -81,6 +81,13 @@ class Judge(ABC):
         """Names what the limits belong to: judges of one account wait together; holds no secret."""
         return self.identity
 
+    @property
+    def variant(self) -> str:
+        """Names what of it changes neither its verdicts nor its account, such as how long it is waited
+        for.
+        """
+        return ""
+
     @abstractmethod
     def judge(self, images: Sequence[EncodedImage], prompt: str, schema: Schema) -> Verdict:
         """Ask once.

@@ -97,6 +97,10 @@ class GeminiJudge(Judge):
         fingerprint = hashlib.sha256(self._account.key.encode()).hexdigest()[:12]
         return f"{self.sdk} {self.identity} {self._account.base_url} {fingerprint}"
 
+    @property
+    def variant(self) -> str:
+        return f"timeout {self._account.timeout:g}"
+
     def judge(self, images: Sequence[EncodedImage], prompt: str, schema: Schema) -> Verdict:
         reply = self.ask([preview(image, _SIDE, _BYTES) for image in images], prompt, schema)
         if reply.blocked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -103,7 +103,10 @@ class JudgeMetric(HostedMetric):
 
     def _results(self, questions: Sequence[Question]) -> list[Verdict | MetricError]:
         """Verdicts and failures in the order of the questions, all of them counted."""
-        futures = [self.host.submit(self._service, question) for question in questions]
+        service = self._service
+        futures = [
+            self.host.submit(service, replace(question, judge=service.judge)) for question in questions
+        ]
         results: list[Verdict | MetricError] = []
         try:
             for future in futures:

@@ -46,14 +46,16 @@ class JudgeService(Service[Question, Verdict]):
         return self.limits.concurrency
 
     def open(self) -> Callable[[Sequence[Question]], Sequence[Verdict | PixarisError]]:
-        judge = PatientJudge(self.judge, self.limits, Pace(self.limits.requests_per_minute))
-        return _Desk(judge, None if self.cache is None else Verdicts(self.cache))
+        return _Desk(self.judge, self.limits, None if self.cache is None else Verdicts(self.cache))
 
 
 class _Desk:
-    def __init__(self, judge: Judge, verdicts: Verdicts | None) -> None:
+    def __init__(self, judge: Judge, limits: Limits, verdicts: Verdicts | None) -> None:
         self._judge = judge
+        self._limits = limits
+        self._pace = Pace(limits.requests_per_minute)
         self._verdicts = verdicts
+        self._patient: dict[tuple[str, str], PatientJudge] = {}
         self._under_way: dict[str, _Turn] = {}
         self._lock = threading.Lock()
 
@@ -62,20 +64,27 @@ class _Desk:
 
     def _answer(self, question: Question) -> Verdict | PixarisError:
         schema = json.loads(question.schema)
+        judge = self._asked(question.judge or self._judge)
         try:
             if self._verdicts is None:
-                return self._judge.judge(question.images, question.prompt, schema)
-            key = question.key(self._judge.identity)
+                return judge.judge(question.images, question.prompt, schema)
+            key = question.key(judge.identity)
             with self._turn(
                 key
             ):  # who asks the same at the same time waits for the verdict instead of buying another
                 known = self._verdicts.get(key)
                 if known is None:
-                    known = self._judge.judge(question.images, question.prompt, schema)
-                    self._verdicts.put(key, self._judge.identity, known)
+                    known = judge.judge(question.images, question.prompt, schema)
+                    self._verdicts.put(key, judge.identity, known)
                 return known
         except PixarisError as error:
             return error
+
+    def _asked(self, judge: Judge) -> PatientJudge:
+        """The judge at the account's pace; equal ones, which come anew with every question, are one."""
+        with self._lock:
+            name = (judge.identity, judge.variant)
+            return self._patient.setdefault(name, PatientJudge(judge, self._limits, self._pace))
 
     @contextlib.contextmanager
     def _turn(self, key: str) -> Iterator[None]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixaris.files import read_json, write_json
 from pixaris.images import EncodedImage
-from pixaris.metrics.judges.base import Schema, Usage, Verdict
+from pixaris.metrics.judges.base import Judge, Schema, Usage, Verdict
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,15 @@ class Question:
         schema: JSON schema of the answer, as canonical JSON text.
         sample: Number of the asking: the same question may be asked several times, to see how far the answers
             spread.
+        judge: Who is asked; None for the one with whom the service was opened. Metrics with judges of one
+            account share a service and its limits, and each is answered by its own.
     """
 
     images: tuple[EncodedImage, ...]
     prompt: str
     schema: str
     sample: int = 0
+    judge: Judge | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, images: tuple[EncodedImage, ...], prompt: str, schema: Schema, sample: int = 0) -> Question:

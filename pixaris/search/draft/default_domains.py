@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pixaris.comfyui.graph.seeds import is_seed
 from pixaris.comfyui.object_info import InputSpec
 from pixaris.types import ParamValue
 
-RULE = """A parameter stands in where its meaning is known by its name and a change costs no more than an
-image: cfg, guidance, steps, denoise, sampler_name, scheduler, strengths and weights, thresholds,
-radii, sigma, alpha, blend factors and modes, opacity, expand, channel, dither. Its domain lies
-around the workflow's value, within the server's limits.
+RULE = """A parameter is searched where its meaning is known by its name and a change costs no more than an
+image: cfg, guidance, steps, denoise, sampler_name, scheduler, shift, strengths and weights, when a
+ControlNet starts and ends, thresholds, radii, sigma, alpha, blend factors and modes, opacity, expand,
+channel, dither, methods of scaling. Its domain lies around the workflow's value, within the server's
+limits.
 It is commented out where it changes what is asked for or what is loaded (prompts, seeds, sizes,
-models: every change of a model loads a file), where the workflow's value says that it must stay
-(denoise 1, cfg 1), where the server refuses the workflow's value, where its node does not reach the
-output, and where its name is not known."""
+models: every change of a model loads a file; a choice that brings inputs of its own, and these),
+where the workflow's value says that it must stay (denoise 1, cfg 1), where the server refuses the
+workflow's value, where its node does not reach the output, and where its purpose is not known by its
+name."""
 
 _MOST_OPTIONS = 20
 _LONGEST_TEXT = 2000
 _SAMPLERS = ("euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_3m_sde", "heun", "ddim", "uni_pc")
 _SCHEDULERS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "beta")
+USUAL: Mapping[str, tuple[str, ...]] = {"sampler_name": _SAMPLERS, "scheduler": _SCHEDULERS}
+"""Options that are worth a try, and that every ComfyUI has."""
+_MODES = frozenset(
+    (
+        "blend_mode",
+        "mode",
+        "channel",
+        "dither",
+        "operation",
+        "upscale_method",
+        "scale_method",
+        "resize_method",
+    )
+)
 _SIZES = frozenset(
     (
         "width",
@@ -38,6 +55,17 @@ _SIZES = frozenset(
         "bottom",
         "megapixels",
         "color",
+        "tile_size",
+        "overlap",
+        "temporal_size",
+        "temporal_overlap",
+        "crop_w",
+        "crop_h",
+        "feathering",
+        "longer_size",
+        "shorter_size",
+        "largest_size",
+        "multiple",
     )
 )
 
@@ -81,26 +109,39 @@ def suggest(class_type: str, name: str, own: ParamValue, spec: InputSpec) -> Sug
             if len(own) <= _LONGEST_TEXT
             else None
         )
-    if "seed" in name:
-        return Suggestion(
-            "choice", [own], False, "a seed: left alone, every item has its own, the same in every trial"
-        )
-    if name in _SIZES or name.endswith(("_width", "_height")):
+    last = name.rpartition(".")[2]
+    if is_seed(name):
+        return a_seed(own)
+    if last in _SIZES or last.endswith(("_width", "_height")):
         return Suggestion("choice", [own], False, "a size or place: write more of them into the list")
     limits = _Limits(spec)
     for pattern, rule in _RULES:
         if (
-            re.fullmatch(pattern, f"{class_type}.{name}", re.IGNORECASE)
+            re.fullmatch(pattern, f"{class_type}.{last}", re.IGNORECASE | re.DOTALL)
             and (found := rule(float(own), limits)) is not None
         ):
             return found
     return _unknown(float(own), limits)
 
 
+def a_seed(own: ParamValue) -> Suggestion:
+    """A domain for a seed."""
+    note = "a seed: left alone, every item has its own, the same in every trial"
+    return Suggestion("choice", [own], False, note)
+
+
+def is_real(class_type: str, name: str) -> bool:
+    """Whether an input's name says that it takes fractions, whatever its value looks like."""
+    last = name.rpartition(".")[2]
+    return any(
+        re.fullmatch(pattern, f"{class_type}.{last}", re.IGNORECASE | re.DOTALL) for pattern in _FRACTIONS
+    )
+
+
 def _of_options(name: str, own: ParamValue, spec: InputSpec) -> Suggestion | None:
     if not spec.options or spec.upload:
         return None
-    known = {"sampler_name": _SAMPLERS, "scheduler": _SCHEDULERS}.get(name)
+    known = USUAL.get(name)
     if known is not None:
         usual = [option for option in spec.options if option in known or option == own]
         chosen = usual if len(usual) > 1 else list(spec.options[:6])
@@ -110,8 +151,11 @@ def _of_options(name: str, own: ParamValue, spec: InputSpec) -> Suggestion | Non
     chosen = _with(own, list(spec.options[:_MOST_OPTIONS]))
     note = _cut(len(spec.options), len(chosen), "the first")
     if spec.lists_models:
-        return Suggestion("choice", chosen, False, note or "models that the server has")
-    active = name in ("blend_mode", "mode", "channel", "dither", "operation") and len(chosen) > 1
+        what = "models: write more of them into the list" if spec.remote else "models that the server has"
+        return Suggestion("choice", chosen, False, note or what)
+    if spec.branches:
+        return Suggestion("choice", chosen, False, note or "each brings inputs of its own")
+    active = name in _MODES and len(chosen) > 1
     return Suggestion("choice", chosen, active, note or ("" if active else "the server's options"))
 
 
@@ -218,9 +262,36 @@ def _grow(own: float, limits: _Limits) -> Suggestion | None:
     return limits.between(own - reach, own + reach, 1)
 
 
+def _start(own: float, limits: _Limits) -> Suggestion | None:
+    """Of what begins at a part of the steps: not beyond the middle, unless it does so already."""
+    return limits.between(0, max(0.5, own), 0.05)
+
+
+def _end(own: float, limits: _Limits) -> Suggestion | None:
+    return limits.between(min(0.5, own), 1, 0.05)
+
+
+def _shift(own: float, limits: _Limits) -> Suggestion | None:
+    return limits.between(own / 2, own * 2, 0.5 if own >= 1 else 0.05)
+
+
+def _factor(own: float, limits: _Limits) -> Suggestion | None:
+    """Of what changes an image's size."""
+    return limits.between(own / 2, own * 2, 0.25, False, "changes the size of the image, and what it costs")
+
+
+def _last_layer(own: float, limits: _Limits) -> Suggestion | None:
+    return limits.between(min(own, -2), -1, 1)
+
+
+def _step(own: float, limits: _Limits) -> Suggestion | None:
+    kept = Suggestion("choice", [int(own)], False, "a step, to be changed together with steps")
+    return kept if limits.whole else None
+
+
 def _unknown(own: float, limits: _Limits) -> Suggestion:
     """Around the value, or all that the server takes where that is little; commented out."""
-    note = "its meaning is not known by its name"
+    note = "purpose unknown; uncomment to search it"
     low, high = (
         (own / 2, own * 2) if own > 0 else (own * 2, own / 2) if own < 0 else (limits.low, limits.high)
     )
@@ -237,10 +308,21 @@ _RULES: tuple[tuple[str, Callable[[float, _Limits], Suggestion | None]], ...] = 
     (r".*\.cfg(_\w+)?|.*\.cfg_\w*", _cfg),
     (r".*\.guidance", _guidance),
     (r".*\.(steps|num_steps|refiner_steps)", _steps),
+    (r".*\.(start|end)_at_step", _step),
+    (r".*\.(start_percent|\w+_start_percent)|ConditioningSetTimestepRange\.start", _start),
+    (r".*\.(end_percent|\w+_end_percent)|ConditioningSetTimestepRange\.end", _end),
+    (r".*\.(shift|max_shift|base_shift)", _shift),
+    (r".*\.(scale_by|upscale_by|scale_factor|rescale_factor)|.*(Scale|Resize)\w*\.multiplier", _factor),
+    (r".*\.stop_at_clip_layer", _last_layer),
     (r".*\.denoise", _denoise),
     (r".*\.(\w*strength\w*|weight|\w+_weight|blend_factor|\w*opacity|conditioning_scale)", _share),
+    (r".*\.noise_augmentation|RescaleCFG\.multiplier", _share),
     (r".*\.\w*threshold\w*|threshold\w*\.value", _threshold),
     (r".*\.\w*radius", _radius),
     (r".*\.(sigma|alpha)", lambda own, limits: limits.magnitude(own)),
     (r".*\.(expand|grow\w*|erode|dilate|padding)", _grow),
+)
+_FRACTIONS = (
+    r".*\.(cfg\w*|guidance|denoise|\w*strength\w*|weight|\w+_weight|blend_factor|\w*opacity|\w*_percent)",
+    r".*\.(conditioning_scale|\w*shift|scale_by|upscale_by|\w*scale_factor|multiplier|sigma|alpha|megapixels)",
 )

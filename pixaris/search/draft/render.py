@@ -10,6 +10,7 @@ from typing import Any
 from pixaris.search.draft.default_domains import RULE
 from pixaris.search.draft.inputs import Draft, Proposal
 from pixaris.search.file.yaml_file import scalar
+from pixaris.search.objectives import Aim
 
 _PLAIN = re.compile(r"(\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./()-]*( [A-Za-z0-9_./()-]+)*")
 _WIDTH = 120
@@ -26,7 +27,7 @@ class Frame:
         references: Folders of it that only metrics see.
         workflow: Path from the file's folder.
         endpoints: URLs; none for the endpoint that comes with Pixaris.
-        metrics: Metric name to its options; the first is the objective.
+        aim: What scores the images, and what is optimised.
         head: Sentences for the file's head.
     """
 
@@ -36,7 +37,7 @@ class Frame:
     references: Sequence[str]
     workflow: str
     endpoints: Sequence[str]
-    metrics: Mapping[str, Mapping[str, str]]
+    aim: Aim
     head: Sequence[str]
 
 
@@ -48,7 +49,7 @@ def render(draft: Draft, frame: Frame) -> str:
     }
     generator = {"type": "comfyui", "workflow": frame.workflow}
     generator |= {"output_node": draft.output_node} if draft.output_node else {}
-    metrics = [{"type": name, **options} for name, options in frame.metrics.items()]
+    metrics = [{"type": name, **options} for name, options in frame.aim.metrics.items()]
     lines = [*map(_comment, [*frame.head, *draft.notes, "", *RULE.splitlines()]), ""]
     lines += [f"name: {_yaml(frame.name)}", f"project: {_yaml(frame.project)}", f"dataset: {_yaml(dataset)}"]
     lines += [f"generator: {_yaml(generator)}"]
@@ -60,10 +61,11 @@ def render(draft: Draft, frame: Frame) -> str:
             for p in draft.fixed
         ]
     lines.append("parameters:")
-    for title, rows in draft.nodes.items():
-        lines.append(f"  {_comment(title.partition(chr(0))[0])}")
-        lines += [f"  {line}" for row in rows for line in _parameter(row)]
-    lines += [f"metrics: {_yaml(metrics)}", f"objective: {_yaml({'metric': next(iter(frame.metrics))})}"]
+    for group in draft.groups:
+        lines.append(f"  {_comment(group.heading)}")
+        lines += [f"  {line}" for row in group.rows for line in _parameter(row)]
+    lines += [*map(_comment, frame.aim.about), f"metrics: {_yaml(metrics)}"]
+    lines += [f"objective: {_yaml({'metric': frame.aim.objective})}"] if frame.aim.objective else []
     return "\n".join([*lines, "search: {algorithm: tpe, num_samples: 40, seed: 7}", ""])
 
 
@@ -73,6 +75,9 @@ def _parameter(row: Proposal) -> list[str]:
     if found is None:
         return [_comment(f"{row.input}: no domain can be proposed ({about})")]
     entry = {"node_name": row.node_name, "input": row.input, found.kind: found.arguments}
+    if row.when is not None:
+        name, options = row.when
+        entry["when"] = {name: options[0] if len(options) == 1 else list(options)}
     text = f"{'' if found.active else '# '}{row.name}: {_yaml(entry)}"
     note = _comment(f"{about}; {found.note}" if found.note else about)
     return [f"{text}  {note}"] if len(text) + len(note) < _WIDTH else [note, text]

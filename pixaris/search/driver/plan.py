@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 
 from pixaris.endpoints.base import Endpoint
 from pixaris.exceptions import ConfigurationError
-from pixaris.experiment.run import RunSetup
+from pixaris.experiment.setup import RunSetup
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.results.journal import History
 from pixaris.results.objective import Objective

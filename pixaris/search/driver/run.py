@@ -39,6 +39,7 @@ from pixaris.search.driver.trial import ExperimentTrial, Prefetch, Services, Tri
 from pixaris.search.driver.tune.callbacks import TrackerCallback, TrackerStopper
 from pixaris.search.driver.tune.journaled import JournaledScheduler
 from pixaris.search.driver.tune.replay import Replay
+from pixaris.search.driver.watching import watching
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +70,9 @@ def run_search(
             session.wait()
             signals.install()
             with _managed(plan, session, registry), _pool(plan, registry, tracker) as (recipe, pool):
-                watching = tracker.watching(pool, session.fault, signals.end_waiting)
+                following = watching(tracker, pool, session.fault, signals.end_waiting)
                 hosting = metric_hosts(plan.setup.metrics, pool.emit)
-                with watching, _account(plan, tracker, pool), hosting as hosts:
+                with following, _account(plan, tracker, pool), hosting as hosts:
                     plan = _admitted(plan, registry, tracker)
                     _tune(plan, (recipe, pool), hosts, tracker, signals)
     except KeyboardInterrupt:

@@ -6,13 +6,12 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from pixaris.endpoints.base import PoolStatus
-from pixaris.endpoints.ray import RayPool
-from pixaris.exceptions import AccountError, ClusterError, PixarisError, SearchFailedError, StorageError
+from pixaris.exceptions import AccountError, PixarisError, SearchFailedError, StorageError
 from pixaris.files import append_json_line, storing, write_json
 from pixaris.results.budget import Amounts, Answer
 from pixaris.results.endpoints_file import WRITE_SECONDS, write_endpoints
@@ -24,7 +23,6 @@ from pixaris.results.trial import EvalItems, TrialResult, TrialStatus
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.spending import Account
 
-_POLL_SECONDS = 0.5
 _LAST_REPORTS_SECONDS = 10.0
 _BEGUN_SECONDS = 300.0
 """How long a search that is asked to stop waits for its trials to report what they have; a slow metric may
@@ -59,6 +57,7 @@ class SearchTracker:
         self._first_image: tuple[float, int] | None = None
         self._pool = PoolStatus(())
         self._written = -WRITE_SECONDS
+        self._remarks: set[str] = set()
         self._phase = "starting Ray"
         self.stopped = False
         self._stop_by = math.inf
@@ -199,6 +198,14 @@ class SearchTracker:
         """A trial has more items."""
         with self._lock:
             self._trials[config["number"]] = self._from(config, report, "running")
+            self._remark(report)
+
+    def _remark(self, report: TrialReport) -> None:
+        """Say what is to be known of how images are made, once."""
+        for sentence in report.remarks:
+            if sentence not in self._remarks:
+                self._remarks.add(sentence)
+                self._listener.event(sentence)
 
     def trial_ended(
         self,
@@ -222,6 +229,7 @@ class SearchTracker:
             trial = self._trials[config["number"]]
             if report is not None:
                 trial = self._from(config, report, "running")
+                self._remark(report)
             trial = replace(trial, stop=stop)
             self._trials[trial.number] = self._end(trial, self._status(trial, error), error)
             if error and self.account is not None:
@@ -286,42 +294,14 @@ class SearchTracker:
 
     # The pool's side
 
-    @contextlib.contextmanager
-    def watching(
-        self, pool: RayPool, fault: Callable[[], str], end_waiting: Callable[[], object]
-    ) -> Iterator[None]:
-        """Follow the pool while endpoints start and Tune runs: progress, events, the error that ends
-        everything.
+    @property
+    def events_seen(self) -> int:
+        """How many of the pool's events it has been told."""
+        with self._lock:
+            return self._pool.first_event + len(self._pool.events)
 
-        Args:
-            pool: Is asked twice a second.
-            fault: Says why Ray has ended; "" while it runs.
-            end_waiting: Ends what the main thread waits for, when Ray has ended.
-        """
-        ended = threading.Event()
-
-        def watch() -> None:
-            while not ended.wait(_POLL_SECONDS):
-                lost = fault()
-                if lost:
-                    self.fail(ClusterError(lost))
-                    end_waiting()
-                    return
-                self._poll(pool)
-
-        thread = threading.Thread(target=watch, name="pixaris-progress", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-            if not isinstance(self.fatal, ClusterError):
-                self._poll(pool)
-
-    def _poll(self, pool: RayPool) -> None:
-        seen = self._pool.first_event + len(self._pool.events)
-        status = pool.status(seen)
+    def pool_reported(self, status: PoolStatus) -> None:
+        """Take in how the pool stands: what it has made, what happened to endpoints, what ends everything."""
         if self.account is not None:
             self.account.look(status.done, status.cost or 0.0)
         with self._lock:
@@ -333,9 +313,8 @@ class SearchTracker:
                 self._listener.event(sentence)
             if isinstance(status.fatal, PixarisError) and self.fatal is None:
                 self.fatal = status.fatal
-                begun = isinstance(
-                    status.fatal, AccountError
-                )  # the account goes on with what it has begun, and charged
+                # an account goes on with what it has begun, and charged
+                begun = isinstance(status.fatal, AccountError)
                 self.interrupt(str(status.fatal), _BEGUN_SECONDS if begun else _LAST_REPORTS_SECONDS)
             self._listener.update(self.progress())
 
@@ -374,22 +353,11 @@ class SearchTracker:
         return SearchProgress(
             phase=self._phase,
             result=self.result("running"),
-            planned=Planned(self._plan.size.trials, self._planned_images()),
+            planned=Planned(self._plan.size.trials, _planned_images(self._plan, self._trials.values())),
             seconds=self.seconds,
             rate=self._rate(),
             endpoints=self._pool.endpoints,
         )
-
-    def _planned_images(self) -> int | None:
-        """Images that all trials would need, less what ended trials saved, and what the budget pays for."""
-        plan, limit = self._plan, self._plan.settings.limits.budget.images
-        if plan.size.images is None:
-            return limit
-        early = ("stopped", "failed", "interrupted")
-        saved = sum(plan.items - trial.items for trial in self._trials.values() if trial.status in early)
-        failed = sum(trial.failures for trial in self._trials.values())
-        planned = plan.size.images - plan.setup.seeds * (saved + failed)
-        return planned if limit is None else min(planned, limit)
 
     def _rate(self) -> float | None:
         """Images per second since the first one; None until that can be told."""
@@ -398,3 +366,17 @@ class SearchTracker:
         since, already = self._first_image
         elapsed, done = time.monotonic() - since, self._images() - already
         return done / elapsed if elapsed > 1.0 and done > 0 else None
+
+
+def _planned_images(plan: SearchPlan, trials: Iterable[TrialResult]) -> int | None:
+    """Images that all trials would need, less what ended trials saved, and what the budget pays for."""
+    limit = plan.settings.limits.budget.images
+    if plan.size.images is None:
+        return limit
+    spared = 0
+    for trial in trials:
+        spared += trial.failures
+        if trial.status in ("stopped", "failed", "interrupted"):
+            spared += plan.items - trial.items
+    planned = plan.size.images - plan.setup.seeds * spared
+    return planned if limit is None else min(planned, limit)

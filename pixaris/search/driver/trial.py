@@ -28,8 +28,9 @@ from pixaris.exceptions import (
     StorageError,
 )
 from pixaris.experiment.caching import CachingSubmitter
-from pixaris.experiment.run import ExperimentRun, RunSetup
+from pixaris.experiment.run import ExperimentRun
 from pixaris.experiment.scoring import Scorer
+from pixaris.experiment.setup import RunSetup
 from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.files import storing
@@ -295,6 +296,7 @@ class ExperimentTrial(tune.Trainable):
             ),
             state=state,
             error=error,
+            remarks=tuple(record.notes.get("remarks", ())),
         )
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

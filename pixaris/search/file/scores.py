@@ -9,6 +9,7 @@ from pixaris.exceptions import nearest
 from pixaris.results.ranking import FailurePolicy
 from pixaris.search.file.reader import ComponentSpec, Reader, shown
 from pixaris.search.file.yaml_file import join
+from pixaris.search.objectives import choose_one
 from pixaris.search.settings import ObjectiveSettings
 from pixaris.types import Direction
 
@@ -56,7 +57,12 @@ def read_objective(
     """The section ``objective``; without names where there is none, or none that can be read."""
     types = [metric.type for metric in metrics if metric.type]
     example = f"objective: {{metric: {types[0] if types else 'ssim'}}}"
-    if ("objective" not in fields and not required) or not reader.has(fields, "objective", example):
+    if "objective" not in fields:
+        if required:
+            missing = choose_one(types) if types else f"is missing; write {example}"
+            reader.add_problem("objective", missing)
+        return ObjectiveSettings()
+    if not reader.has(fields, "objective", example):
         return ObjectiveSettings()
     value = fields["objective"]
     if value == []:

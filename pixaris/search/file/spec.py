@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pixaris.comfyui.graph.recognise import is_workflow
 from pixaris.config import Config
 from pixaris.endpoints.base import EndpointApi
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import api_of_generator, bare_source
 from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.experiment.run import MOST_SEEDS
+from pixaris.experiment.setup import MOST_SEEDS
 from pixaris.search.file.components import DatasetSpec, GeneratorSpec, read_dataset, read_generator
 from pixaris.search.file.endpoints import endpoints_of_urls, read_endpoints
 from pixaris.search.file.limits import read_budget, read_limits
@@ -116,12 +118,17 @@ def read_search_file(
         ConfigurationError: There is no file, or no YAML mapping in it.
     """
     path = Path(path)
+    _refuse_workflows(path)
     if path.suffix == ".py" and not trust:
         raise ConfigurationError("is a Python module, which would have to be run; add --trust", str(path))
     document = read_search_module(path) if path.suffix == ".py" else read_yaml(path)
     if not isinstance(document.value, dict):
         raise ConfigurationError(
             f"must be a mapping, starting with name: ... (got {shown(document.value)})", source=str(path)
+        )
+    if is_workflow(document.value):
+        raise ConfigurationError(
+            "is a workflow, not a search file; pixaris space writes one from it", source=str(path)
         )
     document = apply_overrides(document, overrides)
     reader = Reader(document, trust=trust)
@@ -188,6 +195,26 @@ def _home(reader: Reader, fields: Mapping[str, Any], path: Path) -> Home:
     if "results" in fields:
         return Home(project, name, path.parent / reader.text("results", fields["results"]))
     return Home(project, name, Config.load().results_dir)
+
+
+def _refuse_workflows(path: Path) -> None:
+    """Say what to do with a workflow that is given in place of a search file.
+
+    Raises:
+        ConfigurationError: It is one, or a picture that may hold one.
+    """
+    if path.suffix.lower() not in (".json", ".png"):
+        return
+    what = "a picture"
+    if path.suffix.lower() == ".json":
+        try:
+            what = "a workflow" if is_workflow(json.loads(path.read_bytes())) else ""
+        except (OSError, ValueError, RecursionError):
+            what = ""
+    if what:
+        raise ConfigurationError(
+            f"is {what}, not a search file; pixaris space {path} writes one from it", source=str(path)
+        )
 
 
 def _cache(reader: Reader, value: object) -> bool:

@@ -76,6 +76,13 @@ class Condition:
         return {**({"not": list(self.excluded)} if self.excluded else {}), **self.limits}
 
 
+def met(when: Iterable[Condition], values: Mapping[str, Any]) -> bool:
+    """Whether conditions hold, given the values of the parameters that count."""
+    return all(
+        condition.parameter in values and condition.holds(values[condition.parameter]) for condition in when
+    )
+
+
 class Conditional(Protocol):
     """What has a domain and conditions: a parameter."""
 

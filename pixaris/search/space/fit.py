@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from pixaris.comfyui.object_info import WIDGET_TYPES, InputSpec, ObjectInfo
-from pixaris.comfyui.values import UnfitError, fit
+from pixaris.comfyui.graph.node import Node
+from pixaris.comfyui.graph.values import UnfitError, fit
+from pixaris.comfyui.object_info import WIDGET_TYPES, InputSpec
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import WorkflowError
 from pixaris.generation.base import Fault
@@ -37,8 +39,18 @@ class Target:
         )
 
 
+class Surroundings(Protocol):
+    """What is chosen around an input while a value is bound to it."""
+
+    def specs(self, node: Node, name: str) -> tuple[list[InputSpec], list[str]]:
+        """What the input may be then, and why it may not be there at all."""
+
+    def lacking(self, node: Node, name: str, option: ParamValue) -> list[str]:
+        """What the node does not have that an option of a dynamic combo needs."""
+
+
 def faults_of_domain(
-    target: Target, domain: Domain, workflow: Workflow, object_info: ObjectInfo | None
+    target: Target, domain: Domain, workflow: Workflow, around: Surroundings | None
 ) -> list[Fault]:
     """Everything that keeps a domain's values from being bound to an input.
 
@@ -46,11 +58,39 @@ def faults_of_domain(
         target: The input.
         domain: The values; a fixed value is a choice of one.
         workflow: It must have the node and the input.
-        object_info: What the server says of its nodes; without, only the workflow's own value tells the type.
+        around: What the server says of its nodes; without, only the workflow's own value tells the type.
     """
     try:
         node = workflow.node(target.node_name)
-        spec = object_info.input(node.class_type, target.input) if object_info else None
+    except WorkflowError as error:
+        return [Fault(str(problem), of_target=True) for problem in error.problems]
+    specs, faults = around.specs(node, target.input) if around is not None else ([], [])
+    found = [Fault(f"{target} {message}", of_target=True) for message in faults]
+    possible: list[InputSpec | None] = list(specs)
+    for spec in possible or ([] if found else [None]):
+        found += _faults(target, domain, workflow, spec)
+        if spec is not None and spec.branches and around is not None and not found:
+            found += _unable(target, domain, node, around)
+    return list(dict.fromkeys(found))
+
+
+def _unable(target: Target, domain: Domain, node: Node, around: Surroundings) -> list[Fault]:
+    """Options of a dynamic combo that need what the node does not have."""
+    found = []
+    for option in domain.options:
+        if lacking := around.lacking(node, target.input, option):
+            found.append(
+                Fault(
+                    f"{target} cannot be {option!r}: the node then needs {', '.join(lacking)}, which the"
+                    " workflow does not have; leave it out"
+                )
+            )
+    return found
+
+
+def _faults(target: Target, domain: Domain, workflow: Workflow, spec: InputSpec | None) -> list[Fault]:
+    try:
+        node = workflow.node(target.node_name)
         if (spec and spec.upload) or (node.class_type in _IMAGE_LOADERS and target.input == "image"):
             message = (
                 f"{target} is an image file, which the eval set provides; to try several files, list them"
@@ -58,7 +98,7 @@ def faults_of_domain(
             )
             return [Fault(message, of_target=True)]
         # an optional input that the workflow leaves out is known from the server alone
-        absent = spec is not None and target.input not in node.inputs
+        absent = spec is not None and node.place(target.input) is None
         own = None if absent else workflow.value(target.node_name, target.input)
     except WorkflowError as error:
         return [Fault(str(problem), of_target=True) for problem in error.problems]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import WorkflowError
+from pixaris.search.space.conditions import met
 from pixaris.search.space.fit import Target
 from pixaris.search.space.parameter import Parameter
 from pixaris.search.space.template import Template
@@ -21,6 +22,12 @@ def of_workflow(
 ) -> dict[str, ParamValue]:
     """Parameter name to the workflow's own value, where it has one; see `Space.baseline`.
 
+    Args:
+        parameters: Each after those it depends on.
+        templates: Texts with parameters in them.
+        workflow: It has the values.
+        object_info: What a server says of its nodes.
+
     Raises:
         WorkflowError: A node or input does not exist, or is linked to another node.
     """
@@ -32,6 +39,8 @@ def of_workflow(
         if isinstance(own, str) and not conditional.intersection(template.placeholders):
             found.update(template.read(own, domains) or {})
     for parameter in parameters:
+        if not met(parameter.when, found):
+            continue  # what does not count need not have a value
         if parameter.domain.kind == "constant":
             found[parameter.name] = parameter.domain.options[0]
         elif parameter.targets and (value := _own_of(parameter, workflow, object_info)) is not None:
@@ -63,14 +72,12 @@ def _own_of(parameter: Parameter, workflow: Workflow, object_info: ObjectInfo | 
 
 def _own_value(target: Target, workflow: Workflow, object_info: ObjectInfo | None) -> ParamValue:
     node = workflow.node(target.node_name)
-    spec = object_info.input(node.class_type, target.input) if object_info else None
-    own = (
-        workflow.value(target.node_name, target.input)
-        if spec is None or target.input in node.inputs
-        else None
-    )
+    spec = object_info.input(node.class_type, target.input, node.inputs) if object_info else None
+    own = None
+    if spec is None or node.place(target.input) is not None:
+        own = workflow.value(target.node_name, target.input)
     if own is None and spec is not None:
-        own = spec.default
+        own = spec.initial if spec.required else spec.default
     if own is None:
         raise WorkflowError(
             f"{target} has no value in the workflow and no default on the server; give it one in the workflow"

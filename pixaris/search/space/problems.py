@@ -10,6 +10,7 @@ from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import Problem
 from pixaris.generation.base import Fault, ImageGenerator
+from pixaris.search.space.choices import Choices
 from pixaris.search.space.domain import Domain
 from pixaris.search.space.fit import Target, faults_by_trying, faults_of_domain, faults_of_image
 from pixaris.search.space.parameter import Parameter
@@ -51,7 +52,10 @@ def problems_with_workflow(
         object_info: What a server says of its nodes.
         fixed: Generation params that are the same in every trial.
     """
-    judge = _judge_of_workflow(workflow, object_info)
+    around = None
+    if object_info is not None:
+        around = Choices(object_info, space.parameters, space.templates, tuple(fixed))
+    judge = _judge_of_workflow(workflow, around)
     return _problems(_rows(space, fixed), judge, lambda target: _input_of(workflow, target))
 
 
@@ -78,7 +82,8 @@ def unknown_inputs(
     workflow = generator.workflow
     judge = _judge_of_generator(generator)
     if workflow is not None:
-        judge = _judge_of_workflow(workflow, object_info)
+        around = Choices(object_info) if object_info is not None else None
+        judge = _judge_of_workflow(workflow, around)
     problems = []
     for path, target in unbound.items():
         faults = judge(target, Domain("choice", options=("",)))  # any text: only node and input count
@@ -86,11 +91,11 @@ def unknown_inputs(
     return problems
 
 
-def _judge_of_workflow(workflow: Workflow, object_info: ObjectInfo | None) -> Judge:
+def _judge_of_workflow(workflow: Workflow, around: Choices | None) -> Judge:
     def judge(target: Target, domain: Domain | None) -> list[Fault]:
         if domain is None:
             return faults_of_image(target, workflow)
-        return faults_of_domain(target, domain, workflow, object_info)
+        return faults_of_domain(target, domain, workflow, around)
 
     return judge
 

@@ -16,7 +16,7 @@ from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.images import EncodedImage
-from pixaris.search.space.conditions import Condition, condition_faults, in_order
+from pixaris.search.space.conditions import Condition, condition_faults, in_order, met
 from pixaris.search.space.domain import Domain
 from pixaris.search.space.fit import Target
 from pixaris.search.space.own_values import of_workflow
@@ -132,12 +132,12 @@ class Space:
 
     def counts(self, parameter: Parameter, values: Mapping[str, Any]) -> bool:
         """Whether a parameter counts, given the values of those it depends on that count themselves."""
-        return _met(parameter.when, values)
+        return met(parameter.when, values)
 
     def lacking(self, values: Mapping[str, Any]) -> list[str]:
         """Names of parameters that count and have no value."""
         counting = self.active(values)
-        return [p.name for p in self.parameters if p.name not in counting and _met(p.when, counting)]
+        return [p.name for p in self.parameters if p.name not in counting and met(p.when, counting)]
 
     def active(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the parameters that count, in the space's order; constants are filled in.
@@ -147,7 +147,7 @@ class Space:
         """
         found: dict[str, Any] = {}
         for parameter in self.order:
-            if _met(parameter.when, found):
+            if met(parameter.when, found):
                 if parameter.domain.kind == "constant":
                     found[parameter.name] = values.get(parameter.name, parameter.domain.options[0])
                 elif parameter.name in values:
@@ -179,7 +179,7 @@ class Space:
             if not isinstance(given, EncodedImage)
         ]
         for template in self.templates:
-            if not partial and _met(template.when, plain):
+            if not partial and met(template.when, plain):
                 text = template.render(plain)
                 params += [
                     GenerationParam(target.node_name, target.input, text) for target in template.targets
@@ -212,7 +212,7 @@ class Space:
         ]
         plain: dict[str, ParamValue] = {}
         for parameter in self.parameters if partial else self.order:
-            if not partial and not _met(parameter.when, plain):
+            if not partial and not met(parameter.when, plain):
                 continue
             if parameter.name not in values:
                 if parameter.domain.kind == "constant" and not partial:
@@ -252,7 +252,7 @@ class Space:
         Raises:
             WorkflowError: A node or input does not exist, or is linked to another node.
         """
-        found = of_workflow(self.parameters, self.templates, workflow, object_info)
+        found = of_workflow(self.order, self.templates, workflow, object_info)
         return self.active(found)
 
     @cached_property
@@ -291,7 +291,7 @@ class Space:
         values = {parameter.name: parameter.domain.values() for parameter in self.parameters}
 
         def extend(at: int, chosen: dict[str, ParamValue]) -> Iterator[dict[str, ParamValue]]:
-            while at < len(self.order) and not _met(self.order[at].when, chosen):
+            while at < len(self.order) and not met(self.order[at].when, chosen):
                 at += 1
             if at == len(self.order):
                 yield {name: chosen[name] for name in self.names if name in chosen}
@@ -338,12 +338,6 @@ def _plain(value: Any) -> ParamValue | None:  # noqa: ANN401  (numpy scalars com
 
 def _loaders(parameter: Parameter) -> list[Target]:
     return [target for index, target in enumerate(parameter.targets) if parameter.loads(index)]
-
-
-def _met(when: Iterable[Condition], values: Mapping[str, Any]) -> bool:
-    return all(
-        condition.parameter in values and condition.holds(values[condition.parameter]) for condition in when
-    )
 
 
 def _repeated(items: Iterable[Any]) -> list[Any]:

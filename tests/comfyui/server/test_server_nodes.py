@@ -252,8 +252,11 @@ def test_crop_mask_outside_leaves_nothing_and_the_next_node_fails(client: Any) -
 def test_object_info_declares_exactly_the_nodes_there_are_as_comfyui_does(client: Any, recorded: Any) -> None:
     declared = client.get("/object_info").json()
     real = recorded.object_info()
-    assert len(declared) == 23
+    assert declared.keys() - real.keys() == {"ResizeImageMaskNode"}  # which the recording lacks
+    assert len(declared) == 24
     for name, entry in declared.items():
+        if name not in real:
+            continue
         if name.startswith("LoadImage"):
             files = entry["input"]["required"]["image"][0]
             assert files == ["a.png", "alpha_00.png", *(f"cells_0{i}.png" for i in range(6))]

@@ -123,3 +123,64 @@ def test_a_search_with_seeds_counts_images_and_compares_items(tmp_path: Path) ->
         for row, score in zip(rows, trial.item_scores, strict=True):
             assert score == pytest.approx(sum(sample["scores"]["level"] for sample in row["samples"]) / 3)
         assert len(list((Path(trial.folder) / "generated_images").rglob("*.png"))) == 6
+
+
+class Width(BaseMetric):
+    def score(self, image: Image.Image, item: EvalItem) -> float:
+        return float(image.width)
+
+    def directions(self) -> dict[str, Any]:
+        return {"width": "max"}
+
+
+RESIZE: dict[str, Any] = {
+    "1": WORKFLOW["1"],
+    "2": {
+        "class_type": "ResizeImageMaskNode",
+        "inputs": {
+            "input": ["1", 0],
+            "resize_type": "scale dimensions",
+            "resize_type.width": 5,
+            "resize_type.height": 8,
+            "resize_type.crop": "disabled",
+            "scale_method": "area",
+        },
+        "_meta": {"title": "Resize"},
+    },
+    "4": {**WORKFLOW["4"], "inputs": {"images": ["2", 0], "filename_prefix": "x"}},
+}
+
+
+def test_a_choice_that_brings_inputs_is_searched_with_them(endpoints: list[str], tmp_path: Path) -> None:
+    def resize(input: str, *domain: Any, **when: str) -> dict[str, Any]:
+        return {
+            "node_name": "Resize",
+            "input": input,
+            "domain": list(domain),
+            **({"when": when} if when else {}),
+        }
+
+    space = {
+        "kind": resize("resize_type", "scale dimensions", "scale by multiplier"),
+        "width": resize("resize_type.width", 3, 6, kind="scale dimensions"),
+        "times": resize("resize_type.multiplier", 2, 4, kind="scale by multiplier"),
+    }
+    made = Search(
+        data_loader=Two(),
+        image_generator=ComfyGenerator(RESIZE),
+        space=space,
+        metrics=[Width()],
+        objective="width",
+        experiment_handler=LocalExperimentHandler(tmp_path),
+        algorithm="grid",
+        results_dir=tmp_path,
+        endpoints=endpoints,
+    )
+    trials = made.run().trials
+    assert trials[0].objective == 5  # the workflow's own
+    assert {tuple(trial.values.values()): trial.objective for trial in trials[1:]} == {
+        ("scale dimensions", 3): 3.0,
+        ("scale dimensions", 6): 6.0,
+        ("scale by multiplier", 2): 16.0,
+        ("scale by multiplier", 4): 32.0,
+    }

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pixaris.comfyui.server import dynamic
 from pixaris.comfyui.server.declarations import declarations
-from pixaris.comfyui.server.nodes import files, images, masks
+from pixaris.comfyui.server.nodes import files, images, masks, resizing
 from pixaris.comfyui.server.nodes.files import RunContext
 from pixaris.comfyui.server.nodes.tensors import Tensor
 from pixaris.comfyui.server.storage import Folders
 
-_PURE = {**images.NODES, **masks.NODES}
+_PURE = {**images.NODES, **masks.NODES, "ResizeImageMaskNode": resizing.resize_image_mask}
 _LOADERS = ("LoadImage", "LoadImageMask")
 
 
@@ -87,12 +88,8 @@ def run(class_type: str, context: RunContext, inputs: Mapping[str, Any]) -> Outp
     Raises:
         Exception: Whatever the node raises; ComfyUI reports it as an execution error.
     """
-    declared = declarations()[class_type]["input"]
-    known = {
-        name: value
-        for name, value in inputs.items()
-        if any(name in declared.get(part, ()) for part in ("required", "optional"))
-    }
+    names = [name for name, _, _ in dynamic.declared(class_type, inputs)]
+    known = dynamic.nested({name: inputs[name] for name in names if name in inputs})
     if class_type in _PURE:
         return Outputs((_PURE[class_type](**known),))
     if class_type == "LoadImage":

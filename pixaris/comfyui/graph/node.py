@@ -10,15 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+from pixaris.comfyui.graph import structure
+from pixaris.comfyui.graph.recognise import HOW_TO_EXPORT, fault_of, fault_of_bytes
 from pixaris.exceptions import Problem, WorkflowError
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 64
-
-_HOW_TO_EXPORT = (
-    "export it as API format: in ComfyUI choose Workflow → Export (API); "
-    "in older versions switch on Settings → Dev mode and use 'Save (API Format)'"
-)
 
 
 @dataclass(frozen=True)
@@ -56,11 +53,28 @@ class Node:
         kind = "" if self.title == self.class_type else f"{self.class_type}, "
         return f"{self.title!r} ({kind}id {self.id})"
 
+    def literals(self) -> Iterator[tuple[str, Any]]:
+        """Name and value of every literal: of inputs, and of those in structures (``lora_1.strength``)."""
+        return structure.literals(self.inputs)
+
+    def place(self, name: str) -> structure.Place | None:
+        """Where the value of a name is: an input, or a literal in a structure; None if there is no such."""
+        return structure.find(self.inputs, name)
+
+    def get(self, name: str) -> Any:  # noqa: ANN401  (any JSON value)
+        """The value of an input or of a literal in a structure; None if there is none."""
+        place = self.place(name)
+        return None if place is None else structure.value_at(self.inputs, place)
+
+    def is_off(self, name: str) -> bool:
+        """Whether a literal lies in a structure that its own switch turns off."""
+        place = self.place(name)
+        return place is not None and structure.switched_off(self.inputs, place)
+
     def with_input(self, name: str, value: object) -> Node:
-        """A copy in which one input has another value."""
-        return Node(
-            self.id, self.class_type, self.title, MappingProxyType({**self.inputs, name: value}), self.extra
-        )
+        """A copy in which one input, or one literal in a structure, has another value."""
+        inputs = structure.replaced(self.inputs, self.place(name) or (name,), value)
+        return Node(self.id, self.class_type, self.title, inputs, self.extra)
 
     def as_dict(self) -> dict[str, Any]:
         """A fresh dict, as in an API-format file."""
@@ -170,16 +184,19 @@ def _read_json(source: str | Path, name: str) -> Mapping[str, Any]:
         )
     except UnicodeDecodeError:
         raise WorkflowError(
-            "is not UTF-8 text; a workflow is a JSON file exported from ComfyUI in API format", name
+            fault_of_bytes(data)
+            or "is not UTF-8 text; a workflow is a JSON file exported from ComfyUI in API format",
+            name,
         ) from None
     except RecursionError:
         raise WorkflowError("is nested too deeply to be a workflow", name) from None
     except ValueError as error:  # JSONDecodeError among them
         raise WorkflowError(
-            f"is not valid JSON: {error}; export the workflow again in API format", name
+            fault_of_bytes(data) or f"is not valid JSON: {error}; export the workflow again in API format",
+            name,
         ) from None
     if not isinstance(value, dict):
-        raise WorkflowError(f"holds a JSON {_kind(value)}, not an object of nodes; {_HOW_TO_EXPORT}", name)
+        raise WorkflowError(f"holds a JSON {_kind(value)}, not an object of nodes; {HOW_TO_EXPORT}", name)
     return value
 
 
@@ -203,14 +220,10 @@ def _kind(value: object) -> str:
 
 
 def _nodes_of(raw: Mapping[str, Any], name: str) -> dict[str, Node]:
-    if isinstance(raw.get("nodes"), list | tuple):
-        raise WorkflowError(
-            f"is a UI-format file (it has the list 'nodes'), which servers do not run; {_HOW_TO_EXPORT}", name
-        )
-    if isinstance(raw.get("prompt"), Mapping) and "class_type" not in raw["prompt"]:
-        raise WorkflowError("is a request body, not a workflow; keep only what stands under 'prompt'", name)
+    if fault := fault_of(raw):
+        raise WorkflowError(fault, name)
     if not raw:
-        raise WorkflowError(f"has no nodes; {_HOW_TO_EXPORT}", name)
+        raise WorkflowError(f"has no nodes; {HOW_TO_EXPORT}", name)
     nodes: dict[str, Node] = {}
     problems: list[Problem] = []
     for key, value in raw.items():
@@ -223,7 +236,7 @@ def _nodes_of(raw: Mapping[str, Any], name: str) -> dict[str, Node]:
             problems.append(Problem(f"node {key!r}", "it is nested too deeply"))
     if problems:
         if not nodes:
-            problems.append(Problem("", f"nothing here is a node; {_HOW_TO_EXPORT}"))
+            problems.append(Problem("", f"nothing here is a node; {HOW_TO_EXPORT}"))
         raise WorkflowError(problems, name)
     return nodes
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from pixaris.comfyui.node import Node, is_link, thaw
-from pixaris.comfyui.object_info import InputSpec, NodeClass, ObjectInfo, absent_is_fine, types_match
-from pixaris.comfyui.values import UnfitError, check
+from pixaris.comfyui.graph.node import Node, is_link, thaw
+from pixaris.comfyui.graph.values import UnfitError, check
+from pixaris.comfyui.object_info import (
+    InputSpec,
+    NodeClass,
+    ObjectInfo,
+    absent_is_fine,
+    is_model_file,
+    types_match,
+)
 from pixaris.exceptions import Problem, nearest
 
 Place = tuple[str, str]
@@ -56,7 +63,9 @@ def _node_problems(
     info: ObjectInfo,
     pending: Collection[Place] | None,
 ) -> Iterator[Problem]:
-    for name, spec in known.inputs.items():
+    # what hangs on a choice that is still to be made is judged with that choice
+    given = {name: value for name, value in node.inputs.items() if (node.id, name) not in (pending or ())}
+    for name, spec in known.inputs_with(given).items():
         where = f"node {node.label}, input {name!r}"
         if pending is not None and (node.id, name) in pending:
             continue
@@ -77,6 +86,20 @@ def _node_problems(
         )
         if message:
             yield Problem(where, message)
+    yield from _structure_faults(node, info, pending)
+
+
+def _structure_faults(node: Node, info: ObjectInfo, pending: Collection[Place] | None) -> Iterator[Problem]:
+    """Model files in structures that the server lacks; what else they hold it does not describe."""
+    for name, value in node.literals():
+        if name in node.inputs or not is_model_file(value) or node.is_off(name):
+            continue
+        files = info.model_files(name.rpartition(".")[2])
+        if files and value not in files and (node.id, name) not in (pending or ()):
+            yield Problem(
+                f"node {node.label}, input {name!r}",
+                f"the server has no such file (got {value!r}){nearest(str(value), files)}",
+            )
 
 
 def _literal_fault(value: object, spec: InputSpec, pending: Collection[Place] | None) -> str:
@@ -102,6 +125,8 @@ def _literal_fault(value: object, spec: InputSpec, pending: Collection[Place] | 
 def _link_fault(
     value: tuple[object, ...], spec: InputSpec, nodes: Mapping[str, Node], info: ObjectInfo
 ) -> str:
+    if spec.branches:
+        return f"takes no link: what else the node has depends on its choice; choose one of {_listed(spec)}"
     if not is_link(value):
         return (
             f"must be a value or a link [node id as text, output slot] (got {thaw(value)!r}); a list is"
@@ -122,6 +147,11 @@ def _link_fault(
     if not types_match(outputs[slot], spec.type):
         return f"must be {spec.type}, but output {slot} of node {nodes[source].label} gives {outputs[slot]}"
     return ""
+
+
+def _listed(spec: InputSpec) -> str:
+    shown = ", ".join(repr(option) for option in spec.options[:12])
+    return f"{shown}, …" if len(spec.options) > 12 else shown
 
 
 def _leads_nowhere(nodes: Mapping[str, Node]) -> bool:

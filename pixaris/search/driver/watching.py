@@ -1,0 +1,47 @@
+"""The thread that follows the pool while a search runs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+from pixaris.endpoints.ray import RayPool
+from pixaris.exceptions import ClusterError
+from pixaris.search.driver.tracker import SearchTracker
+
+_POLL_SECONDS = 0.5
+
+
+@contextlib.contextmanager
+def watching(
+    tracker: SearchTracker, pool: RayPool, fault: Callable[[], str], end_waiting: Callable[[], object]
+) -> Iterator[None]:
+    """Tell a tracker how the pool stands while endpoints start and Tune runs.
+
+    Args:
+        tracker: It is told.
+        pool: Is asked twice a second.
+        fault: Says why Ray has ended; "" while it runs.
+        end_waiting: Ends what the main thread waits for, when Ray has ended.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_POLL_SECONDS):
+            lost = fault()
+            if lost:
+                tracker.fail(ClusterError(lost))
+                end_waiting()
+                return
+            tracker.pool_reported(pool.status(tracker.events_seen))
+
+    thread = threading.Thread(target=watch, name="pixaris-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        if not isinstance(tracker.fatal, ClusterError):
+            tracker.pool_reported(pool.status(tracker.events_seen))
