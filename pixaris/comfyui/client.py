@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pixaris.comfyui.address import Address, Timeouts
-from pixaris.comfyui.api import ComfyApi
+from pixaris.comfyui.api import ComfyApi, device_memory
 from pixaris.comfyui.messages import PromptRecord, QueueState
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.prompts import picking
@@ -29,13 +29,15 @@ __all__ = ["ComfyClient", "Timeouts"]
 
 _CLOSED = "the client was closed"
 _CLOSE_SECONDS = 2.0
+_FREEING_SECONDS = 0.5
+"""What a server's worker is given to wake up and free its memory before the next prompt comes."""
 
 
 class ComfyClient:
     """Runs requests on one server. Thread-safe: calls of `run` in several threads share one websocket and one
     connection pool.
 
-    Nothing is opened before it is used. It pickles as its recipe: URL, headers, time-outs, session.
+    Nothing is opened before it is used. It pickles as its description: URL, headers, time-outs, session.
 
     Every prompt carries a `Tag` in its ``extra_data``: the session and the request's id.
 
@@ -86,6 +88,7 @@ class ComfyClient:
         self._changed = threading.Condition()
         self._jobs: list[Job] = []
         self._closed = False
+        self._memory: int | None = None
         weakref.finalize(self, self._listener.stop, 0.0)
 
     @property
@@ -101,8 +104,9 @@ class ComfyClient:
             PromptRejectedError: The server refused the prompt.
             ExecutionError: A node failed.
             NoOutputError: The prompt ended well and the output node gave no image.
-            EndpointError: The server failed: unreachable, prompt lost or interrupted, image damaged, out of
-                memory, rate limit.
+            OutOfMemoryError: The server had no memory for it.
+            EndpointError: The server failed: unreachable, prompt lost or interrupted, image damaged, or it
+                asks to wait.
             CancelledRequestError: `cancel` or `close` was called.
         """
         return self._run(request, Job.generate)
@@ -146,9 +150,26 @@ class ComfyClient:
         Raises:
             EndpointError: It cannot: unreachable, not a ComfyUI, or its worker thread is dead.
         """
-        self._api.system_stats()
+        memory = device_memory(self._api.system_stats())
+        self._memory = memory[1] if memory is not None else None
         self._leftovers.cancel_all()
         self._worker.check()
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of memory of the server's first device, as it said when it was probed last; None before."""
+        return self._memory
+
+    def free_memory(self) -> None:
+        """Ask the server to unload its models and forget its cached results, and wait until it may have: it
+        does so between two prompts.
+
+        Raises:
+            EndpointError: It does not answer.
+        """
+        self._api.free_memory()
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, _FREEING_SECONDS)
 
     def system_stats(self) -> dict[str, Any]:
         """The server's versions, memory and devices.

@@ -63,6 +63,7 @@ class Run(Generic[R]):
         owner: Who asked.
         request: What.
         resume: Whether the endpoint has it already, for a process that died.
+        free_memory: Whether the endpoint is to free its memory first.
     """
 
     lease: Lease
@@ -70,6 +71,7 @@ class Run(Generic[R]):
     owner: str
     request: R
     resume: bool = False
+    free_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,9 +211,18 @@ class PoolCore(Generic[R]):
         self._assign(now)
         return final
 
-    def probed(self, url: str, error: PixarisError | None) -> None:
-        """Take the outcome of a probe: what is wrong with the endpoint, or None."""
+    def probed(self, url: str, error: PixarisError | None, memory: int | None = None) -> None:
+        """Take the outcome of a probe.
+
+        Args:
+            url: The endpoint.
+            error: What is wrong with it, or None.
+            memory: As `EndpointClient.memory`.
+        """
         now = self._clock()
+        server = self._health.server(url)
+        if server is not None and memory is not None:
+            server.memory = memory
         if self._health.probed(url, error, now) and error is not None:
             self._end(error)
         self._assign(now)
@@ -326,7 +337,8 @@ class PoolCore(Generic[R]):
             resume = elsewhere == lease.url
             if elsewhere and not resume:
                 self._cancel_orphan(task.request.id, elsewhere)
-            self._actions.append(Run(lease, endpoint, task.owner, task.request, resume))
+            free_memory = not resume and self._dispatcher.needs_memory(lease.request_id)
+            self._actions.append(Run(lease, endpoint, task.owner, task.request, resume, free_memory))
 
     def _cancel(self, key: str, reason: PixarisError | None = None) -> None:
         """Cancel a request, also where it runs; its owner is answered if there is a reason."""

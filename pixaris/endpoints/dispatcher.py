@@ -19,7 +19,14 @@ from pixaris.endpoints.placement import Placement
 from pixaris.endpoints.policy import Policy
 from pixaris.endpoints.server import MovingAverage, Server
 from pixaris.endpoints.waiting import Lease, Request, Waiting
-from pixaris.exceptions import AccountError, ChargedError, EndpointError, PixarisError, RateLimitedError
+from pixaris.exceptions import (
+    AccountError,
+    ChargedError,
+    EndpointError,
+    OutOfMemoryError,
+    PixarisError,
+    RateLimitedError,
+)
 
 __all__ = ["Dispatcher", "Lease", "Policy"]
 
@@ -94,7 +101,7 @@ class Dispatcher:
         """
         if request_id in self._requests:
             return False
-        self.health.asked(kind, now)
+        self.health.asked(kind, owner, now)
         self._began = min(self._began, now)
         self._order += 1
         request = Request(request_id, kind, priority, self._order, now, owner, affinity)
@@ -126,7 +133,7 @@ class Dispatcher:
         leases = []
         expected = self.policy.models_at_once if now < self._began + self.policy.head_start else 1
         for kind in list(self._waiting.kinds()):
-            servers = self.health.healthy(kind)
+            servers = self.health.usable(kind)
             placement = Placement(servers, self._waiting, self.policy, self._load.value, expected, now)
             leases += [self._lease(request, server) for request, server in placement.run()]
         return leases
@@ -138,7 +145,7 @@ class Dispatcher:
         request, server = self._requests.get(request_id), self.health.server(url)
         if request is None or request.lease is not None or server is None:
             return None
-        serves = server.state == "healthy" and server.kind == request.kind
+        serves = server.state == "healthy" and not server.doubted and server.kind == request.kind
         if not serves or not server.free or server.rest_until > now:
             return None
         self._waiting.remove(request)
@@ -165,6 +172,10 @@ class Dispatcher:
         self._release(request)
         server.done += 1
         server.relapses = 0
+        server.blamed_by.clear()
+        self.health.cleared(request.owner)
+        if request.short_on not in (None, lease.url):
+            self.health.ran_out(request.short_on, request.owner, now)
         self.images += 1
         return True
 
@@ -180,8 +191,11 @@ class Dispatcher:
             return False
         server = self._server(lease)
         server.release(request, now)
+        if isinstance(error, OutOfMemoryError) and request.short_on is None:
+            self._ran_out_of_memory(request, server)
+            return False
         if isinstance(error, EndpointError):
-            self.health.failed(server, error, now)
+            self.health.failed(server, error, request.owner, now)
             if not isinstance(error, RateLimitedError):
                 request.tried.add(lease.url)
                 request.failures += 1
@@ -191,6 +205,11 @@ class Dispatcher:
         self._release(request)
         self.errors += 1
         return True
+
+    def needs_memory(self, request_id: str) -> bool:
+        """Whether a request ran out of memory, and is to be tried on an endpoint that has freed its own."""
+        request = self._requests.get(request_id)
+        return request is not None and request.short_on is not None
 
     def returned(self, lease: Lease) -> bool:
         """Take a request back that was not tried to the end (its worker died): it waits again, no endpoint is
@@ -220,7 +239,7 @@ class Dispatcher:
         """
         times = self.health.due(now, working=bool(self._requests))
         for kind in self._waiting.kinds():
-            if any(one.free and one.rest_until <= now for one in self.health.healthy(kind)):
+            if any(one.free and one.rest_until <= now for one in self.health.usable(kind)):
                 times.append(now + _PLACE_AGAIN)
         return max(0.0, min(times) - now) if times else None
 
@@ -242,6 +261,14 @@ class Dispatcher:
         return self._waiting.count
 
     # Inside
+
+    def _ran_out_of_memory(self, request: Request, server: Server) -> None:
+        """Let a request wait for its second try: where there is more memory if that is anywhere, else where
+        there is as much.
+        """
+        request.short_on = server.endpoint.url
+        request.tried.update(self.health.unfit(server))
+        self._waiting.add(request)
 
     def _is_charged(self, request: Request) -> bool:
         return request.lease is not None and self._server(request.lease).endpoint.api.charges

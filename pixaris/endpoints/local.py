@@ -131,7 +131,10 @@ class LocalPool(EndpointPool):
         outcome: GeneratedImage | PixarisError
         error: PixarisError | None = None
         try:
-            outcome = replace(connection.run(run.lease, run.request), attempts=run.lease.attempt)
+            outcome = replace(
+                connection.run(run.lease, run.request, free_memory=run.free_memory),
+                attempts=run.lease.attempt,
+            )
         except PixarisError as raised:
             outcome = error = raised
         with self._decided:
@@ -141,9 +144,9 @@ class LocalPool(EndpointPool):
             self._unanswered.answer(run.request.id, outcome)
 
     def _probe(self, url: str, connection: Connection) -> None:
-        error = connection.probe()
+        probed = connection.probe()
         with self._decided:
-            self._core.probed(url, error)
+            self._core.probed(url, probed.error, probed.memory)
             self._carry_out()
 
     def _keep(self) -> None:

@@ -150,7 +150,7 @@ def test_a_failed_endpoint_rests_and_a_probe_brings_it_back() -> None:
     assert ran(played.core.take_actions()) == [("", "1")]
     assert played.core.status().events == (
         f"{A.url} is quarantined: gone",
-        "no endpoint is healthy; waiting up to 10 s for one to come back",
+        "no endpoint is healthy; trying again in 1 s, for 10 s at most",
         f"{A.url} is back",
     )
 

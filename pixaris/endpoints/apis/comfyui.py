@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from pixaris.comfyui.address import Address, Timeouts
-from pixaris.comfyui.api import ComfyApi
+from pixaris.comfyui.api import ComfyApi, device_memory
 from pixaris.comfyui.client import ComfyClient
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.transport import Transport, failure_kind
@@ -99,7 +96,7 @@ class _ServerProber(Prober):
             waiting=split(queue.pending),
             version=_line(stats["system"].get("comfyui_version")),
             device=_line(first.get("name")),
-            memory=_memory(first),
+            memory=device_memory(stats),
         )
 
     def close(self) -> None:
@@ -109,10 +106,3 @@ class _ServerProber(Prober):
 def _line(value: object) -> str:
     text = " ".join(value.split()) if isinstance(value, str) else ""
     return "".join(letter for letter in text if letter.isprintable())[:60]
-
-
-def _memory(device: Mapping[str, Any]) -> tuple[int, int] | None:
-    free, total = device.get("vram_free"), device.get("vram_total")
-    if isinstance(free, int | float) and isinstance(total, int | float):
-        return int(free), int(total)
-    return None

@@ -14,6 +14,7 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from pixaris.endpoints.base import Command, Emit, Endpoint, Join, PoolStatus, Submit
+from pixaris.endpoints.connection import Probed
 from pixaris.endpoints.core import (
     Answer,
     CancelOrphan,
@@ -28,7 +29,7 @@ from pixaris.endpoints.ray.mailbox import Mailbox
 from pixaris.endpoints.ray.messages import Delivery, Envelope, Outcome
 from pixaris.endpoints.ray.worker import Worker
 from pixaris.endpoints.ray.workers import Workers
-from pixaris.exceptions import CancelledRequestError, PixarisError, UnreachableError
+from pixaris.exceptions import CancelledRequestError, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -224,7 +225,9 @@ class PoolActor:
             return  # it has left before this began, and the request waits again
         worker, died = self._workers.of(run.endpoint), False
         try:
-            outcome: Outcome = await worker.actor.run.remote(run.endpoint, run.request, run.lease, run.resume)
+            outcome: Outcome = await worker.actor.run.remote(
+                run.endpoint, run.request, run.lease, run.resume, run.free_memory
+            )
         except RayError as error:
             died = isinstance(error, RayActorError)
             failure = UnreachableError(f"its worker failed: {error}", endpoint=run.endpoint.url)
@@ -274,14 +277,14 @@ class PoolActor:
     async def _probe(self, endpoint: Endpoint) -> None:
         worker = self._workers.of(endpoint)
         try:
-            error: PixarisError | None = await worker.actor.probe.remote(endpoint)
+            probed: Probed = await worker.actor.probe.remote(endpoint)
         except RayError as failure:
             if isinstance(failure, RayActorError):
                 self._replace(worker)
-            error = UnreachableError(f"its worker failed: {failure}", endpoint=endpoint.url)
-        if error is None and self._core.seeks_orphans(endpoint.url):
+            probed = Probed(UnreachableError(f"its worker failed: {failure}", endpoint=endpoint.url))
+        if probed.error is None and self._core.seeks_orphans(endpoint.url):
             await self._seek_orphans(endpoint, worker)
-        self._core.probed(endpoint.url, error)
+        self._core.probed(endpoint.url, probed.error, probed.memory)
         self._carry_out()
 
     async def _seek_orphans(self, endpoint: Endpoint, worker: Worker) -> None:

@@ -44,7 +44,7 @@ its own.
 
 
 @dataclass(frozen=True)
-class RayPoolRecipe:
+class RayPoolConfig:
     """How to reach a pool from any process of the cluster.
 
     Attributes:
@@ -67,7 +67,7 @@ class RayPoolRecipe:
 
 def start_pool(
     endpoints: Sequence[Endpoint], *, images: Iterable[EncodedImage] = (), policy: Policy | None = None
-) -> tuple[RayPoolRecipe, RayPool]:
+) -> tuple[RayPoolConfig, RayPool]:
     """Start the pool actor. It ends with the job that started it.
 
     Args:
@@ -76,7 +76,7 @@ def start_pool(
         policy: Limits of retries and quarantine.
 
     Returns:
-        The recipe for trials, and the driver's own pool.
+        The config for trials, and the driver's own pool.
     """
     session = str(uuid.uuid4())
     name = f"pool-{session[:13]}"
@@ -89,7 +89,7 @@ def start_pool(
     for endpoint in endpoints:
         janitor.join(endpoint)
     janitor.start()
-    return RayPoolRecipe(name, held), RayPool(actor, held, janitor)
+    return RayPoolConfig(name, held), RayPool(actor, held, janitor)
 
 
 class RayPool(EndpointPool):
@@ -99,7 +99,7 @@ class RayPool(EndpointPool):
         actor: The pool actor's handle.
         images: Digest to reference of images that are in the object store already.
         janitor: Takes the pool's requests off the servers if this process, the driver, is killed.
-        client: As for `RayPoolRecipe.connect`.
+        client: As for `RayPoolConfig.connect`.
     """
 
     def __init__(

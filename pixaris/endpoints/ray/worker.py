@@ -16,7 +16,7 @@ import ray
 from ray.exceptions import RayError
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.connection import Connection
+from pixaris.endpoints.connection import Connection, Probed
 from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, ImageRef, Outcome
 from pixaris.endpoints.ray.shelf import Shelf
 from pixaris.endpoints.waiting import Lease
@@ -92,12 +92,14 @@ class WorkerActor:
         self._lock = threading.Lock()
         _yield_seldom()
 
-    def run(self, endpoint: Endpoint, envelope: Envelope, lease: Lease, resume: bool) -> Outcome:
+    def run(
+        self, endpoint: Endpoint, envelope: Envelope, lease: Lease, resume: bool, free_memory: bool
+    ) -> Outcome:
         """Run one request on one endpoint, as `Connection.run`; an error is an outcome, never raised."""
         request_id = envelope.request.id
         try:
             request = self._with_bytes(envelope)
-            image = self._connection(endpoint).run(lease, request, resume=resume)
+            image = self._connection(endpoint).run(lease, request, resume=resume, free_memory=free_memory)
         except PixarisError as error:
             return Outcome(request_id, error=error)
         bare = replace(image.bare, attempts=lease.attempt)
@@ -114,12 +116,12 @@ class WorkerActor:
         self._shelf.release(numbers)
 
     @ray.method(concurrency_group="control")
-    def probe(self, endpoint: Endpoint) -> PixarisError | None:
-        """Probe an endpoint; what is wrong with it, or None."""
+    def probe(self, endpoint: Endpoint) -> Probed:
+        """Probe an endpoint."""
         try:
             return self._connection(endpoint).probe()
         except PixarisError as error:
-            return error
+            return Probed(error)
 
     @ray.method(concurrency_group="control")
     def cancel(self, endpoint: Endpoint, lease: Lease) -> None:

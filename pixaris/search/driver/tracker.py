@@ -253,7 +253,7 @@ class SearchTracker:
 
     def _status(self, trial: TrialResult, error: str) -> TrialStatus:
         state = trial.report.state
-        if error or state == "broken":
+        if error or state in ("broken", "failed"):
             return "failed"
         if state == "interrupted" or (self.stopped and state != "ended"):
             return "interrupted"
