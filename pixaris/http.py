@@ -114,6 +114,13 @@ def open_session(proxies: Mapping[str, str], verify: bool | str = True) -> Sessi
     return session
 
 
+def cookie_header(session: Session, url: str) -> str:
+    """The cookies that servers have set and that a request to a URL carries, as its header; "" for none."""
+    request = requests.PreparedRequest()
+    request.prepare("GET", url, cookies=session.cookies)
+    return request.headers.get("Cookie", "")
+
+
 def exchange(
     session: Session,
     method: str,

@@ -210,6 +210,10 @@ class GeneratedImage:
         first = replace(self, others=(), seconds=seconds)
         return (first, *(replace(first, image=image, cost=None, note="") for image in self.others))
 
+    def as_answer_to(self, request: GenerationRequest) -> GeneratedImage:
+        """The same for a request that asks for the same image: it was not made for that one."""
+        return replace(self, request_id=request.id, item=request.item, cached=True)
+
     @property
     def data(self) -> bytes:
         """The bytes of all its images, to travel apart from the rest; see `bare` and `with_data`."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pixaris.comfyui.address import Address, Timeouts
-from pixaris.comfyui.api import ComfyApi, device_memory
+from pixaris.comfyui.api import ComfyApi
 from pixaris.comfyui.messages import PromptRecord, QueueState
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.prompts import picking
@@ -29,8 +29,6 @@ __all__ = ["ComfyClient", "Timeouts"]
 
 _CLOSED = "the client was closed"
 _CLOSE_SECONDS = 2.0
-_FREEING_SECONDS = 0.5
-"""What a server's worker is given to wake up and free its memory before the next prompt comes."""
 
 
 class ComfyClient:
@@ -71,7 +69,7 @@ class ComfyClient:
         self._clock = clock
         self._transport = Transport(self._address, timeouts)
         self._api = ComfyApi(self._transport, clock)
-        self._listener = Listener(self._address, timeouts, clock)
+        self._listener = Listener(self._address, timeouts, clock, self._transport.cookies)
         self._uploads = Uploads(self._api)
         self._worker = WorkerCheck(self._api, self._session, timeouts.dead_worker)
         self._leftovers = Leftovers(self._api)
@@ -88,7 +86,6 @@ class ComfyClient:
         self._changed = threading.Condition()
         self._jobs: list[Job] = []
         self._closed = False
-        self._memory: int | None = None
         weakref.finalize(self, self._listener.stop, 0.0)
 
     @property
@@ -142,34 +139,21 @@ class ComfyClient:
             note=picking.note(request, record),
         )
 
-    def probe(self) -> None:
+    def probe(self) -> dict[str, Any]:
         """Return if the server can take prompts.
 
         Prompts that this client had to leave there while it could not be reached are cancelled first.
 
+        Returns:
+            As `system_stats`.
+
         Raises:
             EndpointError: It cannot: unreachable, not a ComfyUI, or its worker thread is dead.
         """
-        memory = device_memory(self._api.system_stats())
-        self._memory = memory[1] if memory is not None else None
+        stats = self._api.system_stats()
         self._leftovers.cancel_all()
         self._worker.check()
-
-    @property
-    def memory(self) -> int | None:
-        """Bytes of memory of the server's first device, as it said when it was probed last; None before."""
-        return self._memory
-
-    def free_memory(self) -> None:
-        """Ask the server to unload its models and forget its cached results, and wait until it may have: it
-        does so between two prompts.
-
-        Raises:
-            EndpointError: It does not answer.
-        """
-        self._api.free_memory()
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed, _FREEING_SECONDS)
+        return stats
 
     def system_stats(self) -> dict[str, Any]:
         """The server's versions, memory and devices.

@@ -191,6 +191,10 @@ class Transport:
         if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
             raise self.nonsense(f"is not available ({reply.gist})")
 
+    def cookies(self) -> str:
+        """What the server, or a gateway in front of it, has given to be told again: the header's value."""
+        return wire.cookie_header(self._connections(), self.address.url)
+
     def _connections(self) -> wire.Session:
         with self._lock:
             if self._session is None:

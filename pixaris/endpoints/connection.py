@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pixaris.endpoints.base import EndpointClient
-from pixaris.endpoints.waiting import Lease
+from pixaris.endpoints.dispatch.waiting import Lease
 from pixaris.exceptions import CancelledRequestError, InterruptedPromptError, PixarisError, UnreachableError
 from pixaris.types import GeneratedImage, GenerationRequest
 
@@ -50,16 +50,13 @@ class Connection:
         self._running: dict[int, str] = {}
         self._cancelled: OrderedDict[int, None] = OrderedDict()
 
-    def run(
-        self, lease: Lease, request: GenerationRequest, *, resume: bool = False, free_memory: bool = False
-    ) -> GeneratedImage:
+    def run(self, lease: Lease, request: GenerationRequest, *, resume: bool = False) -> GeneratedImage:
         """Run a request under a lease.
 
         Args:
             lease: The lease.
             request: The request.
             resume: Whether a process that died may have sent it to this endpoint already.
-            free_memory: Whether the endpoint is to free its memory first.
 
         Raises:
             CancelledRequestError: `cancel` was called with this lease, before or meanwhile.
@@ -74,7 +71,7 @@ class Connection:
                 self.cancel_orphans([request.id])
             raise CancelledRequestError("the request was cancelled")
         try:
-            if free_memory:
+            if lease.free_memory and not resume:
                 self._client.free_memory()
             image = self._client.resume(request) if resume else self._client.run(request)
         except CancelledRequestError:

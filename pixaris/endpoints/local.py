@@ -9,20 +9,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from pixaris.endpoints.base import Command, Endpoint, EndpointClient, EndpointPool, Join, PoolStatus, Submit
-from pixaris.endpoints.connection import Connection
-from pixaris.endpoints.core import (
+from pixaris.endpoints.actions import (
     Answer,
     CancelOrphan,
     CancelRun,
-    Clock,
-    PoolCore,
     ProbeEndpoint,
     ReleaseEndpoint,
     Run,
 )
+from pixaris.endpoints.base import Command, Endpoint, EndpointClient, EndpointPool, Join, PoolStatus, Submit
+from pixaris.endpoints.connection import Connection
+from pixaris.endpoints.core import Clock, PoolCore
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.janitor import Janitor
-from pixaris.endpoints.policy import Policy
 from pixaris.exceptions import PixarisError
 from pixaris.types import GeneratedImage, GenerationRequest
 
@@ -132,7 +131,7 @@ class LocalPool(EndpointPool):
         error: PixarisError | None = None
         try:
             outcome = replace(
-                connection.run(run.lease, run.request, free_memory=run.free_memory),
+                connection.run(run.lease, run.request),
                 attempts=run.lease.attempt,
             )
         except PixarisError as raised:
@@ -140,8 +139,11 @@ class LocalPool(EndpointPool):
         with self._decided:
             answered = self._core.settle(run, error, outcome.cost)
             self._carry_out()
-        if answered:
-            self._unanswered.answer(run.request.id, outcome)
+        for asked in answered:
+            answer = outcome
+            if isinstance(outcome, GeneratedImage) and asked.request.id != run.request.id:
+                answer = outcome.as_answer_to(asked.request)
+            self._unanswered.answer(asked.request.id, answer)
 
     def _probe(self, url: str, connection: Connection) -> None:
         probed = connection.probe()

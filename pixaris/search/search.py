@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pixaris.cache.base import CacheStore
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
-from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import source_of
 from pixaris.endpoints.sources.given import GivenSource

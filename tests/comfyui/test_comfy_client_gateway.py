@@ -55,6 +55,19 @@ def test_a_base_path_and_a_header_serve_http_and_websocket(server: Server, conne
         assert front.origins == []
 
 
+def test_a_balancers_cookie_leads_the_websocket_to_the_same_server(front: Gateway, connect: Connect) -> None:
+    front.sticky = "two"
+    client = connect(front.url)
+    client.probe()
+    client.run(picture(1))
+    assert front.cookies == ["backend=two"]
+
+
+def test_without_cookies_the_websocket_sends_none(front: Gateway, connect: Connect) -> None:
+    connect(front.url).run(picture(1))
+    assert front.cookies == [""]
+
+
 def test_credentials_in_the_url_become_basic_authentication(server: Server, connect: Connect) -> None:
     with gateway(server.url, headers={"Authorization": "Basic am9lOnAvdw=="}) as front:  # joe:p/w
         client = connect(front.url.replace("//", "//joe:p%2Fw@"))

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy
+from pixaris.endpoints.dispatch.dispatcher import Dispatcher, Lease, Policy
 from pixaris.exceptions import (
     BadImageError,
     ExecutionError,

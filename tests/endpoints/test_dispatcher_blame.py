@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy
+from pixaris.endpoints.dispatch.dispatcher import Dispatcher, Lease, Policy
 from pixaris.exceptions import (
     BadImageError,
     ExecutionError,
@@ -50,11 +50,10 @@ def answer_probes(dispatcher: Dispatcher, error: PixarisError | None, now: float
 def test_out_of_memory_is_tried_once_more_on_freed_memory_and_rests_nobody() -> None:
     dispatcher = pool(SMALL)
     first = placed(dispatcher, "1")
-    assert not dispatcher.needs_memory("1")
+    assert not first.free_memory
     assert not dispatcher.failed(first, SHORT, 0.0), "it has another try"
-    assert dispatcher.needs_memory("1")
     (second,) = dispatcher.assign(0.0)
-    assert second.url == SMALL.url
+    assert (second.url, second.free_memory) == (SMALL.url, True)
     assert dispatcher.failed(second, SHORT, 0.0), "and no third"
     assert states(dispatcher) == {SMALL.url: "healthy"}
     assert dispatcher.errors == 1

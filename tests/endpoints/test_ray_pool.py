@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -278,3 +280,36 @@ def test_input_images_that_are_gone_are_no_endpoints_fault(started: Started) -> 
     (outcome,) = collect(actor, "loser").outcomes
     assert type(outcome.error) is RequestError
     assert [one.state for one in pool.status().endpoints] == ["healthy", "healthy"]
+
+
+def cut_connections(pid: int, other: int) -> int:
+    """Break the TCP connections between two processes of this machine; gives how many there were."""
+    rows = subprocess.run(["ss", "-tnpH"], capture_output=True, text=True, check=True).stdout
+    ends: dict[int, set[tuple[str, str]]] = {pid: set(), other: set()}
+    for row in rows.replace("[::ffff:", "").replace("]", "").splitlines():
+        fields = row.split()
+        for process, found in ends.items():
+            if f"pid={process}," in row:
+                found.add((fields[3], fields[4]))
+    shared = [(here, there) for here, there in ends[pid] if (there, here) in ends[other]]
+    for here, there in shared:
+        subprocess.run(["ss", "-K", "src", here, "dst", there], capture_output=True, check=True)
+    return len(shared)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ss") is None, reason="only root may cut connections")
+def test_a_cut_connection_to_a_worker_is_no_death_and_nothing_is_made_twice(started: Started) -> None:
+    _, pool, urls = started
+    for url in urls:
+        fault(url, "delay", seconds=1.0, times=None)
+    before = [len(ran(url)) for url in urls]
+    actor, *workers = pool.pids()
+    asked = [colour(number) for number in range(4000, 4008)]
+    futures = pool.submit([one.request for one in asked])
+    time.sleep(1.5)
+    assert sum(cut_connections(actor, worker) for worker in workers) > 0
+    for one, future in zip(asked, futures, strict=True):
+        one.check(future.result(60))
+    assert pool.pids() == (actor, *workers), "nobody was replaced"
+    assert sum(len(ran(url)) for url in urls) - sum(before) == len(asked)
+    assert not [event for event in pool.status().events if "another one takes over" in event]

@@ -54,8 +54,8 @@ class EndpointClient(ABC):
         return self.run(request)
 
     @abstractmethod
-    def probe(self) -> None:
-        """Return if the endpoint can take requests, quickly.
+    def probe(self) -> object:
+        """Return, whatever it be, if the endpoint can take requests, quickly.
 
         Raises:
             EndpointError: It cannot, with the reason.

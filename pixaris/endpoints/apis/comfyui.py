@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pixaris.comfyui.address import Address, Timeouts
 from pixaris.comfyui.api import ComfyApi, device_memory
 from pixaris.comfyui.client import ComfyClient
@@ -14,10 +16,30 @@ from pixaris.exceptions import EndpointError, UnreachableError
 
 _SHORT = Timeouts(connect=3.0, read=3.0)
 _IMPATIENT = Timeouts(read=5.0)
+_FREEING_SECONDS = 0.5
+"""What a server's worker is given to wake up and free its memory before the next prompt comes."""
 
 
 class ComfyEndpointClient(ComfyClient, EndpointClient):
-    """ComfyUI's client as the pool's seam; every method is `ComfyClient`'s."""
+    """ComfyUI's client as the pool's seam."""
+
+    _memory: int | None = None
+
+    @property
+    def memory(self) -> int | None:
+        return self._memory
+
+    def probe(self) -> dict[str, Any]:
+        stats = super().probe()
+        memory = device_memory(stats)
+        self._memory = memory[1] if memory is not None else None
+        return stats
+
+    def free_memory(self) -> None:
+        """Have models unloaded and cached results forgotten; the server does that between two prompts."""
+        self._api.free_memory()
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, _FREEING_SECONDS)
 
 
 class ComfyUIApi(EndpointApi):

@@ -23,12 +23,12 @@ from pixaris.endpoints.base import (
     Promote,
     Submit,
 )
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.janitor import Janitor
-from pixaris.endpoints.policy import Policy
 from pixaris.endpoints.ray.actor import PoolActor
 from pixaris.endpoints.ray.collector import Collector
 from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, without_bytes
-from pixaris.exceptions import NoEndpointError
+from pixaris.exceptions import NoEndpointError, first_line
 from pixaris.images import EncodedImage
 from pixaris.types import GenerationRequest
 
@@ -140,7 +140,7 @@ class RayPool(EndpointPool):
         try:
             status: PoolStatus = self._ask(self._actor.status, since_event)
         except RayError as error:
-            gone = NoEndpointError(f"the endpoint pool does not answer: {error}")
+            gone = NoEndpointError(f"the endpoint pool does not answer: {first_line(str(error))}")
             return PoolStatus((), fatal=gone, first_event=since_event)
         self._correct({one.url for one in status.endpoints})
         return status
@@ -179,7 +179,7 @@ class RayPool(EndpointPool):
         try:
             clean = ray.get(self._actor.close.remote(), timeout=_ANSWER_SECONDS)
         except RayError as error:
-            log.warning("the endpoint pool did not close in order: %s", error)
+            log.warning("the endpoint pool did not close in order: %s", first_line(str(error)))
         self.close()
         ray.kill(self._actor)
         if self._janitor is not None:

@@ -110,6 +110,11 @@ class Services:
     store: CacheStore
     cache: CacheStore | None
 
+    @property
+    def known(self) -> CacheStore:
+        """What need not be generated again: without a cache, what this very search has made."""
+        return self.cache or self.store
+
 
 @dataclass(frozen=True)
 class TrialConfig:
@@ -203,8 +208,7 @@ class ExperimentTrial(tune.Trainable):
         if services.ledger is not None:
             price = partial(_price, setup.generator) if setup.generator.charges else None
             self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, services.ledger, price)
-        if services.cache is not None:
-            self._submitter = CachingSubmitter(setup.generator.cache_key, self._submitter, services.cache)
+        self._submitter = CachingSubmitter(setup.generator.cache_key, self._submitter, services.known)
         # above the cache: what this search has made counts as made also when it is resumed, although the
         # cache has it, too
         self._submitter = CachingSubmitter(self._own_key, self._submitter, services.store, own=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.results.budget import Budget
 from pixaris.search.file.reader import Reader
 from pixaris.search.file.yaml_file import join

@@ -7,18 +7,19 @@ A request is *waiting* or *leased*. A lease says which endpoint tries it and whi
 leases are equal. What comes back for a lease that is no longer current (its endpoint left, the request was
 cancelled) is told apart and counts for nothing.
 
-Which waiting request goes to which endpoint is decided in `pixaris.endpoints.placement`, which endpoints may
-be used in `pixaris.endpoints.health`; their docstrings have the rules.
+Which waiting request goes to which endpoint is decided in `pixaris.endpoints.dispatch.placement`, which
+endpoints may be used in `pixaris.endpoints.dispatch.health`; their docstrings have the rules.
 """
 
 from __future__ import annotations
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.health import Health
-from pixaris.endpoints.placement import Placement
-from pixaris.endpoints.policy import Policy
-from pixaris.endpoints.server import MovingAverage, Server
-from pixaris.endpoints.waiting import Lease, Request, Waiting
+from pixaris.endpoints.dispatch.blame import unfit
+from pixaris.endpoints.dispatch.health import Health
+from pixaris.endpoints.dispatch.placement import Placement
+from pixaris.endpoints.dispatch.policy import Policy
+from pixaris.endpoints.dispatch.server import MovingAverage, Server
+from pixaris.endpoints.dispatch.waiting import Lease, Request, Waiting
 from pixaris.exceptions import (
     AccountError,
     ChargedError,
@@ -129,7 +130,7 @@ class Dispatcher:
         return True, lease
 
     def assign(self, now: float) -> list[Lease]:
-        """Lease waiting requests to free slots, by the rules of `pixaris.endpoints.placement`."""
+        """Lease waiting requests to free slots, by the rules of `pixaris.endpoints.dispatch.placement`."""
         leases = []
         expected = self.policy.models_at_once if now < self._began + self.policy.head_start else 1
         for kind in list(self._waiting.kinds()):
@@ -173,7 +174,7 @@ class Dispatcher:
         server.done += 1
         server.relapses = 0
         server.blamed_by.clear()
-        self.health.cleared(request.owner)
+        self.health.blame.cleared(request.owner)
         if request.short_on not in (None, lease.url):
             self.health.ran_out(request.short_on, request.owner, now)
         self.images += 1
@@ -205,11 +206,6 @@ class Dispatcher:
         self._release(request)
         self.errors += 1
         return True
-
-    def needs_memory(self, request_id: str) -> bool:
-        """Whether a request ran out of memory, and is to be tried on an endpoint that has freed its own."""
-        request = self._requests.get(request_id)
-        return request is not None and request.short_on is not None
 
     def returned(self, lease: Lease) -> bool:
         """Take a request back that was not tried to the end (its worker died): it waits again, no endpoint is
@@ -267,7 +263,7 @@ class Dispatcher:
         there is as much.
         """
         request.short_on = server.endpoint.url
-        request.tried.update(self.health.unfit(server))
+        request.tried.update(unfit(server, self.health.usable(server.kind)))
         self._waiting.add(request)
 
     def _is_charged(self, request: Request) -> bool:
@@ -287,7 +283,8 @@ class Dispatcher:
     def _lease(self, request: Request, server: Server) -> Lease:
         request.attempts += 1
         self._leases += 1
-        request.lease = Lease(request.id, server.endpoint.url, request.attempts, self._leases)
+        is_short = request.short_on is not None
+        request.lease = Lease(request.id, server.endpoint.url, request.attempts, self._leases, is_short)
         return request.lease
 
     def _release(self, request: Request) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
-from pixaris.endpoints.waiting import Request
+from pixaris.endpoints.dispatch.waiting import Request
 
 _WEIGHT = 0.2
 

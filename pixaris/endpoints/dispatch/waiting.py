@@ -26,12 +26,14 @@ class Lease:
         url: The endpoint.
         attempt: Number of the attempt, from 1.
         serial: Unique in the dispatcher: a request that is cancelled and submitted again gets another lease.
+        free_memory: Whether the endpoint is to free its memory first.
     """
 
     request_id: str
     url: str
     attempt: int
     serial: int
+    free_memory: bool = False
 
 
 @dataclass

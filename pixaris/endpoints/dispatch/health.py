@@ -2,13 +2,6 @@
 
 An endpoint starts, works, and rests after a failure of its own; a probe brings it back. Each quarantine since
 its last image, and each probe that fails, doubles the rest.
-
-**No fault of one parameter set may keep every endpoint from the others.** While others wait, a failure is not
-taken for the endpoint's where it may be the set's: where requests of the same owner have failed on another
-endpoint since its last image, and where no other endpoint of the kind is healthy. Such an endpoint is
-*doubted*: it gets nothing new until its probe, which is due at once, and only a probe that fails, or another
-owner's failure, quarantines it. Endpoints that rest for one owner's failures are probed as soon as another
-owner asks.
 """
 
 from __future__ import annotations
@@ -16,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
-from pixaris.endpoints.policy import Policy
-from pixaris.endpoints.server import Server
-from pixaris.endpoints.waiting import Waiting
+from pixaris.endpoints.dispatch.blame import Blame
+from pixaris.endpoints.dispatch.policy import Policy
+from pixaris.endpoints.dispatch.server import Server
+from pixaris.endpoints.dispatch.waiting import Waiting
 from pixaris.exceptions import (
     AccountError,
     EndpointError,
@@ -40,15 +34,16 @@ class Health:
 
     Attributes:
         events: What happened to endpoints, as sentences for the user.
+        blame: Whose fault failures are.
     """
 
     def __init__(self, policy: Policy, waiting: Waiting) -> None:
         self.events: list[str] = []
+        self.blame = Blame()
         self._policy = policy
         self._waiting = waiting
         self._servers: dict[str, Server] = {}
         self._none_healthy_since: dict[str, float] = {}
-        self._failed_on: dict[str, set[str]] = {}
         self._told: dict[tuple[str, str], int] = {}
 
     def emit(self, sentence: str) -> None:
@@ -75,13 +70,13 @@ class Health:
         """An endpoint, while it is part of the pool."""
         return self._servers.get(url)
 
-    def healthy(self, kind: str) -> list[Server]:
+    def _healthy(self, kind: str) -> list[Server]:
         """The endpoints of a kind that work."""
         return [one for one in self._servers.values() if one.state == "healthy" and one.kind == kind]
 
     def usable(self, kind: str) -> list[Server]:
         """Those of them that may be given requests."""
-        return [one for one in self.healthy(kind) if not one.doubted]
+        return [one for one in self._healthy(kind) if not one.doubted]
 
     def asked(self, kind: str, owner: str, now: float) -> None:
         """A request of a kind comes: if it is the only one, an idle pool's past does not count against it."""
@@ -89,7 +84,7 @@ class Health:
             if server.state == "quarantined" and server.kind == kind and len(server.blamed_by) == 1:
                 rests_for_another = owner not in server.blamed_by
                 server.rest_until = min(server.rest_until, now) if rests_for_another else server.rest_until
-        if not self._waiting.asks(kind) and not self.healthy(kind):
+        if not self._waiting.asks(kind) and not self._healthy(kind):
             self._none_healthy_since[kind] = now
 
     def charge(self, url: str, cost: float | None) -> None:
@@ -97,22 +92,6 @@ class Health:
         server = self._servers.get(url)
         if server is not None and cost is not None:
             server.cost = (server.cost or 0.0) + cost
-
-    def cleared(self, owner: str) -> None:
-        """An owner's request became an image: its requests are not what makes endpoints fail."""
-        self._failed_on.pop(owner, None)
-
-    def unfit(self, server: Server) -> set[str]:
-        """Where to send a request last that ran out of memory on an endpoint: where there is less memory; and
-        where there is as much, if there is more elsewhere.
-        """
-        if server.memory is None:
-            return {server.endpoint.url}
-        known = {one.endpoint.url: one.memory for one in self.healthy(server.kind) if one.memory is not None}
-        has_more = any(memory > server.memory for memory in known.values())
-        fitting = server.memory + 1 if has_more else server.memory
-        unfit = {url for url, memory in known.items() if memory < fitting}
-        return unfit or {server.endpoint.url}
 
     def ran_out(self, url: str, owner: str, now: float) -> None:
         """An endpoint had no memory for what another one has made."""
@@ -145,11 +124,8 @@ class Health:
 
     def _blame(self, server: Server, owner: str, first: float, now: float) -> None:
         """Quarantine an endpoint, or doubt it where the fault may be the request's."""
-        failed_on = self._failed_on.setdefault(owner, set())
-        failed_on.add(server.endpoint.url)
-        server.blamed_by.add(owner)
         is_last = all(one is server for one in self.usable(server.kind))
-        may_be_the_sets = server.blamed_by == {owner} and (is_last or len(failed_on) > 1)
+        may_be_the_sets = self.blame.falls_on_owner(server, owner, is_last=is_last)
         if may_be_the_sets and self._waiting.owners(server.kind).difference([owner]):
             server.doubted = True
         else:
@@ -279,7 +255,7 @@ class Health:
 
     def _note(self, kind: str, now: float) -> None:
         """Note since when a kind has no healthy endpoint."""
-        if self.healthy(kind):
+        if self._healthy(kind):
             self._none_healthy_since.pop(kind, None)
         else:
             self._none_healthy_since.setdefault(kind, now)
