@@ -43,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
     from pixaris.orchestration.base import generate_images_based_on_dataset
 
     spec, problems = files.read(options, [], need_parameters=False)
-    checked = files.check(spec, problems, every_endpoint=False, searching=False)
+    checked = files.check(spec, problems, probing=False, searching=False)
     given = chosen(options.param, checked.baseline(), str(options.file), checked.space.names)
     whole = bool(options.param) and not checked.space.lacking(
         given

@@ -163,6 +163,8 @@ class Transport:
             )
         except Failure as failure:
             raise self.nonsense(failure.message) from (None if failure.kind == "too large" else failure)
+        if limits.size == MAX_JSON_BYTES:  # not a file
+            reply = wire.without_secrets(reply, self.address.headers.values())
         self._refuse(reply)
         return reply
 

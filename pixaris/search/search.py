@@ -119,11 +119,11 @@ class Search:
     cache: CacheStore | None = None
     results_dir: str | Path | None = None
 
-    def check(self, *, every_endpoint: bool = True, searching: bool = True) -> CheckedSearch:
+    def check(self, *, probing: bool = True, searching: bool = True) -> CheckedSearch:
         """Find everything that can be known without generating.
 
         Args:
-            every_endpoint: Whether an endpoint that does not answer is a problem as long as another does.
+            probing: Whether endpoints without nodes are asked too whether they can be used.
             searching: Whether there must be an objective; a single run needs none.
 
         Returns:
@@ -131,7 +131,7 @@ class Search:
         """
         problems: list[Problem] = []
         settings = self.settings(problems)
-        checked = check(settings, every_endpoint=every_endpoint, searching=searching)
+        checked = check(settings, probing=probing, searching=searching)
         return checked.with_problems([*problems, *checked.problems])
 
     def run(self, listener: ProgressListener | None = None, *, resume: bool = False) -> SearchResult:
@@ -149,7 +149,7 @@ class Search:
         """
         from pixaris.search.driver.start import run  # needs Ray
 
-        result = run(self.check(every_endpoint=False), listener, resume=resume)
+        result = run(self.check(probing=False), listener, resume=resume)
         if result.error is not None:
             raise result.error
         return result

@@ -173,6 +173,11 @@ class RayPool(EndpointPool):
         pids: tuple[int, ...] = self._ask(self._actor.pids)
         return pids
 
+    def workers(self, pids: Sequence[int]) -> None:
+        """These processes of this machine work for the pool, and have to end if this one is killed."""
+        if self._janitor is not None:
+            self._janitor.workers(pids)
+
     def shut_down(self) -> None:
         """End the pool for everybody: cancel every request, close every connection, end the actors."""
         clean = False

@@ -28,10 +28,10 @@ from pixaris.search import survey
 from pixaris.search.algorithms import schedulers, searchers
 from pixaris.search.algorithms.searchers import BaselineFirst, ListSearcher
 from pixaris.search.driver.barrier import StartBarrier
-from pixaris.search.driver.frozen import ending_frozen
 from pixaris.search.driver.metric_hosts import RayHostConfig, metric_hosts
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.prefetch import Prefetcher
+from pixaris.search.driver.processes import following_processes
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.driver.signals import Signals
 from pixaris.search.driver.spending import Account
@@ -73,8 +73,8 @@ def run_search(
             with _managed(plan, session, registry), _pool(plan, registry, tracker) as (config, pool):
                 following = watching(tracker, pool, session.fault, signals.end_waiting)
                 hosting = metric_hosts(plan.setup.metrics, pool.emit)
-                unfrozen = ending_frozen(tracker.emit)
-                with following, unfrozen, _account(plan, tracker, pool), hosting as hosts:
+                processes = following_processes(tracker.emit, pool.workers)
+                with following, processes, _account(plan, tracker, pool), hosting as hosts:
                     plan = _admitted(plan, registry, tracker)
                     _tune(plan, (config, pool), hosts, tracker, signals)
     except KeyboardInterrupt:

@@ -291,7 +291,7 @@ def _value(reader: Reader, path: str, option: Option, value: object, folder: Pat
             return {name: _word(reader, join(path, name), word) for name, word in variables.items()}
         case Folder():
             text = reader.text(path, value)
-            return str(folder / text) if text else None
+            return str(reader.located(path, text, folder)) if text else None
         case Secret():
             return read_variable(reader, path, value, option.example) or None
     raise AssertionError(f"nobody reads a {type(option).__name__}")

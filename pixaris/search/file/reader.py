@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pixaris.exceptions import Problem, nearest
@@ -55,6 +56,17 @@ class Reader:
         self.lines = dict(document.lines)
         self._problems = list(document.faults)
         self._faulty = {path for path, _ in document.faults}
+
+    def located(self, path: str, text: str, folder: Path) -> Path:
+        """The file or folder that a value names.
+
+        Args:
+            path: The value's dotted path.
+            text: What it names.
+            folder: Where relative names in the file start; those of the command line start where the user is.
+        """
+        is_of_command_line = line_of(path, self.lines) == 0
+        return Path(text) if is_of_command_line else folder / text
 
     @property
     def problems(self) -> list[Problem]:

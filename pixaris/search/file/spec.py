@@ -193,7 +193,8 @@ def _home(reader: Reader, fields: Mapping[str, Any], path: Path) -> Home:
     if reader.has(fields, "project", "project: demo"):
         project = reader.folder_name("project", fields["project"])
     if "results" in fields:
-        return Home(project, name, path.parent / reader.text("results", fields["results"]))
+        results = reader.located("results", reader.text("results", fields["results"]), path.parent)
+        return Home(project, name, results)
     return Home(project, name, Config.load().results_dir)
 
 
@@ -235,7 +236,7 @@ def _parameters(reader: Reader, value: object, folder: Path) -> tuple[object, Pa
     """The parameters, and where paths in them start; a name ending in ``.py`` is a module that has them."""
     if not _is_module(value):
         return value, folder
-    module = folder / str(value)
+    module = reader.located("parameters", str(value), folder)
     try:
         return read_space_module(module), module.parent
     except ConfigurationError as error:

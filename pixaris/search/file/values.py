@@ -130,7 +130,8 @@ def _given(reader: Reader, path: str, value: object, folder: Path) -> Given | No
         ):
             return None
         file = reader.text(join(path, "image"), fields["image"])
-        return _image(reader, join(path, "image"), folder / file) if file else None
+        where = join(path, "image")
+        return _image(reader, where, reader.located(where, file, folder)) if file else None
     if isinstance(value, float) and not math.isfinite(value):
         reader.add_problem(path, f"numbers must be finite (got {value})")
         return None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pixaris.search.driver.frozen import Process, StoppedProcesses, is_stopped
+from pixaris.search.driver.processes import Process, StoppedProcesses, is_stopped
 
 
 def until(condition: Callable[[], bool]) -> None:

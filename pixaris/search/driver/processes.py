@@ -1,8 +1,10 @@
-"""Processes of a search that are stopped and not continued: told, and ended, so that others take over.
+"""The processes of a search, while it runs: who they are, and what becomes of those that are stopped.
 
-A stopped process (SIGSTOP, a debugger that forgot it, a container that is paused and resumed in part) is not
-dead: Ray waits for it for ever. A busy one, which answers nobody for a minute, is not stopped: the system
-says so. And whoever judges must have been awake: a laptop that was suspended has stopped everybody alike.
+Whoever ends them when the driver is killed is told who they are. One that stays stopped is told of, and
+ended, so that another takes over. A stopped process (SIGSTOP, a debugger that forgot it, a container that is
+paused and resumed in part) is not dead: Ray waits for it for ever. A busy one, which answers nobody for a
+minute, is not stopped: the system says so. And whoever judges must have been awake: a laptop that was
+suspended has stopped everybody alike.
 """
 
 from __future__ import annotations
@@ -84,19 +86,29 @@ class StoppedProcesses:
 
 
 @contextlib.contextmanager
-def ending_frozen(emit: Callable[[str], object], limit: float = LIMIT_SECONDS) -> Iterator[None]:
-    """End this search's processes that stay stopped, as long as the block runs.
+def following_processes(
+    emit: Callable[[str], object], here: Callable[[list[int]], object], limit: float = LIMIT_SECONDS
+) -> Iterator[None]:
+    """Follow this search's processes and end those that stay stopped, as long as the block runs.
 
     Args:
-        emit: Is told of each.
+        emit: Is told of each that is ended.
+        here: Is told which run on this machine, whenever that changes.
         limit: Seconds that one may be stopped.
     """
     over = threading.Event()
+    node = ray.get_runtime_context().get_node_id()
 
     def watch() -> None:
         counts = StoppedProcesses(limit)
+        told: list[int] = []
         while not over.wait(_LOOK_SECONDS):
-            for process in counts.look(_stopped(), time.monotonic()):
+            processes = list(_processes())
+            local = sorted(process.pid for process in processes if process.node == node)
+            if local != told:
+                here(local)
+                told = local
+            for process in counts.look(_stopped(processes, node), time.monotonic()):
                 _end(process)
                 emit(
                     f"{process.role} (process {process.pid}) was stopped for {limit:g} s; it is ended, and"
@@ -112,16 +124,15 @@ def ending_frozen(emit: Callable[[str], object], limit: float = LIMIT_SECONDS) -
         thread.join(_LOOK_SECONDS)
 
 
-def _stopped() -> list[Process]:
-    """This search's processes that are stopped, on all machines."""
-    here = ray.get_runtime_context().get_node_id()
+def _stopped(processes: Iterable[Process], here: str) -> list[Process]:
+    """Those that are stopped, on all machines."""
     by_node: defaultdict[str, list[Process]] = defaultdict(list)
-    for process in _processes():
+    for process in processes:
         by_node[process.node].append(process)
     found = [process for process in by_node.pop(here, []) if is_stopped(process.pid)]
-    for node, processes in by_node.items():
-        stopped = _ask(node, _stopped_among, [process.pid for process in processes]) or []
-        found += [process for process in processes if process.pid in stopped]
+    for node, others in by_node.items():
+        stopped = _ask(node, _stopped_among, [process.pid for process in others]) or []
+        found += [process for process in others if process.pid in stopped]
     return found
 
 
