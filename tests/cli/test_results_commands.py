@@ -340,7 +340,7 @@ def test_failures_are_shown_and_a_trial_without_score_comes_last(
     rows = [{**failed, "error": "out of memory"}, {**good, "scores": {"m": 0.5}, "item_scores": [0.4, 0.6]}]
     folder = kept(tmp_path / "p" / "s", rows)
     out = shown(capsys, "show", folder)
-    assert out.index("trial_0002  finished  0.5000 ± ") < out.index("trial_0001  failed    none")
+    assert out.index("trial_0002  finished  0.5000 ") < out.index("trial_0001  failed    none")
     assert "0/2 (2 failed)" in out
     assert "out of memory" in out
     assert "importance: needs at least 5 comparable trials" in out
