@@ -22,6 +22,8 @@ COMMANDS = {
     "run": "one experiment run of a search file, with the workflow's own values",
     "runs": "list the searches and single runs that were made",
     "show": "show a search: its trials, winner, scores, failures; or one of its trials",
+    "compare": "compare runs, trials or searches item by item: what differs, and is it luck",
+    "gate": "for CI: run a search file once, and fail if a score became worse than a baseline's",
     "export": "write the winner of a search as a workflow ready to load",
     "check": "find everything wrong with a search file without generating",
     "space": "write a search file from a workflow, or from a PNG that ComfyUI saved",
@@ -38,7 +40,7 @@ int``.
 
 EXIT_CODES = (
     "exit codes: 0 done · 1 failed · 2 the input is wrong · "
-    "3 stopped: no endpoint, or account refused · 130 interrupted"
+    "3 stopped: no endpoint, or account refused · 4 undecided (gate) · 130 interrupted"
 )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pixaris.cli import files
@@ -15,7 +16,7 @@ from pixaris.files import safe_name
 from pixaris.results.paths import RunPaths, SearchPaths
 from pixaris.search.check import CheckedSearch
 from pixaris.search.local import local_pool
-from pixaris.types import ParamValue, RunRecord
+from pixaris.types import GenerationParam, ParamValue, RunRecord
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,13 +35,44 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A single run, checked.
+
+    Attributes:
+        checked: The search file's content.
+        name: The run's name.
+        given: Its parameter set.
+        params: What is bound into the workflow for it.
+    """
+
+    checked: CheckedSearch
+    name: str
+    given: Mapping[str, ParamValue]
+    params: tuple[GenerationParam, ...]
+
+    @property
+    def folder(self) -> Path:
+        """The folder it shares with others of its eval set."""
+        home = self.checked.settings.home
+        return home.project_folder / safe_name(self.checked.setup.eval_set.name)
+
+
 def main(options: argparse.Namespace) -> int:
     """Run the eval set once, and say how it went."""
-    import time
+    prepared = prepare(options)
+    say(files.describe(prepared.checked, prepared.given))
+    run, own = execute(prepared)
+    return report(run, own, prepared.folder)
 
-    from pixaris.components import files_and_events
-    from pixaris.experiment_handlers.local import LocalExperimentHandler
-    from pixaris.orchestration.base import generate_images_based_on_dataset
+
+def prepare(options: argparse.Namespace) -> Prepared:
+    """Read and check what is to be run.
+
+    Raises:
+        ConfigurationError: All that is wrong with it.
+    """
+    import time
 
     spec, problems = files.read(options, [], need_parameters=False)
     checked = files.check(spec, problems, probing=False, searching=False)
@@ -48,7 +80,6 @@ def main(options: argparse.Namespace) -> int:
     whole = bool(options.param) and not checked.space.lacking(
         given
     )  # else what has no value keeps the workflow's own
-    settings = checked.settings
     if unfit := _unfit(checked, options.param, given):
         raise ConfigurationError(unfit, str(options.file))
     name = options.name or f"{spec.home.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
@@ -56,21 +87,30 @@ def main(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"--name {name!r} cannot name a folder; write for instance {safe_name(name)!r}"
         )
-    say(files.describe(checked, given))
-    folder = settings.home.project_folder / safe_name(checked.setup.eval_set.name)
-    with local_pool(checked, SearchPaths(folder).logs / name, _tell) as (pool, admitted):
+    params = (*spec.generation_params, *checked.space.bind(given, partial=not whole))
+    return Prepared(checked, name, given, params)
+
+
+def execute(prepared: Prepared) -> tuple[RunRecord, Path]:
+    """Run it; gives the record and its own folder."""
+    from pixaris.components import files_and_events
+    from pixaris.experiment_handlers.local import LocalExperimentHandler
+    from pixaris.orchestration.base import generate_images_based_on_dataset
+
+    checked, settings, folder = prepared.checked, prepared.checked.settings, prepared.folder
+    images = checked.space.bind_images(prepared.given)
+    with local_pool(checked, SearchPaths(folder).logs / prepared.name, _tell) as (pool, admitted):
         run = generate_images_based_on_dataset(
             settings.data_loader,
             admitted.generator,
             files_and_events(settings.home.results, folder),
             settings.metrics,
             {
-                "project": spec.home.project,
-                "experiment_run_name": name,
-                "generation_params": [*spec.generation_params, *checked.space.bind(given, partial=not whole)],
+                "project": settings.home.project,
+                "experiment_run_name": prepared.name,
+                "generation_params": prepared.params,
                 "pillow_images": [
-                    {"node_name": title, "pillow_image": image}
-                    for title, image in checked.space.bind_images(given).items()
+                    {"node_name": title, "pillow_image": image} for title, image in images.items()
                 ],
                 "seeds": settings.images.seeds,
             },
@@ -78,7 +118,7 @@ def main(options: argparse.Namespace) -> int:
             cache=settings.keeping.cache,
             progress=_say,
         )
-    return report(run, LocalExperimentHandler(settings.home.results).folder_of(run), folder)
+    return run, LocalExperimentHandler(settings.home.results).folder_of(run)
 
 
 def chosen(
@@ -168,7 +208,7 @@ def report(run: RunRecord, own: Path, folder: Path) -> int:
     for remark in run.notes.get("remarks", ()):
         print(f"note: {remark}")
     for name, value in run.metrics.items():
-        print(f"{name:<12} {value.mean:.4f} ± {value.std:.4f} on {value.count} images")
+        print(f"{name:<12} {value.mean:.4f}, spread {value.std:.4f} over {value.count} images")
     if charged := credits(run.cost, run.unaccounted):
         print(f"charged      {charged}")
     if run.cached:

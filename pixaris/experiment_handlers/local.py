@@ -23,6 +23,7 @@ from pixaris.files import (
     write_json,
     write_json_lines,
 )
+from pixaris.results.manifest import items
 from pixaris.results.paths import TRACKING, RunPaths
 from pixaris.types import ItemResult, RunRecord
 
@@ -137,7 +138,8 @@ class LocalExperimentHandler(ExperimentHandler):
                 write_bytes(paths.picture, run.workflow_image.data)
             stored.workflow = True
         self._write_items(run, stored, paths)
-        write_json(paths.record, {**_summary(run), "failures": _failures(run), "notes": run.notes})
+        more = {"eval_set": {} if run.search else items(run.eval_set), "failures": _failures(run)}
+        write_json(paths.record, {**_summary(run), **more, "notes": run.notes})
         if run.status != "running":
             self._track(run, paths.folder)
             del self._stored[run.id]

@@ -107,7 +107,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         new: The manifest of the search that is to go on with it.
     """
     new = json.loads(json.dumps(plain(new)))
-    found = _of_items(old.get("items"), new.get("items"))
+    found = item_differences(old.get("items"), new.get("items"))
     for key, words in FIXED.items():
         if key in old or (key in new and "items" in old):
             was, is_ = old.get(key), new.get(key)
@@ -156,7 +156,13 @@ def _same(was: object, is_: object) -> bool:
     )  # text, because 1, 1.0 and True are equal values
 
 
-def _of_items(was: Mapping[str, Any] | None, is_: Mapping[str, Any] | None) -> list[str]:
+def item_differences(was: Mapping[str, Any] | None, is_: Mapping[str, Any] | None) -> list[str]:
+    """What differs between two eval sets, one sentence each; nothing where one is not known.
+
+    Args:
+        was: As `items` gives it, of the earlier one.
+        is_: Of the later one.
+    """
     if was is None or is_ is None or list(was.items()) == list(is_.items()):
         return []
     new = [name for name in is_ if name not in was]
