@@ -57,17 +57,6 @@ class Reader:
         self._problems = list(document.faults)
         self._faulty = {path for path, _ in document.faults}
 
-    def located(self, path: str, text: str, folder: Path) -> Path:
-        """The file or folder that a value names.
-
-        Args:
-            path: The value's dotted path.
-            text: What it names.
-            folder: Where relative names in the file start; those of the command line start where the user is.
-        """
-        is_of_command_line = line_of(path, self.lines) == 0
-        return Path(text) if is_of_command_line else folder / text
-
     @property
     def problems(self) -> list[Problem]:
         """All problems so far: those of the command line and of what is missing, then the file's in its
@@ -228,3 +217,16 @@ def _yaml(value: object) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}: {_yaml(inner)}' for key, inner in value.items())}}}"
     return str(value)
+
+
+def located(reader: Reader, path: str, text: str, folder: Path) -> Path:
+    """The file or folder that a value names.
+
+    Args:
+        reader: Knows where the value stands.
+        path: The value's dotted path.
+        text: What it names.
+        folder: Where relative names in the file start; those of the command line start where the user is.
+    """
+    is_of_command_line = line_of(path, reader.lines) == 0
+    return Path(text) if is_of_command_line else folder / text
