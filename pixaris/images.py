@@ -264,10 +264,13 @@ class EncodedImage:
     Attributes:
         data: PNG bytes, 8-bit RGB or RGBA.
         digest: `digest` of the pixels.
+        file: A file of this machine that has these bytes, for whoever wants to keep them too; it does not
+            travel.
     """
 
     data: bytes
     digest: str
+    file: Path | None = None
 
     @classmethod
     def of(cls, image: Image.Image) -> EncodedImage:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,7 +158,7 @@ FAULTS = st.sampled_from(
     settled=st.booleans(),
 )
 def test_no_fault_of_one_set_keeps_every_endpoint_from_the_others(
-    endpoints: int, faults: list[PixarisError], order: object, settled: bool
+    endpoints: int, faults: list[PixarisError], order: random.Random, settled: bool
 ) -> None:
     """One set's requests fail whenever and however they are tried; probes succeed. The other set's go on."""
     dispatcher = Dispatcher(Policy())
@@ -168,19 +171,16 @@ def test_no_fault_of_one_set_keeps_every_endpoint_from_the_others(
     for number, _ in enumerate(faults):
         dispatcher.submit(f"bad {number}", "comfyui", 0, 0.0, owner="bad set")
         dispatcher.submit(f"good {number}", "comfyui", 0, 0.0, owner="good set")
-    made, now = 0, 0.0
-    leases = list(dispatcher.assign(now))
-    for error in faults * 8:
-        answer_probes(dispatcher, None, now)
-        if dispatcher.health._waiting.owners("comfyui") >= {"good set"}:
-            assert "healthy" in states(dispatcher).values(), states(dispatcher)
-        leases += dispatcher.assign(now)
-        if not leases:
-            break
-        lease = leases.pop(order.randrange(len(leases)))  # type: ignore[attr-defined]
+    made = 0
+    leases = list(dispatcher.assign(0.0))
+    errors = itertools.cycle(faults)
+    while "good set" in dispatcher.health._waiting.owners("comfyui"):
+        answer_probes(dispatcher, None, 0.0)
+        assert "healthy" in states(dispatcher).values(), "without waiting for any rest"
+        leases += dispatcher.assign(0.0)
+        lease = leases.pop(order.randrange(len(leases)))
         if lease.request_id.startswith("good"):
-            made += dispatcher.succeeded(lease, now)
+            made += dispatcher.succeeded(lease, 0.0)
         else:
-            dispatcher.failed(lease, error, now)
-    assert now == 0.0, "without waiting for any rest"
-    assert made or not faults
+            dispatcher.failed(lease, next(errors), 0.0)
+    assert made == len(faults)
