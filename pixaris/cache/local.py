@@ -195,14 +195,16 @@ def _image_path(facts: Path, sha256: str) -> Path:
 
 def _kept(facts: Path, image: EncodedImage) -> EncodedImage:
     """Write an image beside its facts; the same image, knowing its file."""
-    path = _image_path(facts, hashlib.sha256(image.data).hexdigest())
+    path = _image_path(facts, image.sha256)
     link_or_write(path, image.data, image.file)
-    return replace(image, file=path)
+    kept = EncodedImage(image.data, image.digest, path)
+    kept.__dict__["sha256"] = image.sha256  # the property's own place: large files are summed up once
+    return kept
 
 
 def _write_facts(path: Path, made: CachedImage, images: Sequence[EncodedImage]) -> int:
     """Write the facts of an image; gives the bytes of all that is kept of it."""
-    files = [{"digest": one.digest, "sha256": hashlib.sha256(one.data).hexdigest()} for one in images]
+    files = [{"digest": one.digest, "sha256": one.sha256} for one in images]
     facts = {"endpoint": made.endpoint, "seconds": made.seconds, "cost": made.cost, "images": files}
     text = json.dumps(facts).encode()
     write_bytes(path, text)
