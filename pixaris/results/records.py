@@ -16,7 +16,7 @@ from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.importance import importances
 from pixaris.results.manifest import read_manifest
 from pixaris.results.objective import Objective
-from pixaris.results.paths import SearchPaths
+from pixaris.results.paths import SearchPaths, recheck_name
 from pixaris.results.ranking import Failures, Row, Rules, is_thin, ranked
 from pixaris.results.trial import EvalItems, TrialResult, trials_of
 from pixaris.results.verdict import Verdict, verdict_of
@@ -130,6 +130,14 @@ class SearchResult:
     def baseline(self) -> TrialResult | None:
         """The trial with the workflow's own values."""
         return next((trial for trial in self.trials if trial.number == 0), None)
+
+    @property
+    def recheck(self) -> SearchResult | None:
+        """The search's re-check, which is a search of its best sets with other seeds; None without one."""
+        paths = SearchPaths(self.folder.with_name(recheck_name(self.folder.name)))
+        if not paths.head.is_file() or read_manifest(paths).get("rechecks") != self.folder.name:
+            return None
+        return SearchResult.load(paths.folder)
 
     @property
     def best(self) -> TrialResult | None:

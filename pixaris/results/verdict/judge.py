@@ -13,6 +13,7 @@ from pixaris.results.paths import SearchPaths
 from pixaris.results.trial import TrialResult
 from pixaris.results.verdict.advice import next_steps
 from pixaris.results.verdict.base import Judged, Verdict, VerdictKind
+from pixaris.results.verdict.rechecked import Rechecked
 from pixaris.results.verdict.words import counted, interval, names, signed
 from pixaris.statistics.corrections import tied
 from pixaris.statistics.paired import PairedDifference, differences
@@ -117,6 +118,9 @@ def _of_set(evidence: _Evidence) -> Verdict:
         f" {of}"
     )
     expected = _expected(evidence)
+    rechecked = Rechecked.of(evidence.search, winner)
+    if rechecked is not None:
+        return _of_recheck(evidence, rechecked, measured, expected)
     nothing = f"No evidence of a difference between {winner.name} and the baseline"
     if expected is None:
         return Verdict("no evidence", f"{nothing}: {fact}.", measured=measured)
@@ -148,6 +152,46 @@ def _kind(evidence: _Evidence, expected: ShrunkGain, measured: PairedDifference)
     if evidence.is_unbiased(expected) or least > expected.luck(len(evidence.sets)):
         return "better"
     return "needs a re-check"
+
+
+def _of_recheck(
+    evidence: _Evidence, rechecked: Rechecked, measured: PairedDifference, expected: ShrunkGain | None
+) -> Verdict:
+    """The answer where the winner was run once more: the new images decide."""
+    seen, held_out = rechecked.on_seen, rechecked.on_held_out
+    found = []
+    if seen is not None:
+        found.append(f"{interval(seen)} on these {counted(seen.count, 'item')} with new seeds")
+    if held_out is not None:
+        found.append(
+            f"{interval(held_out)} on {counted(held_out.count, 'item')} that the search has not seen"
+        )
+    decides = seen or held_out
+    better = decides is not None and decides.excludes(0.0) and (decides.mean > 0) == (measured.mean > 0)
+    head = f"No evidence of a difference between {evidence.winner.name} and the baseline"
+    if better:
+        head = f"{evidence.winner.name} is better than the baseline"
+        head += " on these items" if held_out is None else ""
+    picked = counted(len(evidence.sets), "set")
+    sentence = (
+        f"{head}: {evidence.metric} {', '.join(found)}; the search measured"
+        f" {signed(measured.mean, measured.half)}, picked from {picked}."
+    )
+    likely = expected if expected is not None and evidence.is_unbiased(expected) else None
+    lines = (
+        []
+        if held_out is not None or likely is None
+        else [f"Expect about {interval(likely)} on images like these."]
+    )
+    limits = dict.fromkeys((*(seen.remarks if seen else ()), *(held_out.remarks if held_out else ())))
+    return Verdict(
+        "better" if better else "no evidence",
+        sentence,
+        (*lines, *rechecked.better_ones(evidence.search), *(f"Mind: {remark}." for remark in limits)),
+        measured=measured,
+        expected=held_out or likely,
+        rechecked=seen,
+    )
 
 
 def _too_few(evidence: _Evidence, measured: PairedDifference | None) -> Verdict:
