@@ -178,11 +178,11 @@ def _of_recheck(
         f" {signed(measured.mean, measured.half)}, picked from {picked}."
     )
     likely = expected if expected is not None and evidence.is_unbiased(expected) else None
-    lines = (
-        []
-        if held_out is not None or likely is None
-        else [f"Expect about {interval(likely)} on images like these."]
-    )
+    lines = []
+    if held_out is None and likely is not None:
+        lines.append(f"Expect about {interval(likely)} on images like these.")
+    elif held_out is None:
+        lines.append("How much of it holds on other images is not known: items that are held out would tell.")
     limits = dict.fromkeys((*(seen.remarks if seen else ()), *(held_out.remarks if held_out else ())))
     return Verdict(
         "better" if better else "no evidence",
