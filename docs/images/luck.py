@@ -8,10 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from pixaris.statistics.intervals import MeanInterval
 from pixaris.statistics.paired import PairedDifference
 from pixaris.statistics.shrinkage import shrunk_gain
+
+Numbers = npt.NDArray[np.float64]
 
 SETS, ITEMS, SPREAD, NOISE = 25, 12, 0.02, 0.06
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 760, 380, 64, 48, 46
@@ -22,12 +25,25 @@ FILE = Path(__file__).with_suffix(".svg")
 INK, MUTED, GRID, BLUE, ORANGE = "#222", "#777", "#ddd", "#1f77b4", "#d95f02"
 
 
-def main() -> str:
-    """The picture."""
+def simulated() -> tuple[Numbers, Numbers]:
+    """The sets' true gains [sets], and all scores, the baseline's first [sets + 1, items]."""
     rng = np.random.default_rng(26)
     true = rng.normal(0.02, SPREAD, SETS)
     scores = rng.normal(0.0, NOISE, (SETS + 1, ITEMS)) + rng.normal(0.5, 0.1, ITEMS)
     scores[1:] += true[:, None]
+    return true, scores
+
+
+def winners_gain() -> tuple[float, float]:
+    """What the winner measured, and what is true."""
+    true, scores = simulated()
+    measured = (scores[1:] - scores[0]).mean(axis=1)
+    return float(measured.max()), float(true[measured.argmax()])
+
+
+def main() -> str:
+    """The picture."""
+    true, scores = simulated()
     measured = (scores[1:] - scores[0]).mean(axis=1)
     order = np.argsort(measured)
     winner = int(order[-1])

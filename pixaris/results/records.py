@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pixaris.exceptions import ConfigurationError, PixarisError, nearest
 from pixaris.files import read_json
 from pixaris.results.budget import Amounts, Budget
-from pixaris.results.folders import held
+from pixaris.results.folders import held, latest_folder
 from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.importance import importances
 from pixaris.results.manifest import read_manifest
@@ -133,11 +133,13 @@ class SearchResult:
 
     @property
     def recheck(self) -> SearchResult | None:
-        """The search's re-check, which is a search of its best sets with other seeds; None without one."""
-        paths = SearchPaths(self.folder.with_name(recheck_name(self.folder.name)))
-        if not paths.head.is_file() or read_manifest(paths).get("rechecks") != self.folder.name:
+        """The search's latest re-check, which is a search of its best sets with other seeds; None without
+        one.
+        """
+        found = latest_folder(self.folder.parent, recheck_name(self.folder.name))
+        if found is None or read_manifest(SearchPaths(found)).get("rechecks") != self.folder.name:
             return None
-        return SearchResult.load(paths.folder)
+        return SearchResult.load(found)
 
     @property
     def best(self) -> TrialResult | None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pixaris.results.budget import Amounts, Budget
-from pixaris.results.paths import recheck_name
+from pixaris.results.manifest import differences, read_manifest
+from pixaris.results.paths import SearchPaths, recheck_name
 from pixaris.results.records import SearchResult
 from pixaris.results.trial import TrialResult
 from pixaris.search.check import CheckedSearch
+from pixaris.search.manifest import manifest_of
 from pixaris.search.settings import Choice, EvidenceSettings, StrategySettings
 from pixaris.types import EvalItem
 
@@ -39,8 +41,22 @@ def recheck_of(checked: CheckedSearch, result: SearchResult) -> CheckedSearch:
         result: What it found.
 
     Returns:
-        A search of a few given sets, ready to run.
+        A search of a few given sets, ready to run. It is the one that was begun before, if that asked the
+        same; after one that asked for something else, it takes the seeds that follow.
     """
+    first = checked.setup.seeds if checked.settings.evidence.recheck is not None else 0
+    earlier = result.recheck
+    if earlier is None:
+        return _recheck(checked, result, first)
+    kept = read_manifest(SearchPaths(earlier.folder))
+    begun = int(kept.get("first_seed", first))
+    same = _recheck(checked, result, begun)
+    if first == 0 or not differences(kept, manifest_of(same)):
+        return same
+    return _recheck(checked, result, begun + int(kept.get("seeds", 1)))
+
+
+def _recheck(checked: CheckedSearch, result: SearchResult, first_seed: int) -> CheckedSearch:
     settings, evidence = checked.settings, checked.settings.evidence
     sets = _best(result, evidence.recheck.top if evidence.recheck is not None else 1)
     strategy = StrategySettings(
@@ -53,7 +69,7 @@ def recheck_of(checked: CheckedSearch, result: SearchResult) -> CheckedSearch:
     )
     setup = replace(checked.setup, eval_set=replace(checked.setup.eval_set, items=_items(checked)))
     if evidence.recheck is not None:
-        setup = replace(setup, seeds=evidence.recheck.seeds, first_seed=checked.setup.seeds)
+        setup = replace(setup, seeds=evidence.recheck.seeds, first_seed=first_seed)
     changed = replace(
         settings,
         home=replace(settings.home, name=recheck_name(result.folder.name)),
@@ -67,9 +83,11 @@ def recheck_of(checked: CheckedSearch, result: SearchResult) -> CheckedSearch:
 
 def _best(result: SearchResult, count: int) -> list[TrialResult]:
     """The best sets besides the baseline, each once."""
-    found: list[TrialResult] = []
+    known = [] if result.baseline is None else [result.baseline.values]
+    found = []
     for trial in result.ranking():
-        if trial.number != 0 and all(trial.values != other.values for other in found):
+        if trial.values not in known:
+            known.append(trial.values)
             found.append(trial)
     return found[:count]
 

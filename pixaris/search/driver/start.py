@@ -55,12 +55,11 @@ def rechecked(
 
     Returns:
         What the search found, with the error that ended the re-check.
-
-    Raises:
-        ConfigurationError: It was re-checked already, with other sets or seeds.
     """
-    again = _run(recheck_of(checked, result), listener, resume=True)
-    return replace(result, error=again.error)
+    wanted = recheck_of(checked, result)
+    earlier = earlier_of(wanted)
+    same = earlier is not None and not earlier.differences
+    return replace(result, error=_run(wanted, listener, resume=same).error)
 
 
 def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: bool) -> SearchResult:

@@ -155,8 +155,10 @@ def test_a_recheck_that_was_stopped_goes_on_and_one_that_is_done_stands(tmp_path
     assert result.recheck is not None
     assert (result.recheck.status, len(result.recheck.trials)) == ("finished", 3)
     assert len(made(tmp_path)) <= images + 40, "one trial is run again"
-    with pytest.raises(ConfigurationError, match="seeds was 2 and is 3"):
-        rechecked(search(tmp_path, recheck=Recheck(2, 3)).check(), result)
+    before = len(made(tmp_path))
+    rechecked(search(tmp_path, recheck=Recheck(1, 3)).check(), result)
+    assert result.recheck.folder.name == "gray-recheck-2"
+    assert {row["repeat"] for row in made(tmp_path)[before:]} == {3, 4, 5}, "after those of the first one"
 
 
 @pytest.mark.parametrize(
