@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := local_experiment_inputs/demo
 
-.PHONY: demo test test-slow test-legacy test-learned test-long chaos fuzz check bench lock clean
+.PHONY: demo test test-slow test-legacy test-learned test-long chaos fuzz check bench simulate lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
@@ -44,6 +44,10 @@ check: .venv/ready
 
 bench: .venv/ready
 	@for file in embedded_server dispatcher latency start grid raw_tune failures throughput memory scoring cache defaults; do file=benchmarks/$$file.py; echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+# what the statistics promise, simulated: minutes
+simulate: .venv/ready
+	$(BIN)/python benchmarks/coverage.py
 
 # The LLM judge through the SDK that Google has ended, which cannot be installed beside the rest: an environment of its own.
 .venv-legacy/ready: requirements-legacy.lock

@@ -118,6 +118,7 @@ def assemble(spec: SearchSpec, problems: list[Problem], *, trust: bool = True) -
         strategy=spec.search,
         limits=spec.limits,
         images=spec.images,
+        evidence=spec.evidence,
         keeping=Keeping(
             handler=partial(files_and_events, spec.home.results),
             cache=cache_of(config) if spec.cache else None,

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "one experiment run of a search file, with the workflow's own values",
     "runs": "list the searches and single runs that were made",
     "show": "show a search: its trials, winner, scores, failures; or one of its trials",
+    "recheck": "run a search's best sets and its baseline once more, with seeds it has not used",
     "compare": "compare runs, trials or searches item by item: what differs, and is it luck",
     "gate": "for CI: run a search file once, and fail if a score became worse than a baseline's",
     "export": "write the winner of a search as a workflow ready to load",

@@ -28,6 +28,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the search file: YAML, or a Python module with SEARCH and SPACE",
     )
+    changes_arguments(parser)
+
+
+def changes_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that change a search file's content."""
     parser.add_argument(
         "--endpoint",
         metavar="URL",

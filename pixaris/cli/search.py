@@ -63,17 +63,27 @@ def main(options: argparse.Namespace) -> int:
     if result.trials or result.error is None:
         report(result, comparison(result, checked.setup.eval_set), files.owner(checked))
         flush()
-    if result.error is not None:
-        print(f"error: {result.error}", file=sys.stderr)
-    elif result.status in ("interrupted", "stopped"):
+    if result.error is None and result.status in ("interrupted", "stopped"):
         print(f"stopped: {result.reason}; what was done is kept", file=sys.stderr)
     if result.status == "interrupted":
         print(f"resume with: {again(options)}", file=sys.stderr)
     elif result.status == "stopped":
         print(f"with a larger budget, resume with: {again(options)}", file=sys.stderr)
+    return ended(result)
+
+
+def ended(result: SearchResult) -> int:
+    """Say what ended a search or its re-check before its end; the exit code."""
+    if result.error is not None:
+        print(f"error: {result.error}", file=sys.stderr)
+    rechecked = result.recheck
+    if rechecked is not None and rechecked.status in ("interrupted", "stopped"):
+        print(f"the re-check was stopped: {rechecked.reason}; what was done is kept", file=sys.stderr)
+        print(f"go on with: {command('recheck', shown(result.folder))}", file=sys.stderr)
     if result.error is not None:
         return result.error.exit_code
-    return 130 if result.status == "interrupted" else 0
+    statuses = (result.status, "" if rechecked is None else rechecked.status)
+    return 130 if "interrupted" in statuses else 0
 
 
 def wanted(earlier: Earlier, resume: str) -> bool:

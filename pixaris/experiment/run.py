@@ -236,7 +236,7 @@ class ExperimentRun:
                 item.name, {load_node(folder): image for folder, image in item.inputs.items()}, repeat
             )
             for item in items
-            for repeat in range(seeds)
+            for repeat in range(self.setup.first_seed, self.setup.first_seed + seeds)
         ]
         started = self.submitter.submit(args, priority)
         for number, item in enumerate(items):

@@ -35,6 +35,7 @@ class RunSetup:
         order: The order in which items are generated, as indices; the eval set's own by default.
         workflow_image: Picture of the workflow to keep with the results, or None.
         seeds: Images of every item, each with a seed of its own; an item's scores are means over them.
+        first_seed: Number of the first of an item's seeds; a re-check begins after those of the search.
     """
 
     project: str
@@ -46,6 +47,7 @@ class RunSetup:
     order: tuple[int, ...] = ()
     workflow_image: EncodedImage | None = None
     seeds: int = 1
+    first_seed: int = 0
 
     @property
     def images(self) -> int:

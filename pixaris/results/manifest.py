@@ -34,6 +34,8 @@ FIXED = {
     "seeds": "seeds",
     "seed": "search.seed",
     "step": "search.step",
+    "holdout": "holdout",
+    "first_seed": "recheck, the first seed",
 }
 """Key of a manifest that must stay the same, and the words for it in a search file."""
 

@@ -22,6 +22,11 @@ def numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
+def recheck_name(search: str) -> str:
+    """The name of a search's re-check, which is a search of its own: ``restore-2-recheck``."""
+    return f"{search}-recheck"
+
+
 def number_of(folder: str, name: str) -> int | None:
     """Which search of a name a folder's name means; None if it is another name's."""
     match = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", folder)

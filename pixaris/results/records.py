@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pixaris.exceptions import ConfigurationError, PixarisError, nearest
 from pixaris.files import read_json
 from pixaris.results.budget import Amounts, Budget
-from pixaris.results.folders import held
+from pixaris.results.folders import held, latest_folder
 from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.importance import importances
 from pixaris.results.manifest import read_manifest
 from pixaris.results.objective import Objective
-from pixaris.results.paths import SearchPaths
+from pixaris.results.paths import SearchPaths, recheck_name
 from pixaris.results.ranking import Failures, Row, Rules, is_thin, ranked
 from pixaris.results.trial import EvalItems, TrialResult, trials_of
 from pixaris.results.verdict import Verdict, verdict_of
@@ -130,6 +130,16 @@ class SearchResult:
     def baseline(self) -> TrialResult | None:
         """The trial with the workflow's own values."""
         return next((trial for trial in self.trials if trial.number == 0), None)
+
+    @property
+    def recheck(self) -> SearchResult | None:
+        """The search's latest re-check, which is a search of its best sets with other seeds; None without
+        one.
+        """
+        found = latest_folder(self.folder.parent, recheck_name(self.folder.name))
+        if found is None or read_manifest(SearchPaths(found)).get("rechecks") != self.folder.name:
+            return None
+        return SearchResult.load(found)
 
     @property
     def best(self) -> TrialResult | None:

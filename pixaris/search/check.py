@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,7 +24,7 @@ from pixaris.search.settings_problems import settings_problems
 from pixaris.search.size import SearchSize
 from pixaris.search.space.problems import problems_with_generator, problems_with_workflow
 from pixaris.search.space.space import Space
-from pixaris.types import EvalSet, ParamValue
+from pixaris.types import EvalItem, EvalSet, ParamValue
 
 _CANNOT_FAIL = ("grid", "random", "tpe")
 """Algorithms that can be made of any checked settings: trying them would only cost the import of Ray."""
@@ -39,6 +40,7 @@ class CheckedSearch:
         survey: What its endpoints said.
         problems: All that is wrong with it.
         unreachable: Why each endpoint does not answer, where none does.
+        held_out: Items that the search does not see.
     """
 
     settings: SearchSettings
@@ -46,6 +48,7 @@ class CheckedSearch:
     survey: surveys.Survey
     problems: tuple[Problem, ...] = ()
     unreachable: tuple[Problem, ...] = ()
+    held_out: tuple[EvalItem, ...] = ()
 
     @property
     def space(self) -> Space:
@@ -66,6 +69,20 @@ class CheckedSearch:
     def size(self) -> SearchSize:
         """Its trials and images; of a search without problems."""
         return SearchSize.of(self.settings, self.baseline(), self.setup.images)
+
+    @property
+    def recheck_images(self) -> int:
+        """Images that are made after the search, of the best sets and the baseline."""
+        items = len(self.setup.eval_set) + len(self.held_out)
+        return self.settings.evidence.images(items, self.setup.seeds)
+
+    def without_recheck(self) -> CheckedSearch:
+        """The search alone: its budget less what its re-check needs."""
+        limits = self.settings.limits
+        if limits.budget.images is None or not self.recheck_images:
+            return self
+        budget = replace(limits.budget, images=limits.budget.images - self.recheck_images)
+        return replace(self, settings=replace(self.settings, limits=replace(limits, budget=budget)))
 
     @property
     def parallel(self) -> int:
@@ -150,7 +167,7 @@ def check(settings: SearchSettings, *, probing: bool = True, searching: bool = T
         What was loaded, and all problems, each with the dotted path of its setting.
     """
     problems: list[Problem] = []
-    setup = _load(settings, problems)
+    setup, held_out = _split(settings, _load(settings, problems))
     settings = replace(settings, sources=_limited(settings))
     problems += _setup_problems(settings, setup)
     if searching:
@@ -158,7 +175,7 @@ def check(settings: SearchSettings, *, probing: bool = True, searching: bool = T
     problems += _place_problems(settings)
     survey = _asked(settings, probing=probing)
     unreachable = () if survey.has_endpoint else tuple(survey.silences())
-    checked = CheckedSearch(settings, setup, survey, unreachable=unreachable)
+    checked = CheckedSearch(settings, setup, survey, unreachable=unreachable, held_out=held_out)
     problems += fit_problems(checked)
     strategy = settings.strategy
     named = strategy.algorithm.type in _CANNOT_FAIL and isinstance(strategy.scheduler.type, str)
@@ -192,6 +209,20 @@ def _load(settings: SearchSettings, problems: list[Problem]) -> RunSetup:
     )
 
 
+def _split(settings: SearchSettings, setup: RunSetup) -> tuple[RunSetup, tuple[EvalItem, ...]]:
+    """The setup without the items that are held out, drawn with the search's seed, and those."""
+    items, count = setup.eval_set.items, settings.evidence.holdout
+    if not count or count >= len(items):
+        return setup, ()
+    out = set(random.Random(settings.strategy.seed or 0).sample(range(len(items)), count))
+    kept = [item for item in items if item.index not in out]
+    numbered = tuple(replace(item, index=index) for index, item in enumerate(kept))
+    return (
+        replace(setup, eval_set=replace(setup.eval_set, items=numbered)),
+        tuple(item for item in items if item.index in out),
+    )
+
+
 def _limited(settings: SearchSettings) -> tuple[EndpointSource, ...]:
     """The sources, given no more requests at once than their service allows and the user wants."""
     jobs = settings.images.args.get("max_parallel_jobs")
@@ -208,8 +239,11 @@ def _setup_problems(settings: SearchSettings, setup: RunSetup) -> list[Problem]:
         faults = [fault.message for param in told.params if (fault := generator.fault(param))]
         found = replace(setup, args=told).problems()
         problems = [one for one in found if one.message not in (*faults, SEEDLESS)]
-    if setup.seeds > 1 and not generator.takes_seed(space.with_params(args)):
-        problems.append(Problem("", SEEDLESS, "seeds"))
+    if not generator.takes_seed(space.with_params(args)):
+        if setup.seeds > 1:
+            problems.append(Problem("", SEEDLESS, "seeds"))
+        if settings.evidence.recheck is not None:
+            problems.append(Problem("", SEEDLESS.replace("remove seeds", "remove recheck"), "recheck"))
     return problems
 
 

@@ -26,16 +26,20 @@ class Price:
         run: Of one experiment run over the whole eval set, or None if no price is listed.
         images: Of a whole run.
         trials: How many there are at most, the baseline among them; None if that is up to the searcher.
+        after: Images of the re-check.
     """
 
     run: float | None
     images: int
     trials: int | None
+    after: int = 0
 
     @property
     def total(self) -> float | None:
-        """Of all trials, if none is stopped early; None if it cannot be told."""
-        return None if self.run is None or self.trials is None else self.run * self.trials
+        """Of all trials, if none is stopped early, and the re-check; None if it cannot be told."""
+        if self.run is None or self.trials is None:
+            return None
+        return self.run * (self.trials + self.after / max(1, self.images))
 
     def describe(self) -> str:
         """The estimate in one line."""
@@ -43,7 +47,8 @@ class Price:
             return "not listed; every answer says what it cost"
         parts = [f"about {self.run / max(1, self.images):.4g} credits an image", f"{self.run:.6g} a trial"]
         if self.total is not None:
-            parts.append(f"at most {self.total:.6g} in all ({self.trials} trials)")
+            more = f" and {self.after} images of the re-check" if self.after else ""
+            parts.append(f"at most {self.total:.6g} in all ({self.trials} trials{more})")
         return ", ".join(parts)
 
 
@@ -57,7 +62,8 @@ def price_of(checked: CheckedSearch) -> Price | None:
     run = checked.settings.generator.cost(setup.eval_set, args)
     if run == 0.0:
         return None
-    return Price(None if run is None else run * setup.seeds, setup.images, checked.size.trials)
+    whole = None if run is None else run * setup.seeds
+    return Price(whole, setup.images, checked.size.trials, checked.recheck_images)
 
 
 def estimate(checked: CheckedSearch) -> list[tuple[str, str]]:
@@ -69,13 +75,15 @@ def estimate(checked: CheckedSearch) -> list[tuple[str, str]]:
     if size.images is None or size.trials is None:
         rows.append(("images", f"{images} a trial; how many trials is up to the algorithm and the budget"))
         return rows
-    limit = checked.settings.limits.budget.images
+    limit = checked.without_recheck().settings.limits.budget.images
     said = f"at most {size.images:,} ({size.trials:,} trials of {images})"
     expected = size.images
     if limit is not None and limit < size.images:
         said += f"; the budget pays for {limit:,}"
         expected = limit
-    return [*rows, ("images", said), ("time", _time(checked, expected))]
+    if after := checked.recheck_images:
+        rows.append(("re-check", f"{after:,} images after the search"))
+    return [*rows, ("images", said), ("time", _time(checked, expected + after))]
 
 
 def _sets(count: int | None) -> str:

@@ -42,4 +42,12 @@ def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
         "workflow": None if workflow is None else workflow.as_dict(),
         "items": items(checked.setup.eval_set),
         **({} if failures == "skip" else {"failures": failures}),
+        **_of_evidence(checked),
     }
+
+
+def _of_evidence(checked: CheckedSearch) -> dict[str, Any]:
+    """What is held out, and of a re-check what it re-checks."""
+    evidence, first = checked.settings.evidence, checked.setup.first_seed
+    found: dict[str, Any] = {"holdout": evidence.holdout} if evidence.holdout else {}
+    return found | ({"rechecks": evidence.rechecks, "first_seed": first} if evidence.rechecks else {})

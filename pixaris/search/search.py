@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,7 +24,7 @@ from pixaris.results.progress import ProgressListener
 from pixaris.results.ranking import FailurePolicy
 from pixaris.results.records import SearchResult
 from pixaris.search.check import CheckedSearch, check
-from pixaris.search.file.limits import read_budget
+from pixaris.search.file.limits import read_budget, read_evidence
 from pixaris.search.file.reader import Reader
 from pixaris.search.file.strategies import read_strategy
 from pixaris.search.file.yaml_file import Document
@@ -32,12 +32,14 @@ from pixaris.search.problems import collect
 from pixaris.search.settings import (
     DEFAULT_SAMPLES,
     Choice,
+    EvidenceSettings,
     HandlerMaker,
     Home,
     ImageSettings,
     Keeping,
     LimitSettings,
     ObjectiveSettings,
+    Recheck,
     SearchSettings,
     StrategySettings,
 )
@@ -90,6 +92,10 @@ class Search:
         cache: Images that it has are not generated again, and those that are generated are kept in it; by
             default there is none.
         results_dir: Where results go; by default what the configuration says.
+        recheck: Run the best sets and the baseline once more after the search, with seeds it has not used: a
+            `Recheck`, or ``{"top": 3, "seeds": 4}``.
+        holdout: Items of the eval set that the search does not see, and that the winner and the baseline are
+            run on in the end; at least 8.
     """
 
     data_loader: DatasetLoader
@@ -118,6 +124,8 @@ class Search:
     policy: Policy | None = None
     cache: CacheStore | None = None
     results_dir: str | Path | None = None
+    recheck: Recheck | Mapping[str, int] | None = None
+    holdout: int = 0
 
     def check(self, *, probing: bool = True, searching: bool = True) -> CheckedSearch:
         """Find everything that can be known without generating.
@@ -178,6 +186,7 @@ class Search:
             limits=LimitSettings(self._budget(problems), self.policy or Policy()),
             images=ImageSettings(self.args, seeds),
             keeping=Keeping(self.experiment_handler, self.cache),
+            evidence=self._evidence(problems),
         )
 
     def _space(self) -> Space:
@@ -218,6 +227,14 @@ class Search:
         budget = read_budget(reader, "budget", given)
         problems += reader.problems
         return budget
+
+    def _evidence(self, problems: list[Problem]) -> EvidenceSettings:
+        given = asdict(self.recheck) if isinstance(self.recheck, Recheck) else self.recheck
+        fields = {"holdout": self.holdout, **({} if given is None else {"recheck": given})}
+        reader = Reader(Document(fields))
+        evidence = read_evidence(reader, fields)
+        problems += reader.problems
+        return evidence
 
     def _strategy(self, space: Space, objectives: int, problems: list[Problem]) -> StrategySettings:
         """The strategy's keywords, read as a search file's are; objects of Ray Tune stand as they are."""

@@ -150,6 +150,46 @@ class ImageSettings:
 
 
 @dataclass(frozen=True)
+class Recheck:
+    """The best sets and the baseline once more, with seeds that the search has not used.
+
+    Attributes:
+        top: Sets, the best first; the baseline comes on top.
+        seeds: Images of every item.
+    """
+
+    top: int = 3
+    seeds: int = 4
+
+
+@dataclass(frozen=True)
+class EvidenceSettings:
+    """What is done after a search for an answer that the luck of having been picked does not colour.
+
+    Attributes:
+        recheck: What is run once more, or None.
+        holdout: Items of the eval set that the search does not see, and that the winner and the baseline are
+            run on in the end.
+        rechecks: Of a re-check, which is a search of its own: the search's name; "" of all others.
+    """
+
+    recheck: Recheck | None = None
+    holdout: int = 0
+    rechecks: str = ""
+
+    def images(self, items: int, seeds: int) -> int:
+        """Images that it takes.
+
+        Args:
+            items: Items of the whole eval set.
+            seeds: Images of every item in the search.
+        """
+        if self.recheck is not None:
+            return (self.recheck.top + 1) * self.recheck.seeds * items
+        return 2 * seeds * self.holdout
+
+
+@dataclass(frozen=True)
 class Keeping:
     """What is kept of a search.
 
@@ -184,6 +224,7 @@ class SearchSettings:
         limits: What it may take.
         images: What every image is made with.
         keeping: What is kept of it.
+        evidence: What is done after it for a surer answer.
     """
 
     home: Home
@@ -197,6 +238,7 @@ class SearchSettings:
     limits: LimitSettings
     images: ImageSettings
     keeping: Keeping
+    evidence: EvidenceSettings = EvidenceSettings()
 
     def objectives(self) -> tuple[Objective, ...]:
         """The scores to optimise, with their directions; of a search without problems."""

@@ -7,6 +7,7 @@ from pixaris.experiment.setup import directions
 from pixaris.metrics.base import BaseMetric
 from pixaris.search.objectives import choose_one
 from pixaris.search.settings import SearchSettings
+from pixaris.statistics.signflip import FEWEST
 
 
 def settings_problems(settings: SearchSettings, items: int) -> list[Problem]:
@@ -22,6 +23,7 @@ def settings_problems(settings: SearchSettings, items: int) -> list[Problem]:
         *_nothing_varies(settings),
         *_grace_problems(settings, items),
         *_budget_problems(settings, items),
+        *_evidence_problems(settings, items),
     ]
 
 
@@ -91,6 +93,25 @@ def _budget_problems(settings: SearchSettings, items: int) -> list[Problem]:
         return []
     rule = f"pays for no trial: one takes {images} images; give it that many (got {limit})"
     return [Problem("", rule, "budget.images")]
+
+
+def _evidence_problems(settings: SearchSettings, items: int) -> list[Problem]:
+    """What of a re-check or of held-out items cannot be.
+
+    Args:
+        settings: The search.
+        items: Items that the search sees.
+    """
+    held_out, limit = settings.evidence.holdout, settings.limits.budget.images
+    problems = []
+    if held_out and 0 < items < FEWEST:
+        rule = f"leaves the search {items} items, and it takes {FEWEST} to tell sets apart; hold fewer out"
+        problems.append(Problem("", rule, "holdout"))
+    after = settings.evidence.images(items + held_out, settings.images.seeds)
+    if after and limit is not None and limit - after < items * settings.images.seeds:
+        rule = f"pays for no trial beside the re-check, which takes {after} images (got {limit})"
+        problems.append(Problem("", rule, "budget.images"))
+    return problems
 
 
 def _scores(metric: BaseMetric) -> tuple[str, ...]:

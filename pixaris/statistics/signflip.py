@@ -59,9 +59,9 @@ def sign_flip_interval(values: npt.ArrayLike, level: float = LEVEL) -> tuple[Num
     k = ⌊(1 − level)/2 · (M + 1)⌋. It covers 1 − 2k/(M + 1) exactly if the values are symmetric about the
     centre, each with a distribution of its own.
 
-    Measured coverage of 95 % (benchmarks/coverage.py): 94–96 % at 8 to 64 values that are normal or t with
-    3 degrees; above it where most values are equal; 90 % at 12 and 94 % at 64 exponential ones, 85 and 91 %
-    lognormal ones, as every other method (see `pixaris.statistics.shape`).
+    Measured coverage of 95 % (benchmarks/coverage.py): 94.5–95.5 % at 8 to 64 values that are normal or t
+    with 3 degrees; 95–100 % where most values are equal; 90–93.5 % exponential, 85–91 % lognormal, which no
+    other method does much better (see `pixaris.statistics.shape`).
 
     Args:
         values: Numbers [..., values].

@@ -79,14 +79,20 @@ def next_steps(search: Judged, verdict: Verdict) -> tuple[NextStep, ...]:
         verdict: What it says.
     """
     known = _Known.of(search)
-    steps = [*_of_kind(known, verdict), *_of_ties(known, verdict, search), *_of_edges(known, search, verdict)]
+    steps = [
+        *_of_kind(known, verdict, search.recheck),
+        *_of_ties(known, verdict, search),
+        *_of_edges(known, search, verdict),
+    ]
     if verdict.kind in ("better", "needs a re-check"):
         steps += _of_influence(known, search)
     return tuple(steps)
 
 
-def _of_kind(known: _Known, verdict: Verdict) -> list[NextStep]:
-    if verdict.kind in ("better", "needs a re-check", "no evidence") and verdict.rechecked is None:
+def _of_kind(known: _Known, verdict: Verdict, again: Judged | None) -> list[NextStep]:
+    if again is not None and again.status != "finished":
+        return [NextStep("The re-check has not come to its end; go on with it.", ("recheck", known.folder))]
+    if verdict.kind in ("better", "needs a re-check", "no evidence") and again is None:
         if known.takes_seeds:
             words = "Run the best few and the baseline once more, with seeds that the search has not used."
             return [NextStep(words, ("recheck", known.folder))]

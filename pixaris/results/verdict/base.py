@@ -57,7 +57,8 @@ class Verdict:
         picked_from: Parameter sets that it is the best of, the baseline not counted.
         measured: Its difference over the common items as it was measured, which is too good by the luck of
             having been picked; None if the winner is the baseline.
-        expected: The difference to expect on images like these; None where it cannot be told.
+        expected: The difference to expect on images like these: that of held-out items, if there are any;
+            None where it cannot be told.
         rechecked: The difference with new seeds over the same items; None without a re-check.
         tied: Numbers of the sets that cannot be told from the winner, best first.
     """
@@ -96,6 +97,10 @@ class Judged(Protocol):
     @property
     def status(self) -> str:
         """How it stands: "running" while it is under way."""
+
+    @property
+    def recheck(self) -> Judged | None:
+        """Its re-check, a search of its best sets; None without one."""
 
     def ranking(self) -> Sequence[TrialResult]:
         """Trials with a score, best first."""

@@ -6,25 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from pixaris.results.manifest import read_manifest
-from pixaris.results.paths import SearchPaths
 from pixaris.results.trial import TrialResult
 from pixaris.results.verdict.advice import next_steps
-from pixaris.results.verdict.base import Judged, Verdict, VerdictKind
+from pixaris.results.verdict.base import Judged, Verdict
+from pixaris.results.verdict.expected import ExpectedGain
+from pixaris.results.verdict.rechecked import Rechecked
 from pixaris.results.verdict.words import counted, interval, names, signed
 from pixaris.statistics.corrections import tied
 from pixaris.statistics.paired import PairedDifference, differences
 from pixaris.statistics.power import items_needed
-from pixaris.statistics.shrinkage import ShrunkGain, shrunk_gain
 from pixaris.statistics.signflip import FEWEST
 
-_DRAWN = ("random", "grid", "BasicVariantGenerator")
-"""Algorithms that propose sets without regard to scores. Where one learns, the best sets crowd together: they
-are no draws from one distribution, and their luck is underrated (by 0.1 to 0.7 sd of the sets with TPE).
-"""
-_CLEAR = 0.99
 _WORTH = 1000
 """More items than that are no advice."""
 
@@ -53,13 +45,6 @@ class _Evidence:
     @property
     def metric(self) -> str:
         return self.search.objectives[0].metric
-
-    def is_unbiased(self, expected: ShrunkGain) -> bool:
-        """Whether the shrunk gain can be taken as it is: the sets were drawn without regard to scores, or
-        noise is so small beside their differences that it decides nothing.
-        """
-        algorithm = read_manifest(SearchPaths(self.search.folder)).get("algorithm", _DRAWN[0])
-        return algorithm in _DRAWN or expected.kept >= _CLEAR
 
 
 def verdict_of(search: Judged) -> Verdict:
@@ -116,38 +101,65 @@ def _of_set(evidence: _Evidence) -> Verdict:
         f"measured {evidence.metric} {signed(measured.mean, measured.half)} on these {measured.count} items,"
         f" {of}"
     )
-    expected = _expected(evidence)
+    expected = ExpectedGain.of(evidence.search, evidence.sets, winner, evidence.baseline)
+    rechecked = Rechecked.of(evidence.search, winner)
+    if rechecked is not None:
+        return _of_recheck(evidence, rechecked, measured, expected)
     nothing = f"No evidence of a difference between {winner.name} and the baseline"
     if expected is None:
         return Verdict("no evidence", f"{nothing}: {fact}.", measured=measured)
-    kind = _kind(evidence, expected, measured)
-    head = {"better": f"{winner.name} is better than the baseline", "no evidence": nothing}.get(
-        kind, f"{winner.name} may be better than the baseline"
-    )
-    told = evidence.is_unbiased(expected)
-    rest = f"expect about {interval(expected)} on images like these"
-    if not told:
-        rest = "how much of that is luck needs a re-check, because the sets were chosen by these same scores"
+    heads = {"better": f"{winner.name} is better than the baseline", "no evidence": nothing}
+    head = heads.get(expected.kind, f"{winner.name} may be better than the baseline")
+    rest = "how much of that is luck needs a re-check, because the sets were chosen by these same scores"
+    if expected.told is not None:
+        rest = f"expect about {interval(expected.told)} on images like these"
     return Verdict(
-        kind,
+        expected.kind,
         f"{head}: {fact}; {rest}.",
         tuple(f"Mind: {remark}." for remark in measured.remarks),
         measured=measured,
-        expected=expected if told else None,
+        expected=expected.told,
     )
 
 
-def _kind(evidence: _Evidence, expected: ShrunkGain, measured: PairedDifference) -> VerdictKind:
-    """Whether the gain is more than luck. Of sets that a searcher chose, the luck that may be left is taken
-    off as if they were all equal.
-    """
-    sign = 1.0 if measured.mean > 0.0 else -1.0
-    least = sign * expected.mean - (expected.half or 0.0)
-    if least <= 0.0:
-        return "no evidence"
-    if evidence.is_unbiased(expected) or least > expected.luck(len(evidence.sets)):
-        return "better"
-    return "needs a re-check"
+def _of_recheck(
+    evidence: _Evidence, rechecked: Rechecked, measured: PairedDifference, expected: ExpectedGain | None
+) -> Verdict:
+    """The answer where the winner was run once more: the new images decide."""
+    seen, held_out = rechecked.on_seen, rechecked.on_held_out
+    found = []
+    if seen is not None:
+        found.append(f"{interval(seen)} on these {counted(seen.count, 'item')} with new seeds")
+    if held_out is not None:
+        found.append(
+            f"{interval(held_out)} on {counted(held_out.count, 'item')} that the search has not seen"
+        )
+    decides = seen or held_out
+    better = decides is not None and decides.excludes(0.0) and (decides.mean > 0) == (measured.mean > 0)
+    head = f"No evidence of a difference between {evidence.winner.name} and the baseline"
+    if better:
+        head = f"{evidence.winner.name} is better than the baseline"
+        head += " on these items" if held_out is None else ""
+    picked = counted(len(evidence.sets), "set")
+    sentence = (
+        f"{head}: {evidence.metric} {', '.join(found)}; the search measured"
+        f" {signed(measured.mean, measured.half)}, picked from {picked}."
+    )
+    likely = None if expected is None else expected.told
+    lines = []
+    if held_out is None and likely is not None:
+        lines.append(f"Expect about {interval(likely)} on images like these.")
+    elif held_out is None:
+        lines.append("How much of it holds on other images is not known: items that are held out would tell.")
+    limits = dict.fromkeys((*(seen.remarks if seen else ()), *(held_out.remarks if held_out else ())))
+    return Verdict(
+        "better" if better else "no evidence",
+        sentence,
+        (*lines, *rechecked.better_ones(evidence.search), *(f"Mind: {remark}." for remark in limits)),
+        measured=measured,
+        expected=held_out or likely,
+        rechecked=seen,
+    )
 
 
 def _too_few(evidence: _Evidence, measured: PairedDifference | None) -> Verdict:
@@ -167,17 +179,6 @@ def _too_few(evidence: _Evidence, measured: PairedDifference | None) -> Verdict:
 def _difference(trial: TrialResult, baseline: TrialResult) -> PairedDifference | None:
     values = differences(trial.item_scores, baseline.item_scores)
     return PairedDifference.of(values) if values else None
-
-
-def _expected(evidence: _Evidence) -> ShrunkGain | None:
-    """The winner's gain with the luck of having been picked taken off."""
-    trials = [evidence.baseline, *evidence.sets]
-    count = max(len(trial.item_scores) for trial in trials)
-    scores = np.full((len(trials), count), np.nan)
-    for row, trial in enumerate(trials):
-        for item, score in enumerate(trial.item_scores):
-            scores[row, item] = np.nan if score is None else score
-    return shrunk_gain(scores, trials.index(evidence.winner), 0)
 
 
 def _ties(search: Judged, ranking: Sequence[TrialResult]) -> tuple[TrialResult, ...]:

@@ -20,14 +20,15 @@ from pixaris.search.driver.plan import Identity, SearchPlan
 from pixaris.search.driver.run import run_search
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.manifest import manifest_of
+from pixaris.search.recheck import is_due, recheck_of
 from pixaris.search.resume import Earlier, earlier_of
 
 
 def run(
     checked: CheckedSearch, listener: ProgressListener | None = None, *, resume: bool = False
 ) -> SearchResult:
-    """Start the endpoints, search, stop the endpoints. An error that ends the search is in the result, with
-    what was done.
+    """Start the endpoints, search, stop the endpoints; then re-check what was found, if that is wished. An
+    error that ends either is in the result, with what was done.
 
     Args:
         checked: The search.
@@ -38,6 +39,30 @@ def run(
         ConfigurationError: All that is wrong with it; or the earlier search is another one, or is still
             running.
     """
+    result = _run(checked.without_recheck(), listener, resume=resume)
+    return rechecked(checked, result, listener) if is_due(checked, result) else result
+
+
+def rechecked(
+    checked: CheckedSearch, result: SearchResult, listener: ProgressListener | None = None
+) -> SearchResult:
+    """Re-check what a search found, or go on with a re-check that was stopped; one that is done stands.
+
+    Args:
+        checked: The search, with a re-check or with items that are held out.
+        result: What it found.
+        listener: Called with how the re-check goes.
+
+    Returns:
+        What the search found, with the error that ended the re-check.
+    """
+    wanted = recheck_of(checked, result)
+    earlier = earlier_of(wanted)
+    same = earlier is not None and not earlier.differences
+    return replace(result, error=_run(wanted, listener, resume=same).error)
+
+
+def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: bool) -> SearchResult:
     checked.raise_problems()
     earlier = earlier_of(checked) if resume else None
     if earlier is not None:

@@ -17,7 +17,7 @@ from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment.setup import MOST_SEEDS
 from pixaris.search.file.components import DatasetSpec, GeneratorSpec, read_dataset, read_generator
 from pixaris.search.file.endpoints import endpoints_of_urls, read_endpoints
-from pixaris.search.file.limits import read_budget, read_limits
+from pixaris.search.file.limits import read_budget, read_evidence, read_limits
 from pixaris.search.file.overrides import apply_overrides
 from pixaris.search.file.parameters import read_generation_params, read_parameters
 from pixaris.search.file.python_module import read_search_module, read_space_module
@@ -26,7 +26,14 @@ from pixaris.search.file.scores import read_metrics, read_objective, with_resour
 from pixaris.search.file.source import FileSource
 from pixaris.search.file.strategies import read_strategy
 from pixaris.search.file.yaml_file import read_yaml
-from pixaris.search.settings import Home, ImageSettings, LimitSettings, ObjectiveSettings, StrategySettings
+from pixaris.search.settings import (
+    EvidenceSettings,
+    Home,
+    ImageSettings,
+    LimitSettings,
+    ObjectiveSettings,
+    StrategySettings,
+)
 from pixaris.search.space.fit import Target
 from pixaris.search.space.space import Space
 from pixaris.types import GenerationParam
@@ -45,6 +52,8 @@ _KEYS = (
     "seeds",
     "budget",
     "limits",
+    "recheck",
+    "holdout",
     "cache",
     "results",
 )
@@ -66,6 +75,7 @@ class SearchSpec:
         objective: What is optimised; without names where the file has none.
         search: How the space is searched.
         limits: What it may take.
+        evidence: What is done after it for a surer answer.
         cache: Whether images are taken from the cache and kept in it.
         unread: What was not looked into, because that would run code that the file names.
     """
@@ -81,6 +91,7 @@ class SearchSpec:
     objective: ObjectiveSettings
     search: StrategySettings
     limits: LimitSettings
+    evidence: EvidenceSettings
     cache: bool = True
     unread: tuple[str, ...] = ()
 
@@ -161,6 +172,7 @@ def read_search_file(
     budget = read_budget(reader, "budget", fields.get("budget", {}))
     policy = read_limits(reader, "limits", fields.get("limits", {}))
     seeds = reader.whole("seeds", fields.get("seeds", 1), at_least=1, at_most=MOST_SEEDS) or 1
+    evidence = read_evidence(reader, fields)
     cache = _cache(reader, fields.get("cache", True))
     problems = reader.problems
     spec = SearchSpec(
@@ -175,6 +187,7 @@ def read_search_file(
         objective=objective,
         search=search,
         limits=LimitSettings(budget, policy),
+        evidence=evidence,
         cache=cache,
         unread=tuple(reader.unread),
     )
