@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "pixaris"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ROWS: list[set[str]] = [
-    {"__init__", "exceptions", "types", "config", "images", "png", "files", "http", "plugins"},
+    {"__init__", "exceptions", "types", "config", "images", "png", "files", "http", "plugins", "words"},
     {"comfyui", "flux", "statistics"},
     {"endpoints"},
     {"results"},
@@ -68,6 +68,7 @@ DOORS: dict[str, set[str]] = {
 
 ONE_IDEA = {
     "search.space.space.Space": "a value: 10 of them are properties",
+    "results.paths.SearchPaths": "a value: one property for each file, so that every name stands once",
     "results.records.SearchResult": "a value: 10 of them are properties, names that users know",
 }
 """Pure classes that may have more methods than others, and why."""

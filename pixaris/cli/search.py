@@ -153,7 +153,7 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
         picture: The comparison, if there is one.
         owner: Whose values the baseline has.
     """
-    from pixaris.cli.progress import credits, duration, number
+    from pixaris.words import credits, duration, number
 
     ended = {
         status: sum(trial.status == status for trial in result.trials) for status in get_args(TrialStatus)
@@ -211,7 +211,7 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
 
 def front(result: SearchResult) -> list[str]:
     """The Pareto front as a table: one line for each trial, best leading score first."""
-    from pixaris.cli.progress import values
+    from pixaris.words import listed
 
     names = [objective.metric for objective in result.objectives]
     wanted = ", ".join(f"{objective.metric} {objective.direction}" for objective in result.objectives)
@@ -224,5 +224,5 @@ def front(result: SearchResult) -> list[str]:
     ]
     for trial in trials:
         scores = "".join(f"{trial.scores[name]:>{width}.4f}  " for name in names)
-        lines.append(f"  {trial.name:<12}{scores}{values(trial)}")
+        lines.append(f"  {trial.name:<12}{scores}{listed(trial.values)}")
     return lines

@@ -80,7 +80,7 @@ def _print_trials(result: SearchResult, trials: list[TrialResult]) -> None:
 
 
 def _row(result: SearchResult, trial: TrialResult, others: list[str]) -> tuple[str, ...]:
-    from pixaris.cli.progress import values
+    from pixaris.words import listed
 
     score = "none" if trial.objective is None else f"{trial.objective:.4f}{_half(result.interval(trial))}"
     difference = result.difference(trial) if trial.number != 0 else None
@@ -94,7 +94,7 @@ def _row(result: SearchResult, trial: TrialResult, others: list[str]) -> tuple[s
         *(f"{trial.scores[name]:.4f}" if name in trial.scores else "none" for name in others),
         "baseline" if trial.number == 0 else change,
         f"{trial.scored}/{len(result.items)}{failed}",
-        values(trial) + error,
+        listed(trial.values) + error,
     )
 
 
@@ -113,7 +113,7 @@ def ends(interval: MeanInterval | None, sign: str = "") -> str:
 def show_trial(result: SearchResult, trial: TrialResult) -> None:
     """Print a trial: parameters, scores, item by item, failures."""
     from pixaris.cli.invocation import shown
-    from pixaris.cli.progress import credits, duration, number
+    from pixaris.words import credits, duration, number
 
     what = ", the baseline" if trial.number == 0 else ", the winner" if result.best == trial else ""
     did = f"{trial.items} of {len(result.items)} items, {duration(trial.seconds)}"

@@ -49,6 +49,14 @@ def running_search(parent: Path, name: str, now: float) -> tuple[Path, tuple[End
     return folder, endpoints
 
 
+def read_endpoints(folder: Path) -> tuple[EndpointStatus, ...]:
+    """The endpoints as a search saw them last; empty if its folder does not say."""
+    try:
+        return read_as(_Content, read_json(SearchPaths(folder).endpoints)).endpoints
+    except ForeignError:
+        return ()
+
+
 @dataclass(frozen=True)
 class _Content:
     """What ``endpoints.json`` has."""
