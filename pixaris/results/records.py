@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pixaris.exceptions import ConfigurationError, PixarisError, nearest
-from pixaris.files import read_json, read_json_lines
+from pixaris.files import read_json
 from pixaris.results.budget import Amounts, Budget
 from pixaris.results.folders import held
 from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.importance import importances
-from pixaris.results.journal import History
 from pixaris.results.manifest import read_manifest
 from pixaris.results.objective import Objective
 from pixaris.results.paths import SearchPaths
 from pixaris.results.ranking import Failures, Row, Rules, is_thin, ranked
-from pixaris.results.report import TrialReport
-from pixaris.results.trial import EvalItems, TrialResult, TrialStatus
+from pixaris.results.trial import EvalItems, TrialResult, trials_of
+from pixaris.results.verdict import Verdict, verdict_of
 from pixaris.statistics.intervals import MeanInterval
-from pixaris.statistics.paired import PairedDifference
+from pixaris.statistics.paired import PairedDifference, differences
 from pixaris.types import Direction, ParamValue
 
 if TYPE_CHECKING:
@@ -191,14 +190,19 @@ class SearchResult:
         """A trial's objective minus the baseline's, over the items that both have; None without any."""
         if self.baseline is None:
             return None
-        pairs = zip(trial.item_scores, self.baseline.item_scores, strict=False)
-        differences = [a - b for a, b in pairs if a is not None and b is not None]
-        return PairedDifference.of(differences) if differences else None
+        found = differences(trial.item_scores, self.baseline.item_scores)
+        return PairedDifference.of(found) if found else None
 
     def interval(self, trial: TrialResult) -> MeanInterval | None:
         """A trial's objective with its interval over the items that have it; None without any."""
         scores = [score for score in trial.item_scores if score is not None]
         return MeanInterval.of(scores) if scores else None
+
+    def verdict(self) -> Verdict:
+        """What the search says: whether its winner is better than the baseline, by how much, and how sure
+        that is.
+        """
+        return verdict_of(self)
 
     def importance(self, metric: str | None = None) -> dict[str, float]:
         """How much each parameter matters: its share of the scores' variance (fANOVA), the largest first;
@@ -306,7 +310,7 @@ class SearchResult:
             folder=paths.folder,
             status="interrupted" if killed else head.status,
             objectives=objectives,
-            trials=tuple(_trials(eval_items, "running" if running and not killed else "interrupted")),
+            trials=tuple(trials_of(eval_items, "running" if running and not killed else "interrupted")),
             items=head.items,
             failures=head.failures,
             totals=totals,
@@ -348,44 +352,6 @@ class _Head:
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     """Whether losses are nowhere larger than others and somewhere smaller."""
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
-
-
-def ended_trials(paths: SearchPaths) -> dict[int, TrialResult]:
-    """Trials by number as a search has written them down: those that have ended, in whatever way, the last
-    time they did.
-    """
-    found = {}
-    for row in read_json_lines(paths.trials):
-        try:
-            trial = TrialResult.from_dict(row, paths.folder)
-        except ForeignError:
-            continue  # a line of something else
-        found[trial.number] = trial
-    return found
-
-
-def _trials(eval_items: EvalItems, unfinished: TrialStatus) -> list[TrialResult]:
-    """All trials of a search, also those that are under way, or were when it was killed."""
-    paths = eval_items.paths
-    found, history = ended_trials(paths), History.read(paths)
-    for number, values in history.values.items():
-        known = found.get(number)
-        if number in history.over and (known is None or known.status == "interrupted"):
-            found[number] = over_trial(history, number, eval_items)
-        elif known is None or (known.status == "interrupted" and unfinished == "running"):
-            report = history.latest.get(number, TrialReport())
-            found[number] = TrialResult.of_report(number, values, unfinished, report, eval_items)
-    return [found[number] for number in sorted(found)]
-
-
-def over_trial(history: History, number: int, eval_items: EvalItems) -> TrialResult:
-    """A trial that is over, as the journal has it."""
-    report = history.over[number]
-    status: TrialStatus = "finished" if report.state == "ended" else "stopped"
-    if report.objective is None:
-        status = "failed"
-    trial = TrialResult.of_report(number, history.values[number], status, report, eval_items)
-    return replace(trial, stop=history.stops.get(number))
 
 
 def _is_among(value: ParamValue, others: Sequence[ParamValue]) -> bool:

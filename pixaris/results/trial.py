@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pixaris.results.foreign import read_as
+from pixaris.files import read_json_lines
+from pixaris.results.foreign import ForeignError, read_as
+from pixaris.results.journal import History
 from pixaris.results.paths import SearchPaths, trial_name
 from pixaris.results.report import Stop, TrialReport, Usage
 from pixaris.types import ParamValue
@@ -211,3 +213,41 @@ class _Line:
     error: str = ""
     stop: Stop | None = None
     report: Mapping[str, object] = field(default_factory=dict)
+
+
+def ended_trials(paths: SearchPaths) -> dict[int, TrialResult]:
+    """Trials by number as a search has written them down: those that have ended, in whatever way, the last
+    time they did.
+    """
+    found = {}
+    for row in read_json_lines(paths.trials):
+        try:
+            trial = TrialResult.from_dict(row, paths.folder)
+        except ForeignError:
+            continue  # a line of something else
+        found[trial.number] = trial
+    return found
+
+
+def trials_of(eval_items: EvalItems, unfinished: TrialStatus) -> list[TrialResult]:
+    """All trials of a search, also those that are under way, or were when it was killed."""
+    paths = eval_items.paths
+    found, history = ended_trials(paths), History.read(paths)
+    for number, values in history.values.items():
+        known = found.get(number)
+        if number in history.over and (known is None or known.status == "interrupted"):
+            found[number] = over_trial(history, number, eval_items)
+        elif known is None or (known.status == "interrupted" and unfinished == "running"):
+            report = history.latest.get(number, TrialReport())
+            found[number] = TrialResult.of_report(number, values, unfinished, report, eval_items)
+    return [found[number] for number in sorted(found)]
+
+
+def over_trial(history: History, number: int, eval_items: EvalItems) -> TrialResult:
+    """A trial that is over, as the journal has it."""
+    report = history.over[number]
+    status: TrialStatus = "finished" if report.state == "ended" else "stopped"
+    if report.objective is None:
+        status = "failed"
+    trial = TrialResult.of_report(number, history.values[number], status, report, eval_items)
+    return replace(trial, stop=history.stops.get(number))

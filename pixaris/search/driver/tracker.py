@@ -18,9 +18,9 @@ from pixaris.results.endpoints_file import WRITE_SECONDS, write_endpoints
 from pixaris.results.evidence.events import Happened, append_event
 from pixaris.results.paths import trial_name
 from pixaris.results.progress import Planned, ProgressListener, SearchProgress
-from pixaris.results.records import SearchResult, SearchStatus, Totals, ended_trials, over_trial
+from pixaris.results.records import SearchResult, SearchStatus, Totals
 from pixaris.results.report import Stop, TrialReport
-from pixaris.results.trial import EvalItems, TrialResult, TrialStatus
+from pixaris.results.trial import EvalItems, TrialResult, TrialStatus, ended_trials, over_trial
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.spending import Account
 

@@ -1,0 +1,174 @@
+"""How a search's verdict is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pixaris.results.trial import TrialResult
+from pixaris.results.verdict.base import Judged, Verdict
+from pixaris.results.verdict.words import counted, interval, names, signed
+from pixaris.statistics.corrections import tied
+from pixaris.statistics.intervals import MeanInterval
+from pixaris.statistics.paired import PairedDifference, differences
+from pixaris.statistics.power import items_needed
+from pixaris.statistics.shrinkage import shrunk_gain
+from pixaris.statistics.signflip import FEWEST
+
+_WORTH = 1000
+"""More items than that are no advice."""
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """A search with a winner and a baseline, and what can be said of them.
+
+    Attributes:
+        search: The search.
+        winner: Its best trial.
+        baseline: The trial with the workflow's own values.
+        ties: The sets that cannot be told from the winner, best first.
+    """
+
+    search: Judged
+    winner: TrialResult
+    baseline: TrialResult
+    ties: tuple[TrialResult, ...]
+
+    @property
+    def sets(self) -> list[TrialResult]:
+        """The sets that the winner was picked from."""
+        return [trial for trial in self.search.trials if trial.objective is not None and trial.number != 0]
+
+    @property
+    def metric(self) -> str:
+        return self.search.objectives[0].metric
+
+
+def verdict_of(search: Judged) -> Verdict:
+    """What a search says: its winner held against its baseline, over the items that both have.
+
+    Args:
+        search: It, also one that still runs.
+    """
+    ranking = search.ranking()
+    if not ranking:
+        return Verdict("no score", "No trial has a score.")
+    winner = ranking[0]
+    baseline = next((trial for trial in ranking if trial.number == 0), None)
+    ties = _ties(search, ranking)
+    if baseline is None:
+        picked = sum(trial.number != 0 for trial in ranking)
+        sentence = f"{winner.name} is the best of {counted(picked, 'set')}; the baseline has no score."
+        return Verdict("no baseline", sentence, winner=winner.number, picked_from=picked, tied=_numbers(ties))
+    evidence = _Evidence(search, winner, baseline, ties)
+    verdict = _of_baseline(evidence) if winner.number == 0 else _of_set(evidence)
+    return replace(
+        verdict,
+        lines=(*verdict.lines, *_tie_lines(evidence)),
+        winner=winner.number,
+        picked_from=len(evidence.sets),
+        tied=_numbers(ties),
+    )
+
+
+def _of_baseline(evidence: _Evidence) -> Verdict:
+    """No set did better than the baseline."""
+    sets = evidence.sets
+    if not sets:
+        return Verdict("baseline", "There is the baseline only: no other set has a score.")
+    sentence = f"No set beats the baseline: {counted(len(sets), 'other set')} did no better than its values."
+    ranked = [trial for trial in evidence.search.ranking() if trial.number != 0]
+    closest = _difference(ranked[0], evidence.baseline)
+    lines: tuple[str, ...] = ()
+    if closest is not None:
+        items = counted(closest.count, "item")
+        lines = (f"{ranked[0].name} comes closest: {evidence.metric} {interval(closest)} on {items}.",)
+    return Verdict("baseline", sentence, lines)
+
+
+def _of_set(evidence: _Evidence) -> Verdict:
+    """A set did better than the baseline: by more than luck?"""
+    winner, picked = evidence.winner, len(evidence.sets)
+    measured = _difference(winner, evidence.baseline)
+    if measured is None or measured.low is None:
+        return _too_few(evidence, measured)
+    of = f"picked from {picked} and so too good" if picked > 1 else "the only set that was tried"
+    fact = (
+        f"measured {evidence.metric} {signed(measured.mean, measured.half)} on these {measured.count} items,"
+        f" {of}"
+    )
+    expected = _expected(evidence)
+    nothing = f"No evidence of a difference between {winner.name} and the baseline"
+    if expected is None:
+        return Verdict("no evidence", f"{nothing}: {fact}.", measured=measured)
+    better = expected.excludes(0.0) and (expected.mean > 0.0) == (measured.mean > 0.0)
+    head = f"{winner.name} is better than the baseline" if better else nothing
+    sentence = f"{head}: {fact}; expect about {interval(expected)} on images like these."
+    return Verdict(
+        "better" if better else "no evidence",
+        sentence,
+        tuple(f"Mind: {remark}." for remark in measured.remarks),
+        measured=measured,
+        expected=expected,
+    )
+
+
+def _too_few(evidence: _Evidence, measured: PairedDifference | None) -> Verdict:
+    winner, picked = evidence.winner, counted(len(evidence.sets), "set")
+    if measured is None:
+        why = f"{evidence.metric} has one value for a whole run, or they share no item"
+        sentence = f"{winner.name} is the best of {picked}, and nothing tells how sure that is: {why}."
+        return Verdict("too few items", sentence)
+    change = f"{evidence.metric} {signed(measured.mean, None)} against the baseline"
+    sentence = (
+        f"{winner.name} is the best of {picked} by {change}, but {counted(measured.count, 'common item')}"
+        f" cannot tell whether it is better: that takes {FEWEST}."
+    )
+    return Verdict("too few items", sentence, measured=measured)
+
+
+def _difference(trial: TrialResult, baseline: TrialResult) -> PairedDifference | None:
+    values = differences(trial.item_scores, baseline.item_scores)
+    return PairedDifference.of(values) if values else None
+
+
+def _expected(evidence: _Evidence) -> MeanInterval | None:
+    """The winner's gain with the luck of having been picked taken off."""
+    trials = [evidence.baseline, *evidence.sets]
+    count = max(len(trial.item_scores) for trial in trials)
+    scores = np.full((len(trials), count), np.nan)
+    for row, trial in enumerate(trials):
+        for item, score in enumerate(trial.item_scores):
+            scores[row, item] = np.nan if score is None else score
+    return shrunk_gain(scores, trials.index(evidence.winner), 0)
+
+
+def _ties(search: Judged, ranking: Sequence[TrialResult]) -> tuple[TrialResult, ...]:
+    """The sets that went through all items and cannot be told from the winner, best first."""
+    winner = ranking[0]
+    whole = [trial for trial in ranking[1:] if trial.items >= len(search.items) and trial.number != 0]
+    against = {trial.number: differences(winner.item_scores, trial.item_scores) for trial in whole}
+    found = set(tied(against)) if len(search.items) >= FEWEST else set()
+    return tuple(trial for trial in whole if trial.number in found)
+
+
+def _tie_lines(evidence: _Evidence) -> tuple[str, ...]:
+    if not evidence.ties:
+        return ()
+    count = len(evidence.ties)
+    which = "either of the two" if count == 1 else f"any of the {count + 1}"
+    line = f"Tied with {names(_numbers(evidence.ties))}: {which} will do"
+    next_best = differences(evidence.winner.item_scores, evidence.ties[0].item_scores)
+    found = PairedDifference.of(next_best)
+    needed = items_needed(found.mean, found.spread)
+    more = None if needed is None else max(1, needed - found.count)
+    if more is None or more > _WORTH:
+        return (f"{line}; no number of items worth making would tell the first two apart.",)
+    return (f"{line}; about {counted(more, 'more item')} would tell the first two apart.",)
+
+
+def _numbers(trials: Sequence[TrialResult]) -> tuple[int, ...]:
+    return tuple(trial.number for trial in trials)

@@ -1,0 +1,104 @@
+"""Sign-flip test and interval: exact under symmetry, whatever the distribution, from six values on.
+
+Both come from one set of numbers, the means over subsets of the values (Hartigan 1969, "Using subsample
+values as typical values", JASA 64). Flipping the signs of a subset S of differences d lowers their sum
+below zero exactly where the mean over S's complement is negative, so the interval leaves out 0 exactly
+where the test's p is at most 1 − level.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = npt.NDArray[np.float64]
+
+LEVEL = 0.95
+FEWEST = 6
+"""Fewer values give no 95 % interval: 2^(1−5) is more than 5 %."""
+
+_EXACT = 13
+"""So many values have 8 191 subsets, which are all taken; of more values subsets are drawn."""
+_DRAWS = 9_999
+_ENTRIES = 2_000_000
+"""Of the table of subsets; with more than 200 values fewer subsets are drawn."""
+_ROUNDING = 1e-12
+
+
+@lru_cache(maxsize=16)
+def _subsets(count: int) -> Numbers:
+    """Non-empty subsets as rows of weights that sum to 1 [subsets, values]."""
+    if count <= _EXACT:
+        members = np.arange(1, 2**count)[:, None] >> np.arange(count) & 1
+    else:
+        draws = min(_DRAWS, _ENTRIES // count // 40 * 40 - 1)
+        members = np.random.default_rng(count).integers(0, 2, (max(39, draws), count))
+        members[~members.any(axis=1), 0] = 1
+    weights: Numbers = members / members.sum(axis=1, keepdims=True)
+    return weights
+
+
+def subset_means(values: npt.ArrayLike) -> Numbers:
+    """Means over all subsets, or over drawn ones, in ascending order.
+
+    Args:
+        values: Numbers [..., values].
+
+    Returns:
+        Means [..., subsets]: 2^n − 1 up to 13 values, else 9 999 drawn with a fixed seed (fewer above 200
+        values), each value being in a subset with probability ½.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    return np.sort(numbers @ _subsets(numbers.shape[-1]).T, axis=-1)
+
+
+def sign_flip_interval(values: npt.ArrayLike, level: float = LEVEL) -> tuple[Numbers, Numbers] | None:
+    """Interval of the centre of symmetric values: the k-th smallest and k-th largest of the M subset means,
+    k = ⌊(1 − level)/2 · (M + 1)⌋. It covers 1 − 2k/(M + 1) exactly if the values are symmetric about the
+    centre, each with a distribution of its own.
+
+    Measured coverage of 95 % (benchmarks/coverage.py): 94–96 % at 8 to 64 values that are normal or t with
+    3 degrees; above it where most values are equal; 90 % at 12 and 94 % at 64 exponential ones, 85 and 91 %
+    lognormal ones, as every other method (see `pixaris.statistics.shape`).
+
+    Args:
+        values: Numbers [..., values].
+        level: Coverage that is wished.
+
+    Returns:
+        Lower and upper ends [...]; None where so few values cannot give the level: below 6 for 95 %.
+    """
+    means = subset_means(values)
+    count = means.shape[-1]
+    place = int((1.0 - level) / 2.0 * (count + 1) + _ROUNDING)
+    if place < 1:
+        return None
+    return means[..., place - 1], means[..., count - place]
+
+
+def sign_flip_p(values: npt.ArrayLike) -> Numbers:
+    """Two-sided p of the hypothesis that values are symmetric about 0: the share of all sign patterns whose
+    sum is at least as large as the one that was met (Fisher 1935). Zeros stay in.
+
+    Args:
+        values: Numbers [..., values].
+
+    Returns:
+        p [...]; at least `smallest_p`.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    toward = np.where(numbers.sum(axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
+    means = subset_means(numbers * toward)
+    tolerance = _ROUNDING * np.abs(numbers).max(axis=-1, keepdims=True)
+    beyond = (means <= tolerance).sum(axis=-1)
+    p: Numbers = np.minimum(1.0, 2.0 * (1.0 + beyond) / (means.shape[-1] + 1.0))
+    return p
+
+
+def smallest_p(count: int) -> float:
+    """The smallest two-sided p that so many values can give, 2^(1−n): 0.0625 at 5, so nothing is significant
+    at 5 % below 6 values. Above 13 values it is that of the drawn subsets, 0.0002.
+    """
+    return float(2.0 / (len(_subsets(count)) + 1.0))
