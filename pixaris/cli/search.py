@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import get_args
@@ -14,6 +16,7 @@ from pixaris.cli.lines import flush, say
 from pixaris.results.paths import RunPaths, SearchPaths
 from pixaris.results.records import SearchResult
 from pixaris.results.trial import TrialResult, TrialStatus
+from pixaris.results.verdict import Verdict
 from pixaris.search.resume import Earlier, described, earlier_of
 from pixaris.types import EvalSet
 
@@ -166,18 +169,14 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
     if result.budget:
         print(f"budget    {result.budget.compare(result.spent)}")
     best, baseline = result.best, result.baseline
-    if best is None:
-        print("no trial has a score")
-    else:
+    verdict = result.verdict()
+    print(f"\n{said(verdict)}")
+    if best is not None:
         higher = "higher is better" if result.direction == "max" else "lower is better"
         print(f"\nwinner    {best.name}{' (the baseline itself)' if best.number == 0 else ''}")
         print(f"{result.metric:<9} {best.objective:.4f} on {best.scored} images ({higher})")
         if baseline is not None and baseline.objective is not None:
             print(f"baseline  {baseline.objective:.4f} ({_OWN[owner]})")
-            difference = result.difference(best) if best.number != 0 else None
-            if difference is not None and difference.low is not None:
-                interval = f"95 % interval {difference.low:+.4f} … {difference.high:+.4f}"
-                print(f"change    {difference.mean:+.4f} per image, {interval}, {difference.count} images")
         if result.others:
             print("\n".join(front(result)))
         width = max(map(len, best.values), default=0)
@@ -207,6 +206,26 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
         from pixaris.experiment_handlers.tensorboard import command as tensorboard
 
         print(f"  TensorBoard  {tensorboard(shown(SearchPaths(result.folder).tensorboard))}")
+    if verdict.next_steps:
+        print("\n".join(["\nnext", *next_lines(verdict)]))
+
+
+def said(verdict: Verdict) -> str:
+    """A verdict's sentences, as wide as the terminal; in a pipe each is a line."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    lines = [verdict.sentence, *verdict.lines]
+    return "\n".join(textwrap.fill(line, width) if width else line for line in lines)
+
+
+def next_lines(verdict: Verdict) -> list[str]:
+    """What to do now, with the commands to paste."""
+    lines = []
+    for step in verdict.next_steps:
+        lines.append(f"  {step.words}")
+        if step.command:
+            words = (shown(word) if isinstance(word, Path) else word for word in step.command)
+            lines.append(f"    {command(*words)}")
+    return lines
 
 
 def front(result: SearchResult) -> list[str]:

@@ -39,9 +39,8 @@ def main(options: argparse.Namespace) -> int:
             objective.metric: _importance(result, objective.metric)[0] for objective in result.objectives
         }
         trials = [_described(result, trial) for trial in result.trials]
-        searches.print_json(
-            {**result.head(), "folder": str(result.folder), "importance": shares, "trials": trials}
-        )
+        told = {"folder": str(result.folder), "verdict": asdict(result.verdict()), "importance": shares}
+        searches.print_json({**result.head(), **told, "trials": trials})
     else:
         show_search(result, None if options.all else _ROWS)
     return 0
@@ -99,8 +98,8 @@ def _row(result: SearchResult, trial: TrialResult, others: list[str]) -> tuple[s
 
 
 def _half(interval: MeanInterval | None) -> str:
-    """Half an interval's width, if it has one."""
-    return "" if interval is None or interval.high is None else f" ± {interval.high - interval.mean:.4f}"
+    """Half the width of a 95 % interval, if there is one."""
+    return "" if interval is None or interval.half is None else f" ± {interval.half:.4f}"
 
 
 def ends(interval: MeanInterval | None, sign: str = "") -> str:
@@ -136,9 +135,10 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
     difference = result.difference(trial) if trial.number != 0 else None
     if difference is not None:
         interval = f", 95 % interval {ends(difference, '+')}" if ends(difference) else ""
-        print(
-            f"  change of {result.metric} per item {difference.mean:+.4f}{interval}, {difference.count} items"
-        )
+        over = f"spread {difference.spread:.4f} over {difference.count} items"
+        print(f"  change of {result.metric} per item {difference.mean:+.4f}{interval}, {over}")
+        for remark in difference.remarks:
+            print(f"  mind: {remark}")
     if charged := credits(trial.cost, trial.unaccounted):
         print(f"  charged {charged}")
     if trial.cached:

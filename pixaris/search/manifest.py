@@ -19,7 +19,9 @@ def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
     workflow = generator.workflow
     failures = settings.objective.failures
     urls = [endpoint.url for endpoint in static(checked.sources)]
+    source = settings.keeping.source
     return {
+        **({} if source is None else {"file": str(source.resolve())}),
         "space": checked.space.as_dict(),
         "objectives": [asdict(objective) for objective in checked.objectives],
         "baseline": checked.baseline(),

@@ -45,6 +45,26 @@ _NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
+class ShrunkGain(MeanInterval):
+    """What a gain is expected to be on items like these, with its 95 % interval.
+
+    Attributes:
+        kept: ρ, the share of the winner's distance from the other sets that is no noise: 1 where the sets
+            differ by much more than a mean over the items is sure.
+        error: Standard error of the winner's mean over its items, beside the other sets.
+    """
+
+    kept: float = 1.0
+    error: float = 0.0
+
+    def luck(self, sets: int) -> float:
+        """How much the best of so many measured gains is too large if the sets are all equal: the expected
+        largest of so many normal errors, at most √(2·ln sets) of them.
+        """
+        return self.error * math.sqrt(2.0 * math.log(max(1, sets)))
+
+
+@dataclass(frozen=True)
 class _Equations:
     """The model's normal equations with items and baseline eliminated, in the sets' eigenbasis.
 
@@ -54,6 +74,7 @@ class _Equations:
         contrast: Coefficients of the winner's gain on the sets' effects [sets].
         offset: The rest of the gain.
         information: On the baseline's effect.
+        winner: Information on the winner's, if all else were known.
         squares: Sum of squares that items and baseline leave.
         freedom: Its degrees of freedom.
         pairs: Those of the difference between two sets.
@@ -64,12 +85,13 @@ class _Equations:
     contrast: Numbers
     offset: float
     information: float
+    winner: float
     squares: float
     freedom: int
     pairs: int
 
 
-def shrunk_gain(scores: npt.ArrayLike, winner: int, baseline: int) -> MeanInterval | None:
+def shrunk_gain(scores: npt.ArrayLike, winner: int, baseline: int) -> ShrunkGain | None:
     """The winner's expected gain over the baseline, on items like these.
 
     Measured (benchmarks/coverage.py), in standard deviations of the sets: see docs/statistics.md.
@@ -80,8 +102,8 @@ def shrunk_gain(scores: npt.ArrayLike, winner: int, baseline: int) -> MeanInterv
         baseline: Row of the set that it is compared with.
 
     Returns:
-        The gain with its 95 % interval, on the scores' own scale; None where the scores cannot tell noise
-        from differences: a single item, or no item that the baseline shares.
+        The gain on the scores' own scale; None where the scores cannot tell noise from differences: a single
+        item, or no item that the baseline shares.
     """
     table = np.asarray(scores, dtype=np.float64)
     equations = _equations(table, winner, baseline)
@@ -89,10 +111,11 @@ def shrunk_gain(scores: npt.ArrayLike, winner: int, baseline: int) -> MeanInterv
         return None
     from scipy.special import stdtrit
 
-    mean, variance = _posterior(equations)
-    half = float(stdtrit(min(equations.freedom, equations.pairs), 0.975)) * math.sqrt(variance)
+    found = _posterior(equations)
+    half = float(stdtrit(min(equations.freedom, equations.pairs), 0.975)) * math.sqrt(found.variance)
     shared = ~np.isnan(table[winner]) & ~np.isnan(table[baseline])
-    return MeanInterval(mean, mean - half, mean + half, int(shared.sum()))
+    ends = (found.mean - half, found.mean + half)
+    return ShrunkGain(found.mean, *ends, int(shared.sum()), found.kept, found.error)
 
 
 def _equations(table: Numbers, winner: int, baseline: int) -> _Equations | None:
@@ -120,6 +143,7 @@ def _equations(table: Numbers, winner: int, baseline: int) -> _Equations | None:
         contrast=basis.T @ contrast,
         offset=float(-right[baseline] / own),
         information=own,
+        winner=float(weights[winner].sum()),
         squares=float((weights * centred**2).sum() - right[baseline] ** 2 / own),
         freedom=freedom,
         pairs=int((known[winner] & known[baseline]).sum()) - 1 + (_PRIOR if len(table) >= _FEW else 0),
@@ -167,8 +191,17 @@ def _prior(variances: Numbers, freedom: Numbers) -> tuple[float, float]:
     return float(np.exp(centred.mean() + digamma(weight / 2) - np.log(weight / 2))), weight
 
 
-def _posterior(equations: _Equations) -> tuple[float, float]:
-    """Mean and variance of the gain, over the widths that the sets' distribution may have."""
+@dataclass(frozen=True)
+class _Posterior:
+    """The gain over the widths that the sets' distribution may have: mean, variance, and as `ShrunkGain`."""
+
+    mean: float
+    variance: float
+    kept: float
+    error: float
+
+
+def _posterior(equations: _Equations) -> _Posterior:
     typical = equations.eigenvalues.mean() or 1.0
     angles = (np.arange(_GRID) + _HALF_WAY) * (np.pi / 2 / _GRID)  # equal steps are half-Cauchy ones of τ
     ratios = np.tan(angles)[:, None] ** 2 / typical  # τ²/σ²
@@ -182,4 +215,10 @@ def _posterior(equations: _Equations) -> tuple[float, float]:
     noise = left / equations.freedom
     variances = noise * (shrunk @ equations.contrast**2 + 1.0 / equations.information)
     mean = float(weights @ means)
-    return mean, float(weights @ (variances + (means - mean) ** 2))
+    known = ratios[:, 0] * equations.winner
+    return _Posterior(
+        mean=mean,
+        variance=float(weights @ (variances + (means - mean) ** 2)),
+        kept=float(weights @ (known / (1.0 + known))),
+        error=math.sqrt(float(weights @ noise) / equations.winner),
+    )

@@ -149,13 +149,16 @@ def test_show_tells_the_trials_the_front_the_winner_and_the_importance(
 ) -> None:
     result = SearchResult.load(results / "tests" / "look")
     out = shown(capsys, "show", "look", "--results", results)
-    rows = re.findall(r"^(trial_\d+) +finished +(\S+) ± \S+ +(\S+)", out, re.MULTILINE)
+    rows = re.findall(r"^(trial_\d+) +finished +(\S+) +(\S+)", out, re.MULTILINE)
     assert [name for name, *_ in rows] == [trial.name for trial in result.ranking()]
     assert rows[0][1] == f"{result.best.objective:.4f}"  # type: ignore[union-attr]
     assert f"front     {len(result.pareto())} of 9 trials" in out
     assert "importance for mae: " in out
     assert "importance for contrast: " in out
     assert f"winner    {result.best.name}" in out  # type: ignore[union-attr]
+    assert f"{result.verdict().sentence}\n" in out
+    assert "3 common items cannot tell whether it is better: that takes 6" in out
+    assert "next\n  Add items to the eval set" in out
 
 
 def test_show_in_json_holds_numbers_as_numbers(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,6 +171,7 @@ def test_show_in_json_holds_numbers_as_numbers(results: Path, capsys: pytest.Cap
     assert difference is not None
     assert told["trials"][3]["difference"]["mean"] == difference.mean
     assert told["trials"][0]["difference"] is None
+    assert told["verdict"]["sentence"] == result.verdict().sentence
 
 
 def test_show_tells_a_trial_item_by_item(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,7 +179,8 @@ def test_show_tells_a_trial_item_by_item(results: Path, capsys: pytest.CaptureFi
     out = shown(capsys, "show", "tests/look", "2", "--results", results)
     assert out == shown(capsys, "show", "tests/look", "trial_0002", "--results", results)
     assert re.search(rf"smooth +{trial.values['smooth']}", out)
-    assert re.search(rf"mae +{trial.scores['mae']:.4f}   95 % interval", out)
+    assert re.search(rf"mae +{trial.scores['mae']:.4f}\n", out), "three items give no interval"
+    assert "mind: 3 common items are too few for a 95 % interval" in out
     for index, score in enumerate(trial.item_scores):
         assert re.search(rf"item{index} +{score:.4f}", out)
     told = json.loads(shown(capsys, "show", "look", "2", "--results", results, "--json"))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from results_kit import search_of, trial_of
 
+from pixaris.results.manifest import write_manifest
 from pixaris.results.objective import Objective
+from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
 from pixaris.results.verdict import verdict_of
 
@@ -91,3 +97,116 @@ def test_where_no_set_differs_at_most_one_search_of_twenty_claims_an_improvement
         )
         kinds.append(result.verdict().kind)
     assert kinds.count("better") <= 0.05 * 120 + 3, "and three standard errors are seven"
+
+
+def learned(result: SearchResult, folder: Path) -> SearchResult:
+    """The same search, its sets proposed by TPE."""
+    write_manifest(SearchPaths(folder), {"algorithm": "tpe"})
+    return replace(result, folder=folder)
+
+
+def test_of_sets_that_a_searcher_chose_the_gain_is_given_only_where_luck_decides_nothing(
+    tmp_path: Path,
+) -> None:
+    spread = [0.01 * number for number in range(20)]
+    found = learned(search(spread, 0.005), tmp_path).verdict()
+    assert (found.kind, found.expected is None) == ("better", False)
+    noisy = search([0.11, 0.12, 0.13, 0.12, 0.11, 0.12], 0.03)
+    assert noisy.verdict().expected is not None
+    found = learned(noisy, tmp_path).verdict()
+    assert (found.kind, found.expected) == ("better", None)
+    assert "luck needs a re-check, because the sets were chosen by these same scores" in found.sentence
+    found = learned(search([0.07, 0.065, 0.075, 0.065, 0.07, 0.075], 0.06), tmp_path).verdict()
+    assert (found.kind, found.expected) == ("needs a re-check", None)
+    assert "may be better than the baseline" in found.sentence
+
+
+SPACE = {
+    "cfg": {"node_name": "K", "input": "cfg", "uniform": [0.0, 4.0]},
+    "steps": {"node_name": "K", "input": "steps", "lograndint": [4, 41]},
+    "mode": {"node_name": "B", "input": "mode", "choice": ["a", "b"]},
+}
+
+
+def advised(result: SearchResult, folder: Path, **manifest: object) -> dict[str, list[str]]:
+    """Words of the next steps to their commands."""
+    write_manifest(SearchPaths(folder), {"algorithm": "random", "space": SPACE, "file": "s.yaml", **manifest})
+    steps = replace(result, folder=folder).verdict().next_steps
+    return {step.words: [str(word) for word in step.command] for step in steps}
+
+
+def test_a_winner_at_the_end_of_a_domain_is_told_with_the_search_that_goes_beyond(tmp_path: Path) -> None:
+    result = search([0.01, 0.02, 0.03, 0.10])
+    (words, command), *_ = (pair for pair in advised(result, tmp_path).items() if "cfg" in pair[0])
+    assert words == "cfg = 4 lies at the upper end of its domain: the best may lie beyond."
+    assert command == ["search", "s.yaml", "--set", "parameters.cfg.uniform=[0.0, 8.0]"]
+    assert not any("cfg" in words for words in advised(search([0.01, 0.1, 0.03, 0.02]), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "domain", "value", "wider"),
+    [
+        ("uniform", [0.2, 2.0], 2.0, [0.2, 3.8]),
+        ("uniform", [0.2, 2.0], 0.25, [0.0, 2.0]),
+        ("uniform", [0.0, 1.0], 0.01, None),
+        ("uniform", [-1.0, 1.0], -1.0, [-3.0, 1.0]),
+        ("uniform", [0.2, 2.0], 1.0, None),
+        ("loguniform", [0.01, 1.0], 0.95, [0.01, 10.0]),
+        ("loguniform", [0.01, 1.0], 0.0105, [0.001, 1.0]),
+        ("quniform", [0.3, 1.0, 0.05], 1.0, [0.3, 1.7, 0.05]),
+        ("randint", [1, 6], 5, [1, 10]),
+        ("randint", [1, 6], 4, None),
+        ("randint", [1, 6], 1, None),
+        ("randint", [3, 6], 3, [1, 6]),
+        ("lograndint", [4, 41], 40, [4, 410]),
+        ("qrandint", [0, 8, 2], 8, [0, 16, 2]),
+    ],
+)
+def test_a_domain_is_widened_where_the_best_value_is_and_stays_one(
+    kind: str, domain: list[float], value: float, wider: list[float] | None, tmp_path: Path
+) -> None:
+    result = search([0.01, 0.02, 0.1])
+    winner = replace(result.trials[3], values={"x": value})
+    result = replace(result, trials=(*result.trials[:3], winner))
+    told = advised(result, tmp_path, space={"x": {"node_name": "N", "input": "x", kind: domain}})
+    changes = [command[3] for words, command in told.items() if words.startswith("x = ")]
+    if wider is None:
+        assert not changes
+    else:
+        name, _, text = changes[0].partition("=")
+        assert name == f"parameters.x.{kind}"
+        assert json.loads(text) == pytest.approx(wider)
+
+
+def test_a_parameter_without_influence_is_told_with_the_search_that_leaves_it_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    easy = rng.normal(0.5, 0.1, 12)
+    trials = [trial_of(0, {"cfg": 2.0, "noise": 0.5}, tuple(easy))]
+    for number in range(1, 60):
+        cfg, noise = float(rng.uniform(0.0, 4.0)), float(rng.uniform())
+        scores = easy + 0.1 * cfg + rng.normal(0.0, 0.001, 12)
+        trials.append(trial_of(number, {"cfg": cfg, "noise": noise}, tuple(scores)))
+    told = advised(search_of(*trials, items=ITEMS), tmp_path)
+    ((words, command),) = ((words, command) for words, command in told.items() if words.startswith("noise"))
+    assert "of what the parameters do: leave it out" in words
+    assert command == ["search", "s.yaml", "--set", "parameters.noise=null"]
+
+
+def test_a_baseline_that_won_sets_that_are_all_tied_and_too_few_items_have_a_next_step(
+    tmp_path: Path,
+) -> None:
+    told = advised(search([-0.1, -0.05, -0.2]), tmp_path, num_samples=3)
+    assert ["search", "s.yaml", "--resume", "--num-samples=6"] in told.values()
+    told = advised(search([-0.1, -0.05, -0.2]), tmp_path, algorithm="grid")
+    assert any("Every set of the grid was tried" in words for words in told)
+    tied = search([0.0, 0.0, 0.0])
+    told = advised(tied, tmp_path)
+    (words,) = (words for words in told if words.startswith("All sets are tied: ssim does not see"))
+    winner, other = tied.verdict().winner, tied.verdict().tied[0]
+    assert told[words] == ["compare", *(str(tmp_path / f"trial_{n:04d}") for n in (winner, other))]
+    assert any(words.startswith("Add items") for words in advised(search([0.1], items=4), tmp_path))
+
+
+def test_a_running_search_is_given_no_advice() -> None:
+    assert search([0.0, 0.0]).verdict().next_steps
+    assert not replace(search([0.0, 0.0]), status="running").verdict().next_steps

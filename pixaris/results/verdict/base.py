@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -34,11 +34,11 @@ class NextStep:
 
     Attributes:
         words: What and why, one sentence.
-        command: Arguments of ``pixaris`` that do it, unquoted; empty where no command does.
+        command: Arguments of ``pixaris`` that do it, unquoted, paths as such; empty where no command does.
     """
 
     words: str
-    command: tuple[str, ...] = ()
+    command: tuple[str | Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Verdict:
         kind: What the numbers allow to say.
         sentence: The answer.
         lines: What it rests on and what limits it, a sentence each.
-        next_steps: What to do now.
+        next_steps: What to do now; none while the search runs.
         winner: The best trial's number; None if no trial has a score.
         picked_from: Parameter sets that it is the best of, the baseline not counted.
         measured: Its difference over the common items as it was measured, which is too good by the luck of
@@ -93,5 +93,16 @@ class Judged(Protocol):
     def trials(self) -> Sequence[TrialResult]:
         """By number."""
 
+    @property
+    def status(self) -> str:
+        """How it stands: "running" while it is under way."""
+
     def ranking(self) -> Sequence[TrialResult]:
         """Trials with a score, best first."""
+
+    def importance(self) -> Mapping[str, float]:
+        """Parameter name to its share of the scores' variance.
+
+        Raises:
+            ConfigurationError: There is too little to tell it by.
+        """

@@ -1,0 +1,190 @@
+"""What to do now that a search has ended: the step that its verdict asks for, as a command."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixaris.comfyui.workflow import Workflow
+from pixaris.exceptions import ConfigurationError
+from pixaris.results.manifest import read_manifest
+from pixaris.results.paths import SearchPaths, trial_name
+from pixaris.results.verdict.base import Judged, NextStep, Verdict
+from pixaris.results.verdict.words import names
+
+_RANGES = ("uniform", "loguniform", "quniform", "qloguniform")
+_WHOLE = ("randint", "lograndint", "qrandint", "qlograndint")
+_AT_THE_EDGE = 0.05
+"""Of a domain's width."""
+_FARTHER = 10
+"""Times as far that a logarithmic domain is widened."""
+_NO_INFLUENCE = 0.01
+_ENOUGH = 20
+"""Trials below which a small share of the variance says nothing."""
+_SAMPLED = ("grid",)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a search was made from, as far as advice needs it.
+
+    Attributes:
+        folder: The search's.
+        file: The search file; None for a search that Python made.
+        manifest: All of it.
+    """
+
+    folder: Path
+    file: str | None
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, search: Judged) -> _Known:
+        """As the search's folder has it."""
+        manifest = read_manifest(SearchPaths(search.folder))
+        file = manifest.get("file")
+        return cls(search.folder, file if isinstance(file, str) else None, manifest)
+
+    def again(self, *words: str) -> tuple[str | Path, ...]:
+        """The command that searches again, changed; empty without a search file."""
+        return () if self.file is None else ("search", Path(self.file), *words)
+
+    @property
+    def takes_seeds(self) -> bool:
+        """Whether another seed makes another image."""
+        workflow = self.manifest.get("workflow")
+        if not workflow:
+            return True
+        try:
+            graph = Workflow.load(workflow)
+        except ConfigurationError:
+            return False
+        given = {(param.get("node_name"), param.get("input")) for param in self._params()}
+        return any(not {(node.title, name), (node.id, name)} & given for node, name in graph.seeds())
+
+    def _params(self) -> Sequence[Mapping[str, Any]]:
+        fixed = self.manifest.get("generation_params", [])
+        return [*fixed, *self.manifest.get("space", {}).values()]
+
+
+def next_steps(search: Judged, verdict: Verdict) -> tuple[NextStep, ...]:
+    """The steps, the most pressing first.
+
+    Args:
+        search: A search that has ended.
+        verdict: What it says.
+    """
+    known = _Known.of(search)
+    steps = [*_of_kind(known, verdict), *_of_ties(known, verdict, search), *_of_edges(known, search, verdict)]
+    if verdict.kind in ("better", "needs a re-check"):
+        steps += _of_influence(known, search)
+    return tuple(steps)
+
+
+def _of_kind(known: _Known, verdict: Verdict) -> list[NextStep]:
+    if verdict.kind in ("better", "needs a re-check", "no evidence") and verdict.rechecked is None:
+        if known.takes_seeds:
+            words = "Run the best few and the baseline once more, with seeds that the search has not used."
+            return [NextStep(words, ("recheck", known.folder))]
+        if verdict.kind == "needs a re-check":
+            return [
+                NextStep("Another seed changes nothing here: try the winner on images of another eval set.")
+            ]
+    if verdict.kind == "baseline":
+        if known.manifest.get("algorithm") in _SAMPLED:
+            words = "Every set of the grid was tried: widen a domain, or vary another input."
+            return [NextStep(words, ("space", known.folder / "trial_0000" / "workflow_apiformat.json"))]
+        words = "Try more sets; the search goes on where it ended."
+        samples = known.manifest.get("num_samples")
+        more = (2 * samples,) if isinstance(samples, int) else ()
+        return [NextStep(words, known.again("--resume", *(f"--num-samples={count}" for count in more)))]
+    if verdict.kind == "too few items":
+        return [
+            NextStep(
+                "Add items to the eval set; six that both sets have give an interval, a dozen a good one."
+            )
+        ]
+    return []
+
+
+def _of_ties(known: _Known, verdict: Verdict, search: Judged) -> list[NextStep]:
+    if not verdict.tied or verdict.winner is None:
+        return []
+    whole = sum(trial.items >= len(search.items) and trial.number != 0 for trial in search.trials)
+    first = known.folder / trial_name(verdict.winner)
+    second = known.folder / trial_name(verdict.tied[0])
+    words = f"See item by item what tells it from {names(verdict.tied[:1])}."
+    if len(verdict.tied) + 1 >= whole > 2:
+        metric = search.objectives[0].metric
+        words = (
+            f"All sets are tied: {metric} does not see what the parameters do, or the items are too few."
+            f" Look at where the first two differ most."
+        )
+    return [NextStep(words, ("compare", first, second))]
+
+
+def _of_edges(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
+    """Parameters whose best value lies at an end of what was searched."""
+    if verdict.kind not in ("better", "needs a re-check"):
+        return []
+    values = next(trial.values for trial in search.trials if trial.number == verdict.winner)
+    steps = []
+    for name, row in known.manifest.get("space", {}).items():
+        kind = next((kind for kind in (*_RANGES, *_WHOLE) if isinstance(row.get(kind), list)), None)
+        value = values.get(name)
+        if kind is None or not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        wider = _widened(kind, row[kind], float(value))
+        if wider is not None:
+            end, domain = wider
+            words = f"{name} = {value:.6g} lies at the {end} end of its domain: the best may lie beyond."
+            change = f"parameters.{name}.{kind}={json.dumps(domain)}"
+            steps.append(NextStep(words, known.again("--set", change)))
+    return steps
+
+
+def _widened(kind: str, domain: Sequence[Any], value: float) -> tuple[str, list[Any]] | None:
+    """Which end a value lies at, and the domain with that end moved out; None if it lies within."""
+    low, high, *rest = domain
+    last = high - 1 if kind in ("randint", "lograndint") else high  # Tune's own leave out the upper end
+    if not low < last:
+        return None
+    share = math.log(value / low) / math.log(last / low) if "log" in kind else (value - low) / (last - low)
+    near = 0.0 if kind in _WHOLE else _AT_THE_EDGE
+    if share >= 1.0 - near:
+        return "upper", [low, high * _FARTHER if "log" in kind else high + (last - low), *rest]
+    lower = _lower(kind, low, last)
+    return ("lower", [lower, high, *rest]) if share <= near and lower < low else None
+
+
+def _lower(kind: str, low: float, last: float) -> float:
+    """A lower end farther out. What is positive stays so: few inputs of nodes may be less than 0, or a count
+    less than 1.
+    """
+    if kind in _WHOLE and low > 0:
+        return max(1, low // _FARTHER if "log" in kind else low - (last - low))
+    if "log" in kind:
+        return low / _FARTHER
+    return max(0.0, low - (last - low)) if low >= 0 else low - (last - low)
+
+
+def _of_influence(known: _Known, search: Judged) -> list[NextStep]:
+    """Parameters that explain next to nothing of the scores."""
+    if sum(trial.objective is not None for trial in search.trials) < _ENOUGH:
+        return []
+    try:
+        shares = search.importance()
+    except ConfigurationError:  # there is nothing to tell them by
+        return []
+    idle = [name for name, share in shares.items() if share < _NO_INFLUENCE]
+    steps = []
+    for name in idle:
+        words = (
+            f"{name} explains {shares[name]:.1%} of what the parameters do: leave it out of the next search."
+        )
+        steps.append(NextStep(words, known.again("--set", f"parameters.{name}=null")))
+    return steps
