@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 
-def pasteable(words: Sequence[str]) -> str:
+def pasteable(words: Sequence[str | Path]) -> str:
     """A command, quoted for a shell."""
-    return shlex.join(["pixaris", *words])
+    return shlex.join(["pixaris", *map(str, words)])

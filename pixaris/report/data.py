@@ -32,7 +32,7 @@ class Facts:
         name: Its name; with several searches, the search's too.
         role: "baseline", "winner" or "".
         mean: Its leading score.
-        half: Half the width of its 95 % interval, or None.
+        own: The same with its interval over the items, or None.
         gain: Its difference to its search's baseline, or None.
         mark: Whether that is better, tied or worse.
         stop: Why it was stopped, or "".
@@ -42,10 +42,15 @@ class Facts:
     name: str
     role: str
     mean: float | None
-    half: float | None
+    own: MeanInterval | None
     gain: MeanInterval | None
     mark: Mark
     stop: str
+
+    @property
+    def half(self) -> float | None:
+        """Half the width of its 95 % interval."""
+        return None if self.own is None or self.own.high is None else self.own.high - self.own.mean
 
 
 def facts_of(report: Report) -> list[Facts]:
@@ -56,9 +61,8 @@ def facts_of(report: Report) -> list[Facts]:
 def _facts(report: Report, place: int, row: SetRow) -> Facts:
     part = report.parts[row.search]
     trial, metric = row.trial, report.metrics[0] if report.metrics else part.result.metric
-    interval = report.interval(row, metric)
     gain = part.result.difference(trial) if trial.number != 0 else None
-    best = part.result.best
+    best = part.best
     role = "winner" if best is not None and best.number == trial.number else ""
     if trial.number == 0:
         role = "baseline, winner" if role else "baseline"
@@ -67,7 +71,7 @@ def _facts(report: Report, place: int, row: SetRow) -> Facts:
         name=trial.name if len(report.parts) == 1 else f"{part.title}/{trial.name}",
         role=role,
         mean=report.mean(row, metric),
-        half=None if interval is None or interval.high is None else interval.high - interval.mean,
+        own=report.interval(row, metric),
         gain=gain,
         mark=mark_of(gain, part.result.direction),
         stop="" if trial.stop is None else stop_words(trial.stop, len(part.result.items)),
@@ -142,7 +146,7 @@ class Originals:
 
 
 def data_of(
-    report: Report, gallery: Gallery, charts: Sequence[Chart], originals: Originals
+    report: Report, facts: Sequence[Facts], gallery: Gallery, charts: Sequence[Chart], originals: Originals
 ) -> dict[str, Any]:
     """Everything that scripts need."""
     metrics = list(report.metrics)
@@ -153,7 +157,7 @@ def data_of(
         "parameters": list(names),
         "folders": [{"name": name, "role": role} for name, role in report.folders.items()],
         "items": _items(report, gallery),
-        "sets": [_set(report, facts, gallery, originals) for facts in facts_of(report)],
+        "sets": [_set(report, one, gallery, originals) for one in facts],
         "charts": {
             chart.identity: [[_short(p.x), _short(p.y), p.place] for p in chart.points]
             for chart in charts

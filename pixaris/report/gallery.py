@@ -7,7 +7,7 @@ the eval set's, the baseline's, the winner's, and on by rank.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pixaris.exceptions import ImageError
@@ -24,7 +24,7 @@ _CHUNK_BYTES = 600_000
 _SAMPLE = 24
 _FEW, _SMALL_FILE = 1_000, 8_000_000
 _MANY, _LARGE_FILE = 16_000, 30_000_000
-_FIXED_TEXT, _TEXT_OF_CELL = 350_000, 48
+_FIXED_TEXT, _TEXT_OF_CELL = 350_000, 85
 """Bytes that the rest of the file takes: of itself, and for each image."""
 _TYPICAL_LARGE = 22_000
 
@@ -34,7 +34,7 @@ class Gallery:
     """Pictures as a report holds them.
 
     Attributes:
-        chunks: Pictures as base64, in groups that are read together.
+        chunks: Pictures as files, in groups that are read together.
         small: Digest to a picture's number.
         large: Digest to the number of its larger picture, where there is one.
         problems: Digest to why there is no picture.
@@ -43,7 +43,7 @@ class Gallery:
     """
 
     side: int = 0
-    chunks: list[list[str]] = field(default_factory=list)
+    chunks: list[list[bytes]] = field(default_factory=list)
     small: dict[str, int] = field(default_factory=dict)
     large: dict[str, int] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
@@ -57,11 +57,10 @@ class Gallery:
             if self._open >= _CHUNK_BYTES or len(self.chunks[-1]) == PER_CHUNK:
                 self.chunks.append([])
                 self._open = 0
-            text = base64.b64encode(data).decode()
             numbers[digest] = (len(self.chunks) - 1) * PER_CHUNK + len(self.chunks[-1])
-            self.chunks[-1].append(text)
-            self.size += len(text)
-            self._open += len(text)
+            self.chunks[-1].append(data)
+            self.size += _encoded(len(data))
+            self._open += _encoded(len(data))
 
     def best(self, digest: str) -> int | None:
         """The number of a picture, the larger one where there are two."""
@@ -72,7 +71,12 @@ class Gallery:
         number = self.best(digest)
         if number is None:
             return None
-        return f"data:image/webp;base64,{self.chunks[number // PER_CHUNK][number % PER_CHUNK]}"
+        return f"data:image/webp;base64,{_base64(self.chunks[number // PER_CHUNK][number % PER_CHUNK])}"
+
+    def texts(self) -> Iterator[list[str]]:
+        """The groups as base64, one at a time."""
+        for chunk in self.chunks:
+            yield [_base64(data) for data in chunk]
 
 
 def gallery(report: Report, thumbnails: Thumbnails) -> Gallery:
@@ -132,20 +136,19 @@ def _side(sources: Sequence[Source], room: int, important: int, thumbnails: Thum
 
 def _add_small(found: Gallery, groups: Sequence[Sequence[Source]], room: int, thumbnails: Thumbnails) -> None:
     """Add the small pictures, best sets first, until the file is full."""
+    wanted = {source.digest: source for sources in groups for source in sources}
+    thumbnails.make(wanted.values(), found.side, _QUALITY)
     fresh: dict[str, bytes] = {}
     size = 0
-    for sources in groups:
-        wanted = [source for source in sources if source.digest not in fresh]
-        thumbnails.make(wanted, found.side, _QUALITY)
-        for source in wanted:
-            data = thumbnails.get(source, found.side)
-            if isinstance(data, ImageError):
-                found.problems[source.digest] = str(data)
-            elif size + _encoded(len(data)) <= room:
-                size += _encoded(len(data))
-                fresh[source.digest] = data
-            else:
-                found.problems[source.digest] = "this file has no room for it; open the original"
+    for source in wanted.values():
+        data = thumbnails.get(source, found.side)
+        if isinstance(data, ImageError):
+            found.problems[source.digest] = str(data)
+        elif size + _encoded(len(data)) <= room:
+            size += _encoded(len(data))
+            fresh[source.digest] = data
+        else:
+            found.problems[source.digest] = "this file has no room for it; open the original"
     found.add(fresh.items(), found.small)
 
 
@@ -169,6 +172,10 @@ def _add_large(
 def _pictures(sources: Iterable[Source], side: int, thumbnails: Thumbnails) -> dict[str, bytes]:
     made = {source.digest: thumbnails.get(source, side) for source in sources}
     return {digest: data for digest, data in made.items() if isinstance(data, bytes)}
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _encoded(size: float) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pixaris.exceptions import PixarisError
 from pixaris.files import write_bytes
+from pixaris.report.comparison import write_comparison
 from pixaris.report.data import Originals
 from pixaris.report.gallery import gallery
 from pixaris.report.model import read_report
@@ -96,6 +97,7 @@ class ReportWriter:
                 spent = self._write(result, thumbnails, every)
                 pause = max(EVERY_SECONDS, _SHARE * spent)
             if ended:
+                self._draw(result)
                 break
         if thumbnails is not None:
             thumbnails.close()
@@ -117,6 +119,15 @@ class ReportWriter:
             self._tell(f"the report cannot be written: {error}")
         return time.monotonic() - began
 
+    def _draw(self, result: SearchResult | None) -> None:
+        """Draw the small picture of a search that has ended."""
+        if result is None or not SearchPaths(result.folder).head.is_file():
+            return
+        try:
+            write_comparison(read_report([result]))
+        except OSError as error:
+            self._tell(f"the comparison cannot be drawn: {error}")
+
     def _tell(self, sentence: str) -> None:
         if not self._told:
             self._told = True
@@ -134,6 +145,6 @@ def write_report(result: SearchResult, thumbnails: Thumbnails, every: float) -> 
     file = SearchPaths(result.folder).report
     report = read_report([result])
     pictures = gallery(report, thumbnails)
-    text = page(report, pictures, Originals.beside(report, file), Written(time.time(), every))
-    write_bytes(file, text.encode(), make_folder=False)
+    pieces = page(report, pictures, Originals.beside(report, file), Written(time.time(), every))
+    write_bytes(file, pieces, make_folder=False)
     return file

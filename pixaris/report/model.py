@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -72,6 +73,16 @@ class SearchPart:
     def paths(self) -> SearchPaths:
         """The search's files."""
         return SearchPaths(self.result.folder)
+
+    @cached_property
+    def ranking(self) -> list[TrialResult]:
+        """Its trials with a score, best first."""
+        return self.result.ranking()
+
+    @property
+    def best(self) -> TrialResult | None:
+        """Its best trial."""
+        return self.ranking[0] if self.ranking else None
 
     @property
     def title(self) -> str:
@@ -161,8 +172,8 @@ class Report:
 
     def mean(self, row: SetRow, metric: str) -> float | None:
         """A set's mean score; of a metric without scores per item, the one that it has for all of them."""
-        interval = self.interval(row, metric)
-        return row.trial.scores.get(metric) if interval is None else interval.mean
+        known = [score for score in self.scores(row, metric) if score is not None]
+        return statistics.fmean(known) if known else row.trial.scores.get(metric)
 
 
 def read_report(results: Sequence[SearchResult]) -> Report:
@@ -177,7 +188,7 @@ def read_report(results: Sequence[SearchResult]) -> Report:
     metrics = [name for name in first.scores if all(name in other.scores for other in others)]
     sets = [row for number, part in enumerate(parts) for row in _sets(number, part, items)]
     report = Report(parts, items, tuple(metrics), tuple(sets))
-    return Report(parts, items, tuple(metrics), tuple(_ranked(report)))
+    return replace(report, sets=tuple(_ranked(report)))
 
 
 def _part(result: SearchResult) -> SearchPart:
@@ -229,7 +240,7 @@ def _is_inside(path: str) -> bool:
 def _ranked(report: Report) -> list[SetRow]:
     """The sets, best first: as their search ranks them, or several searches' by their common items."""
     if len(report.parts) == 1:
-        order = [trial.number for trial in report.first.result.ranking()]
+        order = [trial.number for trial in report.first.ranking]
     elif report.metrics:
         order = _ranked_together(report)
     else:

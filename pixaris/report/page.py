@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 from pixaris.report.charts import course
 from pixaris.report.charts.drawing import Chart
-from pixaris.report.data import Originals, data_of, facts_of
+from pixaris.report.data import Facts, Originals, data_of, facts_of
 from pixaris.report.gallery import Gallery
 from pixaris.report.html import Markup, join, json_script, tag
 from pixaris.report.model import Report
@@ -47,8 +47,8 @@ class Written:
     every: float = 0.0
 
 
-def page(report: Report, gallery: Gallery, originals: Originals, written: Written) -> str:
-    """The file's text."""
+def page(report: Report, gallery: Gallery, originals: Originals, written: Written) -> Iterator[bytes]:
+    """The file, piece by piece: together they may be large."""
     styles, scripts = _static(STYLES), _static(SCRIPTS)
     title = " · ".join(part.title for part in report.parts)
     head = join(
@@ -58,21 +58,17 @@ def page(report: Report, gallery: Gallery, originals: Originals, written: Writte
         tag("title", f"{title} – Pixaris report"),
         *(tag("style", Markup(text)) for text in styles),
     )
-    sections, charts = _sections(report, gallery)
-    data = data_of(report, gallery, charts, originals)
-    pictures = [json_script(f"pictures-{number}", chunk) for number, chunk in enumerate(gallery.chunks)]
-    body = tag(
-        "body",
-        _header(report, title, written),
-        _navigation(),
-        tag("main", *sections),
-        json_script("data", data),
-        *pictures,
-        *(tag("script", Markup(text)) for text in scripts),
-        data_written=f"{written.at:.0f}",
-        data_every=f"{written.every:.0f}",
-    )
-    return f"<!doctype html>\n{tag('html', tag('head', head), body, lang='en')}\n"
+    facts = facts_of(report)
+    sections, charts = _sections(report, facts, gallery)
+    data = data_of(report, facts, gallery, charts, originals)
+    since = f'data-written="{written.at:.0f}" data-every="{written.every:.0f}"'
+    yield f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body {since}>'.encode()
+    yield join(_header(report, title, written), _navigation(), tag("main", *sections)).encode()
+    yield json_script("data", data).encode()
+    for number, chunk in enumerate(gallery.texts()):
+        yield json_script(f"pictures-{number}", chunk).encode()
+    yield join(*(tag("script", Markup(text)) for text in scripts)).encode()
+    yield b"</body></html>\n"
 
 
 def _static(names: Sequence[str]) -> list[str]:
@@ -112,9 +108,9 @@ def _navigation() -> Markup:
     return tag("nav", tag("ul", *links, keys), aria_label="Sections")
 
 
-def _sections(report: Report, gallery: Gallery) -> tuple[list[Markup], list[Chart]]:
+def _sections(report: Report, facts: Sequence[Facts], gallery: Gallery) -> tuple[list[Markup], list[Chart]]:
     prefixes = [f"{number}-" for number in range(len(report.parts))]
-    subjects = [drawn.subject_of(report, number) for number in range(len(report.parts))]
+    subjects = [drawn.subject_of(report, facts, number) for number in range(len(report.parts))]
     groups = [
         drawn.parameter_charts(report, subject, prefix, number)
         for number, (subject, prefix) in enumerate(zip(subjects, prefixes, strict=True))
@@ -123,7 +119,7 @@ def _sections(report: Report, gallery: Gallery) -> tuple[list[Markup], list[Char
     titles = [part.title for part in report.parts]
     sections = [
         verdict(report, gallery),
-        overview(report, facts_of(report)),
+        overview(report, facts),
         comparison(report),
         drawn.charts_section(titles, groups, [subject.unknown for subject in subjects]),
         drawn.race_section(report, races),

@@ -47,6 +47,7 @@ class Thumbnails:
     def __init__(self, file: Path, workers: int = 1) -> None:
         self._workers = workers
         self._made: dict[tuple[str, int], bytes | ImageError] = {}
+        self._read: set[int] = set()
         self._database: sqlite3.Connection | None = None
         with contextlib.suppress(sqlite3.Error):
             self._database = sqlite3.connect(file, timeout=2.0)
@@ -74,10 +75,10 @@ class Thumbnails:
             side: Pixels of the longer side, at most.
             quality: WebP's, from 0 to 100.
         """
+        if side not in self._read:
+            self._read.add(side)
+            self._made.update({(digest, side): data for digest, data in self._kept(side)})
         missing = {source.digest: source for source in sources if (source.digest, side) not in self._made}
-        for digest, data in self._kept(missing, side):
-            self._made[digest, side] = data
-            del missing[digest]
         wanted = list(missing.values())
         with ThreadPoolExecutor(self._workers, "pixaris-thumbnails") as pool:
             for start in range(0, len(wanted), _AT_ONCE):
@@ -91,13 +92,11 @@ class Thumbnails:
         """A thumbnail that was made, or why there is none."""
         return self._made[source.digest, side]
 
-    def _kept(self, wanted: Iterable[str], side: int) -> Iterator[tuple[str, bytes]]:
+    def _kept(self, side: int) -> Iterator[tuple[str, bytes]]:
         if self._database is None:
             return
         with contextlib.suppress(sqlite3.Error):
-            rows = self._database.execute("select digest, data from thumbnails where side = ?", (side,))
-            asked = set(wanted)
-            yield from ((digest, data) for digest, data in rows if digest in asked)
+            yield from self._database.execute("select digest, data from thumbnails where side = ?", (side,))
 
     def _keep(self, made: dict[str, bytes | ImageError], side: int) -> None:
         if self._database is None:

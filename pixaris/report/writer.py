@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixaris.exceptions import ConfigurationError
-from pixaris.files import safe_name, write_text
+from pixaris.files import safe_name, write_bytes
 from pixaris.report.data import Originals
 from pixaris.report.gallery import gallery
 from pixaris.report.model import Report, read_report
@@ -50,10 +50,11 @@ def write(
         pictures = gallery(report, thumbnails)
         written = Written(time.time())
         try:
-            write_text(file, page(report, pictures, Originals.beside(report, file), written))
+            write_bytes(file, page(report, pictures, Originals.beside(report, file), written))
             if with_originals is not None:
                 bundled = Originals(tuple(f"{part.title}/" for part in report.parts))
-                _bundle(Path(with_originals), page(report, pictures, bundled, written), report)
+                text = b"".join(page(report, pictures, bundled, written))
+                _bundle(Path(with_originals), text, report)
         except OSError as error:
             where = error.filename or file
             reason = error.strerror or str(error)
@@ -72,7 +73,7 @@ def default_file(results: Sequence[SearchResult]) -> Path:
     return first.folder.parent / safe_name(f"report_{names}.html")
 
 
-def _bundle(file: Path, text: str, report: Report) -> None:
+def _bundle(file: Path, text: bytes, report: Report) -> None:
     """A ZIP file with a report and the images that it leads to; images are not packed any further."""
     beside = file.with_name(f".{file.name}.part")
     try:

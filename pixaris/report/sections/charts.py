@@ -8,26 +8,31 @@ from pixaris.exceptions import ConfigurationError
 from pixaris.report.charts import contour, course, parallel, parameters
 from pixaris.report.charts.drawing import Chart
 from pixaris.report.charts.subject import Measured, Subject
+from pixaris.report.data import Facts
 from pixaris.report.html import Markup, join, tag
 from pixaris.report.model import Report, SearchPart
+from pixaris.statistics.intervals import MeanInterval
 
 _MOST_SLICES = 12
+_NONE = MeanInterval(0.0, None, None, 0)
+"""The difference of the baseline to itself."""
 
 
-def subject_of(report: Report, search: int) -> Subject:
+def subject_of(report: Report, facts: Sequence[Facts], search: int) -> Subject:
     """What the charts of a search draw."""
     part = report.parts[search]
     result = part.result
     paired = result.baseline is not None and result.baseline.scored > 0
     sets = []
-    for place, row in enumerate(report.sets):
+    for one in facts:
+        row = report.sets[one.place]
         if row.search != search or row.trial.objective is None:
             continue
-        gain = result.difference(row.trial) if paired else result.interval(row.trial)
+        gain = one.own if not paired else _NONE if row.trial.number == 0 else one.gain
         if gain is not None:
-            sets.append(Measured(place, row.trial, gain))
+            sets.append(Measured(one.place, row.trial, gain))
     shares, unknown = importance_of(part)
-    best = result.best
+    best = report.parts[search].best
     return Subject(
         sets=sets,
         metric=result.metric,

@@ -72,7 +72,7 @@ def _digest(value: object) -> str:
 
 def _download(part: SearchPart) -> Markup | None:
     """The winner's workflow, as the file that ComfyUI loads."""
-    best = part.result.best
+    best = part.best
     workflow = None if best is None else read_json(part.paths.trial(best.number).workflow)
     if best is None or workflow is None:
         return None
