@@ -23,6 +23,7 @@ COMMANDS = {
     "runs": "list the searches and single runs that were made",
     "show": "show a search: its trials, winner, scores, failures; or one of its trials",
     "report": "write what a search found as one file for any browser",
+    "tensorboard": "show a search in TensorBoard, with all of its images",
     "export": "write the winner of a search as a workflow ready to load",
     "check": "find everything wrong with a search file without generating",
     "space": "write a search file from a workflow, or from a PNG that ComfyUI saved",

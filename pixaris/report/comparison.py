@@ -15,7 +15,7 @@ from pixaris.report.sheet import Column, contact_sheet
 from pixaris.report.telling import Pair, pair_of
 from pixaris.report.thumbnails import tiled
 
-_MOST_ITEMS = 6
+_MOST_ITEMS = 4
 
 
 def write_comparison(report: Report) -> Path | None:

@@ -41,19 +41,19 @@ class Pair:
         return "runner-up" if self.runner_up else "baseline"
 
     def chosen(self, most: int) -> tuple[list[int], str]:
-        """Items that show the difference, in the eval set's order, and how they were chosen.
+        """Items that show the difference, the largest gain first, and how they were chosen.
 
         Half of them have the largest gains, a third the smallest (or largest losses), the rest lie between.
         """
-        if len(self.shown) <= most:
-            return list(self.shown), ""
         ordered = sorted(self.shown, key=lambda place: -self.gains[place])
+        if len(ordered) <= most:
+            return ordered, ""
         top, bottom = most - most // 2, most // 3
         between = most - top - bottom
         middle = len(ordered) // 2 - between // 2
-        places = {*ordered[:top], *ordered[len(ordered) - bottom :], *ordered[middle : middle + between]}
-        rule = f"{top} with the largest gains, {bottom} with the smallest, {between} from the middle"
-        return sorted(places), f"{len(places)} of {len(self.shown)} items: {rule}"
+        places = [*ordered[:top], *ordered[middle : middle + between], *ordered[len(ordered) - bottom :]]
+        rule = f"{top} with the largest gains, {between} from the middle, {bottom} with the smallest"
+        return places, f"{len(places)} of {len(ordered)} items: {rule}"
 
 
 def pair_of(report: Report) -> Pair | None:
