@@ -220,7 +220,7 @@ HEAVY = {
 def loaded_after(statements: str) -> set[str]:
     code = f"{statements}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    return set(done.stdout.splitlines()[-1].split())  # above it stands what the statements print
 
 
 HELP = "import contextlib, pixaris.cli\nwith contextlib.suppress(SystemExit): pixaris.cli.main(['--help'])"

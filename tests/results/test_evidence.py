@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from PIL import Image
+from results_kit import search_of, trial_of
 
 from pixaris.files import append_json_line, write_json
 from pixaris.images import EncodedImage
@@ -82,3 +83,13 @@ def test_events_come_back_in_order(tmp_path: Path) -> None:
     with paths.events.open("a") as file:
         file.write(json.dumps({"seconds": "soon"}) + "\n")
     assert read_events(paths) == told
+
+
+def test_a_notebook_shows_verdict_and_table_and_no_foreign_markup(tmp_path: Path) -> None:
+    sets = [trial_of(number, {"<b>": f"<i>{number}</i>"}, (0.1 * number,) * 6) for number in range(15)]
+    shown = search_of(*sets, folder=tmp_path, items=tuple("abcdef"))._repr_html_()
+    assert shown.count("<tr>") == 13
+    assert "trial_0014 is better than the baseline" in shown
+    assert "&lt;i&gt;14&lt;/i&gt;" in shown
+    assert "<i>" not in shown
+    assert "… and 3 more" in shown
