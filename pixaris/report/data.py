@@ -20,7 +20,7 @@ Mark: TypeAlias = Literal["better", "tied", "worse", ""]
 SIGNS: Mapping[Mark, str] = {"better": "▲ better", "tied": "~ tied", "worse": "▼ worse", "": ""}
 """How a set stands against the baseline, in a sign and a word: never by colour alone."""
 
-_DIGITS = 5
+_DIGITS = 6
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ def parallel(subject: Subject, prefix: str) -> Chart | None:
     best = next((one for one in subject.sets if one.trial.number == subject.winner), None)
     winner = line(lines[best.place], "strand winner-line") if best else None
     parts += [winner] if winner else []
-    for across, axis, name in zip(places, axes, [*names, subject.metric], strict=True):
+    gain = f"Δ {subject.metric}" if subject.paired else subject.metric
+    for across, axis, name in zip(places, axes, [*names, gain], strict=True):
         parts += _axis(frame, across, axis.ticks(4), name)
     svg = frame.drawing(
         *parts,

@@ -14,6 +14,7 @@ from pixaris.report.html import Markup, join, tag
 from pixaris.report.model import Report, SearchPart
 
 _MOST_TEXT = 200_000
+_DIGITS = 24
 
 
 def reproduce_section(report: Report) -> Markup:
@@ -32,7 +33,8 @@ def _part(part: SearchPart) -> Markup:
     rows = [join(tag("dt", name), tag("dd", text)) for name, text in facts]
     how: list[Markup] = []
     if file is not None:
-        how.append(tag("p", "Command: ", tag("code", pasteable(["search", file.name]), class_="command")))
+        command = pasteable(["search", str(part.manifest.get("file") or file.name)])
+        how.append(tag("p", "Command: ", tag("code", command, class_="command")))
     else:
         how.append(tag("p", "The search was made in Python; its folder keeps what it was made from."))
     how.append(tag("dl", *rows, class_="facts"))
@@ -63,11 +65,11 @@ def _facts(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple
 
 
 def _digest(value: object) -> str:
-    """SHA-256 of a value as canonical JSON; "" without one."""
+    """The first digits of the SHA-256 of a value as canonical JSON; "" without one."""
     if not value:
         return ""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return f"sha256 {hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()}"
+    return f"sha256 {hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()[:_DIGITS]}"
 
 
 def _download(part: SearchPart) -> Markup | None:

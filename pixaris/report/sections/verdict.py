@@ -86,7 +86,7 @@ def _parameters(part: SearchPart, answer: Verdict) -> Markup | None:
     heads = (tag("th", head, scope="col") for head in ("parameter", winner.name, whose, ""))
     table = tag(
         "table",
-        tag("caption", f"The winner's parameters ({winner.name})"),
+        tag("caption", f"Parameters of {winner.name}"),
         tag("thead", tag("tr", *heads)),
         tag("tbody", *rows),
         class_="values",
