@@ -156,7 +156,7 @@ def files_and_events(results: Path, folder: Path) -> ExperimentHandler:
     from pixaris.experiment_handlers.local import LocalExperimentHandler
     from pixaris.experiment_handlers.tensorboard import TensorboardHandler
 
-    events = TensorboardHandler(SearchPaths(folder).tensorboard)
+    events = TensorboardHandler(SearchPaths(folder).tensorboard, search=folder)
     return ExperimentHandlers([LocalExperimentHandler(results), events])
 
 

@@ -17,12 +17,12 @@ from typing import Any
 from pixaris.exceptions import StorageError
 
 
-def write_bytes(path: Path, data: bytes, *, make_folder: bool = True) -> None:
+def write_bytes(path: Path, data: bytes | Iterable[bytes], *, make_folder: bool = True) -> None:
     """Write beside, then replace: a reader sees the old file or the new one, never half of one.
 
     Args:
         path: The file.
-        data: Its content.
+        data: Its content, whole or in pieces.
         make_folder: Whether a folder that is not there is made; else that is an error.
     """
     if make_folder:
@@ -30,7 +30,7 @@ def write_bytes(path: Path, data: bytes, *, make_folder: bool = True) -> None:
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
         os.chmod(beside, 0o644)
         os.replace(beside, path)
     except BaseException:

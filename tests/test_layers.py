@@ -15,7 +15,19 @@ PACKAGE = Path(__file__).parents[1] / "pixaris"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ROWS: list[set[str]] = [
-    {"__init__", "exceptions", "types", "config", "images", "png", "preview", "files", "http", "plugins"},
+    {
+        "__init__",
+        "exceptions",
+        "types",
+        "config",
+        "images",
+        "png",
+        "preview",
+        "files",
+        "http",
+        "plugins",
+        "words",
+    },
     {"comfyui", "flux", "statistics"},
     {"endpoints"},
     {"results"},
@@ -68,6 +80,7 @@ DOORS: dict[str, set[str]] = {
 
 ONE_IDEA = {
     "search.space.space.Space": "a value: 10 of them are properties",
+    "results.paths.SearchPaths": "a value: one property for each file, so that every name stands once",
     "results.records.SearchResult": "a value: 10 of them are properties, names that users know",
 }
 """Pure classes that may have more methods than others, and why."""
@@ -219,7 +232,7 @@ HEAVY = {
 def loaded_after(statements: str) -> set[str]:
     code = f"{statements}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    return set(done.stdout.splitlines()[-1].split())  # above it stands what the statements print
 
 
 HELP = "import contextlib, pixaris.cli\nwith contextlib.suppress(SystemExit): pixaris.cli.main(['--help'])"

@@ -25,6 +25,8 @@ COMMANDS = {
     "recheck": "run a search's best sets and its baseline once more, with seeds it has not used",
     "compare": "compare runs, trials or searches item by item: what differs, and is it luck",
     "gate": "for CI: run a search file once, and fail if a score became worse than a baseline's",
+    "report": "write what a search found as one file for any browser",
+    "tensorboard": "show a search in TensorBoard, with all of its images",
     "export": "write the winner of a search as a workflow ready to load",
     "check": "find everything wrong with a search file without generating",
     "space": "write a search file from a workflow, or from a PNG that ComfyUI saved",

@@ -107,7 +107,7 @@ def _files(found: Comparison, item: str) -> str:
 
 
 def _value(value: object) -> str:
-    from pixaris.cli.progress import number
+    from pixaris.words import number
 
     return "none" if value is None else number(value)
 

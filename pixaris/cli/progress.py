@@ -15,28 +15,9 @@ from rich.text import Text
 from pixaris.cli.lines import console, safe, say
 from pixaris.results.progress import SearchProgress
 from pixaris.results.trial import TrialResult
+from pixaris.words import credits, duration, listed
 
 _LINE_SECONDS = 10.0
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``42 s``, ``3 min 5 s``, ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def values(trial: TrialResult) -> str:
-    """A trial's parameters in one line."""
-    return " ".join(f"{name}={number(value)}" for name, value in trial.values.items())
-
-
-def number(value: object) -> str:
-    """A value, floats with four significant digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def summary(progress: SearchProgress) -> str:
@@ -66,14 +47,6 @@ def summary(progress: SearchProgress) -> str:
     if progress.seconds_left is not None:
         parts.append(f"{duration(progress.seconds_left)} left")
     return " · ".join(parts)
-
-
-def credits(cost: float | None, unaccounted: int = 0) -> str:
-    """What was charged, and how many requests may have been charged besides; "" where nothing was."""
-    if cost is None and not unaccounted:
-        return ""
-    besides = f", and {unaccounted} requests may have been charged besides" if unaccounted else ""
-    return f"{cost or 0:.10g} credits{besides}"
 
 
 def waits_for(progress: SearchProgress) -> str:
@@ -106,7 +79,7 @@ def trial_line(trial: TrialResult) -> str:
     error = f" · {trial.error.splitlines()[0]}" if trial.error and trial.objective is None else ""
     return (
         f"{trial.name} {trial.status:<11} {score} on {trial.scored} images{failures} ·"
-        f" {what}{values(trial)}{error}"
+        f" {what}{listed(trial.values)}{error}"
     )
 
 
@@ -202,7 +175,7 @@ class LiveProgress:
         best = progress.best
         if best is not None and best.objective is not None:
             score = f"{progress.metric} {best.objective:.4f}{_against(progress)}"
-            grid.add_row("best so far", Text(safe(f"{score} · {best.name} · {values(best)}")))
+            grid.add_row("best so far", Text(safe(f"{score} · {best.name} · {listed(best.values)}")))
         resting = [endpoint for endpoint in progress.endpoints if endpoint.state != "healthy"]
         if progress.endpoints:
             healthy = f"{len(progress.endpoints) - len(resting)} of {len(progress.endpoints)} healthy"

@@ -47,8 +47,7 @@ def main(options: argparse.Namespace) -> int:
     say(f"re-check    {checked.recheck_images} images")
     with listener() as progress:
         result = rechecked(checked, result, progress)
-    picture = SearchPaths(result.folder).comparison
-    report(result, picture if picture.is_file() else None, files.owner(checked))
+    report(result, files.owner(checked))
     return ended(result)
 
 

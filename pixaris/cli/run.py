@@ -200,8 +200,8 @@ def report(run: RunRecord, own: Path, folder: Path) -> int:
         folder: The folder it shares with others of its eval set.
     """
     from pixaris.cli.invocation import shown
-    from pixaris.cli.progress import credits
     from pixaris.experiment_handlers.tensorboard import command
+    from pixaris.words import credits
 
     for item in run.failures:
         print(f"{item.name}: {item.error}", file=sys.stderr)

@@ -10,15 +10,13 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
-from pixaris.cli import files
+from pixaris.cli import files, looking
 from pixaris.cli.invocation import command, shown
 from pixaris.cli.lines import flush, say
-from pixaris.results.paths import RunPaths, SearchPaths
 from pixaris.results.records import SearchResult
-from pixaris.results.trial import TrialResult, TrialStatus
+from pixaris.results.trial import TrialStatus
 from pixaris.results.verdict import Verdict
 from pixaris.search.resume import Earlier, described, earlier_of
-from pixaris.types import EvalSet
 
 _SHEET_ITEMS = 12
 _OWN = {"workflow": "the workflow's own values", "default": "the default values"}
@@ -61,7 +59,7 @@ def main(options: argparse.Namespace) -> int:
     with listener() as progress:
         result = run(checked, progress, resume=resume)
     if result.trials or result.error is None:
-        report(result, comparison(result, checked.setup.eval_set), files.owner(checked))
+        report(result, files.owner(checked))
         flush()
     if result.error is None and result.status in ("interrupted", "stopped"):
         print(f"stopped: {result.reason}; what was done is kept", file=sys.stderr)
@@ -118,55 +116,14 @@ def again(options: argparse.Namespace) -> str:
     return command(*words, "--resume")
 
 
-def comparison(result: SearchResult, eval_set: EvalSet) -> Path | None:
-    """Draw input, baseline, winner and reference of the items side by side; None while there is nothing to
-    compare.
-    """
-    from pixaris.files import write_bytes
-    from pixaris.images import EncodedImage, encode_png
-    from pixaris.report.sheet import Column, contact_sheet, tiled
-
-    best = result.best
-    if best is None:
-        return None
-    items = eval_set.items[:_SHEET_ITEMS]
-
-    def made(trial: TrialResult, title: str) -> Column:
-        paths = RunPaths(Path(trial.folder))
-        rows = [[EncodedImage.from_file(file).image for file in paths.images_of(item.name)] for item in items]
-        images = [tiled(row) for row in rows]
-        scores = [trial.item_scores[item.index] for item in items]
-        notes = ["no score" if score is None else f"{result.metric} {score:.4f}" for score in scores]
-        mean = "" if trial.objective is None else f"{result.metric} {trial.objective:.4f}"
-        return Column(title, f"{trial.name} · {mean}", images, notes)
-
-    given = [
-        Column(folder, "input", [item.inputs[folder].image for item in items])
-        for folder in eval_set.input_folders
-    ]
-    wanted = [
-        Column(name, "reference", [item.references[name].image for item in items])
-        for name in eval_set.reference_folders
-    ]
-    baseline = result.baseline
-    trials = (
-        [made(baseline, "Baseline")] if baseline is not None and baseline.item_scores else []
-    )  # it may have none yet
-    trials += [made(best, "Winner")] if best.number != 0 else []
-    path = SearchPaths(result.folder).comparison
-    write_bytes(path, encode_png(contact_sheet([*given, *trials, *wanted], [item.name for item in items]), 6))
-    return path
-
-
-def report(result: SearchResult, picture: Path | None, owner: str = "workflow") -> None:
+def report(result: SearchResult, owner: str = "workflow") -> None:
     """Print what was found and where to look at it.
 
     Args:
         result: It.
-        picture: The comparison, if there is one.
         owner: Whose values the baseline has.
     """
-    from pixaris.cli.progress import credits, duration, number
+    from pixaris.words import credits, duration, number
 
     ended = {
         status: sum(trial.status == status for trial in result.trials) for status in get_args(TrialStatus)
@@ -183,7 +140,8 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
     print(f"\n{said(verdict)}")
     if best is not None:
         higher = "higher is better" if result.direction == "max" else "lower is better"
-        print(f"\nwinner    {best.name}{' (the baseline itself)' if best.number == 0 else ''}")
+        first = "best so far" if result.status == "running" else "winner"
+        print(f"\n{first:<9} {best.name}{' (the baseline itself)' if best.number == 0 else ''}")
         print(f"{result.metric:<9} {best.objective:.4f} on {best.scored} images ({higher})")
         if baseline is not None and baseline.objective is not None:
             print(f"baseline  {baseline.objective:.4f} ({_OWN[owner]})")
@@ -203,21 +161,9 @@ def report(result: SearchResult, picture: Path | None, owner: str = "workflow") 
     )
     for reason, count in reasons.most_common(5):
         print(f"failed    {reason} ({count} trials)" if count > 1 else f"failed    {reason}")
-    print("\nlook at it")
-    if best is not None:
-        print(f"  images       {shown(RunPaths(Path(best.folder)).images)}")
-    if picture is not None:
-        print(f"  comparison   {shown(picture)}")
-    print(f"  all trials   {shown(SearchPaths(result.folder).trials)}")
-    if best is not None and best.number != 0 and owner == "workflow":
-        use = command("export", shown(result.folder), "-o", "best_apiformat.json")
-        print(f"  use it       {use}")
-    if SearchPaths(result.folder).tensorboard.is_dir():
-        from pixaris.experiment_handlers.tensorboard import command as tensorboard
-
-        print(f"  TensorBoard  {tensorboard(shown(SearchPaths(result.folder).tensorboard))}")
     if verdict.next_steps:
         print("\n".join(["\nnext", *next_lines(verdict)]))
+    print("\n".join(["\nlook at it", *looking.lines(result)]))
 
 
 def said(verdict: Verdict) -> str:
@@ -240,7 +186,7 @@ def next_lines(verdict: Verdict) -> list[str]:
 
 def front(result: SearchResult) -> list[str]:
     """The Pareto front as a table: one line for each trial, best leading score first."""
-    from pixaris.cli.progress import values
+    from pixaris.words import listed
 
     names = [objective.metric for objective in result.objectives]
     wanted = ", ".join(f"{objective.metric} {objective.direction}" for objective in result.objectives)
@@ -253,5 +199,5 @@ def front(result: SearchResult) -> list[str]:
     ]
     for trial in trials:
         scores = "".join(f"{trial.scores[name]:>{width}.4f}  " for name in names)
-        lines.append(f"  {trial.name:<12}{scores}{values(trial)}")
+        lines.append(f"  {trial.name:<12}{scores}{listed(trial.values)}")
     return lines

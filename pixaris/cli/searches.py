@@ -38,7 +38,7 @@ def results_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def json_argument(parser: argparse.ArgumentParser) -> None:
+def json_argument(parser: argparse._ActionsContainer) -> None:
     """Add ``--json``."""
     parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
 
@@ -48,13 +48,17 @@ def results_of(options: argparse.Namespace) -> Path:
     return options.results if options.results is not None else Config.load().results_dir
 
 
-def load(options: argparse.Namespace) -> SearchResult:
+def load(options: argparse.Namespace, name: str | None = None) -> SearchResult:
     """Read the search that is asked for.
+
+    Args:
+        options: The command's.
+        name: The search's name, where the command has several.
 
     Raises:
         ConfigurationError: There is none, or several.
     """
-    return SearchResult.load(find_search(results_of(options), options.search))
+    return SearchResult.load(find_search(results_of(options), options.search if name is None else name))
 
 
 def trial_of(result: SearchResult, name: str) -> TrialResult:

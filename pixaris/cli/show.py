@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pixaris.cli import searches
+from pixaris.cli.trial_table import Wanted, print_trials, sorted_trials
 from pixaris.exceptions import ConfigurationError
 from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
@@ -21,13 +22,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     searches.argument(parser)
     parser.add_argument("trial", metavar="TRIAL", nargs="?", help="trial_0003 or 3: this trial, item by item")
-    parser.add_argument("--all", action="store_true", help=f"every trial, not only the best {_ROWS}")
-    searches.json_argument(parser)
+    parser.add_argument("--all", action="store_true", help=f"every trial, not only the first {_ROWS}")
+    parser.add_argument("--metric", metavar="SCORE", default="", help="show this score, not the objective")
+    parser.add_argument(
+        "--sort",
+        metavar="KEY",
+        default="rank",
+        help="by a score (best first), a parameter, trial, status, items or seconds (default: rank)",
+    )
+    parser.add_argument("--reverse", action="store_true", help="the last first")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print all trials as CSV")
+    searches.json_argument(form)
 
 
 def main(options: argparse.Namespace) -> int:
     """Show a search as it stands, also while it runs."""
     result = searches.load(options)
+    wanted = Wanted(options.metric, options.sort, options.reverse, None if options.all else _ROWS)
+    wanted.check(result)
     if options.trial is not None:
         trial = searches.trial_of(result, options.trial)
         if options.json:
@@ -41,65 +54,35 @@ def main(options: argparse.Namespace) -> int:
         trials = [_described(result, trial) for trial in result.trials]
         told = {"folder": str(result.folder), "verdict": asdict(result.verdict()), "importance": shares}
         searches.print_json({**result.head(), **told, "trials": trials})
+    elif options.csv:
+        order = [trial.number for trial in sorted_trials(result, wanted)]
+        print(result.table().loc[order].to_csv(), end="")
     else:
-        show_search(result, None if options.all else _ROWS)
+        show_search(result, wanted)
     return 0
 
 
-def show_search(result: SearchResult, limit: int | None) -> None:
+def show_search(result: SearchResult, wanted: Wanted) -> None:
     """Print a search: its trials, best first, what its parameters matter, and what was found.
 
     Args:
         result: It.
-        limit: Trials to print; None: all.
+        wanted: How its trials are shown.
     """
     from pixaris.cli.search import report
 
     why = f": {result.reason}" if result.reason else ""
     print(f"{result.folder.parent.name}/{result.folder.name} ({result.status}{why})\n")
-    ranked = result.ranking()
-    numbers = {trial.number for trial in ranked}
-    trials = [*ranked, *(trial for trial in result.trials if trial.number not in numbers)]
-    _print_trials(result, trials[:limit])
-    if limit is not None and len(trials) > limit:
-        print(f"… and {len(trials) - limit} more (--all)")
+    trials = sorted_trials(result, wanted)
+    print_trials(result, trials[: wanted.limit], wanted)
+    if wanted.limit is not None and len(trials) > wanted.limit:
+        print(f"… and {len(trials) - wanted.limit} more (--all)")
     for objective in result.objectives:
         shares, reason = _importance(result, objective.metric)
         of = f" for {objective.metric}" if result.others else ""
         words = ", ".join(f"{name} {share:.0%}" for name, share in (shares or {}).items())
         print(f"\nimportance{of}: {words or reason}")
-    picture = SearchPaths(result.folder).comparison
-    report(result, picture if picture.is_file() else None, _owner(result))
-
-
-def _print_trials(result: SearchResult, trials: list[TrialResult]) -> None:
-    names = [objective.metric for objective in result.objectives]
-    heads = ("trial", "status", f"{names[0]} ± 95 %", *names[1:], "change ± 95 %", "items", "parameters")
-    searches.print_table(heads, [_row(result, trial, names[1:]) for trial in trials])
-
-
-def _row(result: SearchResult, trial: TrialResult, others: list[str]) -> tuple[str, ...]:
-    from pixaris.cli.progress import values
-
-    score = "none" if trial.objective is None else f"{trial.objective:.4f}{_half(result.interval(trial))}"
-    difference = result.difference(trial) if trial.number != 0 else None
-    change = "" if difference is None else f"{difference.mean:+.4f}{_half(difference)}"
-    failed = f" ({trial.failures} failed)" if trial.failures else ""
-    error = f"  {trial.error.splitlines()[0]}" if trial.error and trial.objective is None else ""
-    return (
-        trial.name,
-        trial.status,
-        score,
-        *(f"{trial.scores[name]:.4f}" if name in trial.scores else "none" for name in others),
-        "baseline" if trial.number == 0 else change,
-        f"{trial.scored}/{len(result.items)}{failed}",
-        values(trial) + error,
-    )
-
-
-def _half(interval: MeanInterval | None) -> str:
-    """Half the width of a 95 % interval, if there is one."""
-    return "" if interval is None or interval.half is None else f" ± {interval.half:.4f}"
+    report(result, _owner(result))
 
 
 def ends(interval: MeanInterval | None, sign: str = "") -> str:
@@ -112,7 +95,7 @@ def ends(interval: MeanInterval | None, sign: str = "") -> str:
 def show_trial(result: SearchResult, trial: TrialResult) -> None:
     """Print a trial: parameters, scores, item by item, failures."""
     from pixaris.cli.invocation import shown
-    from pixaris.cli.progress import credits, duration, number
+    from pixaris.words import credits, duration, number
 
     what = ", the baseline" if trial.number == 0 else ", the winner" if result.best == trial else ""
     did = f"{trial.items} of {len(result.items)} items, {duration(trial.seconds)}"

@@ -6,6 +6,7 @@ needed.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -23,17 +24,34 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
+from pixaris.exceptions import ConfigurationError
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.experiment_handlers.folders import read_marker, run_folder
 from pixaris.experiment_handlers.records import RecordFile
 from pixaris.files import storing, write_json
 from pixaris.images import EncodedImage
 from pixaris.preview import preview
+from pixaris.results.manifest import read_manifest
+from pixaris.results.paths import SearchPaths
 from pixaris.types import EvalItem, ItemResult, ParamValue, RunRecord, RunStatus
 
 STATE_FILE = "pixaris.json"
+_ALL = 100_000
+"""Samples of a tag that TensorBoard shows: more than there ever are. (It takes 0 for none, not for all.)"""
+_RANGES = (
+    "uniform",
+    "loguniform",
+    "quniform",
+    "qloguniform",
+    "randint",
+    "lograndint",
+    "qrandint",
+    "qlograndint",
+)
+_LISTS = ("choice", "grid_search")
 _ENDED = {"finished": "STATUS_SUCCESS", "stopped": "STATUS_SUCCESS", "failed": "STATUS_FAILURE"}
 
 
@@ -52,6 +70,33 @@ def _program() -> str:
     return shlex.quote(os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside))
 
 
+def launch(logdir: str | os.PathLike[str], port: int | None = None) -> str:
+    """Serve a folder on this machine alone, with all images (by default TensorBoard keeps ten at random).
+
+    The server lives in threads of this process, and ends with it.
+
+    Args:
+        logdir: The folder.
+        port: A free one by default.
+
+    Returns:
+        Its address.
+
+    Raises:
+        ConfigurationError: The port is taken.
+    """
+    from tensorboard import program
+
+    board = program.TensorBoard()
+    where = ["--logdir", os.fspath(logdir), "--host", "127.0.0.1", "--port", str(port or 0)]
+    board.configure([None, *where, "--samples_per_plugin", f"images={_ALL},text={_ALL}"])
+    try:
+        address: str = board.launch()
+    except program.TensorBoardServerException as error:
+        raise ConfigurationError(f"TensorBoard cannot be served: {error.msg}") from None
+    return address
+
+
 @dataclass
 class _Run:
     """What has been written of one run; kept in the run's folder, so that a resumed run goes on where it
@@ -60,7 +105,7 @@ class _Run:
 
     folder: Path
     id: str
-    hparams: bool
+    hparams: bool  # whether what is told once, at the start, has been
     scalars: dict[str, int]  # metric to the last step
     images: dict[str, str]  # tag to the digest of the image shown
     ended: str
@@ -83,19 +128,22 @@ class TensorboardHandler(ExperimentHandler):
     - **IMAGES**: one tag per item, ``images/<item name>``, so that runs lie side by side. Its samples are the
       inputs, the output and the references, in this order (the tag's description names them); they are
       previews of at most 768 pixels.
-    - **HPARAMS**: one row per run. In a search, its columns are the search's parameters; otherwise ``<node
-      name>.<input>``. The columns are left to TensorBoard, which takes them from all runs in the folder; a
-      fixed list in each run would hide the parameters and metrics that only other runs have.
+    - **HPARAMS**: one row per run. In a search, its columns are the search's parameters with their domains as
+      filters, and its scores, the objective first; otherwise ``<node name>.<input>``, and the columns are
+      left to TensorBoard, which takes them from all runs in the folder.
+    - **TEXT**: the parameters, and the workflow with their values.
 
     A run that was interrupted has no end, because it can be resumed. A second run of the same name (another
     id) gets ``<run name>-2``.
 
     Args:
         logdir: The folder; relative to the working folder of the process that makes the handler.
+        search: The folder of the search whose trials it stores, which says what varies and what is optimised.
     """
 
-    def __init__(self, logdir: str | os.PathLike[str]) -> None:
+    def __init__(self, logdir: str | os.PathLike[str], search: str | os.PathLike[str] | None = None) -> None:
         self.logdir = Path(os.path.abspath(logdir))  # trial processes have other working folders
+        self.search = None if search is None else Path(os.path.abspath(search))
         self._runs: dict[str, _Run] = {}
         self._previews: dict[
             str, bytes
@@ -122,7 +170,8 @@ class TensorboardHandler(ExperimentHandler):
         return self._state(run).folder
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"logdir": self.logdir, "_runs": {}, "_previews": {}}  # what was written is on disk
+        # what was written is on disk
+        return {"logdir": self.logdir, "search": self.search, "_runs": {}, "_previews": {}}
 
     def _state(self, run: RunRecord) -> _Run:
         if run.id not in self._runs:
@@ -159,7 +208,13 @@ class TensorboardHandler(ExperimentHandler):
         """
         if not state.hparams:
             state.hparams = True
+            manifest = {} if self.search is None else read_manifest(SearchPaths(self.search))
+            if manifest.get("space"):
+                yield 0, _experiment(run, manifest)
             yield 0, _session_start(run)
+            yield 0, text_pb("parameters", _table(run))
+            if run.workflow is not None:
+                yield 0, text_pb("workflow", _code(json.dumps(run.workflow, indent=2, ensure_ascii=False)))
         if run.workflow_image is not None and "workflow" not in state.images:
             state.images["workflow"] = run.workflow_image.digest
             yield (
@@ -224,10 +279,65 @@ def _images(tag: str, size: tuple[int, int], pictures: Sequence[bytes], descript
     return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=tensor)])
 
 
+def _values(run: RunRecord) -> Mapping[str, ParamValue]:
+    """A run's parameters: the search's, or else all that is bound."""
+    return run.values or {f"{param.node_name}.{param.input}": param.value for param in run.params}
+
+
+def _table(run: RunRecord) -> str:
+    """The parameters as a table of Markdown."""
+    rows = [f"| {_cell(name)} | {_cell(str(value))} |" for name, value in _values(run).items()]
+    return "\n".join(["| parameter | value |", "| --- | --- |", *rows])
+
+
+def _cell(text: str) -> str:
+    """A text that ends no cell and is no Markdown."""
+    words = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
+    return f"`{words}`" if words else ""
+
+
+def _code(text: str) -> str:
+    """A text as Markdown shows code; indented, because no text can end that."""
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _experiment(run: RunRecord, manifest: Mapping[str, Any]) -> Summary:
+    """The columns of a search's table: its parameters and their domains, its scores, the objective first.
+
+    It stands in every run, because that of a folder of its own would be shown as a run.
+    """
+    experiment = api_pb2.Experiment()
+    for name, row in manifest.get("space", {}).items():
+        experiment.hparam_infos.append(_column(name, row))
+    objectives = [str(row.get("metric")) for row in manifest.get("objectives") or ()]
+    for name in dict.fromkeys([*objectives, *run.directions, *run.metrics]):
+        experiment.metric_infos.append(api_pb2.MetricInfo(name=api_pb2.MetricName(tag=name)))
+    content = plugin_data_pb2.HParamsPluginData(experiment=experiment)
+    return _hparams(hparams_metadata.EXPERIMENT_TAG, content)
+
+
+def _column(name: str, domain: Mapping[str, Any]) -> api_pb2.HParamInfo:
+    """A parameter with its domain, which TensorBoard filters by; without one where it is no range or list."""
+    info = api_pb2.HParamInfo(name=name, type=api_pb2.DATA_TYPE_STRING)
+    for kind in _RANGES:
+        if kind in domain:
+            info.type = api_pb2.DATA_TYPE_FLOAT64
+            info.domain_interval.min_value, info.domain_interval.max_value = domain[kind][:2]
+            return info
+    listed = next((kind for kind in _LISTS if isinstance(domain.get(kind), list)), None)
+    options: list[Any] = [] if listed is None else domain[listed]
+    if options and all(isinstance(option, bool) for option in options):
+        info.type = api_pb2.DATA_TYPE_BOOL
+    elif options and all(isinstance(option, int | float) for option in options):
+        info.type = api_pb2.DATA_TYPE_FLOAT64
+    if all(isinstance(option, str | int | float) for option in options):
+        info.domain_discrete.extend(options)
+    return info
+
+
 def _session_start(run: RunRecord) -> Summary:
     info = plugin_data_pb2.SessionStartInfo(start_time_secs=run.started)
-    values: Mapping[str, ParamValue] = run.values or {f"{p.node_name}.{p.input}": p.value for p in run.params}
-    for name, value in values.items():
+    for name, value in _values(run).items():
         if isinstance(value, bool):
             info.hparams[name].bool_value = value
         elif isinstance(value, str):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-_CELL = 224
-_GAP = 8
-_HEAD = 44
-_NOTE = 22
-_INK, _FAINT, _PAPER, _MISSING = (24, 24, 27), (113, 113, 122), (255, 255, 255), (228, 228, 231)
+_LARGEST = 384
+_WIDTH = 1_600
+"""Pixels that a sheet may be wide before its cells become smaller."""
+_SMALLEST = 224
+_GAP = 10
+_HEAD = 50
+_NOTE = 24
+_LINE = 22
+_INK, _FAINT, _PAPER, _MISSING = (24, 24, 27), (90, 90, 99), (255, 255, 255), (228, 228, 231)
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Column:
         title: What the column shows.
         subtitle: A second, fainter line.
         images: One per item; None where there is none.
-        notes: One per item, written under its image; may be empty.
+        notes: One per item, written under its image; by default the item's name.
     """
 
     title: str
@@ -32,62 +37,82 @@ class Column:
     notes: Sequence[str] = ()
 
 
-def tiled(images: Sequence[Image.Image]) -> Image.Image | None:
-    """One picture of several of one size, in rows as many as columns; None without any."""
-    if len(images) < 2:
-        return images[0] if images else None
-    across = math.ceil(math.sqrt(len(images)))
-    width, height = max(image.width for image in images), max(image.height for image in images)
-    whole = Image.new("RGB", (across * width, math.ceil(len(images) / across) * height), _PAPER)
-    for number, image in enumerate(images):
-        whole.paste(image.convert("RGB"), (number % across * width, number // across * height))
-    return whole
-
-
-def contact_sheet(columns: Sequence[Column], items: Sequence[str]) -> Image.Image:
+def contact_sheet(
+    columns: Sequence[Column], items: Sequence[str], heading: Sequence[str] = ()
+) -> Image.Image:
     """Draw the sheet.
 
     Args:
         columns: From left to right, each with as many images as there are items.
         items: The items' names, from top to bottom.
+        heading: Sentences above all, wrapped where they are long.
 
     Returns:
-        An RGB image; every picture is fitted into a square of 224 pixels.
+        An RGB image; every picture is fitted into a square of at most 384 pixels, fewer where there are many
+        columns.
     """
-    row = _CELL + _NOTE + _GAP
-    sheet = Image.new("RGB", (_GAP + len(columns) * (_CELL + _GAP), _HEAD + len(items) * row + _GAP), _PAPER)
+    cell = min(_LARGEST, max(_SMALLEST, (_WIDTH - _GAP) // len(columns) - _GAP))
+    width = _GAP + len(columns) * (cell + _GAP)
+    title, small = ImageFont.load_default(17), ImageFont.load_default(13)
+    lines = [line for sentence in heading for line in _wrapped(sentence, title, width - 2 * _GAP)]
+    top = _GAP + len(lines) * _LINE if lines else 0
+    row = cell + _NOTE + _GAP
+    sheet = Image.new("RGB", (width, top + _HEAD + len(items) * row + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    title, small = ImageFont.load_default(16), ImageFont.load_default(12)
+    for number, line in enumerate(lines):
+        pen.text((_GAP, _GAP + number * _LINE), line, _INK, font=title)
     for across, column in enumerate(columns):
-        left = _GAP + across * (_CELL + _GAP)
-        pen.text((left, 6), _fitted(column.title, title), _INK, font=title)
-        pen.text((left, 26), _fitted(column.subtitle, small), _FAINT, font=small)
+        left = _GAP + across * (cell + _GAP)
+        pen.text((left, top + 8), _fitted(column.title, title, cell), _INK, font=title)
+        pen.text((left, top + 30), _fitted(column.subtitle, small, cell), _FAINT, font=small)
         for down, name in enumerate(items):
-            top = _HEAD + down * row
-            image = column.images[down]
-            if image is None:
-                pen.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), fill=_MISSING)
-                pen.text((left + 8, top + 8), "no image", _FAINT, font=small)
-            else:
-                fitted = _square(image)
-                sheet.paste(fitted, (left + (_CELL - fitted.width) // 2, top + (_CELL - fitted.height) // 2))
-            note = column.notes[down] if column.notes else (name if across == 0 else "")
-            pen.text((left, top + _CELL + 3), _fitted(note, small), _FAINT, font=small)
+            corner = (left, top + _HEAD + down * row)
+            _paste(sheet, pen, column.images[down], corner, cell)
+            note = column.notes[down] if column.notes else name
+            pen.text((left, corner[1] + cell + 4), _fitted(note, small, cell), _FAINT, font=small)
     return sheet
 
 
-def _square(image: Image.Image) -> Image.Image:
-    scale = _CELL / max(image.size)
+def _paste(
+    sheet: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    image: Image.Image | None,
+    corner: tuple[int, int],
+    cell: int,
+) -> None:
+    left, top = corner
+    if image is None:
+        pen.rectangle((left, top, left + cell - 1, top + cell - 1), fill=_MISSING)
+        pen.text((left + 8, top + 8), "no image", _FAINT, font=ImageFont.load_default(13))
+        return
+    fitted = _square(image, cell)
+    sheet.paste(fitted, (left + (cell - fitted.width) // 2, top + (cell - fitted.height) // 2))
+
+
+def _square(image: Image.Image, cell: int) -> Image.Image:
+    scale = cell / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     flat = Image.new("RGB", image.size, _PAPER)
     flat.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
     return flat.resize(size, Image.Resampling.LANCZOS)
 
 
-def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _fitted(text: str, font: Font, width: int) -> str:
     """The text, cut with an ellipsis where it would run out of its column."""
-    if font.getlength(text) <= _CELL:
+    if font.getlength(text) <= width:
         return text
-    while text and font.getlength(f"{text}…") > _CELL:
+    while text and font.getlength(f"{text}…") > width:
         text = text[:-1]
     return f"{text}…"
+
+
+def _wrapped(text: str, font: Font, width: int) -> list[str]:
+    """The text in lines that fit."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

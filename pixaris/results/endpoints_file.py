@@ -62,6 +62,14 @@ def _is_from(folder: Path, source: Path | None) -> bool:
         return False
 
 
+def read_endpoints(folder: Path) -> tuple[EndpointStatus, ...]:
+    """The endpoints as a search saw them last; empty if its folder does not say."""
+    try:
+        return read_as(_Content, read_json(SearchPaths(folder).endpoints)).endpoints
+    except ForeignError:
+        return ()
+
+
 @dataclass(frozen=True)
 class _Content:
     """What ``endpoints.json`` has."""

@@ -138,6 +138,26 @@ class SearchPaths:
         return self.folder / self.ENDPOINTS
 
     @property
+    def events(self) -> Path:
+        """One line for everything that happened to an endpoint."""
+        return self.folder / "events.jsonl"
+
+    @property
+    def eval_set(self) -> Path:
+        """Folder of the eval set's pictures, as they are shown beside what was made of them."""
+        return self.folder / "eval_set"
+
+    @property
+    def report(self) -> Path:
+        """The report: one file for any browser."""
+        return self.folder / "report.html"
+
+    @property
+    def thumbnails(self) -> Path:
+        """The report's small pictures, which need not be made again."""
+        return self.folder / ".thumbnails.sqlite"
+
+    @property
     def lock(self) -> Path:
         """Locked by the process that runs the search."""
         return self.folder / ".lock"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pixaris.exceptions import ConfigurationError, PixarisError, nearest
 from pixaris.files import read_json
 from pixaris.results.budget import Amounts, Budget
+from pixaris.results.evidence.notebook import notebook_html
 from pixaris.results.folders import held, latest_folder
 from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.importance import importances
@@ -290,6 +291,10 @@ class SearchResult:
             {f"scores.{name}": [trial.scores.get(name) for trial in self.trials] for name in scores}
         )
         return pandas.DataFrame(columns).set_index("number")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the verdict and the best trials."""
+        return notebook_html(self.name, self.metric, self.verdict(), self.ranking())
 
     def with_trials(self, trials: Sequence[TrialResult]) -> SearchResult:
         """The same search with these trials."""

@@ -62,7 +62,7 @@ def export(result: SearchResult, trial: TrialResult) -> Export:
 def _without_workflow(trial: TrialResult, run: Mapping[str, Any]) -> str:
     options = ", ".join(f"{param['input']}: {param['value']!r}" for param in run.get("params", ()))
     arguments = " ".join(
-        f"--param {shlex.quote(f'{name}={_as_text(value)}')}" for name, value in trial.values.items()
+        f"--param {shlex.quote(f'{name}={as_param(value)}')}" for name, value in trial.values.items()
     )
     return (
         f"{trial.name} was made without a workflow, so there is none to write. What was asked for is"
@@ -139,7 +139,7 @@ def _chosen_images(space: Mapping[str, Any], values: Mapping[str, Any]) -> list[
     return found
 
 
-def _as_text(value: ParamValue) -> str:
+def as_param(value: ParamValue) -> str:
     """A value as ``--param`` reads it."""
     return (
         value

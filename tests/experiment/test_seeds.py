@@ -24,7 +24,7 @@ from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.orchestration.base import generate_images_based_on_dataset
-from pixaris.report.sheet import tiled
+from pixaris.report.thumbnails import tiled
 from pixaris.types import EvalItem, EvalSet, ItemResult
 
 
@@ -198,4 +198,3 @@ def test_the_images_of_all_seeds_are_shown_as_one_picture() -> None:
     assert whole.size == (4, 6)
     corners = [whole.getpixel(place) for place in ((0, 0), (2, 0), (0, 3), (2, 3))]
     assert corners == [(255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 255)]
-    assert tiled([]) is None

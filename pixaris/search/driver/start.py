@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import secrets
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from pixaris.exceptions import SearchFailedError
 from pixaris.files import safe_name, storing, write_bytes
+from pixaris.report.listener import ReportWriter
 from pixaris.results.folders import holding, new_folder
 from pixaris.results.manifest import write_manifest
 from pixaris.results.paths import SearchPaths
-from pixaris.results.progress import ProgressListener
+from pixaris.results.progress import ProgressListener, Silent
 from pixaris.results.records import SearchResult
 from pixaris.search.check import CheckedSearch, try_strategies
 from pixaris.search.driver.plan import Identity, SearchPlan
@@ -98,7 +101,10 @@ def _go_on(
 def _search(plan: SearchPlan, session: RaySession, listener: ProgressListener | None) -> SearchResult:
     with storing(plan.paths.folder):
         _keep(plan)
-    return run_search(plan, session, listener)
+    with ReportWriter(listener or Silent(), plan.setup.eval_set) as reporting:
+        result = run_search(plan, session, reporting)
+        reporting.finish(result)
+    return result
 
 
 def _plan(checked: CheckedSearch, folder: Path) -> SearchPlan:
@@ -119,4 +125,10 @@ def _keep(plan: SearchPlan) -> None:
         text = re.sub(rb"(?<=://)[^/\s]*@", b"***@", source.read_bytes())
         write_bytes(plan.paths.source(source.suffix), text)
     identity = {"id": plan.identity.id, "proposal_seed": plan.identity.proposal_seed}
-    write_manifest(plan.paths, {**manifest_of(plan.checked), **identity})
+    write_manifest(plan.paths, {**manifest_of(plan.checked), **identity, "versions": _versions()})
+
+
+def _versions() -> dict[str, str]:
+    """What the search was made with."""
+    known = {name: version(name.lower()) for name in ("Pixaris", "Ray", "Pillow", "NumPy")}
+    return {**known, "Python": platform.python_version()}

@@ -1,0 +1,150 @@
+"""Writes a search's report while it runs, and once more at its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from pixaris.exceptions import PixarisError
+from pixaris.files import write_bytes
+from pixaris.report.comparison import write_comparison
+from pixaris.report.data import Originals
+from pixaris.report.gallery import gallery
+from pixaris.report.model import read_report
+from pixaris.report.page import Written, page
+from pixaris.report.thumbnails import Thumbnails
+from pixaris.results.evidence.eval_set import write_pictures
+from pixaris.results.paths import SearchPaths
+from pixaris.results.progress import ProgressListener, SearchProgress
+from pixaris.results.records import SearchResult
+from pixaris.results.trial import TrialResult
+from pixaris.types import EvalSet
+
+EVERY_SECONDS = 10.0
+"""How often the report is written, at most."""
+_SHARE = 50.0
+"""A report that takes a second to write is written every so many seconds: two per cent of the time."""
+
+
+class ReportWriter:
+    """Passes on how a search goes, and writes its report beside that, in a thread of its own.
+
+    The thread keeps thumbnails between two reports, so that each image is decoded once. A report that cannot
+    be written is told once and ends nothing.
+
+    Args:
+        inner: Who else listens.
+        eval_set: The search's; its pictures are kept first.
+    """
+
+    def __init__(self, inner: ProgressListener, eval_set: EvalSet) -> None:
+        self._inner = inner
+        self._eval_set = eval_set
+        self._wanted = threading.Condition()
+        self._latest: SearchResult | None = None
+        self._ended = False
+        self._told = False
+        self._thread = threading.Thread(target=self._work, name="pixaris-report", daemon=True)
+        self._thread.start()
+
+    def update(self, progress: SearchProgress) -> None:
+        self._offer(progress.result)
+        self._inner.update(progress)
+
+    def trial_ended(self, trial: TrialResult, progress: SearchProgress) -> None:
+        self._offer(progress.result)
+        self._inner.trial_ended(trial, progress)
+
+    def event(self, sentence: str) -> None:
+        self._inner.event(sentence)
+
+    def finish(self, result: SearchResult) -> None:
+        """Write the final report of a search that has ended, and wait for it."""
+        with self._wanted:
+            self._latest, self._ended = result, True
+            self._wanted.notify()
+        self._thread.join()
+
+    def __enter__(self) -> ReportWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End without a final report, where none was asked for: the search ended with an error."""
+        with self._wanted:
+            if not self._ended:
+                self._latest, self._ended = None, True
+                self._wanted.notify()
+        self._thread.join()
+
+    def _offer(self, result: SearchResult) -> None:
+        with self._wanted:
+            self._latest = result
+
+    def _work(self) -> None:
+        thumbnails: Thumbnails | None = None
+        pause = EVERY_SECONDS
+        while True:
+            with self._wanted:
+                self._wanted.wait_for(lambda: self._ended, timeout=pause)
+                result, ended = self._latest, self._ended
+            if result is None and ended:
+                break
+            if result is not None and SearchPaths(result.folder).head.is_file():
+                if thumbnails is None:
+                    thumbnails = self._begin(result)
+                every = 0.0 if ended else max(EVERY_SECONDS, pause)
+                spent = self._write(result, thumbnails, every)
+                pause = max(EVERY_SECONDS, _SHARE * spent)
+            if ended:
+                self._draw(result)
+                break
+        if thumbnails is not None:
+            thumbnails.close()
+
+    def _begin(self, result: SearchResult) -> Thumbnails:
+        paths = SearchPaths(result.folder)
+        try:
+            write_pictures(paths, self._eval_set)
+        except OSError as error:
+            self._tell(f"pictures of the eval set cannot be kept: {error}")
+        return Thumbnails(paths.thumbnails)
+
+    def _write(self, result: SearchResult, thumbnails: Thumbnails, every: float) -> float:
+        """Write the report; gives the seconds that took."""
+        began = time.monotonic()
+        try:
+            write_report(result, thumbnails, every)
+        except (OSError, PixarisError) as error:
+            self._tell(f"the report cannot be written: {error}")
+        return time.monotonic() - began
+
+    def _draw(self, result: SearchResult | None) -> None:
+        """Draw the small picture of a search that has ended."""
+        if result is None or not SearchPaths(result.folder).head.is_file():
+            return
+        try:
+            write_comparison(read_report([result]))
+        except OSError as error:
+            self._tell(f"the comparison cannot be drawn: {error}")
+
+    def _tell(self, sentence: str) -> None:
+        if not self._told:
+            self._told = True
+            self._inner.event(sentence)
+
+
+def write_report(result: SearchResult, thumbnails: Thumbnails, every: float) -> Path:
+    """Write a search's report into its folder.
+
+    Args:
+        result: The search as it stands.
+        thumbnails: Those that there are.
+        every: Seconds until it is written again; 0 for the last one.
+    """
+    file = SearchPaths(result.folder).report
+    report = read_report([result])
+    pictures = gallery(report, thumbnails)
+    pieces = page(report, pictures, Originals.beside(report, file), Written(time.time(), every))
+    write_bytes(file, pieces, make_folder=False)
+    return file

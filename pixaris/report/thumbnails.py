@@ -1,0 +1,137 @@
+"""Small pictures for the report, each made once: SQLite keeps them in the search's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from pixaris.exceptions import ImageError
+from pixaris.images import decode, read_image_file
+
+_AT_ONCE = 64
+"""Pictures that are made before they are kept: as much is lost where a process is killed."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a thumbnail is made of.
+
+    Attributes:
+        digest: Of the image's pixels; of several images, of all of them.
+        files: Where the images lie; several are shown side by side.
+    """
+
+    digest: str
+    files: tuple[Path, ...]
+
+
+class Thumbnails:
+    """Makes small WebP files of images, and keeps them.
+
+    Used by one thread; decoding and encoding go on in `workers` others. What cannot be kept (a folder that is
+    read-only, a file system without locks) is made again the next time.
+
+    Args:
+        file: The database.
+        workers: Threads.
+    """
+
+    def __init__(self, file: Path, workers: int = 1) -> None:
+        self._workers = workers
+        self._made: dict[tuple[str, int], bytes | ImageError] = {}
+        self._read: set[int] = set()
+        self._database: sqlite3.Connection | None = None
+        with contextlib.suppress(sqlite3.Error):
+            self._database = sqlite3.connect(file, timeout=2.0)
+            self._database.execute(
+                "create table if not exists thumbnails (digest text, side int, data blob,"
+                " primary key (digest, side))"
+            )
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._database is not None:
+            self._database.close()
+
+    def __enter__(self) -> Thumbnails:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def make(self, sources: Iterable[Source], side: int, quality: int) -> None:
+        """Make what is not there yet, several at once; `get` then has it.
+
+        Args:
+            sources: What to make it of.
+            side: Pixels of the longer side, at most.
+            quality: WebP's, from 0 to 100.
+        """
+        if side not in self._read:
+            self._read.add(side)
+            self._made.update({(digest, side): data for digest, data in self._kept(side)})
+        missing = {source.digest: source for source in sources if (source.digest, side) not in self._made}
+        wanted = list(missing.values())
+        with ThreadPoolExecutor(self._workers, "pixaris-thumbnails") as pool:
+            for start in range(0, len(wanted), _AT_ONCE):
+                batch = wanted[start : start + _AT_ONCE]
+                done = list(pool.map(lambda source: _thumbnail(source.files, side, quality), batch))
+                found = {source.digest: data for source, data in zip(batch, done, strict=True)}
+                self._made.update({(digest, side): data for digest, data in found.items()})
+                self._keep(found, side)
+
+    def get(self, source: Source, side: int) -> bytes | ImageError:
+        """A thumbnail that was made, or why there is none."""
+        return self._made[source.digest, side]
+
+    def _kept(self, side: int) -> Iterator[tuple[str, bytes]]:
+        if self._database is None:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            yield from self._database.execute("select digest, data from thumbnails where side = ?", (side,))
+
+    def _keep(self, made: dict[str, bytes | ImageError], side: int) -> None:
+        if self._database is None:
+            return
+        rows = [(digest, side, data) for digest, data in made.items() if isinstance(data, bytes)]
+        with contextlib.suppress(sqlite3.Error), self._database:
+            self._database.executemany("insert or replace into thumbnails values (?, ?, ?)", rows)
+
+
+def _thumbnail(files: Sequence[Path], side: int, quality: int) -> bytes | ImageError:
+    try:
+        images = [decode(read_image_file(file), file.name) for file in files]
+    except ImageError as error:
+        return error
+    picture = tiled(images)
+    if max(picture.size) > side:
+        scale = side / max(picture.size)
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=quality, method=2)
+    return buffer.getvalue()
+
+
+def tiled(images: Sequence[Image.Image]) -> Image.Image:
+    """One picture of several, on white, in rows as many as columns.
+
+    Args:
+        images: At least one.
+    """
+    if len(images) == 1:
+        return images[0]
+    across = math.ceil(math.sqrt(len(images)))
+    width, height = max(image.width for image in images), max(image.height for image in images)
+    whole = Image.new("RGB", (across * width, math.ceil(len(images) / across) * height), (255, 255, 255))
+    for number, image in enumerate(images):
+        whole.paste(image.convert("RGB"), (number % across * width, number // across * height))
+    return whole

@@ -1,0 +1,108 @@
+"""``eval_set/``: pictures of a search's inputs and references, kept beside what was made of them.
+
+Whoever looks at results needs what they are compared with, and the eval set may lie elsewhere, be changed or
+be gone by then. The pictures are previews of at most 768 pixels; metrics never see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from pixaris.files import read_json, safe_name, write_bytes, write_json
+from pixaris.preview import preview
+from pixaris.results.foreign import ForeignError, read_as
+from pixaris.results.paths import SearchPaths
+from pixaris.types import EvalSet
+
+Role: TypeAlias = Literal["input", "reference"]
+_INDEX = "eval_set.json"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An input or reference of an item, to be looked at.
+
+    Attributes:
+        file: Its path in the folder ``eval_set/``.
+        digest: Of the pixels of the image that it shows.
+    """
+
+    file: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class PicturedItem:
+    """An item of the eval set.
+
+    Attributes:
+        name: The item's name.
+        pictures: Folder name to picture.
+    """
+
+    name: str
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PicturedSet:
+    """An eval set as a search's folder shows it.
+
+    Attributes:
+        name: The dataset's name.
+        folders: Folder name to its role, inputs first.
+        items: In the eval set's order.
+    """
+
+    name: str = ""
+    folders: Mapping[str, Role] = field(default_factory=dict)
+    items: tuple[PicturedItem, ...] = ()
+
+    def file(self, paths: SearchPaths, picture: Picture) -> Path | None:
+        """Where a picture lies; None if its path leads out of the search's folder."""
+        path = (paths.eval_set / picture.file).resolve()
+        return path if path.is_relative_to(paths.eval_set.resolve()) else None
+
+
+def write_pictures(paths: SearchPaths, eval_set: EvalSet) -> None:
+    """Keep pictures of an eval set; those that a resumed search has are not written again.
+
+    Args:
+        paths: The search's.
+        eval_set: Its eval set.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    known = {
+        picture.digest: picture.file
+        for item in read_pictures(paths).items
+        for picture in item.pictures.values()
+        if (paths.eval_set / picture.file).is_file()
+    }
+    items = []
+    for item in eval_set.items:
+        pictures = {}
+        for folder, image in {**item.inputs, **item.references}.items():
+            if image.digest not in known:
+                data = preview(image)
+                suffix = "png" if data.startswith(b"\x89PNG") else "jpg"
+                file = f"{safe_name(folder)}/{safe_name(item.name)}.{suffix}"
+                write_bytes(paths.eval_set / file, data)
+                known[image.digest] = file
+            pictures[folder] = Picture(known[image.digest], image.digest)
+        items.append(PicturedItem(item.name, pictures))
+    roles: dict[str, Role] = dict.fromkeys(eval_set.input_folders, "input")
+    roles |= dict.fromkeys(eval_set.reference_folders, "reference")
+    write_json(paths.eval_set / _INDEX, asdict(PicturedSet(eval_set.name, roles, tuple(items))))
+
+
+def read_pictures(paths: SearchPaths) -> PicturedSet:
+    """The pictures that a search's folder has; empty if it has none."""
+    try:
+        return read_as(PicturedSet, read_json(paths.eval_set / _INDEX))
+    except ForeignError:
+        return PicturedSet()

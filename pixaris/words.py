@@ -1,0 +1,33 @@
+"""Amounts as a person says them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``42 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def number(value: object) -> str:
+    """A value, floats with four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def listed(values: Mapping[str, object]) -> str:
+    """Parameters in one line: ``amount=0.274 mode=normal``."""
+    return " ".join(f"{name}={number(value)}" for name, value in values.items())
+
+
+def credits(cost: float | None, unaccounted: int = 0) -> str:
+    """What was charged, and how many requests may have been charged besides; "" where nothing was."""
+    if cost is None and not unaccounted:
+        return ""
+    besides = f", and {unaccounted} requests may have been charged besides" if unaccounted else ""
+    return f"{cost or 0:.10g} credits{besides}"
