@@ -14,6 +14,7 @@ from pixaris.exceptions import ConfigurationError
 from pixaris.results.manifest import read_manifest
 from pixaris.results.paths import SearchPaths, trial_name
 from pixaris.results.verdict.base import Judged, NextStep, Verdict
+from pixaris.results.verdict.rechecked import Rechecked
 from pixaris.results.verdict.words import names
 
 _RANGES = ("uniform", "loguniform", "quniform", "qloguniform")
@@ -80,7 +81,7 @@ def next_steps(search: Judged, verdict: Verdict) -> tuple[NextStep, ...]:
     """
     known = _Known.of(search)
     steps = [
-        *_of_kind(known, verdict, search.recheck),
+        *_of_kind(known, search, verdict),
         *_of_ties(known, verdict, search),
         *_of_edges(known, search, verdict),
     ]
@@ -89,10 +90,13 @@ def next_steps(search: Judged, verdict: Verdict) -> tuple[NextStep, ...]:
     return tuple(steps)
 
 
-def _of_kind(known: _Known, verdict: Verdict, again: Judged | None) -> list[NextStep]:
+def _of_kind(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
+    again = search.recheck
     if again is not None and again.status != "finished":
         return [NextStep("The re-check has not come to its end; go on with it.", ("recheck", known.folder))]
-    if verdict.kind in ("better", "needs a re-check", "no evidence") and again is None:
+    winner = next((trial for trial in search.trials if trial.number == verdict.winner), None)
+    checked = winner is not None and Rechecked.of(search, winner) is not None
+    if verdict.kind in ("better", "needs a re-check", "no evidence") and not checked:
         if known.takes_seeds:
             words = "Run the best few and the baseline once more, with seeds that the search has not used."
             return [NextStep(words, ("recheck", known.folder))]
