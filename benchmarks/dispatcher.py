@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy
+from pixaris.endpoints.dispatch.dispatcher import Dispatcher, Lease, Policy
 
 LIMIT = 1.0
 """Milliseconds for an image: its success and the assignment that follows."""

@@ -5,7 +5,8 @@ cost shows.
 
 Starts endpoints, one port each, prints one JSON line with their URLs, and ends with its standard input. An
 endpoint runs one prompt at a time; a prompt costs ``--seconds``, and ``--load-seconds`` more if it needs
-another checkpoint than the one before it. Every image is the same PNG of about ``--kilobytes``. ``GET
+another checkpoint than the one before it. Every image is the same PNG of about ``--kilobytes``; or, with
+``--photographs SIDE``, one of a few photographs of SIDE² pixels, which differ from prompt to prompt. ``GET
 /stats`` tells prompts, loads and uploads, and when the first prompt came, the first image was fetched and the
 last prompt ended (monotonic clock of the machine). ``GET /die`` ends the process.
 """
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import time
 import uuid
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,13 +93,29 @@ def picture(kilobytes: int) -> bytes:
     return buffer.getvalue()
 
 
+def photographs(side: int, count: int = 12) -> list[bytes]:
+    """Photographs as PNGs, as ComfyUI saves them: parts of scikit-image's own, each with noise of its own."""
+    from skimage import data
+
+    files = []
+    for number in range(count):
+        whole = Image.fromarray((data.astronaut, data.chelsea, data.coffee, data.rocket)[number % 4]())
+        picture = np.asarray(whole.convert("RGB").resize((side, side), Image.Resampling.BICUBIC), np.float32)
+        noise = np.random.default_rng(number).normal(0.0, 2.0, picture.shape)
+        buffer = io.BytesIO()
+        noisy = np.clip(picture + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(buffer, "PNG", compress_level=4)
+        files.append(buffer.getvalue())
+    return files
+
+
 @dataclass
 class Sleeper:
     """One endpoint."""
 
     seconds: float
     load_seconds: float
-    image: bytes
+    images: list[bytes]
     pending: list[tuple[int, str, dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     running: tuple[int, str, dict[str, Any], dict[str, Any]] | None = None
     history: dict[str, Any] = field(default_factory=dict)
@@ -151,7 +169,9 @@ class Sleeper:
                 await asyncio.sleep(self.load_seconds)
             await asyncio.sleep(self.seconds)
             output = next(node for node, entry in graph.items() if entry["class_type"] == "SaveImage")
-            images = {output: {"images": [{"filename": "x_00001_.png", "subfolder": "", "type": "output"}]}}
+            which = zlib.crc32(json.dumps(graph).encode()) % len(self.images)
+            saved = {"filename": f"x_{which:05}_.png", "subfolder": "", "type": "output"}
+            images = {output: {"images": [saved]}}
             stamps = [
                 ["execution_start", {"prompt_id": prompt_id, "timestamp": int(started * 1000)}],
                 ["execution_success", {"prompt_id": prompt_id, "timestamp": int(time.time() * 1000)}],
@@ -218,7 +238,8 @@ class Sleeper:
 
         async def view(request: web.Request) -> web.Response:
             self.stats["fetched"] = self.stats["fetched"] or time.monotonic()
-            return web.Response(body=self.image, content_type="image/png")
+            which = int(request.query["filename"].split("_")[1])
+            return web.Response(body=self.images[which], content_type="image/png")
 
         async def info(request: web.Request) -> web.Response:
             return web.json_response(OBJECT_INFO)
@@ -250,10 +271,10 @@ class Sleeper:
 
 
 async def serve(options: argparse.Namespace) -> None:
-    image = picture(options.kilobytes)
+    images = photographs(options.photographs) if options.photographs else [picture(options.kilobytes)]
     urls, runners = [], []
     for _ in range(options.count):
-        sleeper = Sleeper(options.seconds, options.load_seconds, image)
+        sleeper = Sleeper(options.seconds, options.load_seconds, images)
         runner = web.AppRunner(sleeper.app(), access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -267,7 +288,13 @@ async def serve(options: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def sleepers(
-    count: int, seconds: float, *, load_seconds: float = 0.0, kilobytes: int = 50, processes: int = 1
+    count: int,
+    seconds: float,
+    *,
+    load_seconds: float = 0.0,
+    kilobytes: int = 50,
+    side: int = 0,
+    processes: int = 1,
 ) -> Iterator[list[str]]:
     """Sleeping endpoints in processes of their own; gives their URLs."""
     started, urls = [], []
@@ -275,6 +302,7 @@ def sleepers(
         share = count // processes + (index < count % processes)
         command = [sys.executable, __file__, "--count", str(share), "--seconds", str(seconds)]
         command += ["--load-seconds", str(load_seconds), "--kilobytes", str(kilobytes)]
+        command += ["--photographs", str(side)]
         started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
     for process in started:
         assert process.stdout is not None
@@ -296,6 +324,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--load-seconds", type=float, default=0.0)
     parser.add_argument("--kilobytes", type=int, default=50)
+    parser.add_argument("--photographs", type=int, default=0, metavar="SIDE")
     asyncio.run(serve(parser.parse_args()))
 
 

@@ -11,6 +11,7 @@
     ├── RequestError                this image fails the same way everywhere: never tried elsewhere
     │   ├── PromptRejectedError     the server refused the prompt (validation, HTTP 400/500)
     │   ├── ExecutionError          a node raised while it ran
+    │   ├── OutOfMemoryError        it needs more memory than the server has: tried once more, on freed memory
     │   ├── ModeratedError          withheld or refused by the content policy of the service
     │   └── NoOutputError           the prompt ended well and the asked-for node gave no image that is read
     ├── EndpointError               the endpoint failed, the request is fine: try another endpoint
@@ -18,7 +19,6 @@
     │   ├── PromptLostError         accepted and then forgotten (restart, cleared queue, dead worker thread)
     │   ├── InterruptedPromptError  somebody interrupted the prompt on the server
     │   ├── BadImageError           the image arrived cut short or damaged
-    │   ├── OutOfMemoryError        the server had no memory for it
     │   ├── RateLimitedError        asked to wait (HTTP 429)
     │   └── ChargedError            no image, though it is or may be paid for: never tried again of itself
     ├── AccountError                the endpoint's account cannot be used: bad key, no credits (exit code 3)
@@ -113,6 +113,12 @@ def bounded(text: str, most: int = 2_000) -> str:
         return text
     half = most // 2
     return f"{text[:half]} … {len(text) - most:,} characters … {text[-half:]}"
+
+
+def first_line(text: str) -> str:
+    """The gist of a server's words, which may go on for pages."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if lines else ""
 
 
 def _rebuild(cls: type[PixarisError], args: tuple[Any, ...], state: dict[str, Any]) -> PixarisError:
@@ -214,6 +220,13 @@ class ExecutionError(RequestError):
     """A node raised while the prompt ran."""
 
 
+class OutOfMemoryError(RequestError):
+    """The server ran out of memory: a fault of the parameter set, until the same request succeeds elsewhere.
+
+    A pool tries it once more, after the server was asked to free its memory.
+    """
+
+
 class ModeratedError(RequestError):
     """A content policy withheld the image.
 
@@ -250,10 +263,6 @@ class InterruptedPromptError(EndpointError):
 
 class BadImageError(EndpointError):
     """The generated image arrived truncated or damaged."""
-
-
-class OutOfMemoryError(EndpointError):
-    """The server ran out of memory."""
 
 
 class RateLimitedError(EndpointError):

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,34 @@ def write_bytes(path: Path, data: bytes, *, make_folder: bool = True) -> None:
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
+
+
+def link_or_write(path: Path, data: bytes, source: Path | None) -> None:
+    """Put bytes in place as `write_bytes`, as a hard link to a file that has them already, where that can be.
+
+    Args:
+        path: The file.
+        data: Its content.
+        source: A file with this content, or None.
+    """
+    if source is None or not _link(path, source, len(data)):
+        write_bytes(path, data)
+
+
+def _link(path: Path, source: Path, size: int) -> bool:
+    """Link a file to another place, over what is there; False where it cannot be, or is not what it was."""
+    beside = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.link(source, beside)
+        if beside.stat().st_size == size:
+            os.replace(beside, path)
+            return True
+    except OSError:
+        return False
+    finally:
+        beside.unlink(missing_ok=True)  # renaming a link to its own file leaves both
+    return False
 
 
 _WAYS_OUT = {

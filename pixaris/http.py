@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -24,6 +24,9 @@ from urllib3.exceptions import HTTPError
 
 MAX_JSON_BYTES = 64 * 1024 * 1024
 _CHUNK = 1 << 16
+_SHORTEST_SECRET = 4
+_SCHEMES = ("basic", "bearer", "digest", "token")
+"""Words before a secret that are none."""
 
 Session: TypeAlias = requests.Session
 FailureKind: TypeAlias = Literal["not sent", "broken off", "timed out", "too large"]
@@ -77,6 +80,21 @@ class Reply:
         return _retry_after(self.headers.get("Retry-After"))
 
 
+def without_secrets(reply: Reply, secrets: Iterable[str]) -> Reply:
+    """The same from a server that quotes what it was sent, its quotations masked.
+
+    Args:
+        reply: As it came.
+        secrets: What nobody is to read; of a header with several words, each of them too.
+    """
+    words = [word for secret in secrets for word in (secret, *secret.split())]
+    body = reply.body
+    for word in sorted(set(words), key=len, reverse=True):
+        if len(word) >= _SHORTEST_SECRET and word.lower() not in _SCHEMES:
+            body = body.replace(word.encode(), b"***")
+    return reply if body == reply.body else Reply(reply.status, body, reply.headers)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What an exchange may take.
@@ -112,6 +130,13 @@ def open_session(proxies: Mapping[str, str], verify: bool | str = True) -> Sessi
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
+
+
+def cookie_header(session: Session, url: str) -> str:
+    """The cookies that servers have set and that a request to a URL carries, as its header; "" for none."""
+    request = requests.PreparedRequest()
+    request.prepare("GET", url, cookies=session.cookies)
+    return request.headers.get("Cookie", "")
 
 
 def exchange(

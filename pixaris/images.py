@@ -13,6 +13,7 @@ import io
 import struct
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -256,18 +257,21 @@ def digest(image: Image.Image) -> str:
     return sha.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class EncodedImage:
     """An image as it travels: PNG bytes and the digest of its pixels. Immutable, picklable, hashable by
     content.
 
     Attributes:
         data: PNG bytes, 8-bit RGB or RGBA.
-        digest: `digest` of the pixels.
+        known_digest: `digest` of the pixels; "" where nobody has decoded them yet.
+        file: A file of this machine that has these bytes, for whoever wants to keep them too; it does not
+            travel.
     """
 
     data: bytes
-    digest: str
+    known_digest: str = ""
+    file: Path | None = None
 
     @classmethod
     def of(cls, image: Image.Image) -> EncodedImage:
@@ -292,9 +296,37 @@ class EncodedImage:
         return cls((bare_png(data) if upright else None) or encode_png(shown), digest(shown))
 
     @classmethod
+    def received(cls, data: bytes, name: str = "image") -> EncodedImage:
+        """As `from_bytes`, for whoever only passes it on: a PNG that is as ours are is not decoded.
+
+        Its checksums say that it arrived whole. Whoever looks at its pixels decodes it, guarded as ever.
+
+        Raises:
+            ImageError: As `decode`.
+        """
+        bare = bare_png(data)
+        if bare is None or _has_orientation(data) or not 0 < _pixels(bare) <= MAX_PIXELS:
+            return cls.from_bytes(data, name)
+        return cls(bare)
+
+    @classmethod
     def from_file(cls, path: Path) -> EncodedImage:
         """Read, decode and encode a file; errors name its path."""
         return cls.from_bytes(read_image_file(path), str(path))
+
+    @cached_property
+    def digest(self) -> str:
+        """`digest` of the pixels.
+
+        Raises:
+            ImageError: It was `received`, and cannot be decoded.
+        """
+        return self.known_digest or digest(_decoded(self.data))
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of its bytes, in hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
 
     @property
     def image(self) -> Image.Image:
@@ -302,8 +334,11 @@ class EncodedImage:
 
         The images used last are kept decoded; all of an eval set would fill the memory of every trial
         process.
+
+        Raises:
+            ImageError: As `digest`.
         """
-        return _decoded(self).copy()
+        return _decoded(self.data).copy()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -323,15 +358,27 @@ class EncodedImage:
         return hash(self.digest)
 
     def __getstate__(self) -> dict[str, object]:
-        return {"data": self.data, "digest": self.digest}
+        return {"data": self.data, "known_digest": self.known_digest}
 
     def __repr__(self) -> str:
         return f"EncodedImage({self.digest[:12]}, {len(self.data):,} bytes)"
 
 
 @functools.lru_cache(maxsize=24)
-def _decoded(encoded: EncodedImage) -> Image.Image:
-    return decode(encoded.data, f"image {encoded.digest[:12]}")
+def _decoded(data: bytes) -> Image.Image:
+    """An image that is shared: nobody changes it. Bytes remember their hash, so looking one up costs
+    nothing.
+    """
+    return decode(data, "the image")
+
+
+def _pixels(png: bytes) -> int:
+    width, height = struct.unpack(">II", png[16:24])
+    return int(width * height)
+
+
+def _has_orientation(png: bytes) -> bool:
+    return b"eXIf" in png
 
 
 def read_image_file(path: Path) -> bytes:
@@ -349,23 +396,3 @@ def read_image_file(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}") from None
-
-
-def preview(image: EncodedImage, side: int = 768, size: int = 256 * 1024) -> bytes:
-    """Return a smaller file of an image for looking at: PNG, or JPEG (quality 90) for opaque photographs.
-
-    Args:
-        image: The image.
-        side: Pixels that its longer side may have; larger images are scaled down.
-        size: Bytes that a PNG may have before an opaque image becomes a JPEG; drawings and masks seldom reach
-            it.
-    """
-    if max(image.size) <= side and len(image.data) <= size:
-        return image.data
-    picture = decode(image.data)  # not image.image, which would stay in memory
-    picture.thumbnail((side, side), Image.Resampling.BICUBIC)
-    if picture.mode == "RGBA" or len(image.data) <= size:
-        return encode_png(picture)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()

@@ -210,6 +210,10 @@ class GeneratedImage:
         first = replace(self, others=(), seconds=seconds)
         return (first, *(replace(first, image=image, cost=None, note="") for image in self.others))
 
+    def as_answer_to(self, request: GenerationRequest) -> GeneratedImage:
+        """The same for a request that asks for the same image: it was not made for that one."""
+        return replace(self, request_id=request.id, item=request.item, cached=True)
+
     @property
     def data(self) -> bytes:
         """The bytes of all its images, to travel apart from the rest; see `bare` and `with_data`."""
@@ -221,17 +225,17 @@ class GeneratedImage:
     @property
     def bare(self) -> GeneratedImage:
         """The same without its images' bytes."""
-        others = tuple(EncodedImage(b"", image.digest) for image in self.others)
-        return replace(self, image=EncodedImage(b"", self.image.digest), others=others)
+        others = tuple(EncodedImage(b"", image.known_digest) for image in self.others)
+        return replace(self, image=EncodedImage(b"", self.image.known_digest), others=others)
 
     def with_data(self, data: bytes) -> GeneratedImage:
         """The same with its images' bytes, as `data` gave them."""
         if not self.others:
-            return replace(self, image=EncodedImage(data, self.image.digest))
+            return replace(self, image=EncodedImage(data, self.image.known_digest))
         images, place = [], 0
         for image in (self.image, *self.others):
             end = place + 8 + int.from_bytes(data[place : place + 8], "big")
-            images.append(EncodedImage(data[place + 8 : end], image.digest))
+            images.append(EncodedImage(data[place + 8 : end], image.known_digest))
             place = end
         return replace(self, image=images[0], others=tuple(images[1:]))
 

@@ -21,7 +21,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from pixaris import images
 from pixaris.exceptions import ImageError
-from pixaris.images import EncodedImage, as_rgb, decode, digest, encode_png, preview
+from pixaris.images import EncodedImage, as_rgb, decode, digest, encode_png
+from pixaris.preview import preview
 from pixaris.testing.samples import picture
 
 ORIENTATION = 0x0112

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "pixaris"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ROWS: list[set[str]] = [
-    {"__init__", "exceptions", "types", "config", "images", "png", "files", "http", "plugins"},
+    {"__init__", "exceptions", "types", "config", "images", "png", "preview", "files", "http", "plugins"},
     {"comfyui", "flux", "statistics"},
     {"endpoints"},
     {"results"},

@@ -43,5 +43,9 @@ class CacheStore(ABC):
         """
 
     @abstractmethod
-    def put(self, key: str, made: CachedImage) -> None:
-        """Keep an image. It is there for every process when this returns, unless it could not be kept."""
+    def put(self, key: str, made: CachedImage) -> CachedImage | None:
+        """Keep an image. It is there for every process when this returns, unless it could not be kept.
+
+        Returns:
+            The same image, knowing its file; None where it has none.
+        """

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import re
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixaris.cache.base import CachedImage, CacheStore
+from pixaris.cache.old_entries import read_old
 from pixaris.exceptions import ConfigurationError
-from pixaris.files import write_bytes
+from pixaris.files import link_or_write, write_bytes
 from pixaris.images import EncodedImage
 
 log = logging.getLogger(__name__)
@@ -43,27 +46,30 @@ def size_of(text: str) -> int:
 
 @dataclass(frozen=True)
 class Entry:
-    """An image in the folder.
+    """An image in the folder, with all that belongs to it.
 
     Attributes:
-        path: Its file.
-        size: Bytes.
+        files: Its files, the one that makes it an entry first.
+        size: Bytes of all of them.
         used: When it was used last, in Unix time.
     """
 
-    path: Path
+    files: tuple[Path, ...]
     size: int
     used: float
 
 
 class LocalCache(CacheStore):
-    """Images as files, one each: ``<folder>/<first two digits of the key>/<key>``.
+    """Images as plain PNG files, with a JSON file of facts: ``<folder>/<first two digits of the
+    key>/<key>.…``.
 
-    A file is the SHA-256 of what follows, a line of JSON (digest of the pixels, endpoint, seconds, cost, and
-    digest and size of further images) and the PNG, with the further ones behind it. It is written beside and
-    put in place whole, and read only if the sum agrees: a damaged file is removed and counts as missing. A
-    file's modification time is when it was used last. Processes that share the folder need no lock: equal
-    keys mean equal content, and when the limit is passed, each removes what was not used for longest.
+    ``<key>.json`` makes the entry and is written last: endpoint, seconds, cost, and of each image the digest
+    of its pixels and the SHA-256 of its file, which is part of that one's name. An image is read only if the
+    sum agrees: a damaged or edited one is removed and counts as missing. Results are hard links to these
+    files where the file system can do that. The JSON file's modification time is when the image was used
+    last. Processes that share the folder need no lock: equal keys mean equal content, and when the limit is
+    passed, each removes what was not used for longest. Entries of earlier versions, in one file without a
+    suffix, are still read.
 
     Args:
         folder: The folder; relative to the working folder of the process that makes the cache.
@@ -87,28 +93,44 @@ class LocalCache(CacheStore):
         return f"LocalCache({str(self.folder)!r})"
 
     def get(self, key: str) -> CachedImage | None:
-        path = self._path(key)
+        facts = self._path(key)
         try:
-            data = path.read_bytes()
+            made = _read(facts)
+        except FileNotFoundError:
+            return self._get_old(key)
         except OSError:
             return None
-        made = _read(data)
         if made is None:
-            log.warning("%s is damaged; it is removed, and its image is generated anew", path)
-            _remove(path)
-            return None
-        try:
-            os.utime(path)
-        except OSError:  # a folder that may only be read still serves
-            pass
+            self._discard(facts)
+        else:
+            _touch(facts)
         return made
 
-    def put(self, key: str, made: CachedImage) -> None:
-        if self._broken or not (self._make_folder or self.folder.is_dir()):
-            return
-        data = _written(made)
+    def _get_old(self, key: str) -> CachedImage | None:
+        """An entry of an earlier version."""
+        path = self.folder / key[:2] / key
         try:
-            write_bytes(self._path(key), data)
+            made = read_old(path.read_bytes())
+        except OSError:
+            return None
+        if made is None:
+            self._discard(path)
+        else:
+            _touch(path)
+        return made
+
+    def _discard(self, path: Path) -> None:
+        log.warning("%s is damaged or was edited; it is removed, and its image is generated anew", path)
+        for file in path.parent.glob(f"{path.stem}*"):
+            _remove(file)
+
+    def put(self, key: str, made: CachedImage) -> CachedImage | None:
+        if self._broken or not (self._make_folder or self.folder.is_dir()):
+            return None
+        facts = self._path(key)
+        try:
+            images = [_kept(facts, image) for image in (made.image, *made.others)]
+            size = _write_facts(facts, made, images)
         except OSError as error:
             self._broken = True  # one warning, not one for each image
             log.warning(
@@ -116,22 +138,25 @@ class LocalCache(CacheStore):
                 self.folder,
                 error.strerror or error,
             )
-            return
-        self._added += len(data)
+            return None
+        self._added += size
         if not self._counted or self._added > self.limit * _BETWEEN_COUNTS:
             self.prune()
+        return replace(made, image=images[0], others=tuple(images[1:]))
 
     def entries(self) -> Iterator[Entry]:
         """Every image in the folder, in no order."""
+        groups: defaultdict[str, list[Path]] = defaultdict(list)
         for path in self.folder.glob("??/*"):
-            try:
-                stat = path.stat()
-            except OSError:  # another process has removed it
-                continue
-            if _KEY.fullmatch(path.name):
-                yield Entry(path, stat.st_size, stat.st_mtime)
-            elif path.suffix == ".part" and time.time() - stat.st_mtime > _HALF_WRITTEN_SECONDS:
+            key = path.name.partition(".")[0]
+            if _KEY.fullmatch(key):
+                groups[key].append(path)
+            elif path.suffix == ".part" and _age(path) > _HALF_WRITTEN_SECONDS:
                 _remove(path)  # of a process that was killed
+        for files in groups.values():
+            entry = _entry(files)
+            if entry is not None:
+                yield entry
 
     def prune(self, limit: int | None = None, unused_since: float | None = None) -> tuple[int, int]:
         """Remove what was not used for longest.
@@ -155,45 +180,90 @@ class LocalCache(CacheStore):
             old = unused_since is not None and entry.used < unused_since
             if total - removed <= allowed and not old:
                 break
-            _remove(entry.path)
+            for file in entry.files:
+                _remove(file)
             count, removed = count + 1, removed + entry.size
         return count, removed
 
     def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / key
+        return self.folder / key[:2] / f"{key}.json"
 
 
-def _written(made: CachedImage) -> bytes:
-    facts: dict[str, object] = {
-        "digest": made.image.digest,
-        "endpoint": made.endpoint,
-        "seconds": made.seconds,
-        "cost": made.cost,
-    }
-    if made.others:
-        facts["others"] = [{"digest": image.digest, "bytes": len(image.data)} for image in made.others]
-    images = b"".join(image.data for image in (made.image, *made.others))
-    content = json.dumps(facts).encode() + b"\n" + images
-    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+def _image_path(facts: Path, sha256: str) -> Path:
+    return facts.with_name(f"{facts.stem}.{sha256[:16]}.png")
 
 
-def _read(data: bytes) -> CachedImage | None:
-    total, _, content = data.partition(b"\n")
-    if hashlib.sha256(content).hexdigest().encode() != total:
-        return None
-    line, _, images = content.partition(b"\n")
+def _kept(facts: Path, image: EncodedImage) -> EncodedImage:
+    """Write an image beside its facts; the same image, knowing its file."""
+    path = _image_path(facts, image.sha256)
+    link_or_write(path, image.data, image.file)
+    kept = EncodedImage(image.data, image.digest, path)
+    kept.__dict__["sha256"] = image.sha256  # the property's own place: large files are summed up once
+    return kept
+
+
+def _write_facts(path: Path, made: CachedImage, images: Sequence[EncodedImage]) -> int:
+    """Write the facts of an image; gives the bytes of all that is kept of it."""
+    files = [{"digest": one.digest, "sha256": one.sha256} for one in images]
+    facts = {"endpoint": made.endpoint, "seconds": made.seconds, "cost": made.cost, "images": files}
+    text = json.dumps(facts).encode()
+    write_bytes(path, text)
+    return len(text) + sum(len(image.data) for image in images)
+
+
+def _read(path: Path) -> CachedImage | None:
+    """The image of a file of facts; None if anything is not as it was written.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    text = path.read_bytes()
     try:
-        facts = json.loads(line)
-        digest, endpoint = facts["digest"], facts["endpoint"]
-        seconds, cost = float(facts["seconds"]), facts["cost"]
-        others: list[EncodedImage] = []
-        for row in reversed(facts.get("others", [])):
-            images, last = images[: -row["bytes"]], images[-row["bytes"] :]
-            others.insert(0, EncodedImage(last, row["digest"]))
+        facts = json.loads(text)
+        images = [_read_image(path, row["digest"], row["sha256"]) for row in facts["images"]]
+        endpoint, seconds, cost = facts["endpoint"], float(facts["seconds"]), facts["cost"]
         charged = None if cost is None else float(cost)
-        return CachedImage(EncodedImage(images, digest), endpoint, seconds, charged, tuple(others))
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return None  # whole, but not written by us
+        return CachedImage(images[0], str(endpoint), seconds, charged, tuple(images[1:]))
+    except (OSError, KeyError, IndexError, TypeError, ValueError, RecursionError):
+        return None
+
+
+def _read_image(facts: Path, digest: str, sha256: str) -> EncodedImage:
+    path = _image_path(facts, sha256)
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ValueError("it is not what was written")
+    return EncodedImage(data, str(digest), path)
+
+
+def _entry(files: Sequence[Path]) -> Entry | None:
+    """The files of one key as an entry; None while it is being written, or removed."""
+    try:
+        stats = {path: path.stat() for path in files}
+    except OSError:  # another process has removed it
+        return None
+    heads = [path for path in files if path.suffix in ("", ".json")]
+    if not heads:
+        newest = max(stat.st_mtime for stat in stats.values())
+        if time.time() - newest > _HALF_WRITTEN_SECONDS:
+            for path in files:
+                _remove(path)
+        return None
+    ordered = (*heads, *(path for path in files if path not in heads))
+    size = sum(stat.st_size for stat in stats.values())
+    return Entry(ordered, size, stats[heads[0]].st_mtime)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _touch(path: Path) -> None:
+    with contextlib.suppress(OSError):  # a folder that may only be read still serves
+        os.utime(path)
 
 
 def _remove(path: Path) -> None:

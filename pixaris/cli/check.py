@@ -40,7 +40,7 @@ def main(options: argparse.Namespace) -> int:
     if foreign and is_foreign(spec.generator.type):
         return _without_generator(foreign, spec, problems)
     searching = bool(spec.space.parameters)
-    checked = files.check(spec, problems, every_endpoint=True, searching=searching, trust=options.trust)
+    checked = files.check(spec, problems, probing=True, searching=searching, trust=options.trust)
     print(files.describe(checked))
     for word, sentence in estimate(checked):
         print(f"{word:<11} {sentence}")

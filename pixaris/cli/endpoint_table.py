@@ -89,7 +89,7 @@ class Board:
         for spec in self._specs:
             self._notes += [f"{line}: not asked, that runs its code (--trust does)" for line in _own(spec)]
             home = spec.home
-            running = running_search(home.project_folder, home.name, time.time())
+            running = running_search(home.project_folder, home.name, time.time(), spec.source.path)
             if running is None:
                 self._notes.append(f"no search of {spec.source.path} runs now")
             else:
@@ -171,7 +171,8 @@ def table(rows: Sequence[Mapping[str, str]]) -> Table:
     """A table of rows that have the same columns."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0]:
-        made.add_column(name, overflow="fold")
+        is_url = name == "endpoint"
+        made.add_column(name, overflow="fold", no_wrap=is_url)  # it is pasted as it stands
     for cells in rows:
         made.add_row(*(Text(cell, _style(cell) if name == "state" else "") for name, cell in cells.items()))
     return made

@@ -39,7 +39,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Show the endpoints until Ctrl-C, or once; 3 if once and none of them answers."""
+    from rich.console import Group
     from rich.live import Live
+    from rich.text import Text
 
     from pixaris.cli.endpoint_table import Board
 
@@ -58,7 +60,7 @@ def main(options: argparse.Namespace) -> int:
                 if time.monotonic() >= due:
                     board.update()
                     due = time.monotonic() + _UPDATE_SECONDS
-                live.update(board.picture(), refresh=True)
+                live.update(Group(board.picture(), Text("Ctrl-C quits", "dim")), refresh=True)
                 time.sleep(_REFRESH_SECONDS)
     except KeyboardInterrupt:
         return 0

@@ -84,7 +84,7 @@ def check(
     spec: SearchSpec,
     problems: list[Problem],
     *,
-    every_endpoint: bool,
+    probing: bool,
     searching: bool = True,
     trust: bool = True,
 ) -> CheckedSearch:
@@ -93,7 +93,7 @@ def check(
     Args:
         spec: The file's content.
         problems: What is wrong with it so far.
-        every_endpoint: Whether every endpoint must answer, or just one.
+        probing: Whether endpoints without nodes are asked too whether they can be used.
         searching: Whether it must have an objective.
         trust: Whether classes of the user's own may be imported.
 
@@ -108,11 +108,15 @@ def check(
     if settings is None:
         raise ConfigurationError(tuple(dict.fromkeys(found)), str(spec.source.path))
     complete = len(settings.metrics) == len(spec.metrics)  # else its scores are not all known
-    checked = check_search(settings, every_endpoint=every_endpoint, searching=searching and complete)
+    checked = check_search(settings, probing=probing, searching=searching and complete)
     later = [*spec.source.fresh(checked.problems), *_unknown_inputs(spec, checked)]
     found += spec.source.located(later)
     if found:
+        found += checked.unreachable
         raise ConfigurationError(tuple(dict.fromkeys(found)), str(spec.source.path))
+    checked.raise_problems()
+    for silence in checked.survey.silences():
+        say(f"note: {silence}")
     return checked
 
 

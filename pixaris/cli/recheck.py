@@ -81,7 +81,7 @@ def _checked(options: argparse.Namespace, result: SearchResult) -> CheckedSearch
     spec, problems = files.read(options, [])
     wanted = _wanted(options, spec.evidence.recheck)
     spec = replace(spec, evidence=replace(spec.evidence, recheck=wanted))
-    checked = files.check(spec, problems, every_endpoint=False)
+    checked = files.check(spec, problems, probing=False)
     changed = tuple(differences(kept, manifest_of(checked)))
     Earlier(result, kept, History.read(paths), changed).raise_problems(file)
     return checked

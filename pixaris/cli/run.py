@@ -75,7 +75,7 @@ def prepare(options: argparse.Namespace) -> Prepared:
     import time
 
     spec, problems = files.read(options, [], need_parameters=False)
-    checked = files.check(spec, problems, every_endpoint=False, searching=False)
+    checked = files.check(spec, problems, probing=False, searching=False)
     given = chosen(options.param, checked.baseline(), str(options.file), checked.space.names)
     whole = bool(options.param) and not checked.space.lacking(
         given

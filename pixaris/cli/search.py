@@ -50,7 +50,7 @@ def main(options: argparse.Namespace) -> int:
 
     extra = [] if options.num_samples is None else [f"search.num_samples={options.num_samples}"]
     spec, problems = files.read(options, extra)
-    checked = files.check(spec, problems, every_endpoint=False)
+    checked = files.check(spec, problems, probing=False)
     say(files.describe(checked))
     earlier = earlier_of(checked)
     resume = options.resume or (earlier is not None and wanted(earlier, again(options)))

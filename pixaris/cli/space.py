@@ -151,7 +151,7 @@ def main(options: argparse.Namespace) -> int:
         return 0  # nobody can say yet what that server takes
     spec, problems = read_search_file(output, need_parameters=False)
     searching = bool(spec.space.parameters and spec.objective.names)
-    files.check(spec, problems, every_endpoint=True, searching=searching)
+    files.check(spec, problems, probing=True, searching=searching)
     if chosen.objective:
         print(f"pixaris check {output} finds no problems")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -61,6 +61,10 @@ class ComfyApi:
                 "answered GET /system_stats with JSON that is not ComfyUI's; is this a ComfyUI server?"
             )
         return stats
+
+    def free_memory(self) -> None:
+        """Have models unloaded and cached results forgotten, after the prompt that runs now."""
+        self._http.post("/free", {"unload_models": True, "free_memory": True})
 
     def object_info(self, classes: Iterable[str] | None) -> ObjectInfo:
         """All node classes, or some; classes the server does not have are absent."""
@@ -259,3 +263,17 @@ def _json_or_none(body: bytes) -> object:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+def device_memory(stats: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Free and total bytes of a server's first device, as ``/system_stats`` has them; None where it does not
+    say.
+    """
+    devices = stats.get("devices")
+    first = devices[0] if isinstance(devices, list) and devices else None
+    if not isinstance(first, dict):
+        return None
+    free, total = first.get("vram_free"), first.get("vram_total")
+    if isinstance(free, int | float) and isinstance(total, int | float):
+        return int(free), int(total)
+    return None

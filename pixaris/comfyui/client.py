@@ -35,7 +35,7 @@ class ComfyClient:
     """Runs requests on one server. Thread-safe: calls of `run` in several threads share one websocket and one
     connection pool.
 
-    Nothing is opened before it is used. It pickles as its recipe: URL, headers, time-outs, session.
+    Nothing is opened before it is used. It pickles as its description: URL, headers, time-outs, session.
 
     Every prompt carries a `Tag` in its ``extra_data``: the session and the request's id.
 
@@ -69,7 +69,7 @@ class ComfyClient:
         self._clock = clock
         self._transport = Transport(self._address, timeouts)
         self._api = ComfyApi(self._transport, clock)
-        self._listener = Listener(self._address, timeouts, clock)
+        self._listener = Listener(self._address, timeouts, clock, self._transport.cookies)
         self._uploads = Uploads(self._api)
         self._worker = WorkerCheck(self._api, self._session, timeouts.dead_worker)
         self._leftovers = Leftovers(self._api)
@@ -101,8 +101,9 @@ class ComfyClient:
             PromptRejectedError: The server refused the prompt.
             ExecutionError: A node failed.
             NoOutputError: The prompt ended well and the output node gave no image.
-            EndpointError: The server failed: unreachable, prompt lost or interrupted, image damaged, out of
-                memory, rate limit.
+            OutOfMemoryError: The server had no memory for it.
+            EndpointError: The server failed: unreachable, prompt lost or interrupted, image damaged, or it
+                asks to wait.
             CancelledRequestError: `cancel` or `close` was called.
         """
         return self._run(request, Job.generate)
@@ -138,17 +139,21 @@ class ComfyClient:
             note=picking.note(request, record),
         )
 
-    def probe(self) -> None:
+    def probe(self) -> dict[str, Any]:
         """Return if the server can take prompts.
 
         Prompts that this client had to leave there while it could not be reached are cancelled first.
 
+        Returns:
+            As `system_stats`.
+
         Raises:
             EndpointError: It cannot: unreachable, not a ComfyUI, or its worker thread is dead.
         """
-        self._api.system_stats()
+        stats = self._api.system_stats()
         self._leftovers.cancel_all()
         self._worker.check()
+        return stats
 
     def system_stats(self) -> dict[str, Any]:
         """The server's versions, memory and devices.

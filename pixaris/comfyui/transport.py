@@ -163,6 +163,8 @@ class Transport:
             )
         except Failure as failure:
             raise self.nonsense(failure.message) from (None if failure.kind == "too large" else failure)
+        if limits.size == MAX_JSON_BYTES:  # not a file
+            reply = wire.without_secrets(reply, self.address.headers.values())
         self._refuse(reply)
         return reply
 
@@ -190,6 +192,10 @@ class Transport:
             raise self.nonsense(f"cannot be reached by its proxy ({reply.gist})") from Failure("broken off")
         if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
             raise self.nonsense(f"is not available ({reply.gist})")
+
+    def cookies(self) -> str:
+        """What the server, or a gateway in front of it, has given to be told again: the header's value."""
+        return wire.cookie_header(self._connections(), self.address.url)
 
     def _connections(self) -> wire.Session:
         with self._lock:

@@ -62,14 +62,21 @@ class Listener:
         address: The server.
         timeouts: For connecting.
         clock: Seconds, monotonic; all times are its.
+        cookies: Gives the header with the cookies of the HTTP connections, "" for none: a balancer that
+            keeps clients on one server by a cookie then leads both to the same.
     """
 
     def __init__(
-        self, address: Address, timeouts: Timeouts, clock: Callable[[], float] = time.monotonic
+        self,
+        address: Address,
+        timeouts: Timeouts,
+        clock: Callable[[], float] = time.monotonic,
+        cookies: Callable[[], str] = str,
     ) -> None:
         self._address = address
         self._timeouts = timeouts
         self._clock = clock
+        self._cookies = cookies
         self._changed = threading.Condition()
         self._watches: dict[str, Watch] = {}
         self._client_id = uuid.uuid4().hex
@@ -207,7 +214,12 @@ class Listener:
         elif self._address.is_tls:
             connection.sock_opt.sslopt = {"context": self._address.tls_context(trusted_certificates())}
         headers = [f"{name}: {value}" for name, value in self._address.headers.items()]
-        connection.connect(self._address.websocket_url(self._client_id), header=headers, **options)
+        connection.connect(
+            self._address.websocket_url(self._client_id),
+            header=headers,
+            cookie=self._cookies() or None,
+            **options,
+        )
         return connection
 
     def _open_socket(self) -> socket.socket:

@@ -16,6 +16,7 @@ from pixaris.types import EvalItem, EvalSet
 ITEM_LIST = "items.txt"
 _MOST_INSIDE = 10_000
 """Files in folders inside a folder are looked at up to so many: they are only told, not used."""
+_MOST_NAMES = 12
 
 
 class LocalDatasetLoader(DatasetLoader):
@@ -109,7 +110,7 @@ class LocalDatasetLoader(DatasetLoader):
             )
         if above.is_dir():
             known = sorted(folder.name for folder in above.iterdir() if folder.is_dir())
-            return f"{nearest(self.path.name, known)}; in {above} there are: {', '.join(known) or 'none'}"
+            return f"{nearest(self.path.name, known)}; in {above} there are: {_listed(known)}"
         if above.parent.is_dir():
             known = sorted(folder.name for folder in above.parent.iterdir() if folder.is_dir())
             return f": there is no project {above.name!r}{nearest(above.name, known)} in {above.parent}"
@@ -155,3 +156,10 @@ def _listed_items(listing: Path) -> tuple[EvalItem, ...]:
     if problems:
         raise DatasetError(problems, str(listing))
     return tuple(EvalItem(index, name) for index, name in enumerate(names))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names for people, of many only the first."""
+    shown = ", ".join(names[:_MOST_NAMES]) or "none"
+    more = len(names) - _MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown

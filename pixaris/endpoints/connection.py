@@ -8,9 +8,10 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from pixaris.endpoints.base import EndpointClient
-from pixaris.endpoints.waiting import Lease
+from pixaris.endpoints.dispatch.waiting import Lease
 from pixaris.exceptions import CancelledRequestError, InterruptedPromptError, PixarisError, UnreachableError
 from pixaris.types import GeneratedImage, GenerationRequest
 
@@ -19,6 +20,19 @@ log = logging.getLogger(__name__)
 _REMEMBERED = 1000
 _PAUSES = (0.02, 0.1, 0.4, 1.0)
 """Seconds between two attempts to cancel: a run that has just begun may not have told its client yet."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """The outcome of a probe.
+
+    Attributes:
+        error: What is wrong with the endpoint, or None.
+        memory: As `EndpointClient.memory`.
+    """
+
+    error: PixarisError | None
+    memory: int | None = None
 
 
 class Connection:
@@ -57,6 +71,8 @@ class Connection:
                 self.cancel_orphans([request.id])
             raise CancelledRequestError("the request was cancelled")
         try:
+            if lease.free_memory and not resume:
+                self._client.free_memory()
             image = self._client.resume(request) if resume else self._client.run(request)
         except CancelledRequestError:
             if lease.serial in self._cancelled:
@@ -78,16 +94,16 @@ class Connection:
             raise UnreachableError(wrong, endpoint=self._url)
         return image
 
-    def probe(self) -> PixarisError | None:
-        """Probe the endpoint; what is wrong with it, or None."""
+    def probe(self) -> Probed:
+        """Probe the endpoint."""
         try:
             self._client.probe()
         except PixarisError as error:
-            return error
+            return Probed(error)
         except Exception as error:
             log.exception("the client of %s failed", self._url)
-            return UnreachableError(f"{type(error).__name__}: {error}", endpoint=self._url)
-        return None
+            return Probed(UnreachableError(f"{type(error).__name__}: {error}", endpoint=self._url))
+        return Probed(None, self._client.memory)
 
     def cancel(self, lease: Lease) -> None:
         """End the run of a lease, whether it has begun or is about to."""

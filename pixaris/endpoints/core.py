@@ -10,8 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, TypeAlias
 
+from pixaris.endpoints.actions import (
+    Action,
+    Answer,
+    CancelOrphan,
+    CancelRun,
+    ProbeEndpoint,
+    R,
+    ReleaseEndpoint,
+    Run,
+)
 from pixaris.endpoints.base import (
     Cancel,
     Command,
@@ -23,101 +33,30 @@ from pixaris.endpoints.base import (
     Promote,
     Submit,
 )
-from pixaris.endpoints.dispatcher import Dispatcher
-from pixaris.endpoints.health import is_fatal
-from pixaris.endpoints.orphans import Orphans
-from pixaris.endpoints.policy import Policy
-from pixaris.endpoints.waiting import Lease
+from pixaris.endpoints.dispatch.dispatcher import Dispatcher
+from pixaris.endpoints.dispatch.health import is_fatal
+from pixaris.endpoints.dispatch.joined import Joined
+from pixaris.endpoints.dispatch.orphans import Orphans
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.exceptions import CancelledRequestError, EndpointError, PixarisError
 
 Clock: TypeAlias = Callable[[], float]
 """Gives seconds that never go back."""
 
 
-class Queued(Protocol):
-    """What the core must know of a request; how it travels is the pool's business."""
-
-    @property
-    def id(self) -> str:
-        """Unique among its owner's."""
-
-    @property
-    def kind(self) -> str:
-        """The endpoints that can serve it."""
-
-    @property
-    def affinity_key(self) -> str:
-        """Equal for requests that need the same models; "" if that makes no difference."""
-
-
-R = TypeVar("R", bound=Queued)
-
-
-@dataclass(frozen=True)
-class Run(Generic[R]):
-    """Run a request on an endpoint, then call `PoolCore.settle`.
+@dataclass
+class Asked(Generic[R]):
+    """A request without an answer.
 
     Attributes:
-        lease: The attempt.
-        endpoint: Where.
-        owner: Who asked.
-        request: What.
-        resume: Whether the endpoint has it already, for a process that died.
+        owner: Who asks.
+        request: What for.
+        priority: How urgent it is to whoever asks.
     """
 
-    lease: Lease
-    endpoint: Endpoint
     owner: str
     request: R
-    resume: bool = False
-
-
-@dataclass(frozen=True)
-class CancelRun:
-    """End the run of a lease: nobody waits for it any more."""
-
-    lease: Lease
-    endpoint: Endpoint
-
-
-@dataclass(frozen=True)
-class CancelOrphan:
-    """Take a request off an endpoint that has it for a process that died."""
-
-    request_id: str
-    endpoint: Endpoint
-
-
-@dataclass(frozen=True)
-class ProbeEndpoint:
-    """Probe an endpoint, then call `PoolCore.probed`."""
-
-    endpoint: Endpoint
-
-
-@dataclass(frozen=True)
-class ReleaseEndpoint:
-    """Close the client of an endpoint that has left."""
-
-    endpoint: Endpoint
-
-
-@dataclass(frozen=True)
-class Answer(Generic[R]):
-    """Answer a request with an error; what it was running on is told besides."""
-
-    owner: str
-    request: R
-    error: PixarisError
-
-
-Action: TypeAlias = Run[R] | CancelRun | CancelOrphan | ProbeEndpoint | ReleaseEndpoint | Answer[R]
-
-
-@dataclass(frozen=True)
-class _Task(Generic[R]):
-    owner: str
-    request: R
+    priority: int
 
 
 class PoolCore(Generic[R]):
@@ -137,7 +76,8 @@ class PoolCore(Generic[R]):
         self._dispatcher = Dispatcher(policy)
         self._health = self._dispatcher.health
         self._orphans = Orphans(clock())
-        self._tasks: dict[str, _Task[R]] = {}
+        self._tasks: dict[str, Asked[R]] = {}
+        self._joined = Joined()
         self._actions: list[Action[R]] = []
         self._fatal: PixarisError | None = None
         self._stopped: PixarisError | None = None
@@ -168,7 +108,7 @@ class PoolCore(Generic[R]):
                 self._assign(now)
             case Promote(request_ids, priority):
                 for request_id in request_ids:
-                    self._dispatcher.promote(_key(owner, request_id), priority)
+                    self._promote(_key(owner, request_id), priority)
             case Cancel(request_ids):
                 for request_id in request_ids:
                     self._cancel(_key(owner, request_id))
@@ -176,7 +116,7 @@ class PoolCore(Generic[R]):
 
     def settle(
         self, run: Run[R], error: PixarisError | None, cost: float | None, *, died: bool = False
-    ) -> bool:
+    ) -> tuple[Asked[R], ...]:
         """Take what came of a run.
 
         Args:
@@ -186,7 +126,8 @@ class PoolCore(Generic[R]):
             died: Whether the process that ran it died, so that no endpoint is to blame.
 
         Returns:
-            Whether that is the request's answer, to be handed to its owner.
+            Those whose answer that is: whoever asked for the run, then who asked for the same meanwhile;
+            nobody, if it is no answer.
         """
         lease, now = run.lease, self._clock()
         self._health.charge(lease.url, cost)
@@ -202,16 +143,24 @@ class PoolCore(Generic[R]):
             final = self._dispatcher.failed(lease, error, now)
             if is_fatal(error):
                 self._fatal = self._fatal or error
-        if final:
-            self._release(lease.request_id)
+        answered = self._answered(lease.request_id) if final else ()
         if self._fatal is not None:
             self._end(self._fatal)
         self._assign(now)
-        return final
+        return answered
 
-    def probed(self, url: str, error: PixarisError | None) -> None:
-        """Take the outcome of a probe: what is wrong with the endpoint, or None."""
+    def probed(self, url: str, error: PixarisError | None, memory: int | None = None) -> None:
+        """Take the outcome of a probe.
+
+        Args:
+            url: The endpoint.
+            error: What is wrong with it, or None.
+            memory: As `EndpointClient.memory`.
+        """
         now = self._clock()
+        server = self._health.server(url)
+        if server is not None and memory is not None:
+            server.memory = memory
         if self._health.probed(url, error, now) and error is not None:
             self._end(error)
         self._assign(now)
@@ -306,9 +255,25 @@ class PoolCore(Generic[R]):
             self._actions.append(Answer(owner, request, refusal))
             return
         key, affinity = _key(owner, request.id), request.affinity_key
-        if self._dispatcher.submit(key, request.kind, priority, now, owner=owner, affinity=affinity):
-            self._tasks[key] = _Task(owner, request)
-            self._orphans.submitted(key, request.id)
+        if key in self._tasks:
+            return
+        self._tasks[key] = Asked(owner, request, priority)
+        if self._joined.enter(key, request.cache_key, owner):
+            self._promote(key, priority)
+            return
+        self._dispatcher.submit(key, request.kind, priority, now, owner=owner, affinity=affinity)
+        self._orphans.submitted(key, request.id)
+
+    def _promote(self, key: str, priority: int) -> None:
+        """Make a request as urgent as somebody wants it, and the one whose answer it gets at least so."""
+        task = self._tasks.get(key)
+        if task is None:
+            return
+        task.priority = priority
+        leader = self._joined.leader(key)
+        if leader == key or priority < self._tasks[leader].priority:
+            self._tasks[leader].priority = priority
+            self._dispatcher.promote(leader, priority)
 
     def _leave(self, url: str, now: float) -> None:
         endpoint = self.endpoint(url)
@@ -330,12 +295,15 @@ class PoolCore(Generic[R]):
 
     def _cancel(self, key: str, reason: PixarisError | None = None) -> None:
         """Cancel a request, also where it runs; its owner is answered if there is a reason."""
-        known, lease = self._dispatcher.cancel(key)
-        if not known:
+        if key not in self._tasks:
             return
-        task = self._release(key)
-        if reason is not None:
-            self._actions.append(Answer(task.owner, task.request, reason))
+        _, lease = self._dispatcher.cancel(key)
+        followers = self._joined.leave(key)
+        for task in (self._release(key), *map(self._release, followers)):
+            if reason is not None:
+                self._actions.append(Answer(task.owner, task.request, reason))
+            elif _key(task.owner, task.request.id) != key:  # it goes on without the one it followed
+                self._submit(task.owner, task.request, task.priority, self._clock())
         endpoint = self.endpoint(lease.url) if lease is not None else None
         if lease is not None and endpoint is not None:
             self._actions.append(CancelRun(lease, endpoint))
@@ -346,7 +314,12 @@ class PoolCore(Generic[R]):
         for key in self._dispatcher.ended_by(self._fatal):
             self._cancel(key, self._fatal)
 
-    def _release(self, key: str) -> _Task[R]:
+    def _answered(self, key: str) -> tuple[Asked[R], ...]:
+        """Keep a request no longer that has its answer, nor those that asked for the same."""
+        followers = self._joined.leave(key)
+        return (self._release(key), *map(self._release, followers))
+
+    def _release(self, key: str) -> Asked[R]:
         """Keep a request no longer that has its answer."""
         task = self._tasks.pop(key)
         self._release_orphan(key, task.request.id)

@@ -8,11 +8,13 @@ be credentials, so nothing is said on the command line)::
     {"session": "5f0c…"}
     {"join": "http://10.0.0.5:8188", "headers": {"Authorization": "Basic …"}, "api": "module:Class"}
     {"leave": "http://10.0.0.5:8188"}
+    {"workers": [4711, 4712]}
     {"quiet": 1.0}
     {"goodbye": true}
 
-After a goodbye there is nothing to do. Without one, it looks through the queue of every endpoint, once a
-second, until that has been free of the session's requests for a while (``quiet`` seconds), and for
+After a goodbye there is nothing to do. Without one, it first ends the processes of the pool on this machine
+(until Ray has ended them, they would submit again what is cancelled), then it looks through the queue of
+every endpoint until that has been free of the session's requests for a while (``quiet`` seconds), and for
 `SWEEP_SECONDS` at most. What carries the session's mark is cancelled; what anybody else sent is not touched.
 How, says the endpoint's API.
 """
@@ -33,6 +35,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from pixaris.endpoints.base import Endpoint, EndpointApi
@@ -44,7 +47,10 @@ SWEEP_SECONDS = 25.0
 # what may have outlived the pool's process, and submitted again what was cancelled, has ended by then
 _QUIET_SECONDS = 6.0
 _ORDERLY_QUIET_SECONDS = 1.0
-_PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS = 0.25
+_LATER_PAUSE_SECONDS = 1.0
+_HURRY_SECONDS = 3.0
+"""How long it looks more often."""
 _PARENT_SECONDS = 2.0
 _GOODBYE_SECONDS = 3.0
 _PIPE_BYTES = 1 << 20  # room for a thousand endpoints: nobody waits until the janitor has come up and reads
@@ -111,6 +117,11 @@ class Janitor:
             self._endpoints.pop(url, None)
             self._send({"leave": url})
 
+    def workers(self, pids: Sequence[int]) -> None:
+        """These processes of this machine work for the pool, and have to end with this one."""
+        with self._lock:
+            self._send({"workers": list(pids)})
+
     def dismiss(self, *, sweep: bool = False) -> None:
         """The pool has ended.
 
@@ -158,17 +169,28 @@ def main(parent: int) -> None:
         parent: The pool's process.
     """
     session, quiet = "", _QUIET_SECONDS
+    workers: list[int] = []
     endpoints: dict[str, Endpoint] = {}
     for line in _lines(sys.stdin.fileno(), parent):
         message = json.loads(line)
         if "goodbye" in message:
             return
         session, quiet = message.get("session", session), message.get("quiet", quiet)
+        workers = message.get("workers", workers)
         if "join" in message and (endpoint := _endpoint(message)):
             endpoints[endpoint.url] = endpoint
         endpoints.pop(message.get("leave", ""), None)
+    for pid in workers:
+        _end(pid)
     if session:
         sweep(session, list(endpoints.values()), quiet)
+
+
+def _end(pid: int) -> None:
+    """End a process of Ray's that works for nobody any more; its number may be another's by now."""
+    with suppress(OSError):
+        if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::"):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _endpoint(message: Mapping[str, Any]) -> Endpoint | None:
@@ -217,7 +239,7 @@ def sweep(session: str, endpoints: Sequence[Endpoint], quiet: float, seconds: fl
 
 
 def _clean(endpoint: Endpoint, session: str, quiet: float, deadline: float) -> None:
-    last_seen = time.monotonic()
+    began = last_seen = time.monotonic()
     while time.monotonic() < min(deadline, last_seen + quiet):
         try:
             if endpoint.api.cancel_session(endpoint, session):
@@ -225,7 +247,8 @@ def _clean(endpoint: Endpoint, session: str, quiet: float, deadline: float) -> N
         except PixarisError as error:
             if _REFUSED not in str(error):  # where no server is, its queue is gone too
                 last_seen = time.monotonic()
-        time.sleep(_PAUSE_SECONDS)
+        is_early = time.monotonic() < began + _HURRY_SECONDS
+        time.sleep(_PAUSE_SECONDS if is_early else _LATER_PAUSE_SECONDS)
 
 
 if __name__ == "__main__":

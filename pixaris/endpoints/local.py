@@ -9,20 +9,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from pixaris.endpoints.base import Command, Endpoint, EndpointClient, EndpointPool, Join, PoolStatus, Submit
-from pixaris.endpoints.connection import Connection
-from pixaris.endpoints.core import (
+from pixaris.endpoints.actions import (
     Answer,
     CancelOrphan,
     CancelRun,
-    Clock,
-    PoolCore,
     ProbeEndpoint,
     ReleaseEndpoint,
     Run,
 )
+from pixaris.endpoints.base import Command, Endpoint, EndpointClient, EndpointPool, Join, PoolStatus, Submit
+from pixaris.endpoints.connection import Connection
+from pixaris.endpoints.core import Clock, PoolCore
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.janitor import Janitor
-from pixaris.endpoints.policy import Policy
 from pixaris.exceptions import PixarisError
 from pixaris.types import GeneratedImage, GenerationRequest
 
@@ -131,19 +130,25 @@ class LocalPool(EndpointPool):
         outcome: GeneratedImage | PixarisError
         error: PixarisError | None = None
         try:
-            outcome = replace(connection.run(run.lease, run.request), attempts=run.lease.attempt)
+            outcome = replace(
+                connection.run(run.lease, run.request),
+                attempts=run.lease.attempt,
+            )
         except PixarisError as raised:
             outcome = error = raised
         with self._decided:
             answered = self._core.settle(run, error, outcome.cost)
             self._carry_out()
-        if answered:
-            self._unanswered.answer(run.request.id, outcome)
+        for asked in answered:
+            answer = outcome
+            if isinstance(outcome, GeneratedImage) and asked.request.id != run.request.id:
+                answer = outcome.as_answer_to(asked.request)
+            self._unanswered.answer(asked.request.id, answer)
 
     def _probe(self, url: str, connection: Connection) -> None:
-        error = connection.probe()
+        probed = connection.probe()
         with self._decided:
-            self._core.probed(url, error)
+            self._core.probed(url, probed.error, probed.memory)
             self._carry_out()
 
     def _keep(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 from functools import partial
 
 from pixaris.cache.base import CachedImage, CacheStore
@@ -89,8 +90,11 @@ class CachingSubmitter(Submitter):
         try:
             made = inner.result()
             if key is not None and not (self._own and made.cached):
-                kept = CachedImage(made.image, made.endpoint, made.seconds, made.cost, made.others)
-                self._cache.put(key, kept)
+                kept = self._cache.put(
+                    key, CachedImage(made.image, made.endpoint, made.seconds, made.cost, made.others)
+                )
+                if kept is not None:
+                    made = replace(made, image=kept.image, others=kept.others)
             outer.set_result(made)
         except CancelledError:  # before it began
             outer.set_exception(CancelledRequestError("the request was cancelled"))

@@ -15,6 +15,7 @@ from pixaris.experiment_handlers.folders import run_folder
 from pixaris.files import (
     append_json_line,
     append_json_lines,
+    link_or_write,
     plain,
     read_json_lines,
     safe_name,
@@ -129,7 +130,8 @@ class LocalExperimentHandler(ExperimentHandler):
             for number, sample in enumerate(item.each):
                 file = _image_file(item, number)
                 if sample.generated and stored.images.get(file) != sample.generated.image.digest:
-                    write_bytes(paths.folder / file, sample.generated.image.data)
+                    image = sample.generated.image
+                    link_or_write(paths.folder / file, image.data, image.file)
                     stored.images[file] = sample.generated.image.digest
         if not stored.workflow:
             if run.workflow is not None:

@@ -29,7 +29,8 @@ from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.experiment_handlers.folders import read_marker, run_folder
 from pixaris.experiment_handlers.records import RecordFile
 from pixaris.files import storing, write_json
-from pixaris.images import EncodedImage, preview
+from pixaris.images import EncodedImage
+from pixaris.preview import preview
 from pixaris.types import EvalItem, ItemResult, ParamValue, RunRecord, RunStatus
 
 STATE_FILE = "pixaris.json"

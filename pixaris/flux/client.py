@@ -256,7 +256,7 @@ class FluxClient:
         reply = self._http.fetch(url, seconds=self.timeouts.transfer, limit=MAX_BYTES)
         if reply.status != 200:
             raise Failure("broken off", f"{trust.shown(url)} answers with HTTP {reply.status}")
-        return EncodedImage.from_bytes(reply.body, "the image")
+        return EncodedImage.received(reply.body, "the image")
 
     def _given_up(self, task: Task, why: str) -> ChargedError:
         charged = (

@@ -85,7 +85,7 @@ def generate_images_based_on_dataset(
         workflow_image=_picture(args.get("workflow_pillow_image")),
         seeds=seeds_of(args),
     )
-    problems = [*survey.problems(every_endpoint=False), *setup.problems()]
+    problems = [*([] if survey.has_endpoint else survey.silences()), *setup.problems()]
     if image_generator.workflow is not None:
         problems += survey.workflow_problems(image_generator.workflow, setup)
     if problems:

@@ -29,24 +29,37 @@ def write_endpoints(folder: Path, endpoints: Sequence[EndpointStatus], now: floa
     )
 
 
-def running_search(parent: Path, name: str, now: float) -> tuple[Path, tuple[EndpointStatus, ...]] | None:
+def running_search(
+    parent: Path, name: str, now: float, source: Path | None = None
+) -> tuple[Path, tuple[EndpointStatus, ...]] | None:
     """The newest search of a name that is running now, and its endpoints; None if none is.
 
     Args:
         parent: The project's results.
         name: The search's name; its folder may be called ``name-2`` and so on.
         now: Unix time.
+        source: The search file: a search that was started from it under another name counts too.
     """
     folders = [
         head.parent
         for head in parent.glob(f"*/{SearchPaths.HEAD}")
-        if number_of(head.parent.name, name) is not None
+        if number_of(head.parent.name, name) is not None or _is_from(head.parent, source)
     ]
     running = [found for folder in folders if (found := _read(folder, now)) is not None]
     if not running:
         return None
     _, folder, endpoints = max(running, key=lambda found: found[0])
     return folder, endpoints
+
+
+def _is_from(folder: Path, source: Path | None) -> bool:
+    """Whether a search was started from a file as it is now."""
+    if source is None:
+        return False
+    try:
+        return SearchPaths(folder).source(source.suffix).read_bytes() == source.read_bytes()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ def objective_keys(count: int) -> list[str]:
 REPORT = "report"
 """The key of the whole `TrialReport`."""
 
-TrialState: TypeAlias = Literal["running", "ended", "interrupted", "broken"]
-"""Whether a trial goes on, went through its items, was interrupted, or met an error of its own."""
+TrialState: TypeAlias = Literal["running", "ended", "failed", "interrupted", "broken"]
+"""Whether a trial goes on, went through its items, gave up because the rest would fail the same way, was
+interrupted, or met an error of its own.
+"""
 
 ItemScores: TypeAlias = Mapping[str, Mapping[int, float]]
 """Score name to item index to score; an item without the score is left out."""
@@ -94,6 +96,11 @@ class TrialReport:
     state: TrialState = "running"
     error: str = ""
     remarks: tuple[str, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the trial itself has come to its end."""
+        return self.state in ("ended", "failed")
 
     @property
     def objective(self) -> float | None:

@@ -247,7 +247,7 @@ def over_trial(history: History, number: int, eval_items: EvalItems) -> TrialRes
     """A trial that is over, as the journal has it."""
     report = history.over[number]
     status: TrialStatus = "finished" if report.state == "ended" else "stopped"
-    if report.objective is None:
+    if report.objective is None or report.state == "failed":
         status = "failed"
     trial = TrialResult.of_report(number, history.values[number], status, report, eval_items)
     return replace(trial, stop=history.stops.get(number))

@@ -11,7 +11,7 @@ from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.sources.base import EndpointSource
-from pixaris.exceptions import ConfigurationError, Problem
+from pixaris.exceptions import ConfigurationError, NoEndpointError, Problem
 from pixaris.experiment.setup import SEEDLESS, RunSetup
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node, max_parallel_jobs
 from pixaris.images import EncodedImage
@@ -39,6 +39,7 @@ class CheckedSearch:
         setup: Eval set, generator and metrics, loaded.
         survey: What its endpoints said.
         problems: All that is wrong with it.
+        unreachable: Why each endpoint does not answer, where none does.
         held_out: Items that the search does not see.
     """
 
@@ -46,6 +47,7 @@ class CheckedSearch:
     setup: RunSetup
     survey: surveys.Survey
     problems: tuple[Problem, ...] = ()
+    unreachable: tuple[Problem, ...] = ()
     held_out: tuple[EvalItem, ...] = ()
 
     @property
@@ -124,9 +126,12 @@ class CheckedSearch:
 
         Raises:
             ConfigurationError: There are some.
+            NoEndpointError: The only one is that no endpoint answers.
         """
         if self.problems:
-            raise ConfigurationError(self.problems, self.settings.source_name)
+            raise ConfigurationError([*self.problems, *self.unreachable], self.settings.source_name)
+        if self.unreachable:
+            raise no_endpoint(self.unreachable)
 
     def admit(self, endpoints: Sequence[Endpoint]) -> CheckedSearch:
         """Hold workflow and space against the servers that were started.
@@ -149,12 +154,13 @@ class CheckedSearch:
         return replace(self, survey=replace(self.survey, infos={**self.survey.infos, **ours.infos}))
 
 
-def check(settings: SearchSettings, *, every_endpoint: bool = True, searching: bool = True) -> CheckedSearch:
+def check(settings: SearchSettings, *, probing: bool = True, searching: bool = True) -> CheckedSearch:
     """Find everything that can be known of a search without generating.
 
     Args:
         settings: The search.
-        every_endpoint: Whether an endpoint that does not answer is a problem as long as another does.
+        probing: Whether endpoints without nodes are asked too whether they can be used: an account whether
+            its key is taken.
         searching: Whether there must be an objective; a single run needs none.
 
     Returns:
@@ -167,15 +173,21 @@ def check(settings: SearchSettings, *, every_endpoint: bool = True, searching: b
     if searching:
         problems += settings_problems(settings, len(setup.eval_set))
     problems += _place_problems(settings)
-    survey = _asked(settings, every_endpoint=every_endpoint)
-    problems += survey.problems(every_endpoint=every_endpoint)
-    checked = CheckedSearch(settings, setup, survey, held_out=held_out)
+    survey = _asked(settings, probing=probing)
+    unreachable = () if survey.has_endpoint else tuple(survey.silences())
+    checked = CheckedSearch(settings, setup, survey, unreachable=unreachable, held_out=held_out)
     problems += fit_problems(checked)
     strategy = settings.strategy
     named = strategy.algorithm.type in _CANNOT_FAIL and isinstance(strategy.scheduler.type, str)
-    if searching and not problems and not named:
+    if searching and not (problems or unreachable) and not named:
         collect(problems, lambda: try_strategies(checked), "search")
     return checked.with_problems(problems)
+
+
+def no_endpoint(unreachable: Sequence[Problem]) -> NoEndpointError:
+    """The error of a search whose endpoints all do not answer; each says why."""
+    reasons = "\n".join(f"  - {problem}" for problem in unreachable)
+    return NoEndpointError(f"no endpoint answers\n{reasons}")
 
 
 def _load(settings: SearchSettings, problems: list[Problem]) -> RunSetup:
@@ -246,8 +258,8 @@ def _place_problems(settings: SearchSettings) -> list[Problem]:
     return problems
 
 
-def _asked(settings: SearchSettings, *, every_endpoint: bool) -> surveys.Survey:
-    if every_endpoint and not settings.generator.has_nodes:
+def _asked(settings: SearchSettings, *, probing: bool) -> surveys.Survey:
+    if probing and not settings.generator.has_nodes:
         return surveys.probed(settings.sources, settings.generator.kind)
     return surveys.survey(settings.sources, settings.generator.workflow)
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pixaris.cache.base import CacheStore
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
-from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import source_of
 from pixaris.endpoints.sources.given import GivenSource
@@ -127,11 +127,11 @@ class Search:
     recheck: Recheck | Mapping[str, int] | None = None
     holdout: int = 0
 
-    def check(self, *, every_endpoint: bool = True, searching: bool = True) -> CheckedSearch:
+    def check(self, *, probing: bool = True, searching: bool = True) -> CheckedSearch:
         """Find everything that can be known without generating.
 
         Args:
-            every_endpoint: Whether an endpoint that does not answer is a problem as long as another does.
+            probing: Whether endpoints without nodes are asked too whether they can be used.
             searching: Whether there must be an objective; a single run needs none.
 
         Returns:
@@ -139,7 +139,7 @@ class Search:
         """
         problems: list[Problem] = []
         settings = self.settings(problems)
-        checked = check(settings, every_endpoint=every_endpoint, searching=searching)
+        checked = check(settings, probing=probing, searching=searching)
         return checked.with_problems([*problems, *checked.problems])
 
     def run(self, listener: ProgressListener | None = None, *, resume: bool = False) -> SearchResult:
@@ -157,7 +157,7 @@ class Search:
         """
         from pixaris.search.driver.start import run  # needs Ray
 
-        result = run(self.check(every_endpoint=False), listener, resume=resume)
+        result = run(self.check(probing=False), listener, resume=resume)
         if result.error is not None:
             raise result.error
         return result

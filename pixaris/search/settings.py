@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from pixaris.cache.base import CacheStore
 from pixaris.data_loaders.base import DatasetLoader
-from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.experiment.setup import directions
 from pixaris.experiment_handlers.base import ExperimentHandler

@@ -37,17 +37,22 @@ class Survey:
     Attributes:
         infos: Endpoint to its node classes.
         silent: Endpoint to why it did not answer.
+        answering: Endpoints that answer, and have no nodes.
         others: Whether there are endpoints that cannot be asked, because they are started with the search.
     """
 
     infos: Mapping[str, ObjectInfo] = field(default_factory=dict)
     silent: Mapping[str, PixarisError] = field(default_factory=dict)
+    answering: tuple[str, ...] = ()
     others: bool = False
 
-    def problems(self, *, every_endpoint: bool) -> list[Problem]:
-        """Endpoints that do not answer; with one that does or may, only if every one must."""
-        if (self.infos or self.others) and not every_endpoint:
-            return []
+    @property
+    def has_endpoint(self) -> bool:
+        """Whether any endpoint answers, or may yet."""
+        return bool(self.infos or self.answering or self.others)
+
+    def silences(self) -> list[Problem]:
+        """Endpoints that do not answer, and why."""
         hint = "start it, correct its address, or leave it out"
         problems = []
         for url, error in self.silent.items():
@@ -187,7 +192,7 @@ def survey(sources: Sequence[EndpointSource], workflow: Workflow | None) -> Surv
             unresolved[source.label] = error
     asked = survey_of(found, workflow)
     others = any(source.starts and not source.object_infos() for source in sources)
-    return Survey({**asked.infos, **known}, {**asked.silent, **unresolved}, others)
+    return Survey({**asked.infos, **known}, {**asked.silent, **unresolved}, others=others)
 
 
 def survey_of(endpoints: Sequence[Endpoint], workflow: Workflow | None) -> Survey:
@@ -218,6 +223,7 @@ def probed(sources: Sequence[EndpointSource], kind: str) -> Survey:
     is taken.
     """
     silent: dict[str, PixarisError] = {}
+    answering: list[str] = []
     for source in sources:
         if source.api.kind != kind or source.missing():
             continue
@@ -225,11 +231,12 @@ def probed(sources: Sequence[EndpointSource], kind: str) -> Survey:
             client = endpoint.connect()
             try:
                 client.probe()
+                answering.append(endpoint.url)
             except PixarisError as error:
                 silent[endpoint.url] = error
             finally:
                 client.close()
-    return Survey(silent=silent)
+    return Survey(silent=silent, answering=tuple(answering))
 
 
 def _within(whole: str, part: str) -> str:

@@ -144,10 +144,6 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["generator", "nowhere.json"],
     ),
     "missing eval set": ({"dataset": "./nowhere"}, ["dataset", "nowhere", "no such eval set"]),
-    "unreachable endpoint": (
-        {"endpoints": ["http://127.0.0.1:9"]},
-        ["http://127.0.0.1:9", "refused", "start it"],
-    ),
     "no URL": ({"endpoints": ["ftp://x"]}, ["endpoints.0", "ftp://x"]),
     "variable that is not set": (
         {
@@ -164,10 +160,6 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "credentials in the file": (
         {"endpoints": [{"url": "http://127.0.0.1:9", "headers": {"Authorization": "Bearer abc"}}]},
         ["endpoints.0.headers.Authorization (line ", "{env: COMFY_TOKEN}"],
-    ),
-    "unknown name": (
-        {"endpoints": ["dns://no-such-name.invalid:8188"]},
-        ["endpoint dns://no-such-name.invalid:8188", "cannot be resolved", "correct its address"],
     ),
     "missing gcloud": (
         {"endpoints": {"iap": {"instance": "gpu-1", "gcloud": "/nowhere/gcloud"}}},
@@ -238,13 +230,68 @@ def test_what_a_managed_server_lacks_is_told_at_once_unless_a_cluster_may_have_i
     assert main(["check", str(file)]) == 0
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        ("http://127.0.0.1:9", ["endpoint http://127.0.0.1:9: ", "refused", "start it"]),
+        (
+            "dns://no-such-name.invalid:8188",
+            ["endpoint dns://no-such-name.invalid:8188: ", "cannot be resolved", "correct its address"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "search", "run"])
+def test_without_any_endpoint_that_answers_the_exit_code_is_3(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str, endpoint: str, words: list[str]
+) -> None:
+    assert main([command, str(write(folder, {"endpoints": [endpoint]}))]) == 3
+    text = capsys.readouterr().err
+    assert "no endpoint answers" in text
+    for word in words:
+        assert word in text
+    assert not (folder / "results").exists()
+
+
+def test_a_file_that_is_wrong_and_has_no_endpoint_is_wrong_first(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = refused(capsys, "check", str(write(folder, {"endpoints": ["http://127.0.0.1:9"], "serch": {}})))
+    assert "serch" in text
+    assert "refused" in text
+
+
+def test_one_dead_endpoint_of_two_is_a_note(
+    folder: Path, capsys: pytest.CaptureFixture[str], endpoints: list[str]
+) -> None:
+    file = write(folder, {"endpoints": [endpoints[0], "http://127.0.0.1:9"]})
+    assert main(["check", str(file)]) == 0
+    captured = capsys.readouterr()
+    assert "note: endpoint http://127.0.0.1:9: cannot be reached" in captured.out + captured.err
+    assert "no problems found" in captured.out
+
+
+def test_paths_on_the_command_line_start_where_the_user_is(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, endpoints: list[str]
+) -> None:
+    file = write(folder, {"endpoints": [endpoints[0]]})
+    away = folder / "away"
+    (folder / "cells").rename(folder / "moved")
+    away.mkdir()
+    monkeypatch.chdir(away)
+    assert main(["check", str(file), "--set", "dataset=../moved"]) == 0
+    assert "eval set    moved: 6 items" in capsys.readouterr().out
+    text = refused(capsys, "check", str(file), "--set", "dataset=./moved")
+    assert f"{away}/moved" in text
+
+
 def test_a_frozen_endpoint_is_not_waited_for_as_long_as_a_large_answer(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         url = f"http://127.0.0.1:{frozen.getsockname()[1]}"
         started = time.monotonic()
-        text = refused(capsys, "check", str(write(folder, {"endpoints": [url]})))
+        assert main(["check", str(write(folder, {"endpoints": [url]}))]) == 3
+    text = capsys.readouterr().err
     assert f"endpoint {url}: did not answer within 5 s" in text
     assert time.monotonic() - started < 10.0, "the list of all nodes may take two minutes"
 

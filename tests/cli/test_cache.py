@@ -26,7 +26,7 @@ def full(tmp_path: Path) -> LocalCache:
         image = EncodedImage.of(Image.new("RGB", (8, 8), (number, 0, 0)))
         cache.put(f"{number:064}", CachedImage(image, "http://server", 1.0))
     old = time.time() - 40 * 86400
-    os.utime(cache.folder / "00" / f"{0:064}", (old, old))
+    os.utime(cache.folder / "00" / f"{0:064}.json", (old, old))
     return cache
 
 

@@ -145,6 +145,11 @@ def test_only_a_search_that_runs_now_counts_and_the_newest_of_a_name(tmp_path: P
         write_endpoints(tmp_path / folder, [made[number]], when)
     assert running_search(tmp_path, "cells", 100.0) == (tmp_path / "cells-4", (made[3],))
     assert running_search(tmp_path, "cells", 200.0) is None
+    file = tmp_path / "cells.yaml"
+    file.write_text("name: cells")
+    assert running_search(tmp_path, "no such name", 100.0, file) is None
+    (tmp_path / "cells-4" / "search.yaml").write_text("name: cells")
+    assert running_search(tmp_path, "no such name", 100.0, file) == (tmp_path / "cells-4", (made[3],))
     assert running_search(tmp_path / "none", "cells", 100.0) is None
 
 

@@ -151,7 +151,7 @@ def check(path: Path) -> None:
     spec, problems = read_search_file(path)
     spec_endpoints_are_ours = all(source.label.endswith("embedded") for source in spec.endpoints)
     if spec_endpoints_are_ours:  # others would be asked over the network
-        files.describe(files.check(spec, problems, every_endpoint=True))
+        files.describe(files.check(spec, problems, probing=True))
 
 
 def test_search_files(tmp_path: Path, cells: Path, fuzz: Any) -> None:

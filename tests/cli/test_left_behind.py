@@ -115,7 +115,7 @@ def test_a_search_is_shown_while_it_runs_and_takes_its_prompts_along_when_it_is_
             assert len(janitors_of(search.pid)) == 1
             search.kill()
             requests.delete(f"{url}/pixaris/faults", timeout=5)
-            assert until(lambda: ours(url) == 0, 30) < 10
+            assert until(lambda: ours(url) == 0, 30) < 3
             until(lambda: requests.get(f"{url}/history/{theirs}", timeout=5).json(), 10)
             until(lambda: not janitors_of(search.pid), 30)
             assert ours(url) == 0

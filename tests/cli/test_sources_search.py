@@ -71,9 +71,9 @@ def test_credentials_reach_the_server_and_nobody_else(
         assert main(["check", file]) == 2
     out, err = capfd.readouterr()
     assert err.count("401") == 2
-    recipe = (tmp_path / "results" / "tests" / "found" / "search.yaml").read_text()
-    assert "COMFY_TOKEN" in recipe
-    assert "http://***@127.0.0.1" in recipe
+    copy = (tmp_path / "results" / "tests" / "found" / "search.yaml").read_text()
+    assert "COMFY_TOKEN" in copy
+    assert "http://***@127.0.0.1" in copy
     for secret in ("do-not-show-me", "bWU6ZG8tbm90LXNob3ctbWU"):
         assert secret not in out + err
         assert secret.encode() not in kept(tmp_path / "results")

@@ -40,6 +40,8 @@ class Gateway:
         self.seen: list[str] = []
         self.origins: list[str] = []
         self.opened: list[str] = []
+        self.cookies: list[str] = []
+        self.sticky = ""
         self.transports: list[tuple[asyncio.AbstractEventLoop, asyncio.Transport]] = []
         self.url = ""
 
@@ -89,7 +91,10 @@ class Gateway:
             }
             if trick == "drop after":
                 return self.cut(request)
-            return web.Response(status=answer.status, body=data, headers=headers)
+            response = web.Response(status=answer.status, body=data, headers=headers)
+            if self.sticky:
+                response.set_cookie("backend", self.sticky, httponly=True)
+            return response
 
     def cut(self, request: web.Request) -> web.Response:
         assert request.transport is not None
@@ -98,6 +103,7 @@ class Gateway:
 
     async def pass_socket(self, request: web.Request) -> web.WebSocketResponse:
         self.opened.append(request.query["clientId"])
+        self.cookies.append(request.headers.get("Cookie", ""))
         assert request.transport is not None
         self.transports.append((asyncio.get_running_loop(), request.transport))
         front = web.WebSocketResponse()

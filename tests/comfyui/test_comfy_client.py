@@ -208,7 +208,7 @@ def test_without_titles_nodes_go_by_class_and_id(server: Server, connect: Connec
         connect(server.url).run(type(asked)(asked.id, "item", "comfyui", asked.payload, output="2"))
 
 
-def test_out_of_memory_is_the_endpoints_fault(server: Server, connect: Connect) -> None:
+def test_out_of_memory_is_told_from_other_failures_of_nodes(server: Server, connect: Connect) -> None:
     server.fault("oom")
     with pytest.raises(OutOfMemoryError, match="out of memory"):
         connect(server.url).run(picture(0))
@@ -254,7 +254,7 @@ def _prefix(payload: str) -> str:
 # The client itself
 
 
-def test_it_pickles_as_its_recipe_and_shows_no_credentials(server: Server) -> None:
+def test_it_pickles_as_its_description_and_shows_no_credentials(server: Server) -> None:
     client = ComfyClient(server.url.replace("//", "//joe:s3cret@"), headers={"X-Key": "hush"})
     assert pixel(client.run(picture(1))) == (0, 0, 1)
     again = pickle.loads(pickle.dumps(client))

@@ -55,6 +55,38 @@ def test_a_base_path_and_a_header_serve_http_and_websocket(server: Server, conne
         assert front.origins == []
 
 
+@pytest.mark.parametrize("secret", ["s3cr3t-token", "Bearer s3cr3t-token"])
+def test_a_server_that_quotes_the_headers_it_got_does_not_show_the_secret(
+    front: Gateway, connect: Connect, secret: str
+) -> None:
+    client = connect(front.url, headers={"Authorization": secret})
+    words = f"you sent Authorization: {secret}"
+    front.play("/prompt", web.Response(status=400, text=json.dumps({"error": {"message": words}})))
+    with pytest.raises(PromptRejectedError) as caught:
+        client.run(picture(1))
+    assert "you sent Authorization:" in str(caught.value)
+    assert "***" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+    for status in (503, 200):
+        front.play("/system_stats", web.Response(status=status, text=words))
+        with pytest.raises(EndpointError) as refused:
+            client.probe()
+        assert "s3cr3t" not in str(refused.value)
+
+
+def test_a_balancers_cookie_leads_the_websocket_to_the_same_server(front: Gateway, connect: Connect) -> None:
+    front.sticky = "two"
+    client = connect(front.url)
+    client.probe()
+    client.run(picture(1))
+    assert front.cookies == ["backend=two"]
+
+
+def test_without_cookies_the_websocket_sends_none(front: Gateway, connect: Connect) -> None:
+    connect(front.url).run(picture(1))
+    assert front.cookies == [""]
+
+
 def test_credentials_in_the_url_become_basic_authentication(server: Server, connect: Connect) -> None:
     with gateway(server.url, headers={"Authorization": "Basic am9lOnAvdw=="}) as front:  # joe:p/w
         client = connect(front.url.replace("//", "//joe:p%2Fw@"))

@@ -70,7 +70,7 @@ def test_a_prompt_says_in_queue_and_history_whose_it_is_and_its_png_does_not(
         assert set(image.info) == {"prompt"}
 
 
-def test_a_client_without_a_session_has_one_of_its_own_that_travels_with_its_recipe(
+def test_a_client_without_a_session_has_one_of_its_own_that_travels_with_its_description(
     server: Server, connect: Connect
 ) -> None:
     sessions = set()

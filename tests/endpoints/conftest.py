@@ -11,7 +11,7 @@ from pool_kit import POLICY, OpenPool, Servers, endpoint
 from pixaris.comfyui.server.inprocess import serve_in_thread
 from pixaris.comfyui.server.worker import Options
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.dispatcher import Policy
+from pixaris.endpoints.dispatch.dispatcher import Policy
 from pixaris.endpoints.local import LocalPool
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy
+from pixaris.endpoints.dispatch.dispatcher import Dispatcher, Lease, Policy
 
 AHEAD = 10
 

@@ -17,7 +17,7 @@ from PIL import Image
 from pixaris.comfyui.client import Timeouts
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import Endpoint, EndpointPool
-from pixaris.endpoints.dispatcher import Policy
+from pixaris.endpoints.dispatch.dispatcher import Policy
 from pixaris.generation.base import ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.images import EncodedImage, digest

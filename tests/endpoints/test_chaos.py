@@ -27,7 +27,7 @@ from pool_kit import HASTY, OpenPool, endpoint, fault, heal, node
 
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.base import EndpointPool
-from pixaris.endpoints.dispatcher import Policy
+from pixaris.endpoints.dispatch.dispatcher import Policy
 from pixaris.endpoints.sources import process as server_process
 from pixaris.endpoints.sources.process import ServerProcess
 from pixaris.generation.base import ItemArgs

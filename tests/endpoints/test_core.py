@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from pixaris.endpoints.actions import Answer, CancelOrphan, CancelRun, ProbeEndpoint, ReleaseEndpoint, Run
 from pixaris.endpoints.apis.flux import FluxApi
 from pixaris.endpoints.base import Cancel, Emit, Endpoint, Join, Leave, Promote, Submit
-from pixaris.endpoints.core import (
-    Answer,
-    CancelOrphan,
-    CancelRun,
-    PoolCore,
-    ProbeEndpoint,
-    ReleaseEndpoint,
-    Run,
-)
-from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.core import PoolCore
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.exceptions import (
     AccountError,
     CancelledRequestError,
@@ -39,6 +33,11 @@ class Asked:
     id: str
     kind: str = "comfyui"
     affinity_key: str = ""
+    content: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def cache_key(self) -> str:
+        return self.content
 
 
 class Played:
@@ -70,7 +69,7 @@ class Played:
 
     def settle(self, run: Run[Asked], error: Any = None, **options: Any) -> tuple[bool, list[Any]]:
         final = self.core.settle(run, error, options.pop("cost", None), **options)
-        return final, self.core.take_actions()
+        return bool(final), self.core.take_actions()
 
 
 def ran(actions: list[Any]) -> list[tuple[str, str]]:
@@ -150,7 +149,7 @@ def test_a_failed_endpoint_rests_and_a_probe_brings_it_back() -> None:
     assert ran(played.core.take_actions()) == [("", "1")]
     assert played.core.status().events == (
         f"{A.url} is quarantined: gone",
-        "no endpoint is healthy; waiting up to 10 s for one to come back",
+        "no endpoint is healthy; trying again in 1 s, for 10 s at most",
         f"{A.url} is back",
     )
 
@@ -291,3 +290,82 @@ def test_an_endpoint_that_does_not_let_a_request_be_taken_over_is_looked_through
     assert not played.core.seeks_orphans(again.endpoint.url)
     played.settle(again, UnreachableError("frozen"))
     assert played.core.seeks_orphans(again.endpoint.url)
+
+
+def same(request_id: str) -> Asked:
+    """A request for the same image as all others of these."""
+    return Asked(request_id, content="the same image")
+
+
+def test_who_asks_for_what_is_being_made_gets_its_answer_and_it_is_made_once() -> None:
+    played = Played(A, B)
+    (run,) = played.submit(same("1"), owner="me")
+    assert played.submit(same("2"), owner="you") == [], "though an endpoint is free"
+    assert played.submit(same("2"), owner="you") == []
+    answered = played.core.settle(run, None, None)
+    assert [(one.owner, one.request.id) for one in answered] == [("me", "1"), ("you", "2")]
+    assert played.core.status().done == 1
+    assert len(played.submit(same("3"))) == 1, "what is asked for later is asked for anew"
+
+
+def test_who_joins_gets_the_error_too() -> None:
+    played = Played(A)
+    (run,) = played.submit(same("1"), owner="me")
+    played.submit(same("2"), owner="you")
+    assert len(played.core.settle(run, ExecutionError("no"), None)) == 2
+    assert played.core.status().failed == 1
+
+
+def test_who_has_joined_goes_on_alone_when_the_other_one_cancels() -> None:
+    played = Played(A)
+    (run,) = played.submit(same("1"), owner="me")
+    played.submit(same("2"), owner="you")
+    played.submit(same("3"), owner="them")
+    cancelled, again = played.perform(Cancel(("1",)), owner="me")
+    assert isinstance(cancelled, CancelRun)
+    assert isinstance(again, Run)
+    assert (again.owner, again.request.id) == ("you", "2")
+    assert played.settle(run) == (False, [])
+    assert [one.request.id for one in played.core.settle(again, None, None)] == ["2", "3"]
+
+
+def test_who_has_joined_may_cancel_without_harm_to_the_other() -> None:
+    played = Played(A)
+    (run,) = played.submit(same("1"), owner="me")
+    played.submit(same("2"), owner="you")
+    assert played.perform(Cancel(("2",)), owner="you") == []
+    assert [one.request.id for one in played.core.settle(run, None, None)] == ["1"]
+
+
+def test_who_joins_more_urgently_makes_the_other_one_urgent() -> None:
+    played = Played(A)
+    (run,) = played.submit("block")
+    played.submit("early", priority=5)
+    played.submit(same("1"), owner="me", priority=10)
+    played.submit(same("2"), owner="you", priority=0)
+    assert ran(played.settle(run)[1]) == [("me", "1")]
+
+
+def test_all_who_joined_are_answered_when_the_pool_stops() -> None:
+    played = Played(A)
+    played.submit(same("1"), owner="me")
+    played.submit(same("2"), owner="you")
+    played.core.stop(CancelledRequestError("over"))
+    answers = [action for action in played.core.take_actions() if isinstance(action, Answer)]
+    assert [(one.owner, one.request.id) for one in answers] == [("me", "1"), ("you", "2")]
+
+
+def test_an_owner_who_goes_takes_all_of_its_own_requests_along_and_no_others() -> None:
+    played = Played(A)
+    played.submit(same("1"), owner="me")
+    played.submit(same("2"), owner="you")
+    played.core.release("me")
+    cancelled, run = played.core.take_actions()
+    assert isinstance(cancelled, CancelRun)
+    assert (run.owner, run.request.id) == ("you", "2")
+    assert [one.request.id for one in played.core.settle(run, None, None)] == ["2"]
+
+
+def test_who_asks_twice_wants_two_images() -> None:
+    played = Played(A, B)
+    assert len(played.submit(same("1"), same("2"), owner="me")) == 2

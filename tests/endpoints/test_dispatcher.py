@@ -16,13 +16,12 @@ from hypothesis.stateful import (
 )
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy
+from pixaris.endpoints.dispatch.dispatcher import Dispatcher, Lease, Policy
 from pixaris.exceptions import (
     BadImageError,
     ExecutionError,
     InterruptedPromptError,
     NoEndpointError,
-    OutOfMemoryError,
     PixarisError,
     PromptLostError,
     RateLimitedError,
@@ -95,7 +94,7 @@ def test_the_same_request_is_queued_once() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [UnreachableError("refused"), PromptLostError("lost"), BadImageError("cut"), OutOfMemoryError("!")],
+    [UnreachableError("refused"), PromptLostError("lost"), BadImageError("cut")],
 )
 def test_an_endpoint_that_fails_rests_and_the_request_goes_elsewhere(error: PixarisError) -> None:
     dispatcher = pool(A, B)

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.dispatcher import Dispatcher, Lease, Policy
+from pixaris.endpoints.dispatch.dispatcher import Dispatcher, Lease, Policy
 from pixaris.exceptions import ExecutionError, InterruptedPromptError, PromptLostError, RateLimitedError
 
 

@@ -11,7 +11,7 @@ from dispatcher_kit import Machine, Simulation, Trial, machines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixaris.endpoints.dispatcher import Policy
+from pixaris.endpoints.dispatch.dispatcher import Policy
 from pixaris.search.algorithms.ordering import by_models
 
 PROCESS_START = 1.0

@@ -24,9 +24,10 @@ from sketch import (
 from sources_kit import Gcloud
 
 from pixaris.comfyui.server.inprocess import serve_in_thread
+from pixaris.endpoints.actions import Action, Answer, ProbeEndpoint, Run
 from pixaris.endpoints.apis.flux import flux_endpoint
 from pixaris.endpoints.base import Command, Endpoint, EndpointClient, EndpointPool, PoolStatus
-from pixaris.endpoints.core import Action, Answer, PoolCore, ProbeEndpoint, Run
+from pixaris.endpoints.core import PoolCore
 from pixaris.endpoints.discovery import Down, Emitter
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import SOURCES

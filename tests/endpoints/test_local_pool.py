@@ -15,7 +15,7 @@ from pool_kit import POLICY, Asked, answers, colour, endpoint, healthy, idle, ru
 
 from pixaris.endpoints.base import Endpoint, EndpointClient
 from pixaris.endpoints.connection import Connection
-from pixaris.endpoints.dispatcher import Lease
+from pixaris.endpoints.dispatch.dispatcher import Lease
 from pixaris.endpoints.local import LocalPool
 from pixaris.exceptions import (
     AccountError,

@@ -208,7 +208,7 @@ def test_a_file_names_a_source_by_its_class_and_a_url_is_what_the_generator_asks
 def test_a_service_that_is_not_there_is_told_by_check(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", "--trust", written(tmp_path, dataset, ["http://127.0.0.1:9"])]) == 2
+    assert main(["check", "--trust", written(tmp_path, dataset, ["http://127.0.0.1:9"])]) == 3
     assert "endpoint http://127.0.0.1:9: nobody paints there" in capsys.readouterr().err
 
 

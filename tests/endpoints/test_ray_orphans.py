@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pytest
 from pool_kit import HASTY, Asked, OpenPool, Servers, answers, colour, endpoint, fault, queued, ran, until
 
-from pixaris.endpoints.orphans import Orphans
+from pixaris.endpoints.dispatch.orphans import Orphans
 from pixaris.endpoints.ray import RayPool
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,11 +34,11 @@ from pool_kit import (
 from pixaris.comfyui.server.inprocess import serve_in_thread
 from pixaris.comfyui.server.worker import Options
 from pixaris.endpoints.base import Submit
-from pixaris.endpoints.ray import RayPool, RayPoolRecipe, start_pool
+from pixaris.endpoints.ray import RayPool, RayPoolConfig, start_pool
 from pixaris.endpoints.ray.messages import Delivery, Envelope, ImageRef
 from pixaris.exceptions import RequestError
 
-Started = tuple[RayPoolRecipe, RayPool, list[str]]
+Started = tuple[RayPoolConfig, RayPool, list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +46,8 @@ def shared(ray_session: None) -> Iterator[Started]:
     """One pool on two servers, for all tests here."""
     with serve_in_thread(Options(faults=[])) as one, serve_in_thread(Options(faults=[])) as other:
         urls = [one.url, other.url]
-        recipe, pool = start_pool([endpoint(url) for url in urls], policy=replace(POLICY, client_limit=1.5))
-        yield recipe, pool, urls
+        config, pool = start_pool([endpoint(url) for url in urls], policy=replace(POLICY, client_limit=1.5))
+        yield config, pool, urls
         pool.shut_down()
 
 
@@ -72,9 +74,9 @@ def collect(actor: Any, client: str) -> Delivery:
 
 
 def test_images_wait_where_they_were_made_until_they_are_acknowledged(started: Started) -> None:
-    recipe, pool, _ = started
+    config, pool, _ = started
     asked = negative(0x123456, side=64)
-    actor: Any = ray.get_actor(recipe.name, namespace="pixaris")
+    actor: Any = ray.get_actor(config.name, namespace="pixaris")
     one = asked.request.images[0]
     ray.get(actor.perform.remote("somebody", Submit((envelope(asked, ray.put(one.image.data)),))))
     delivery = collect(actor, "somebody")
@@ -93,10 +95,10 @@ def test_images_wait_where_they_were_made_until_they_are_acknowledged(started: S
 
 
 def test_images_of_a_client_that_is_gone_are_released(started: Started) -> None:
-    recipe, pool, _ = started
-    actor: Any = ray.get_actor(recipe.name, namespace="pixaris")
+    config, pool, _ = started
+    actor: Any = ray.get_actor(config.name, namespace="pixaris")
     asked = mixed(3, 700)
-    recipe.connect("gone").send([one.request for one in asked])
+    config.connect("gone").send([one.request for one in asked])
     until(lambda: idle(pool))
     refs = [outcome.ref for outcome in collect(actor, "gone").outcomes]  # and is never heard of again
     until(lambda: all(ref is not None and fetched(ref) is None for ref in refs))
@@ -144,14 +146,14 @@ def test_images_of_a_worker_that_is_stopped_for_a_while_are_waited_for(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pixaris.endpoints.ray.collector._FETCH_SECONDS", 0.5)
-    recipe, pool, _ = started
+    config, pool, _ = started
     asked = mixed(8, 770)
-    recipe.connect("patient").send([one.request for one in asked])
+    config.connect("patient").send([one.request for one in asked])
     until(lambda: idle(pool))
     before, worker = pool.status(), pool.pids()[1]
     os.kill(worker, signal.SIGSTOP)
     try:
-        patient = recipe.connect("patient")
+        patient = config.connect("patient")
         futures = patient.submit([one.request for one in asked])
         time.sleep(4.0)  # longer than a client may be silent
     finally:
@@ -162,13 +164,13 @@ def test_images_of_a_worker_that_is_stopped_for_a_while_are_waited_for(
 
 
 def test_images_that_are_gone_with_their_worker_are_made_again(started: Started) -> None:
-    recipe, pool, _ = started
+    config, pool, _ = started
     asked = mixed(40, 720)
-    recipe.connect("slow").send([one.request for one in asked])
+    config.connect("slow").send([one.request for one in asked])
     until(lambda: idle(pool))
     before = pool.status()
     os.kill(pool.pids()[1], signal.SIGKILL)
-    slow = recipe.connect("slow")
+    slow = config.connect("slow")
     answers(asked, slow.submit([one.request for one in asked]))
     status = pool.status()
     assert (status.done, status.failed) == (before.done, before.failed), "each counts once"
@@ -176,9 +178,9 @@ def test_images_that_are_gone_with_their_worker_are_made_again(started: Started)
 
 
 def test_a_pool_actor_that_is_killed_comes_back_and_every_request_is_answered_once(started: Started) -> None:
-    recipe, pool, urls = started
+    config, pool, urls = started
     slow_down(urls)
-    other = recipe.connect()
+    other = config.connect()
     mine, theirs = mixed(20, 200), mixed(8, 300)
     futures = pool.submit([one.request for one in mine[:12]])
     ahead = pool.submit([one.request for one in mine[12:]], priority=10)
@@ -204,13 +206,13 @@ def test_a_pool_actor_that_is_killed_while_nobody_waits_is_not_missed(started: S
 
 
 def test_what_was_asked_for_early_waits_for_its_client(started: Started) -> None:
-    recipe, pool, urls = started
+    config, pool, urls = started
     asked = mixed(6, 420)
-    recipe.connect("late").send([one.request for one in asked])
+    config.connect("late").send([one.request for one in asked])
     until(lambda: idle(pool) and sum(len(ran(url)) for url in urls) >= 5)
     time.sleep(2.5)  # longer than a client may be silent
     before = pool.status().done
-    late = recipe.connect("late")
+    late = config.connect("late")
     answers(asked, late.submit([one.request for one in asked]))
     assert pool.status().done == before, "they were there"
     late.close()
@@ -219,8 +221,8 @@ def test_what_was_asked_for_early_waits_for_its_client(started: Started) -> None
 class Client:
     """A process that asks for images and waits, as a trial does."""
 
-    def __init__(self, recipe: RayPoolRecipe) -> None:
-        self._pool = recipe.connect()
+    def __init__(self, config: RayPoolConfig) -> None:
+        self._pool = config.connect()
 
     def ask(self, numbers: list[int]) -> int:
         self._futures = self._pool.submit(
@@ -230,11 +232,11 @@ class Client:
 
 
 def test_a_process_that_dies_has_its_requests_withdrawn(started: Started) -> None:
-    recipe, pool, urls = started
+    config, pool, urls = started
     until(lambda: idle(pool))
     for url in urls:
         fault(url, "delay", seconds=60.0)
-    client = ray.remote(num_cpus=0)(Client).remote(recipe)
+    client = ray.remote(num_cpus=0)(Client).remote(config)
     pid = ray.get(client.ask.remote(list(range(500, 510))))
     until(lambda: [queued(url) for url in urls] == [2, 2])
     assert pool.status().waiting == 16
@@ -252,8 +254,8 @@ def test_a_process_that_dies_has_its_requests_withdrawn(started: Started) -> Non
 
 
 def test_one_client_neither_sees_nor_cancels_what_another_asked_for(started: Started) -> None:
-    recipe, pool, urls = started
-    other = recipe.connect()
+    config, pool, urls = started
+    other = config.connect()
     slow_down(urls)
     asked = colour(700)
     (mine,), (theirs,) = pool.submit([asked.request]), other.submit([asked.request])
@@ -270,11 +272,44 @@ def lost() -> bytes:
 
 
 def test_input_images_that_are_gone_are_no_endpoints_fault(started: Started) -> None:
-    recipe, pool, _ = started
-    actor: Any = ray.get_actor(recipe.name, namespace="pixaris")
+    config, pool, _ = started
+    actor: Any = ray.get_actor(config.name, namespace="pixaris")
     asked = negative(0x654321)
     gone = ray.remote(num_cpus=0)(lost).remote()
     ray.get(actor.perform.remote("loser", Submit((envelope(asked, gone),))))
     (outcome,) = collect(actor, "loser").outcomes
     assert type(outcome.error) is RequestError
     assert [one.state for one in pool.status().endpoints] == ["healthy", "healthy"]
+
+
+def cut_connections(pid: int, other: int) -> int:
+    """Break the TCP connections between two processes of this machine; gives how many there were."""
+    rows = subprocess.run(["ss", "-tnpH"], capture_output=True, text=True, check=True).stdout
+    ends: dict[int, set[tuple[str, str]]] = {pid: set(), other: set()}
+    for row in rows.replace("[::ffff:", "").replace("]", "").splitlines():
+        fields = row.split()
+        for process, found in ends.items():
+            if f"pid={process}," in row:
+                found.add((fields[3], fields[4]))
+    shared = [(here, there) for here, there in ends[pid] if (there, here) in ends[other]]
+    for here, there in shared:
+        subprocess.run(["ss", "-K", "src", here, "dst", there], capture_output=True, check=True)
+    return len(shared)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ss") is None, reason="only root may cut connections")
+def test_a_cut_connection_to_a_worker_is_no_death_and_nothing_is_made_twice(started: Started) -> None:
+    _, pool, urls = started
+    for url in urls:
+        fault(url, "delay", seconds=1.0, times=None)
+    before = [len(ran(url)) for url in urls]
+    actor, *workers = pool.pids()
+    asked = [colour(number) for number in range(4000, 4008)]
+    futures = pool.submit([one.request for one in asked])
+    time.sleep(1.5)
+    assert sum(cut_connections(actor, worker) for worker in workers) > 0
+    for one, future in zip(asked, futures, strict=True):
+        one.check(future.result(60))
+    assert pool.pids() == (actor, *workers), "nobody was replaced"
+    assert sum(len(ran(url)) for url in urls) - sum(before) == len(asked)
+    assert not [event for event in pool.status().events if "another one takes over" in event]

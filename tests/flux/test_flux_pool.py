@@ -14,8 +14,8 @@ from kit import WORKFLOW
 from pixaris.comfyui.server.inprocess import serve_in_thread
 from pixaris.endpoints.apis.flux import flux_endpoint
 from pixaris.endpoints.base import Endpoint, EndpointPool
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.local import LocalPool
-from pixaris.endpoints.policy import Policy
 from pixaris.exceptions import AccountError, ChargedError, ModeratedError
 from pixaris.flux.server.app import Server
 from pixaris.generation.base import ItemArgs

@@ -13,7 +13,7 @@ import pytest
 from flux_kit import KEY, request, standing_in
 
 from pixaris.endpoints.apis.flux import flux_endpoint
-from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.ray import RayPool, start_pool
 from pixaris.flux.server.app import Server
 

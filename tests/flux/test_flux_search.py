@@ -233,7 +233,7 @@ def test_an_account_has_the_places_that_the_file_or_the_model_gives_it(
     spec, problems = read_search_file(written(folder, **changes))
     settings = assemble(spec, problems)
     assert settings is not None
-    assert [source.slots for source in check(settings, every_endpoint=False).sources] == [places]
+    assert [source.slots for source in check(settings, probing=False).sources] == [places]
 
 
 def test_an_endpoint_of_the_command_line_is_another_address_of_the_api(

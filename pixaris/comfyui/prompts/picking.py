@@ -60,7 +60,7 @@ def decoded(data: bytes, ref: ImageRef, url: str) -> EncodedImage:
         DamagedImageError: It is cut short or damaged.
     """
     try:
-        return EncodedImage.from_bytes(data, "the generated image")
+        return EncodedImage.received(data, "the generated image")
     except DamagedImageError:
         kind = foreign_format(data)
         if not kind:

@@ -193,20 +193,20 @@ class _Run:
         if not self._spared:
             return
         self._spared = False
-        faults = self._executor.faults
-        if rule := faults.strike("delay"):
+        faults, graph = self._executor.faults, self._item.prompt
+        if rule := faults.strike("delay", graph=graph):
             self._executor.interrupted.wait(1.0 if rule.seconds is None else rule.seconds)
             if node is not None:
                 self._check_interrupt()
-        if rule := faults.strike("hang"):
+        if rule := faults.strike("hang", graph=graph):
             faults.hold()
             self._hub.call(faults.freeze, rule.seconds)
             faults.wait_while_frozen()
-        if faults.strike("drop_sockets"):
+        if faults.strike("drop_sockets", graph=graph):
             self._hub.call(self._hub.abort_all)
-        if faults.strike("crash"):
+        if faults.strike("crash", graph=graph):
             os._exit(CRASH_EXIT_CODE)
-        if node is not None and faults.strike("oom"):
+        if node is not None and faults.strike("oom", graph=graph):
             raise _TorchOutOfMemoryError("Allocation on device ")
 
     def _failure(self, node: str, class_type: str, inputs: Mapping[str, Any], error: Exception) -> Json:

@@ -5,6 +5,7 @@ Only a server started with ``--faults`` has them. ``POST /pixaris/faults`` with 
 
     {"fault": "delay", "seconds": 2.0, "times": 1, "after": 0, "route": "/view"}
 
+``prompt`` limits a fault of prompts to those whose graph has this text in its JSON.
 ``after`` lets so many occasions pass, ``times`` is on how many it then strikes (null: on all). Occasions are:
 
 ============  ==========================================================================================
@@ -29,8 +30,9 @@ refuse        a request (to ``route``, default any): the connection is reset wit
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -62,6 +64,7 @@ class Rule:
         times: On how many occasions it strikes; None is on all.
         after: How many occasions pass first.
         route: Beginning of the path of requests it concerns, without ``/api``; empty: as the fault's default.
+        prompt: Text of the graph's JSON that prompts have which it concerns; empty: all.
         how: For truncate: "short" or "cut".
         status: For error500.
         seen: Occasions so far.
@@ -73,6 +76,7 @@ class Rule:
     times: int | None = 1
     after: int = 0
     route: str = ""
+    prompt: str = ""
     how: str = "short"
     status: int = 500
     seen: int = 0
@@ -127,17 +131,20 @@ class Faults:
         with self._lock:
             return [asdict(rule) for rule in self._rules]
 
-    def strike(self, fault: str, route: str | None = None) -> Rule | None:
+    def strike(
+        self, fault: str, route: str | None = None, graph: Mapping[str, Any] | None = None
+    ) -> Rule | None:
         """Tell of an occasion for a fault; return the rule that strikes now, if one does.
 
         Args:
             fault: One of `KINDS`.
             route: The path of the request, for faults of requests; rules with a route concern only such
                 occasions.
+            graph: The prompt, for faults of prompts.
         """
         with self._lock:
             for rule in self._rules:
-                if rule.fault != fault or not _concerns(rule, route):
+                if rule.fault != fault or not _concerns(rule, route, graph):
                     continue
                 rule.seen += 1
                 if rule.seen > rule.after and (rule.times is None or rule.struck < rule.times):
@@ -164,7 +171,9 @@ class Faults:
         self._thawed.set()
 
 
-def _concerns(rule: Rule, route: str | None) -> bool:
+def _concerns(rule: Rule, route: str | None, graph: Mapping[str, Any] | None) -> bool:
+    if rule.prompt and rule.prompt not in json.dumps(graph):
+        return False
     if route is None:
         return not rule.route
     return bool(rule.route) and route.startswith(rule.route)

@@ -54,11 +54,25 @@ class EndpointClient(ABC):
         return self.run(request)
 
     @abstractmethod
-    def probe(self) -> None:
-        """Return if the endpoint can take requests, quickly.
+    def probe(self) -> object:
+        """Return, whatever it be, if the endpoint can take requests, quickly.
 
         Raises:
             EndpointError: It cannot, with the reason.
+        """
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of memory that the endpoint generates in, as its last probe said; None where it does not
+        say.
+        """
+        return None
+
+    def free_memory(self) -> None:  # noqa: B027  (optional to implement)
+        """Ask the endpoint to free the memory that it can do without, and wait until it may have.
+
+        Raises:
+            EndpointError: It does not answer.
         """
 
     def cancel(self, request_id: str) -> None:  # noqa: B027  (optional to implement)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pixaris.comfyui.address import Address, Timeouts
-from pixaris.comfyui.api import ComfyApi
+from pixaris.comfyui.api import ComfyApi, device_memory
 from pixaris.comfyui.client import ComfyClient
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.transport import Transport, failure_kind
@@ -17,10 +16,30 @@ from pixaris.exceptions import EndpointError, UnreachableError
 
 _SHORT = Timeouts(connect=3.0, read=3.0)
 _IMPATIENT = Timeouts(read=5.0)
+_FREEING_SECONDS = 0.5
+"""What a server's worker is given to wake up and free its memory before the next prompt comes."""
 
 
 class ComfyEndpointClient(ComfyClient, EndpointClient):
-    """ComfyUI's client as the pool's seam; every method is `ComfyClient`'s."""
+    """ComfyUI's client as the pool's seam."""
+
+    _memory: int | None = None
+
+    @property
+    def memory(self) -> int | None:
+        return self._memory
+
+    def probe(self) -> dict[str, Any]:
+        stats = super().probe()
+        memory = device_memory(stats)
+        self._memory = memory[1] if memory is not None else None
+        return stats
+
+    def free_memory(self) -> None:
+        """Have models unloaded and cached results forgotten; the server does that between two prompts."""
+        self._api.free_memory()
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, _FREEING_SECONDS)
 
 
 class ComfyUIApi(EndpointApi):
@@ -99,7 +118,7 @@ class _ServerProber(Prober):
             waiting=split(queue.pending),
             version=_line(stats["system"].get("comfyui_version")),
             device=_line(first.get("name")),
-            memory=_memory(first),
+            memory=device_memory(stats),
         )
 
     def close(self) -> None:
@@ -109,10 +128,3 @@ class _ServerProber(Prober):
 def _line(value: object) -> str:
     text = " ".join(value.split()) if isinstance(value, str) else ""
     return "".join(letter for letter in text if letter.isprintable())[:60]
-
-
-def _memory(device: Mapping[str, Any]) -> tuple[int, int] | None:
-    free, total = device.get("vram_free"), device.get("vram_total")
-    if isinstance(free, int | float) and isinstance(total, int | float):
-        return int(free), int(total)
-    return None

@@ -8,7 +8,7 @@ Who does what:
 - `WorkerActor` (`worker`, kept by `workers`), threaded, a few per search, each serving many endpoints: it
   holds the connections and does the I/O. A generated image waits there (`shelf`) until the client has fetched
   it: an outcome says where.
-- `RayPool` (`pool`) is what a trial (or the driver) holds: an `EndpointPool` whose recipe, the actor's name,
+- `RayPool` (`pool`) is what a trial (or the driver) holds: an `EndpointPool` whose config, the actor's name,
   travels in a pickle. Its `collector` fetches what was made.
 
 What dies and what follows:
@@ -23,6 +23,6 @@ What dies and what follows:
 
 from pixaris.endpoints.ray.managed import ManagedServers
 from pixaris.endpoints.ray.messages import NAMESPACE
-from pixaris.endpoints.ray.pool import RayPool, RayPoolRecipe, start_pool
+from pixaris.endpoints.ray.pool import RayPool, RayPoolConfig, start_pool
 
-__all__ = ["NAMESPACE", "ManagedServers", "RayPool", "RayPoolRecipe", "start_pool"]
+__all__ = ["NAMESPACE", "ManagedServers", "RayPool", "RayPoolConfig", "start_pool"]

@@ -11,29 +11,24 @@ from dataclasses import replace
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError
 
+from pixaris.endpoints.actions import Answer, CancelOrphan, CancelRun, ProbeEndpoint, ReleaseEndpoint, Run
 from pixaris.endpoints.base import Command, Emit, Endpoint, Join, PoolStatus, Submit
-from pixaris.endpoints.core import (
-    Answer,
-    CancelOrphan,
-    CancelRun,
-    PoolCore,
-    ProbeEndpoint,
-    ReleaseEndpoint,
-    Run,
-)
-from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.connection import Probed
+from pixaris.endpoints.core import PoolCore
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.ray.mailbox import Mailbox
-from pixaris.endpoints.ray.messages import Delivery, Envelope, Outcome
+from pixaris.endpoints.ray.messages import Delivery, Envelope, ImageRef, Outcome
 from pixaris.endpoints.ray.worker import Worker
 from pixaris.endpoints.ray.workers import Workers
-from pixaris.exceptions import CancelledRequestError, PixarisError, UnreachableError
+from pixaris.exceptions import CancelledRequestError, UnreachableError
 
 log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 5.0
 _TIDY_SECONDS = 1.0
+_ASK_AGAIN_SECONDS = 0.5
 
 
 class PoolActor:
@@ -183,8 +178,32 @@ class PoolActor:
         self._core.perform(Emit(sentence))
 
     def _submit(self, command: Submit[Envelope], client: str, mailbox: Mailbox) -> None:
-        fresh = tuple(one for one in command.requests if not mailbox.holds(one.id))
-        self._core.perform(replace(command, requests=fresh), client)
+        fresh = [one for one in command.requests if not mailbox.holds(one.id)]
+        made = {one.id: self._uncollected(one, client) for one in fresh}
+        for one in fresh:
+            outcome = made[one.id]
+            if outcome is not None:
+                self._spawn(self._share(outcome, one, client, command.priority))
+        missing = tuple(one for one in fresh if made[one.id] is None)
+        self._core.perform(replace(command, requests=missing), client)
+
+    def _uncollected(self, asked: Envelope, client: str) -> Outcome | None:
+        """The image that a client asks for, where it was made for another one who may not have kept it yet,
+        so that nobody finds it in a store.
+        """
+        boxes = [box for name, box in self._mailboxes.items() if name != client]
+        found = (box.image_of(asked.cache_key) for box in boxes)
+        return next((outcome for outcome in found if outcome is not None), None)
+
+    async def _share(self, outcome: Outcome, asked: Envelope, client: str, priority: int) -> None:
+        worker = self._workers.named(outcome.ref.worker) if outcome.ref is not None else None
+        refs = await self._refs(worker, outcome, 2) if worker is not None else [None, None]
+        mailbox = self._mailboxes.get(client)
+        if refs[1] is None:
+            self._core.perform(Submit((asked,), priority), client)
+        elif mailbox is not None:
+            mailbox.put(outcome.answer_to(asked.request, refs[1]))
+        self._carry_out()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -224,18 +243,53 @@ class PoolActor:
             return  # it has left before this began, and the request waits again
         worker, died = self._workers.of(run.endpoint), False
         try:
-            outcome: Outcome = await worker.actor.run.remote(run.endpoint, run.request, run.lease, run.resume)
+            outcome = await self._outcome(worker, run)
         except RayError as error:
             died = isinstance(error, RayActorError)
             failure = UnreachableError(f"its worker failed: {error}", endpoint=run.endpoint.url)
             outcome = Outcome(run.request.id, error=failure)
         if died:
             self._replace(worker)
-        if self._core.settle(run, outcome.error, outcome.cost, died=died):
-            self._mailboxes[run.owner].put(outcome)
-        else:
+        answered = self._core.settle(run, outcome.error, outcome.cost, died=died)
+        if not answered:
             self._release_images([outcome])
+        refs = await self._refs(worker, outcome, len(answered))
+        for asked, ref in zip(answered, refs, strict=True):
+            mailbox = self._mailboxes.get(asked.owner)
+            if mailbox is not None:  # else its owner is gone
+                content = asked.request.cache_key if asked.request is run.request else ""
+                mailbox.put(outcome.answer_to(asked.request.request, ref), content)
         self._carry_out()
+
+    async def _refs(self, worker: Worker, outcome: Outcome, count: int) -> list[ImageRef | None]:
+        """References to an outcome's image, one for each who is to have it."""
+        if outcome.ref is None or count < 2:
+            return [outcome.ref] * count
+        try:
+            more: list[int] = await worker.actor.share.remote(outcome.ref.number, count - 1)
+        except RayError as error:  # whoever looks for the image there finds that it is lost, and asks again
+            log.debug("an image could not be shared: %s", error)
+            more = [-1] * (count - 1)
+        return [outcome.ref, *(replace(outcome.ref, number=number) for number in more)]
+
+    async def _outcome(self, worker: Worker, run: Run[Envelope]) -> Outcome:
+        """What comes of a run. Where the connection to the worker is cut, the worker goes on: it is asked
+        again, for as long as a client may be silent.
+        """
+        unknown_since: float | None = None
+        while True:
+            try:
+                outcome: Outcome = await worker.actor.run.remote(
+                    run.endpoint, run.request, run.lease, run.resume
+                )
+            except ActorUnavailableError:
+                now = time.monotonic()
+                unknown_since = unknown_since or now
+                if self._stopping or now - unknown_since > self._policy.client_limit:
+                    raise
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)
+            else:
+                return outcome
 
     def _replace(self, dead: Worker) -> None:
         if not self._stopping and self._workers.replace(dead):
@@ -274,14 +328,14 @@ class PoolActor:
     async def _probe(self, endpoint: Endpoint) -> None:
         worker = self._workers.of(endpoint)
         try:
-            error: PixarisError | None = await worker.actor.probe.remote(endpoint)
+            probed: Probed = await worker.actor.probe.remote(endpoint)
         except RayError as failure:
-            if isinstance(failure, RayActorError):
+            if isinstance(failure, RayActorError) and not isinstance(failure, ActorUnavailableError):
                 self._replace(worker)
-            error = UnreachableError(f"its worker failed: {failure}", endpoint=endpoint.url)
-        if error is None and self._core.seeks_orphans(endpoint.url):
+            probed = Probed(UnreachableError(f"its worker failed: {failure}", endpoint=endpoint.url))
+        if probed.error is None and self._core.seeks_orphans(endpoint.url):
             await self._seek_orphans(endpoint, worker)
-        self._core.probed(endpoint.url, error)
+        self._core.probed(endpoint.url, probed.error, probed.memory)
         self._carry_out()
 
     async def _seek_orphans(self, endpoint: Endpoint, worker: Worker) -> None:

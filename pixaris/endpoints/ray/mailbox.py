@@ -22,6 +22,7 @@ class Mailbox:
     def __init__(self, now: float, *, awaited: bool = False) -> None:
         self.token = uuid.uuid4().hex
         self._outcomes: list[Outcome] = []
+        self._contents: list[str] = []
         self._acknowledged = 0
         self._changed = asyncio.Event()
         self._closed = False
@@ -29,10 +30,21 @@ class Mailbox:
         self._heard = now
         self._awaited = awaited
 
-    def put(self, outcome: Outcome) -> None:
-        """Add an outcome."""
+    def put(self, outcome: Outcome, content: str = "") -> None:
+        """Add an outcome.
+
+        Args:
+            outcome: What became of a request.
+            content: Equal for requests whose images are equal.
+        """
         self._outcomes.append(outcome)
+        self._contents.append(content)
         self._changed.set()
+
+    def image_of(self, content: str) -> Outcome | None:
+        """The outcome with an image of this content, if there is one that the client may not have yet."""
+        found = zip(self._outcomes, self._contents, strict=True)
+        return next((one for one, known in found if known == content and one.ref is not None), None)
 
     def holds(self, request_id: str) -> bool:
         """Whether there is an outcome of this request that the client may not have yet."""
@@ -58,6 +70,7 @@ class Mailbox:
         """
         count = max(0, seen - self._acknowledged)
         gone, self._outcomes = self._outcomes[:count], self._outcomes[count:]
+        self._contents = self._contents[count:]
         self._acknowledged += len(gone)
         return gone
 

@@ -41,6 +41,11 @@ class Envelope:
         """The request's."""
         return self.request.affinity_key
 
+    @property
+    def cache_key(self) -> str:
+        """The request's."""
+        return self.request.cache_key
+
 
 @dataclass(frozen=True)
 class ImageRef:
@@ -63,6 +68,18 @@ class Outcome:
     image: GeneratedImage | None = None
     ref: ImageRef | None = None
     error: PixarisError | None = None
+
+    def answer_to(self, request: GenerationRequest, ref: ImageRef | None) -> Outcome:
+        """The same as the answer to a request for the same.
+
+        Args:
+            request: Whose answer it is.
+            ref: Where the image's bytes wait for whoever asked.
+        """
+        if request.id == self.request_id:
+            return self
+        image = self.image.as_answer_to(request) if self.image is not None else None
+        return replace(self, request_id=request.id, image=image, ref=ref)
 
     @property
     def cost(self) -> float | None:
@@ -87,4 +104,4 @@ class Delivery:
 
 def without_bytes(image: EncodedImage) -> EncodedImage:
     """An image's digest, to travel in its place."""
-    return replace(image, data=b"")
+    return EncodedImage(b"", image.digest)

@@ -23,12 +23,12 @@ from pixaris.endpoints.base import (
     Promote,
     Submit,
 )
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.janitor import Janitor
-from pixaris.endpoints.policy import Policy
 from pixaris.endpoints.ray.actor import PoolActor
 from pixaris.endpoints.ray.collector import Collector
 from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, without_bytes
-from pixaris.exceptions import NoEndpointError
+from pixaris.exceptions import NoEndpointError, first_line
 from pixaris.images import EncodedImage
 from pixaris.types import GenerationRequest
 
@@ -44,7 +44,7 @@ its own.
 
 
 @dataclass(frozen=True)
-class RayPoolRecipe:
+class RayPoolConfig:
     """How to reach a pool from any process of the cluster.
 
     Attributes:
@@ -67,7 +67,7 @@ class RayPoolRecipe:
 
 def start_pool(
     endpoints: Sequence[Endpoint], *, images: Iterable[EncodedImage] = (), policy: Policy | None = None
-) -> tuple[RayPoolRecipe, RayPool]:
+) -> tuple[RayPoolConfig, RayPool]:
     """Start the pool actor. It ends with the job that started it.
 
     Args:
@@ -76,7 +76,7 @@ def start_pool(
         policy: Limits of retries and quarantine.
 
     Returns:
-        The recipe for trials, and the driver's own pool.
+        The config for trials, and the driver's own pool.
     """
     session = str(uuid.uuid4())
     name = f"pool-{session[:13]}"
@@ -89,7 +89,7 @@ def start_pool(
     for endpoint in endpoints:
         janitor.join(endpoint)
     janitor.start()
-    return RayPoolRecipe(name, held), RayPool(actor, held, janitor)
+    return RayPoolConfig(name, held), RayPool(actor, held, janitor)
 
 
 class RayPool(EndpointPool):
@@ -99,7 +99,7 @@ class RayPool(EndpointPool):
         actor: The pool actor's handle.
         images: Digest to reference of images that are in the object store already.
         janitor: Takes the pool's requests off the servers if this process, the driver, is killed.
-        client: As for `RayPoolRecipe.connect`.
+        client: As for `RayPoolConfig.connect`.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class RayPool(EndpointPool):
         try:
             status: PoolStatus = self._ask(self._actor.status, since_event)
         except RayError as error:
-            gone = NoEndpointError(f"the endpoint pool does not answer: {error}")
+            gone = NoEndpointError(f"the endpoint pool does not answer: {first_line(str(error))}")
             return PoolStatus((), fatal=gone, first_event=since_event)
         self._correct({one.url for one in status.endpoints})
         return status
@@ -173,13 +173,18 @@ class RayPool(EndpointPool):
         pids: tuple[int, ...] = self._ask(self._actor.pids)
         return pids
 
+    def workers(self, pids: Sequence[int]) -> None:
+        """These processes of this machine work for the pool, and have to end if this one is killed."""
+        if self._janitor is not None:
+            self._janitor.workers(pids)
+
     def shut_down(self) -> None:
         """End the pool for everybody: cancel every request, close every connection, end the actors."""
         clean = False
         try:
             clean = ray.get(self._actor.close.remote(), timeout=_ANSWER_SECONDS)
         except RayError as error:
-            log.warning("the endpoint pool did not close in order: %s", error)
+            log.warning("the endpoint pool did not close in order: %s", first_line(str(error)))
         self.close()
         ray.kill(self._actor)
         if self._janitor is not None:

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +16,10 @@ import ray
 from ray.exceptions import RayError
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.connection import Connection
+from pixaris.endpoints.connection import Connection, Probed
+from pixaris.endpoints.dispatch.waiting import Lease
 from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, ImageRef, Outcome
 from pixaris.endpoints.ray.shelf import Shelf
-from pixaris.endpoints.waiting import Lease
 from pixaris.exceptions import CancelledRequestError, PixarisError, RequestError
 from pixaris.images import EncodedImage
 from pixaris.types import GenerationRequest
@@ -28,6 +28,8 @@ SLOTS = 64
 """Slots of endpoints that one worker serves, unless there are more workers than processors then."""
 _CONTROL_THREADS = 32
 _FETCH_THREADS = 4
+_REMEMBERED = 1000
+"""Outcomes that can be asked for again."""
 _IMAGE_MEMORY = 256 * 1024 * 1024
 
 
@@ -88,12 +90,26 @@ class WorkerActor:
         self._images: OrderedDict[str, bytes] = OrderedDict()
         self._held = 0
         self._shelf = Shelf()
+        self._outcomes: OrderedDict[Lease, Future[Outcome]] = OrderedDict()
         self._closed = False
         self._lock = threading.Lock()
         _yield_seldom()
 
     def run(self, endpoint: Endpoint, envelope: Envelope, lease: Lease, resume: bool) -> Outcome:
-        """Run one request on one endpoint, as `Connection.run`; an error is an outcome, never raised."""
+        """Run one request on one endpoint, as `Connection.run`; an error is an outcome, never raised.
+
+        Called again with the same lease, because the answer did not arrive, it gives the same outcome.
+        """
+        with self._lock:
+            known = self._outcomes.get(lease)
+            outcome = known or self._outcomes.setdefault(lease, Future())
+            while len(self._outcomes) > _REMEMBERED:
+                self._outcomes.popitem(last=False)
+        if known is None:
+            outcome.set_result(self._run(endpoint, envelope, lease, resume))
+        return outcome.result()
+
+    def _run(self, endpoint: Endpoint, envelope: Envelope, lease: Lease, resume: bool) -> Outcome:
         request_id = envelope.request.id
         try:
             request = self._with_bytes(envelope)
@@ -108,18 +124,23 @@ class WorkerActor:
         """Images that were made here, until they are released; None for one that is not here."""
         return [self._shelf.get(number) for number in numbers]
 
+    @ray.method(concurrency_group="fetch")
+    def share(self, number: int, count: int) -> list[int]:
+        """Keep an image for so many more clients; the numbers under which they find it."""
+        return [self._shelf.share(number) for _ in range(count)]
+
     @ray.method(concurrency_group="fetch", max_task_retries=3)
     def release_images(self, numbers: Sequence[int]) -> None:
         """Keep images no longer."""
         self._shelf.release(numbers)
 
     @ray.method(concurrency_group="control")
-    def probe(self, endpoint: Endpoint) -> PixarisError | None:
-        """Probe an endpoint; what is wrong with it, or None."""
+    def probe(self, endpoint: Endpoint) -> Probed:
+        """Probe an endpoint."""
         try:
             return self._connection(endpoint).probe()
         except PixarisError as error:
-            return error
+            return Probed(error)
 
     @ray.method(concurrency_group="control")
     def cancel(self, endpoint: Endpoint, lease: Lease) -> None:

@@ -56,14 +56,21 @@ class Workers:
         """An endpoint has left, and leaves its slots to others."""
         self._depths.pop(url, None)
 
+    def named(self, name: str) -> Worker | None:
+        """The worker of a name, while it lives."""
+        return next((worker for worker in self._workers if worker.name == name), None)
+
     def of(self, endpoint: Endpoint) -> Worker:
         """The worker of an endpoint that has joined."""
         return self._workers[self._homes[endpoint.url]]
 
     def replace(self, dead: Worker) -> bool:
-        """Start another worker for one that died; False if that is done."""
+        """Start another worker for one that died, or does not answer and is to be heard of no more; False if
+        that is done.
+        """
         if dead not in self._workers:
             return False
+        ray.kill(dead.actor)
         self._workers[self._workers.index(dead)] = self._start()
         self.deaths += 1
         return True

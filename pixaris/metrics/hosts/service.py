@@ -15,7 +15,7 @@ Scope: TypeAlias = Literal["node", "cluster"]
 
 
 class Service(ABC, Generic[Q, A]):
-    """The recipe of something costly that answers requests: immutable, picklable.
+    """The description of something costly that answers requests: immutable, picklable.
 
     A host opens it once for everybody with an equal `key`, in the process that it chooses, and asks it from
     its own threads.

@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pixaris.exceptions import AccountError, PixarisError, RateLimitedError, UnreachableError
-from pixaris.images import EncodedImage, preview
+from pixaris.images import EncodedImage
 from pixaris.metrics.judges.answers import read_answer
 from pixaris.metrics.judges.base import Judge, NoVerdictError, Schema, Usage, Verdict
+from pixaris.preview import preview
 
 LOOK_SECONDS = 10.0
 """How long the check waits for an answer."""

@@ -21,7 +21,7 @@ from pixaris.types import GenerationParam, ParamValue
 
 
 @dataclass(frozen=True)
-class Proposal:
+class DraftInput:
     """One input of a node.
 
     Attributes:
@@ -51,7 +51,7 @@ class Group:
     """
 
     heading: str
-    rows: tuple[Proposal, ...]
+    rows: tuple[DraftInput, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Draft:
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def rows(self) -> list[Proposal]:
+    def rows(self) -> list[DraftInput]:
         """Every input."""
         return [row for group in self.groups for row in group.rows]
 
@@ -131,15 +131,17 @@ class _Drafter:
                 " the nodes"
             )
             return Group("", ())
-        rows: dict[str, Proposal] = {}
+        rows: dict[str, DraftInput] = {}
         for widget in _choices_first(widgets(node, self._info)):
-            rows[widget.name] = self._proposal(node, title, widget, rows)
+            rows[widget.name] = self._draft_input(node, title, widget, rows)
         own = title == node.title
         return Group(
             title if own else f"{node.title} ({node.class_type}, id {node.id})", tuple(rows.values())
         )
 
-    def _proposal(self, node: Node, title: str, widget: Widget, before: Mapping[str, Proposal]) -> Proposal:
+    def _draft_input(
+        self, node: Node, title: str, widget: Widget, before: Mapping[str, DraftInput]
+    ) -> DraftInput:
         key, spec, own = widget.name, widget.spec, widget.own
         value, fault = usable(own, spec)
         if fault and value is not None:
@@ -160,7 +162,7 @@ class _Drafter:
         chooser = before.get(widget.choice) if widget.choice else None
         when = (chooser.name, widget.options) if chooser is not None else None
         words = about(own, spec, "workflow" if widget.there else "default")
-        return Proposal(self._namer.name(node, key), title, key, words, suggestion, when)
+        return DraftInput(self._namer.name(node, key), title, key, words, suggestion, when)
 
     def _suggestion(
         self, node: Node, key: str, value: ParamValue | None, spec: InputSpec

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixaris.search.draft.default_domains import RULE
-from pixaris.search.draft.inputs import Draft, Proposal
+from pixaris.search.draft.inputs import Draft, DraftInput
 from pixaris.search.file.yaml_file import scalar
 from pixaris.search.objectives import Aim
 
@@ -69,7 +69,7 @@ def render(draft: Draft, frame: Frame) -> str:
     return "\n".join([*lines, "search: {algorithm: tpe, num_samples: 40, seed: 7}", ""])
 
 
-def _parameter(row: Proposal) -> list[str]:
+def _parameter(row: DraftInput) -> list[str]:
     """A parameter's line, commented out where it does not stand in, and what there is to know about it."""
     found, about = row.suggestion, row.about
     if found is None:

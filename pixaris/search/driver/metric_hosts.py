@@ -103,7 +103,7 @@ def nearest_gpu(node: str, graphic: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class RayHostRecipe:
+class RayHostConfig:
     """How to reach the hosts of a search from any of its processes.
 
     Attributes:
@@ -181,7 +181,7 @@ class RayHost(Host):
 @contextlib.contextmanager
 def metric_hosts(
     metrics: Sequence[BaseMetric], tell: Callable[[str], object] = log.warning
-) -> Iterator[RayHostRecipe | None]:
+) -> Iterator[RayHostConfig | None]:
     """Keep what the metrics of a search lean on, for as long as it runs; None if they lean on nothing.
 
     Args:
@@ -207,7 +207,7 @@ def metric_hosts(
         .remote()
     )
     try:
-        yield RayHostRecipe(keeper)
+        yield RayHostConfig(keeper)
     finally:
         ray.kill(keeper)
 

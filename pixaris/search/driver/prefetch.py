@@ -88,9 +88,9 @@ class _Sender(Submitter):
         self._run = run
 
     def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
-        generator, cache = self._config.setup.generator, self._config.services.cache
+        generator, known = self._config.setup.generator, self._config.services.known
         requests = [request_of_run(generator.request(args), args, self._run) for args in items]
-        missing = [request for request in requests if cache is None or cache.get(request.cache_key) is None]
+        missing = [request for request in requests if known.get(request.cache_key) is None]
         if missing:
             self._pool.send(missing, priority=AHEAD)
         return [Future() for _ in requests]

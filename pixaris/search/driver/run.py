@@ -28,9 +28,10 @@ from pixaris.search import survey
 from pixaris.search.algorithms import schedulers, searchers
 from pixaris.search.algorithms.searchers import BaselineFirst, ListSearcher
 from pixaris.search.driver.barrier import StartBarrier
-from pixaris.search.driver.metric_hosts import RayHostRecipe, metric_hosts
+from pixaris.search.driver.metric_hosts import RayHostConfig, metric_hosts
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.prefetch import Prefetcher
+from pixaris.search.driver.processes import following_processes
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.driver.signals import Signals
 from pixaris.search.driver.spending import Account
@@ -69,12 +70,13 @@ def run_search(
         with Signals(tracker) as signals, _registry(plan, session) as registry:
             session.wait()
             signals.install()
-            with _managed(plan, session, registry), _pool(plan, registry, tracker) as (recipe, pool):
+            with _managed(plan, session, registry), _pool(plan, registry, tracker) as (config, pool):
                 following = watching(tracker, pool, session.fault, signals.end_waiting)
                 hosting = metric_hosts(plan.setup.metrics, pool.emit)
-                with following, _account(plan, tracker, pool), hosting as hosts:
+                processes = following_processes(tracker.emit, pool.workers)
+                with following, processes, _account(plan, tracker, pool), hosting as hosts:
                     plan = _admitted(plan, registry, tracker)
-                    _tune(plan, (recipe, pool), hosts, tracker, signals)
+                    _tune(plan, (config, pool), hosts, tracker, signals)
     except KeyboardInterrupt:
         return tracker.close("interrupted", tracker.reason or "it was interrupted")
     except (NoEndpointError, StorageError, ClusterError) as error:
@@ -111,11 +113,11 @@ def _finished(plan: SearchPlan, tracker: SearchTracker) -> SearchResult:
 def _tune(
     plan: SearchPlan,
     pool: tuple[Any, RayPool],
-    hosts: RayHostRecipe | None,
+    hosts: RayHostConfig | None,
     tracker: SearchTracker,
     signals: Signals,
 ) -> None:
-    recipe_of_pool, driver_pool = pool
+    pool_config, driver_pool = pool
     cpus = float(ray.cluster_resources().get("CPU", 1.0))
     plan = replace(plan, endpoints=len(driver_pool.status().endpoints), processors=int(cpus))
     scheduler = plan.scheduler()
@@ -138,7 +140,7 @@ def _tune(
     store = LocalCache(plan.paths.store, _NO_LIMIT, make_folder=False)
     processes = 1 if pausing else plan.pace.concurrent
     barrier = StartBarrier.start(processes)
-    services = Services(recipe_of_pool, barrier, ledger, hosts, store, plan.settings.keeping.cache)
+    services = Services(pool_config, barrier, ledger, hosts, store, plan.settings.keeping.cache)
     config = _trial_config(plan, services, processes=processes)
     trials = Replay(
         searcher,
@@ -228,7 +230,7 @@ def _settle(plan: SearchPlan) -> None:
         file = plan.paths.trial(number).record
         record = read_json(file)
         if record is not None and record.get("status") not in ("finished", "stopped", "failed"):
-            status = "finished" if report.state == "ended" else "stopped"
+            status = {"ended": "finished", "failed": "failed"}.get(report.state, "stopped")
             write_json(file, {**record, "status": status})
 
 
@@ -309,9 +311,9 @@ def _pool(
     # where all sets are known, the order of trials keeps as many models under way
     models = plan.models_at_once if plan.pace.known else 1
     policy = replace(plan.settings.limits.policy, models_at_once=models)
-    recipe, pool = start_pool(survey.static(plan.checked.sources), images=images, policy=policy)
+    config, pool = start_pool(survey.static(plan.checked.sources), images=images, policy=policy)
     try:
         with registry.serving(pool):
-            yield recipe, pool
+            yield config, pool
     finally:
         pool.shut_down()

@@ -286,6 +286,10 @@ class BudgetedSubmitter(Submitter):
             self._ledger.settle.remote(ticket, None, cost, withdrawn=isinstance(error, CancelledRequestError))
             entry.outer.set_exception(error)
         else:
+            if image.cached:  # made, and counted, for another trial that asked for the same
+                self._ledger.settle.remote(ticket)
+                entry.outer.set_result(image)
+                return
             cost = self._expected(entry) if image.cost is None else image.cost
             self._ledger.settle.remote(ticket, image.seconds, cost)
             entry.outer.set_result(image)

@@ -77,7 +77,7 @@ def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: b
         folder = new_folder(home.project_folder, safe_name(home.name))
         with holding(folder):
             result = _search(_plan(checked, folder), session, listener)
-    if result.status == "interrupted" and not SearchPaths(folder).journal.is_file():
+    if result.status == "interrupted" and not result.trials and not SearchPaths(folder).journal.exists():
         shutil.rmtree(folder, ignore_errors=True)  # nothing has begun that could be gone on with
     return result
 

@@ -57,7 +57,7 @@ class SearchTracker:
         self._first_image: tuple[float, int] | None = None
         self._pool = PoolStatus(())
         self._written = -WRITE_SECONDS
-        self._remarks: set[str] = set()
+        self._told: set[str] = set()
         self._phase = "starting Ray"
         self.stopped = False
         self._stop_by = math.inf
@@ -66,7 +66,7 @@ class SearchTracker:
         self.account: Account | None = None
         self._remember()
         self._save("running")
-        self._listener.update(self.progress())
+        self._listener.update(self._progress())
 
     def _remember(self) -> None:
         """Take over the trials that ended in an earlier process of the search, also those that it had no time
@@ -87,7 +87,7 @@ class SearchTracker:
         """Say what goes on."""
         self._phase = phase
         with self._lock:
-            self._listener.update(self.progress())
+            self._listener.update(self._progress())
 
     def interrupt(self, reason: str, seconds: float = _LAST_REPORTS_SECONDS) -> None:
         """Ask the search to stop. Safe to call from a signal handler.
@@ -198,14 +198,15 @@ class SearchTracker:
         """A trial has more items."""
         with self._lock:
             self._trials[config["number"]] = self._from(config, report, "running")
-            self._remark(report)
+            self.emit(*report.remarks)
 
-    def _remark(self, report: TrialReport) -> None:
-        """Say what is to be known of how images are made, once."""
-        for sentence in report.remarks:
-            if sentence not in self._remarks:
-                self._remarks.add(sentence)
-                self._listener.event(sentence)
+    def emit(self, *sentences: str) -> None:
+        """Tell the user what is to be known of the search, each sentence once."""
+        with self._lock:
+            for sentence in sentences:
+                if sentence not in self._told:
+                    self._told.add(sentence)
+                    self._listener.event(sentence)
 
     def trial_ended(
         self,
@@ -229,7 +230,7 @@ class SearchTracker:
             trial = self._trials[config["number"]]
             if report is not None:
                 trial = self._from(config, report, "running")
-                self._remark(report)
+                self.emit(*report.remarks)
             trial = replace(trial, stop=stop)
             self._trials[trial.number] = self._end(trial, self._status(trial, error), error)
             if error and self.account is not None:
@@ -253,7 +254,7 @@ class SearchTracker:
 
     def _status(self, trial: TrialResult, error: str) -> TrialStatus:
         state = trial.report.state
-        if error or state == "broken":
+        if error or state in ("broken", "failed"):
             return "failed"
         if state == "interrupted" or (self.stopped and state != "ended"):
             return "interrupted"
@@ -278,7 +279,7 @@ class SearchTracker:
         if self._is_known(ended):
             return ended  # it went through Tune once more, for a scheduler that needs all trials
         self._write(ended)
-        self._listener.trial_ended(ended, self.progress())
+        self._listener.trial_ended(ended, self._progress())
         return ended
 
     def _is_known(self, trial: TrialResult) -> bool:
@@ -316,7 +317,7 @@ class SearchTracker:
                 # an account goes on with what it has begun, and charged
                 begun = isinstance(status.fatal, AccountError)
                 self.interrupt(str(status.fatal), _BEGUN_SECONDS if begun else _LAST_REPORTS_SECONDS)
-            self._listener.update(self.progress())
+            self._listener.update(self._progress())
 
     def _write_endpoints(self) -> None:
         if time.monotonic() - self._written >= WRITE_SECONDS:
@@ -348,7 +349,7 @@ class SearchTracker:
             return None
         return max(self._pool.cost or 0.0, sum(of_trials))
 
-    def progress(self) -> SearchProgress:
+    def _progress(self) -> SearchProgress:
         """The snapshot a listener is shown."""
         return SearchProgress(
             phase=self._phase,

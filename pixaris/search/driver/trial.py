@@ -19,11 +19,12 @@ from typing import Any
 from ray import tune
 
 from pixaris.cache.base import CacheStore
-from pixaris.endpoints.ray import RayPoolRecipe
+from pixaris.endpoints.ray import RayPoolConfig
 from pixaris.exceptions import (
     AccountError,
     CancelledRequestError,
     NoEndpointError,
+    OutOfMemoryError,
     PixarisError,
     StorageError,
 )
@@ -38,13 +39,15 @@ from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.results.paths import trial_name
 from pixaris.results.report import TrialReport, TrialState, Usage
 from pixaris.search.driver.barrier import StartBarrier
-from pixaris.search.driver.metric_hosts import RayHostRecipe, hosted
+from pixaris.search.driver.metric_hosts import RayHostConfig, hosted
 from pixaris.search.driver.spending import BudgetedSubmitter
 from pixaris.search.driver.tune.reporting import as_result
 from pixaris.search.space.space import Space
 from pixaris.types import EvalItem, EvalSet, ParamValue, RunRecord
 
 _CHECKPOINT = "results.pickle"
+_OUT_OF_MEMORY_ITEMS = 2
+"""Items of a trial that no endpoint has the memory for, after which the others are not tried."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +103,17 @@ class Services:
         cache: Images that need not be generated again, or None.
     """
 
-    pool: RayPoolRecipe
+    pool: RayPoolConfig
     barrier: StartBarrier
     ledger: Any
-    hosts: RayHostRecipe | None
+    hosts: RayHostConfig | None
     store: CacheStore
     cache: CacheStore | None
+
+    @property
+    def known(self) -> CacheStore:
+        """What need not be generated again: without a cache, what this very search has made."""
+        return self.cache or self.store
 
 
 @dataclass(frozen=True)
@@ -200,8 +208,7 @@ class ExperimentTrial(tune.Trainable):
         if services.ledger is not None:
             price = partial(_price, setup.generator) if setup.generator.charges else None
             self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, services.ledger, price)
-        if services.cache is not None:
-            self._submitter = CachingSubmitter(setup.generator.cache_key, self._submitter, services.cache)
+        self._submitter = CachingSubmitter(setup.generator.cache_key, self._submitter, services.known)
         # above the cache: what this search has made counts as made also when it is resumed, although the
         # cache has it, too
         self._submitter = CachingSubmitter(self._own_key, self._submitter, services.store, own=True)
@@ -259,6 +266,10 @@ class ExperimentTrial(tune.Trainable):
         # what an earlier process of the search has reported already is not reported again
         count, self._reported = self._reported + pace.step, 0
         record = self._run.advance(count, ahead=self._ahead() if pace.ahead else 0)
+        short = [item for item in record.items if isinstance(item.error, OutOfMemoryError)]
+        if len(short) >= _OUT_OF_MEMORY_ITEMS:
+            reason = f"its parameters need more memory than the endpoints have: {short[0].error}"
+            return self._report(self._run.finish("failed"), "failed", reason)
         hopeless = bool(record.items) and all(item.generated is None for item in record.items)
         if not self._run.done and not hopeless:
             self._run.start_ahead(max(pace.ahead, self._ahead()) if pace.ahead else 0)

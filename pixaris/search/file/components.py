@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pixaris.exceptions import nearest
-from pixaris.search.file.reader import Reader
+from pixaris.search.file.reader import Reader, located
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,15 @@ def read_dataset(reader: Reader, fields: Mapping[str, Any], folder: Path) -> Dat
         if "name" in inner and "path" in inner:
             reader.add_problem("dataset", "has a name and a path; keep one of them")
         if "path" in inner:
-            text = reader.text("dataset.path", inner["path"])
-            return DatasetSpec(_last_name(folder / text), folder / text, references)
+            place = located(reader, "dataset.path", reader.text("dataset.path", inner["path"]), folder)
+            return DatasetSpec(_last_name(place), place, references)
         if not reader.required("dataset", inner, "name", "write name: photos, or path: ../photos"):
             return DatasetSpec("", None, references)
         return DatasetSpec(reader.folder_name("dataset.name", inner["name"]), None, references)
     text = reader.text("dataset", value)
     if "/" in text or text.startswith("."):
-        return DatasetSpec(_last_name(folder / text), folder / text)
+        place = located(reader, "dataset", text, folder)
+        return DatasetSpec(_last_name(place), place)
     return DatasetSpec(reader.folder_name("dataset", text) if text else "")
 
 
@@ -86,4 +87,5 @@ def read_generator(reader: Reader, fields: Mapping[str, Any], folder: Path) -> G
             )
         return GeneratorSpec(component.type, None, options)
     text = reader.text("generator.workflow", workflow)
-    return GeneratorSpec(component.type, folder / text if text else None, options)
+    file = located(reader, "generator.workflow", text, folder) if text else None
+    return GeneratorSpec(component.type, file, options)

@@ -30,7 +30,7 @@ from pixaris.endpoints.sources.static import StaticSource
 from pixaris.exceptions import ConfigurationError
 from pixaris.plugins import make, resolve
 from pixaris.search.file.credentials import CREDENTIALS, read_credentials, read_variable
-from pixaris.search.file.reader import Reader, masked, shown
+from pixaris.search.file.reader import Reader, located, masked, shown
 from pixaris.search.file.yaml_file import join, line_of
 
 T = TypeVar("T")
@@ -291,7 +291,7 @@ def _value(reader: Reader, path: str, option: Option, value: object, folder: Pat
             return {name: _word(reader, join(path, name), word) for name, word in variables.items()}
         case Folder():
             text = reader.text(path, value)
-            return str(folder / text) if text else None
+            return str(located(reader, path, text, folder)) if text else None
         case Secret():
             return read_variable(reader, path, value, option.example) or None
     raise AssertionError(f"nobody reads a {type(option).__name__}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.experiment.setup import MOST_SEEDS
 from pixaris.results.budget import Budget
 from pixaris.search.file.reader import Reader

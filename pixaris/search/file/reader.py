@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pixaris.exceptions import Problem, nearest
@@ -216,3 +217,16 @@ def _yaml(value: object) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}: {_yaml(inner)}' for key, inner in value.items())}}}"
     return str(value)
+
+
+def located(reader: Reader, path: str, text: str, folder: Path) -> Path:
+    """The file or folder that a value names.
+
+    Args:
+        reader: Knows where the value stands.
+        path: The value's dotted path.
+        text: What it names.
+        folder: Where relative names in the file start; those of the command line start where the user is.
+    """
+    is_of_command_line = line_of(path, reader.lines) == 0
+    return Path(text) if is_of_command_line else folder / text

@@ -21,7 +21,7 @@ from pixaris.search.file.limits import read_budget, read_evidence, read_limits
 from pixaris.search.file.overrides import apply_overrides
 from pixaris.search.file.parameters import read_generation_params, read_parameters
 from pixaris.search.file.python_module import read_search_module, read_space_module
-from pixaris.search.file.reader import ComponentSpec, Reader, shown
+from pixaris.search.file.reader import ComponentSpec, Reader, located, shown
 from pixaris.search.file.scores import read_metrics, read_objective, with_resources
 from pixaris.search.file.source import FileSource
 from pixaris.search.file.strategies import read_strategy
@@ -206,7 +206,8 @@ def _home(reader: Reader, fields: Mapping[str, Any], path: Path) -> Home:
     if reader.has(fields, "project", "project: demo"):
         project = reader.folder_name("project", fields["project"])
     if "results" in fields:
-        return Home(project, name, path.parent / reader.text("results", fields["results"]))
+        results = located(reader, "results", reader.text("results", fields["results"]), path.parent)
+        return Home(project, name, results)
     return Home(project, name, Config.load().results_dir)
 
 
@@ -248,7 +249,7 @@ def _parameters(reader: Reader, value: object, folder: Path) -> tuple[object, Pa
     """The parameters, and where paths in them start; a name ending in ``.py`` is a module that has them."""
     if not _is_module(value):
         return value, folder
-    module = folder / str(value)
+    module = located(reader, "parameters", str(value), folder)
     try:
         return read_space_module(module), module.parent
     except ConfigurationError as error:

@@ -9,7 +9,7 @@ from typing import Any
 from pixaris.data_loaders.base import natural
 from pixaris.exceptions import ConfigurationError, ImageError, nearest
 from pixaris.images import SUFFIXES, EncodedImage
-from pixaris.search.file.reader import Reader, shown
+from pixaris.search.file.reader import Reader, located, shown
 from pixaris.search.file.yaml_file import join
 from pixaris.search.space.domain import KINDS, Domain
 from pixaris.search.space.parameter import Given
@@ -130,7 +130,8 @@ def _given(reader: Reader, path: str, value: object, folder: Path) -> Given | No
         ):
             return None
         file = reader.text(join(path, "image"), fields["image"])
-        return _image(reader, join(path, "image"), folder / file) if file else None
+        where = join(path, "image")
+        return _image(reader, where, located(reader, where, file, folder)) if file else None
     if isinstance(value, float) and not math.isfinite(value):
         reader.add_problem(path, f"numbers must be finite (got {value})")
         return None

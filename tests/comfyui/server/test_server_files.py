@@ -70,6 +70,7 @@ def test_refused_uploads(client: Any) -> None:
     assert put(client, b"1", "x.png", subfolder="../..").status_code == 400
     assert put(client, b"1", "x.png", subfolder="/etc").status_code == 400
     assert put(client, b"1", "../x.png").status_code == 400
+    assert put(client, b"1", "/etc/x.png").status_code == 400
     assert put(client, b"1", "sub/x.png").status_code == 500
     assert put(client, b"1", "x.png", type="models").status_code == 500
     put(client, b"1", "x.png", subfolder="sub")

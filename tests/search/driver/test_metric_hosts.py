@@ -115,9 +115,9 @@ def test_all_trials_ask_one_process_and_every_score_is_its_items(
 
 def test_one_that_is_killed_is_started_again_and_no_answer_is_lost(tmp_path: Path) -> None:
     metric = Doubled(tmp_path / "log.jsonl")
-    with metric_hosts([metric]) as recipe:
-        assert recipe is not None
-        host = recipe.connect()
+    with metric_hosts([metric]) as config:
+        assert config is not None
+        host = config.connect()
         assert host.submit(metric.service, 1.0).result(60) == 2.0
         asked = [host.submit(metric.service, float(number)) for number in range(40)]
         time.sleep(0.1)
@@ -125,16 +125,16 @@ def test_one_that_is_killed_is_started_again_and_no_answer_is_lost(tmp_path: Pat
         assert [future.result(60) for future in asked] == [2.0 * number for number in range(40)]
         with pytest.raises(MetricError, match="no number below 0"):
             host.submit(metric.service, -1.0).result(60)
-        assert ray.get(recipe.keeper.count.remote()) == 1
+        assert ray.get(config.keeper.count.remote()) == 1
 
 
 def test_one_whose_keeper_is_killed_is_kept_by_the_next_one(tmp_path: Path) -> None:
     metric = Doubled(tmp_path / "log.jsonl")
-    with metric_hosts([metric]) as recipe:
-        assert recipe is not None
-        host = recipe.connect()
+    with metric_hosts([metric]) as config:
+        assert config is not None
+        host = config.connect()
         assert host.submit(metric.service, 1.0).result(60) == 2.0
-        os.kill(ray.get(recipe.keeper.pid.remote()), signal.SIGKILL)
+        os.kill(ray.get(config.keeper.pid.remote()), signal.SIGKILL)
         asked = [host.submit(metric.service, float(number)) for number in range(10)]
         assert [future.result(60) for future in asked] == [2.0 * number for number in range(10)]
 
@@ -170,8 +170,8 @@ def test_a_request_that_spoils_its_batch_spoils_no_other() -> None:
 
 
 def test_metrics_that_lean_on_nothing_start_nothing() -> None:
-    with metric_hosts([]) as recipe:
-        assert recipe is None
+    with metric_hosts([]) as config:
+        assert config is None
 
 
 def test_nodes_without_a_gpu_share_those_that_have_one() -> None:

@@ -19,7 +19,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.data_loaders.local import LocalDatasetLoader
-from pixaris.endpoints.dispatcher import Policy
+from pixaris.endpoints.dispatch.dispatcher import Policy
 from pixaris.exceptions import ConfigurationError, NoEndpointError, SearchFailedError
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixaris.config import Config
-from pixaris.endpoints.policy import Policy
+from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.sources.credentials import Variable
 from pixaris.endpoints.sources.dns import DnsSource
 from pixaris.endpoints.sources.managed import EmbeddedSource, ManagedSource

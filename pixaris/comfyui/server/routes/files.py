@@ -31,7 +31,7 @@ async def upload(request: web.Request) -> web.Response:
     form = await request.post()
     image, subfolder, overwrite = form.get("image"), form.get("subfolder", ""), form.get("overwrite")
     kind = _folder_type(form.get("type", "input"))
-    if image is None:
+    if image is None or (isinstance(image, web.FileField) and _is_absolute(image)):
         return web.Response(status=400)
     if kind is None or not isinstance(image, web.FileField) or not isinstance(subfolder, str):
         raise TypeError("the upload's fields have wrong types")
@@ -44,6 +44,11 @@ async def upload(request: web.Request) -> web.Response:
     except OutsideFolderError:
         return web.Response(status=400)
     return web.json_response({"name": name, "subfolder": subfolder, "type": kind})
+
+
+def _is_absolute(field: web.FileField) -> bool:
+    """Whether a file was sent under an absolute name; aiohttp takes the slash away."""
+    return 'filename="/' in field.headers.get("Content-Disposition", "")
 
 
 def _folder_type(value: object) -> FolderType | None:

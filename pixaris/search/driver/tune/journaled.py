@@ -121,7 +121,7 @@ class JournaledScheduler(TrialScheduler):
             self._inner.on_trial_complete(tune_controller, trial, result)
         report = report_of(result) or TrialReport()
         # else the search was stopped, and the trial goes on when it is resumed
-        if report.state == "ended" or trial.trial_id in self._stopped:
+        if report.is_over or trial.trial_id in self._stopped:
             self._journal.ended(trial.config["number"], report)
 
     def on_trial_remove(self, tune_controller: Controller, trial: Trial) -> None:

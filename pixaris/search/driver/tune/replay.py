@@ -105,6 +105,7 @@ class Replay(SearchGenerator):
 
     def on_trial_complete(self, trial_id: str, result: _Result | None = None, error: bool = False) -> None:
         """Tell the searcher, unless it has heard this before, or the trial is to be run again."""
+        self._lost.any_reported |= not error  # a trial of one step is told here alone
         again = self._lost.another(trial_id) if error else None
         if again is not None:
             self._waiting.append(again)

@@ -7,19 +7,27 @@ A request is *waiting* or *leased*. A lease says which endpoint tries it and whi
 leases are equal. What comes back for a lease that is no longer current (its endpoint left, the request was
 cancelled) is told apart and counts for nothing.
 
-Which waiting request goes to which endpoint is decided in `pixaris.endpoints.placement`, which endpoints may
-be used in `pixaris.endpoints.health`; their docstrings have the rules.
+Which waiting request goes to which endpoint is decided in `pixaris.endpoints.dispatch.placement`, which
+endpoints may be used in `pixaris.endpoints.dispatch.health`; their docstrings have the rules.
 """
 
 from __future__ import annotations
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.health import Health
-from pixaris.endpoints.placement import Placement
-from pixaris.endpoints.policy import Policy
-from pixaris.endpoints.server import MovingAverage, Server
-from pixaris.endpoints.waiting import Lease, Request, Waiting
-from pixaris.exceptions import AccountError, ChargedError, EndpointError, PixarisError, RateLimitedError
+from pixaris.endpoints.dispatch.blame import unfit
+from pixaris.endpoints.dispatch.health import Health
+from pixaris.endpoints.dispatch.placement import Placement
+from pixaris.endpoints.dispatch.policy import Policy
+from pixaris.endpoints.dispatch.server import MovingAverage, Server
+from pixaris.endpoints.dispatch.waiting import Lease, Request, Waiting
+from pixaris.exceptions import (
+    AccountError,
+    ChargedError,
+    EndpointError,
+    OutOfMemoryError,
+    PixarisError,
+    RateLimitedError,
+)
 
 __all__ = ["Dispatcher", "Lease", "Policy"]
 
@@ -94,7 +102,7 @@ class Dispatcher:
         """
         if request_id in self._requests:
             return False
-        self.health.asked(kind, now)
+        self.health.asked(kind, owner, now)
         self._began = min(self._began, now)
         self._order += 1
         request = Request(request_id, kind, priority, self._order, now, owner, affinity)
@@ -122,11 +130,11 @@ class Dispatcher:
         return True, lease
 
     def assign(self, now: float) -> list[Lease]:
-        """Lease waiting requests to free slots, by the rules of `pixaris.endpoints.placement`."""
+        """Lease waiting requests to free slots, by the rules of `pixaris.endpoints.dispatch.placement`."""
         leases = []
         expected = self.policy.models_at_once if now < self._began + self.policy.head_start else 1
         for kind in list(self._waiting.kinds()):
-            servers = self.health.healthy(kind)
+            servers = self.health.usable(kind)
             placement = Placement(servers, self._waiting, self.policy, self._load.value, expected, now)
             leases += [self._lease(request, server) for request, server in placement.run()]
         return leases
@@ -138,7 +146,7 @@ class Dispatcher:
         request, server = self._requests.get(request_id), self.health.server(url)
         if request is None or request.lease is not None or server is None:
             return None
-        serves = server.state == "healthy" and server.kind == request.kind
+        serves = server.state == "healthy" and not server.doubted and server.kind == request.kind
         if not serves or not server.free or server.rest_until > now:
             return None
         self._waiting.remove(request)
@@ -165,6 +173,10 @@ class Dispatcher:
         self._release(request)
         server.done += 1
         server.relapses = 0
+        server.blamed_by.clear()
+        self.health.blame.cleared(request.owner)
+        if request.short_on not in (None, lease.url):
+            self.health.ran_out(request.short_on, request.owner, now)
         self.images += 1
         return True
 
@@ -180,8 +192,11 @@ class Dispatcher:
             return False
         server = self._server(lease)
         server.release(request, now)
+        if isinstance(error, OutOfMemoryError) and request.short_on is None:
+            self._ran_out_of_memory(request, server)
+            return False
         if isinstance(error, EndpointError):
-            self.health.failed(server, error, now)
+            self.health.failed(server, error, request.owner, now)
             if not isinstance(error, RateLimitedError):
                 request.tried.add(lease.url)
                 request.failures += 1
@@ -220,7 +235,7 @@ class Dispatcher:
         """
         times = self.health.due(now, working=bool(self._requests))
         for kind in self._waiting.kinds():
-            if any(one.free and one.rest_until <= now for one in self.health.healthy(kind)):
+            if any(one.free and one.rest_until <= now for one in self.health.usable(kind)):
                 times.append(now + _PLACE_AGAIN)
         return max(0.0, min(times) - now) if times else None
 
@@ -243,6 +258,14 @@ class Dispatcher:
 
     # Inside
 
+    def _ran_out_of_memory(self, request: Request, server: Server) -> None:
+        """Let a request wait for its second try: where there is more memory if that is anywhere, else where
+        there is as much.
+        """
+        request.short_on = server.endpoint.url
+        request.tried.update(unfit(server, self.health.usable(server.kind)))
+        self._waiting.add(request)
+
     def _is_charged(self, request: Request) -> bool:
         return request.lease is not None and self._server(request.lease).endpoint.api.charges
 
@@ -260,7 +283,8 @@ class Dispatcher:
     def _lease(self, request: Request, server: Server) -> Lease:
         request.attempts += 1
         self._leases += 1
-        request.lease = Lease(request.id, server.endpoint.url, request.attempts, self._leases)
+        is_short = request.short_on is not None
+        request.lease = Lease(request.id, server.endpoint.url, request.attempts, self._leases, is_short)
         return request.lease
 
     def _release(self, request: Request) -> None:

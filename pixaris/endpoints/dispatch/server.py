@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
-from pixaris.endpoints.waiting import Request
+from pixaris.endpoints.dispatch.waiting import Request
 
 _WEIGHT = 0.2
 
@@ -39,6 +39,9 @@ class Server:
         rest_until: When it may be used, or probed, again.
         rest: Seconds of its last quarantine.
         probing: Whether a probe is under way.
+        doubted: Whether it failed and works on only if its next probe succeeds.
+        memory: Bytes of memory that it generates in; None where it does not say.
+        blamed_by: Whose requests have failed on it since its last image.
         relapses: Quarantines since its last image.
         done: Images it has made.
         failures: Attempts that failed on it.
@@ -51,6 +54,9 @@ class Server:
     rest_until: float = 0.0
     rest: float = 0.0
     probing: bool = False
+    doubted: bool = False
+    memory: int | None = None
+    blamed_by: set[str] = field(default_factory=set)
     relapses: int = 0
     done: int = 0
     failures: int = 0
@@ -74,6 +80,11 @@ class Server:
     def free(self) -> bool:
         """Whether it has a slot for another request."""
         return len(self.leases) < self.endpoint.depth
+
+    @property
+    def awaits_probe(self) -> bool:
+        """Whether a probe decides how it goes on."""
+        return self.state != "healthy" or self.doubted
 
     def holds(self, affinity: str) -> bool:
         """Whether a request can run without loading models first."""

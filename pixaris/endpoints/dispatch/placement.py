@@ -38,9 +38,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from math import ceil, inf
 
-from pixaris.endpoints.policy import Policy
-from pixaris.endpoints.server import Server
-from pixaris.endpoints.waiting import Level, Line, Rank, Request, Waiting
+from pixaris.endpoints.dispatch.policy import Policy
+from pixaris.endpoints.dispatch.server import Server
+from pixaris.endpoints.dispatch.waiting import Level, Line, Rank, Request, Waiting
 
 _TAKE_OVER = 1.5
 """Loads reckoned for work whose models are not held: it must save more than it costs …"""

@@ -14,7 +14,7 @@ class Policy:
         first_quarantine: How long a failed endpoint rests before its first probe; doubled for each failed
             probe, and for each quarantine since its last image …
         max_quarantine: … up to this.
-        memory_rest: How long an endpoint rests after it ran out of memory.
+        memory_rest: How long an endpoint rests that ran out of memory for what another one could make.
         rate_rest: How long an endpoint rests after HTTP 429 without a time of its own …
         max_rate_rest: … and at most, whatever time it asks for.
         wait_limit: How long requests wait while no endpoint of their kind is healthy, before the pool gives

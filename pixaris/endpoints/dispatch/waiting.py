@@ -26,12 +26,14 @@ class Lease:
         url: The endpoint.
         attempt: Number of the attempt, from 1.
         serial: Unique in the dispatcher: a request that is cancelled and submitted again gets another lease.
+        free_memory: Whether the endpoint is to free its memory first.
     """
 
     request_id: str
     url: str
     attempt: int
     serial: int
+    free_memory: bool = False
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Request:
         failures: How many of them ended in the fault of an endpoint …
         returns: … and how many in the death of a worker.
         tried: Endpoints it failed on.
+        short_on: Where it ran out of memory; None if nowhere.
         lease: The one it has, or None while it waits.
         leased: When it got it.
         loads: Whether its endpoint had to load its models.
@@ -66,6 +69,7 @@ class Request:
     failures: int = 0
     returns: int = 0
     tried: set[str] = field(default_factory=set)
+    short_on: str | None = None
     lease: Lease | None = None
     leased: float = 0.0
     loads: bool = False
@@ -236,6 +240,10 @@ class Waiting:
     def levels(self, kind: str) -> Sequence[Level]:
         """The priorities of a kind, most urgent first."""
         return [level for _, level in sorted(self._levels.get(kind, {}).items(), key=lambda item: item[0])]
+
+    def owners(self, kind: str) -> set[str]:
+        """Those who have requests of a kind without a result, leased ones included."""
+        return {owner for level in self._levels.get(kind, {}).values() for owner in level.unanswered}
 
     def kinds(self) -> Iterator[str]:
         """The kinds of endpoint that something waits for."""

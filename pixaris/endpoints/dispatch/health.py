@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
-from pixaris.endpoints.policy import Policy
-from pixaris.endpoints.server import Server
-from pixaris.endpoints.waiting import Waiting
+from pixaris.endpoints.dispatch.blame import Blame
+from pixaris.endpoints.dispatch.policy import Policy
+from pixaris.endpoints.dispatch.server import Server
+from pixaris.endpoints.dispatch.waiting import Waiting
 from pixaris.exceptions import (
     AccountError,
     EndpointError,
     FarSideError,
     InterruptedPromptError,
     NoEndpointError,
-    OutOfMemoryError,
     PixarisError,
     RateLimitedError,
+    first_line,
 )
 
 
@@ -33,14 +34,17 @@ class Health:
 
     Attributes:
         events: What happened to endpoints, as sentences for the user.
+        blame: Whose fault failures are.
     """
 
     def __init__(self, policy: Policy, waiting: Waiting) -> None:
         self.events: list[str] = []
+        self.blame = Blame()
         self._policy = policy
         self._waiting = waiting
         self._servers: dict[str, Server] = {}
         self._none_healthy_since: dict[str, float] = {}
+        self._told: dict[tuple[str, str], int] = {}
 
     def emit(self, sentence: str) -> None:
         """Add an event."""
@@ -66,13 +70,21 @@ class Health:
         """An endpoint, while it is part of the pool."""
         return self._servers.get(url)
 
-    def healthy(self, kind: str) -> list[Server]:
+    def _healthy(self, kind: str) -> list[Server]:
         """The endpoints of a kind that work."""
         return [one for one in self._servers.values() if one.state == "healthy" and one.kind == kind]
 
-    def asked(self, kind: str, now: float) -> None:
+    def usable(self, kind: str) -> list[Server]:
+        """Those of them that may be given requests."""
+        return [one for one in self._healthy(kind) if not one.doubted]
+
+    def asked(self, kind: str, owner: str, now: float) -> None:
         """A request of a kind comes: if it is the only one, an idle pool's past does not count against it."""
-        if not self._waiting.asks(kind) and not self.healthy(kind):
+        for server in self._servers.values():
+            if server.state == "quarantined" and server.kind == kind and len(server.blamed_by) == 1:
+                rests_for_another = owner not in server.blamed_by
+                server.rest_until = min(server.rest_until, now) if rests_for_another else server.rest_until
+        if not self._waiting.asks(kind) and not self._healthy(kind):
             self._none_healthy_since[kind] = now
 
     def charge(self, url: str, cost: float | None) -> None:
@@ -81,8 +93,24 @@ class Health:
         if server is not None and cost is not None:
             server.cost = (server.cost or 0.0) + cost
 
-    def failed(self, server: Server, error: EndpointError, now: float) -> None:
-        """Let an endpoint rest that has failed, as long as the error asks for."""
+    def ran_out(self, url: str, owner: str, now: float) -> None:
+        """An endpoint had no memory for what another one has made."""
+        server = self._servers.get(url)
+        if server is None or server.state != "healthy":
+            return
+        server.failures += 1
+        server.last_failure = "ran out of memory for an image that another endpoint could make"
+        self._blame(server, owner, self._policy.memory_rest, now)
+
+    def failed(self, server: Server, error: EndpointError, owner: str, now: float) -> None:
+        """Let an endpoint rest that has failed, as long as the error asks for.
+
+        Args:
+            server: The endpoint.
+            error: How it failed.
+            owner: Whose request it was.
+            now: Seconds.
+        """
         server.failures += 1
         server.last_failure = error.message
         if isinstance(error, InterruptedPromptError):
@@ -92,26 +120,35 @@ class Health:
             server.rest_until = max(server.rest_until, now + min(asked, self._policy.max_rate_rest))
             return
         if server.state == "healthy":
-            self._quarantine(server, error, now)
+            self._blame(server, owner, self._policy.first_quarantine, now)
 
-    def _quarantine(self, server: Server, error: EndpointError, now: float) -> None:
+    def _blame(self, server: Server, owner: str, first: float, now: float) -> None:
+        """Quarantine an endpoint, or doubt it where the fault may be the request's."""
+        is_last = all(one is server for one in self.usable(server.kind))
+        may_be_the_sets = self.blame.falls_on_owner(server, owner, is_last=is_last)
+        if may_be_the_sets and self._waiting.owners(server.kind).difference([owner]):
+            server.doubted = True
+        else:
+            self._quarantine(server, first, now)
+
+    def _quarantine(self, server: Server, first: float, now: float) -> None:
         policy = self._policy
-        first = policy.memory_rest if isinstance(error, OutOfMemoryError) else policy.first_quarantine
+        server.doubted = False
         server.rest = min(first * 2.0 ** min(server.relapses, 16), max(first, policy.max_quarantine))
         server.rest_until = now + server.rest
         server.relapses += 1
         server.state = "quarantined"
         server.reset()
-        self.emit(f"{server.endpoint.url} is quarantined: {error.message}")
+        self._emit_quarantine(server)
         self._note(server.kind, now)
-        self._emit_if_none_is_left(server.kind)
+        self._emit_if_none_is_left(server.kind, now)
 
     # Probes
 
     def probes(self, now: float) -> list[Endpoint]:
         """Endpoints whose probe is due; each is named once until `probed` answers."""
-        resting = [one for one in self._servers.values() if one.state != "healthy" and not one.probing]
-        due = [one for one in resting if one.rest_until <= now]
+        waiting = [one for one in self._servers.values() if one.awaits_probe and not one.probing]
+        due = [one for one in waiting if one.doubted or one.rest_until <= now]
         for server in due:
             server.probing = True
         return [server.endpoint for server in due]
@@ -131,17 +168,24 @@ class Health:
             if server.state == "quarantined":
                 self.emit(f"{url} is back")
             server.state = "healthy"
+            server.doubted = False
             self._note(kind, now)
             return False
         # the URL is told besides
         reason = error.message if isinstance(error, FarSideError) else str(error)
-        if server.state == "starting":
+        is_new = server.state == "starting"
+        if is_new:
             server.state = "quarantined"
-            self.emit(f"{url} does not answer yet: {reason}")
-            self._emit_if_none_is_left(kind)
+            self.emit(f"{url} does not answer yet: {first_line(reason)}")
+        if server.state == "healthy":  # it was doubted
+            server.last_failure = reason
+            self._quarantine(server, self._policy.first_quarantine, now)
+            return is_fatal(error) and self._waiting.asks(kind)
         server.last_failure = reason
         server.rest = min(server.rest * 2, self._policy.max_quarantine)
         server.rest_until = now + server.rest
+        if is_new:
+            self._emit_if_none_is_left(kind, now)
         return is_fatal(error) and self._waiting.asks(kind)
 
     # All endpoints
@@ -151,7 +195,7 @@ class Health:
         limit.
         """
         servers = self._servers.values()
-        times = [one.rest_until for one in servers if one.state != "healthy" and not one.probing]
+        times = [one.rest_until for one in servers if one.awaits_probe and not one.probing]
         if working:
             times += [one.rest_until for one in servers if one.state == "healthy" and one.rest_until > now]
             times += [since + self._policy.wait_limit for _, since in self._stranded()]
@@ -189,16 +233,29 @@ class Health:
         since = self._none_healthy_since.items()
         return [(kind, moment) for kind, moment in since if self._waiting.asks(kind) and kind not in starting]
 
-    def _emit_if_none_is_left(self, kind: str) -> None:
+    def _emit_quarantine(self, server: Server) -> None:
+        """Say why an endpoint rests; of a reason that was told before, only how often."""
+        url = server.endpoint.url
+        reason = first_line(server.last_failure)
+        count = self._told[url, reason] = self._told.get((url, reason), 0) + 1
+        if count == 1:
+            self.emit(f"{url} is quarantined: {reason}")
+        else:
+            self.emit(f"{url} is quarantined again, for the same reason ({count} times so far)")
+
+    def _emit_if_none_is_left(self, kind: str, now: float) -> None:
         """Say that requests wait for nobody, unless an endpoint may still answer its first probe."""
         states: Iterable[str] = (one.state for one in self._servers.values() if one.kind == kind)
         if set(states) == {"quarantined"} and self._waiting.asks(kind):
             limit = self._policy.wait_limit
-            self.emit(f"no endpoint is healthy; waiting up to {limit:g} s for one to come back")
+            next_try = min(one.rest_until for one in self._servers.values() if one.kind == kind) - now
+            self.emit(
+                f"no endpoint is healthy; trying again in {max(0.0, next_try):.0f} s, for {limit:g} s at most"
+            )
 
     def _note(self, kind: str, now: float) -> None:
         """Note since when a kind has no healthy endpoint."""
-        if self.healthy(kind):
+        if self._healthy(kind):
             self._none_healthy_since.pop(kind, None)
         else:
             self._none_healthy_since.setdefault(kind, now)
