@@ -24,9 +24,10 @@ _AT_THE_EDGE = 0.05
 _FARTHER = 10
 """Times as far that a logarithmic domain is widened."""
 _NO_INFLUENCE = 0.01
+_HELD_OUT = 8
 _ENOUGH = 20
 """Trials below which a small share of the variance says nothing."""
-_SAMPLED = ("grid",)
+_EXHAUSTIVE = ("grid",)
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,12 @@ def _of_kind(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
             words = "Run the best few and the baseline once more, with seeds that the search has not used."
             return [NextStep(words, ("recheck", known.folder))]
         if verdict.kind == "needs a re-check":
-            return [
-                NextStep("Another seed changes nothing here: try the winner on images of another eval set.")
-            ]
+            words = (
+                "Another seed changes nothing here: hold items out of the next search, to try its winner on."
+            )
+            return [NextStep(words, known.again("--set", f"holdout={_HELD_OUT}"))]
     if verdict.kind == "baseline":
-        if known.manifest.get("algorithm") in _SAMPLED:
+        if known.manifest.get("algorithm") in _EXHAUSTIVE:
             words = "Every set of the grid was tried: widen a domain, or vary another input."
             return [NextStep(words, ("space", known.folder / "trial_0000" / "workflow_apiformat.json"))]
         words = "Try more sets; the search goes on where it ended."
