@@ -167,7 +167,10 @@ def check(settings: SearchSettings, *, probing: bool = True, searching: bool = T
         What was loaded, and all problems, each with the dotted path of its setting.
     """
     problems: list[Problem] = []
-    setup, held_out = _split(settings, _load(settings, problems))
+    setup = _load(settings, problems)
+    held_out: tuple[EvalItem, ...] = ()
+    if searching:
+        setup, held_out = _split(settings, setup)
     settings = replace(settings, sources=_limited(settings))
     problems += _setup_problems(settings, setup)
     if searching:
