@@ -76,11 +76,13 @@ def test_a_search_says_who_won_against_what_and_where_to_look(file: Path) -> Non
     folder = file.parent / "results" / "tests" / "cells"
     for words in (
         "comparison.png",
-        "trials.jsonl",
         "generated_images",
-        f"tensorboard --logdir {folder / 'tensorboard'}",
+        f"pixaris tensorboard {folder}\n",
+        f"pixaris report {folder} --open\n",
     ):
         assert words in out
+    assert out.rstrip().endswith(f"report       {folder / 'report.html'}")
+    assert f"<h1>{folder.name}</h1>" in (folder / "report.html").read_text()
     assert (folder / "comparison.png").stat().st_size > 1000
     assert (folder / "search.yaml").read_text() == file.read_text()
     assert sorted(p.name for p in (folder / "tensorboard").iterdir()) == [f"trial_000{i}" for i in range(6)]
