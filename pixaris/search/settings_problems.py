@@ -6,6 +6,7 @@ from pixaris.exceptions import Problem, nearest
 from pixaris.experiment.setup import directions
 from pixaris.metrics.base import BaseMetric
 from pixaris.search.objectives import choose_one
+from pixaris.search.racing import race_problems
 from pixaris.search.settings import SearchSettings
 
 
@@ -22,6 +23,7 @@ def settings_problems(settings: SearchSettings, items: int) -> list[Problem]:
         *_nothing_varies(settings),
         *_grace_problems(settings, items),
         *_budget_problems(settings, items),
+        *race_problems(settings),
     ]
 
 
