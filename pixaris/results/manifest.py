@@ -34,6 +34,8 @@ FIXED = {
     "seeds": "seeds",
     "seed": "search.seed",
     "step": "search.step",
+    "guided_images": "budget.images, which gp plans by,",
+    "guaranteed_sets": "the number of sets, which share the guarantee,",
 }
 """Key of a manifest that must stay the same, and the words for it in a search file."""
 

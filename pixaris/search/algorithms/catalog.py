@@ -62,6 +62,8 @@ def _tune(name: str, cls: str, *also: str) -> tuple[str, ...]:
 
 
 ALGORITHMS: Mapping[str, AlgorithmInfo] = {
+    "auto": AlgorithmInfo(many=True),
+    "gp": AlgorithmInfo({"in_flight": WHOLE}),
     "grid": AlgorithmInfo(continuous=False, grid_search=True, samples=False, many=True),
     "random": AlgorithmInfo(grid_search=True, many=True),
     "tpe": AlgorithmInfo(

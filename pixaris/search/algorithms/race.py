@@ -16,8 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from pixaris.results.report import OBJECTIVE, REPORT, TrialReport
-from pixaris.search.algorithms.race_book import Field, RaceBook, RacedScores
-from pixaris.statistics.racing.race import Race
+from pixaris.search.algorithms.race_book import Book
 
 SNAPSHOT = "snapshot"
 """The key under which a trial tells what another process needs to go on with it, and is given it."""
@@ -36,20 +35,19 @@ class RaceScheduler(TrialScheduler):
     told of by `RaceBook.take_over`; Tune itself ends it when its process is needed.
 
     Args:
-        race: Decides.
-        scores: What it decides by.
-        field: How many sets race at once.
+        book: Who takes part, is due, and is over.
+        processes: Processes that the sets share.
 
     Attributes:
-        book: Who takes part, is due, and is over.
+        book: As given.
         stopped: Whether no trial is to begin another item.
     """
 
-    def __init__(self, race: Race, scores: RacedScores, field: Field) -> None:
+    def __init__(self, book: Book, processes: int) -> None:
         super().__init__()
-        self.book = RaceBook(race, scores, field)
+        self.book = book
         self.stopped: Callable[[], bool] = bool
-        self._processes = field.processes
+        self._processes = processes
         self._trials: dict[int, Trial] = {}
         self._at_rest: set[int] = set()
 
@@ -128,7 +126,7 @@ class RaceScheduler(TrialScheduler):
             trial.config[SNAPSHOT] = self.book.snapshot(number)
 
     def _next(self, here: int | None = None) -> Trial | None:
-        """The trial whose turn it is: of those that are due the one with the fewest items.
+        """The trial whose turn it is: of those that are due the most urgent one.
 
         Args:
             here: A trial that has a process, which it need not change if it is its turn too.
@@ -140,7 +138,7 @@ class RaceScheduler(TrialScheduler):
                 due.append(number)
         if not due:
             return None
-        return self._trials[min(due, key=lambda number: (self.book.items(number), number != here, number))]
+        return self._trials[min(due, key=lambda number: (self.book.urgency(number), number != here, number))]
 
     def _is_free(self, number: int, trial: Trial, here: int | None) -> bool:
         """Whether a trial is not about to run its next item anyway."""

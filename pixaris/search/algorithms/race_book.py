@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,12 +50,10 @@ class Field:
         side_by_side: Sets of a wave: all of them where they are known from the start, some where the searcher
             learns from those before.
         limit: Sets of the whole search, or None.
-        processes: Processes that they share.
     """
 
     side_by_side: int
     limit: int | None
-    processes: int
 
 
 @dataclass(frozen=True)
@@ -77,29 +76,131 @@ class Over:
     estimate: float | None = None
 
 
-class RaceBook:
-    """Keeps a race's trials by their numbers.
+class Book(ABC):
+    """Keeps the trials that share a few processes, by their numbers: the scheduler asks it who is due.
 
-    Args:
-        race: Decides.
-        scores: What it decides by.
-        field: How many sets race at once.
+    It lives in the driver's main thread, and is told of everything in one order.
 
     Attributes:
         over: Numbers of the trials that it is through with.
         exhausted: Whether no set will be proposed any more.
     """
 
-    def __init__(self, race: Race, scores: RacedScores, field: Field) -> None:
-        self._race = race
-        self._scores = scores
-        self._field = field
-        self._known: set[int] = set()
+    def __init__(self) -> None:
         self._reports: dict[int, TrialReport] = {}
         self._snapshots: dict[int, bytes] = {}
         self._told: list[Over] = []
         self.over: set[int] = set()
         self.exhausted = False
+
+    @property
+    @abstractmethod
+    def living(self) -> list[int]:
+        """Trials that are not over, in the order they came."""
+
+    @property
+    @abstractmethod
+    def room(self) -> int:
+        """How many sets may be proposed now."""
+
+    @property
+    @abstractmethod
+    def ended(self) -> bool:
+        """Whether no trial is under way and none will be."""
+
+    @abstractmethod
+    def enter(self, number: int) -> None:
+        """A trial takes part."""
+
+    @abstractmethod
+    def start_without_more(self, *, last: bool) -> None:
+        """Begin with the sets there are: for now no more are proposed.
+
+        Args:
+            last: Or ever.
+        """
+
+    @abstractmethod
+    def needed(self) -> int:
+        """Items that have to be run at least to end what has begun."""
+
+    @abstractmethod
+    def is_due(self, number: int) -> bool:
+        """Whether a trial's next item is to be run now."""
+
+    @abstractmethod
+    def urgency(self, number: int) -> float:
+        """Whose turn it is first: of those that are due the one with the smallest."""
+
+    @abstractmethod
+    def upcoming(self) -> Iterator[tuple[int, int, bool]]:
+        """Items that will be run next, the most urgent first: a trial's number, how many it has done, and
+        whether it is certain to be run.
+        """
+
+    @abstractmethod
+    def hear(self, number: int, report: TrialReport, snapshot: bytes | None = None) -> None:
+        """Take in what a trial told, and decide what follows from it."""
+
+    @abstractmethod
+    def withdraw(self, number: int) -> None:
+        """A trial is over, whatever is thought of it here."""
+
+    @abstractmethod
+    def _estimates(self) -> Mapping[int, float]:
+        """Number to the mean that a trial would have over all items; NaN without any."""
+
+    def items(self, number: int) -> int:
+        """How many items a trial has reported."""
+        report = self._reports.get(number)
+        return 0 if report is None else report.items
+
+    def snapshot(self, number: int) -> bytes | None:
+        """What another process needs to go on with a trial."""
+        return self._snapshots.get(number)
+
+    def take_over(self) -> list[Over]:
+        """The trials that are over since this was asked last."""
+        if not self._told:
+            return []
+        told, self._told = self._told, []
+        means = self._estimates()
+        return [replace(one, estimate=_known(means.get(one.number, math.nan))) for one in told]
+
+    def unfinished(self) -> list[Over]:
+        """The trials that are under way and have told something, as they stand."""
+        kept = [number for number in self.living if number in self._snapshots]
+        return [Over(number, self._reports[number], self._snapshots[number], None) for number in kept]
+
+    def _keep(self, number: int, report: TrialReport, snapshot: bytes | None) -> None:
+        self._reports[number] = report
+        if snapshot is not None:
+            self._snapshots[number] = snapshot
+
+    def _end(self, number: int, stop: Stop | None) -> None:
+        self.over.add(number)
+        self._told.append(Over(number, self._reports[number], self._snapshots.pop(number, None), stop))
+
+
+def _known(mean: float) -> float | None:
+    return None if math.isnan(mean) else mean
+
+
+class RaceBook(Book):
+    """Keeps a race's trials by their numbers.
+
+    Args:
+        race: Decides.
+        scores: What it decides by.
+        field: How many sets race at once.
+    """
+
+    def __init__(self, race: Race, scores: RacedScores, field: Field) -> None:
+        super().__init__()
+        self._race = race
+        self._scores = scores
+        self._field = field
+        self._known: set[int] = set()
 
     # Who takes part
 
@@ -152,18 +253,13 @@ class RaceBook:
 
     # How far they are
 
-    def items(self, number: int) -> int:
-        """How many items a set has reported."""
-        report = self._reports.get(number)
-        return 0 if report is None else report.items
-
-    def snapshot(self, number: int) -> bytes | None:
-        """What another process needs to go on with a set."""
-        return self._snapshots.get(number)
-
     def is_due(self, number: int) -> bool:
         """Whether a set's next item is to be run before the next look."""
         return self._race.may_run(number)
+
+    def urgency(self, number: int) -> float:
+        """How many items a set has done."""
+        return self.items(number)
 
     def upcoming(self) -> Iterator[tuple[int, int, bool]]:
         """Items that will be run next, the most urgent first: a set's number, how many it has done, and
@@ -185,9 +281,7 @@ class RaceBook:
         """Take in what a trial told, and decide what follows from it."""
         if number in self.over:
             return
-        self._reports[number] = report
-        if snapshot is not None:
-            self._snapshots[number] = snapshot
+        self._keep(number, report, snapshot)
         self._race.record(number, self._scores.of(report), report.items)
         if report.state == "ended":
             if report.items < len(self._scores.order):
@@ -206,10 +300,6 @@ class RaceBook:
         for fall in self._race.settle():
             self._end(fall.number, self._stop(fall))
 
-    def _end(self, number: int, stop: Stop | None) -> None:
-        self.over.add(number)
-        self._told.append(Over(number, self._reports[number], self._snapshots.pop(number, None), stop))
-
     def _stop(self, fall: Fall) -> Stop:
         if fall.against is None or fall.difference is None:
             return Stop("race", fall.items, note="the budget pays for no more sets to the end")
@@ -218,18 +308,6 @@ class RaceBook:
         note = f"{name} is worse than the baseline's by more than is allowed" if guarded else ""
         return Stop("race", fall.items, fall.against, sign * fall.difference, fall.half_width, note)
 
-    def take_over(self) -> list[Over]:
-        """The trials that are over since this was asked last."""
-        if not self._told:
-            return []
-        told, self._told = self._told, []
-        means = self._race.means()
-        return [replace(one, estimate=self._estimate(means[one.number])) for one in told]
-
-    def _estimate(self, mean: float) -> float | None:
-        return None if math.isnan(mean) else self._scores.signs[0] * mean
-
-    def unfinished(self) -> list[Over]:
-        """The trials that race and have told something, as they stand."""
-        kept = [number for number in self.living if number in self._snapshots]
-        return [Over(number, self._reports[number], self._snapshots[number], None) for number in kept]
+    def _estimates(self) -> Mapping[int, float]:
+        sign = self._scores.signs[0]
+        return {number: sign * mean for number, mean in self._race.means().items()}

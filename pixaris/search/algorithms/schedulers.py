@@ -22,7 +22,7 @@ from ray.tune.schedulers.hyperband import _Bracket as RayBracket
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.results.report import OBJECTIVE, TIME
 from pixaris.search.algorithms.catalog import REFUSED, SCHEDULERS
-from pixaris.search.racing import RACE
+from pixaris.search.algorithms.racing import RACE
 from pixaris.search.settings import StrategySettings
 from pixaris.types import Direction
 

@@ -8,8 +8,9 @@ from functools import cached_property
 
 from pixaris.metrics.base import COMPUTING
 from pixaris.search.algorithms import schedulers
+from pixaris.search.algorithms.guided import IN_FLIGHT, guides
+from pixaris.search.algorithms.racing import RACE, known_at_start, races
 from pixaris.search.check import CheckedSearch
-from pixaris.search.racing import RACE, known_at_start, races
 
 _FOR_SCORING = 4
 """Trials that run at once, at most, only because metrics are slow: each is a process."""
@@ -115,7 +116,7 @@ class Pace:
         if self.beyond or self.races_ahead:
             filling = min(filling, max(_FOR_SCORING, self._situation.processors))
         elif self.races:
-            filling = min(filling, _RACING)
+            filling = min(filling, IN_FLIGHT if guides(self._settings) else _RACING)
         wanted = max(min(2, self.slots), filling, self._situation.models)
         if any(metric.parallel > COMPUTING for metric in self._metrics):
             kept = min(self._items, 2 * self.step) if self.stops else self._items

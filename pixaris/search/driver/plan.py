@@ -12,23 +12,21 @@ from ray.tune.search import Searcher
 
 from pixaris.endpoints.base import Endpoint
 from pixaris.exceptions import ConfigurationError
-from pixaris.experiment.setup import RunSetup, directions
+from pixaris.experiment.setup import RunSetup
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.results.journal import History
 from pixaris.results.objective import Objective
 from pixaris.results.paths import SearchPaths
 from pixaris.search.algorithms import factory, ordering, schedulers
-from pixaris.search.algorithms.race import RaceScheduler
-from pixaris.search.algorithms.race_book import Field, RacedScores
+from pixaris.search.algorithms.raced import RacedSearch
+from pixaris.search.algorithms.racing import races, sizes
 from pixaris.search.check import CheckedSearch
 from pixaris.search.driver.pace import Pace, Situation
-from pixaris.search.racing import affordable_items, raced_names, races, rules_of, side_by_side, sizes
 from pixaris.search.resume import Earlier
 from pixaris.search.settings import SearchSettings
 from pixaris.search.size import SearchSize
 from pixaris.search.space.space import Space
 from pixaris.statistics.racing.order import stratified_order
-from pixaris.statistics.racing.race import Race
 from pixaris.types import ParamValue
 
 
@@ -127,7 +125,7 @@ class SearchPlan:
             endpoints=self.endpoints,
             processors=self.processors,
             resumed=bool(self.before.history.events),
-            pauses=not self.races and schedulers.pauses(self.scheduler()),
+            pauses=not races(self.settings) and schedulers.pauses(self.scheduler()),
         )
         return Pace(self.checked, situation)
 
@@ -153,7 +151,7 @@ class SearchPlan:
         Raises:
             ConfigurationError: It cannot be made of its options, or for this space and these objectives.
         """
-        seed, parallel = self.identity.proposal_seed, self.races or self.pace.concurrent > 1
+        seed, parallel = self.identity.proposal_seed, races(self.settings) or self.pace.concurrent > 1
         context = factory.context_of(self.settings, self.baseline, seed=seed, parallel=parallel)
         return factory.make(self.settings.strategy, context)
 
@@ -163,35 +161,16 @@ class SearchPlan:
         Raises:
             ConfigurationError: It cannot be made of its options, or makes no sense here.
         """
-        if self.races:
-            return self._race()
+        if races(self.settings):
+            made = RacedSearch(
+                self.settings, self.order, self.baseline, self.size, self.identity.proposal_seed
+            )
+            return made.scheduler(self.pace.concurrent)
         return schedulers.make(
             self.settings.strategy,
             items=self.items,
             direction=self.objectives[0].direction,
             objectives=len(self.objectives),
-        )
-
-    @property
-    def races(self) -> bool:
-        """Whether its sets race."""
-        return races(self.settings)
-
-    def _race(self) -> RaceScheduler:
-        settings, trials = self.settings, self.size.trials
-        known = directions(settings.metrics)
-        names = raced_names(settings)
-        ways = {**known, **{objective.metric: objective.direction for objective in self.objectives}}
-        failures = settings.objective.compared(settings.metrics)
-        scores = RacedScores(
-            names,
-            tuple(1.0 if ways[name] == "max" else -1.0 for name in names),
-            self.order,
-            worst=failures.bound if failures.policy == "worst" else None,
-        )
-        race = Race(rules_of(settings, self.items, trials), affordable_items(settings))
-        return RaceScheduler(
-            race, scores, Field(side_by_side(settings, self.items), trials, self.pace.concurrent)
         )
 
     @cached_property

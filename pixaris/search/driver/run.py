@@ -28,7 +28,10 @@ from pixaris.results.progress import ProgressListener, Silent
 from pixaris.results.records import SearchResult
 from pixaris.search import survey
 from pixaris.search.algorithms import schedulers, searchers
+from pixaris.search.algorithms.guided import algorithm_of, guides
 from pixaris.search.algorithms.race import RaceScheduler
+from pixaris.search.algorithms.raced import guided_searcher
+from pixaris.search.algorithms.racing import races
 from pixaris.search.algorithms.searchers import BaselineFirst, ListSearcher
 from pixaris.search.driver.barrier import StartBarrier
 from pixaris.search.driver.metric_hosts import RayHostRecipe, metric_hosts
@@ -125,7 +128,7 @@ def _tune(
     scheduler = plan.scheduler()
     pausing = schedulers.pauses(scheduler)
     searcher = BaselineFirst(
-        _inner(plan),
+        _inner(plan, scheduler),
         plan.space,
         plan.baseline,
         limit=plan.size.trials,
@@ -156,7 +159,7 @@ def _tune(
     trials.on_handed_out = course.handed_out(Prefetcher(config, driver_pool, searcher.upcoming))
     trainable = tune.with_parameters(course.trainable, trials=config)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": _share(plan, cpus, pausing=pausing or plan.races)}),
+        tune.with_resources(trainable, {"cpu": _share(plan, cpus, pausing=pausing or races(plan.settings))}),
         tune_config=tune.TuneConfig(
             search_alg=trials,
             scheduler=journaled,
@@ -177,7 +180,8 @@ def _tune(
         ),
     )
     _settle(plan)
-    tracker.phase(f"searching, {plan.pace.describe()}")
+    chosen = algorithm_of(plan.settings)
+    tracker.phase(f"searching by {chosen}, {plan.pace.describe()}")
     signals.orderly(driver_pool.stop)
     with contextlib.closing(barrier), contextlib.closing(course), _processes_at_once(processes):
         tuner.fit()
@@ -185,6 +189,8 @@ def _tune(
 
 def _affords(plan: SearchPlan, tracker: SearchTracker, scheduler: TrialScheduler) -> Callable[[int], Answer]:
     """Whether the budget pays for another trial, given how many were proposed."""
+    if guides(plan.settings):
+        return lambda proposed: "go"  # it counts its images itself
     if not isinstance(scheduler, RaceScheduler):
         return tracker.affords
     book, seeds = scheduler.book, plan.setup.seeds
@@ -247,8 +253,8 @@ def _settle(plan: SearchPlan) -> None:
             write_json(file, {**record, "status": status})
 
 
-def _inner(plan: SearchPlan) -> Searcher:
-    searcher = plan.searcher()
+def _inner(plan: SearchPlan, scheduler: TrialScheduler) -> Searcher:
+    searcher = guided_searcher(plan.settings, scheduler) or plan.searcher()
     return _by_models(plan, searcher) if isinstance(searcher, ListSearcher) else searcher
 
 

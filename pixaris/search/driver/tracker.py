@@ -365,7 +365,10 @@ class SearchTracker:
         return SearchProgress(
             phase=self._phase,
             result=self.result("running"),
-            planned=Planned(self._plan.size.trials, _planned_images(self._plan, self._trials.values())),
+            planned=Planned(
+                self._plan.size.trials,
+                _planned_images(self._plan, self._trials.values(), made=self._images()),
+            ),
             seconds=self.seconds,
             rate=self._rate(),
             endpoints=self._pool.endpoints,
@@ -380,8 +383,10 @@ class SearchTracker:
         return done / elapsed if elapsed > 1.0 and done > 0 else None
 
 
-def _planned_images(plan: SearchPlan, trials: Iterable[TrialResult]) -> int | None:
-    """Images that all trials would need, less what ended trials saved, and what the budget pays for."""
+def _planned_images(plan: SearchPlan, trials: Iterable[TrialResult], made: int) -> int | None:
+    """Images that all trials would need, less what ended trials saved, and what the budget pays for; some may
+    have been made in vain.
+    """
     limit = plan.settings.limits.budget.images
     if plan.size.images is None:
         return limit
@@ -390,5 +395,5 @@ def _planned_images(plan: SearchPlan, trials: Iterable[TrialResult]) -> int | No
         spared += trial.failures
         if trial.status in ("stopped", "failed", "interrupted"):
             spared += plan.items - trial.items
-    planned = plan.size.images - plan.setup.seeds * spared
+    planned = max(plan.size.images - plan.setup.seeds * spared, made)
     return planned if limit is None else min(planned, limit)

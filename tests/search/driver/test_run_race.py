@@ -25,6 +25,13 @@ KNOWN: dict[str, Any] = {
     "scheduler": "race",
 }
 LEARNING: dict[str, Any] = {"scheduler": "race", "num_samples": 15}
+GUIDED: dict[str, Any] = {
+    "scheduler": "race",
+    "algorithm": "auto",
+    "algorithm_options": {},
+    "num_samples": None,
+    "budget": {"images": 60},
+}
 RACE: dict[str, Any] = {"step": None, "max_concurrent": 2}
 
 
@@ -64,14 +71,12 @@ def test_sets_race_side_by_side_and_say_why_they_fell(tmp_path: Path) -> None:
         assert record is not None
         assert (record["status"], record["items"]["done"]) == ("stopped", trial.items)
         assert len(list((Path(trial.folder) / "generated_images").iterdir())) == trial.items
-    assert all(count == 1 for count in made(tmp_path).values()), (
-        "a change of process loses nothing"
-    )
+    assert all(count == 1 for count in made(tmp_path).values()), "a change of process loses nothing"
     assert result.trials[0].status == "finished", "the baseline goes to the end"
     assert facts(SearchResult.load(result.folder)) == facts(result)
 
 
-@pytest.mark.parametrize("changes", [KNOWN, LEARNING], ids=["grid", "tpe"])
+@pytest.mark.parametrize("changes", [KNOWN, LEARNING, GUIDED], ids=["grid", "tpe", "gp"])
 def test_a_race_with_a_seed_decides_alike_however_many_processes_it_has(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -87,8 +92,12 @@ def test_a_race_with_a_seed_decides_alike_however_many_processes_it_has(
     [
         (KNOWN, "{'space': GRID, 'algorithm': 'grid', 'algorithm_options': {}, 'num_samples': None,"),
         (LEARNING, "{'num_samples': 15,"),
+        (
+            GUIDED,
+            "{'algorithm': 'auto', 'algorithm_options': {}, 'num_samples': None, 'budget': {'images': 60},",
+        ),
     ],
-    ids=["grid", "tpe"],
+    ids=["grid", "tpe", "gp"],
 )
 def test_a_race_that_is_killed_goes_on_as_if_nothing_had_happened(
     changes: dict[str, Any], text: str, tmp_path: Path
@@ -105,6 +114,21 @@ def test_a_race_that_is_killed_goes_on_as_if_nothing_had_happened(
     assert stops(result) == stops(expected)
     again = sum(count - 1 for count in made(hurt).values())
     assert again <= 3 * 2, "only images that were being made are made again"
+
+
+def test_a_guided_search_spends_its_images_on_the_best(tmp_path: Path) -> None:
+    result = resume_kit.search(tmp_path, 0.0, **{**GUIDED, **RACE}).run()
+    assert result.status == "finished"
+    assert 50 <= result.images <= 60
+    assert len(result.trials) > 15, "more sets than whole ones would be"
+    assert result.best is not None
+    assert result.best.items == resume_kit.ITEMS
+    assert abs(float(result.best.values["x"]) - 0.3) < 0.1
+    assert result.best.values["k"] == 5
+    assert {trial.status for trial in result.trials} == {"finished", "stopped"}
+    manifest = read_json(result.folder / "manifest.json")
+    assert manifest is not None
+    assert (manifest["algorithm"], manifest["proposed_by"]) == ("auto", "gp")
 
 
 def test_what_cannot_be_raced_runs_to_its_end(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pixaris.exceptions import PixarisError
 from pixaris.experiment.scoring import Scorer
 from pixaris.experiment.snapshots import RunSnapshot
 from pixaris.experiment.submitters import AHEAD
-from pixaris.search.algorithms.race_book import RaceBook
+from pixaris.search.algorithms.race_book import Book
 from pixaris.search.algorithms.searchers import BaselineFirst
 from pixaris.search.driver.prefetch import Sender
 from pixaris.search.driver.racing.trial import turn_of
@@ -34,7 +34,7 @@ class RaceAhead:
         proposals: Knows which sets come.
     """
 
-    def __init__(self, config: TrialConfig, race: RaceBook, proposals: BaselineFirst) -> None:
+    def __init__(self, config: TrialConfig, race: Book, proposals: BaselineFirst) -> None:
         self._config = config
         self._race = race
         self._proposals = proposals

@@ -76,7 +76,8 @@ class Replay(SearchGenerator):
     def is_finished(self) -> bool:
         if self._race is not None and self._live:
             return False  # else Tune would end the processes that trials give up
-        return not self._waiting and bool(super().is_finished())
+        ended = self._race is not None and self._race.book.ended
+        return not self._waiting and (ended or bool(super().is_finished()))
 
     @property
     def run_again(self) -> Set[int]:

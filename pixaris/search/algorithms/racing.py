@@ -102,6 +102,20 @@ def side_by_side(settings: SearchSettings, items: int) -> int:
     return max(2, min(_MOST_AT_ONCE, int(affordable / (_COST * math.sqrt(items)))))
 
 
+def described(settings: SearchSettings, items: int) -> str:
+    """What the scheduler will do, in a sentence; "" of one that is not the race."""
+    options = settings.strategy.scheduler.options
+    if settings.strategy.scheduler.type != RACE:
+        return ""
+    if whole := whole_objectives(settings):
+        return f"every set runs to its end: {', '.join(whole)} has no value per item, so sets cannot race"
+    if options.get("guarantee") is not None:
+        sure = 100 * (1 - options["guarantee"])
+        return f"race: with {sure:g} % the whole grid would name the same winner"
+    part = min(1.0, _COST / math.sqrt(items)) if items else 1.0
+    return f"race: sets without a chance are stopped; about {part:.0%} of these images are made"
+
+
 def sizes(eval_set: EvalSet) -> list[int]:
     """What every item's size makes it: 0 for those with the smaller images, 1 for those with the larger."""
     pixels = [max((_pixels(image) for image in item.inputs.values()), default=0) for item in eval_set.items]
