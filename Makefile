@@ -43,7 +43,7 @@ check: .venv/ready
 	$(BIN)/python -m pytest tests/test_layers.py
 
 bench: .venv/ready
-	@for file in embedded_server dispatcher latency start grid raw_tune failures throughput memory scoring cache; do file=benchmarks/$$file.py; echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in embedded_server dispatcher latency start grid raw_tune failures throughput memory scoring cache racing few_images; do file=benchmarks/$$file.py; echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 # The LLM judge through the SDK that Google has ended, which cannot be installed beside the rest: an environment of its own.
 .venv-legacy/ready: requirements-legacy.lock
