@@ -26,7 +26,7 @@ from pixaris.search.space.problems import problems_with_generator, problems_with
 from pixaris.search.space.space import Space
 from pixaris.types import EvalItem, EvalSet, ParamValue
 
-_CANNOT_FAIL = ("grid", "random", "tpe")
+_CANNOT_FAIL = ("auto", "gp", "grid", "random", "tpe")
 """Algorithms that can be made of any checked settings: trying them would only cost the import of Ray."""
 
 
