@@ -94,7 +94,7 @@ class RaceScheduler(TrialScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:  # noqa: ANN401
         number, report = trial.config["number"], result.get(REPORT)
         self._at_rest.discard(number)
-        if isinstance(report, TrialReport) and report.state == "ended":
+        if isinstance(report, TrialReport) and report.is_over:
             self.book.hear(number, report)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401

@@ -283,7 +283,7 @@ class RaceBook(Book):
             return
         self._keep(number, report, snapshot)
         self._race.record(number, self._scores.of(report), report.items)
-        if report.state == "ended":
+        if report.is_over:
             if report.items < len(self._scores.order):
                 self._race.leave(number)
             self._end(number, None)

@@ -109,7 +109,7 @@ class GuidedBook(Book):
         row = self._scores.of(report)[0]
         for item in range(before, report.items):
             self._landed[number, item] = row[item]
-        if report.state == "ended":
+        if report.is_over:
             if report.items < len(self._scores.order):
                 self.guide.give_up(number)
             self._end(number, None)
