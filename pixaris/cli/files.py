@@ -154,7 +154,7 @@ def describe(checked: CheckedSearch, values: Mapping[str, ParamValue] | None = N
     remarks = [f"not used    {sentence}" for sentence in setup.eval_set.passed_over]
     remarks += [f"result      {sentence}" for sentence in settings.generator.remarks]
     lines = [
-        f"eval set    {_eval_set(setup)}",
+        f"eval set    {_eval_set(setup, len(checked.held_out))}",
         *remarks,
         f"endpoints   {sources or type(settings.generator).__name__}",
     ]
@@ -168,9 +168,11 @@ def describe(checked: CheckedSearch, values: Mapping[str, ParamValue] | None = N
     return "\n".join(lines)
 
 
-def _eval_set(setup: RunSetup) -> str:
+def _eval_set(setup: RunSetup, held_out: int) -> str:
     eval_set = setup.eval_set
     parts = [f"{eval_set.name}: {len(eval_set)} items"]
+    if held_out:
+        parts.append(f"{held_out} more held out")
     if setup.seeds > 1:
         parts.append(f"{setup.seeds} seeds each")
     if eval_set.input_folders:

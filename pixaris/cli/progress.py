@@ -79,8 +79,16 @@ def trial_line(trial: TrialResult) -> str:
     error = f" · {trial.error.splitlines()[0]}" if trial.error and trial.objective is None else ""
     return (
         f"{trial.name} {trial.status:<11} {score} on {trial.scored} images{failures} ·"
-        f" {what}{listed(trial.values)}{error}"
+        f" {what}{listed(trial.values)}{error}{_reason(trial)}"
     )
+
+
+def _reason(trial: TrialResult) -> str:
+    """Why a trial was stopped, where more than the number of its images can be said."""
+    stop = trial.stop
+    if stop is None or (stop.against is None and not stop.note):
+        return ""
+    return f" · {stop.describe(len(trial.item_scores))}"
 
 
 class PlainProgress:

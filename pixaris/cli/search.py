@@ -161,6 +161,9 @@ def report(result: SearchResult, owner: str = "workflow") -> None:
     )
     for reason, count in reasons.most_common(5):
         print(f"failed    {reason} ({count} trials)" if count > 1 else f"failed    {reason}")
+    for trial in result.thin():
+        few = f"a score on {trial.scored} of {len(result.items)} images"
+        print(f"left out  {trial.name} has {few}; a winner needs one on half of them")
     if verdict.next_steps:
         print("\n".join(["\nnext", *next_lines(verdict)]))
     print("\n".join(["\nlook at it", *looking.lines(result)]))

@@ -21,6 +21,7 @@ from pixaris.exceptions import (
 from pixaris.experiment.scoring import Scorer, reason
 from pixaris.experiment.seeds import ENDS_THE_RUN, together
 from pixaris.experiment.setup import RunSetup, directions
+from pixaris.experiment.snapshots import RunSnapshot
 from pixaris.experiment.submitters import AHEAD, Submitter
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import load_node
@@ -74,6 +75,7 @@ class ExperimentRun:
     def __post_init__(self) -> None:
         self._started = time.time()
         self._clock = time.monotonic()
+        self._before = 0.0
         self._results: dict[int, ItemResult] = {}
         self._scorer = self.scorer or Scorer(self.setup.metrics)
         self._futures: dict[int, list[Future[GeneratedImage]]] = {}
@@ -171,14 +173,19 @@ class ExperimentRun:
         self._todo = [index for index in self._todo if index not in self._results]
         return ended
 
-    def snapshot(self) -> dict[int, ItemResult]:
-        """The results so far, images included, by item index: enough to go on in another process."""
-        return dict(self._results)
+    def snapshot(self) -> RunSnapshot:
+        """The run so far, images included: enough to go on in another process."""
+        return RunSnapshot(dict(self._results), self._started, self._seconds)
 
-    def go_on_from(self, results: Mapping[int, ItemResult]) -> None:
+    def go_on_from(self, snapshot: RunSnapshot) -> None:
         """Take over what another process did of this run; only the other items are still generated."""
-        self._results = dict(results)
+        self._results = dict(snapshot.results)
         self._todo = [index for index in self._todo if index not in self._results]
+        self._started, self._before = snapshot.started, snapshot.seconds
+
+    @property
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._clock
 
     def finish(self, status: RunStatus) -> RunRecord:
         """End the run: cancel what is queued, store the final record. Only the first call counts."""
@@ -217,7 +224,7 @@ class ExperimentRun:
             workflow=self._workflow,
             workflow_image=self.setup.workflow_image,
             started=self._started,
-            seconds=time.monotonic() - self._clock,
+            seconds=self._seconds,
             notes={
                 **self.notes,
                 **({"metric_failures": self._failures} if self._failures else {}),

@@ -36,6 +36,8 @@ FIXED = {
     "step": "search.step",
     "holdout": "holdout",
     "first_seed": "recheck, the first seed",
+    "guided_images": "budget.images, which gp plans by,",
+    "guaranteed_sets": "the number of sets, which share the guarantee,",
 }
 """Key of a manifest that must stay the same, and the words for it in a search file."""
 

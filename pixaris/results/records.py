@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pixaris.exceptions import ConfigurationError, PixarisError, nearest
@@ -241,8 +242,9 @@ class SearchResult:
         among = self._baseline_is_among_the_others
         ranking = [trial for trial in self.ranking() if trial.number != 0 or among]
         if name == self.metric and self.baseline is not None and self.baseline.scored:
-            pairs = ((trial.values, self.difference(trial)) for trial in ranking)
-            samples = [(values, difference.mean) for values, difference in pairs if difference is not None]
+            own = self.baseline.item_scores
+            pairs = ((trial.values, differences(trial.item_scores, own)) for trial in ranking)
+            samples = [(values, fmean(found)) for values, found in pairs if found]
         else:
             most = max((trial.scored for trial in ranking), default=0)
             whole = [trial for trial in ranking if trial.scored == most]

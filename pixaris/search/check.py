@@ -26,7 +26,7 @@ from pixaris.search.space.problems import problems_with_generator, problems_with
 from pixaris.search.space.space import Space
 from pixaris.types import EvalItem, EvalSet, ParamValue
 
-_CANNOT_FAIL = ("grid", "random", "tpe")
+_CANNOT_FAIL = ("auto", "gp", "grid", "random", "tpe")
 """Algorithms that can be made of any checked settings: trying them would only cost the import of Ray."""
 
 
@@ -167,7 +167,10 @@ def check(settings: SearchSettings, *, probing: bool = True, searching: bool = T
         What was loaded, and all problems, each with the dotted path of its setting.
     """
     problems: list[Problem] = []
-    setup, held_out = _split(settings, _load(settings, problems))
+    setup = _load(settings, problems)
+    held_out: tuple[EvalItem, ...] = ()
+    if searching:
+        setup, held_out = _split(settings, setup)
     settings = replace(settings, sources=_limited(settings))
     problems += _setup_problems(settings, setup)
     if searching:

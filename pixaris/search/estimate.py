@@ -15,6 +15,8 @@ from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import read_json, safe_name
 from pixaris.results.paths import SearchPaths, number_of
+from pixaris.search.algorithms.guided import guides, reason
+from pixaris.search.algorithms.racing import described
 from pixaris.search.check import CheckedSearch
 
 
@@ -72,6 +74,11 @@ def estimate(checked: CheckedSearch) -> list[tuple[str, str]]:
     if not checked.space.parameters:
         return [("images", f"{images} in a run")]
     rows = [("space", _sets(checked.space.size()))]
+    if chosen := reason(checked.settings):
+        rows.append(("algorithm", chosen))
+    limit = checked.settings.limits.budget.images
+    if limit is not None and guides(checked.settings):
+        return [*rows, ("images", f"{limit:,}, the budget"), ("time", _time(checked, limit))]
     if size.images is None or size.trials is None:
         rows.append(("images", f"{images} a trial; how many trials is up to the algorithm and the budget"))
         return rows
@@ -81,9 +88,12 @@ def estimate(checked: CheckedSearch) -> list[tuple[str, str]]:
     if limit is not None and limit < size.images:
         said += f"; the budget pays for {limit:,}"
         expected = limit
+    rows.append(("images", said))
+    if said := described(checked.settings, len(checked.setup.eval_set)):
+        rows.append(("scheduler", said))
     if after := checked.recheck_images:
         rows.append(("re-check", f"{after:,} images after the search"))
-    return [*rows, ("images", said), ("time", _time(checked, expected + after))]
+    return [*rows, ("time", _time(checked, expected + after))]
 
 
 def _sets(count: int | None) -> str:

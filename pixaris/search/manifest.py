@@ -8,6 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from pixaris.results.manifest import component, items
+from pixaris.search.algorithms.guided import algorithm_of, guides
+from pixaris.search.algorithms.racing import races
 from pixaris.search.check import CheckedSearch
 from pixaris.search.survey import static
 
@@ -27,6 +29,7 @@ def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
         "baseline": checked.baseline(),
         "generation_params": [param.as_dict() for param in checked.setup.args.params],
         "algorithm": strategy.algorithm.name,
+        "proposed_by": algorithm_of(settings),
         "algorithm_options": dict(strategy.algorithm.options),
         "scheduler": strategy.scheduler.name,
         "scheduler_options": dict(strategy.scheduler.options),
@@ -43,6 +46,7 @@ def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
         "items": items(checked.setup.eval_set),
         **({} if failures == "skip" else {"failures": failures}),
         **_of_evidence(checked),
+        **_shared(checked),
     }
 
 
@@ -51,3 +55,13 @@ def _of_evidence(checked: CheckedSearch) -> dict[str, Any]:
     evidence, first = checked.settings.evidence, checked.setup.first_seed
     found: dict[str, Any] = {"holdout": evidence.holdout} if evidence.holdout else {}
     return found | ({"rechecks": evidence.rechecks, "first_seed": first} if evidence.rechecks else {})
+
+
+def _shared(checked: CheckedSearch) -> dict[str, Any]:
+    """What decisions are planned by from the start, and must stay as it was."""
+    settings = checked.settings
+    if guides(settings):
+        return {"guided_images": settings.limits.budget.images}
+    if races(settings) and settings.strategy.scheduler.options.get("guarantee") is not None:
+        return {"guaranteed_sets": checked.size.trials}
+    return {}

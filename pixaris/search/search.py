@@ -73,11 +73,11 @@ class Search:
             ``max_parallel_jobs``, ….
         project: The project's name.
         name: The search's name; a second search of that name is called ``name-2``.
-        algorithm: ``grid``, ``random``, ``tpe``, ``optuna``, any other of Ray Tune's by name
-            (docs/algorithms.md), or a searcher object of Ray Tune made for `pixaris.search.OBJECTIVE`.
+        algorithm: ``auto``, ``gp``, ``grid``, ``random``, ``tpe``, ``optuna``, any other of Ray Tune's by
+            name (docs/algorithms.md), or a searcher object of Ray Tune made for `pixaris.search.OBJECTIVE`.
         algorithm_options: Options of a named algorithm.
-        scheduler: ``fifo``, ``asha``, ``median``, ``hyperband``, ``hb_bohb``, or a scheduler object of Ray
-            Tune that counts ``items``.
+        scheduler: ``race``, ``fifo``, ``asha``, ``median``, ``hyperband``, ``hb_bohb``, or a scheduler object
+            of Ray Tune that counts ``items``.
         scheduler_options: Options of a named scheduler.
         num_samples: Parameter sets to try besides the baseline (a grid tries them all).
         points_to_evaluate: Parameter sets to try first, right after the baseline; they count as samples.
@@ -110,9 +110,9 @@ class Search:
     args: Mapping[str, Any] = field(default_factory=dict)
     project: str = "default"
     name: str = "search"
-    algorithm: str | object = "tpe"
+    algorithm: str | object = "auto"
     algorithm_options: Mapping[str, Any] = field(default_factory=dict)
-    scheduler: str | object = "fifo"
+    scheduler: str | object = "race"
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
     num_samples: int | None = DEFAULT_SAMPLES
     points_to_evaluate: Sequence[Mapping[str, Any]] = ()

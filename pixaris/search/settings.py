@@ -114,8 +114,8 @@ class StrategySettings:
         max_concurrent: Trials at once, or None for as many as keep the endpoints busy.
     """
 
-    algorithm: Choice = Choice("tpe")
-    scheduler: Choice = Choice("fifo")
+    algorithm: Choice = Choice("auto")
+    scheduler: Choice = Choice("race")
     num_samples: int | None = DEFAULT_SAMPLES
     points_to_evaluate: tuple[Mapping[str, ParamValue], ...] = ()
     seed: int | None = None

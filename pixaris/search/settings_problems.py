@@ -5,6 +5,8 @@ from __future__ import annotations
 from pixaris.exceptions import Problem, nearest
 from pixaris.experiment.setup import directions
 from pixaris.metrics.base import BaseMetric
+from pixaris.search.algorithms.guided import guided_problems
+from pixaris.search.algorithms.racing import race_problems
 from pixaris.search.objectives import choose_one
 from pixaris.search.settings import SearchSettings
 from pixaris.statistics.signflip import FEWEST
@@ -24,6 +26,8 @@ def settings_problems(settings: SearchSettings, items: int) -> list[Problem]:
         *_grace_problems(settings, items),
         *_budget_problems(settings, items),
         *_evidence_problems(settings, items),
+        *race_problems(settings),
+        *guided_problems(settings),
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from pixaris.statistics.intervals import MeanInterval, student_interval
 from pixaris.statistics.shape import remarks
-from pixaris.statistics.signflip import sign_flip_p
+from pixaris.statistics.signflip import sign_flips
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class PairedDifference(MeanInterval):
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
         """From the differences (at least one)."""
-        known = MeanInterval.of(values)
+        ends, p = sign_flips(values)
         return cls(
-            mean=known.mean,
-            low=known.low,
-            high=known.high,
-            count=known.count,
+            mean=statistics.fmean(values),
+            low=None if ends is None else float(ends[0]),
+            high=None if ends is None else float(ends[1]),
+            count=len(values),
             spread=statistics.stdev(values) if len(values) > 1 else 0.0,
-            p=float(sign_flip_p(values)),
+            p=float(p),
             student=student_interval(values),
             remarks=remarks(values),
         )

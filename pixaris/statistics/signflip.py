@@ -41,7 +41,7 @@ def _subsets(count: int) -> Numbers:
 
 
 def subset_means(values: npt.ArrayLike) -> Numbers:
-    """Means over all subsets, or over drawn ones, in ascending order.
+    """Means over all subsets, or over drawn ones.
 
     Args:
         values: Numbers [..., values].
@@ -51,7 +51,8 @@ def subset_means(values: npt.ArrayLike) -> Numbers:
         values), each value being in a subset with probability ½.
     """
     numbers = np.asarray(values, dtype=np.float64)
-    return np.sort(numbers @ _subsets(numbers.shape[-1]).T, axis=-1)
+    means: Numbers = numbers @ _subsets(numbers.shape[-1]).T
+    return means
 
 
 def sign_flip_interval(values: npt.ArrayLike, level: float = LEVEL) -> tuple[Numbers, Numbers] | None:
@@ -70,12 +71,7 @@ def sign_flip_interval(values: npt.ArrayLike, level: float = LEVEL) -> tuple[Num
     Returns:
         Lower and upper ends [...]; None where so few values cannot give the level: below 6 for 95 %.
     """
-    means = subset_means(values)
-    count = means.shape[-1]
-    place = int((1.0 - level) / 2.0 * (count + 1) + _ROUNDING)
-    if place < 1:
-        return None
-    return means[..., place - 1], means[..., count - place]
+    return _ends(subset_means(values), level)
 
 
 def sign_flip_p(values: npt.ArrayLike) -> Numbers:
@@ -89,10 +85,29 @@ def sign_flip_p(values: npt.ArrayLike) -> Numbers:
         p [...]; at least `smallest_p`.
     """
     numbers = np.asarray(values, dtype=np.float64)
+    return _p(numbers, subset_means(numbers))
+
+
+def sign_flips(values: npt.ArrayLike) -> tuple[tuple[Numbers, Numbers] | None, Numbers]:
+    """Both at the cost of one: `sign_flip_interval` at 95 %, and `sign_flip_p`."""
+    numbers = np.asarray(values, dtype=np.float64)
+    means = subset_means(numbers)
+    return _ends(means, LEVEL), _p(numbers, means)
+
+
+def _ends(means: Numbers, level: float) -> tuple[Numbers, Numbers] | None:
+    count = means.shape[-1]
+    place = int((1.0 - level) / 2.0 * (count + 1) + _ROUNDING)
+    if place < 1:
+        return None
+    parted = np.partition(means, (place - 1, count - place), axis=-1)
+    return parted[..., place - 1], parted[..., count - place]
+
+
+def _p(numbers: Numbers, means: Numbers) -> Numbers:
     toward = np.where(numbers.sum(axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
-    means = subset_means(numbers * toward)
     tolerance = _ROUNDING * np.abs(numbers).max(axis=-1, keepdims=True)
-    beyond = (means <= tolerance).sum(axis=-1)
+    beyond = (toward * means <= tolerance).sum(axis=-1)
     p: Numbers = np.minimum(1.0, 2.0 * (1.0 + beyond) / (means.shape[-1] + 1.0))
     return p
 

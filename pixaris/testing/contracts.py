@@ -24,7 +24,9 @@ from pixaris.metrics.base import NEEDS, BaseMetric, Scale
 from pixaris.testing import samples
 from pixaris.testing.endpoints import check_endpoint_client, check_endpoint_pool, check_endpoint_source
 from pixaris.testing.generators import check_image_generator
+from pixaris.testing.judges import check_judge
 from pixaris.testing.rules import ContractError, copied, require
+from pixaris.testing.stores import check_cache_store
 from pixaris.types import EvalItem, EvalSet, RunRecord
 
 
@@ -226,11 +228,13 @@ def _unchanged(root: Path, action: Callable[[], None], rule: str, *, may_grow: b
 
 __all__ = [
     "ContractError",
+    "check_cache_store",
     "check_dataset_loader",
     "check_endpoint_client",
     "check_endpoint_pool",
     "check_endpoint_source",
     "check_experiment_handler",
     "check_image_generator",
+    "check_judge",
     "check_metric",
 ]

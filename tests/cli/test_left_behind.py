@@ -75,6 +75,25 @@ def janitors_of(pid: int) -> list[int]:
     return found
 
 
+UNASKED = ("log_monitor.py", "monitor.py", "dashboard.py")
+"""What Ray starts for people who look at it."""
+
+
+def started_by(pid: int) -> list[str]:
+    """The programs that a process has started."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            parent = (
+                (folder / "stat").read_text().rpartition(")")[2].split()[1] if folder.name.isdigit() else ""
+            )
+            words = (folder / "cmdline").read_bytes().split(b"\0") if parent == str(pid) else []
+        except OSError:
+            continue
+        found += [Path(word.decode(errors="replace")).name for word in words]
+    return found
+
+
 def until(condition: Any, seconds: float) -> float:
     started = time.monotonic()
     while not condition():
@@ -113,6 +132,7 @@ def test_a_search_is_shown_while_it_runs_and_takes_its_prompts_along_when_it_is_
             theirs = stranger(url)
             assert re.search(r"busy +1 +1 \+ 1 of others .* healthy +4 +[\d.]+ +0 +– +–", shown(file, url))
             assert len(janitors_of(search.pid)) == 1
+            assert [name for name in started_by(search.pid) if name in UNASKED] == []
             search.kill()
             requests.delete(f"{url}/pixaris/faults", timeout=5)
             assert until(lambda: ours(url) == 0, 30) < 3

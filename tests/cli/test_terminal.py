@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import results_kit
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from test_foreign_files import made
 
 from pixaris.cli import main
 from pixaris.cli.lines import SafeStream, safe
+from pixaris.cli.search import report
 from pixaris.exceptions import ConfigurationError, ExecutionError
 from pixaris.files import write_json
 
@@ -98,3 +100,11 @@ def test_check_runs_no_code_that_a_file_names(
     assert not trace.exists()
     main(["check", str(file), "--trust"])
     assert trace.exists()
+
+
+def test_a_set_with_too_few_scores_to_win_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = results_kit.trial_of(0, {"x": 1}, (0.5, 0.5, 0.5, 0.5))
+    thin = results_kit.trial_of(1, {"x": 2}, (0.9, None, None, None), items=4)
+    report(results_kit.search_of(whole, thin, folder=tmp_path / "restore", items=("a", "b", "c", "d")))
+    out = capsys.readouterr().out
+    assert "left out  trial_0001 has a score on 1 of 4 images; a winner needs one on half of them" in out

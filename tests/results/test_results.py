@@ -7,6 +7,8 @@ import sys
 
 from results_kit import search_of, trial_of
 
+from pixaris.results.report import Stop
+
 
 def test_the_table_has_one_row_for_each_trial_and_no_name_meets_another() -> None:
     trials = (
@@ -32,3 +34,10 @@ def test_a_search_without_trials_has_an_empty_table() -> None:
 def test_reading_results_does_not_import_pandas() -> None:
     code = "import sys, pixaris.results.records; sys.exit('pandas' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_stop_says_in_words_why() -> None:
+    raced = Stop("race", 12, against=7, difference=-0.041, half_width=0.02)
+    assert raced.describe(64) == "stopped after 12 of 64 items: -0.041 ± 0.02 against trial_0007"
+    assert Stop("asha", 4).describe(12) == "stopped after 4 of 12 items"
+    assert Stop("race", 4, note="no budget").describe(12) == "stopped after 4 of 12 items (no budget)"

@@ -210,3 +210,21 @@ def test_a_baseline_that_won_sets_that_are_all_tied_and_too_few_items_have_a_nex
 def test_a_running_search_is_given_no_advice() -> None:
     assert search([0.0, 0.0]).verdict().next_steps
     assert not replace(search([0.0, 0.0]), status="running").verdict().next_steps
+
+
+def test_sets_that_share_no_item_with_the_winner_are_neither_tied_nor_in_the_way() -> None:
+    first, last = (0.5,) * 6 + (None,) * 6, (None,) * 6 + (0.4,) * 6
+    trials = [trial_of(0, {}, (0.1, 0.2, 0.15) * 4), trial_of(1, {}, first, items=12)]
+    found = search_of(*trials, trial_of(2, {}, last, items=12), items=ITEMS).verdict()
+    assert (found.winner, found.tied) == (1, ())
+
+
+def test_where_no_other_seed_helps_items_are_to_be_held_out(tmp_path: Path) -> None:
+    graph = {"1": {"class_type": "LoadImage", "inputs": {"image": "x.png"}}}
+    noisy = search([0.07, 0.065, 0.075, 0.065, 0.07, 0.075], 0.06)
+    told = advised(noisy, tmp_path, algorithm="tpe", workflow=graph)
+    ((words, command), *_) = told.items()
+    assert words.startswith("Another seed changes nothing here: hold items out")
+    assert command == ["search", "s.yaml", "--set", "holdout=8"]
+    told = advised(noisy, tmp_path, algorithm="tpe")
+    assert ["recheck", str(tmp_path)] in told.values()

@@ -61,7 +61,7 @@ def test_the_corrected_bootstrap_is_scipy_s_bca_moved_away_from_the_mean() -> No
 def test_the_shrunk_gain_is_unbiased_and_covers_on_raced_tables(sd: float, coverage: ModuleType) -> None:
     rng = np.random.default_rng(3)
     misses, covered = [], []
-    for _ in range(300):
+    for _ in range(150):
         one = coverage.drawn(rng, 32, 12, sd, race=True)
         assert np.isnan(one.scores).sum() > 50, "the race stopped sets"
         found = shrunk_gain(one.scores, one.winner, 0)

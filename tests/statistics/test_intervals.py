@@ -15,6 +15,7 @@ from pixaris.statistics.signflip import FEWEST, sign_flip_interval, sign_flip_p,
 SCORES = st.floats(-1e3, 1e3).map(lambda score: round(score, 6))
 
 
+@pytest.mark.filterwarnings("ignore:Precision loss")  # SciPy's, of values that are nearly equal
 @given(st.lists(SCORES, min_size=2, max_size=30))
 def test_student_s_interval_and_p_are_scipy_s(values: list[float]) -> None:
     found, wanted = student_interval(values), stats.ttest_1samp(values, 0.0)

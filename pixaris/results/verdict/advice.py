@@ -14,6 +14,7 @@ from pixaris.exceptions import ConfigurationError
 from pixaris.results.manifest import read_manifest
 from pixaris.results.paths import SearchPaths, trial_name
 from pixaris.results.verdict.base import Judged, NextStep, Verdict
+from pixaris.results.verdict.rechecked import Rechecked
 from pixaris.results.verdict.words import names
 
 _RANGES = ("uniform", "loguniform", "quniform", "qloguniform")
@@ -23,9 +24,10 @@ _AT_THE_EDGE = 0.05
 _FARTHER = 10
 """Times as far that a logarithmic domain is widened."""
 _NO_INFLUENCE = 0.01
+_HELD_OUT = 8
 _ENOUGH = 20
 """Trials below which a small share of the variance says nothing."""
-_SAMPLED = ("grid",)
+_EXHAUSTIVE = ("grid",)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def next_steps(search: Judged, verdict: Verdict) -> tuple[NextStep, ...]:
     """
     known = _Known.of(search)
     steps = [
-        *_of_kind(known, verdict, search.recheck),
+        *_of_kind(known, search, verdict),
         *_of_ties(known, verdict, search),
         *_of_edges(known, search, verdict),
     ]
@@ -89,19 +91,23 @@ def next_steps(search: Judged, verdict: Verdict) -> tuple[NextStep, ...]:
     return tuple(steps)
 
 
-def _of_kind(known: _Known, verdict: Verdict, again: Judged | None) -> list[NextStep]:
+def _of_kind(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
+    again = search.recheck
     if again is not None and again.status != "finished":
         return [NextStep("The re-check has not come to its end; go on with it.", ("recheck", known.folder))]
-    if verdict.kind in ("better", "needs a re-check", "no evidence") and again is None:
+    winner = next((trial for trial in search.trials if trial.number == verdict.winner), None)
+    checked = winner is not None and Rechecked.of(search, winner) is not None
+    if verdict.kind in ("better", "needs a re-check", "no evidence") and not checked:
         if known.takes_seeds:
             words = "Run the best few and the baseline once more, with seeds that the search has not used."
             return [NextStep(words, ("recheck", known.folder))]
         if verdict.kind == "needs a re-check":
-            return [
-                NextStep("Another seed changes nothing here: try the winner on images of another eval set.")
-            ]
+            words = (
+                "Another seed changes nothing here: hold items out of the next search, to try its winner on."
+            )
+            return [NextStep(words, known.again("--set", f"holdout={_HELD_OUT}"))]
     if verdict.kind == "baseline":
-        if known.manifest.get("algorithm") in _SAMPLED:
+        if known.manifest.get("algorithm") in _EXHAUSTIVE:
             words = "Every set of the grid was tried: widen a domain, or vary another input."
             return [NextStep(words, ("space", known.folder / "trial_0000" / "workflow_apiformat.json"))]
         words = "Try more sets; the search goes on where it ended."

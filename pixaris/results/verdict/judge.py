@@ -185,8 +185,8 @@ def _ties(search: Judged, ranking: Sequence[TrialResult]) -> tuple[TrialResult, 
     """The sets that went through all items and cannot be told from the winner, best first."""
     winner = ranking[0]
     whole = [trial for trial in ranking[1:] if trial.items >= len(search.items) and trial.number != 0]
-    against = {trial.number: differences(winner.item_scores, trial.item_scores) for trial in whole}
-    found = set(tied(against)) if len(search.items) >= FEWEST else set()
+    each = {trial.number: differences(winner.item_scores, trial.item_scores) for trial in whole}
+    found = set(tied({number: values for number, values in each.items() if len(values) >= FEWEST}))
     return tuple(trial for trial in whole if trial.number in found)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pixaris.search.algorithms.options import FLAG, WHOLE, Option, options_of
+from pixaris.search.algorithms.options import FLAG, GUARDS, NUMBER, WHOLE, Option, options_of
 
 _NORMAL = frozenset(("randn", "qrandn"))
 _NOT_OURS = frozenset(
@@ -62,6 +62,8 @@ def _tune(name: str, cls: str, *also: str) -> tuple[str, ...]:
 
 
 ALGORITHMS: Mapping[str, AlgorithmInfo] = {
+    "auto": AlgorithmInfo(many=True),
+    "gp": AlgorithmInfo({"in_flight": WHOLE}),
     "grid": AlgorithmInfo(continuous=False, grid_search=True, samples=False, many=True),
     "random": AlgorithmInfo(grid_search=True, many=True),
     "tpe": AlgorithmInfo(
@@ -125,6 +127,9 @@ ALGORITHMS: Mapping[str, AlgorithmInfo] = {
 }
 
 SCHEDULERS: Mapping[str, AlgorithmInfo] = {
+    "race": AlgorithmInfo(
+        {"p": NUMBER, "guarantee": NUMBER, "min_effect": NUMBER, "guard": GUARDS}, many=True
+    ),
     "fifo": AlgorithmInfo(many=True),
     "asha": AlgorithmInfo(
         {"grace_period": WHOLE, "reduction_factor": Option("number", above=1), "brackets": WHOLE}

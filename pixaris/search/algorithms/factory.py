@@ -147,7 +147,7 @@ def build(name: str, options: Mapping[str, Any], context: SearcherContext) -> Se
             return _grid(context)
         if name == "random":
             return _random(context)
-        if name in ("tpe", "optuna"):
+        if name in ("auto", "gp", "tpe", "optuna"):  # what a process cannot guide, TPE proposes
             return _optuna({"sampler": "TPE", **options}, context)
         return _of_tune(name, options, context)
 

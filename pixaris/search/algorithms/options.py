@@ -12,8 +12,9 @@ from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
 from pixaris.search.file.reader import Reader, shown
+from pixaris.search.file.yaml_file import join
 
-Form: TypeAlias = Literal["whole", "number", "flag", "text", "mapping"]
+Form: TypeAlias = Literal["whole", "number", "flag", "text", "mapping", "guards"]
 
 _FORMS: Mapping[str, Form] = {
     "bool": "flag",
@@ -24,6 +25,7 @@ _FORMS: Mapping[str, Form] = {
     "Dict": "mapping",
     "Mapping": "mapping",
 }
+_GUARD = "{metric: lpips, worse_by: 0.02, than: baseline}"
 _WORD = re.compile(r"\b(bool|int|float|str|dict|Dict|Mapping)\b")
 
 
@@ -51,6 +53,8 @@ class Option:
             return reader.text(path, value) or None
         if self.form == "mapping":
             return reader.mapping(path, value)
+        if self.form == "guards":
+            return _guards(reader, path, value)
         if isinstance(value, bool):
             return value
         reader.add_problem(path, f"must be true or false (got {shown(value)})")
@@ -60,6 +64,26 @@ class Option:
 WHOLE = Option(at_least=1)
 NUMBER = Option("number")
 FLAG = Option("flag")
+GUARDS = Option("guards")
+
+
+def _guards(reader: Reader, path: str, value: object) -> list[dict[str, Any]] | None:
+    """Scores that must not suffer: ``[{metric: lpips, worse_by: 0.02, than: baseline}]``."""
+    found = []
+    before = len(reader.problems)
+    for index, entry in enumerate(reader.items(path, value, f"write {path}: [{_GUARD}]")):
+        where = join(path, index)
+        fields = reader.section(where, entry, ("metric", "worse_by", "than"))
+        name = reader.text(join(where, "metric"), fields.get("metric", ""))
+        worse_by = reader.number(join(where, "worse_by"), fields.get("worse_by", 0.0))
+        if "metric" not in fields or "worse_by" not in fields:
+            reader.add_problem(where, f"needs metric and worse_by: {_GUARD}")
+        elif worse_by is not None and worse_by < 0:
+            reader.add_problem(join(where, "worse_by"), f"must be at least 0 (got {worse_by:g})")
+        if fields.get("than", "baseline") != "baseline":
+            reader.add_problem(join(where, "than"), f"must be baseline (got {shown(fields['than'])})")
+        found.append({"metric": name, "worse_by": worse_by, "than": "baseline"})
+    return found if len(reader.problems) == before else None
 
 
 def options_of(homes: Collection[str], not_ours: Collection[str] = ()) -> dict[str, Option]:

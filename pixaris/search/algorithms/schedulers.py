@@ -22,6 +22,7 @@ from ray.tune.schedulers.hyperband import _Bracket as RayBracket
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.results.report import OBJECTIVE, TIME
 from pixaris.search.algorithms.catalog import REFUSED, SCHEDULERS
+from pixaris.search.algorithms.racing import RACE
 from pixaris.search.settings import StrategySettings
 from pixaris.types import Direction
 
@@ -116,7 +117,7 @@ def build(
         raise ConfigurationError(
             f"search.scheduler {name} takes {', '.join(takes) or 'no options'} (got {', '.join(unknown)})"
         )
-    if name == "fifo":
+    if name in ("fifo", RACE):  # what cannot be raced runs to its end
         return FIFOScheduler()
     settings: dict[str, Any] = {"time_attr": TIME, "metric": OBJECTIVE, "mode": direction}
     if "grace_period" in takes:
@@ -161,4 +162,6 @@ def default_step(strategy: StrategySettings, items: int) -> int:
     """Items between two reports: all of them where nothing is stopped early, else about a quarter."""
     if strategy.scheduler.type == "fifo":
         return items
+    if strategy.scheduler.type == RACE:
+        return 1
     return max(1, math.ceil(items / 4))

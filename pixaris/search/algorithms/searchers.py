@@ -145,6 +145,11 @@ class BaselineFirst(Searcher):
         """
         self._repeated = (number, dict(values))
 
+    @property
+    def proposed(self) -> int:
+        """How many trials were proposed, the baseline included."""
+        return self._count
+
     def upcoming(self, number: int) -> list[dict[str, Any]]:
         """The values of the next trials up to this one, before they are proposed; none where they depend on
         what is still to be learnt."""

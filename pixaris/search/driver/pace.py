@@ -8,10 +8,15 @@ from functools import cached_property
 
 from pixaris.metrics.base import COMPUTING
 from pixaris.search.algorithms import schedulers
+from pixaris.search.algorithms.guided import IN_FLIGHT, guides
+from pixaris.search.algorithms.racing import RACE, known_at_start, races
 from pixaris.search.check import CheckedSearch
 
 _FOR_SCORING = 4
 """Trials that run at once, at most, only because metrics are slow: each is a process."""
+
+_RACING = 8
+"""Trials that race at once, at most, where each has only its own image under way: each is a process."""
 
 _BEYOND_FOR_A_SLOT = 1.5
 """Images that are queued for trials that come, for every slot of the endpoints, where it is known what
@@ -53,6 +58,7 @@ class Pace:
 
     def __init__(self, checked: CheckedSearch, situation: Situation) -> None:
         self._strategy = checked.settings.strategy
+        self._settings = checked.settings
         self._budget = checked.settings.limits.budget
         self._generator = checked.settings.generator
         self._metrics = checked.setup.metrics
@@ -65,12 +71,19 @@ class Pace:
     @cached_property
     def step(self) -> int:
         """Items between two reports of a trial."""
+        if self._strategy.scheduler.type == RACE and not self.races:
+            return self._items
         return min(self._items, self._strategy.step or schedulers.default_step(self._strategy, self._items))
+
+    @cached_property
+    def races(self) -> bool:
+        """Whether the sets race: a trial then runs one item at a time, and is told before each."""
+        return races(self._settings)
 
     @property
     def stops(self) -> bool:
         """Whether the scheduler may end a trial early."""
-        return self._strategy.scheduler.type != "fifo"
+        return self.races or self._strategy.scheduler.type not in ("fifo", RACE)
 
     @cached_property
     def ahead(self) -> int:
@@ -79,12 +92,12 @@ class Pace:
         """
         limits = (self._budget.images, self._budget.endpoint_seconds, self._budget.credits)
         costly = self._generator.charges or any(limit is not None for limit in limits)
-        return 0 if costly and self.stops else self.step
+        return 0 if self.races or (costly and self.stops) else self.step
 
     @property
     def known(self) -> bool:
         """Whether all parameter sets are known from the start."""
-        return self._strategy.algorithm.type in ("grid", "random")
+        return known_at_start(self._settings)
 
     @cached_property
     def concurrent(self) -> int:
@@ -100,8 +113,10 @@ class Pace:
         if self._strategy.max_concurrent is not None:
             return self._strategy.max_concurrent
         filling = math.ceil(3 * self.slots / (2 * 2 * self.step * self._seeds))
-        if self.beyond:
+        if self.beyond or self.races_ahead:
             filling = min(filling, max(_FOR_SCORING, self._situation.processors))
+        elif self.races:
+            filling = min(filling, IN_FLIGHT if guides(self._settings) else _RACING)
         wanted = max(min(2, self.slots), filling, self._situation.models)
         if any(metric.parallel > COMPUTING for metric in self._metrics):
             kept = min(self._items, 2 * self.step) if self.stops else self._items
@@ -116,7 +131,7 @@ class Pace:
 
         As many as run at once, or more if it is known what comes after them.
         """
-        if not self._prefetches:
+        if not self._prefetches or self.races:
             return 0
         if not self.known:
             return self.concurrent
@@ -134,6 +149,11 @@ class Pace:
         if not self._prefetches or not self.known or self.stops or limited:
             return 0
         return math.ceil(_BEYOND_FOR_A_SLOT * self.slots / self._first_images)
+
+    @property
+    def races_ahead(self) -> bool:
+        """Whether the driver asks for the items that come next in a race."""
+        return self.races and self._prefetches
 
     @property
     def _prefetches(self) -> bool:

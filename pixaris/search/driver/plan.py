@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,12 +18,15 @@ from pixaris.results.journal import History
 from pixaris.results.objective import Objective
 from pixaris.results.paths import SearchPaths
 from pixaris.search.algorithms import factory, ordering, schedulers
+from pixaris.search.algorithms.raced import RacedSearch
+from pixaris.search.algorithms.racing import races, sizes
 from pixaris.search.check import CheckedSearch
 from pixaris.search.driver.pace import Pace, Situation
 from pixaris.search.resume import Earlier
 from pixaris.search.settings import SearchSettings
 from pixaris.search.size import SearchSize
 from pixaris.search.space.space import Space
+from pixaris.statistics.racing.order import stratified_order
 from pixaris.types import ParamValue
 
 
@@ -113,9 +115,7 @@ class SearchPlan:
     @property
     def order(self) -> tuple[int, ...]:
         """The order in which every trial goes through the items, as indices."""
-        indices = list(range(self.items))
-        random.Random(self.settings.strategy.seed or 0).shuffle(indices)
-        return tuple(indices)
+        return stratified_order(sizes(self.setup.eval_set), self.settings.strategy.seed or 0)
 
     @cached_property
     def pace(self) -> Pace:
@@ -125,7 +125,7 @@ class SearchPlan:
             endpoints=self.endpoints,
             processors=self.processors,
             resumed=bool(self.before.history.events),
-            pauses=schedulers.pauses(self.scheduler()),
+            pauses=not races(self.settings) and schedulers.pauses(self.scheduler()),
         )
         return Pace(self.checked, situation)
 
@@ -151,7 +151,7 @@ class SearchPlan:
         Raises:
             ConfigurationError: It cannot be made of its options, or for this space and these objectives.
         """
-        seed, parallel = self.identity.proposal_seed, self.pace.concurrent > 1
+        seed, parallel = self.identity.proposal_seed, races(self.settings) or self.pace.concurrent > 1
         context = factory.context_of(self.settings, self.baseline, seed=seed, parallel=parallel)
         return factory.make(self.settings.strategy, context)
 
@@ -161,6 +161,11 @@ class SearchPlan:
         Raises:
             ConfigurationError: It cannot be made of its options, or makes no sense here.
         """
+        if races(self.settings):
+            made = RacedSearch(
+                self.settings, self.order, self.baseline, self.size, self.identity.proposal_seed
+            )
+            return made.scheduler(self.pace.concurrent)
         return schedulers.make(
             self.settings.strategy,
             items=self.items,

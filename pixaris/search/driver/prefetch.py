@@ -13,8 +13,8 @@ from pixaris.exceptions import PixarisError
 from pixaris.experiment.scoring import Scorer
 from pixaris.experiment.submitters import AHEAD, Submitter, request_of_run
 from pixaris.generation.base import ItemArgs
-from pixaris.search.driver.trial import TrialConfig, experiment_run
-from pixaris.types import GeneratedImage, ParamValue
+from pixaris.search.driver.trial import TrialConfig, experiment_run, own_key
+from pixaris.types import GeneratedImage, GenerationRequest, ParamValue
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Prefetcher:
     def _serve(self, number: int, values: Mapping[str, ParamValue]) -> None:
         config = self._config
         try:
-            sender = _Sender(config, config.run_id(number))
+            sender = Sender(config, config.run_id(number))
             experiment_run(config, config.setup, number, values, sender, self._scorer).start_ahead(
                 config.pace.step + config.pace.ahead
             )
@@ -77,23 +77,39 @@ class Prefetcher:
             log.debug("nothing is prefetched for trial %d", number, exc_info=True)
 
 
-class _Sender(Submitter):
-    """Sends a run's requests, and leaves it to the trial to collect the images; what is in the cache the
+class Sender(Submitter):
+    """Sends a run's requests, and leaves it to the trial to collect the images; what is kept already the
     trial takes itself.
+
+    Args:
+        config: What trials are made from.
+        run_id: Of the run.
+        name: Under which the trial will ask for them, by default the run's id.
+        priority: Of the requests.
     """
 
-    def __init__(self, config: TrialConfig, run: str) -> None:
+    def __init__(self, config: TrialConfig, run_id: str, name: str = "", priority: int = AHEAD) -> None:
         self._config = config
-        self._pool: RayPool = config.services.pool.connect(run)
-        self._run = run
+        self._run_id = run_id
+        self._name = name or run_id
+        self._priority = priority
+        self._pool: RayPool = config.services.pool.connect(self._name)
 
     def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
-        generator, known = self._config.setup.generator, self._config.services.known
-        requests = [request_of_run(generator.request(args), args, self._run) for args in items]
-        missing = [request for request in requests if known.get(request.cache_key) is None]
+        generator = self._config.setup.generator
+        missing = []
+        for args in items:
+            request = request_of_run(generator.request(args), args, self._name)
+            if not self._is_kept(args, request):
+                missing.append(request)
         if missing:
-            self._pool.send(missing, priority=AHEAD)
-        return [Future() for _ in requests]
+            self._pool.send(missing, priority=self._priority)
+        return [Future() for _ in items]
+
+    def _is_kept(self, args: ItemArgs, request: GenerationRequest) -> bool:
+        services = self._config.services
+        own = services.store.get(own_key(self._run_id, args.item, args.repeat))
+        return own is not None or services.known.get(request.cache_key) is not None
 
     def promote(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         pass  # the trial does that when it waits

@@ -7,12 +7,13 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from pixaris.cache.local import LocalCache
@@ -20,23 +21,29 @@ from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
 from pixaris.endpoints.registry import EndpointRegistry
 from pixaris.exceptions import ClusterError, NoEndpointError, PixarisError, SearchFailedError, StorageError
 from pixaris.files import read_json, write_json
+from pixaris.results.budget import Answer
 from pixaris.results.journal import Journal
 from pixaris.results.paths import trial_name
 from pixaris.results.progress import ProgressListener, Silent
 from pixaris.results.records import SearchResult
 from pixaris.search import survey
 from pixaris.search.algorithms import schedulers, searchers
+from pixaris.search.algorithms.guided import algorithm_of, guides
+from pixaris.search.algorithms.race import RaceScheduler
+from pixaris.search.algorithms.raced import guided_searcher
+from pixaris.search.algorithms.racing import races
 from pixaris.search.algorithms.searchers import BaselineFirst, ListSearcher
 from pixaris.search.driver.barrier import StartBarrier
 from pixaris.search.driver.metric_hosts import RayHostConfig, metric_hosts
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.prefetch import Prefetcher
 from pixaris.search.driver.processes import following_processes
+from pixaris.search.driver.racing.course import Course
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.driver.signals import Signals
 from pixaris.search.driver.spending import Account
 from pixaris.search.driver.tracker import SearchTracker
-from pixaris.search.driver.trial import ExperimentTrial, Prefetch, Services, TrialConfig, TrialPace
+from pixaris.search.driver.trial import Prefetch, Services, TrialConfig, TrialPace
 from pixaris.search.driver.tune.callbacks import TrackerCallback, TrackerStopper
 from pixaris.search.driver.tune.journaled import JournaledScheduler
 from pixaris.search.driver.tune.replay import Replay
@@ -123,18 +130,18 @@ def _tune(
     scheduler = plan.scheduler()
     pausing = schedulers.pauses(scheduler)
     searcher = BaselineFirst(
-        _inner(plan),
+        _inner(plan, scheduler),
         plan.space,
         plan.baseline,
         limit=plan.size.trials,
         directions=[objective.direction for objective in plan.objectives],
         stopped=lambda: tracker.stopped,
-        affords=tracker.affords,
+        affords=_affords(plan, tracker, scheduler),
     )
     history = plan.before.history
     journal = Journal(plan.paths, history, tracker.fail)
     name = plan.settings.strategy.scheduler.name
-    journaled = JournaledScheduler(scheduler, journal, plan.identity.proposal_seed, name)
+    journaled = JournaledScheduler(scheduler, journal, plan.identity.proposal_seed, name, history.over)
     ledger = tracker.account.actor if tracker.account is not None else None
     plan.paths.store.mkdir(exist_ok=True)
     store = LocalCache(plan.paths.store, _NO_LIMIT, make_folder=False)
@@ -149,11 +156,12 @@ def _tune(
         history,
         at_once=None if pausing else plan.pace.concurrent,
         rerun=pausing,
-        handed_out=Prefetcher(config, driver_pool, searcher.upcoming).prefetch,
     )
-    trainable = tune.with_parameters(ExperimentTrial, trials=config)
+    course = Course(plan, config, journaled, trials, tracker, searcher)
+    trials.on_handed_out = course.handed_out(Prefetcher(config, driver_pool, searcher.upcoming))
+    trainable = tune.with_parameters(course.trainable, trials=config)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": _share(plan, cpus, pausing=pausing)}),
+        tune.with_resources(trainable, {"cpu": _share(plan, cpus, pausing=pausing or races(plan.settings))}),
         tune_config=tune.TuneConfig(
             search_alg=trials,
             scheduler=journaled,
@@ -165,17 +173,30 @@ def _tune(
             name=f"tune-{uuid.uuid4().hex[:8]}",  # one for each process of a search that is resumed
             storage_path=str(plan.paths.tune.resolve()),
             stop=TrackerStopper(tracker),
-            callbacks=[TrackerCallback(tracker, journaled.stops, trials.run_again)],
+            callbacks=[
+                TrackerCallback(tracker, journaled.stops, trials.run_again, journaled.over, course.reported)
+            ],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=2),
         ),
     )
     _settle(plan)
-    tracker.phase(f"searching, {plan.pace.describe()}")
+    chosen = algorithm_of(plan.settings)
+    tracker.phase(f"searching by {chosen}, {plan.pace.describe()}")
     signals.orderly(driver_pool.stop)
-    with contextlib.closing(barrier), _processes_at_once(processes):
+    with contextlib.closing(barrier), contextlib.closing(course), _processes_at_once(processes):
         tuner.fit()
+
+
+def _affords(plan: SearchPlan, tracker: SearchTracker, scheduler: TrialScheduler) -> Callable[[int], Answer]:
+    """Whether the budget pays for another trial, given how many were proposed."""
+    if guides(plan.settings):
+        return lambda proposed: "go"  # it counts its images itself
+    if not isinstance(scheduler, RaceScheduler):
+        return tracker.affords
+    book, seeds = scheduler.book, plan.setup.seeds
+    return lambda proposed: tracker.affords(proposed, seeds * book.needed())
 
 
 def _trial_config(plan: SearchPlan, services: Services, *, processes: int) -> TrialConfig:
@@ -234,8 +255,8 @@ def _settle(plan: SearchPlan) -> None:
             write_json(file, {**record, "status": status})
 
 
-def _inner(plan: SearchPlan) -> Searcher:
-    searcher = plan.searcher()
+def _inner(plan: SearchPlan, scheduler: TrialScheduler) -> Searcher:
+    searcher = guided_searcher(plan.settings, scheduler) or plan.searcher()
     return _by_models(plan, searcher) if isinstance(searcher, ListSearcher) else searcher
 
 

@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +45,7 @@ class SearchTracker:
         reason: Why, or "".
         fatal: The error that ended it, or None.
         account: Counts the search's budget, if it has one.
+        at_rest: Tells whether a trial of a number has told all it knows, although it is not over.
     """
 
     def __init__(self, plan: SearchPlan, listener: ProgressListener) -> None:
@@ -65,6 +66,7 @@ class SearchTracker:
         self.reason = ""
         self.fatal: PixarisError | None = None
         self.account: Account | None = None
+        self.at_rest: Callable[[int], bool] = lambda number: False
         self._remember()
         self._save("running")
         self._listener.update(self._progress())
@@ -110,7 +112,10 @@ class SearchTracker:
         if not self.stopped:
             return False
         with self._lock:
-            running = any(trial.status == "running" for trial in self._trials.values())
+            running = any(
+                trial.status == "running" and not self.at_rest(trial.number)
+                for trial in self._trials.values()
+            )
         return not running or time.monotonic() > self._stop_by
 
     @property
@@ -118,14 +123,18 @@ class SearchTracker:
         """Wall time since the search was started."""
         return time.monotonic() - self._started
 
-    def affords(self, proposed: int) -> Answer:
+    def affords(self, proposed: int, needed: int | None = None) -> Answer:
         """Whether the budget pays for another trial.
 
         Args:
             proposed: Trials proposed so far; some of them may not have started yet.
+            needed: Images that are needed anyway for what has begun, where that is known; by default all that
+                the trials under way may still need.
         """
         if self.account is None:
             return "go"
+        if needed is not None:
+            return self.account.answer(needed)
         with self._lock:
             items, seeds = self._plan.items, self._plan.setup.seeds
             running = [items - trial.items for trial in self._trials.values() if trial.status == "running"]
@@ -193,7 +202,10 @@ class SearchTracker:
     def trial_started(self, config: Mapping[str, Any]) -> None:
         """A trial begins (or begins again after its process died)."""
         with self._lock:
-            self._trials[config["number"]] = self._from(config, TrialReport(), "running")
+            known = self._trials.get(config["number"])
+            goes_on = known is not None and known.status == "running" and config.get("reported")
+            report = known.report if known is not None and goes_on else TrialReport()
+            self._trials[config["number"]] = self._from(config, report, "running")
 
     def trial_reported(self, config: Mapping[str, Any], report: TrialReport) -> None:
         """A trial has more items."""
@@ -356,7 +368,10 @@ class SearchTracker:
         return SearchProgress(
             phase=self._phase,
             result=self.result("running"),
-            planned=Planned(self._plan.size.trials, _planned_images(self._plan, self._trials.values())),
+            planned=Planned(
+                self._plan.size.trials,
+                _planned_images(self._plan, self._trials.values(), made=self._images()),
+            ),
             seconds=self.seconds,
             rate=self._rate(),
             endpoints=self._pool.endpoints,
@@ -371,8 +386,10 @@ class SearchTracker:
         return done / elapsed if elapsed > 1.0 and done > 0 else None
 
 
-def _planned_images(plan: SearchPlan, trials: Iterable[TrialResult]) -> int | None:
-    """Images that all trials would need, less what ended trials saved, and what the budget pays for."""
+def _planned_images(plan: SearchPlan, trials: Iterable[TrialResult], made: int) -> int | None:
+    """Images that all trials would need, less what ended trials saved, and what the budget pays for; some may
+    have been made in vain.
+    """
     limit = plan.settings.limits.budget.images
     if plan.size.images is None:
         return limit
@@ -381,7 +398,7 @@ def _planned_images(plan: SearchPlan, trials: Iterable[TrialResult]) -> int | No
         spared += trial.failures
         if trial.status in ("stopped", "failed", "interrupted"):
             spared += plan.items - trial.items
-    planned = plan.size.images - plan.setup.seeds * spared
+    planned = max(plan.size.images - plan.setup.seeds * spared, made)
     return planned if limit is None else min(planned, limit)
 
 

@@ -8,7 +8,6 @@ import hashlib
 import math
 import os
 import pickle
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -227,14 +226,13 @@ class ExperimentTrial(tune.Trainable):
         if self._pooled is not None and self._taking_over:
             self._pooled.pool, self._pooled.run = trials.services.pool.connect(self._run_id), self._run_id
         self._reported = int(config.get("reported", 0))
-        self._started = time.monotonic()
         self._stepped = False
         self._broken = False
         self._run = experiment_run(trials, self._setup, number, values, self._submitter, self._scorer)
 
     def _own_key(self, args: ItemArgs) -> str:
         """The key of an image in the search's own store: whose it is, whatever it was made of."""
-        return hashlib.sha256("\0".join((self._run_id, args.item, str(args.repeat))).encode()).hexdigest()
+        return own_key(self._run_id, args.item, args.repeat)
 
     def step(self) -> dict[str, Any]:
         """Generate and score the next items; called again until the result says ``done``."""
@@ -270,8 +268,7 @@ class ExperimentTrial(tune.Trainable):
         if len(short) >= _OUT_OF_MEMORY_ITEMS:
             reason = f"its parameters need more memory than the endpoints have: {short[0].error}"
             return self._report(self._run.finish("failed"), "failed", reason)
-        hopeless = bool(record.items) and all(item.generated is None for item in record.items)
-        if not self._run.done and not hopeless:
+        if not self._run.done and not self._hopeless(record):
             self._run.start_ahead(max(pace.ahead, self._ahead()) if pace.ahead else 0)
             return self._report(record, "running")
         scored = all(name in record.metrics for name in self._config.objectives)
@@ -280,6 +277,10 @@ class ExperimentTrial(tune.Trainable):
             barrier.wait(self._run_id, lambda: self._pool.stopping)
         self._first = False
         return self._report(record, "ended")
+
+    def _hopeless(self, record: RunRecord) -> bool:
+        """Whether nothing was made of any item."""
+        return bool(record.items) and all(item.generated is None for item in record.items)
 
     def _ahead(self) -> int:
         """Items to generate while others are scored: where nothing is stopped, all of the next step at
@@ -300,7 +301,7 @@ class ExperimentTrial(tune.Trainable):
             scores=means,
             item_scores=record.item_scores,
             usage=Usage(
-                seconds=time.monotonic() - self._started,
+                seconds=record.seconds,
                 cost=record.cost,
                 unaccounted=record.unaccounted,
                 cached=record.cached,
@@ -345,6 +346,11 @@ class ExperimentTrial(tune.Trainable):
         self._run.finish("interrupted" if fatal is not None or self._pool.stopping else "stopped")
         if self._pooled is not None and self._pooled.pool is not self._pool:
             self._pooled.pool.close()
+
+
+def own_key(run_id: str, item: str, repeat: int) -> str:
+    """The key in the search's own store of the image of a run, an item and its seed's number."""
+    return hashlib.sha256("\0".join((run_id, item, str(repeat))).encode()).hexdigest()
 
 
 def _price(generator: ImageGenerator, args: ItemArgs) -> float | None:

@@ -15,6 +15,7 @@ from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import api_of_generator, bare_source
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment.setup import MOST_SEEDS
+from pixaris.search.algorithms.guided import with_samples
 from pixaris.search.file.components import DatasetSpec, GeneratorSpec, read_dataset, read_generator
 from pixaris.search.file.endpoints import endpoints_of_urls, read_endpoints
 from pixaris.search.file.limits import read_budget, read_evidence, read_limits
@@ -168,8 +169,10 @@ def read_search_file(
     metrics = read_metrics(reader, fields, required=need_parameters or "objective" in fields)
     metrics = with_resources(metrics, fields.get("objective"))
     objective = read_objective(reader, fields, metrics, required=need_parameters)
-    search = read_strategy(reader, fields.get("search", {}), space, len(objective.names))
     budget = read_budget(reader, "budget", fields.get("budget", {}))
+    search = with_samples(
+        read_strategy(reader, fields.get("search", {}), space, len(objective.names)), budget
+    )
     policy = read_limits(reader, "limits", fields.get("limits", {}))
     seeds = reader.whole("seeds", fields.get("seeds", 1), at_least=1, at_most=MOST_SEEDS) or 1
     evidence = read_evidence(reader, fields)

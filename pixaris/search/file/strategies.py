@@ -18,6 +18,8 @@ from pixaris.search.algorithms.catalog import (
     sampler_name,
     strategy_options,
 )
+from pixaris.search.algorithms.guided import AUTO, GP
+from pixaris.search.algorithms.racing import RACE
 from pixaris.search.file.reader import ComponentSpec, Reader, shown
 from pixaris.search.file.yaml_file import join
 from pixaris.search.settings import DEFAULT_SAMPLES, Choice, StrategySettings
@@ -33,11 +35,11 @@ def read_strategy(reader: Reader, value: object, space: Space, objectives: int =
     """The section ``search``; space and objectives decide what algorithm and scheduler may be."""
     fields = reader.section("search", value, _KEYS)
     kinds = {parameter.domain.kind for parameter in space.parameters}
-    default = "grid" if kinds == {"grid_search"} else "tpe"
+    default = "grid" if kinds == {"grid_search"} else AUTO
     before = len(reader.problems)
     algorithm = _strategy(reader, "search.algorithm", fields.get("algorithm", default), ALGORITHMS)
     sound = len(reader.problems) == before
-    scheduler = _strategy(reader, "search.scheduler", fields.get("scheduler", "fifo"), SCHEDULERS)
+    scheduler = _strategy(reader, "search.scheduler", fields.get("scheduler", RACE), SCHEDULERS)
     samples = reader.whole("search.num_samples", fields.get("num_samples", 1), at_least=1)
     points = _points(reader, fields.get("points_to_evaluate", []), space)
     if (strategy := ALGORITHMS.get(algorithm.type)) is not None:
@@ -50,7 +52,7 @@ def read_strategy(reader: Reader, value: object, space: Space, objectives: int =
         if not strategy.samples:
             samples = 1
         elif "num_samples" not in fields:
-            samples = DEFAULT_SAMPLES
+            samples = None if algorithm.type in (AUTO, GP) else DEFAULT_SAMPLES
         if strategy.samples and samples is not None and len(points) > samples:
             needed = (
                 f"must be at least {len(points)}, as many as search.points_to_evaluate has (got {samples})"
@@ -58,9 +60,9 @@ def read_strategy(reader: Reader, value: object, space: Space, objectives: int =
             reader.add_problem("search.num_samples", needed)
     _fit_each_other(reader, algorithm.type, scheduler.type, objectives)
     return StrategySettings(
-        algorithm=_choice(algorithm) if sound else Choice("tpe"),  # what is wrong with it is told once
+        algorithm=_choice(algorithm) if sound else Choice(AUTO),  # what is wrong with it is told once
         scheduler=_choice(scheduler),
-        num_samples=samples or 1,
+        num_samples=samples if samples or algorithm.type in (AUTO, GP) else 1,
         seed=reader.whole("search.seed", fields["seed"], at_most=_MAX_SEED) if "seed" in fields else None,
         step=reader.whole("search.step", fields["step"], at_least=1) if "step" in fields else None,
         max_concurrent=(

@@ -287,7 +287,10 @@ def told(space: Space | None = None, objectives: int = 1, **fields: Any) -> list
             {"algorithm": "bohb_", "scheduler": "pbt"},
             ["'bohb_' is not known", "pbt changes a trial's parameters while it runs"],
         ),
-        ({"scheduler": "pb2"}, ["pb2 changes a trial's parameters while it runs", "known are fifo, asha"]),
+        (
+            {"scheduler": "pb2"},
+            ["pb2 changes a trial's parameters while it runs", "known are race, fifo, asha"],
+        ),
         ({"scheduler": "resource_changing"}, ["the endpoints do the work"]),
         (
             {"scheduler": {"type": "median", "grace_perod": 3}},
@@ -375,7 +378,8 @@ def test_what_goes_by_one_objective_is_refused_with_several(field: str, name: st
     (message,) = told(objectives=2, **{field: name})
     assert (
         message
-        == f"search.{field}: {name} stops trials by one objective, and there are 2; with several use fifo"
+        == f"search.{field}: {name} stops trials by one objective, and there are 2; with several use race,"
+        " fifo"
     )
     assert told(objectives=2, algorithm="tpe", scheduler="fifo") == []
 
@@ -392,7 +396,7 @@ def test_the_sampler_cmaes_is_refused_with_several_objectives() -> None:
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_schedulers_count_items(name: str) -> None:
     scheduler = schedulers.build(name, {}, items=9, step=2, direction="max")
-    if name != "fifo":
+    if name not in ("fifo", "race"):
         assert scheduler._time_attr == "items"
         assert scheduler._metric == "objective"
 

@@ -70,7 +70,7 @@ def test_a_grid_runs_every_set_once_with_the_baseline_first(
         "value": ("Threshold", "value", [0.3, 0.5]),
         "grow": ("Grow", "expand", tune.grid_search([0, 2])),
     }
-    result = search(cells_loader, tmp_path, endpoints, space=space, algorithm="grid").run()
+    result = search(cells_loader, tmp_path, endpoints, space=space, algorithm="grid", scheduler="fifo").run()
     assert result.status == "finished"
     assert result.trials[0].values == {"value": 0.5, "grow": 0}
     assert sorted(tuple(t.values.values()) for t in result.trials) == [(0.3, 0), (0.3, 2), (0.5, 0), (0.5, 2)]
@@ -310,7 +310,7 @@ def test_progress_counts_images_trials_and_the_best(
         def event(self, sentence: str) -> None: ...
 
     started = time.monotonic()
-    search(cells_loader, tmp_path, endpoints, num_samples=3).run(Listener())
+    search(cells_loader, tmp_path, endpoints, num_samples=3, scheduler="fifo").run(Listener())
     assert time.monotonic() - started < 60
     last = seen[-1]
     assert (last.trials, last.finished, last.images, last.images_planned) == (4, 4, 24, 24)

@@ -136,8 +136,8 @@ def test_what_may_be_left_out_has_defaults(file: Path) -> None:
     spec = read(section(file, name=None, search=None, generation_params=None, results=None))
     assert (spec.home.name, spec.home.results, spec.generation_params) == ("x", Config.load().results_dir, ())
     assert (spec.search.algorithm.type, spec.search.scheduler.type, spec.search.num_samples) == (
-        "tpe",
-        "fifo",
+        "auto",
+        "race",
         20,
     )
     grid = read(section(file, search=None, parameters="{a: {node_name: A, input: a, grid_search: [1, 2]}}"))
@@ -670,13 +670,13 @@ def test_one_parameter_can_set_several_inputs(file: Path) -> None:
         ({"search": "tpe"}, "search (line 10): must be a mapping of keys and values (got 'tpe')"),
         (
             {"search": "{algorithm: tpee}"},
-            "search.algorithm (line 10): 'tpee' is not known (did you mean 'tpe'?); known are grid, ra",
+            "search.algorithm (line 10): 'tpee' is not known (did you mean 'tpe'?); known are auto, gp",
         ),
         (
             {"search": "{scheduler: {type: hyperbnd}}"},
             (
                 "search.scheduler.type (line 10): 'hyperbnd' is not known (did you mean 'hyperband'?); known"
-                " are fifo, a"
+                " are race, f"
             ),
         ),
         (

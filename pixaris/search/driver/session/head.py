@@ -37,7 +37,7 @@ class Head:
 
         for again in (False, True):
             try:
-                with import_paths(), _environment():
+                with import_paths(), _environment(), _lean():
                     ray.init(
                         address="local",
                         include_dashboard=False,
@@ -102,6 +102,26 @@ def _environment() -> Iterator[None]:
         given["RAY_TMPDIR"] = _SHORT_TEMP
     os.environ.update(given)
     yield
+
+
+@contextlib.contextmanager
+def _lean() -> Iterator[None]:
+    """Start Ray without what nobody asks for here: the autoscaler's monitor, the log monitor, and the server
+    of the dashboard. `ray start` has flags for them (``--no-monitor``); `ray.init` has none, so that it is
+    given other parameters. They cost a second of CPU each.
+    """
+    from ray._private import parameter, services
+
+    class Parameters(parameter.RayParams):
+        def __init__(self, **given: object) -> None:
+            super().__init__(**{**given, "no_monitor": True, "include_log_monitor": False})
+
+    before = parameter.RayParams, services.start_api_server
+    parameter.RayParams, services.start_api_server = Parameters, lambda *given, **options: (None, None)
+    try:
+        yield
+    finally:
+        parameter.RayParams, services.start_api_server = before
 
 
 def keep_quiet() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ray.tune.experiment import Trial
 from ray.tune.stopper import NoopStopper
 
 from pixaris.results.report import Stop, TrialReport
+from pixaris.search.algorithms.race import SNAPSHOT
 from pixaris.search.driver.tracker import SearchTracker
 from pixaris.search.driver.tune.reporting import report_of
 
@@ -23,12 +24,23 @@ class TrackerCallback(tune.Callback):
         tracker: Knows how the search stands.
         stops: Number of a trial that the scheduler has stopped, to why.
         run_again: Numbers of trials whose process died, and that wait to be run again.
+        over: Numbers of trials that the tracker knows to be over: a race ends them before Tune does.
+        reported: Called with a trial's number and the items that it has.
     """
 
-    def __init__(self, tracker: SearchTracker, stops: Mapping[int, Stop], run_again: Set[int]) -> None:
+    def __init__(
+        self,
+        tracker: SearchTracker,
+        stops: Mapping[int, Stop],
+        run_again: Set[int],
+        over: Set[int] = frozenset(),
+        reported: Callable[[int, int], object] | None = None,
+    ) -> None:
         self._tracker = tracker
         self._stops = stops
         self._run_again = run_again
+        self._over = over
+        self._reported = reported
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tune.Callback, ()  # Tune pickles its settings; a tracker belongs to this process
@@ -39,7 +51,12 @@ class TrackerCallback(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: object
     ) -> None:
-        self._tracker.trial_reported(trial.config, report_of(result) or TrialReport())
+        result.pop(SNAPSHOT, None)  # the race has it
+        report = report_of(result) or TrialReport()
+        if trial.config["number"] not in self._over:
+            self._tracker.trial_reported(trial.config, report)
+        if self._reported is not None:
+            self._reported(trial.config["number"], report.items)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """Its process died, and Tune is going to start another one for it."""
@@ -48,6 +65,8 @@ class TrackerCallback(tune.Callback):
         self._tracker.trial_lost(trial.config, _last_error(trial.error_file))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
+        if trial.config["number"] in self._over:
+            return
         stop = self._stops.get(trial.config["number"])
         self._tracker.trial_ended(trial.config, report_of(trial.last_result), stop=stop)
 

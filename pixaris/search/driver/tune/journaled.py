@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +11,8 @@ from ray.tune.schedulers import TrialScheduler
 
 from pixaris.results.journal import Event, Journal
 from pixaris.results.report import Stop, TrialReport
+from pixaris.search.algorithms.race import RaceScheduler
+from pixaris.search.algorithms.race_book import Over
 from pixaris.search.algorithms.schedulers import pauses
 from pixaris.search.driver.tune.reporting import remembered_result, report_of
 
@@ -36,6 +39,10 @@ class _Nobody:
         return set()
 
 
+def _nobody_listens(over: Over, fresh: bool) -> None:
+    """What a trial that is over is told to, as long as nobody wants to know."""
+
+
 class JournaledScheduler(TrialScheduler):
     """A scheduler whose decisions are written down, and which never stops the baseline: all others are
     compared with it.
@@ -47,13 +54,25 @@ class JournaledScheduler(TrialScheduler):
         journal: Where it is written.
         seed: Makes its draws repeatable, where it draws (ASHA, a trial's bracket).
         name: What it is called where it is said who stopped a trial.
+        written_over: Numbers of trials that the journal has as over.
 
     Attributes:
+        race: The inner scheduler, where it is a race: it ends trials whether or not they have just reported.
+        over: Numbers of the trials that a race is through with.
+        told_over: Called with every trial that a race is through with, and whether the journal did not have
+            it as over before.
         stops: Number of a trial that was stopped, to why. A scheduler that can tell more than its name has a
             method ``why_stopped(number)``, which gives a `Stop`.
     """
 
-    def __init__(self, inner: TrialScheduler, journal: Journal, seed: int, name: str) -> None:
+    def __init__(
+        self,
+        inner: TrialScheduler,
+        journal: Journal,
+        seed: int,
+        name: str,
+        written_over: Collection[int] = (),
+    ) -> None:
         super().__init__()
         self._inner = inner
         self._journal = journal
@@ -63,6 +82,13 @@ class JournaledScheduler(TrialScheduler):
         self._pauses = pauses(inner)
         self._name = name
         self.stops: dict[int, Stop] = {}
+        self.race = inner if isinstance(inner, RaceScheduler) else None
+        self.over: set[int] = set()
+        self._written_over = written_over
+        self.told_over: Callable[[Over, bool], object] = _nobody_listens
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "told_over": _nobody_listens}  # Tune keeps copies, which nobody reads
 
     def _apart(self, trial: Trial) -> bool:
         return self._pauses and bool(trial.config["number"] == 0)
@@ -108,7 +134,22 @@ class JournaledScheduler(TrialScheduler):
             self.stops[trial.config["number"]] = why
             self._stopped.add(trial.trial_id)
         self._journal.reported(trial.config["number"], report, why)
+        self.tell_over()
         return decision
+
+    def tell_over(self) -> None:
+        """Write down and tell which trials a race is through with."""
+        for over in self.race.book.take_over() if self.race is not None else ():
+            number = over.number
+            self.over.add(number)
+            if over.stop is not None:
+                self.stops[number] = over.stop
+            fresh = number not in self._written_over
+            if fresh and over.stop is not None:
+                self._journal.reported(number, over.report, over.stop)
+            elif fresh:
+                self._journal.ended(number, over.report)
+            self.told_over(over, fresh)
 
     def _why(self, trial: Trial, report: TrialReport) -> Stop:
         """Why the scheduler has just stopped a trial: its own word, where it has one."""
@@ -119,10 +160,13 @@ class JournaledScheduler(TrialScheduler):
     def on_trial_complete(self, tune_controller: Controller, trial: Trial, result: _Result) -> None:
         if not self._apart(trial):
             self._inner.on_trial_complete(tune_controller, trial, result)
+        if trial.config["number"] in self.over:
+            return  # that was written down when the race was through with it
         report = report_of(result) or TrialReport()
         # else the search was stopped, and the trial goes on when it is resumed
         if report.is_over or trial.trial_id in self._stopped:
             self._journal.ended(trial.config["number"], report)
+        self.tell_over()
 
     def on_trial_remove(self, tune_controller: Controller, trial: Trial) -> None:
         if not self._apart(trial):
@@ -153,6 +197,11 @@ class JournaledScheduler(TrialScheduler):
             self._known.add(trial.trial_id)
         elif self._apart(trial):
             pass
+        elif self.race is not None:
+            self.race.book.hear(event.number, event.report)
+            if event.kind == "ended":
+                self.race.book.withdraw(event.number)
+            self.tell_over()
         elif event.kind == "reported":
             self._inner.on_trial_result(nobody, trial, remembered_result(event.report))
         else:

@@ -16,7 +16,9 @@ from ray.tune.experiment import Trial
 from ray.tune.search import SearchGenerator
 
 from pixaris.results.journal import Event, History, Journal
-from pixaris.results.report import TIME, TrialReport
+from pixaris.results.report import OBJECTIVE, TIME, TrialReport
+from pixaris.search.algorithms.race import RaceScheduler
+from pixaris.search.algorithms.race_book import Over
 from pixaris.search.algorithms.searchers import BaselineFirst
 from pixaris.search.driver.tune.journaled import JournaledScheduler
 from pixaris.search.driver.tune.lost_trials import LostTrials
@@ -36,7 +38,9 @@ class Replay(SearchGenerator):
         at_once: Trials under way at the same time; None: as many as Tune takes.
         rerun: Whether all trials go through Tune again, with the results they have: for schedulers that pause
             trials, whose decisions need the trials themselves.
-        handed_out: Called with every trial that is handed out: its number and its values.
+
+    Attributes:
+        on_handed_out: Called with every trial that is handed out: its number and its values.
     """
 
     def __init__(
@@ -48,7 +52,6 @@ class Replay(SearchGenerator):
         *,
         at_once: int | None,
         rerun: bool,
-        handed_out: Callable[[int, Mapping[str, Any]], object] | None = None,
     ) -> None:
         super().__init__(proposals)
         self._proposals = proposals
@@ -57,12 +60,13 @@ class Replay(SearchGenerator):
         self._history = history
         self._at_once = at_once
         self._rerun = rerun
-        self._on_handed_out = handed_out
+        self.on_handed_out: Callable[[int, Mapping[str, Any]], object] | None = None
         self._waiting: deque[Trial] = deque()
         self._live: set[str] = set()
         # trial to the items of the last report that the searcher heard in an earlier process
         self._heard: dict[str, float] = {}
         self._lost = LostTrials()
+        self._race = scheduler.race
 
     def add_configurations(self, experiments: Any) -> None:  # noqa: ANN401  (as Tune has it)
         """Take what is to run, and remember what was."""
@@ -70,7 +74,10 @@ class Replay(SearchGenerator):
         self._remember()
 
     def is_finished(self) -> bool:
-        return not self._waiting and bool(super().is_finished())
+        if self._race is not None and self._live:
+            return False  # else Tune would end the processes that trials give up
+        ended = self._race is not None and self._race.book.ended
+        return not self._waiting and (ended or bool(super().is_finished()))
 
     @property
     def run_again(self) -> Set[int]:
@@ -79,10 +86,15 @@ class Replay(SearchGenerator):
 
     def create_trial_if_possible(self, experiment_spec: Mapping[str, Any]) -> Trial | None:
         """The next trial, or None while there is none."""
+        if self._race is not None:
+            return self._next_of_race(self._race, experiment_spec)
         if self._waiting:
             return self._handed_out(self._waiting.popleft())
         if self._at_once is not None and len(self._live) >= self._at_once:
             return None
+        return self._proposed(experiment_spec)
+
+    def _proposed(self, experiment_spec: Mapping[str, Any]) -> Trial | None:
         trial = super().create_trial_if_possible(experiment_spec)
         if trial is not None:
             self._journal.proposed(trial.config["number"], trial.config["values"])
@@ -90,15 +102,43 @@ class Replay(SearchGenerator):
             self._handed_out(trial)
         return trial
 
+    def _next_of_race(self, race: RaceScheduler, experiment_spec: Mapping[str, Any]) -> Trial | None:
+        """The next trial of a race: one that waits and whose item is due, or a set that has room in it."""
+        for trial in self._waiting:
+            if race.book.is_due(trial.config["number"]):
+                self._waiting.remove(trial)
+                return self._handed_out(trial)
+        if self._waiting or not race.book.room or super().is_finished():
+            return None
+        trial = self._proposed(experiment_spec)
+        if trial is None:
+            race.book.start_without_more(last=bool(super().is_finished()))
+            self._scheduler.tell_over()
+        return trial
+
+    def told_over(self, trial: Trial, over: Over) -> None:
+        """A race is through with a trial: the searcher learns what it would have got over all items."""
+        self._live.discard(trial.trial_id)
+        if trial in self._waiting:
+            self._waiting.remove(trial)
+        result = remembered_result(over.report)
+        if over.estimate is not None:
+            result[OBJECTIVE] = over.estimate
+        own = self._lost.first_id(trial.trial_id)
+        self._heard[own] = math.inf
+        self._proposals.on_trial_complete(own, result)
+
     def _handed_out(self, trial: Trial) -> Trial:
         self._lost.handed_out(trial)
-        if self._on_handed_out is not None:
-            self._on_handed_out(trial.config["number"], trial.config["values"])
+        if self.on_handed_out is not None:
+            self.on_handed_out(trial.config["number"], trial.config["values"])
         return trial
 
     def on_trial_result(self, trial_id: str, result: _Result) -> None:
         """Tell the searcher, unless it has heard this before."""
         self._lost.any_reported = True
+        if self._race is not None:
+            return  # a mean over the first items is no score; the searcher learns how a trial ends
         own = self._lost.first_id(trial_id)
         if result.get(TIME, 0) > self._heard.get(own, 0):
             super().on_trial_result(own, result)
@@ -119,7 +159,7 @@ class Replay(SearchGenerator):
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune keeps copies, which nobody reads
-        bare = {"_waiting": deque(), "_history": History(), "_on_handed_out": None, "_lost": LostTrials()}
+        bare = {"_waiting": deque(), "_history": History(), "on_handed_out": None, "_lost": LostTrials()}
         return {**self.__dict__, **bare}
 
     def _remember(self) -> None:
@@ -142,7 +182,8 @@ class Replay(SearchGenerator):
                 self._scheduler.remember(Event("ended", number, report=report), trials[number])
             self._hear_the_end(trials[number], report)
         for number, trial in trials.items():
-            if self._rerun or number not in self._history.over:
+            over = number in self._history.over or number in self._scheduler.over
+            if self._rerun or not over:
                 done = self._history.latest[number].items if number in self._history.latest else 0
                 trial.config["reported"] = 0 if self._rerun else done
                 self._waiting.append(trial)

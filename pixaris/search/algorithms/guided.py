@@ -1,0 +1,84 @@
+"""When a search is guided image by image by a Gaussian process, and why. Needs no Ray."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pixaris.exceptions import Problem
+from pixaris.results.budget import Budget
+from pixaris.search.algorithms.racing import races
+from pixaris.search.settings import DEFAULT_SAMPLES, SearchSettings, StrategySettings
+
+GP, AUTO = "gp", "auto"
+MOST_IMAGES = 300
+"""Images up to which ``auto`` takes the process: it finds more in few images, and its own time grows with the
+third power of their number.
+"""
+
+IN_FLIGHT = 4
+
+
+def guides(settings: SearchSettings) -> bool:
+    """Whether a search without problems is guided."""
+    algorithm = settings.strategy.algorithm.type
+    return algorithm == GP or (algorithm == AUTO and not _obstacle(settings))
+
+
+def algorithm_of(settings: SearchSettings) -> str:
+    """The algorithm that proposes: ``auto`` becomes ``gp`` or ``tpe``."""
+    name = settings.strategy.algorithm.name
+    if name != AUTO:
+        return name
+    return GP if guides(settings) else "tpe"
+
+
+def reason(settings: SearchSettings) -> str:
+    """What ``auto`` has chosen and why, in a sentence; "" where something else is given."""
+    if settings.strategy.algorithm.type != AUTO:
+        return ""
+    obstacle = _obstacle(settings)
+    if obstacle:
+        return f"tpe: {obstacle}"
+    limit = settings.limits.budget.images
+    return f"gp: a Gaussian process chooses every image, for the best set that {limit} images can find"
+
+
+def guided_problems(settings: SearchSettings) -> list[Problem]:
+    """What keeps a search that asks for it from being guided."""
+    if settings.strategy.algorithm.type != GP:
+        return []
+    obstacle = _obstacle(settings, most=None)
+    if not obstacle:
+        return []
+    return [Problem("", f"gp cannot guide this search: {obstacle}; use tpe", "search.algorithm")]
+
+
+def with_samples(strategy: StrategySettings, budget: Budget) -> StrategySettings:
+    """The strategy with the number of sets that is tried where nobody says it: a guided search goes by its
+    images.
+    """
+    unsaid = strategy.num_samples is None and strategy.algorithm.type == AUTO
+    if not unsaid or budget.images is not None:
+        return strategy
+    return replace(strategy, num_samples=DEFAULT_SAMPLES)
+
+
+def _obstacle(settings: SearchSettings, most: int | None = MOST_IMAGES) -> str:
+    """Why a Gaussian process does not guide a search; "" where it can."""
+    limits = settings.limits.budget.as_dict()
+    images = settings.limits.budget.images
+    if images is None:
+        return "there is no budget of images"
+    if len(limits) > 1:
+        return "the budget limits more than images"
+    if most is not None and images > most:
+        return f"the budget is more than {most} images"
+    if len(settings.objective.names) > 1:
+        return "there are several objectives"
+    if any(parameter.when for parameter in settings.space.parameters):
+        return "parameters have conditions"
+    if not settings.space.varying:
+        return "nothing varies"
+    if not races(settings):
+        return "its sets do not race"
+    return ""

@@ -1,0 +1,3 @@
+"""What a race needs of the driver: trials that change their process between two items, images asked for
+ahead, the ends of sets that fell.
+"""
