@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pixaris.files import write_bytes, write_json, write_json_lines
+from pixaris.files import write_json, write_json_lines
 from pixaris.images import EncodedImage
 from pixaris.results.evidence.eval_set import write_pictures
 from pixaris.results.manifest import items as item_digests
@@ -101,12 +102,17 @@ def made_search(folder: Path, made: Made = Made(), picture: Picture | None = Non
 
 def noise(number: int, index: int, side: int) -> bytes:
     """An image of its own for each set and item, as PNG."""
-    pixels = np.random.default_rng(index).integers(0, 255, (side // 4, side // 4, 3), dtype=np.uint8)
-    image = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
+    image = _clouds(index, side).copy()
     image.putpixel((0, 0), (number % 256, number // 256, index % 256))
     data = io.BytesIO()
     image.save(data, "PNG", compress_level=1)
     return data.getvalue()
+
+
+@functools.cache
+def _clouds(index: int, side: int) -> Image.Image:
+    pixels = np.random.default_rng(index).integers(0, 255, (side // 4, side // 4, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
 
 
 def _eval_set(names: list[str], side: int) -> EvalSet:
@@ -151,11 +157,12 @@ def _write_run(
     paths: SearchPaths, trial: TrialResult, names: list[str], eval_set: EvalSet, picture: Picture
 ) -> None:
     run = paths.trial(trial.number)
+    run.images.mkdir(parents=True)
     rows = []
     for index in range(trial.items):
         data = picture(trial.number, index)
         file = RunPaths.image_name(names[index])
-        write_bytes(run.folder / file, data)
+        (run.folder / file).write_bytes(data)
         scores = {name: each[index] for name, each in trial.report.item_scores.items()}
         rows.append(
             {

@@ -97,7 +97,6 @@ class ReportWriter:
                 spent = self._write(result, thumbnails, every)
                 pause = max(EVERY_SECONDS, _SHARE * spent)
             if ended:
-                self._draw(result)
                 break
         if thumbnails is not None:
             thumbnails.close()
@@ -119,15 +118,6 @@ class ReportWriter:
             self._tell(f"the report cannot be written: {error}")
         return time.monotonic() - began
 
-    def _draw(self, result: SearchResult | None) -> None:
-        """Draw the small picture of a search that has ended."""
-        if result is None or not SearchPaths(result.folder).head.is_file():
-            return
-        try:
-            write_comparison(read_report([result]))
-        except OSError as error:
-            self._tell(f"the comparison cannot be drawn: {error}")
-
     def _tell(self, sentence: str) -> None:
         if not self._told:
             self._told = True
@@ -135,7 +125,7 @@ class ReportWriter:
 
 
 def write_report(result: SearchResult, thumbnails: Thumbnails, every: float) -> Path:
-    """Write a search's report into its folder.
+    """Write a search's report into its folder; of one that has ended, the small picture too.
 
     Args:
         result: The search as it stands.
@@ -147,4 +137,6 @@ def write_report(result: SearchResult, thumbnails: Thumbnails, every: float) -> 
     pictures = gallery(report, thumbnails)
     pieces = page(report, pictures, Originals.beside(report, file), Written(time.time(), every))
     write_bytes(file, pieces, make_folder=False)
+    if not every:
+        write_comparison(report)
     return file

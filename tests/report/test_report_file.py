@@ -240,3 +240,13 @@ def test_damaged_books_are_no_traceback(tmp_path: Path) -> None:
     paths.events.write_text('{"seconds": "x"}\n')
     paths.endpoints.write_text("[]")
     assert "<h1>s</h1>" in write(SearchResult.load(made.folder)).read_text()
+
+
+def test_without_input_images_the_prompt_stands_above_the_items(tmp_path: Path) -> None:
+    made = made_search(tmp_path / "s")
+    paths = SearchPaths(made.folder)
+    write_json(paths.eval_set / "eval_set.json", {"folders": {"Original": "reference"}, "items": []})
+    record = read_json(paths.trial(0).record) or {}
+    params = [{"node_name": "", "input": "prompt", "value": "a red <b>fox</b>"}]
+    write_json(paths.trial(0).record, {**record, "params": params})
+    assert "Prompt: a red &lt;b&gt;fox&lt;/b&gt;" in write(SearchResult.load(made.folder)).read_text()

@@ -238,3 +238,29 @@ def test_text_twice_as_large_still_fits(browser: Browser, report: Path) -> None:
         page.wait_for_timeout(200)
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
         assert opened.serious() == []
+
+
+def test_a_folder_s_images_are_laid_over_the_others_as_a_mask(browser: Browser, report: Path) -> None:
+    with tab(browser, report) as opened:
+        page = settled(opened)
+        page.get_by_role("combobox", name="Mask").select_option("Original")
+        page.locator("#items > li").first.scroll_into_view_if_needed()
+        overlays = page.locator("#items > [data-item='0'] .overlay")
+        expect(overlays).to_have_count(3)
+        mask = overlays.first.evaluate("layer => getComputedStyle(layer).maskImage")
+        assert mask.startswith('url("data:image/webp;base64,')
+        page.locator("#items > li").first.focus()
+        page.keyboard.press("m")
+        expect(overlays).to_have_count(0)
+        opened.check()
+
+
+def test_a_printed_report_holds_every_set(browser: Browser, report: Path) -> None:
+    with tab(browser, report) as opened:
+        page = settled(opened)
+        page.emulate_media(media="print")
+        assert page.locator("#sets > li").count() == 12
+        for row in page.locator("#sets > li").all():
+            assert "trial_" in row.inner_text()
+        expect(page.locator("nav")).to_be_hidden()
+        assert len(page.pdf()) > 20_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from results_kit import search_of, trial_of
 
@@ -49,6 +50,13 @@ def test_large_pictures_are_kept_small_and_not_written_twice(tmp_path: Path) -> 
     before = file.stat().st_mtime_ns
     write_pictures(paths, eval_set)
     assert file.stat().st_mtime_ns == before
+
+
+def test_a_search_s_folder_that_was_moved_away_is_not_made_anew(tmp_path: Path) -> None:
+    gone = SearchPaths(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError):
+        write_pictures(gone, EvalSet("photos", (EvalItem(0, "a", {"Input": plain(1)}),)))
+    assert not gone.folder.exists()
 
 
 def test_a_picture_whose_path_leads_out_of_the_folder_is_none(tmp_path: Path) -> None:

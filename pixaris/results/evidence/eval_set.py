@@ -83,6 +83,8 @@ def write_pictures(paths: SearchPaths, eval_set: EvalSet) -> None:
         for picture in item.pictures.values()
         if (paths.eval_set / picture.file).is_file()
     }
+    for folder in (*eval_set.input_folders, *eval_set.reference_folders):
+        _make(paths.eval_set, safe_name(folder))
     items = []
     for item in eval_set.items:
         pictures = {}
@@ -91,13 +93,23 @@ def write_pictures(paths: SearchPaths, eval_set: EvalSet) -> None:
                 data = preview(image)
                 suffix = "png" if data.startswith(b"\x89PNG") else "jpg"
                 file = f"{safe_name(folder)}/{safe_name(item.name)}.{suffix}"
-                write_bytes(paths.eval_set / file, data)
+                write_bytes(paths.eval_set / file, data, make_folder=False)
                 known[image.digest] = file
             pictures[folder] = Picture(known[image.digest], image.digest)
         items.append(PicturedItem(item.name, pictures))
     roles: dict[str, Role] = dict.fromkeys(eval_set.input_folders, "input")
     roles |= dict.fromkeys(eval_set.reference_folders, "reference")
-    write_json(paths.eval_set / _INDEX, asdict(PicturedSet(eval_set.name, roles, tuple(items))))
+    index = asdict(PicturedSet(eval_set.name, roles, tuple(items)))
+    paths.eval_set.mkdir(exist_ok=True)
+    write_json(paths.eval_set / _INDEX, index, make_folder=False)
+
+
+def _make(home: Path, name: str) -> None:
+    """Make the folder of a folder of the eval set; that of the search must be there: it may have been moved
+    away, and is not made anew.
+    """
+    home.mkdir(exist_ok=True)
+    (home / name).mkdir(exist_ok=True)
 
 
 def read_pictures(paths: SearchPaths) -> PicturedSet:
