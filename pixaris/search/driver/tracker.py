@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from pixaris.results.records import SearchResult, SearchStatus, Totals
 from pixaris.results.report import Stop, TrialReport
 from pixaris.results.trial import EvalItems, TrialResult, TrialStatus, ended_trials, over_trial
 from pixaris.search.driver.plan import SearchPlan
+from pixaris.search.driver.planned import planned_images
 from pixaris.search.driver.spending import Account
 
 _LAST_REPORTS_SECONDS = 10.0
@@ -370,7 +371,7 @@ class SearchTracker:
             result=self.result("running"),
             planned=Planned(
                 self._plan.size.trials,
-                _planned_images(self._plan, self._trials.values(), made=self._images()),
+                planned_images(self._plan, self._trials.values(), made=self._images()),
             ),
             seconds=self.seconds,
             rate=self._rate(),
@@ -384,22 +385,6 @@ class SearchTracker:
         since, already = self._first_image
         elapsed, done = time.monotonic() - since, self._images() - already
         return done / elapsed if elapsed > 1.0 and done > 0 else None
-
-
-def _planned_images(plan: SearchPlan, trials: Iterable[TrialResult], made: int) -> int | None:
-    """Images that all trials would need, less what ended trials saved, and what the budget pays for; some may
-    have been made in vain.
-    """
-    limit = plan.settings.limits.budget.images
-    if plan.size.images is None:
-        return limit
-    spared = 0
-    for trial in trials:
-        spared += trial.failures
-        if trial.status in ("stopped", "failed", "interrupted"):
-            spared += plan.items - trial.items
-    planned = max(plan.size.images - plan.setup.seeds * spared, made)
-    return planned if limit is None else min(planned, limit)
 
 
 def _keep_event(plan: SearchPlan, seconds: float, sentence: str) -> None:
