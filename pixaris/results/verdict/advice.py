@@ -126,11 +126,12 @@ def _of_kind(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
 def _of_ties(known: _Known, verdict: Verdict, search: Judged) -> list[NextStep]:
     if not verdict.tied or verdict.winner is None:
         return []
-    whole = sum(trial.items >= len(search.items) and trial.number != 0 for trial in search.trials)
+    others = [trial for trial in search.trials if trial.number != 0]
+    all_went_through = all(trial.items >= len(search.items) for trial in others)
     first = known.folder / trial_name(verdict.winner)
     second = known.folder / trial_name(verdict.tied[0])
     words = f"See item by item what tells it from {names(verdict.tied[:1])}."
-    if len(verdict.tied) + 1 >= whole > 2:
+    if all_went_through and len(verdict.tied) + 1 >= len(others) > 2:
         metric = search.objectives[0].metric
         words = (
             f"All sets are tied: {metric} does not see what the parameters do, or the items are too few."
