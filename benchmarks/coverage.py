@@ -18,7 +18,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import optuna
-from scipy.special import stdtrit
 
 from pixaris.results.manifest import write_manifest
 from pixaris.results.objective import Objective
@@ -30,6 +29,8 @@ from pixaris.statistics.bootstrap import corrected_bootstrap
 from pixaris.statistics.corrections import tied
 from pixaris.statistics.intervals import student_interval
 from pixaris.statistics.power import items_needed
+from pixaris.statistics.racing.look import Rules
+from pixaris.statistics.racing.race import Race
 from pixaris.statistics.shape import is_skewed
 from pixaris.statistics.shrinkage import shrunk_gain
 from pixaris.statistics.signflip import sign_flip_interval, sign_flip_p
@@ -129,23 +130,19 @@ def drawn(rng: np.random.Generator, count: int, items: int, sd: float, *, race: 
     return Landscape(raced(scores) if race else scores, true, sd or 0.1)
 
 
-def raced(scores: Numbers, p: float = 0.01, prior: int = 4) -> Numbers:
+def raced(scores: Numbers) -> Numbers:
     """What a race of all sets side by side leaves of a whole table; the baseline goes through."""
     count, items = scores.shape
-    alive = np.ones(count, dtype=bool)
     left = np.full(scores.shape, np.nan)
+    race = Race(Rules(items, sets=count))
+    for number in range(count):
+        race.enter(number, kept=number == 0)
+    race.close()
     for seen in range(1, items + 1):
-        left[alive, seen - 1] = scores[alive, seen - 1]
-        living = np.flatnonzero(alive)
-        if seen < 2 or seen == items or len(living) < 2:
-            continue
-        leader = living[left[living, :seen].mean(axis=1).argmax()]
-        behind = left[leader, :seen] - left[living, :seen]
-        own = behind.var(axis=1, ddof=1)
-        pooled = (prior * np.median(own[own > 0.0]) + (seen - 1) * own) / (prior + seen - 1)
-        limit = stdtrit(seen - 1 + prior, 1.0 - p) * np.sqrt(pooled * (1.0 / seen - 1.0 / items))
-        alive[living[behind.mean(axis=1) > limit]] = False
-        alive[0] = True
+        for number in race.living:
+            left[number, :seen] = scores[number, :seen]
+            race.record(number, [scores[number, :seen].tolist()], seen)
+        race.settle()
     return left
 
 

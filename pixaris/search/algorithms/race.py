@@ -86,7 +86,8 @@ class RaceScheduler(TrialScheduler):
         number = trial.config["number"]
         trial.config.pop(SNAPSHOT, None)
         self.book.hear(number, result[REPORT], result.get(SNAPSHOT))
-        if number not in self.book.over and not self.stopped() and self._next(number) is trial:
+        goes_on = number not in self.book.over and not self.stopped()
+        if goes_on and self._next(tune_controller, number) is trial:
             return str(TrialScheduler.CONTINUE)
         self._at_rest.add(number)
         return str(TrialScheduler.NOOP)
@@ -104,7 +105,7 @@ class RaceScheduler(TrialScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ANN401  (Tune's controller)
         self._end_waiting(tune_controller)
-        trial = None if self.stopped() else self._next()
+        trial = None if self.stopped() else self._next(tune_controller)
         if trial is None:
             if self.book.ended:
                 self._end_resting(tune_controller)
@@ -113,7 +114,7 @@ class RaceScheduler(TrialScheduler):
             self._free_a_process(tune_controller, trial.config["number"])
         elif trial.status == Trial.PENDING:
             return None  # Tune is about to give it one
-        elif sum(one.status in _STARTED for one in self._trials.values()) >= self._processes:
+        elif sum(one.status in _STARTED for one in tune_controller.get_live_trials()) >= self._processes:
             return None
         self._go_on(trial)
         return trial
@@ -125,16 +126,17 @@ class RaceScheduler(TrialScheduler):
             trial.config[REPORTED] = self.book.items(number)
             trial.config[SNAPSHOT] = self.book.snapshot(number)
 
-    def _next(self, here: int | None = None) -> Trial | None:
+    def _next(self, tune_controller: Any, here: int | None = None) -> Trial | None:  # noqa: ANN401
         """The trial whose turn it is: of those that are due the most urgent one.
 
         Args:
+            tune_controller: Tune's, which may not have got all trials of an earlier process yet.
             here: A trial that has a process, which it need not change if it is its turn too.
         """
         due = []
-        for number in self.book.living:
-            trial = self._trials.get(number)
-            if trial is not None and self.book.is_due(number) and self._is_free(number, trial, here):
+        for trial in tune_controller.get_live_trials():
+            number = trial.config["number"]
+            if self.book.is_due(number) and self._is_free(number, trial, here):
                 due.append(number)
         if not due:
             return None
@@ -165,10 +167,10 @@ class RaceScheduler(TrialScheduler):
 
     def _end_waiting(self, tune_controller: Any) -> None:  # noqa: ANN401
         """Let Tune end the trials that are over and have no process."""
-        waiting = [number for number in self._trials if self._trials[number].status in _WAITING]
-        for number in waiting:
-            if number in self.book.over:
-                tune_controller.stop_trial(self._trials[number])
+        waiting = [trial for trial in tune_controller.get_live_trials() if trial.status in _WAITING]
+        for trial in waiting:
+            if trial.config["number"] in self.book.over:
+                tune_controller.stop_trial(trial)
 
     def _end_resting(self, tune_controller: Any) -> None:  # noqa: ANN401
         for number in self._resting():

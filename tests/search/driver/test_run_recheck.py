@@ -67,6 +67,7 @@ def search(results: Path, **changes: Any) -> Search:
         "project": "tests",
         "name": "gray",
         "algorithm": "grid",
+        "scheduler": "fifo",
         "seed": 5,
         "results_dir": results,
         "recheck": {"top": 2, "seeds": 2},

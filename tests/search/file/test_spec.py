@@ -34,6 +34,7 @@ from pixaris.types import GenerationParam
 
 PAGE = Path(__file__).parents[3] / "docs" / "search-file.md"
 ALGORITHMS_PAGE = PAGE.parent / "algorithms.md"
+RACING_PAGE = PAGE.parent / "racing.md"
 
 GOOD = """\
 name: restore
@@ -1029,7 +1030,7 @@ def test_any_override_is_applied_or_named(file: Path, override: str) -> None:
 
 
 def blocks() -> list[str]:
-    text = "\n".join(page.read_text(encoding="utf-8") for page in (PAGE, ALGORITHMS_PAGE))
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (PAGE, ALGORITHMS_PAGE, RACING_PAGE))
     return re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
@@ -1069,3 +1070,22 @@ def test_the_page_names_every_domain_algorithm_scheduler_and_option() -> None:
         *(option for strategy in strategies.values() for option in strategy.options),
     ]:
         assert f"`{word}`" in text
+
+
+@pytest.mark.parametrize(
+    ("guard", "words"),
+    [
+        ("{metric: sim}", "search.scheduler.guard.0 (line 10): needs metric and worse_by"),
+        (
+            "{metric: x, worse_by: -1}",
+            "search.scheduler.guard.0.worse_by (line 10): must be at least 0 (got -1)",
+        ),
+        (
+            "{metric: x, worse_by: 1, than: best}",
+            "search.scheduler.guard.0.than (line 10): must be baseline (got 'best')",
+        ),
+    ],
+)
+def test_a_guard_that_is_wrong_is_told(file: Path, guard: str, words: str) -> None:
+    section(file, search=f"{{scheduler: {{type: race, guard: [{guard}]}}}}")
+    assert any(words in line for line in told(file)), told(file)

@@ -31,8 +31,8 @@ from pixaris.statistics.racing.look import Look, Loss, Rules
 from pixaris.statistics.racing.table import adjusted_means
 
 _FEWEST, _FIRST, _FIRST_ITEMS = 3, 10, 3
-"""Sets that are begun before the process is asked, at least and at most, and the images that each gets: from
-one alone nobody learns how much a set's worth differs from image to image.
+"""Sets that are begun before the process is asked, at least and at most, and the images that each gets at
+most, a quarter of the items: from one alone nobody learns how much a set's worth differs from item to item.
 """
 
 _GROWTH = 1.2
@@ -165,12 +165,17 @@ class Guide:
     @property
     def _first_sets(self) -> int:
         """Sets that are begun before the process is asked; for no more than a quarter of the images."""
-        return max(_FEWEST, min(_FIRST, self.images // (4 * _FIRST_ITEMS)))
+        return max(_FEWEST, min(_FIRST, self.images // (4 * self._first_items)))
+
+    @property
+    def _first_items(self) -> int:
+        """Images that each of them gets."""
+        return min(_FIRST_ITEMS, math.ceil(self.rules.items / 4))
 
     def _to_start(self) -> int | None:
         """One of the first sets that has too few images yet."""
         for number, row in enumerate(self._rows[1 : self._first_sets + 1], 1):
-            if row.begun < min(_FIRST_ITEMS, self.rules.items) and not row.out:
+            if row.begun < self._first_items and not row.out:
                 return number
         return None
 
