@@ -41,7 +41,7 @@ def write_comparison(report: Report) -> Path | None:
         *(_made(report, pair, row, places) for row in _in_order(pair)),
         *_given(report, places, "reference"),
     ]
-    heading = [report.first.result.verdict().sentence, *([rule] if rule else [])]
+    heading = [report.first.verdict.sentence, *([rule] if rule else [])]
     sheet = contact_sheet(columns, [report.items[place] for place in places], heading)
     file = report.first.paths.comparison
     write_bytes(file, encode_png(sheet, _PACKED), make_folder=False)

@@ -30,7 +30,7 @@ class Facts:
     Attributes:
         place: The set's place in the report.
         name: Its name; with several searches, the search's too.
-        role: "baseline", "winner" or "".
+        role: "baseline", "winner", "tied for best" or "".
         mean: Its leading score.
         own: The same with its interval over the items, or None.
         gain: Its difference to its search's baseline, or None.
@@ -63,7 +63,8 @@ def _facts(report: Report, place: int, row: SetRow) -> Facts:
     trial, metric = row.trial, report.metrics[0] if report.metrics else part.result.metric
     gain = part.result.difference(trial) if trial.number != 0 else None
     best = part.best
-    role = "winner" if best is not None and best.number == trial.number else ""
+    role = "tied for best" if trial.number in part.verdict.tied else ""
+    role = "winner" if best is not None and best.number == trial.number else role
     if trial.number == 0:
         role = "baseline, winner" if role else "baseline"
     return Facts(

@@ -18,6 +18,7 @@ from pixaris.results.paths import SearchPaths
 from pixaris.results.ranking import Row, Rules, ranked
 from pixaris.results.records import SearchResult
 from pixaris.results.trial import TrialResult
+from pixaris.results.verdict import Verdict
 from pixaris.statistics.intervals import MeanInterval
 
 _PROMPTS = ("prompt", "text")
@@ -78,6 +79,11 @@ class SearchPart:
     def ranking(self) -> list[TrialResult]:
         """Its trials with a score, best first."""
         return self.result.ranking()
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What it says."""
+        return self.result.verdict()
 
     @property
     def best(self) -> TrialResult | None:

@@ -21,7 +21,7 @@ from pixaris.exceptions import ConfigurationError
 from pixaris.files import read_json, read_json_lines, write_json, write_json_lines
 from pixaris.report import write
 from pixaris.report.listener import ReportWriter
-from pixaris.results.evidence.events import Happened, append_event
+from pixaris.results.evidence.events import keep_event
 from pixaris.results.paths import SearchPaths
 from pixaris.results.progress import SearchProgress, Silent
 from pixaris.results.records import SearchResult
@@ -73,7 +73,7 @@ def test_texts_of_servers_files_and_parameters_stay_texts(browser: Browser, tmp_
         row["values"] = {HOSTILE: HOSTILE, "amount": row["values"]["amount"]}
         row["error"] = HOSTILE
     write_json_lines(SearchPaths(made.folder).trials, rows)
-    append_event(SearchPaths(made.folder), Happened(3.0, HOSTILE))
+    keep_event(SearchPaths(made.folder), 3.0, HOSTILE)
     file = write(SearchResult.load(made.folder))
     with tab(browser, file) as opened:
         opened.page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))

@@ -12,7 +12,7 @@ from results_kit import search_of, trial_of
 from pixaris.files import append_json_line, write_json
 from pixaris.images import EncodedImage
 from pixaris.results.evidence.eval_set import read_pictures, write_pictures
-from pixaris.results.evidence.events import Happened, append_event, read_events
+from pixaris.results.evidence.events import Happened, keep_event, read_events
 from pixaris.results.evidence.items import read_items
 from pixaris.results.paths import RunPaths, SearchPaths
 from pixaris.types import EvalItem, EvalSet
@@ -87,7 +87,7 @@ def test_events_come_back_in_order(tmp_path: Path) -> None:
     paths = SearchPaths(tmp_path)
     told = [Happened(1.5, "one is quarantined: it was closed"), Happened(9.0, "one is back")]
     for event in told:
-        append_event(paths, event)
+        keep_event(paths, event.seconds, event.sentence)
     with paths.events.open("a") as file:
         file.write(json.dumps({"seconds": "soon"}) + "\n")
     assert read_events(paths) == told

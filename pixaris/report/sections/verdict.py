@@ -20,7 +20,7 @@ def verdict(report: Report, gallery: Gallery) -> Markup:
     if len(report.parts) > 1:
         return tag("section", tag("h2", "Verdicts"), *_several(report), id="verdict", class_="verdict")
     part = report.first
-    answer = part.result.verdict()
+    answer = part.verdict
     pair = pair_of(report)
     return tag(
         "section",
@@ -79,8 +79,9 @@ def _parameters(part: SearchPart, answer: Verdict) -> Markup | None:
     for name, value in winner.values.items():
         own = "" if baseline is None or name not in baseline.values else number(baseline.values[name])
         end = of_domain(part.manifest.get("space", {}).get(name, {}), [value]).edge(value)
-        remark = f"at the {end} end of its domain" if end and winner.number != 0 else ""
-        cells = (tag("td", number(value), class_="strong"), tag("td", own), tag("td", remark))
+        remark = f"▸ at the {end} end of its domain" if end and winner.number != 0 else ""
+        note = tag("td", remark, class_="remark")
+        cells = (tag("td", number(value), class_="strong"), tag("td", own), note)
         rows.append(tag("tr", tag("th", name, scope="row"), *cells))
     whose = "workflow" if part.manifest.get("workflow") else "baseline"
     heads = (tag("th", head, scope="col") for head in ("parameter", winner.name, whose, ""))
@@ -146,7 +147,7 @@ def _several(report: Report) -> Sequence[Markup]:
     heads = ["search", "set", *metrics, "verdict"]
     rows = []
     for number_of, part in enumerate(report.parts):
-        answer = part.result.verdict()
+        answer = part.verdict
         best = part.best
         row = next((row for row in report.sets if row.search == number_of and row.trial == best), None)
         scores = [None if row is None else report.mean(row, metric) for metric in metrics]

@@ -116,7 +116,7 @@
     const facts = h("div", { class: "facts" },
       h("div", { class: "head" },
         h("span", { class: "place" }, String(place + 1)), h("b", {}, set.name),
-        set.role ? h("span", { class: `badge ${set.role.split(",")[0]}` }, set.role) : null,
+        set.role ? h("span", { class: `badge ${set.role.split(/[ ,]/)[0]}` }, set.role) : null,
         h("span", { class: `badge ${set.status}` }, set.status),
         h("label", {}, box, " compare")),
       h("div", {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass
 
 from pixaris.files import append_json_line, read_json_lines
@@ -22,13 +23,17 @@ class Happened:
     sentence: str
 
 
-def append_event(paths: SearchPaths, event: Happened) -> None:
-    """Keep an event.
+def keep_event(paths: SearchPaths, seconds: float, sentence: str) -> None:
+    """Keep what happened. Where the disk is full nothing is kept: what must be kept meets that by itself.
 
-    Raises:
-        OSError: It cannot be written.
+    Args:
+        paths: The search's.
+        seconds: Wall time since it was started.
+        sentence: What, in words.
     """
-    append_json_line(paths.events, asdict(event), make_folder=False)
+    happened = Happened(round(seconds, 1), sentence)
+    with contextlib.suppress(OSError):
+        append_json_line(paths.events, asdict(happened), make_folder=False)
 
 
 def read_events(paths: SearchPaths) -> list[Happened]:

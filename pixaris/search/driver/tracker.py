@@ -15,7 +15,7 @@ from pixaris.exceptions import AccountError, PixarisError, SearchFailedError, St
 from pixaris.files import append_json_line, storing, write_json
 from pixaris.results.budget import Amounts, Answer
 from pixaris.results.endpoints_file import WRITE_SECONDS, write_endpoints
-from pixaris.results.evidence.events import Happened, append_event
+from pixaris.results.evidence.events import keep_event
 from pixaris.results.paths import trial_name
 from pixaris.results.progress import Planned, ProgressListener, SearchProgress
 from pixaris.results.records import SearchResult, SearchStatus, Totals
@@ -325,7 +325,7 @@ class SearchTracker:
             if self._first_image is None and (done := self._images()):
                 self._first_image = (time.monotonic(), done)
             for sentence in status.events:
-                _keep_event(self._plan, self.seconds, sentence)
+                keep_event(self._plan.paths, self._plan.before.seconds + self.seconds, sentence)
                 self._listener.event(sentence)
             if isinstance(status.fatal, PixarisError) and self.fatal is None:
                 self.fatal = status.fatal
@@ -385,16 +385,3 @@ class SearchTracker:
         since, already = self._first_image
         elapsed, done = time.monotonic() - since, self._images() - already
         return done / elapsed if elapsed > 1.0 and done > 0 else None
-
-
-def _keep_event(plan: SearchPlan, seconds: float, sentence: str) -> None:
-    """Keep what happened to an endpoint.
-
-    Args:
-        plan: The search.
-        seconds: Since this process began it.
-        sentence: What, in words.
-    """
-    happened = Happened(round(plan.before.seconds + seconds, 1), sentence)
-    with contextlib.suppress(OSError):  # a full disk: what must be kept meets it by itself
-        append_event(plan.paths, happened)
