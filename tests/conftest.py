@@ -60,6 +60,23 @@ def ray_session() -> None:
     if not ray.is_initialized():
         os.environ["PYTHONPATH"] = os.pathsep.join([*(path for path in sys.path if "tests" in path)])
         os.environ["RAY_idle_worker_killing_time_threshold_ms"] = "60000"  # noqa: SIM112  (so Ray spells it)
+        _start_ray()
+
+
+def _start_ray() -> None:
+    """Start Ray, once more where it fails: on a machine that is busy with other work it often takes longer
+    than the thirty seconds that Ray waits for itself.
+    """
+    import ray
+
+    from pixaris.search.driver.session.head import Head
+
+    leftovers = Head()
+    try:
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    except Exception:
+        ray.shutdown()
+        leftovers.end_leftovers()
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
 
 

@@ -366,13 +366,11 @@ class SearchTracker:
 
     def _progress(self) -> SearchProgress:
         """The snapshot a listener is shown."""
+        planned = planned_images(self._plan, self._trials.values(), made=self._images())
         return SearchProgress(
             phase=self._phase,
             result=self.result("running"),
-            planned=Planned(
-                self._plan.size.trials,
-                planned_images(self._plan, self._trials.values(), made=self._images()),
-            ),
+            planned=Planned(self._plan.size.trials, planned),
             seconds=self.seconds,
             rate=self._rate(),
             endpoints=self._pool.endpoints,
