@@ -98,4 +98,4 @@ def main(seeds: int, images: int) -> None:
 
 if __name__ == "__main__":
     given = [int(one) for one in sys.argv[1:]]
-    main(*(given + [30, 150][len(given) :]))
+    main(*(given + [5, 150][len(given) :]))

@@ -243,4 +243,4 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     given = [int(one) for one in sys.argv[1:]]
-    main(*(given + [20, 8][len(given) :]))
+    main(*(given + [5, 8][len(given) :]))

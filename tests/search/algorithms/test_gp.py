@@ -164,3 +164,23 @@ def test_no_more_sets_are_tried_than_wanted() -> None:
     while (turn := guide.next()) is not None:
         guide.record(turn.row, turn.item, score(guide.points[turn.row], turn.item))
     assert len(guide.points) == 6
+
+
+def test_a_guide_that_has_nothing_to_give_is_asked_again_only_when_it_knows_more() -> None:
+    """Each question draws random numbers: it must not depend on how often Tune asks."""
+    patient, pestered = book_of(45, in_flight=4), book_of(45, in_flight=4)
+    run(patient)
+    known = 0
+    while not pestered.ended:
+        for _ in range(5):
+            assert pestered.room >= 0
+        for _ in range(pestered.room):
+            pestered.enter(known)
+            known += 1
+        number, item, _ = next(one for one in pestered.upcoming() if one[1] == pestered.items(one[0]))
+        point = pestered.guide.points[number]
+        scores = {index: score(point, index) for index in range(item + 1)}
+        state = "ended" if item + 1 == ITEMS else "running"
+        report = TrialReport((0.0,), item + 1, item_scores={"x": scores}, state=state)  # type: ignore[arg-type]
+        pestered.hear(number, report)
+    assert patient.guide.points == pestered.guide.points

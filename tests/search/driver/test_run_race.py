@@ -76,6 +76,7 @@ def test_sets_race_side_by_side_and_say_why_they_fell(tmp_path: Path) -> None:
     assert facts(SearchResult.load(result.folder)) == facts(result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [KNOWN, LEARNING, GUIDED], ids=["grid", "tpe", "gp"])
 def test_a_race_with_a_seed_decides_alike_however_many_processes_it_has(
     changes: dict[str, Any], tmp_path: Path

@@ -38,6 +38,7 @@ class GuidedBook(Book):
         self._turns: list[Turn] = []
         self._landed: dict[tuple[int, int], float | None] = {}
         self._fed = 0
+        self._asked_in_vain = -1
         self._finished = False
 
     # Who takes part
@@ -125,14 +126,15 @@ class GuidedBook(Book):
     def _decide(self) -> None:
         """Give out as many turns as may be in flight."""
         while not self._finished:
-            if not self._feed(len(self._turns) - self._in_flight + 1):
+            # where it had nothing to give, it is asked again when it knows more
+            needed = max(len(self._turns) - self._in_flight + 1, self._asked_in_vain + 1)
+            if not self._feed(min(needed, len(self._turns))):
                 return
             turn = self.guide.next()
             if turn is not None:
                 self._turns.append(turn)
             elif self._fed < len(self._turns):
-                if not self._feed(self._fed + 1):
-                    return
+                self._asked_in_vain = self._fed
             else:
                 self._finish()
 

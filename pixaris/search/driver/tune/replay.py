@@ -108,7 +108,7 @@ class Replay(SearchGenerator):
             if race.book.is_due(trial.config["number"]):
                 self._waiting.remove(trial)
                 return self._handed_out(trial)
-        if self._waiting or not race.book.room or super().is_finished():
+        if not race.book.room or super().is_finished():
             return None
         trial = self._proposed(experiment_spec)
         if trial is None:
