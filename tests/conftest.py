@@ -74,7 +74,7 @@ def _start_ray() -> None:
     leftovers = Head()
     try:
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    except Exception:
+    except Exception:  # noqa: BLE001  (Ray raises many kinds; the second try lets them through)
         ray.shutdown()
         leftovers.end_leftovers()
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
