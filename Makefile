@@ -28,9 +28,10 @@ test-slow: .venv/ready
 test-long: .venv/ready
 	$(BIN)/python -m pytest -m long
 
-# ten thousand images on Ray while servers, workers and the pool are killed, stopped and made to fail
+# ten thousand images on Ray, and whole searches, while everything is killed, stopped and made to fail
 chaos: .venv/ready
 	$(BIN)/python -m pytest tests/endpoints/test_chaos.py -k ray -m slow -s --chaos-requests 10000 --timeout 3600
+	$(BIN)/python -m pytest tests/search/driver/test_search_chaos.py -m slow -s --chaos-requests 3000 --timeout 3600
 
 # ten thousand broken search files, workflows, pictures and server replies: only typed errors with words
 fuzz: .venv/ready
