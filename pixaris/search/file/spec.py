@@ -171,7 +171,7 @@ def read_search_file(
     objective = read_objective(reader, fields, metrics, required=need_parameters)
     budget = read_budget(reader, "budget", fields.get("budget", {}))
     search = with_samples(
-        read_strategy(reader, fields.get("search", {}), space, len(objective.names)), budget
+        read_strategy(reader, fields.get("search", {}), space, len(objective.names), folder), budget
     )
     policy = read_limits(reader, "limits", fields.get("limits", {}))
     seeds = reader.whole("seeds", fields.get("seeds", 1), at_least=1, at_most=MOST_SEEDS) or 1

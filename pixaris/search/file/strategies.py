@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from pixaris.exceptions import nearest
+from pixaris.exceptions import ConfigurationError, nearest
+from pixaris.results.records import SearchResult
 from pixaris.search.algorithms.catalog import (
     ALGORITHMS,
     ALIASES,
@@ -20,7 +22,7 @@ from pixaris.search.algorithms.catalog import (
 )
 from pixaris.search.algorithms.guided import AUTO, GP
 from pixaris.search.algorithms.racing import RACE
-from pixaris.search.file.reader import ComponentSpec, Reader, shown
+from pixaris.search.file.reader import ComponentSpec, Reader, located, shown
 from pixaris.search.file.yaml_file import join
 from pixaris.search.settings import DEFAULT_SAMPLES, Choice, StrategySettings
 from pixaris.search.space.space import Space
@@ -28,11 +30,17 @@ from pixaris.types import ParamValue
 
 MAX_GRID = 100_000
 _MAX_SEED = 2**32 - 1
+_TOP = 5
+"""Sets that are taken from an earlier search, where nobody says how many."""
 _KEYS = ("algorithm", "num_samples", "scheduler", "seed", "step", "max_concurrent", "points_to_evaluate")
 
 
-def read_strategy(reader: Reader, value: object, space: Space, objectives: int = 1) -> StrategySettings:
-    """The section ``search``; space and objectives decide what algorithm and scheduler may be."""
+def read_strategy(
+    reader: Reader, value: object, space: Space, objectives: int = 1, folder: Path = Path()
+) -> StrategySettings:
+    """The section ``search``; space and objectives decide what algorithm and scheduler may be. Names of
+    earlier searches start at the folder.
+    """
     fields = reader.section("search", value, _KEYS)
     kinds = {parameter.domain.kind for parameter in space.parameters}
     default = "grid" if kinds == {"grid_search"} else AUTO
@@ -41,7 +49,7 @@ def read_strategy(reader: Reader, value: object, space: Space, objectives: int =
     sound = len(reader.problems) == before
     scheduler = _strategy(reader, "search.scheduler", fields.get("scheduler", RACE), SCHEDULERS)
     samples = reader.whole("search.num_samples", fields.get("num_samples", 1), at_least=1)
-    points = _points(reader, fields.get("points_to_evaluate", []), space)
+    points = _points(reader, fields.get("points_to_evaluate", []), space, folder)
     if (strategy := ALGORITHMS.get(algorithm.type)) is not None:
         _fits_space(reader, algorithm.type, strategy, space)
         if "num_samples" in fields and not strategy.samples and samples not in (None, 1):
@@ -179,8 +187,12 @@ def _fit_each_other(reader: Reader, algorithm: str, scheduler: str, objectives: 
             )
 
 
-def _points(reader: Reader, value: object, space: Space) -> tuple[Mapping[str, ParamValue], ...]:
+def _points(
+    reader: Reader, value: object, space: Space, folder: Path
+) -> tuple[Mapping[str, ParamValue], ...]:
     """The parameter sets to try first, held against the space; each once."""
+    if isinstance(value, dict):
+        return _points_of_search(reader, value, space, folder)
     names = space.names
     points: dict[Any, dict[str, ParamValue]] = {}
     hint = f"write points_to_evaluate: [{{{', '.join(f'{name}: ...' for name in names)}}}]"
@@ -206,3 +218,42 @@ def _points(reader: Reader, value: object, space: Space) -> tuple[Mapping[str, P
         if len(point) == len(counting):
             points.setdefault(tuple((name, type(value), value) for name, value in point.items()), point)
     return tuple(points.values())
+
+
+def _points_of_search(
+    reader: Reader, value: dict[Any, Any], space: Space, folder: Path
+) -> tuple[Mapping[str, ParamValue], ...]:
+    """The best sets of an earlier search, as far as they are sets of this space."""
+    path = "search.points_to_evaluate"
+    fields = reader.section(path, value, ("from", "top"))
+    if not reader.required(path, fields, "from", "write {from: local_results/demo/restore, top: 5}"):
+        return ()
+    top = reader.whole(f"{path}.top", fields.get("top", _TOP), at_least=1) or _TOP
+    where = located(reader, f"{path}.from", reader.text(f"{path}.from", fields["from"]), folder)
+    try:
+        ranking = SearchResult.load(where).ranking()
+    except ConfigurationError as error:
+        reader.add_problem(f"{path}.from", str(error))
+        return ()
+    best = [trial for trial in ranking if trial.number != 0][:top]
+    points: list[Mapping[str, ParamValue]] = []
+    for trial in best:
+        fitting = _fitting(trial.values, space)
+        if fitting is not None and fitting not in points:
+            points.append(fitting)
+    if not points:
+        rule = "each needs a value of every parameter, within its domain"
+        few = f"has no set of this space among its {len(best)} best: {rule}"
+        reader.add_problem(f"{path}.from", few)
+    return tuple(points)
+
+
+def _fitting(values: Mapping[str, ParamValue], space: Space) -> dict[str, ParamValue] | None:
+    """What of another search's set is a set of this space; None where it is none."""
+    known = {name: value for name, value in values.items() if name in space.names}
+    if space.lacking(known):
+        return None
+    counting = space.active(known)
+    domains = {parameter.name: parameter.domain for parameter in space.parameters}
+    fits = all(name in known and domains[name].contains(known[name]) for name in counting)
+    return {name: domains[name].clean(known[name]) for name in counting} if fits else None
