@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     searches.results_argument(parser)
     searches.json_argument(parser)
+    parser.add_argument(
+        "--delete",
+        metavar="NAME",
+        nargs="+",
+        help="delete these, named as they are listed; without --yes, only tell what would go",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --delete: delete them")
 
 
 def main(options: argparse.Namespace) -> int:
-    """List searches, then single runs, the newest last."""
+    """List searches, then single runs, the newest last; or delete some."""
     from pixaris.results import folders
 
     results = searches.results_of(options)
+    if options.delete:
+        return _delete(results, options.delete, really=options.yes)
+    if options.yes:
+        raise ConfigurationError("--yes has a meaning with --delete only")
     read = (_search(folder, results) for folder in folders.searches(results))
     found = sorted((row for row in read if row is not None), key=lambda row: row["changed"])
     single = sorted(
@@ -46,6 +58,25 @@ def main(options: argparse.Namespace) -> int:
         if found:
             print()
         searches.print_table(_RUN, [(*_facts(row), str(row["images"]), _scores(row)) for row in single])
+    return 0
+
+
+def _delete(results: Path, names: Sequence[str], *, really: bool) -> int:
+    """Delete searches and runs, or tell what would go.
+
+    Raises:
+        ConfigurationError: There is none of a name, or it is still running, or lies elsewhere.
+    """
+    from pixaris.cli import deletion
+    from pixaris.cli.cache import shown
+
+    found = deletion.find(results, names)
+    for one in found:
+        print(f"{'deleted' if really else 'would go'}  {one.name}  {shown(one.size)}, {one.files} files")
+        if really:
+            deletion.delete(one)
+    if not really:
+        print("nothing was deleted; add --yes to delete")
     return 0
 
 

@@ -96,7 +96,7 @@ class Forging(SketchClient):
 
     def run(self, request: GenerationRequest) -> GeneratedImage:
         image = super().run(request)
-        return replace(image, image=replace(image.image, digest="0" * 64))
+        return replace(image, image=replace(image.image, known_digest="0" * 64))
 
 
 class Telling(SketchClient):
