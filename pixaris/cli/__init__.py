@@ -15,7 +15,7 @@ from types import FrameType
 
 from pixaris import __version__
 from pixaris.cli.lines import safe_streams
-from pixaris.exceptions import PixarisError
+from pixaris.exceptions import PixarisError, nearest
 
 COMMANDS = {
     "search": "search parameters: run a search file",
@@ -115,6 +115,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pixaris {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     asked = next((word for word in arguments if not word.startswith("-")), None)
+    if asked is not None and asked not in COMMANDS:
+        parser.error(f"there is no command {asked!r}{nearest(asked, COMMANDS)}; pixaris --help lists them")
     for name, text in COMMANDS.items():
         command = commands.add_parser(
             name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EXIT_CODES

@@ -208,7 +208,9 @@ def report(run: RunRecord, own: Path, folder: Path) -> int:
     for remark in run.notes.get("remarks", ()):
         print(f"note: {remark}")
     for name, value in run.metrics.items():
-        print(f"{name:<12} {value.mean:.4f}, spread {value.std:.4f} over {value.count} images")
+        spread = f", spread {value.std:.4f}" if value.count > 1 else ""
+        images = "image" if value.count == 1 else "images"
+        print(f"{name:<12} {value.mean:.4f} on {value.count} {images}{spread}")
     if charged := credits(run.cost, run.unaccounted):
         print(f"charged      {charged}")
     if run.cached:

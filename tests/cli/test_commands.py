@@ -185,7 +185,7 @@ def test_a_run_stores_one_experiment_run_with_its_parameters(
 ) -> None:
     assert main(["run", str(file), "--endpoint", endpoints[0], "--param", "value=0.3", "--name", "low"]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"iou +0\.\d{4}, spread 0\.\d{4} over 6 images", out)
+    assert re.search(r"iou +0\.\d{4} on 6 images, spread 0\.\d{4}", out)
     folder = next((file.parent / "results" / "tests").glob("*/low"))
     run = json.loads((folder / "run.json").read_text())
     assert run["status"] == "finished"

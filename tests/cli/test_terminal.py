@@ -108,3 +108,13 @@ def test_a_set_with_too_few_scores_to_win_is_told(tmp_path: Path, capsys: pytest
     report(results_kit.search_of(whole, thin, folder=tmp_path / "restore", items=("a", "b", "c", "d")))
     out = capsys.readouterr().out
     assert "left out  trial_0001 has a score on 1 of 4 images; a winner needs one on half of them" in out
+
+
+@pytest.mark.parametrize(("asked", "meant"), [("serch", "search"), ("exprot", "export"), ("shwo", "show")])
+def test_a_command_that_is_mistyped_is_guessed(
+    capsys: pytest.CaptureFixture[str], asked: str, meant: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([asked, "x.yaml"])
+    assert ended.value.code == 2
+    assert f"there is no command {asked!r} (did you mean {meant!r}?)" in capsys.readouterr().err
