@@ -55,7 +55,7 @@ class Totals:
     unaccounted: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult:
     """A search as it stands: its trials, the best of them, and the baseline.
 
@@ -87,6 +87,10 @@ class SearchResult:
     budget: Budget = field(default_factory=Budget)
     spent: Amounts = field(default_factory=Amounts)
     error: PixarisError | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        found = "no scores" if self.best is None else f"best {self.best!r}"
+        return f"<search {self.name!r} {self.status}, {len(self.trials)} trials, {found}>"
 
     @property
     def metric(self) -> str:
