@@ -191,7 +191,7 @@ def _points(
     reader: Reader, value: object, space: Space, folder: Path
 ) -> tuple[Mapping[str, ParamValue], ...]:
     """The parameter sets to try first, held against the space; each once."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and _names_a_search(value):
         return _points_of_search(reader, value, space, folder)
     names = space.names
     points: dict[Any, dict[str, ParamValue]] = {}
@@ -218,6 +218,12 @@ def _points(
         if len(point) == len(counting):
             points.setdefault(tuple((name, type(value), value) for name, value in point.items()), point)
     return tuple(points.values())
+
+
+def _names_a_search(value: dict[Any, Any]) -> bool:
+    """Whether that is an earlier search, perhaps misspelt, and no single set."""
+    keys = ("from", "top")
+    return any(key in keys or nearest(str(key), keys) for key in value)
 
 
 def _points_of_search(
