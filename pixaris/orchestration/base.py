@@ -188,6 +188,7 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         project=str(args.get("project", "default")),
         name=str(args.get("experiment_run_name") or "hyperparameter_search"),
         algorithm="grid",
+        scheduler="fifo",  # every combination is asked for
         seeds=seeds_of(args),
         results_dir=experiment_handler.results_dir,
         cache=cache,

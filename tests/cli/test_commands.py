@@ -31,7 +31,7 @@ FILE = {
     },
     "metrics": [{"type": "iou", "reference": "Mask"}],
     "objective": {"metric": "iou"},
-    "search": {"algorithm": "grid"},
+    "search": {"algorithm": "grid", "scheduler": "fifo"},
     "results": "./results",
 }
 

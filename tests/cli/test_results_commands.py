@@ -70,7 +70,7 @@ FILE: dict[str, Any] = {
         "contrast",
     ],
     "objective": [{"metric": "mae"}, {"metric": "contrast"}],
-    "search": {"algorithm": "tpe", "num_samples": 8, "seed": 3},
+    "search": {"algorithm": "tpe", "num_samples": 8, "seed": 3, "scheduler": "fifo"},
     "results": "./results",
 }
 

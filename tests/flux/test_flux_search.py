@@ -34,7 +34,7 @@ FILE: dict[str, Any] = {
     "parameters": {"guidance": {"grid_search": [20, 60]}, "steps": {"choice": [15, 50]}},
     "metrics": [{"type": "ssim", "reference": "Original"}],
     "objective": "ssim",
-    "search": {"algorithm": "grid"},
+    "search": {"algorithm": "grid", "scheduler": "fifo"},
     "results": "./results",
 }
 
@@ -191,7 +191,7 @@ def test_a_missing_and_a_refused_key_are_told(
     assert "export PIXARIS_FLUX_API_KEY=..." in capsys.readouterr().err
     with standing_in() as server:
         at(server, monkeypatch, "another-key")
-        assert main(["check", written(folder)]) == 2
+        assert main(["check", written(folder)]) == 3
     err = capsys.readouterr().err
     assert "refuses the key" in err
     assert "another-key" not in err
@@ -333,7 +333,7 @@ def test_a_search_sums_what_it_cost_and_a_moderated_item_is_no_failure_of_the_se
 def test_what_is_under_way_when_the_credits_run_out_is_kept_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    search = {"algorithm": "grid", "max_concurrent": at_once, "step": 1}
+    search = {"algorithm": "grid", "scheduler": "fifo", "max_concurrent": at_once, "step": 1}
     file = {"endpoints": {"flux": {"depth": 8}}, "search": search, "cache": False}
     with standing_in({"fault": "no_credits", "after": 7, "times": None}, seconds=3.0) as server:
         at(server, monkeypatch)
@@ -361,7 +361,7 @@ def test_a_search_whose_credits_run_out_stops_with_code_3_and_keeps_everything(
                     written(
                         folder,
                         endpoints={"flux": {"depth": 2}},
-                        search={"algorithm": "grid", "max_concurrent": 1},
+                        search={"algorithm": "grid", "scheduler": "fifo", "max_concurrent": 1},
                     ),
                 ]
             )

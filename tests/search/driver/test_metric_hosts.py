@@ -98,6 +98,7 @@ def test_all_trials_ask_one_process_and_every_score_is_its_items(
         experiment_handler=LocalExperimentHandler(tmp_path),
         endpoints=endpoints,
         algorithm="grid",
+        scheduler="fifo",
         max_concurrent=2,
         results_dir=tmp_path,
     ).run()

@@ -53,6 +53,7 @@ def search(loader: DatasetLoader, results: Path, endpoints: list[str], **changes
         "project": "tests",
         "name": "cells",
         "num_samples": 6,
+        "scheduler": "fifo",
         "seed": 3,
         "results_dir": results,
     }

@@ -74,6 +74,8 @@ class Replay(SearchGenerator):
         self._remember()
 
     def is_finished(self) -> bool:
+        if self._race is not None and self._race.stopped():
+            return True  # else Tune would wait for trials that nobody starts any more
         if self._race is not None and self._live:
             return False  # else Tune would end the processes that trials give up
         ended = self._race is not None and self._race.book.ended
