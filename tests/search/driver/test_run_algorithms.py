@@ -81,7 +81,9 @@ def test_a_searcher_that_fails_ends_the_search_with_its_reason_and_what_was_done
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
     with pytest.raises(SearchFailedError, match="Faulty failed after 3 trials: RuntimeError: out of ideas"):
-        search(cells_loader, tmp_path, endpoints, algorithm=Faulty(seed=1), max_concurrent=1).run()
+        search(
+            cells_loader, tmp_path, endpoints, algorithm=Faulty(seed=1), scheduler="fifo", max_concurrent=1
+        ).run()
     kept = SearchResult.load(tmp_path / "tests" / "cells")
     assert kept.status == "failed"
     assert [trial.status for trial in kept.trials] == ["finished"] * 3

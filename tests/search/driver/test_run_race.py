@@ -88,6 +88,7 @@ def test_a_race_with_a_seed_decides_alike_however_many_processes_it_has(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
