@@ -102,6 +102,7 @@ def test_a_generator_of_the_users_own_has_the_same_budget(
         image_generator=Painter(tally),
         args={"max_parallel_jobs": 3},
         algorithm="random",
+        scheduler="fifo",
         budget=Budget(images=17),
     ).run()
     assert result.status == "stopped"
