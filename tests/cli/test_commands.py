@@ -65,7 +65,9 @@ def children_of(words: Sequence[str]) -> list[int]:
     return found
 
 
-def test_a_search_says_who_won_against_what_and_where_to_look(file: Path) -> None:
+def test_a_search_says_who_won_against_what_and_where_to_look(file: Path, cells: Path) -> None:
+    raced = {**FILE, "search": {"algorithm": "grid", "scheduler": "race"}}
+    file.write_text(yaml.safe_dump({**raced, "dataset": str(cells)}))
     ended = pixaris("search", file)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""

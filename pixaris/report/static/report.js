@@ -48,18 +48,22 @@
 
   // Rows: one element each until they come near, and again when they have left.
   const fillers = new WeakMap();
+  const filled = (target, on) => {
+    const row = fillers.get(target);
+    if (row.filled === on) return;
+    if (on) {
+      row.text = target.textContent;
+      target.replaceChildren(...row.fill(target));
+    } else {
+      target.style.minHeight = `${target.offsetHeight}px`;
+      target.replaceChildren(row.text);
+    }
+    row.filled = on;
+    target.classList.toggle("filled", on);
+  };
   const near = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
-      const row = fillers.get(target);
-      if (isIntersecting && !row.filled) {
-        row.text = target.textContent;
-        target.replaceChildren(...row.fill(target));
-      } else if (!isIntersecting && row.filled && !target.contains(document.activeElement)) {
-        target.style.minHeight = `${target.offsetHeight}px`;
-        target.replaceChildren(row.text);
-      } else continue;
-      row.filled = isIntersecting;
-      target.classList.toggle("filled", isIntersecting);
+      if (isIntersecting || !target.contains(document.activeElement)) filled(target, isIntersecting);
     }
   }, { rootMargin: NEAR });
   const lazy = (element, fill) => {
@@ -370,6 +374,7 @@
     for (const one of list.querySelectorAll(".current")) one.classList.remove("current");
     row.classList.add("current");
     tabStop(list);
+    filled(row, true); // a key that follows at once finds its pictures
     row.scrollIntoView({ block: "nearest" });
     row.focus({ preventScroll: true });
   };
