@@ -22,6 +22,9 @@ from pixaris.images import EncodedImage
 
 log = logging.getLogger(__name__)
 
+NO_LIMIT = 2**62
+"""Bytes that no cache has."""
+
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) *([kmgt]?)b", re.IGNORECASE)
 _KEY = re.compile(r"[0-9a-f]{64}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pixaris.cache.local import NO_LIMIT, LocalCache
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.files import read_json, safe_name
 from pixaris.results.folders import latest_folder
@@ -55,7 +56,8 @@ class Earlier:
         Args:
             store: Its own store of images.
         """
-        return max(sum(1 for _ in store.glob("??/*")), self.result.images - self.result.cached)
+        kept = LocalCache(store, NO_LIMIT, make_folder=False)
+        return max(sum(1 for _ in kept.entries()), self.result.images - self.result.cached)
 
     def left(self, trials: int | None) -> bool:
         """Whether there is anything left to do, be it only to write down that it has ended.

@@ -97,6 +97,10 @@ class RaceScheduler(TrialScheduler):
         self._at_rest.discard(number)
         if isinstance(report, TrialReport) and report.is_over:
             self.book.hear(number, report)
+        elif number not in self.book.over and not self.stopped():
+            # the budget pays for no other image, of whichever set
+            self.book.withdraw(number)
+            self.book.start_without_more(last=True)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
         self._at_rest.discard(trial.config["number"])

@@ -16,7 +16,7 @@ from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from pixaris.cache.local import LocalCache
+from pixaris.cache.local import NO_LIMIT, LocalCache
 from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
 from pixaris.endpoints.registry import EndpointRegistry
 from pixaris.exceptions import ClusterError, NoEndpointError, PixarisError, SearchFailedError, StorageError
@@ -50,8 +50,6 @@ from pixaris.search.driver.tune.replay import Replay
 from pixaris.search.driver.watching import watching
 
 log = logging.getLogger(__name__)
-
-_NO_LIMIT = 2**62
 
 
 def run_search(
@@ -144,7 +142,7 @@ def _tune(
     journaled = JournaledScheduler(scheduler, journal, plan.identity.proposal_seed, name, history.over)
     ledger = tracker.account.actor if tracker.account is not None else None
     plan.paths.store.mkdir(exist_ok=True)
-    store = LocalCache(plan.paths.store, _NO_LIMIT, make_folder=False)
+    store = LocalCache(plan.paths.store, NO_LIMIT, make_folder=False)
     processes = 1 if pausing else plan.pace.concurrent
     barrier = StartBarrier.start(processes)
     services = Services(pool_config, barrier, ledger, hosts, store, plan.settings.keeping.cache)

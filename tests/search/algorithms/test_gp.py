@@ -113,6 +113,16 @@ def test_it_spends_its_images_and_names_a_whole_set() -> None:
     assert len(set(book.guide.points)) == len(book.guide.points), "no set twice"
 
 
+def test_it_ends_where_the_budget_refuses_an_image() -> None:
+    book = book_of(60)
+    book.enter(0)
+    assert not book.ended
+    book.withdraw(0)
+    book.start_without_more(last=True)
+    assert book.ended
+    assert not book.room
+
+
 def test_what_is_left_over_is_stopped_with_a_reason() -> None:
     book = book_of(60)
     run(book)

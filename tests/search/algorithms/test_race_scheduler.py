@@ -155,3 +155,36 @@ def test_nothing_is_begun_once_the_search_is_stopped() -> None:
     assert scheduler.choose_trial_to_run(controller) is None
     assert scheduler.at_rest(0)
     assert not scheduler.at_rest(3)
+
+
+def refused(scheduler: RaceScheduler, controller: Controller, number: int) -> None:
+    """Tune ends a trial whose next image the budget does not pay for."""
+    trial = scheduler.trial(number)
+    report = TrialReport((None,), scheduler.book.items(number), state="interrupted")
+    scheduler.on_trial_complete(controller, trial, {REPORT: report})
+
+
+def test_a_race_ends_where_the_budget_refuses_its_images() -> None:
+    race = Race(Rules(items=ITEMS))
+    scores = RacedScores(("x",), (1.0,), tuple(range(ITEMS)))
+    scheduler = RaceScheduler(RaceBook(race, scores, Field(4, 9)), 2)
+    controller = Controller(scheduler, table_of(4), 2)
+    for number in range(3):
+        controller.add(number)
+    controller.step()
+    for number in range(3):
+        assert not scheduler.book.ended
+        refused(scheduler, controller, number)
+    assert scheduler.book.ended
+    assert not scheduler.book.room
+
+
+def test_a_search_that_was_stopped_keeps_its_sets_for_later() -> None:
+    race = Race(Rules(items=ITEMS))
+    scores = RacedScores(("x",), (1.0,), tuple(range(ITEMS)))
+    scheduler = RaceScheduler(RaceBook(race, scores, Field(4, 9)), 2)
+    controller = Controller(scheduler, table_of(4), 2)
+    controller.add(0)
+    scheduler.stopped = lambda: True
+    refused(scheduler, controller, 0)
+    assert scheduler.book.living == [0]

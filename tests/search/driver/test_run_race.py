@@ -94,12 +94,9 @@ def test_a_race_with_a_seed_decides_alike_however_many_processes_it_has(
     [
         (KNOWN, "{'space': GRID, 'algorithm': 'grid', 'algorithm_options': {}, 'num_samples': None,"),
         (LEARNING, "{'num_samples': 15,"),
-        pytest.param(
+        (
             GUIDED,
             "{'algorithm': 'auto', 'algorithm_options': {}, 'num_samples': None, 'budget': {'images': 60},",
-            marks=pytest.mark.xfail(
-                run=False, reason="a guided search that was killed three times can wait for a set nobody runs"
-            ),
         ),
     ],
     ids=["grid", "tpe", "gp"],

@@ -66,8 +66,10 @@ class GuidedBook(Book):
         self._known.add(number)
 
     def start_without_more(self, *, last: bool) -> None:
-        """No more sets are proposed, for now or (`last`) ever."""
+        """No more sets are proposed, for now or (`last`) ever: then no image has a turn any more."""
         self.exhausted = self.exhausted or last
+        if self.exhausted and not self._finished:
+            self._finish("no more images are made")
 
     def needed(self) -> int:
         """Nothing: the guide counts the images itself."""
@@ -136,7 +138,7 @@ class GuidedBook(Book):
             elif self._fed < len(self._turns):
                 self._asked_in_vain = self._fed
             else:
-                self._finish()
+                self._finish("another set was worth the images more")
 
     def _feed(self, count: int) -> bool:
         """Tell the guide of the first so many images; False while one of them is on its way."""
@@ -165,18 +167,21 @@ class GuidedBook(Book):
         stop = Stop("gp", self.items(row), loss.against, sign * loss.difference, loss.half_width)
         self._end(row, stop)
 
-    def _finish(self) -> None:
-        """End the sets that no more images are worth: their rest would be made in vain."""
+    def _finish(self, note: str) -> None:
+        """End the sets that are under way.
+
+        Args:
+            note: Why their rest would be made in vain, or cannot be made.
+        """
         self._finished = True
         best = self.guide.best()
         for number in self.living:
             if number in self._reports:
-                self._end(number, self._leftover(number, best))
+                self._end(number, self._leftover(number, best, note))
             else:
                 self.over.add(number)
 
-    def _leftover(self, number: int, best: int | None) -> Stop:
-        note = "another set was worth the images more"
+    def _leftover(self, number: int, best: int | None, note: str) -> Stop:
         if best is None or best == number:
             return Stop("gp", self.items(number), note=note)
         difference = self.guide.difference(number, best)
