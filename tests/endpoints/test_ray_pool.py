@@ -35,6 +35,7 @@ from pixaris.comfyui.server.inprocess import serve_in_thread
 from pixaris.comfyui.server.worker import Options
 from pixaris.endpoints.base import Submit
 from pixaris.endpoints.ray import RayPool, RayPoolConfig, start_pool
+from pixaris.endpoints.ray.actor import PoolActor
 from pixaris.endpoints.ray.messages import Delivery, Envelope, ImageRef
 from pixaris.exceptions import RequestError
 
@@ -313,3 +314,9 @@ def test_a_cut_connection_to_a_worker_is_no_death_and_nothing_is_made_twice(star
     assert pool.pids() == (actor, *workers), "nobody was replaced"
     assert sum(len(ran(url)) for url in urls) - sum(before) == len(asked)
     assert not [event for event in pool.status().events if "another one takes over" in event]
+
+
+def test_the_pool_s_calls_have_no_more_than_one_group_of_their_own() -> None:
+    """With two, Ray may run both groups' threads on one event loop, and calls of the other never return."""
+    groups = {getattr(method, "__ray_concurrency_group__", None) for method in vars(PoolActor).values()}
+    assert groups - {None} == {"waiting"}

@@ -34,8 +34,9 @@ _ASK_AGAIN_SECONDS = 0.5
 class PoolActor:
     """The core as an async actor. Its calls carry metadata only.
 
-    Ray gives every concurrency group an event loop in a thread of its own. The state belongs to the control
-    group's.
+    Ray gives every concurrency group an event loop in a thread of its own. The state belongs to the default
+    group's. There is one group besides and no more: where there are two and the machine is busy, Ray (2.60)
+    may run both threads on the same loop, and the calls of the other group wait for ever.
 
     Args:
         endpoints: The endpoints to start with.
@@ -60,14 +61,12 @@ class PoolActor:
         if succeeds:
             self._emit("the endpoint pool's process ended and was started again; it counts from zero")
 
-    @ray.method(concurrency_group="control")
     async def ready(self) -> None:
         """Return once the actor serves calls; starts its housekeeping."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._spawn(self._keep())
 
-    @ray.method(concurrency_group="control")
     async def perform(self, client: str, command: Command[Envelope], after: object = None) -> None:
         """Carry out a client's command, as `EndpointPool.perform`.
 
@@ -88,14 +87,12 @@ class PoolActor:
             self._core.perform(command, client)
         self._carry_out()
 
-    @ray.method(concurrency_group="control")
     async def submit_early(self, client: str, command: Submit[Envelope]) -> None:
         """Queue requests for a client who may come much later."""
         await self.ready()
         self._submit(command, client, self._mailbox(client, early=True))
         self._carry_out()
 
-    @ray.method(concurrency_group="control")
     async def submit_lost(self, client: str, command: Submit[Envelope]) -> None:
         """Queue requests again that were answered with images whose bytes are gone."""
         await self.ready()
@@ -105,7 +102,6 @@ class PoolActor:
         self._core.perform(command, client)
         self._carry_out()
 
-    @ray.method(concurrency_group="control")
     async def release(self, client: str, after: object) -> None:
         """Cancel all of a client's requests and keep nothing for it; `after` as for `perform`."""
         self._release(client)
@@ -135,29 +131,24 @@ class PoolActor:
         mailbox.hear(time.monotonic())
         return Delivery(token, outcomes)
 
-    @ray.method(concurrency_group="control")
     async def status(self, since_event: int) -> PoolStatus:
         """The pool as it is now."""
         return self._core.status(since_event)
 
-    @ray.method(concurrency_group="control")
     async def stop(self) -> None:
         """Take no more requests and cancel those there are; whoever waits is answered at once."""
         self._stopping = True
         self._core.stop(CancelledRequestError("the search is stopping"))
         self._carry_out()
 
-    @ray.method(concurrency_group="control")
     async def stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._stopping
 
-    @ray.method(concurrency_group="control")
     async def pids(self) -> tuple[int, ...]:
         """Process ids of this actor and of its workers, on their nodes."""
         return (os.getpid(), *await self._workers.pids())
 
-    @ray.method(concurrency_group="control")
     async def close(self) -> bool:
         """`stop`, then close the workers' connections.
 

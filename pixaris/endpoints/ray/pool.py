@@ -80,8 +80,10 @@ def start_pool(
     """
     session = str(uuid.uuid4())
     name = f"pool-{session[:13]}"
-    groups = {"waiting": 10_000, "control": 100}
-    actor_class = ray.remote(concurrency_groups=groups, num_cpus=0, max_restarts=-1)(PoolActor)
+    groups = {"waiting": 10_000}
+    actor_class = ray.remote(concurrency_groups=groups, max_concurrency=100, num_cpus=0, max_restarts=-1)(
+        PoolActor
+    )
     actor = actor_class.options(name=name, namespace=NAMESPACE).remote(tuple(endpoints), policy, session)
     held = {image.digest: ray.put(image.data) for image in images}
     ray.get(actor.ready.remote())

@@ -243,8 +243,8 @@ class Guide:
         return [number for number, row in enumerate(self._rows) if row.landed >= self.rules.items]
 
     def best(self) -> int | None:
-        """The best whole set."""
-        whole = self.whole()
+        """The best whole set that has a score; None where there is none."""
+        whole = [number for number in self.whole() if not np.isnan(self._rows[number].scores).all()]
         if not whole:
             return None
         return max(whole, key=lambda number: (float(np.nanmean(self._rows[number].scores)), -number))
