@@ -28,6 +28,8 @@
     │   └── BudgetSpentError        … because the search's budget does not pay for it
     ├── ClusterError                Ray cannot be started or reached, or has ended (exit code 1)
     ├── StorageError                results cannot be kept any more: disk full, folder gone (exit code 1)
+    ├── BucketError                 a bucket of Google Cloud Storage cannot be read or written (exit code 1)
+    │   └── BucketChangedError      … because somebody else has changed an object meanwhile
     └── SearchFailedError           the search ended without a single scored trial (exit code 1)
 
 All of them pickle, with their fields, because they cross process borders on Ray.
@@ -319,6 +321,14 @@ class SearchFailedError(PixarisError):
 
 class StorageError(PixarisError):
     """Results cannot be kept any more; what was kept before is whole, and the search can be resumed."""
+
+
+class BucketError(PixarisError):
+    """A bucket of Google Cloud Storage cannot be read or written."""
+
+
+class BucketChangedError(BucketError):
+    """An object was replaced or deleted by somebody else meanwhile."""
 
 
 class ClusterError(PixarisError):

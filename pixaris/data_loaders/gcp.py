@@ -1,0 +1,379 @@
+"""Eval sets in a bucket of Google Cloud Storage, downloaded once into a folder of this machine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixaris.data_loaders.base import DatasetLoader
+from pixaris.data_loaders.leftovers import is_system
+from pixaris.data_loaders.local import LocalDatasetLoader
+from pixaris.exceptions import BucketChangedError, DatasetError, PixarisError, Problem, nearest
+from pixaris.files import append_json_line, read_json_lines, storing, write_json_lines
+from pixaris.gcs import Bucket, BucketObject, BucketPath, checksum, unsafe
+from pixaris.types import EvalSet
+
+INPUTS = "experiment_inputs"
+"""The folder of a bucket that holds the eval sets: ``experiment_inputs/<project>/<dataset>/<Folder>/…``."""
+
+_THREADS = 16
+_BOOKS = ".downloads"
+"""The folder, beside the projects', that remembers what was downloaded."""
+
+Progress = Callable[[int, int], object]
+"""Called with how many files are there, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What an upload or a download did.
+
+    Attributes:
+        moved: Names of the files that were transferred, from the eval set's folder.
+        kept: How many were there already.
+        beside: Names that are only at the place that was written to; they are left alone.
+    """
+
+    moved: tuple[str, ...]
+    kept: int
+    beside: tuple[str, ...] = ()
+
+
+class GCPDatasetLoader(DatasetLoader):
+    """Loads an eval set that lies in a bucket, as `LocalDatasetLoader` loads one from a folder::
+
+        gs://<bucket>/experiment_inputs/<project>/<dataset>/<Folder>/<name>.png
+
+    Files are downloaded into ``<eval_dir_local>/<project>/<dataset>`` side by side, each at the generation
+    that was listed and with its checksum verified. What is there already at this generation is not downloaded
+    again, so a download that was broken off goes on where it was. A file that was downloaded and is not in
+    the bucket any more is removed; files that somebody else has put there are an error.
+
+    Args:
+        gcp_project_id: The Google Cloud project; "": the credentials' own.
+        gcp_pixaris_bucket_name: The bucket.
+        project: The project's name.
+        dataset: The eval set's name.
+        eval_dir_local: Folder of all eval sets on this machine.
+        force_download: Download all files anew, whatever is there.
+        references: Folders that only metrics see.
+        progress: Called while files arrive.
+    """
+
+    def __init__(
+        self,
+        gcp_project_id: str,
+        gcp_pixaris_bucket_name: str,
+        project: str,
+        dataset: str,
+        eval_dir_local: str | os.PathLike[str] = "local_experiment_inputs",
+        force_download: bool = False,
+        references: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> None:
+        place = BucketPath(gcp_pixaris_bucket_name, f"{INPUTS}/{project}/{dataset}")
+        self._set_up(place, gcp_project_id, Path(eval_dir_local) / project / dataset, references, progress)
+        self.force_download = force_download
+
+    @classmethod
+    def at(
+        cls,
+        url: str,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        gcp_project_id: str = "",
+        eval_dir_local: str | os.PathLike[str] = "local_experiment_inputs",
+        references: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> GCPDatasetLoader:
+        """Load the eval set that lies at an address.
+
+        Args:
+            url: ``gs://bucket/any/folder/project/dataset``.
+            path: Where its files go; by default ``<eval_dir_local>/<project>/<dataset>``, by the last two
+                parts of the address.
+            gcp_project_id: The Google Cloud project; "": the credentials' own.
+            eval_dir_local: Folder of all eval sets on this machine.
+            references: Folders that only metrics see.
+            progress: Called while files arrive.
+
+        Raises:
+            DatasetError: The address names no folder of a bucket.
+        """
+        place = _place(url)
+        parts = place.prefix.split("/")
+        project = parts[-2] if len(parts) > 1 else place.bucket
+        loader = cls.__new__(cls)
+        where = Path(path) if path is not None else Path(eval_dir_local) / project / parts[-1]
+        loader._set_up(place, gcp_project_id, where, references, progress)
+        loader.force_download = False
+        return loader
+
+    def _set_up(
+        self,
+        place: BucketPath,
+        gcp_project_id: str,
+        path: Path,
+        references: Sequence[str],
+        progress: Progress | None,
+    ) -> None:
+        self.place = place
+        self.bucket = Bucket(place.bucket, gcp_project_id)
+        self.path = Path(os.path.abspath(path))
+        self.references = (references,) if isinstance(references, str) else tuple(references)
+        self.progress = progress
+        self._listed: dict[str, BucketObject] = {}
+
+    def load_dataset(self) -> EvalSet:
+        """Download what is not there yet, and return the eval set.
+
+        Raises:
+            DatasetError: It is not in the bucket, its names cannot be files here, or as `aligned`.
+            BucketError: The bucket cannot be read.
+            StorageError: The files cannot be written here.
+        """
+        self.download()
+        return LocalDatasetLoader.at(self.path, self.references).load_dataset()
+
+    def download(self) -> Transfer:
+        """Bring the folder to what the bucket has.
+
+        Raises:
+            As `load_dataset`.
+        """
+        listed = self.listed()
+        if not listed:
+            raise DatasetError(self._missing(), str(self.place))
+        with storing(self.path.parent):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._refuse_unsafe(listed)
+            book = _Book(self.path)
+            here = {} if self.force_download else book.current()
+            self._refuse_foreign(listed, book)
+            wanted = [name for name, found in listed.items() if here.get(name) != found.generation]
+            try:
+                self._fetch(listed, wanted, book)
+            except BucketChangedError as error:
+                raise DatasetError(f"it was changed while it was downloaded ({error}); start again") from None
+            book.settle(listed)
+        self._listed = listed
+        return Transfer(tuple(wanted), len(listed) - len(wanted))
+
+    def changed(self) -> str:
+        """What became of the eval set in the bucket since it was loaded, in a sentence; "" where it is the
+        same.
+
+        Raises:
+            BucketError: The bucket cannot be read.
+        """
+        now = self.listed()
+        gone = [name for name in self._listed if name not in now]
+        fresh = [name for name in now if name not in self._listed]
+        other = [name for name in now if name in self._listed and now[name] != self._listed[name]]
+        told = [
+            f"{len(names)} {word} ({names[0]})"
+            for names, word in ((other, "replaced"), (fresh, "added"), (gone, "removed"))
+            if names
+        ]
+        if not told:
+            return ""
+        return (
+            f"{self.place} has changed since it was loaded: {', '.join(told)}; these images are not in here"
+        )
+
+    def listed(self) -> dict[str, BucketObject]:
+        """The eval set's files in the bucket by their names from its folder; hidden ones are left out.
+
+        Raises:
+            BucketError: The bucket cannot be read.
+        """
+        prefix = f"{self.place.prefix}/"
+        found = {one.name.removeprefix(prefix): one for one in self.bucket.objects(prefix)}
+        folders = {name for name in found if not name or name.endswith("/")}
+        hidden = {name for name in found if any(map(is_system, name.split("/"))) and not unsafe_part(name)}
+        return {name: one for name, one in found.items() if name not in folders | hidden}
+
+    def _missing(self) -> str:
+        above = BucketPath(self.place.bucket, self.place.prefix.rpartition("/")[0])
+        known = self.bucket.folders(f"{above.prefix}/" if above.prefix else "")
+        name = self.place.prefix.rpartition("/")[2]
+        there = ", ".join(known[:12]) or "nothing"
+        return f"there is no eval set{nearest(name, known)}; in {above} there is: {there}"
+
+    def _refuse_unsafe(self, listed: Mapping[str, BucketObject]) -> None:
+        wrong = unsafe(list(listed), folds_case=_folds_case(self.path))
+        if wrong:
+            problems = [Problem(repr(name), rule) for name, rule in wrong.items()]
+            raise DatasetError(problems, str(self.place))
+
+    def _refuse_foreign(self, listed: Mapping[str, BucketObject], book: _Book) -> None:
+        foreign = [name for name in _files_in(self.path) if name not in listed and name not in book.known]
+        if foreign:
+            raise DatasetError(
+                f"holds {len(foreign)} files that are not in {self.place}: {', '.join(foreign[:5])}; upload"
+                " them (pixaris dataset upload), or move them away",
+                str(self.path),
+            )
+
+    def _fetch(self, listed: Mapping[str, BucketObject], wanted: Sequence[str], book: _Book) -> None:
+        total, done = len(listed), len(listed) - len(wanted)
+        lock = threading.Lock()
+
+        def fetch(name: str) -> None:
+            nonlocal done
+            path = self.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.bucket.download(listed[name], path)
+            with lock:
+                book.add(name, listed[name])
+                done += 1
+                if self.progress is not None:
+                    self.progress(done, total)
+
+        _side_by_side(fetch, wanted)
+
+    # Uploading
+
+    def create_dataset(self, folder: str | os.PathLike[str], *, new: bool = True) -> Transfer:
+        """Store a folder's eval set in the bucket, after looking whether it is one. What is there already
+        with the same content is not sent again.
+
+        Args:
+            folder: It holds the folders of images.
+            new: Refuse where the bucket has other content under a name; else that is replaced.
+
+        Raises:
+            DatasetError: The folder holds no eval set, or the bucket another one (`new`).
+            BucketError: The bucket cannot be written.
+        """
+        source = Path(folder)
+        LocalDatasetLoader.at(source, self.references).load_dataset()
+        there = self.listed()
+        files = {name: source / name for name in _files_in(source)}
+        sums = {name: checksum(path) for name, path in files.items()}
+        other = [name for name in files if name in there and there[name].crc32c != sums[name]]
+        if new and other:
+            raise DatasetError(
+                f"has other content already for {len(other)} names: {', '.join(other[:5])}; choose another"
+                " name, or replace it (pixaris dataset upload)",
+                str(self.place),
+            )
+        wanted = [name for name in files if name not in there or name in other]
+        total, done = len(files), len(files) - len(wanted)
+        lock = threading.Lock()
+
+        def send(name: str) -> None:
+            nonlocal done
+            replacing = there[name].generation if name in there else 0
+            self.bucket.upload(files[name], f"{self.place.prefix}/{name}", replacing)
+            with lock:
+                done += 1
+                if self.progress is not None:
+                    self.progress(done, total)
+
+        _side_by_side(send, wanted)
+        beside = tuple(name for name in there if name not in files)
+        return Transfer(tuple(wanted), len(files) - len(wanted), beside)
+
+
+def datasets(url: str, gcp_project_id: str = "") -> list[str]:
+    """Addresses of the eval sets below ``gs://bucket`` (all projects) or ``gs://bucket/…/project``.
+
+    Raises:
+        DatasetError: The address names no bucket.
+        BucketError: The bucket cannot be listed.
+    """
+    place = _place(url)
+    bucket = Bucket(place.bucket, gcp_project_id)
+    inputs = place if place.prefix else place / INPUTS
+    projects = [inputs]
+    if inputs.prefix.rpartition("/")[2] == INPUTS:
+        projects = [inputs / name for name in bucket.folders(f"{inputs.prefix}/")]
+    found = [project / name for project in projects for name in bucket.folders(f"{project.prefix}/")]
+    return [str(one) for one in found]
+
+
+class _Book:
+    """Remembers which generation of which object a folder's files are.
+
+    Args:
+        path: The eval set's folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.parent.parent / _BOOKS / path.parent.name / f"{path.name}.jsonl"
+        self.known = {str(row.get("name")): row for row in read_json_lines(self._file)}
+
+    def current(self) -> dict[str, int]:
+        """Name to generation, of the files that are as they were downloaded."""
+        return {
+            name: int(row["generation"])
+            for name, row in self.known.items()
+            if row.get("stat") == _stat(self._path / name)
+        }
+
+    def add(self, name: str, found: BucketObject) -> None:
+        """A file is there."""
+        row = {"name": name, "generation": found.generation, "stat": _stat(self._path / name)}
+        self.known[name] = row
+        append_json_line(self._file, row)
+
+    def settle(self, listed: Mapping[str, BucketObject]) -> None:
+        """Remove what is in the bucket no more, and write the book anew."""
+        for name in self.known.keys() - listed.keys():
+            (self._path / name).unlink(missing_ok=True)
+            del self.known[name]
+        write_json_lines(self._file, self.known.values())
+
+
+def _stat(path: Path) -> list[int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _place(url: str) -> BucketPath:
+    try:
+        return BucketPath.of(url)
+    except PixarisError as error:
+        raise DatasetError(str(error)) from None
+
+
+def unsafe_part(name: str) -> bool:
+    """Whether a name leads out of its folder: such a one is told, not passed over as hidden."""
+    return any(part in (".", "..") for part in name.split("/"))
+
+
+def _files_in(folder: Path) -> list[str]:
+    """Names of the files below a folder, without those that are hidden or an operating system's own."""
+    found = []
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_system(name))
+        inside = Path(where).relative_to(folder)
+        found += [(inside / name).as_posix() for name in sorted(files) if not is_system(name)]
+    return found
+
+
+def _folds_case(folder: Path) -> bool:
+    """Whether a folder's file system takes ``A`` and ``a`` for the same name."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".case-a-") as file:
+        return Path(file.name.replace(".case-a-", ".CASE-A-")).exists()
+
+
+def _side_by_side(work: Callable[[str], None], names: Iterable[str]) -> None:
+    """Do something for many names in threads; the first error ends it."""
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="pixaris-bucket") as pool:
+        tasks: list[Future[None]] = [pool.submit(work, name) for name in names]
+        done, waiting = wait(tasks, return_when=FIRST_EXCEPTION)
+        for task in waiting:
+            task.cancel()
+        for task in done:
+            task.result()
