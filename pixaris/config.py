@@ -16,6 +16,15 @@ import yaml
 
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 
+_OF_THE_ORIGINAL = {
+    "bfl_api_key": False,
+    "gcp_bq_experiment_dataset": True,
+    "gcp_service_account_for_appengine_deployment": True,
+}
+"""Further settings that the original's ``example_config.yaml`` has, to whether they may be shown: the key
+counts as ``flux_api_key``, nothing reads the others.
+"""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -32,6 +41,10 @@ class Config:
         gemini_base_url: Where Gemini's API is, if not at Google's own address.
         gemini_sdk: The SDK that asks it, ``google-genai`` or ``google-generativeai``.
         judge_cache: Folder of the judge's verdicts.
+        gcp_project_id: The Google Cloud project; by default the credentials' own.
+        gcp_location: Its region, such as ``europe-west4``.
+        gcp_pixaris_bucket_name: The bucket of eval sets and results.
+        gcp_bq_feedback_table: The table of feedback, ``project.dataset.table``.
         cache_dir: Folder of generated images that later runs take instead of generating them again.
         cache_size: How large it may grow, such as ``20 GB``; what was not used for longest goes first.
     """
@@ -45,6 +58,10 @@ class Config:
     gemini_base_url: str = ""
     gemini_sdk: str = "google-genai"
     judge_cache: Path = Path("local_results/.verdicts")
+    gcp_project_id: str = ""
+    gcp_location: str = ""
+    gcp_pixaris_bucket_name: str = ""
+    gcp_bq_feedback_table: str = ""
     cache_dir: Path = Path("~/.cache/pixaris/images")
     cache_size: str = "20 GB"
 
@@ -64,7 +81,7 @@ class Config:
         path = Path(named) if named else (folder or Path()) / "config.yaml"
         values: dict[str, str] = {}
         if path.is_file():
-            values = _read(path, {f.name: f.repr for f in fields(cls)})
+            values = _read(path, {**{f.name: f.repr for f in fields(cls)}, **_OF_THE_ORIGINAL})
         elif named:
             raise ConfigurationError(f"PIXARIS_CONFIG names {named}, which does not exist")
         for name in (f.name for f in fields(cls)):
@@ -73,13 +90,19 @@ class Config:
         return cls(
             eval_dir_local=Path(values.get("eval_dir_local", cls.eval_dir_local)),
             results_dir=Path(values.get("results_dir", cls.results_dir)),
-            flux_api_key=values.get("flux_api_key") or environ.get("BFL_API_KEY", ""),
+            flux_api_key=values.get("flux_api_key")
+            or environ.get("BFL_API_KEY", "")
+            or values.get("bfl_api_key", ""),
             flux_base_url=values.get("flux_base_url", ""),
             gemini_api_key=values.get("gemini_api_key", ""),
             gemini_model=values.get("gemini_model", ""),
             gemini_base_url=values.get("gemini_base_url", ""),
             gemini_sdk=values.get("gemini_sdk", cls.gemini_sdk),
             judge_cache=Path(values.get("judge_cache", cls.judge_cache)),
+            gcp_project_id=values.get("gcp_project_id", ""),
+            gcp_location=values.get("gcp_location", ""),
+            gcp_pixaris_bucket_name=values.get("gcp_pixaris_bucket_name", ""),
+            gcp_bq_feedback_table=values.get("gcp_bq_feedback_table", ""),
             cache_dir=Path(values.get("cache_dir", cls.cache_dir)),
             cache_size=values.get("cache_size", cls.cache_size),
         )
@@ -96,14 +119,11 @@ def _read(path: Path, known: Mapping[str, bool]) -> dict[str, str]:
     if not isinstance(loaded, dict):
         raise ConfigurationError(f"must be a mapping of settings (got {type(loaded).__name__})", str(path))
     problems = []
+    ours = sorted(known.keys() - _OF_THE_ORIGINAL.keys())
     for key, value in loaded.items():
         if key not in known:
-            problems.append(
-                Problem(
-                    str(key),
-                    f"unknown setting{nearest(str(key), known)}; known are {', '.join(sorted(known))}",
-                )
-            )
+            rule = f"unknown setting{nearest(str(key), ours)}; known are {', '.join(ours)}"
+            problems.append(Problem(str(key), rule))
         elif not isinstance(value, str) or not value:
             shown = known[key] and not isinstance(value, list | dict | set)
             got = repr(value) if shown else type(value).__name__

@@ -13,7 +13,8 @@ import os
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,7 @@ from pixaris.exceptions import BucketChangedError, BucketError, ConfigurationErr
 SECONDS = 60.0
 """How long one operation is tried again and again."""
 
+_THREADS = 16
 _CONNECT, _READ = 5.0, 60.0
 _PIECE = 1024 * 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -289,3 +291,14 @@ def unsafe(names: Sequence[str], *, folds_case: bool) -> dict[str, str]:
             if taken.setdefault(key, name) != name:
                 wrong[name] = f"is the same file here as {taken[key]!r}"
     return wrong
+
+
+def side_by_side(work: Callable[[str], None], names: Iterable[str]) -> None:
+    """Do something for many names in threads; the first error ends it."""
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="pixaris-bucket") as pool:
+        tasks: list[Future[None]] = [pool.submit(work, name) for name in names]
+        done, waiting = wait(tasks, return_when=FIRST_EXCEPTION)
+        for task in waiting:
+            task.cancel()
+        for task in done:
+            task.result()

@@ -34,7 +34,8 @@ COMMANDS = {
     "metrics": "list the metrics: what is better, the range, what each needs",
     "score": "score images that exist already",
     "cache": "the images that later runs need not generate again: how many, and make room",
-    "dataset": "make the demo's eval sets",
+    "dataset": "eval sets: make the demo's; copy them to and from a bucket",
+    "results": "copy searches to and from a bucket",
     "serve": "run an embedded, ComfyUI-compatible endpoint",
 }
 """Command to what it does; the module of the same name has ``arguments(parser)`` and ``main(options) ->

@@ -1,9 +1,11 @@
-"""``pixaris dataset demo DIR``."""
+"""``pixaris dataset demo DIR``, and the commands of `pixaris.cli.dataset_bucket`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from pixaris.cli import dataset_bucket
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,10 +15,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     demo.add_argument(
         "folder", metavar="DIR", type=Path, help="where the eval sets go, e.g. local_experiment_inputs/demo"
     )
+    dataset_bucket.arguments(kinds)
 
 
 def main(options: argparse.Namespace) -> int:
-    """Make the eval sets."""
+    """Make the eval sets, or copy one."""
+    if options.kind in dataset_bucket.KINDS:
+        return dataset_bucket.main(options)
     from pixaris.data_loaders.demo import prepare
 
     for name, count in prepare(options.folder).items():

@@ -40,6 +40,12 @@ class DatasetLoader(ABC):
             DatasetError: It is missing, empty, or its names do not match; all faults are told at once.
         """
 
+    def changed(self) -> str:
+        """What became of the eval set since it was loaded, in a sentence; "" where it is the same, or nobody
+        can tell. A search asks when it has ended.
+        """
+        return ""
+
 
 def aligned(
     name: str,

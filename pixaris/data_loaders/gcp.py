@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.data_loaders.leftovers import is_system
 from pixaris.data_loaders.local import LocalDatasetLoader
-from pixaris.exceptions import BucketChangedError, DatasetError, PixarisError, Problem, nearest
+from pixaris.exceptions import BucketChangedError, BucketError, DatasetError, PixarisError, Problem, nearest
 from pixaris.files import append_json_line, read_json_lines, storing, write_json_lines
-from pixaris.gcs import Bucket, BucketObject, BucketPath, checksum, unsafe
+from pixaris.gcs import Bucket, BucketObject, BucketPath, checksum, side_by_side, unsafe
 from pixaris.types import EvalSet
 
 INPUTS = "experiment_inputs"
 """The folder of a bucket that holds the eval sets: ``experiment_inputs/<project>/<dataset>/<Folder>/…``."""
 
-_THREADS = 16
 _BOOKS = ".downloads"
 """The folder, beside the projects', that remembers what was downloaded."""
 
@@ -167,11 +165,11 @@ class GCPDatasetLoader(DatasetLoader):
     def changed(self) -> str:
         """What became of the eval set in the bucket since it was loaded, in a sentence; "" where it is the
         same.
-
-        Raises:
-            BucketError: The bucket cannot be read.
         """
-        now = self.listed()
+        try:
+            now = self.listed()
+        except BucketError as error:
+            return f"whether the eval set has changed meanwhile cannot be told: {error}"
         gone = [name for name in self._listed if name not in now]
         fresh = [name for name in now if name not in self._listed]
         other = [name for name in now if name in self._listed and now[name] != self._listed[name]]
@@ -235,7 +233,7 @@ class GCPDatasetLoader(DatasetLoader):
                 if self.progress is not None:
                     self.progress(done, total)
 
-        _side_by_side(fetch, wanted)
+        side_by_side(fetch, wanted)
 
     # Uploading
 
@@ -276,7 +274,7 @@ class GCPDatasetLoader(DatasetLoader):
                 if self.progress is not None:
                     self.progress(done, total)
 
-        _side_by_side(send, wanted)
+        side_by_side(send, wanted)
         beside = tuple(name for name in there if name not in files)
         return Transfer(tuple(wanted), len(files) - len(wanted), beside)
 
@@ -366,14 +364,3 @@ def _folds_case(folder: Path) -> bool:
     """Whether a folder's file system takes ``A`` and ``a`` for the same name."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".case-a-") as file:
         return Path(file.name.replace(".case-a-", ".CASE-A-")).exists()
-
-
-def _side_by_side(work: Callable[[str], None], names: Iterable[str]) -> None:
-    """Do something for many names in threads; the first error ends it."""
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="pixaris-bucket") as pool:
-        tasks: list[Future[None]] = [pool.submit(work, name) for name in names]
-        done, waiting = wait(tasks, return_when=FIRST_EXCEPTION)
-        for task in waiting:
-            task.cancel()
-        for task in done:
-            task.result()

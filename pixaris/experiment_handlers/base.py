@@ -32,6 +32,19 @@ class ExperimentHandler(ABC):
         """The folder under which it keeps files, if it does: a search then puts its own books beside them."""
         return None
 
+    def search_started(self, folder: Path) -> None:  # noqa: B027  (optional to implement)
+        """A search begins whose books and runs go to this folder; called where it was started, on another
+        copy of this handler than the trials'.
+        """
+
+    def search_ended(self) -> str:
+        """The search that was started has ended.
+
+        Returns:
+            What is to be told of it, in a sentence, or "".
+        """
+        return ""
+
     def close(self) -> None:  # noqa: B027  (optional to implement)
         """Write what is buffered and let go of files. Called once, after the last run of a process."""
 
@@ -51,6 +64,14 @@ class ExperimentHandlers(ExperimentHandler):
         return next(
             (folder for handler in self.handlers if (folder := handler.results_dir) is not None), None
         )
+
+    def search_started(self, folder: Path) -> None:
+        for handler in self.handlers:
+            handler.search_started(folder)
+
+    def search_ended(self) -> str:
+        told = [handler.search_ended() for handler in self.handlers]
+        return "; ".join(sentence for sentence in told if sentence)
 
     def close(self) -> None:
         for handler in self.handlers:

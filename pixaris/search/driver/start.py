@@ -101,9 +101,13 @@ def _go_on(
 def _search(plan: SearchPlan, session: RaySession, listener: ProgressListener | None) -> SearchResult:
     with storing(plan.paths.folder):
         _keep(plan)
+    plan.handler.search_started(plan.paths.folder)
     with ReportWriter(listener or Silent(), plan.setup.eval_set) as reporting:
         result = run_search(plan, session, reporting)
         reporting.finish(result)
+        for sentence in (plan.settings.data_loader.changed(), plan.handler.search_ended()):
+            if sentence:
+                reporting.event(sentence)
     return result
 
 

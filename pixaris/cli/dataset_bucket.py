@@ -1,0 +1,78 @@
+"""``pixaris dataset upload|create|download|list``: eval sets in a bucket of Google Cloud Storage."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pixaris.cli.lines import say
+from pixaris.cli.transfers import counting, project_argument
+from pixaris.config import Config
+from pixaris.exceptions import ConfigurationError
+
+_ADDRESS = "gs://BUCKET/experiment_inputs/PROJECT/DATASET"
+
+KINDS = {
+    "create": "store a folder's eval set in a bucket, under a name that is free there",
+    "upload": "bring an eval set in a bucket to what a folder has",
+    "download": "bring a folder to what an eval set in a bucket has",
+    "list": "list the eval sets in a bucket",
+}
+
+
+def arguments(kinds: Any) -> None:  # noqa: ANN401  (argparse gives the type no name)
+    """Add the commands' arguments."""
+    for kind, text in KINDS.items():
+        parser = kinds.add_parser(kind, help=text)
+        if kind in ("create", "upload"):
+            parser.add_argument("folder", metavar="DIR", type=Path, help="DIR/Input/<name>.png, …")
+            parser.add_argument("place", metavar=_ADDRESS, help="where it goes")
+        elif kind == "download":
+            parser.add_argument("place", metavar=_ADDRESS, help="where it is")
+            parser.add_argument(
+                "folder",
+                metavar="DIR",
+                type=Path,
+                nargs="?",
+                help="where it goes (default: PROJECT/DATASET in the folder of eval sets)",
+            )
+            parser.add_argument("--force", action="store_true", help="download all files anew")
+        else:
+            parser.add_argument("place", metavar="gs://BUCKET", nargs="?", help="default: the configured one")
+        project_argument(parser)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Copy, or list."""
+    from pixaris.data_loaders.gcp import GCPDatasetLoader, datasets
+
+    config = Config.load()
+    project = options.gcp_project or config.gcp_project_id
+    if options.kind == "list":
+        if options.place is None and not config.gcp_pixaris_bucket_name:
+            raise ConfigurationError(
+                "name a bucket: pixaris dataset list gs://BUCKET; or set gcp_pixaris_bucket_name in"
+                " config.yaml"
+            )
+        for url in datasets(options.place or f"gs://{config.gcp_pixaris_bucket_name}", project):
+            say(url)
+        return 0
+    sends = options.kind != "download"
+    loader = GCPDatasetLoader.at(
+        options.place,
+        options.folder if not sends else None,
+        gcp_project_id=project,
+        eval_dir_local=config.eval_dir_local,
+        progress=counting("sent" if sends else "received"),
+    )
+    if not sends:
+        loader.force_download = options.force
+        done = loader.download()
+        say(f"{loader.path}: {len(done.moved)} files received, {done.kept} were there")
+        return 0
+    sent = loader.create_dataset(options.folder, new=options.kind == "create")
+    say(f"{loader.place}: {len(sent.moved)} files sent, {sent.kept} were there")
+    if sent.beside:
+        say(f"  {len(sent.beside)} files are only there, such as {sent.beside[0]}; they belong to it too")
+    return 0

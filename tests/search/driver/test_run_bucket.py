@@ -1,0 +1,69 @@
+"""A search whose results go to a bucket too: the real client of Google Cloud Storage on a stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import resume_kit
+from gcs_stand_in import BucketServer
+
+from pixaris.experiment_handlers.gcp_tensorboard import GCPTensorboardHandler
+from pixaris.gcs import BucketPath
+from pixaris.results.copies import pull
+from pixaris.results.progress import SearchProgress
+from pixaris.search import SearchResult
+
+pytest.importorskip("google.cloud.storage")
+pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.slow]
+
+
+class Told:
+    """Remembers what a search tells."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def update(self, progress: SearchProgress) -> None:
+        pass
+
+    def trial_ended(self, trial: object, progress: SearchProgress) -> None:
+        pass
+
+    def event(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
+    with BucketServer("pixels") as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+def test_a_search_is_in_the_bucket_when_it_ends(server: BucketServer, tmp_path: Path) -> None:
+    handler = GCPTensorboardHandler("project", "europe-west4", "pixels", tmp_path / "here")
+    (tmp_path / "here").mkdir()
+    told = Told()
+    search = resume_kit.search(tmp_path / "here", 0.0, experiment_handler=handler, num_samples=3)
+    result = search.run(listener=told)
+    assert result.status == "finished"
+    assert told.sentences[-1] == "copied to gs://pixels/results/tests/gray"
+    copy = tmp_path / "there"
+    pull(BucketPath("pixels", "results/tests/gray"), copy)
+    again = SearchResult.load(copy)
+    assert resume_kit.facts(again) == resume_kit.facts(result)
+    assert (copy / "report.html").read_bytes() == (result.folder / "report.html").read_bytes()
+    assert len(list((copy / "tensorboard").iterdir())) == 4
+
+
+def test_a_bucket_that_cannot_be_written_costs_a_sentence(server: BucketServer, tmp_path: Path) -> None:
+    server.denied.add("pixels")
+    handler = GCPTensorboardHandler("project", "europe-west4", "pixels", tmp_path)
+    told = Told()
+    result = resume_kit.search(tmp_path, 0.0, experiment_handler=handler, num_samples=3).run(listener=told)
+    assert result.status == "finished"
+    assert "not copied to the bucket" in told.sentences[-1]
+    assert f"pixaris results push {result.folder} gs://pixels/results" in told.sentences[-1]
