@@ -23,6 +23,7 @@ from typing import Any
 import google_crc32c
 
 from pixaris.exceptions import BucketChangedError, BucketError, ConfigurationError
+from pixaris.gcp_errors import is_of_credentials, is_passing, of_credentials, words_of
 
 SECONDS = 60.0
 """How long one operation is tried again and again."""
@@ -31,7 +32,6 @@ _THREADS = 16
 _CONNECT, _READ = 5.0, 60.0
 _PIECE = 1024 * 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-_LOGIN = "run: gcloud auth application-default login"
 
 
 @dataclass(frozen=True)
@@ -221,26 +221,22 @@ class Bucket:
     def _told(self, name: str, act: str) -> Iterator[None]:
         """Turn the SDK's errors into ours."""
         from google.api_core import exceptions as api
-        from google.auth import exceptions as auth
         from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
-        from requests import RequestException
 
         where = f"gs://{self.name}/{name}".rstrip("/")
         try:
             yield
-        except (auth.DefaultCredentialsError, auth.RefreshError, api.Unauthorized) as error:
-            raise BucketError(f"{where}: no valid Google credentials: {_words(error)}; {_LOGIN}") from None
         except api.Forbidden as error:
             role = "roles/storage.objectUser" if act == "write" else "roles/storage.objectViewer"
             raise BucketError(
-                f"{where}: this account may not {act} it: {_words(error)}; an owner of the bucket runs:"
+                f"{where}: this account may not {act} it: {words_of(error)}; an owner of the bucket runs:"
                 f" gcloud storage buckets add-iam-policy-binding gs://{self.name} --member=user:ACCOUNT"
                 f" --role={role}"
             ) from None
         except api.PreconditionFailed:
             raise BucketChangedError(f"{where}: somebody else has changed it meanwhile") from None
         except api.NotFound as error:
-            if "bucket does not exist" in _words(error):
+            if "bucket does not exist" in words_of(error):
                 raise BucketError(
                     f"there is no bucket gs://{self.name}; name another, or make it: gcloud storage buckets"
                     f" create gs://{self.name}"
@@ -248,22 +244,19 @@ class Bucket:
             raise BucketChangedError(f"{where}: it was deleted or replaced meanwhile") from None
         except DataCorruption:
             raise BucketError(f"{where}: it arrives damaged; try again") from None
-        except (api.GoogleAPIError, auth.TransportError, InvalidResponse, RequestException) as error:
-            raise BucketError(
-                f"{where}: Google Cloud Storage could not {act} it within {SECONDS:.0f} s:"
-                f" {_words(error)}; try again: what was transferred is kept"
-            ) from None
+        except Exception as error:
+            if is_of_credentials(error):
+                raise BucketError(f"{where}: {of_credentials(error)}") from None
+            if is_passing(error) or isinstance(error, InvalidResponse):
+                raise BucketError(
+                    f"{where}: Google Cloud Storage could not {act} it within {SECONDS:.0f} s:"
+                    f" {words_of(error)}; try again: what was transferred is kept"
+                ) from None
+            raise
 
 
 def _object(blob: Any) -> BucketObject:  # noqa: ANN401  (the SDK carries no types)
     return BucketObject(blob.name, int(blob.generation), int(blob.size), blob.crc32c)
-
-
-def _words(error: BaseException) -> str:
-    """What an error says, in one line."""
-    said = getattr(error, "message", None) or (str(error.args[0]) if error.args else str(error))
-    first = next((line.strip() for line in str(said).splitlines() if line.strip()), type(error).__name__)
-    return first[:300]
 
 
 def unsafe(names: Sequence[str], *, folds_case: bool) -> dict[str, str]:
