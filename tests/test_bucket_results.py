@@ -17,8 +17,8 @@ from pixaris.cli import main
 from pixaris.data_loaders.demo import prepare
 from pixaris.experiment_handlers.gcp_tensorboard import GCPTensorboardHandler
 from pixaris.gcs import BucketPath
-from pixaris.results import copier
-from pixaris.results.copies import pull, push
+from pixaris.results.bucket import copier
+from pixaris.results.bucket.copies import pull, push
 from pixaris.testing.contracts import check_experiment_handler
 from pixaris.testing.samples import eval_set, run_record
 

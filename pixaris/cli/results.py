@@ -39,7 +39,7 @@ def main(options: argparse.Namespace) -> int:
 
 def _push(options: argparse.Namespace) -> int:
     from pixaris.gcs import BucketPath
-    from pixaris.results.copies import RESULTS, push
+    from pixaris.results.bucket.copies import RESULTS, push
 
     config = Config.load()
     folder = find_search(searches.results_of(options), options.search)
@@ -58,7 +58,7 @@ def _push(options: argparse.Namespace) -> int:
 
 def _pull(options: argparse.Namespace) -> int:
     from pixaris.gcs import BucketPath
-    from pixaris.results.copies import pull
+    from pixaris.results.bucket.copies import pull
 
     place = BucketPath.of(options.place)
     parts = [part for part in place.prefix.split("/") if part]

@@ -8,7 +8,7 @@ from pathlib import Path
 from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.experiment_handlers.tensorboard import TensorboardHandler
-from pixaris.results.copier import BucketCopies
+from pixaris.results.bucket.copier import BucketCopies
 from pixaris.results.paths import SearchPaths
 from pixaris.types import RunRecord
 

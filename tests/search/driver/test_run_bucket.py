@@ -11,7 +11,7 @@ from gcs_stand_in import BucketServer
 
 from pixaris.experiment_handlers.gcp_tensorboard import GCPTensorboardHandler
 from pixaris.gcs import BucketPath
-from pixaris.results.copies import pull
+from pixaris.results.bucket.copies import pull
 from pixaris.results.progress import SearchProgress
 from pixaris.search import SearchResult
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pixaris.exceptions import PixarisError
 from pixaris.gcs import BucketPath
-from pixaris.results.copies import RESULTS, Sent, push
+from pixaris.results.bucket.copies import RESULTS, Sent, push
 
 log = logging.getLogger(__name__)
 

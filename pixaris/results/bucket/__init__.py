@@ -1,0 +1,1 @@
+"""Results copied into a bucket of Google Cloud Storage, and back."""
