@@ -8,12 +8,13 @@ import json
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from gcs_stand_in import BucketServer, Fault
 
 from pixaris import gcs
-from pixaris.cli import main
+from pixaris.cli import main, tensorboard
 from pixaris.data_loaders.demo import prepare
 from pixaris.experiment_handlers.gcp_tensorboard import GCPTensorboardHandler
 from pixaris.gcs import BucketPath
@@ -190,3 +191,23 @@ def test_the_originals_config_is_read(tmp_path: Path) -> None:
     assert config.gcp_bq_feedback_table == "p.d.feedback_tracking"
     assert config.flux_api_key == "secret"
     assert "secret" not in repr(config)
+
+
+def test_tensorboard_shows_a_search_in_a_bucket(
+    server: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = GCPTensorboardHandler("project", "europe-west4", "pixels", tmp_path)
+    run = run_record(ITEMS, 4, "finished", values={"cfg": 7.1})
+    handler.store_results(run)
+    handler.close()
+    seen: list[object] = []
+
+    def ended(seconds: float) -> bool:
+        address = capsys.readouterr().out.split("scopes: ")[-1].split(": ")[1].split(" ")[0]
+        with urlopen(f"{address}data/runs") as answer:
+            seen.extend(json.load(answer))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tensorboard, "_wait", ended)
+    assert main(["tensorboard", f"gs://pixels/results/{run.project}/{run.group}"]) == 0
+    assert seen == [run.name]
