@@ -66,6 +66,21 @@ class Config:
     cache_size: str = "20 GB"
 
     @classmethod
+    def sources(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> dict[str, str]:
+        """Name of every setting that is given to where: the file's path, or the variable.
+
+        Raises:
+            As `load`.
+        """
+        environ = os.environ if environ is None else environ
+        sources = _found(environ, folder)[1]
+        if "flux_api_key" not in sources and environ.get("BFL_API_KEY"):
+            sources["flux_api_key"] = "BFL_API_KEY"
+        if "bfl_api_key" in sources:
+            sources.setdefault("flux_api_key", sources["bfl_api_key"])
+        return {name: sources[name] for name in (f.name for f in fields(cls)) if name in sources}
+
+    @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Config:
         """Read the file and the environment.
 
@@ -76,17 +91,8 @@ class Config:
         Raises:
             ConfigurationError: The file is no mapping, or has unknown keys or values that are no text.
         """
+        values, _ = _found(environ, folder)
         environ = os.environ if environ is None else environ
-        named = environ.get("PIXARIS_CONFIG")
-        path = Path(named) if named else (folder or Path()) / "config.yaml"
-        values: dict[str, str] = {}
-        if path.is_file():
-            values = _read(path, {**{f.name: f.repr for f in fields(cls)}, **_OF_THE_ORIGINAL})
-        elif named:
-            raise ConfigurationError(f"PIXARIS_CONFIG names {named}, which does not exist")
-        for name in (f.name for f in fields(cls)):
-            if value := environ.get(f"PIXARIS_{name.upper()}"):
-                values[name] = value
         return cls(
             eval_dir_local=Path(values.get("eval_dir_local", cls.eval_dir_local)),
             results_dir=Path(values.get("results_dir", cls.results_dir)),
@@ -106,6 +112,24 @@ class Config:
             cache_dir=Path(values.get("cache_dir", cls.cache_dir)),
             cache_size=values.get("cache_size", cls.cache_size),
         )
+
+
+def _found(environ: Mapping[str, str] | None, folder: Path | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Settings that are given, and where each is."""
+    environ = os.environ if environ is None else environ
+    named = environ.get("PIXARIS_CONFIG")
+    path = Path(named) if named else (folder or Path()) / "config.yaml"
+    values: dict[str, str] = {}
+    if path.is_file():
+        values = dict(_read(path, {**{f.name: f.repr for f in fields(Config)}, **_OF_THE_ORIGINAL}))
+    elif named:
+        raise ConfigurationError(f"PIXARIS_CONFIG names {named}, which does not exist")
+    sources = dict.fromkeys(values, str(path))
+    for name in (f.name for f in fields(Config)):
+        variable = f"PIXARIS_{name.upper()}"
+        if value := environ.get(variable):
+            values[name], sources[name] = value, variable
+    return values, sources
 
 
 def _read(path: Path, known: Mapping[str, bool]) -> dict[str, str]:

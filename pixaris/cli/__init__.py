@@ -36,6 +36,8 @@ COMMANDS = {
     "cache": "the images that later runs need not generate again: how many, and make room",
     "dataset": "eval sets: make the demo's; copy them to and from a bucket",
     "results": "copy searches to and from a bucket",
+    "doctor": "look at this installation: versions, extras, settings, disk; what is missing and the way out",
+    "completion": "print a shell's script that completes commands and options",
     "serve": "run an embedded, ComfyUI-compatible endpoint",
 }
 """Command to what it does; the module of the same name has ``arguments(parser)`` and ``main(options) ->
@@ -70,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    options = _parser(arguments).parse_args(arguments)
+    options = parser_of(arguments).parse_args(arguments)
     command = import_module(f"pixaris.cli.{options.command}")
     try:
         with _terminating_in_order():
@@ -106,14 +108,33 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser; only the command that is asked for is imported."""
+class _Version(argparse.Action):
+    """Prints the version, and Ray's, which is only read and not imported."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the versions of Pixaris, Ray and Python")
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        from importlib.metadata import version
+
+        python = ".".join(map(str, sys.version_info[:3]))
+        print(f"pixaris {__version__} (Ray {version('ray')}, Python {python})")
+        parser.exit()
+
+
+def parser_of(arguments: Sequence[str], *, whole: bool = False) -> argparse.ArgumentParser:
+    """The parser.
+
+    Args:
+        arguments: What is to be parsed: only the command that is asked for is imported.
+        whole: Import every command.
+    """
     parser = argparse.ArgumentParser(
         prog="pixaris",
         description="Find the parameters that make an image pipeline best, with evidence.",
         epilog=EXIT_CODES,
     )
-    parser.add_argument("--version", action="version", version=f"pixaris {__version__}")
+    parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     asked = next((word for word in arguments if not word.startswith("-")), None)
     if asked is not None and asked not in COMMANDS:
@@ -122,6 +143,6 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(
             name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EXIT_CODES
         )
-        if name == asked:
+        if whole or name == asked:
             import_module(f"pixaris.cli.{name}").arguments(command)
     return parser
