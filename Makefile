@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := local_experiment_inputs/demo
 
-.PHONY: demo test test-slow test-legacy test-learned test-long chaos fuzz check bench simulate lock clean
+.PHONY: demo test test-slow test-wheel test-legacy test-learned test-long chaos fuzz check bench simulate lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
@@ -58,6 +58,15 @@ simulate: .venv/ready
 
 test-legacy: .venv-legacy/ready
 	PIXARIS_GEMINI_SDK=google-generativeai PYTHONPATH=. .venv-legacy/bin/python -m pytest --noconftest tests/metrics/test_judge_sdk.py
+
+# The wheel in an environment of its own: it is all that a user needs.
+test-wheel: .venv/ready
+	@rm -rf build/wheel && mkdir -p build/wheel
+	$(BIN)/python -m build --no-isolation --outdir build/wheel/dist . >build/wheel/log.txt
+	$(BIN)/twine check --strict build/wheel/dist/*
+	@$(PYTHON) -m venv build/wheel/.venv
+	@build/wheel/.venv/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/dist/*.whl
+	cd build/wheel && .venv/bin/pixaris doctor && .venv/bin/pixaris demo
 
 # The learned metrics on tiny networks. Torch takes up to 7 GB, so they have an environment of their own and no lock.
 .venv-learned/ready: pyproject.toml

@@ -18,6 +18,7 @@ from pixaris.cli.lines import safe_streams
 from pixaris.exceptions import PixarisError, nearest
 
 COMMANDS = {
+    "demo": "a first search: writes files to start from, and runs one on two embedded endpoints",
     "search": "search parameters: run a search file",
     "run": "one experiment run of a search file, with the workflow's own values",
     "runs": "list the searches and single runs that were made",

@@ -87,3 +87,18 @@ def test_completion_knows_every_command_and_its_options(
             ["bash", "-c", f"source {file}; {asked}"], capture_output=True, text=True, check=True
         )
         assert told.stdout.split() == ["search"]
+
+
+def test_the_demo_s_files_are_a_search_that_can_run(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--files-only"]) == 0
+    assert "cd pixaris-demo && pixaris search search_spaces/restore.yaml" in capsys.readouterr().out
+    folder = elsewhere / "pixaris-demo"
+    assert (folder / "search_spaces" / "workflows" / "restore_apiformat.json").is_file()
+    assert len(list((folder / "local_experiment_inputs" / "demo" / "photos" / "Input").iterdir())) == 12
+    assert main(["demo", "--files-only"]) == 0, "a second time changes nothing"
+    file = folder / "search_spaces" / "restore.yaml"
+    file.write_text(file.read_text().replace("images: 136", "images: 90"))
+    assert main(["demo"]) == 2
+    assert "was changed; name another folder: pixaris demo DIR" in capsys.readouterr().err
