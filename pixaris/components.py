@@ -14,6 +14,7 @@ from pixaris.cache.local import LocalCache, size_of
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.data_loaders.local import LocalDatasetLoader
+from pixaris.data_loaders.prompts import PromptDatasetLoader
 from pixaris.exceptions import ConfigurationError, Problem, WorkflowError
 from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
 from pixaris.generation.base import ImageGenerator, load_node
@@ -204,6 +205,8 @@ def _references(
 
 def _loader(spec: SearchSpec, config: Config, references: tuple[str, ...]) -> DatasetLoader:
     dataset = spec.dataset
+    if dataset.prompts is not None:
+        return PromptDatasetLoader(dataset.prompts, dataset.columns, references)
     if dataset.path is not None:
         return LocalDatasetLoader.at(dataset.path, references=references)
     return LocalDatasetLoader(spec.home.project, dataset.name, config.eval_dir_local, references)

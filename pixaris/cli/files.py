@@ -152,6 +152,7 @@ def describe(checked: CheckedSearch, values: Mapping[str, ParamValue] | None = N
     settings, setup = checked.settings, checked.setup
     sources = ", ".join(source.label for source in checked.sources)
     remarks = [f"not used    {sentence}" for sentence in setup.eval_set.passed_over]
+    remarks += [f"guessed     {sentence}" for sentence in setup.eval_set.remarks]
     remarks += [f"result      {sentence}" for sentence in settings.generator.remarks]
     lines = [
         f"eval set    {_eval_set(setup, len(checked.held_out))}",
@@ -179,6 +180,8 @@ def _eval_set(setup: RunSetup, held_out: int) -> str:
         parts.append(f"inputs {', '.join(eval_set.input_folders)}")
     if eval_set.reference_folders:
         parts.append(f"references {', '.join(eval_set.reference_folders)}")
+    if eval_set.columns:
+        parts.append(f"columns {', '.join(eval_set.columns)}")
     return ", ".join(parts)
 
 

@@ -24,7 +24,6 @@ from pixaris.experiment.setup import RunSetup, directions
 from pixaris.experiment.snapshots import RunSnapshot
 from pixaris.experiment.submitters import AHEAD, Submitter
 from pixaris.experiment_handlers.base import ExperimentHandler
-from pixaris.generation.base import load_node
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import Execution
 from pixaris.types import (
@@ -230,6 +229,7 @@ class ExperimentRun:
                 **({"metric_failures": self._failures} if self._failures else {}),
                 **({"remarks": remarks} if (remarks := _remarks(items)) else {}),
             },
+            args=self._args.given,
         )
 
     def _start(self, indices: Sequence[int], priority: int) -> None:
@@ -239,9 +239,7 @@ class ExperimentRun:
         items = [self.setup.eval_set.items[index] for index in fresh]
         seeds = self.setup.seeds
         args = [
-            self._args.for_item(
-                item.name, {load_node(folder): image for folder, image in item.inputs.items()}, repeat
-            )
+            self._args.for_item(item, repeat)
             for item in items
             for repeat in range(self.setup.first_seed, self.setup.first_seed + seeds)
         ]
@@ -253,7 +251,8 @@ class ExperimentRun:
             )
 
     def _shown(self, generated: GeneratedImage, item: EvalItem) -> Execution:
-        return Execution(generated.image, item, generated, self._args.params, self._workflow)
+        params = self._args.with_params(item.params).params
+        return Execution(generated.image, item, generated, params, self._workflow)
 
     def _score_whole(self) -> None:
         """Ask the metrics that have no value per item, once every item has an image."""

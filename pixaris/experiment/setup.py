@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pixaris.exceptions import ConfigurationError, Problem, WorkflowError
+from pixaris.exceptions import ConfigurationError, Problem, WorkflowError, nearest
 from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric, Prompt
@@ -84,10 +84,20 @@ class RunSetup:
             for images in metric.item_images():
                 if message := images.count_problem(self.eval_set):
                     found.append(Problem(where, message))
+            found += [Problem(where, message) for message in self._column_problems(metric.columns())]
             for prompt in metric.prompts():
                 found += self._prompt_problems(where, prompt)
             found += [Problem(where, message) for message in metric.problems()]
         return found
+
+    def _column_problems(self, columns: Sequence[str]) -> list[str]:
+        known = self.eval_set.columns
+        has = f"has {', '.join(map(repr, known))}" if known else "is no set of prompts and has no columns"
+        missing = [column for column in columns if column not in known]
+        return [
+            f"reads the column {column!r}{nearest(column, known)}; the eval set {self.eval_set.name!r} {has}"
+            for column in missing
+        ]
 
     def _prompt_problems(self, where: str, prompt: Prompt) -> list[Problem]:
         if self.generator.workflow is None or not prompt.node_name:

@@ -16,7 +16,7 @@ from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.sources.static import StaticSource
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
-from pixaris.types import EvalSet, GenerationParam, GenerationRequest, InputImage, Pick, upload_name
+from pixaris.types import EvalItem, EvalSet, GenerationParam, GenerationRequest, InputImage, Pick, upload_name
 
 
 class ComfyGenerator(ImageGenerator):
@@ -185,6 +185,27 @@ class ComfyGenerator(ImageGenerator):
             self.workflow.bind(args.params, self.object_info)
         except ConfigurationError as error:
             problems.extend(error.problems)
+        for item in eval_set.items:
+            problems += self._item_problems(item, args)
+        return problems
+
+    def _item_problems(self, item: EvalItem, args: ItemArgs) -> list[Problem]:
+        """What of an item's own values does not fit, or is set for the whole run too."""
+        if not item.params:
+            return []
+        run = {(param.node_name, param.input) for param in args.params}
+        twice = [param for param in item.params if (param.node_name, param.input) in run]
+        problems = [
+            Problem(
+                f"node {param.node_name!r}, input {param.input!r}",
+                "is set for every item by generation_params, and by the eval set for each; keep one",
+            )
+            for param in twice
+        ]
+        try:
+            self.workflow.bind([*args.params, *item.params] if not twice else item.params, self.object_info)
+        except ConfigurationError as error:
+            problems += [Problem(f"item {item.name!r}, {one.where}", one.message) for one in error.problems]
         return problems
 
 

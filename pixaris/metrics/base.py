@@ -16,7 +16,8 @@ from pixaris.exceptions import MetricError
 from pixaris.images import EncodedImage
 from pixaris.metrics.execution import Execution, Prompt
 from pixaris.metrics.item_images import ItemImages
-from pixaris.types import Direction, EvalItem, half_unpickled
+from pixaris.plugins import half_unpickled
+from pixaris.types import Direction, EvalItem
 
 __all__ = [
     "COMPUTING",
@@ -199,6 +200,10 @@ class BaseMetric(ABC):
         generated.
         """
         return ()
+
+    def columns(self) -> tuple[str, ...]:
+        """Columns of text of the eval set that it reads; looked for there before anything is generated."""
+        return tuple(prompt.column for prompt in self.prompts() if prompt.column)
 
     def problems(self) -> list[str]:
         """What would keep it from scoring any image at all, such as a refused key; looked for before anything

@@ -11,11 +11,12 @@ from typing import Any
 from PIL import Image
 
 from pixaris.cache.base import CacheStore
-from pixaris.data_loaders.base import DatasetLoader
+from pixaris.data_loaders.base import DatasetLoader, load
 from pixaris.endpoints.base import Endpoint, EndpointPool
 from pixaris.endpoints.local import LocalPool
 from pixaris.exceptions import ConfigurationError, PixarisError
 from pixaris.experiment.caching import CachingSubmitter
+from pixaris.experiment.eval_sets import placed
 from pixaris.experiment.run import ExperimentRun
 from pixaris.experiment.setup import RunSetup, seeds_of
 from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
@@ -69,7 +70,7 @@ def generate_images_based_on_dataset(
         ConfigurationError: All that is wrong, before anything is generated.
         PixarisError: Nothing could go on (no endpoint, account refused); what is done is stored.
     """
-    eval_set = data_loader.load_dataset()
+    eval_set = placed(load(data_loader, str(args.get("dataset", ""))), image_generator)
     item_args = ItemArgs.of(args)
     own_endpoints = _endpoints(image_generator) if pool is None and image_generator.uses_endpoints else ()
     survey = survey_of(own_endpoints, image_generator.workflow)

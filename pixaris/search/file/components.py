@@ -10,6 +10,7 @@ from typing import Any
 
 from pixaris.exceptions import nearest
 from pixaris.search.file.reader import Reader, located
+from pixaris.types import NodeInput
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,15 @@ class DatasetSpec:
         name: Its name; with a path, the folder's.
         path: Its folder, or None where it is looked up by project and name.
         references: Folders that only metrics see.
+        prompts: The file of its prompts, or None for an eval set of folders.
+        columns: Of a file of prompts, column name to the inputs that it feeds.
     """
 
     name: str
     path: Path | None = None
     references: tuple[str, ...] = ()
+    prompts: Path | None = None
+    columns: Mapping[str, tuple[NodeInput, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,22 @@ def read_dataset(reader: Reader, fields: Mapping[str, Any], folder: Path) -> Dat
     value: object = fields["dataset"]
     references: tuple[str, ...] = ()
     if isinstance(value, dict):
-        inner = reader.section("dataset", value, ("name", "path", "references"))
+        inner = reader.section("dataset", value, ("name", "path", "prompts", "columns", "references"))
         if "references" in inner:
             references = reader.texts(
                 "dataset.references", inner["references"], "write references: [Original]"
             )
-        if "name" in inner and "path" in inner:
-            reader.add_problem("dataset", "has a name and a path; keep one of them")
+        known = {"name": "a name", "path": "a path", "prompts": "a file of prompts"}
+        places = [words for key, words in known.items() if key in inner]
+        if len(places) > 1:
+            reader.add_problem("dataset", f"has {' and '.join(places)}; keep one of them")
+        if "columns" in inner and "prompts" not in inner:
+            reader.add_problem("dataset.columns", "belong to a file of prompts; write prompts: prompts.csv")
+        if "prompts" in inner:
+            text = reader.text("dataset.prompts", inner["prompts"])
+            file = located(reader, "dataset.prompts", text, folder)
+            columns = _read_columns(reader, inner.get("columns", {}))
+            return DatasetSpec(file.stem, None, references, file, columns)
         if "path" in inner:
             place = located(reader, "dataset.path", reader.text("dataset.path", inner["path"]), folder)
             return DatasetSpec(_last_name(place), place, references)
@@ -66,6 +80,27 @@ def read_dataset(reader: Reader, fields: Mapping[str, Any], folder: Path) -> Dat
         place = located(reader, "dataset", text, folder)
         return DatasetSpec(_last_name(place), place)
     return DatasetSpec(reader.folder_name("dataset", text) if text else "")
+
+
+def _read_columns(reader: Reader, value: object) -> dict[str, tuple[NodeInput, ...]]:
+    """Column name to ``{node_name, input}``, or a list of these."""
+    found = {}
+    for column, given in reader.mapping("dataset.columns", value).items():
+        path = f"dataset.columns.{column}"
+        places = given if isinstance(given, list) else [given]
+        found[column] = tuple(_read_place(reader, path, place) for place in places)
+    return found
+
+
+def _read_place(reader: Reader, path: str, value: object) -> NodeInput:
+    if isinstance(value, str):  # of a generator whose inputs belong to no nodes
+        return "", reader.text(path, value)
+    inner = reader.section(path, value, ("node_name", "input"))
+    hint = "write {node_name: Positive Prompt, input: text}"
+    if not reader.required(path, inner, "input", hint):
+        return "", ""
+    node_name = reader.text(f"{path}.node_name", inner["node_name"]) if "node_name" in inner else ""
+    return node_name, reader.text(f"{path}.input", inner["input"])
 
 
 def _last_name(path: Path) -> str:
