@@ -82,7 +82,7 @@ class RunSetup:
                     )
                     found.append(Problem(where, message))
             for images in metric.item_images():
-                if message := images.count_problem(self.eval_set):
+                if message := images.problem_with(self.eval_set):
                     found.append(Problem(where, message))
             found += [Problem(where, message) for message in self._column_problems(metric.columns())]
             for prompt in metric.prompts():

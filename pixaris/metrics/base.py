@@ -147,9 +147,7 @@ class BaseMetric(ABC):
             MetricError: There are more or fewer images than what they are compared with.
         """
         images = self.counted(images)
-        rows = [
-            self.named(self.score(image, EvalItem(index, str(index)))) for index, image in enumerate(images)
-        ]
+        rows = [self.named(self.score(image, EvalItem(index, ""))) for index, image in enumerate(images)]
         names = dict.fromkeys(name for row in rows for name in row)
         return {name: _mean([row[name] for row in rows if name in row]) for name in names}
 
@@ -222,8 +220,9 @@ class ReferenceMetric(BaseMetric):
     """A metric that compares a generated image with a reference; implement `compare`.
 
     Args:
-        references: The references themselves, one per eval item in its order (copied, made upright 8-bit RGB
-            or RGBA) …
+        references: The references themselves, one per eval item (copied, made upright 8-bit RGB or RGBA):
+            those that were read from files belong to the items of their names, others are in the items'
+            order …
         reference: … or the eval set's folder that holds them.
 
     Raises:
