@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pixaris.cli.lines import say
+from pixaris.cli.searches import UNTOLD
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.components import assemble, is_foreign
 from pixaris.exceptions import ConfigurationError, Problem
@@ -208,7 +209,9 @@ def _values(checked: CheckedSearch, values: Mapping[str, ParamValue]) -> list[st
 
 def _own(baseline: Mapping[str, ParamValue], parameter: Parameter, whose: str) -> str:
     """The value that the baseline has; a constant has the same in every set."""
-    if parameter.name not in baseline or parameter.domain.kind == "constant":
+    if parameter.domain.kind == "constant":
         return ""
+    if parameter.name not in baseline:
+        return f" ({UNTOLD})" if whose == "default" else ""
     value = baseline[parameter.name]
     return f" ({whose}: {'empty text' if value == '' else value})"

@@ -14,6 +14,7 @@ from typing import Any
 
 from pixaris.exceptions import (
     AccountError,
+    ConfigurationError,
     EndpointError,
     ExecutionError,
     PixarisError,
@@ -24,8 +25,10 @@ from pixaris.experiment.setup import RunSetup, directions
 from pixaris.experiment.snapshots import RunSnapshot
 from pixaris.experiment.submitters import AHEAD, Submitter
 from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.generation.base import ItemArgs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import Execution
+from pixaris.results.manifest import plain_facts
 from pixaris.types import (
     EvalItem,
     GeneratedImage,
@@ -39,6 +42,13 @@ from pixaris.types import (
 
 log = logging.getLogger(__name__)
 
+_RECORDED = frozenset(
+    (
+        *("project", "dataset", "experiment_run_name", "seeds", "generation_params", "pillow_images"),
+        *("workflow_apiformat_json", "workflow_pillow_image", "hyperparameters", "endpoints", "objective"),
+    )
+)
+"""Keys of ``args`` that stand in a record elsewhere."""
 _MAY_PASS = (ExecutionError, EndpointError)
 """Errors of an image that may be gone when it is tried once more."""
 
@@ -76,7 +86,7 @@ class ExperimentRun:
         self._clock = time.monotonic()
         self._before = 0.0
         self._results: dict[int, ItemResult] = {}
-        self._scorer = self.scorer or Scorer(self.setup.metrics)
+        self._scorer = self.scorer or Scorer(self.setup.metrics, self.setup.objectives)
         self._futures: dict[int, list[Future[GeneratedImage]]] = {}
         self._scored: dict[int, Future[ItemResult]] = {}
         self._todo = list(self.setup.indices())
@@ -228,6 +238,7 @@ class ExperimentRun:
                 **self.notes,
                 **({"metric_failures": self._failures} if self._failures else {}),
                 **({"remarks": remarks} if (remarks := _remarks(items)) else {}),
+                **({"args": others} if (others := _others(self._args)) else {}),
             },
             args=self._args.given,
         )
@@ -269,7 +280,10 @@ class ExperimentRun:
                     metric.named(metric.calculate([made.image.image for made in row if made]))
                     for row in by_seed
                 ]
-                self._whole.update({name: statistics.fmean(row[name] for row in rows) for name in rows[0]})
+                means = {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
+                self._whole.update(metric.answering(means, self.setup.objectives))
+            except ConfigurationError:  # no failure of this run alone
+                raise
             except Exception as error:
                 log.debug("%s could not score the run", metric.name, exc_info=True)
                 self._failures[metric.name] = reason(error)
@@ -284,6 +298,11 @@ def _remarks(items: Sequence[ItemResult]) -> list[str]:
     """What is to be known of how images were made, each sentence once."""
     images = (one.generated for item in items for one in item.each)
     return list(dict.fromkeys(image.note for image in images if image is not None and image.note))
+
+
+def _others(args: ItemArgs) -> dict[str, Any]:
+    """What the user gave for components of his own, as far as it is plain and no secret."""
+    return plain_facts({key: value for key, value in args.given.items() if key not in _RECORDED})
 
 
 def summarise(items: Sequence[ItemResult]) -> dict[str, MetricSummary]:

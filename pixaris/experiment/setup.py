@@ -36,6 +36,7 @@ class RunSetup:
         workflow_image: Picture of the workflow to keep with the results, or None.
         seeds: Images of every item, each with a seed of its own; an item's scores are means over them.
         first_seed: Number of the first of an item's seeds; a re-check begins after those of the search.
+        objectives: Names of the scores that are optimised; none outside of a search.
     """
 
     project: str
@@ -48,6 +49,7 @@ class RunSetup:
     workflow_image: EncodedImage | None = None
     seeds: int = 1
     first_seed: int = 0
+    objectives: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:

@@ -274,7 +274,7 @@ class ImageGenerator(ABC):
 
     def own_value(self, node_name: str, input: str) -> ParamValue | None:
         """What an input is where no parameter sets it, without a workflow; None if that is nothing in
-        particular.
+        particular, or not known: a search then calls it the generator's own.
         """
         return None
 
@@ -299,6 +299,13 @@ class ImageGenerator(ABC):
     def bound_workflow(self, args: ItemArgs) -> Mapping[str, Any] | None:
         """The workflow with the run's parameters, to be kept with the results; None if there is none."""
         return None
+
+
+def has_own_values(generator: ImageGenerator) -> bool:
+    """Whether what no parameter sets has a value of the generator's own, which a search's baseline then leaves:
+    a workflow's, or a default in the code of who makes the images himself.
+    """
+    return generator.workflow is not None or not generator.uses_endpoints
 
 
 def max_parallel_jobs(args: Mapping[str, Any]) -> int:

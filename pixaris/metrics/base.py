@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from PIL import Image
 
-from pixaris.exceptions import MetricError
+from pixaris.exceptions import ConfigurationError, MetricError
 from pixaris.images import EncodedImage
 from pixaris.metrics.execution import Execution, Prompt
 from pixaris.metrics.item_images import ItemImages
@@ -175,6 +175,27 @@ class BaseMetric(ABC):
         given = value if isinstance(value, Mapping) else {self.name: value}
         return {str(name): _number(str(name), one) for name, one in given.items()}
 
+    def answering(self, row: Mapping[str, float], objectives: Sequence[str]) -> dict[str, float]:
+        """Scores, with the one that is optimised among them.
+
+        A metric may name its scores freely. Where a search optimises the metric itself, its only score is
+        that; of several, one must be chosen.
+
+        Args:
+            row: What it gave, by name.
+            objectives: What is optimised.
+
+        Raises:
+            ConfigurationError: It gave several, and none of them is called as the objective.
+        """
+        if self.name not in objectives or self.name in row or self.scores or not row:
+            return dict(row)
+        if len(row) > 1:
+            names = ", ".join(row)
+            rule = f"the metric {self.name!r} gives several scores; choose one of {names}"
+            raise ConfigurationError(f"{rule}: objective: {{metric: {next(iter(row))}}}", "objective")
+        return {**row, self.name: next(iter(row.values()))}
+
     def scales(self) -> dict[str, Scale]:
         """Score name to what its values mean, for every score that is known before it is given."""
         return dict(self.scores) or {self.name: Scale(self.direction, self.range, self.unit)}
@@ -286,6 +307,9 @@ def _number(name: str, value: object) -> float:
     Raises:
         MetricError: It is none, or not finite.
     """
+    if value is None:
+        way_out = "return a number, or score names with numbers"
+        raise MetricError(f"{name} returned None, which is no score; {way_out}")
     try:
         number = float(value)  # type: ignore[arg-type]  # numpy's and torch's numbers come in too
     except (TypeError, ValueError, OverflowError):

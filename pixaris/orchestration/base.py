@@ -20,7 +20,7 @@ from pixaris.experiment.eval_sets import placed
 from pixaris.experiment.run import ExperimentRun
 from pixaris.experiment.setup import RunSetup, seeds_of
 from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
-from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.experiment_handlers.base import ExperimentHandler, adapted
 from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
@@ -77,6 +77,7 @@ def generate_images_based_on_dataset(
     image_generator = (
         image_generator.for_servers(list(survey.infos.values())) if survey.infos else image_generator
     )
+    handler = adapted(experiment_handler)
     setup = RunSetup(
         project=str(args.get("project", "default")),
         eval_set=eval_set,
@@ -106,7 +107,7 @@ def generate_images_based_on_dataset(
     if cache is not None:
         submitter = CachingSubmitter(image_generator.cache_key, submitter, cache)
     name = str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
-    run = ExperimentRun(setup=setup, submitter=submitter, handler=experiment_handler, name=name)
+    run = ExperimentRun(setup=setup, submitter=submitter, handler=handler, name=name)
     try:
         return _go_through(run, progress)
     finally:
@@ -191,7 +192,7 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         algorithm="grid",
         scheduler="fifo",  # every combination is asked for
         seeds=seeds_of(args),
-        results_dir=experiment_handler.results_dir,
+        results_dir=adapted(experiment_handler).results_dir,
         cache=cache,
     ).run(listener)
 

@@ -73,14 +73,18 @@ def _is_table(value: object) -> bool:
 
 def component(made: object) -> dict[str, Any]:
     """A generator's or metric's class and its plain public attributes, without secrets and addresses."""
+    facts = {name: value for name, value in vars(made).items() if not name.startswith("_")}
+    return {"type": type(made).__name__, **plain_facts(facts)}
+
+
+def plain_facts(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What of it is plain JSON, without secrets and addresses."""
     facts = {
         name: value
-        for name, value in vars(made).items()
-        if not name.startswith("_")
-        and name not in _WHERE
-        and not any(word in name.lower() for word in _SECRET)
+        for name, value in given.items()
+        if name not in _WHERE and not any(word in name.lower() for word in _SECRET)
     }
-    return {"type": type(made).__name__, **{name: value for name, value in facts.items() if _is_plain(value)}}
+    return {name: value for name, value in facts.items() if _is_plain(value)}
 
 
 def items(eval_set: EvalSet) -> dict[str, dict[str, Any]]:

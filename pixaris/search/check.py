@@ -99,8 +99,8 @@ class CheckedSearch:
         return generator.for_accounts(found)
 
     def baseline(self) -> dict[str, ParamValue]:
-        """The workflow's own values; without a workflow, the generator's, or else each parameter's first or
-        lowest.
+        """The workflow's own values; without a workflow, the generator's, as far as it says them (see
+        `Space.own_values`).
 
         Raises:
             WorkflowError: The workflow has no such value.
@@ -212,6 +212,7 @@ def _load(settings: SearchSettings, problems: list[Problem]) -> RunSetup:
         args,
         workflow_image=drawn,
         seeds=images.seeds,
+        objectives=settings.objective.names,
     )
 
 

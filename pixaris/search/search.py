@@ -16,7 +16,7 @@ from pixaris.endpoints.sources.catalog import source_of
 from pixaris.endpoints.sources.given import GivenSource
 from pixaris.exceptions import Problem
 from pixaris.experiment.setup import seeds_of
-from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.experiment_handlers.base import ExperimentHandler, adapted
 from pixaris.generation.base import ImageGenerator
 from pixaris.metrics.base import BaseMetric
 from pixaris.results.budget import Budget
@@ -185,9 +185,16 @@ class Search:
             strategy=self._strategy(space, len(names), problems),
             limits=LimitSettings(self._budget(problems), self.policy or Policy()),
             images=ImageSettings(self.args, seeds),
-            keeping=Keeping(self.experiment_handler, self.cache),
+            keeping=Keeping(self._handler(problems), self.cache),
             evidence=self._evidence(problems),
         )
+
+    def _handler(self, problems: list[Problem]) -> ExperimentHandler | HandlerMaker:
+        """What keeps the results, or the function that makes it; what is neither stands as itself."""
+        given = self.experiment_handler
+        if callable(given) and (isinstance(given, type) or not hasattr(given, "store_results")):
+            return given
+        return collect(problems, lambda: adapted(given)) or given
 
     def _space(self) -> Space:
         if isinstance(self.space, Space):

@@ -22,6 +22,7 @@ from pixaris.search.check import CheckedSearch, try_strategies
 from pixaris.search.driver.plan import Identity, SearchPlan
 from pixaris.search.driver.run import run_search
 from pixaris.search.driver.session.session import RaySession
+from pixaris.search.driver.travel import raise_immovable
 from pixaris.search.manifest import manifest_of
 from pixaris.search.recheck import is_due, recheck_of
 from pixaris.search.resume import Earlier, earlier_of
@@ -67,6 +68,7 @@ def rechecked(
 
 def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: bool) -> SearchResult:
     checked.raise_problems()
+    raise_immovable(checked)
     earlier = earlier_of(checked) if resume else None
     if earlier is not None:
         with holding(earlier.folder):
