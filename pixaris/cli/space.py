@@ -16,7 +16,7 @@ from pixaris.comfyui.workflow import Workflow
 from pixaris.components import METRICS
 from pixaris.config import Config
 from pixaris.data_loaders.leftovers import PLACEHOLDER, placeholder
-from pixaris.data_loaders.local import ITEM_LIST, LocalDatasetLoader, folders_of
+from pixaris.data_loaders.local import INPUT, ITEM_LIST, LocalDatasetLoader, folders_of, is_flat
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
 from pixaris.endpoints.sources.catalog import source_of
 from pixaris.exceptions import ConfigurationError
@@ -204,14 +204,19 @@ def _eval_set(options: argparse.Namespace, output: Path) -> EvalSetOnDisk:
     if options.dataset is None:
         path = output.parent / f"{safe_name(output.stem)}_images"
         entry = {"path": f"./{path.name}"}
-        return EvalSetOnDisk(entry, folders_of(path) if path.is_dir() else None, path)
+        return EvalSetOnDisk(entry, _folders(path) if path.is_dir() else None, path)
     path, entry = Path(options.dataset), {"path": _from(output.parent, Path(options.dataset))}
     if not path.is_dir():
         named = Config.load().eval_dir_local / options.project / options.dataset
         if not named.is_dir():
             LocalDatasetLoader(options.project, options.dataset, Config.load().eval_dir_local).load_dataset()
         path, entry = named, {"name": options.dataset}
-    return EvalSetOnDisk(entry, folders_of(path), path)
+    return EvalSetOnDisk(entry, _folders(path), path)
+
+
+def _folders(path: Path) -> tuple[str, ...]:
+    """The folders of an eval set; photographs in it directly are its input."""
+    return (INPUT,) if is_flat(path) else folders_of(path)
 
 
 def _unfed(eval_set: EvalSetOnDisk, found: Draft) -> tuple[str, ...]:

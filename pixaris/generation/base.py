@@ -302,8 +302,8 @@ class ImageGenerator(ABC):
 
 
 def has_own_values(generator: ImageGenerator) -> bool:
-    """Whether what no parameter sets has a value of the generator's own, which a search's baseline then leaves:
-    a workflow's, or a default in the code of who makes the images himself.
+    """Whether what no parameter sets has a value of the generator's own, which a search's baseline leaves as
+    it is: a workflow's, or a default in the code of one that makes its images itself.
     """
     return generator.workflow is not None or not generator.uses_endpoints
 
