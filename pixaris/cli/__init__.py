@@ -14,8 +14,8 @@ from io import TextIOWrapper
 from types import FrameType
 
 from pixaris import __version__
-from pixaris.cli.lines import safe_streams
 from pixaris.exceptions import PixarisError, nearest
+from pixaris.terminal import safe_streams
 
 COMMANDS = {
     "search": "search parameters: run a search file",

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from pixaris.cli.lines import say
 from pixaris.cli.searches import UNTOLD
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.components import assemble, is_foreign
@@ -18,6 +17,7 @@ from pixaris.search.estimate import price_of
 from pixaris.search.file.spec import SearchSpec, read_search_file
 from pixaris.search.space.parameter import Parameter
 from pixaris.search.space.problems import unknown_inputs
+from pixaris.terminal import say
 from pixaris.types import ParamValue
 
 

@@ -12,12 +12,12 @@ from typing import get_args
 
 from pixaris.cli import files, looking
 from pixaris.cli.invocation import command, shown
-from pixaris.cli.lines import flush, say
 from pixaris.cli.searches import own_value
 from pixaris.results.records import SearchResult
 from pixaris.results.trial import TrialStatus
 from pixaris.results.verdict import Verdict
 from pixaris.search.resume import Earlier, described, earlier_of
+from pixaris.terminal import flush, say
 
 _SHEET_ITEMS = 12
 _OWN = {"workflow": "the workflow's own values", "default": "the default values"}
@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Search, and say what was found."""
-    from pixaris.cli.progress import listener
+    from pixaris.report.progress import listener
     from pixaris.search.driver.start import run  # needs Ray
 
     extra = [] if options.num_samples is None else [f"search.num_samples={options.num_samples}"]

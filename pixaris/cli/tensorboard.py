@@ -6,10 +6,10 @@ import argparse
 import threading
 
 from pixaris.cli import searches
-from pixaris.cli.lines import say
 from pixaris.exceptions import ConfigurationError
 from pixaris.results.folders import find_search
 from pixaris.results.paths import SearchPaths
+from pixaris.terminal import say
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

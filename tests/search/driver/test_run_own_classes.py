@@ -113,6 +113,8 @@ def test_the_baseline_is_the_generator_s_own_and_one_free_score_the_objective(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = search(tmp_path, Glow(), experiment_handler=Shelf(tmp_path)).run()
+    told = capsys.readouterr().out
+    assert "trial_0000 finished    128.0000 on" in told, "Search.run shows what the command shows"
     assert result.baseline is not None
     assert result.best is not None
     assert (result.baseline.values, result.baseline.objective) == ({}, 128.0)
@@ -136,9 +138,10 @@ def test_of_several_free_scores_one_must_be_chosen_before_the_second_trial(tmp_p
     assert len(SearchResult.load(folder).trials) == 1
 
 
-def test_a_metric_that_gives_nothing_says_so(tmp_path: Path) -> None:
+def test_a_metric_that_gives_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(PixarisError, match="nothing returned None, which is no score; return a number"):
-        search(tmp_path, Nothing()).run()
+        search(tmp_path, Nothing()).run(progress=False)
+    assert capsys.readouterr().out == ""
 
 
 def test_what_cannot_be_sent_is_told_before_anything_runs(tmp_path: Path) -> None:

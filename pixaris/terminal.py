@@ -1,4 +1,4 @@
-"""What commands print: safe for a terminal whoever it comes from, and for readers that go away.
+"""What is printed: safe for a terminal whoever it comes from, and for readers that go away.
 
 Servers, files and results may hold control characters, which set a window's title, clear the screen, or turn
 the direction of writing. They are shown, not obeyed.
@@ -67,7 +67,8 @@ def console(width: int | None = None) -> Console:
 def say(text: str) -> None:
     """Print a text at once; if whoever read is gone, this and all that follows goes nowhere."""
     try:
-        print(text, flush=True)
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
     except BrokenPipeError:
         _go_nowhere()
 
