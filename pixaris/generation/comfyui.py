@@ -11,7 +11,7 @@ from typing import Any
 from pixaris.comfyui.graph.intake import Intake, intake_of
 from pixaris.comfyui.graph.node import Node
 from pixaris.comfyui.object_info import ObjectInfo
-from pixaris.comfyui.workflow import DEFAULT_OUTPUT, SAVING_CLASSES, Workflow
+from pixaris.comfyui.workflow import DEFAULT_OUTPUT, SAVING_CLASSES, Workflow, alternatives_of, chosen
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.sources.static import StaticSource
 from pixaris.exceptions import ConfigurationError, Problem, nearest
@@ -61,10 +61,12 @@ class ComfyGenerator(ImageGenerator):
         self.output_node = output_node
         self.object_info = object_info
         self.images: Pick = images
-        self.output_id = self.workflow.output_node(output_node).id
+        self.output_id = chosen(self.workflow)[1] or self.workflow.output_node(output_node).id
 
     @property
     def remarks(self) -> tuple[str, ...]:
+        if chosen(self.workflow)[1]:
+            return ()
         node = self.workflow.nodes[self.output_id]
         plain = node.title == DEFAULT_OUTPUT or node.class_type in SAVING_CLASSES
         if plain or self.output_node is not None:
@@ -96,6 +98,8 @@ class ComfyGenerator(ImageGenerator):
             # also where the image itself is sent: the payload names it by its content
             workflow = workflow.bind_image(name, upload_name(image), intake.input)
             images.append(InputImage(node.id, intake.input, image, intake.sent_as))
+        workflow, output = chosen(workflow)
+        images = [image for image in images if image.node_id in workflow.nodes]
         affinity_key = workflow.affinity_key(self.object_info)
         return GenerationRequest(
             id=str(uuid.uuid4()),
@@ -103,7 +107,7 @@ class ComfyGenerator(ImageGenerator):
             kind=self.kind,
             payload=workflow.canonical_json(),
             images=tuple(images),
-            output=self.output_id,
+            output=output or self.output_id,
             affinity_key=affinity_key,
             models=self._models(affinity_key),
             titles=workflow.titles,
@@ -155,7 +159,8 @@ class ComfyGenerator(ImageGenerator):
         return bool(self._free_seeds(args))
 
     def bound_workflow(self, args: ItemArgs) -> Mapping[str, Any]:
-        return self.workflow.bind(args.params, self.object_info).as_dict()
+        bound, _ = chosen(self.workflow.bind(args.params, self.object_info))
+        return bound.as_dict()
 
     def problems(self, eval_set: EvalSet, args: ItemArgs) -> list[Problem]:
         problems = []
@@ -207,6 +212,23 @@ class ComfyGenerator(ImageGenerator):
         except ConfigurationError as error:
             problems += [Problem(f"item {item.name!r}, {one.where}", one.message) for one in error.problems]
         return problems
+
+
+def alternatives(generators: Mapping[str, ComfyGenerator]) -> ComfyGenerator:
+    """One generator of several, of which the parameter for ``workflow`` of the node "Generator" chooses.
+
+    Args:
+        generators: Name to generator, two or more, with the same ``images``.
+
+    Raises:
+        ConfigurationError: There are fewer, or they differ in what they give.
+    """
+    picks = {generator.images for generator in generators.values()}
+    if len(picks) > 1:
+        raise ConfigurationError("images must be the same in all workflows of a choice", "generator")
+    workflows = {name: (one.workflow, one.output_id) for name, one in generators.items()}
+    first = next(iter(generators.values()))
+    return ComfyGenerator(alternatives_of(workflows), first.api_host, images=first.images)
 
 
 def _versions(object_infos: Sequence[ObjectInfo]) -> dict[str, str]:

@@ -72,7 +72,7 @@ def narrower(result: SearchResult, sets: Sequence[TrialResult], home: Path) -> t
     deciding = _deciding(spec.space)
     said = []
     for parameter in spec.space.parameters:
-        if parameter.name in deciding:
+        if parameter.name not in entries or parameter.name in deciding:
             said.append(f"{parameter.name}: as it was, because others depend on it")
             continue
         values = [trial.values[parameter.name] for trial in sets if parameter.name in trial.values]

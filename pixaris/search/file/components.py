@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pixaris.comfyui.graph.alternatives import CHOOSER, CHOSEN
 from pixaris.exceptions import nearest
 from pixaris.search.file.reader import Reader, located
 from pixaris.types import NodeInput
@@ -40,11 +41,13 @@ class GeneratorSpec:
         type: Its name (``comfyui``), or ``module:Class``.
         workflow: The workflow file in API format.
         options: Everything else, for the generator itself.
+        choice: Of several workflows in one search, name to generator; the others are then empty.
     """
 
     type: str
     workflow: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    choice: Mapping[str, GeneratorSpec] = field(default_factory=dict)
 
 
 def read_dataset(reader: Reader, fields: Mapping[str, Any], folder: Path) -> DatasetSpec:
@@ -111,16 +114,43 @@ def read_generator(reader: Reader, fields: Mapping[str, Any], folder: Path) -> G
     example = "generator: {type: comfyui, workflow: workflows/restore_apiformat.json}"
     if not reader.has(fields, "generator", example):
         return GeneratorSpec("")
-    component = reader.component("generator", fields["generator"])
+    value = fields["generator"]
+    if isinstance(value, dict) and set(value) == {"choice"}:
+        return _read_choice(reader, value["choice"], folder)
+    return _read_one(reader, "generator", value, folder)
+
+
+def _read_choice(reader: Reader, value: object, folder: Path) -> GeneratorSpec:
+    """Several workflows, of which a parameter chooses."""
+    given = reader.mapping("generator.choice", value)
+    found = {name: _read_one(reader, f"generator.choice.{name}", one, folder) for name, one in given.items()}
+    for name, one in found.items():
+        if one.type not in ("", "comfyui"):
+            reader.add_problem(f"generator.choice.{name}", f"must be of type comfyui (got {one.type})")
+    return GeneratorSpec("comfyui", choice=found)
+
+
+def chooser(generator: object) -> dict[str, Any]:
+    """The parameter that chooses one of several workflows, as a search file's parameters have it; nothing
+    where there is one workflow.
+    """
+    if not isinstance(generator, dict) or not isinstance(generator.get("choice"), dict):
+        return {}
+    names = [str(name) for name in generator["choice"]]
+    return {"generator": {"node_name": CHOOSER, "input": CHOSEN, "choice": names}}
+
+
+def _read_one(reader: Reader, path: str, value: object, folder: Path) -> GeneratorSpec:
+    component = reader.component(path, value)
     options = dict(component.options)
     workflow = options.pop("workflow", None)
     if workflow is None:
         if component.type.startswith("comfyui"):
             typo = nearest("workflow", options).replace("did you mean", "is it")
             reader.add_problem(
-                "generator.workflow", f"is missing{typo}; write workflow: workflows/restore_apiformat.json"
+                f"{path}.workflow", f"is missing{typo}; write workflow: workflows/restore_apiformat.json"
             )
         return GeneratorSpec(component.type, None, options)
-    text = reader.text("generator.workflow", workflow)
-    file = located(reader, "generator.workflow", text, folder) if text else None
+    text = reader.text(f"{path}.workflow", workflow)
+    file = located(reader, f"{path}.workflow", text, folder) if text else None
     return GeneratorSpec(component.type, file, options)
