@@ -45,7 +45,14 @@ log = logging.getLogger(__name__)
 _RECORDED = frozenset(
     (
         *("project", "dataset", "experiment_run_name", "seeds", "generation_params", "pillow_images"),
-        *("workflow_apiformat_json", "workflow_pillow_image", "hyperparameters", "endpoints", "objective"),
+        *(
+            "workflow_apiformat_json",
+            "workflow_pillow_image",
+            "hyperparameters",
+            "endpoints",
+            "objective",
+            "direction",
+        ),
     )
 )
 """Keys of ``args`` that stand in a record elsewhere."""

@@ -155,7 +155,8 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         image_generator: Makes the images; its endpoints are used.
         experiment_handler: Keeps the results of every run.
         metrics: Score the images; the first score that says whether higher is better is the objective, unless
-            ``args["objective"]`` names one.
+            ``args["objective"]`` names one. Where none says it, ``args["direction"]`` does, and the first
+            metric is the objective.
         args: As for `generate_images_based_on_dataset`; ``hyperparameters`` is ``[{node_name, input, value:
             [...]}, …]``; ``experiment_run_name`` is the search's name.
         cache: As for `generate_images_based_on_dataset`.
@@ -173,10 +174,14 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
             "hyperparameters: name at least one {node_name, input, value: [...]}", "args"
         )
     scores = itertools.chain.from_iterable(metric.directions() for metric in metrics)
-    objective = str(args.get("objective") or next(scores, ""))
+    direction = args.get("direction")
+    undirected = [metric.name for metric in metrics] if direction else []
+    objective = str(args.get("objective") or next(itertools.chain(scores, undirected), ""))
     if not objective:
         raise ConfigurationError(
-            "a search compares scores: give at least one metric that says whether higher is better", "metrics"
+            "a search compares scores: give at least one metric that says whether higher is better, with"
+            " direction = 'max' or 'min' in its class, or args['direction']",
+            "metrics",
         )
     return Search(
         data_loader=data_loader,
@@ -184,6 +189,7 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         space=space,
         metrics=metrics,
         objective=objective,
+        direction=direction,
         experiment_handler=experiment_handler,
         args={key: value for key, value in args.items() if key != "hyperparameters"},
         endpoints=tuple(args.get("endpoints") or ()),

@@ -16,6 +16,7 @@ from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.base import ImageGenerator
 from pixaris.metrics.base import BaseMetric
+from pixaris.orchestration.base import generate_images_for_hyperparameter_search_based_on_dataset
 from pixaris.search import Search, SearchResult
 from pixaris.testing import samples
 
@@ -152,3 +153,20 @@ def test_what_cannot_be_sent_is_told_before_anything_runs(tmp_path: Path) -> Non
     assert "image_generator: Holding cannot be sent to the processes of trials: its attribute 'log'" in told
     assert "open files, connections and models where they are first used" in told
     assert not results.exists()
+
+
+def test_the_grid_function_takes_a_direction_for_a_metric_that_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def grid(**args: Any) -> SearchResult:
+        values = {"node_name": "Lamp", "input": "light", "value": [0.2, 0.9]}
+        return generate_images_for_hyperparameter_search_based_on_dataset(
+            Dicts(), Dimmer(), Shelf(tmp_path), [Glow()], {"tenant": "x", "hyperparameters": [values], **args}
+        )
+
+    with pytest.raises(ConfigurationError, match=r"direction = 'max' or 'min' in its class, or args"):
+        grid()
+    monkeypatch.setenv("PIXARIS_RESULTS_DIR", str(tmp_path / "results"))
+    result = grid(direction="min")
+    assert result.best is not None
+    assert result.best.values == {"Lamp.light": 0.2}
