@@ -13,17 +13,22 @@ from typing import Any
 from pixaris.cache.local import LocalCache, size_of
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
+from pixaris.data_loaders.gcp import GCPDatasetLoader
 from pixaris.data_loaders.local import LocalDatasetLoader
+from pixaris.data_loaders.prompts import PromptDatasetLoader
 from pixaris.exceptions import ConfigurationError, Problem, WorkflowError
 from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
 from pixaris.generation.base import ImageGenerator, load_node
+from pixaris.generation.comfyui import ComfyGenerator, alternatives
 from pixaris.metrics.base import BaseMetric
 from pixaris.plugins import make, resolve
 from pixaris.results.paths import SearchPaths
 from pixaris.search.file.components import DatasetSpec, GeneratorSpec
 from pixaris.search.file.reader import ComponentSpec
 from pixaris.search.file.spec import SearchSpec
+from pixaris.search.problems import collect
 from pixaris.search.settings import Keeping, SearchSettings
+from pixaris.terminal import counting
 
 METRICS: Mapping[str, str] = {
     "iou": "pixaris.metrics.iou:IoUMetric",
@@ -161,7 +166,21 @@ def files_and_events(results: Path, folder: Path) -> ExperimentHandler:
 
 
 def _generator(spec: SearchSpec, problems: list[Problem]) -> ImageGenerator | None:
-    given: GeneratorSpec = spec.generator
+    if spec.generator.choice:
+        return _alternatives(spec.generator.choice, problems)
+    return _one_generator(spec.generator, "generator", problems)
+
+
+def _alternatives(choice: Mapping[str, GeneratorSpec], problems: list[Problem]) -> ImageGenerator | None:
+    """Several workflows as one generator, of which a parameter chooses."""
+    made = {name: _one_generator(one, f"generator.choice.{name}", problems) for name, one in choice.items()}
+    found = {name: one for name, one in made.items() if isinstance(one, ComfyGenerator)}
+    if len(found) < len(made):
+        return None  # the reasons are among the problems
+    return collect(problems, lambda: alternatives(found), "generator.choice")
+
+
+def _one_generator(given: GeneratorSpec, where: str, problems: list[Problem]) -> ImageGenerator | None:
     options: dict[str, Any] = dict(given.options)
     if given.workflow is not None:
         options["workflow_apiformat_json"] = given.workflow
@@ -170,9 +189,9 @@ def _generator(spec: SearchSpec, problems: list[Problem]) -> ImageGenerator | No
         way_out = (
             "what is asked for stands under generation_params or parameters, the account under endpoints"
         )
-        problems.append(Problem("", f"{given.type} takes no options (got {names}); {way_out}", "generator"))
+        problems.append(Problem("", f"{given.type} takes no options (got {names}); {way_out}", where))
         options = {}
-    component = ComponentSpec(given.type, options, "generator")
+    component = ComponentSpec(given.type, options, where)
     return _made(component, GENERATORS, ImageGenerator, problems)  # type: ignore[no-any-return]
 
 
@@ -204,6 +223,16 @@ def _references(
 
 def _loader(spec: SearchSpec, config: Config, references: tuple[str, ...]) -> DatasetLoader:
     dataset = spec.dataset
+    if dataset.url:
+        return GCPDatasetLoader.at(
+            dataset.url,
+            gcp_project_id=config.gcp_project_id,
+            eval_dir_local=config.eval_dir_local,
+            references=references,
+            progress=counting("received"),
+        )
+    if dataset.prompts is not None:
+        return PromptDatasetLoader(dataset.prompts, dataset.columns, references)
     if dataset.path is not None:
         return LocalDatasetLoader.at(dataset.path, references=references)
     return LocalDatasetLoader(spec.home.project, dataset.name, config.eval_dir_local, references)

@@ -1,13 +1,34 @@
-"""Classes by name: a short one of ours, or ``module:Class`` for the user's own."""
+"""Classes of the user's own: by name (a short one of ours, or ``module:Class``), and out of a pickle."""
 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from pixaris.exceptions import ConfigurationError, nearest
+
+_FRAMES = 6
+"""Callers that `half_unpickled` looks at: every ``__init_subclass__`` that calls its parent's is one."""
+
+
+def half_unpickled() -> bool:
+    """Whether the class that is being defined comes out of a pickle: what it has of its own is filled in only
+    after this.
+
+    So a class of the user's script comes to processes that cannot import the script. To be asked in
+    ``__init_subclass__``, which cannot tell such a class from an empty one but by its caller, cloudpickle.
+    """
+    frame = sys._getframe(1)
+    for _ in range(_FRAMES):
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+        if frame.f_code.co_name == "_make_skeleton_class":
+            return True
+    return False
 
 
 def resolve(name: str, known: Mapping[str, str], base: type) -> type:

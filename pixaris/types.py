@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
+
+from PIL import Image
 
 from pixaris.exceptions import ChargedError, PixarisError
 from pixaris.images import EncodedImage
@@ -20,25 +21,8 @@ SentAs: TypeAlias = Literal["file", "base64", "data url"]
 Pick: TypeAlias = Literal["first", "all"] | int
 """Which images of a node that gives several are the result: the first, all, or the one of a number from 1."""
 
-_FRAMES = 6
-"""Callers that `half_unpickled` looks at: every ``__init_subclass__`` that calls its parent's is one."""
-
-
-def half_unpickled() -> bool:
-    """Whether the class that is being defined comes out of a pickle: what it has of its own is filled in only
-    after this.
-
-    So a class of the user's script comes to processes that cannot import the script. To be asked in
-    ``__init_subclass__``, which cannot tell such a class from an empty one but by its caller, cloudpickle.
-    """
-    frame = sys._getframe(1)
-    for _ in range(_FRAMES):
-        if frame.f_back is None:
-            return False
-        frame = frame.f_back
-        if frame.f_code.co_name == "_make_skeleton_class":
-            return True
-    return False
+NodeInput: TypeAlias = tuple[str, str]
+"""A node's title (or id) and the name of one of its inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +47,17 @@ class EvalItem:
         name: Unique in the eval set; the files' common stem.
         inputs: Folder name to image, for the folders that feed the workflow.
         references: Folder name to image, for the folders that only metrics see.
+        texts: Column name to text, of an eval set of prompts: what feeds the workflow, and what only metrics
+            read.
+        params: Values that the item alone gives to the workflow, such as its prompt.
     """
 
     index: int
     name: str
     inputs: Mapping[str, EncodedImage] = field(default_factory=dict)
     references: Mapping[str, EncodedImage] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    params: tuple[GenerationParam, ...] = ()
 
     def image(self, folder: str) -> EncodedImage:
         """The image of a folder, be it a reference or an input.
@@ -87,11 +76,15 @@ class EvalSet:
         name: The dataset's name.
         items: In their fixed order.
         passed_over: What lies there and is not used, a sentence for each reason.
+        feeds: Column name to the inputs that its texts go to, where that was said.
+        remarks: What was guessed of where columns and folders go, a sentence each.
     """
 
     name: str
     items: tuple[EvalItem, ...]
     passed_over: tuple[str, ...] = field(default=(), compare=False)
+    feeds: Mapping[str, tuple[NodeInput, ...]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def input_folders(self) -> tuple[str, ...]:
@@ -103,13 +96,21 @@ class EvalSet:
         """Folders that only metrics see."""
         return tuple(self.items[0].references) if self.items else ()
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of text, of an eval set of prompts."""
+        return tuple(self.items[0].texts) if self.items else ()
+
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the names and every image's digest."""
+        """SHA-256 over the names, every image's digest, and the texts where there are any."""
         sha = hashlib.sha256()
         for item in self.items:
             folders = {**item.inputs, **item.references}
-            sha.update(json.dumps([item.name, {k: v.digest for k, v in sorted(folders.items())}]).encode())
+            row: list[Any] = [item.name, {k: v.digest for k, v in sorted(folders.items())}]
+            if item.texts or item.params:
+                row += [dict(sorted(item.texts.items())), [param.as_dict() for param in item.params]]
+            sha.update(json.dumps(row).encode())
         return sha.hexdigest()
 
     def __len__(self) -> int:
@@ -309,6 +310,7 @@ class RunRecord:
         started: Unix time of the start.
         seconds: Wall time so far.
         notes: Anything else worth keeping in ``run.json`` (plain JSON values).
+        args: What the user gave for every image, as it was given.
     """
 
     id: str
@@ -327,6 +329,16 @@ class RunRecord:
     started: float = 0.0
     seconds: float = 0.0
     notes: Mapping[str, Any] = field(default_factory=dict)
+    args: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def image_name_pairs(self) -> list[tuple[Image.Image, str]]:
+        """The images with their items' names, in the eval set's order, of those items that have one."""
+        made = (item for item in self.items if item.generated is not None)
+        return [(item.generated.image.image, item.name) for item in made if item.generated is not None]
+
+    def __iter__(self) -> Iterator[tuple[Image.Image, str]]:
+        return iter(self.image_name_pairs)
 
     @property
     def group(self) -> str:

@@ -104,6 +104,8 @@ SLOW = {
     "test_run_algorithms.py",
     "test_run_budget.py",
     "test_run_cache.py",
+    "test_run_own_classes.py",
+    "test_run_prompts.py",
     "test_run_resume.py",
     "test_run_spaces.py",
     "test_run_storage.py",

@@ -14,11 +14,14 @@ from pathlib import Path
 
 import pytest
 from gcs_stand_in import BucketServer, Fault
+from kit import WORKFLOW
 from PIL import Image
 
 from pixaris import gcs
+from pixaris.components import assemble
 from pixaris.data_loaders.gcp import GCPDatasetLoader, datasets
 from pixaris.exceptions import BucketError, DatasetError
+from pixaris.search.file.spec import read_search_file
 
 pytest.importorskip("google.cloud.storage")
 
@@ -251,3 +254,31 @@ def test_a_download_that_is_killed_goes_on(server: BucketServer, tmp_path: Path)
     before = downloads(server)
     assert len(loader(tmp_path).load_dataset().items) == 60
     assert downloads(server) - before <= 120 - 40 + 2 * 16, "what was there is not downloaded again"
+
+
+def test_a_search_file_names_an_eval_set_in_a_bucket(
+    server: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "search.yaml"
+    lines = [
+        "name: x",
+        "dataset: {path: gs://pixels/experiment_inputs/shop/photos, references: [Mask]}",
+        f"generator: {{type: comfyui, workflow: {WORKFLOW}}}",
+        "endpoints: [http://127.0.0.1:9]",
+        "parameters: {value: {node_name: Threshold, input: value, uniform: [0.1, 0.9]}}",
+        "metrics: [{type: iou, reference: Mask}]",
+        "objective: {metric: iou}",
+    ]
+    file.write_text("\n".join(lines))
+    spec, problems = read_search_file(file)
+    assert problems == []
+    settings = assemble(spec, problems)
+    assert settings is not None
+    eval_set = settings.data_loader.load_dataset()
+    assert eval_set.name == "photos"
+    assert len(eval_set.items) == 5
+    assert (tmp_path / "local_experiment_inputs" / "shop" / "photos" / "Mask" / "i0.png").is_file()
+    file.write_text("\n".join([*lines[:1], "dataset: gs://P", *lines[2:]]))
+    _, problems = read_search_file(file)
+    assert any("must be gs://BUCKET/FOLDER (got 'gs://P')" in str(problem) for problem in problems)

@@ -111,3 +111,23 @@ def test_the_grid_example_ranks_every_combination(
     scores = [float(line.split()[0]) for line in lines]
     assert scores == sorted(scores, reverse=True)
     assert "'blue'" in lines[0]
+
+
+def test_the_example_of_own_parts_runs_and_keeps_the_contracts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("own_parts.py")
+    sharp, soft = capsys.readouterr().out.splitlines()
+    assert sharp.startswith("radius 0.5: stripes_2, stripes_4, stripes_8; {'contrast_left': ")
+    assert soft.endswith("; by me")
+
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    import own_parts  # type: ignore[import-not-found]
+
+    page = (ROOT / "docs" / "own-parts.md").read_text(encoding="utf-8")
+    default, contracts = re.findall(r"^```python\n(.*?)^```", page, flags=re.M | re.S)
+    exec(compile(contracts, "docs/own-parts.md", "exec"), dict(vars(own_parts)))
+    namespace = dict(vars(own_parts))
+    exec(compile(default.replace("(ImageGenerator)", "(Blur)"), "docs/own-parts.md", "exec"), namespace)
+    assert namespace["Blur"]().own_value("Blur", "radius") == 1.0

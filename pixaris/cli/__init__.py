@@ -14,8 +14,8 @@ from io import TextIOWrapper
 from types import FrameType
 
 from pixaris import __version__
-from pixaris.cli.lines import safe_streams
 from pixaris.exceptions import PixarisError, nearest
+from pixaris.terminal import safe_streams
 
 COMMANDS = {
     "demo": "a first search: writes files to start from, and runs one on two embedded endpoints",
@@ -35,7 +35,7 @@ COMMANDS = {
     "metrics": "list the metrics: what is better, the range, what each needs",
     "score": "score images that exist already",
     "cache": "the images that later runs need not generate again: how many, and make room",
-    "dataset": "eval sets: make the demo's; copy them to and from a bucket",
+    "dataset": "eval sets: make the demo's, look at one, copy them to and from a bucket",
     "results": "copy searches to and from a bucket",
     "doctor": "look at this installation: versions, extras, settings, disk; what is missing and the way out",
     "completion": "print a shell's script that completes commands and options",

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pixaris.cli.lines import say
-from pixaris.cli.transfers import counting, project_argument
+from pixaris.cli.transfers import project_argument
 from pixaris.config import Config
 from pixaris.exceptions import ConfigurationError
+from pixaris.terminal import counting, say
 
 _ADDRESS = "gs://BUCKET/experiment_inputs/PROJECT/DATASET"
 

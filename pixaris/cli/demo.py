@@ -7,8 +7,8 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from pixaris.cli.lines import say
 from pixaris.exceptions import ConfigurationError
+from pixaris.terminal import say
 
 FILE = "search_spaces/restore.yaml"
 EVAL_SETS = "local_experiment_inputs/demo"

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pixaris.cli.lines import console
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import SOURCES
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.search.file.spec import SearchSpec, read_search_file
+from pixaris.terminal import console
 
 _REFRESH_SECONDS = 1.0
 _UPDATE_SECONDS = 5.0

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from pixaris.cli.lines import say
+from pixaris.cli.searches import UNTOLD
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.components import assemble, is_foreign
 from pixaris.exceptions import ConfigurationError, Problem
@@ -17,6 +17,7 @@ from pixaris.search.estimate import price_of
 from pixaris.search.file.spec import SearchSpec, read_search_file
 from pixaris.search.space.parameter import Parameter
 from pixaris.search.space.problems import unknown_inputs
+from pixaris.terminal import say
 from pixaris.types import ParamValue
 
 
@@ -152,6 +153,7 @@ def describe(checked: CheckedSearch, values: Mapping[str, ParamValue] | None = N
     settings, setup = checked.settings, checked.setup
     sources = ", ".join(source.label for source in checked.sources)
     remarks = [f"not used    {sentence}" for sentence in setup.eval_set.passed_over]
+    remarks += [f"guessed     {sentence}" for sentence in setup.eval_set.remarks]
     remarks += [f"result      {sentence}" for sentence in settings.generator.remarks]
     lines = [
         f"eval set    {_eval_set(setup, len(checked.held_out))}",
@@ -179,6 +181,8 @@ def _eval_set(setup: RunSetup, held_out: int) -> str:
         parts.append(f"inputs {', '.join(eval_set.input_folders)}")
     if eval_set.reference_folders:
         parts.append(f"references {', '.join(eval_set.reference_folders)}")
+    if eval_set.columns:
+        parts.append(f"columns {', '.join(eval_set.columns)}")
     return ", ".join(parts)
 
 
@@ -205,7 +209,9 @@ def _values(checked: CheckedSearch, values: Mapping[str, ParamValue]) -> list[st
 
 def _own(baseline: Mapping[str, ParamValue], parameter: Parameter, whose: str) -> str:
     """The value that the baseline has; a constant has the same in every set."""
-    if parameter.name not in baseline or parameter.domain.kind == "constant":
+    if parameter.domain.kind == "constant":
         return ""
+    if parameter.name not in baseline:
+        return f" ({UNTOLD})" if whose == "default" else ""
     value = baseline[parameter.name]
     return f" ({whose}: {'empty text' if value == '' else value})"

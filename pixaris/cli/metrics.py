@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pixaris.cli.lines import console
 from pixaris.components import METRICS
 from pixaris.metrics.base import BaseMetric, Scale
 from pixaris.plugins import resolve
+from pixaris.terminal import console
 
 _DIRECTIONS = {"max": "higher is better", "min": "lower is better", None: "–"}
 _ARROWS = {"max": "↑", "min": "↓", None: ""}

@@ -35,10 +35,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Run the best sets and the baseline once more, with seeds that the search has not used."""
-    from pixaris.cli.lines import say
-    from pixaris.cli.progress import listener
     from pixaris.cli.search import ended, report
+    from pixaris.report.progress import listener
     from pixaris.search.driver.start import rechecked  # needs Ray
+    from pixaris.terminal import say
 
     result = searches.load(options)
     checked = _checked(options, result)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pixaris.cli import searches
 from pixaris.cli.cache import shown
-from pixaris.cli.lines import say
-from pixaris.cli.transfers import counting, project_argument
+from pixaris.cli.transfers import project_argument
 from pixaris.config import Config
 from pixaris.exceptions import ConfigurationError
 from pixaris.results.folders import find_search
+from pixaris.terminal import counting, say
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

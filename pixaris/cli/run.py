@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixaris.cli import files
-from pixaris.cli.lines import say
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.files import safe_name
 from pixaris.results.paths import RunPaths, SearchPaths
 from pixaris.search.check import CheckedSearch
 from pixaris.search.local import local_pool
+from pixaris.terminal import say
 from pixaris.types import GenerationParam, ParamValue, RunRecord
 
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pixaris.cli.lines import console
 from pixaris.components import METRICS
 from pixaris.exceptions import ConfigurationError, DatasetError, Problem
 from pixaris.experiment.existing import Scores, score_images
 from pixaris.metrics.base import BaseMetric
 from pixaris.plugins import make, resolve
 from pixaris.search.file.reader import Reader
+from pixaris.terminal import console
 from pixaris.types import EvalSet
 
 _PIPE_WIDTH = 400

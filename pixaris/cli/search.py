@@ -12,11 +12,12 @@ from typing import get_args
 
 from pixaris.cli import files, looking
 from pixaris.cli.invocation import command, shown
-from pixaris.cli.lines import flush, say
+from pixaris.cli.searches import own_value
 from pixaris.results.records import SearchResult
 from pixaris.results.trial import TrialStatus
 from pixaris.results.verdict import Verdict
 from pixaris.search.resume import Earlier, described, earlier_of
+from pixaris.terminal import flush, say
 
 _SHEET_ITEMS = 12
 _OWN = {"workflow": "the workflow's own values", "default": "the default values"}
@@ -43,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Search, and say what was found."""
-    from pixaris.cli.progress import listener
+    from pixaris.report.progress import listener
     from pixaris.search.driver.start import run  # needs Ray
 
     extra = [] if options.num_samples is None else [f"search.num_samples={options.num_samples}"]
@@ -150,12 +151,7 @@ def report(result: SearchResult, owner: str = "workflow") -> None:
         width = max(map(len, best.values), default=0)
         print("parameters")
         for name, value in best.values.items():
-            own = (
-                f"   ({owner}: {number(baseline.values[name])})"
-                if baseline is not None and name in baseline.values
-                else ""
-            )
-            print(f"  {name:<{width}}  {number(value)}{own}")
+            print(f"  {name:<{width}}  {number(value)}{own_value(baseline, name, owner)}")
     reasons = Counter(
         trial.error.splitlines()[0] for trial in result.trials if trial.failures and trial.error
     )

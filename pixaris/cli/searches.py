@@ -15,6 +15,10 @@ from pixaris.files import plain
 from pixaris.results.folders import find_search, find_trial
 from pixaris.results.records import SearchResult
 from pixaris.results.trial import TrialResult
+from pixaris.words import number
+
+UNTOLD = "default: the generator's own"
+"""Of a value that a generator has and does not tell."""
 
 
 def argument(parser: argparse.ArgumentParser) -> None:
@@ -91,3 +95,18 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], indent: str
             ).rstrip()
         )
         print(line if limit is None or len(line) <= limit else f"{line[: limit - 1]}…")
+
+
+def own_value(baseline: TrialResult | None, name: str, whose: str) -> str:
+    """What the baseline has of a parameter, in brackets behind a trial's value.
+
+    Args:
+        baseline: It, or None.
+        name: The parameter.
+        whose: Whose values it has.
+    """
+    if baseline is None:
+        return ""
+    if name in baseline.values:
+        return f"   ({whose}: {number(baseline.values[name])})"
+    return f"   ({UNTOLD})" if whose == "default" else ""

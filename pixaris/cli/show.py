@@ -104,12 +104,7 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
     width = max(map(len, trial.values), default=0)
     print("\nparameters")
     for name, value in trial.values.items():
-        own = (
-            f"   ({_owner(result)}: {number(baseline.values[name])})"
-            if baseline and name in baseline.values
-            else ""
-        )
-        print(f"  {name:<{width}}  {number(value)}{own}")
+        print(f"  {name:<{width}}  {number(value)}{searches.own_value(baseline, name, _owner(result))}")
     print("\nscores")
     width = max(map(len, trial.scores), default=0)
     for name, mean in trial.scores.items():

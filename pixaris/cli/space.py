@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixaris.cli import files
+from pixaris.cli.invocation import command
 from pixaris.comfyui.graph.saved import workflow_of
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.server.declarations import declarations
@@ -16,17 +17,20 @@ from pixaris.comfyui.workflow import Workflow
 from pixaris.components import METRICS
 from pixaris.config import Config
 from pixaris.data_loaders.leftovers import PLACEHOLDER, placeholder
-from pixaris.data_loaders.local import ITEM_LIST, LocalDatasetLoader, folders_of
+from pixaris.data_loaders.local import INPUT, ITEM_LIST, LocalDatasetLoader, folders_of, is_flat
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
 from pixaris.endpoints.sources.catalog import source_of
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import safe_name, write_bytes, write_json, write_text
 from pixaris.metrics.base import BaseMetric
 from pixaris.plugins import resolve
+from pixaris.results.folders import find_search
+from pixaris.results.records import SearchResult
 from pixaris.search import survey as surveys
 from pixaris.search.draft.default_domains import RULE
 from pixaris.search.draft.folders import reference
 from pixaris.search.draft.inputs import Draft, draft
+from pixaris.search.draft.narrower import best_sets, file_of, narrower
 from pixaris.search.draft.render import Frame, render
 from pixaris.search.file.spec import read_search_file
 from pixaris.search.objectives import WAYS, Aim, aim, asked_for
@@ -42,7 +46,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "workflow",
         metavar="WORKFLOW",
         type=Path,
+        nargs="?",
         help="a workflow in API format (JSON), or a PNG that ComfyUI saved",
+    )
+    parser.add_argument(
+        "--around",
+        metavar="SEARCH",
+        help=(
+            "instead of a workflow: an earlier search (its name, PROJECT/NAME, or its folder); its file is"
+            " written anew with narrower domains around its best sets, which are run first"
+        ),
+    )
+    parser.add_argument(
+        "--top", metavar="N", type=int, default=5, help="with --around: how many best sets (default: 5)"
     )
     parser.add_argument(
         "--endpoint",
@@ -98,6 +114,32 @@ class EvalSetOnDisk:
 
 def main(options: argparse.Namespace) -> int:
     """Write the file, check it, and say what it holds."""
+    if (options.workflow is None) == (options.around is None):
+        raise ConfigurationError("give a workflow, or --around SEARCH")
+    return _of_workflow(options) if options.around is None else _around(options)
+
+
+def _around(options: argparse.Namespace) -> int:
+    """Write a search's file anew, around its best sets."""
+    if options.top < 1:
+        raise ConfigurationError(f"--top must be at least 1 (got {options.top})")
+    result = SearchResult.load(find_search(Config.load().results_dir, options.around))
+    source = file_of(result)
+    output: Path = options.output or source.with_name(f"{source.stem}_around.yaml")
+    if output.parent.resolve() != source.parent.resolve():
+        raise ConfigurationError(f"--output must lie in {source.parent}, where paths in the file start")
+    _refuse_overwriting(output, force=options.force)
+    sets = best_sets(result, options.top)
+    text, said = narrower(result, sets, output.parent)
+    write_text(output, text)
+    print(f"{output}: around {', '.join(trial.name for trial in sets)}")
+    for line in said:
+        print(f"  {line}")
+    print(f"check it with: {command('check', str(output))}")
+    return 0
+
+
+def _of_workflow(options: argparse.Namespace) -> int:
     workflow = workflow_of(options.workflow)
     stem = options.workflow.stem.removesuffix("_apiformat")
     output: Path = options.output or Path(f"{safe_name(stem)}.yaml")
@@ -204,14 +246,19 @@ def _eval_set(options: argparse.Namespace, output: Path) -> EvalSetOnDisk:
     if options.dataset is None:
         path = output.parent / f"{safe_name(output.stem)}_images"
         entry = {"path": f"./{path.name}"}
-        return EvalSetOnDisk(entry, folders_of(path) if path.is_dir() else None, path)
+        return EvalSetOnDisk(entry, _folders(path) if path.is_dir() else None, path)
     path, entry = Path(options.dataset), {"path": _from(output.parent, Path(options.dataset))}
     if not path.is_dir():
         named = Config.load().eval_dir_local / options.project / options.dataset
         if not named.is_dir():
             LocalDatasetLoader(options.project, options.dataset, Config.load().eval_dir_local).load_dataset()
         path, entry = named, {"name": options.dataset}
-    return EvalSetOnDisk(entry, folders_of(path), path)
+    return EvalSetOnDisk(entry, _folders(path), path)
+
+
+def _folders(path: Path) -> tuple[str, ...]:
+    """The folders of an eval set; photographs in it directly are its input."""
+    return (INPUT,) if is_flat(path) else folders_of(path)
 
 
 def _unfed(eval_set: EvalSetOnDisk, found: Draft) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pixaris.cli import searches
-from pixaris.cli.lines import say
 from pixaris.config import Config
 from pixaris.exceptions import BucketError, ConfigurationError
 from pixaris.results.folders import find_search
 from pixaris.results.paths import SearchPaths
+from pixaris.terminal import say
 
 _REFRESH_SECONDS = 30.0
 """How often events in a bucket are looked for."""

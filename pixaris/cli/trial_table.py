@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixaris.cli.lines import raw, safe
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
 from pixaris.results.trial import TrialResult
 from pixaris.statistics.intervals import MeanInterval
 from pixaris.statistics.paired import PairedDifference, differences
+from pixaris.terminal import raw, safe
 from pixaris.words import number
 
 _GAP = "  "

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pixaris.comfyui.graph import affinity, seeds, structure, validation
+from pixaris.comfyui.graph import affinity, alternatives, seeds, structure, validation
 from pixaris.comfyui.graph.branches import filled_in
 from pixaris.comfyui.graph.intake import intake_of
 from pixaris.comfyui.graph.node import Node, freeze, read_nodes, thaw
@@ -250,7 +250,8 @@ class Workflow:
         Args:
             object_info: With it, inputs whose options are model files count, whatever their name.
         """
-        return affinity.affinity_key(self.nodes, object_info)
+        nodes, _ = alternatives.chosen(self.nodes)
+        return affinity.affinity_key(nodes, object_info)
 
     def _fitted(
         self, param: GenerationParam, beside: Iterable[GenerationParam], info: ObjectInfo | None
@@ -315,6 +316,29 @@ class Workflow:
 
     def __repr__(self) -> str:
         return f"Workflow({self.source!r}, {len(self.nodes)} nodes)"
+
+
+def alternatives_of(workflows: Mapping[str, tuple[Workflow, str]]) -> Workflow:
+    """Several workflows in one, of which a parameter chooses; see `alternatives`.
+
+    Args:
+        workflows: Name to workflow, and to the id of the node that gives its result.
+
+    Raises:
+        WorkflowError: There are fewer than two, or a name cannot be one.
+    """
+    graphs = {name: workflow.nodes for name, (workflow, _) in workflows.items()}
+    outputs = {name: output for name, (_, output) in workflows.items()}
+    source = ", ".join(workflow.source for workflow, _ in workflows.values())
+    return Workflow(alternatives.merged(graphs, outputs), source)
+
+
+def chosen(workflow: Workflow) -> tuple[Workflow, str]:
+    """The workflow that is chosen of several, and the id of the node that gives its result; the same and ""
+    where there is nothing to choose.
+    """
+    nodes, output = alternatives.chosen(workflow.nodes)
+    return (Workflow(nodes, workflow.source), output) if output else (workflow, "")
 
 
 def _may_save(node: Node) -> bool:

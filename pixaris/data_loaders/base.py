@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from pixaris.data_loaders.leftovers import is_placeholder, is_used, passed_over
-from pixaris.exceptions import DatasetError, ImageError, Problem, nearest
+from pixaris.data_loaders.originals import adapted
+from pixaris.exceptions import ConfigurationError, DatasetError, ImageError, Problem, nearest
 from pixaris.images import SUFFIXES, EncodedImage
 from pixaris.types import EvalItem, EvalSet
 
@@ -29,7 +30,8 @@ class DatasetLoader(ABC):
 
     Implement `load_dataset`. It is called once per run or search, in the process that starts it; the loaded
     set travels to the trials. Use `aligned` to make the set from folders of images: it matches names, sorts
-    them naturally and refuses what does not fit.
+    them naturally and refuses what does not fit. A list of dicts with ``pillow_images``, as the original's
+    loaders gave it, does too (`pixaris.data_loaders.originals`).
     """
 
     @abstractmethod
@@ -45,6 +47,39 @@ class DatasetLoader(ABC):
         can tell. A search asks when it has ended.
         """
         return ""
+
+
+def load(loader: object, name: str = "") -> EvalSet:
+    """Load an eval set with whatever loader there is.
+
+    Args:
+        loader: A `DatasetLoader`, or a class of the original's kind.
+        name: What the eval set is called where the loader does not say so.
+
+    Raises:
+        DatasetError: It cannot be loaded, whatever the loader raises, or is none.
+    """
+    kind = type(loader).__name__
+    called = str(getattr(loader, "dataset", "") or name or kind)
+    method = getattr(loader, "load_dataset", None)
+    if not callable(method):
+        raise DatasetError(
+            f"{kind} has no load_dataset(); inherit from pixaris.data_loaders.base.DatasetLoader"
+        )
+    try:
+        loaded = method()
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise DatasetError(f"{kind}.load_dataset raised {type(error).__name__}: {error}") from error
+    return adapted(loaded, called)
+
+
+def changed(loader: object) -> str:
+    """What became of an eval set since it was loaded, with whatever loader there is: see
+    `DatasetLoader.changed`.
+    """
+    return loader.changed() if isinstance(loader, DatasetLoader) else ""
 
 
 def aligned(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from pixaris.data_loaders.base import DatasetLoader, aligned
-from pixaris.data_loaders.leftovers import is_system
+from pixaris.data_loaders.leftovers import is_system, is_used
 from pixaris.exceptions import DatasetError, Problem, nearest
-from pixaris.images import has_image_suffix
 from pixaris.types import EvalItem, EvalSet
 
 ITEM_LIST = "items.txt"
+INPUT = "Input"
+"""What photographs are that lie in the eval set's folder itself."""
 _MOST_INSIDE = 10_000
 """Files in folders inside a folder are looked at up to so many: they are only told, not used."""
 _MOST_NAMES = 12
@@ -26,6 +29,9 @@ class LocalDatasetLoader(DatasetLoader):
     ``Input`` feeds the node titled "Load Input Image". EXIF orientation is applied. Hidden files and folders,
     and other files than images, are passed over, which ``EvalSet.passed_over`` tells; a file that is called
     an image and is none is an error.
+
+    Photographs that lie in the eval set's folder itself are its ``Input``, alone or beside folders of masks
+    or references of the same names; ``EvalSet.remarks`` tells it.
 
     An eval set without input images (text to image) has no folders but a file ``items.txt`` with one item
     name per line.
@@ -75,31 +81,26 @@ class LocalDatasetLoader(DatasetLoader):
             raise DatasetError(
                 f"cannot be read: {error.strerror}: {error.filename}", str(self.path)
             ) from None
-        if not folders:
-            return self._without_folders()
-        beside = [entry.name for entry in entries if entry.name not in folders]
-        return aligned(self.dataset, folders, self.references, place=str(self.path), beside=beside)
+        beside = {entry.name: entry for entry in entries if entry.name not in folders}
+        loose = {name: file for name, file in beside.items() if is_used(name)}
+        if not folders and not loose:
+            return self._without_images()
+        if not loose or not _are_inputs(loose, folders):
+            return aligned(self.dataset, folders, self.references, place=str(self.path), beside=list(beside))
+        others = [name for name in beside if name not in loose]
+        found = aligned(
+            self.dataset, {INPUT: loose, **folders}, self.references, place=str(self.path), beside=others
+        )
+        remark = f"the {len(loose)} images in {self.path.name} itself are its folder {INPUT!r}"
+        return replace(found, remarks=(remark,))
 
-    def _without_folders(self) -> EvalSet:
-        loose = [
-            file.name
-            for file in self.path.iterdir()
-            if has_image_suffix(file.name) and not is_system(file.name)
-        ]
+    def _without_images(self) -> EvalSet:
         listing = self.path / ITEM_LIST
-        if not loose and listing.is_file() and not self.references:
+        if listing.is_file() and not self.references:
             return EvalSet(self.dataset, _listed_items(listing))
-        fault = (
-            f"its {len(loose)} images lie in it directly; images belong into one folder per input"
-            if loose
-            else (
-                "it has no folders of"
-                f" images{' for the references' if self.references else f' and no {ITEM_LIST}'}"
-            )
-        )
-        raise DatasetError(
-            f"{fault}: {self.path.name}/Input/<name>.png, {self.path.name}/Mask/<name>.png, …", str(self.path)
-        )
+        missing = " for the references" if self.references else f" and no {ITEM_LIST}"
+        layout = f"{self.path.name}/{INPUT}/<name>.png, {self.path.name}/Mask/<name>.png, …"
+        raise DatasetError(f"it has no folders of images{missing}: {layout}", str(self.path))
 
     def _neighbours(self) -> str:
         above = self.path.parent
@@ -126,6 +127,28 @@ def folders_of(path: Path) -> tuple[str, ...]:
     return tuple(
         sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not is_system(entry.name))
     )
+
+
+def is_flat(path: Path) -> bool:
+    """Whether a folder's images lie in it directly, so that it is an eval set of one folder, ``Input``.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    return not folders_of(path) and any(is_used(entry.name) for entry in path.iterdir())
+
+
+def _are_inputs(loose: Mapping[str, Path], folders: Mapping[str, Mapping[str, Path]]) -> bool:
+    """Whether images beside the folders are the photographs that those belong to: every name has one."""
+    if INPUT in folders:
+        return False
+    stems = {_stem(name) for name in loose}
+    named = {_stem(name) for files in folders.values() for name in files if is_used(name)}
+    return named <= stems
+
+
+def _stem(name: str) -> str:
+    return unicodedata.normalize("NFC", Path(name).stem)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

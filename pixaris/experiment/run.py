@@ -14,6 +14,7 @@ from typing import Any
 
 from pixaris.exceptions import (
     AccountError,
+    ConfigurationError,
     EndpointError,
     ExecutionError,
     PixarisError,
@@ -24,9 +25,10 @@ from pixaris.experiment.setup import RunSetup, directions
 from pixaris.experiment.snapshots import RunSnapshot
 from pixaris.experiment.submitters import AHEAD, Submitter
 from pixaris.experiment_handlers.base import ExperimentHandler
-from pixaris.generation.base import load_node
+from pixaris.generation.base import ItemArgs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import Execution
+from pixaris.results.manifest import plain_facts
 from pixaris.types import (
     EvalItem,
     GeneratedImage,
@@ -40,6 +42,20 @@ from pixaris.types import (
 
 log = logging.getLogger(__name__)
 
+_RECORDED = frozenset(
+    (
+        *("project", "dataset", "experiment_run_name", "seeds", "generation_params", "pillow_images"),
+        *(
+            "workflow_apiformat_json",
+            "workflow_pillow_image",
+            "hyperparameters",
+            "endpoints",
+            "objective",
+            "direction",
+        ),
+    )
+)
+"""Keys of ``args`` that stand in a record elsewhere."""
 _MAY_PASS = (ExecutionError, EndpointError)
 """Errors of an image that may be gone when it is tried once more."""
 
@@ -77,7 +93,7 @@ class ExperimentRun:
         self._clock = time.monotonic()
         self._before = 0.0
         self._results: dict[int, ItemResult] = {}
-        self._scorer = self.scorer or Scorer(self.setup.metrics)
+        self._scorer = self.scorer or Scorer(self.setup.metrics, self.setup.objectives)
         self._futures: dict[int, list[Future[GeneratedImage]]] = {}
         self._scored: dict[int, Future[ItemResult]] = {}
         self._todo = list(self.setup.indices())
@@ -229,7 +245,9 @@ class ExperimentRun:
                 **self.notes,
                 **({"metric_failures": self._failures} if self._failures else {}),
                 **({"remarks": remarks} if (remarks := _remarks(items)) else {}),
+                **({"args": others} if (others := _others(self._args)) else {}),
             },
+            args=self._args.given,
         )
 
     def _start(self, indices: Sequence[int], priority: int) -> None:
@@ -239,9 +257,7 @@ class ExperimentRun:
         items = [self.setup.eval_set.items[index] for index in fresh]
         seeds = self.setup.seeds
         args = [
-            self._args.for_item(
-                item.name, {load_node(folder): image for folder, image in item.inputs.items()}, repeat
-            )
+            self._args.for_item(item, repeat)
             for item in items
             for repeat in range(self.setup.first_seed, self.setup.first_seed + seeds)
         ]
@@ -253,7 +269,8 @@ class ExperimentRun:
             )
 
     def _shown(self, generated: GeneratedImage, item: EvalItem) -> Execution:
-        return Execution(generated.image, item, generated, self._args.params, self._workflow)
+        params = self._args.with_params(item.params).params
+        return Execution(generated.image, item, generated, params, self._workflow)
 
     def _score_whole(self) -> None:
         """Ask the metrics that have no value per item, once every item has an image."""
@@ -270,7 +287,10 @@ class ExperimentRun:
                     metric.named(metric.calculate([made.image.image for made in row if made]))
                     for row in by_seed
                 ]
-                self._whole.update({name: statistics.fmean(row[name] for row in rows) for name in rows[0]})
+                means = {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
+                self._whole.update(metric.answering(means, self.setup.objectives))
+            except ConfigurationError:  # no failure of this run alone
+                raise
             except Exception as error:
                 log.debug("%s could not score the run", metric.name, exc_info=True)
                 self._failures[metric.name] = reason(error)
@@ -285,6 +305,11 @@ def _remarks(items: Sequence[ItemResult]) -> list[str]:
     """What is to be known of how images were made, each sentence once."""
     images = (one.generated for item in items for one in item.each)
     return list(dict.fromkeys(image.note for image in images if image is not None and image.note))
+
+
+def _others(args: ItemArgs) -> dict[str, Any]:
+    """What the user gave for components of his own, as far as it is plain and no secret."""
+    return plain_facts({key: value for key, value in args.given.items() if key not in _RECORDED})
 
 
 def summarise(items: Sequence[ItemResult]) -> dict[str, MetricSummary]:

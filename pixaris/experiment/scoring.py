@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import TypeAlias
 
-from pixaris.exceptions import MetricError, PixarisError
+from pixaris.exceptions import ConfigurationError, MetricError, PixarisError
 from pixaris.experiment.seeds import together
 from pixaris.metrics.base import BaseMetric, Execution
 from pixaris.types import EvalItem, GeneratedImage, ItemResult
@@ -32,10 +32,17 @@ class Scorer:
 
     Args:
         metrics: Those with values per item are asked; the others are left out.
+        objectives: What is optimised.
         clock: Seconds, monotonic.
     """
 
-    def __init__(self, metrics: Sequence[BaseMetric], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        metrics: Sequence[BaseMetric],
+        objectives: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._objectives = tuple(objectives)
         self._threads = [
             (metric, ThreadPoolExecutor(metric.parallel, f"pixaris-{metric.name}"))
             for metric in metrics
@@ -104,7 +111,7 @@ class Scorer:
             return
         came = self._clock()
         result.add_done_callback(lambda _: self._took(generated.seconds, self._clock() - came))
-        sheet = _Sheet(item, generated, len(self._threads), result)
+        sheet = _Sheet(item, generated, len(self._threads), result, self._objectives)
         execution = shown(generated, item)
         for place, (metric, threads) in enumerate(self._threads):
             threads.submit(sheet.ask, place, metric, execution)
@@ -133,8 +140,14 @@ class _Sheet:
     """One image's scores as they come in from the threads of several metrics."""
 
     def __init__(
-        self, item: EvalItem, generated: GeneratedImage, metrics: int, result: Future[ItemResult]
+        self,
+        item: EvalItem,
+        generated: GeneratedImage,
+        metrics: int,
+        result: Future[ItemResult],
+        objectives: Sequence[str],
     ) -> None:
+        self._objectives = objectives
         self._item = item
         self._generated = generated
         self._metrics = metrics
@@ -151,6 +164,10 @@ class _Sheet:
         failure = ""
         try:
             scores = metric.named(metric.score_execution(execution))
+            scores = metric.answering(scores, self._objectives)
+        except ConfigurationError as error:  # no image's failure: every trial would end so
+            _settle(self._result, error)
+            return
         except Exception as error:
             log.debug("%s could not score %s", metric.name, self._item.name, exc_info=True)
             failure = f"{metric.name}: {reason(error)}"

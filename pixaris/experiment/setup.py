@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pixaris.exceptions import ConfigurationError, Problem, WorkflowError
+from pixaris.exceptions import ConfigurationError, Problem, WorkflowError, nearest
 from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric, Prompt
@@ -36,6 +36,7 @@ class RunSetup:
         workflow_image: Picture of the workflow to keep with the results, or None.
         seeds: Images of every item, each with a seed of its own; an item's scores are means over them.
         first_seed: Number of the first of an item's seeds; a re-check begins after those of the search.
+        objectives: Names of the scores that are optimised; none outside of a search.
     """
 
     project: str
@@ -48,6 +49,7 @@ class RunSetup:
     workflow_image: EncodedImage | None = None
     seeds: int = 1
     first_seed: int = 0
+    objectives: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -82,12 +84,22 @@ class RunSetup:
                     )
                     found.append(Problem(where, message))
             for images in metric.item_images():
-                if message := images.count_problem(self.eval_set):
+                if message := images.problem_with(self.eval_set):
                     found.append(Problem(where, message))
+            found += [Problem(where, message) for message in self._column_problems(metric.columns())]
             for prompt in metric.prompts():
                 found += self._prompt_problems(where, prompt)
             found += [Problem(where, message) for message in metric.problems()]
         return found
+
+    def _column_problems(self, columns: Sequence[str]) -> list[str]:
+        known = self.eval_set.columns
+        has = f"has {', '.join(map(repr, known))}" if known else "is no set of prompts and has no columns"
+        missing = [column for column in columns if column not in known]
+        return [
+            f"reads the column {column!r}{nearest(column, known)}; the eval set {self.eval_set.name!r} {has}"
+            for column in missing
+        ]
 
     def _prompt_problems(self, where: str, prompt: Prompt) -> list[Problem]:
         if self.generator.workflow is None or not prompt.node_name:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from pixaris.exceptions import ConfigurationError, PixarisError, StorageError
 from pixaris.types import RunRecord
+
+ORIGINAL = ("project", "dataset", "experiment_run_name", "image_name_pairs", "metric_values", "args")
+"""What `store_results` of the original's handlers takes."""
 
 
 class ExperimentHandler(ABC):
@@ -17,6 +23,8 @@ class ExperimentHandler(ABC):
     final status. Store what is new since the last call for the same ``run.id``. A call may come again with
     nothing new (a resumed search), and must then change nothing. Handlers must pickle; open files and
     connections lazily.
+
+    A class whose `store_results` takes what the original's did (`ORIGINAL`) works as well: see `adapted`.
     """
 
     @abstractmethod
@@ -76,3 +84,87 @@ class ExperimentHandlers(ExperimentHandler):
     def close(self) -> None:
         for handler in self.handlers:
             handler.close()
+
+
+class OriginalHandler(ExperimentHandler):
+    """A handler of the original's kind: it is called once for a run, when the run is over and has images.
+
+    Args:
+        handler: Its ``store_results`` takes any of `ORIGINAL`.
+        takes: Those of them that it takes.
+    """
+
+    def __init__(self, handler: Any, takes: Sequence[str] = ORIGINAL) -> None:  # noqa: ANN401  (the user's own)
+        self.handler = handler
+        self.takes = tuple(takes)
+
+    def store_results(self, run: RunRecord) -> None:
+        if run.status in ("running", "interrupted") or not run.image_name_pairs:
+            return
+        given = _original_arguments(run)
+        try:
+            self.handler.store_results(**{name: given[name] for name in self.takes})
+        except PixarisError:
+            raise
+        except Exception as error:
+            kind = type(self.handler).__name__
+            raise StorageError(f"{kind}.store_results raised {type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        close = getattr(self.handler, "close", None)
+        if callable(close):
+            close()
+
+
+def _original_arguments(run: RunRecord) -> Mapping[str, Any]:
+    name = f"{run.search}_{run.name}" if run.search else run.name
+    args = {
+        **run.args,
+        "project": run.project,
+        "dataset": run.eval_set.name,
+        "experiment_run_name": name,
+        "generation_params": [param.as_dict() for param in run.params],
+    }
+    return {
+        "project": run.project,
+        "dataset": run.eval_set.name,
+        "experiment_run_name": name,
+        "image_name_pairs": run.image_name_pairs,
+        "metric_values": {score: summary.mean for score, summary in run.metrics.items()},
+        "args": args,
+    }
+
+
+def adapted(handler: Any) -> ExperimentHandler:  # noqa: ANN401  (whatever the user gives)
+    """The handler, or one that stands in for a handler of the original's kind.
+
+    Raises:
+        ConfigurationError: It is neither: nothing could be stored.
+    """
+    kind = type(handler).__name__
+    store = getattr(handler, "store_results", None)
+    if not callable(store):
+        raise ConfigurationError(
+            f"{kind} has no store_results(run); inherit from {__name__}.ExperimentHandler",
+            "experiment_handler",
+        )
+    named = inspect.signature(store).parameters
+    parameters = list(named.values())
+    takes = [name for name in ORIGINAL if name in named]
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters):
+        takes = list(ORIGINAL)
+    needed = [one.name for one in parameters if _must_be_given(one) and one.name not in takes]
+    if takes and not needed:
+        return OriginalHandler(handler, takes)
+    if isinstance(handler, ExperimentHandler) and len(needed) <= 1 and not takes:
+        return handler
+    raise ConfigurationError(
+        f"{kind}.store_results takes ({', '.join(named)}); it must take (run), or any of"
+        f" ({', '.join(ORIGINAL)})",
+        "experiment_handler",
+    )
+
+
+def _must_be_given(parameter: inspect.Parameter) -> bool:
+    variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in variable

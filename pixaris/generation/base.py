@@ -16,7 +16,8 @@ from pixaris.endpoints.apis.comfyui import ComfyUIApi
 from pixaris.endpoints.base import Endpoint, EndpointApi
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.images import EncodedImage
-from pixaris.types import EvalSet, GenerationParam, GenerationRequest, ParamValue, half_unpickled
+from pixaris.plugins import half_unpickled
+from pixaris.types import EvalItem, EvalSet, GenerationParam, GenerationRequest, ParamValue
 
 
 def load_node(folder: str) -> str:
@@ -36,6 +37,7 @@ class ItemArgs(Mapping[str, Any]):
         repeat: Which of the item's seeds it is, from 0.
         images: Node title to image, the item's own and the run's.
         params: The parameter set.
+        texts: The item's texts by column, of an eval set of prompts: ``args["prompt"]`` is one of them.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class ItemArgs(Mapping[str, Any]):
         images: Mapping[str, EncodedImage] | None = None,
         params: Sequence[GenerationParam] = (),
         repeat: int = 0,
+        texts: Mapping[str, str] | None = None,
     ) -> None:
         self._args = dict(args)
         self.item = item
         self.repeat = repeat
         self.images = dict(images or {})
         self.params = tuple(params)
+        self.texts = dict(texts or {})
 
     @classmethod
     def of(cls, args: Mapping[str, Any], *, item: str = "") -> ItemArgs:
@@ -81,21 +85,32 @@ class ItemArgs(Mapping[str, Any]):
         text = self.item if self.repeat == 0 else f"{self.item}\0{self.repeat}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
-    def for_item(self, item: str, images: Mapping[str, EncodedImage], repeat: int = 0) -> ItemArgs:
-        """The same arguments with an item's own images added.
+    def for_item(self, item: EvalItem, repeat: int = 0) -> ItemArgs:
+        """The same arguments with what belongs to an item added: its images, its values, its texts.
 
         Args:
-            item: Its name.
-            images: Title of the node that loads one, to the image.
+            item: The item.
             repeat: Which of the item's seeds it is.
         """
+        images = {load_node(folder): image for folder, image in item.inputs.items()}
+        own = self.with_images(images).with_params(item.params)
         return ItemArgs(
-            self._args, item=item, images={**self.images, **images}, params=self.params, repeat=repeat
+            self._args,
+            item=item.name,
+            images=own.images,
+            params=own.params,
+            repeat=repeat,
+            texts=item.texts,
         )
 
     def without_params(self) -> ItemArgs:
         """The same arguments without parameters."""
         return self._with(self.images, ())
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The run's ``args`` as the user gave them."""
+        return dict(self._args)
 
     def with_images(self, images: Mapping[str, EncodedImage]) -> ItemArgs:
         """The same arguments with images added; a later one for the same node wins."""
@@ -107,22 +122,26 @@ class ItemArgs(Mapping[str, Any]):
         return self._with(self.images, tuple(merged.values()))
 
     def _with(self, images: Mapping[str, EncodedImage], params: Sequence[GenerationParam]) -> ItemArgs:
-        return ItemArgs(self._args, item=self.item, images=images, params=params, repeat=self.repeat)
+        return ItemArgs(
+            self._args, item=self.item, images=images, params=params, repeat=self.repeat, texts=self.texts
+        )
 
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401  (whatever the user's components need)
         if key == "pillow_images":
             return [{"node_name": name, "pillow_image": image.image} for name, image in self.images.items()]
         if key == "generation_params":
             return [param.as_dict() for param in self.params]
+        if key in self.texts:
+            return self.texts[key]
         if key == "seed" and key not in self._args and self.seed is not None:
             return self.seed
         return self._args[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys([*self._args, "pillow_images", "generation_params"]))
+        return iter(dict.fromkeys([*self._args, *self.texts, "pillow_images", "generation_params"]))
 
     def __len__(self) -> int:
-        return len(dict.fromkeys([*self._args, "pillow_images", "generation_params"]))
+        return len(list(iter(self)))
 
 
 @dataclass(frozen=True)
@@ -255,7 +274,7 @@ class ImageGenerator(ABC):
 
     def own_value(self, node_name: str, input: str) -> ParamValue | None:
         """What an input is where no parameter sets it, without a workflow; None if that is nothing in
-        particular.
+        particular, or not known: a search then calls it the generator's own.
         """
         return None
 
@@ -280,6 +299,13 @@ class ImageGenerator(ABC):
     def bound_workflow(self, args: ItemArgs) -> Mapping[str, Any] | None:
         """The workflow with the run's parameters, to be kept with the results; None if there is none."""
         return None
+
+
+def has_own_values(generator: ImageGenerator) -> bool:
+    """Whether what no parameter sets has a value of the generator's own, which a search's baseline leaves as
+    it is: a workflow's, or a default in the code of one that makes its images itself.
+    """
+    return generator.workflow is not None or not generator.uses_endpoints
 
 
 def max_parallel_jobs(args: Mapping[str, Any]) -> int:

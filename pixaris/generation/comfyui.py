@@ -11,12 +11,12 @@ from typing import Any
 from pixaris.comfyui.graph.intake import Intake, intake_of
 from pixaris.comfyui.graph.node import Node
 from pixaris.comfyui.object_info import ObjectInfo
-from pixaris.comfyui.workflow import DEFAULT_OUTPUT, SAVING_CLASSES, Workflow
+from pixaris.comfyui.workflow import DEFAULT_OUTPUT, SAVING_CLASSES, Workflow, alternatives_of, chosen
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.sources.static import StaticSource
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
-from pixaris.types import EvalSet, GenerationParam, GenerationRequest, InputImage, Pick, upload_name
+from pixaris.types import EvalItem, EvalSet, GenerationParam, GenerationRequest, InputImage, Pick, upload_name
 
 
 class ComfyGenerator(ImageGenerator):
@@ -61,10 +61,12 @@ class ComfyGenerator(ImageGenerator):
         self.output_node = output_node
         self.object_info = object_info
         self.images: Pick = images
-        self.output_id = self.workflow.output_node(output_node).id
+        self.output_id = chosen(self.workflow)[1] or self.workflow.output_node(output_node).id
 
     @property
     def remarks(self) -> tuple[str, ...]:
+        if chosen(self.workflow)[1]:
+            return ()
         node = self.workflow.nodes[self.output_id]
         plain = node.title == DEFAULT_OUTPUT or node.class_type in SAVING_CLASSES
         if plain or self.output_node is not None:
@@ -96,6 +98,8 @@ class ComfyGenerator(ImageGenerator):
             # also where the image itself is sent: the payload names it by its content
             workflow = workflow.bind_image(name, upload_name(image), intake.input)
             images.append(InputImage(node.id, intake.input, image, intake.sent_as))
+        workflow, output = chosen(workflow)
+        images = [image for image in images if image.node_id in workflow.nodes]
         affinity_key = workflow.affinity_key(self.object_info)
         return GenerationRequest(
             id=str(uuid.uuid4()),
@@ -103,7 +107,7 @@ class ComfyGenerator(ImageGenerator):
             kind=self.kind,
             payload=workflow.canonical_json(),
             images=tuple(images),
-            output=self.output_id,
+            output=output or self.output_id,
             affinity_key=affinity_key,
             models=self._models(affinity_key),
             titles=workflow.titles,
@@ -155,7 +159,8 @@ class ComfyGenerator(ImageGenerator):
         return bool(self._free_seeds(args))
 
     def bound_workflow(self, args: ItemArgs) -> Mapping[str, Any]:
-        return self.workflow.bind(args.params, self.object_info).as_dict()
+        bound, _ = chosen(self.workflow.bind(args.params, self.object_info))
+        return bound.as_dict()
 
     def problems(self, eval_set: EvalSet, args: ItemArgs) -> list[Problem]:
         problems = []
@@ -185,7 +190,45 @@ class ComfyGenerator(ImageGenerator):
             self.workflow.bind(args.params, self.object_info)
         except ConfigurationError as error:
             problems.extend(error.problems)
+        for item in eval_set.items:
+            problems += self._item_problems(item, args)
         return problems
+
+    def _item_problems(self, item: EvalItem, args: ItemArgs) -> list[Problem]:
+        """What of an item's own values does not fit, or is set for the whole run too."""
+        if not item.params:
+            return []
+        run = {(param.node_name, param.input) for param in args.params}
+        twice = [param for param in item.params if (param.node_name, param.input) in run]
+        problems = [
+            Problem(
+                f"node {param.node_name!r}, input {param.input!r}",
+                "is set for every item by generation_params, and by the eval set for each; keep one",
+            )
+            for param in twice
+        ]
+        try:
+            self.workflow.bind([*args.params, *item.params] if not twice else item.params, self.object_info)
+        except ConfigurationError as error:
+            problems += [Problem(f"item {item.name!r}, {one.where}", one.message) for one in error.problems]
+        return problems
+
+
+def alternatives(generators: Mapping[str, ComfyGenerator]) -> ComfyGenerator:
+    """One generator of several, of which the parameter for ``workflow`` of the node "Generator" chooses.
+
+    Args:
+        generators: Name to generator, two or more, with the same ``images``.
+
+    Raises:
+        ConfigurationError: There are fewer, or they differ in what they give.
+    """
+    picks = {generator.images for generator in generators.values()}
+    if len(picks) > 1:
+        raise ConfigurationError("images must be the same in all workflows of a choice", "generator")
+    workflows = {name: (one.workflow, one.output_id) for name, one in generators.items()}
+    first = next(iter(generators.values()))
+    return ComfyGenerator(alternatives_of(workflows), first.api_host, images=first.images)
 
 
 def _versions(object_infos: Sequence[ObjectInfo]) -> dict[str, str]:

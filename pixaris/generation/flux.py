@@ -99,9 +99,10 @@ class FluxGenerator(ImageGenerator):
             found += [
                 Problem(f"item {item.name!r}", problem.message) for problem in self._image_problems(images)
             ]
+            own = args.with_params(item.params).params
+            found += self._faults(own) if item.params else []
             found += [
-                Problem("", message)
-                for message in self.model.missing([param.input for param in args.params], images)
+                Problem("", message) for message in self.model.missing([param.input for param in own], images)
             ]
         return list(dict.fromkeys(found))
 

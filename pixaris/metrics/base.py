@@ -12,11 +12,12 @@ from typing import ClassVar, Literal, TypeAlias
 
 from PIL import Image
 
-from pixaris.exceptions import MetricError
+from pixaris.exceptions import ConfigurationError, MetricError
 from pixaris.images import EncodedImage
 from pixaris.metrics.execution import Execution, Prompt
 from pixaris.metrics.item_images import ItemImages
-from pixaris.types import Direction, EvalItem, half_unpickled
+from pixaris.plugins import half_unpickled
+from pixaris.types import Direction, EvalItem
 
 __all__ = [
     "COMPUTING",
@@ -146,9 +147,7 @@ class BaseMetric(ABC):
             MetricError: There are more or fewer images than what they are compared with.
         """
         images = self.counted(images)
-        rows = [
-            self.named(self.score(image, EvalItem(index, str(index)))) for index, image in enumerate(images)
-        ]
+        rows = [self.named(self.score(image, EvalItem(index, ""))) for index, image in enumerate(images)]
         names = dict.fromkeys(name for row in rows for name in row)
         return {name: _mean([row[name] for row in rows if name in row]) for name in names}
 
@@ -176,6 +175,27 @@ class BaseMetric(ABC):
         given = value if isinstance(value, Mapping) else {self.name: value}
         return {str(name): _number(str(name), one) for name, one in given.items()}
 
+    def answering(self, row: Mapping[str, float], objectives: Sequence[str]) -> dict[str, float]:
+        """Scores, with the one that is optimised among them.
+
+        A metric may name its scores freely. Where a search optimises the metric itself, its only score is
+        that; of several, one must be chosen.
+
+        Args:
+            row: What it gave, by name.
+            objectives: What is optimised.
+
+        Raises:
+            ConfigurationError: It gave several, and none of them is called as the objective.
+        """
+        if self.name not in objectives or self.name in row or self.scores or not row:
+            return dict(row)
+        if len(row) > 1:
+            names = ", ".join(row)
+            rule = f"the metric {self.name!r} gives several scores; choose one of {names}"
+            raise ConfigurationError(f"{rule}: objective: {{metric: {next(iter(row))}}}", "objective")
+        return {**row, self.name: next(iter(row.values()))}
+
     def scales(self) -> dict[str, Scale]:
         """Score name to what its values mean, for every score that is known before it is given."""
         return dict(self.scores) or {self.name: Scale(self.direction, self.range, self.unit)}
@@ -200,6 +220,10 @@ class BaseMetric(ABC):
         """
         return ()
 
+    def columns(self) -> tuple[str, ...]:
+        """Columns of text of the eval set that it reads; looked for there before anything is generated."""
+        return tuple(prompt.column for prompt in self.prompts() if prompt.column)
+
     def problems(self) -> list[str]:
         """What would keep it from scoring any image at all, such as a refused key; looked for before anything
         is generated.
@@ -217,8 +241,9 @@ class ReferenceMetric(BaseMetric):
     """A metric that compares a generated image with a reference; implement `compare`.
 
     Args:
-        references: The references themselves, one per eval item in its order (copied, made upright 8-bit RGB
-            or RGBA) …
+        references: The references themselves, one per eval item (copied, made upright 8-bit RGB or RGBA):
+            those that were read from files belong to the items of their names, others are in the items'
+            order …
         reference: … or the eval set's folder that holds them.
 
     Raises:
@@ -282,6 +307,9 @@ def _number(name: str, value: object) -> float:
     Raises:
         MetricError: It is none, or not finite.
     """
+    if value is None:
+        way_out = "return a number, or score names with numbers"
+        raise MetricError(f"{name} returned None, which is no score; {way_out}")
     try:
         number = float(value)  # type: ignore[arg-type]  # numpy's and torch's numbers come in too
     except (TypeError, ValueError, OverflowError):

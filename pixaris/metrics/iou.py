@@ -24,7 +24,8 @@ class IoUMetric(OverlapMetric):
     Source: P. Jaccard, "The distribution of the flora in the alpine zone", New Phytologist 11(2), 1912.
 
     Args:
-        true_masks: The true masks, one per eval item in its order …
+        true_masks: The true masks, one per eval item: those that were read from files belong to the items of
+            their names, others are in the items' order …
         reference: … or the eval set's folder that holds them.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pixaris.exceptions import ConfigurationError, MetricError, Problem
 from pixaris.metrics.base import Execution, Scale
+from pixaris.metrics.execution import filled, placeholders
 from pixaris.metrics.item_images import ItemImages
 from pixaris.metrics.judges.answers import check_schema
 from pixaris.metrics.judges.base import Judge
@@ -23,7 +24,8 @@ class LLMCustomMetric(JudgeMetric):
 
     Args:
         prompt: What the judge is asked. It sees the generated image as image 1, those of `images` as image 2,
-            3, …
+            3, … ``{expected}`` stands for the item's text in the column ``expected`` of an eval set of
+            prompts; ``{{expected}}`` for the word in braces.
         schema: JSON schema of its answer, an object.
         images: Folders of the eval set whose images the judge sees too.
         name: First part of the scores' names.
@@ -82,12 +84,15 @@ class LLMCustomMetric(JudgeMetric):
     def item_images(self) -> tuple[ItemImages, ...]:
         return self._beside
 
+    def columns(self) -> tuple[str, ...]:
+        return placeholders(self._prompt)
+
     def scales(self) -> dict[str, Scale]:
         return self.sampled_scales({f"{self.name}_{number}": scale for number, scale in self._scales.items()})
 
     def score_execution(self, execution: Execution) -> dict[str, float]:
         seen = [execution.image, *(shown(images, execution.item) for images in self._beside)]
-        answers = self.asked(seen, self._prompt, self._schema)
+        answers = self.asked(seen, filled(self._prompt, execution.item), self._schema)
         row: dict[str, float] = {}
         for number in self._scales:
             values = [float(answer[number]) for answer in answers if answer.get(number) is not None]

@@ -11,15 +11,16 @@ from typing import Any
 from PIL import Image
 
 from pixaris.cache.base import CacheStore
-from pixaris.data_loaders.base import DatasetLoader
+from pixaris.data_loaders.base import DatasetLoader, load
 from pixaris.endpoints.base import Endpoint, EndpointPool
 from pixaris.endpoints.local import LocalPool
 from pixaris.exceptions import ConfigurationError, PixarisError
 from pixaris.experiment.caching import CachingSubmitter
+from pixaris.experiment.eval_sets import placed
 from pixaris.experiment.run import ExperimentRun
 from pixaris.experiment.setup import RunSetup, seeds_of
 from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
-from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.experiment_handlers.base import ExperimentHandler, adapted
 from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
@@ -69,13 +70,14 @@ def generate_images_based_on_dataset(
         ConfigurationError: All that is wrong, before anything is generated.
         PixarisError: Nothing could go on (no endpoint, account refused); what is done is stored.
     """
-    eval_set = data_loader.load_dataset()
+    eval_set = placed(load(data_loader, str(args.get("dataset", ""))), image_generator)
     item_args = ItemArgs.of(args)
     own_endpoints = _endpoints(image_generator) if pool is None and image_generator.uses_endpoints else ()
     survey = survey_of(own_endpoints, image_generator.workflow)
     image_generator = (
         image_generator.for_servers(list(survey.infos.values())) if survey.infos else image_generator
     )
+    handler = adapted(experiment_handler)
     setup = RunSetup(
         project=str(args.get("project", "default")),
         eval_set=eval_set,
@@ -105,7 +107,7 @@ def generate_images_based_on_dataset(
     if cache is not None:
         submitter = CachingSubmitter(image_generator.cache_key, submitter, cache)
     name = str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
-    run = ExperimentRun(setup=setup, submitter=submitter, handler=experiment_handler, name=name)
+    run = ExperimentRun(setup=setup, submitter=submitter, handler=handler, name=name)
     try:
         return _go_through(run, progress)
     finally:
@@ -153,7 +155,8 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         image_generator: Makes the images; its endpoints are used.
         experiment_handler: Keeps the results of every run.
         metrics: Score the images; the first score that says whether higher is better is the objective, unless
-            ``args["objective"]`` names one.
+            ``args["objective"]`` names one. Where none says it, ``args["direction"]`` does, and the first
+            metric is the objective.
         args: As for `generate_images_based_on_dataset`; ``hyperparameters`` is ``[{node_name, input, value:
             [...]}, …]``; ``experiment_run_name`` is the search's name.
         cache: As for `generate_images_based_on_dataset`.
@@ -171,10 +174,14 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
             "hyperparameters: name at least one {node_name, input, value: [...]}", "args"
         )
     scores = itertools.chain.from_iterable(metric.directions() for metric in metrics)
-    objective = str(args.get("objective") or next(scores, ""))
+    direction = args.get("direction")
+    undirected = [metric.name for metric in metrics] if direction else []
+    objective = str(args.get("objective") or next(itertools.chain(scores, undirected), ""))
     if not objective:
         raise ConfigurationError(
-            "a search compares scores: give at least one metric that says whether higher is better", "metrics"
+            "a search compares scores: give at least one metric that says whether higher is better, with"
+            " direction = 'max' or 'min' in its class, or args['direction']",
+            "metrics",
         )
     return Search(
         data_loader=data_loader,
@@ -182,6 +189,7 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         space=space,
         metrics=metrics,
         objective=objective,
+        direction=direction,
         experiment_handler=experiment_handler,
         args={key: value for key, value in args.items() if key != "hyperparameters"},
         endpoints=tuple(args.get("endpoints") or ()),
@@ -190,7 +198,7 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         algorithm="grid",
         scheduler="fifo",  # every combination is asked for
         seeds=seeds_of(args),
-        results_dir=experiment_handler.results_dir,
+        results_dir=adapted(experiment_handler).results_dir,
         cache=cache,
     ).run(listener)
 

@@ -42,7 +42,9 @@ def write_comparison(report: Report) -> Path | None:
         *_given(report, places, "reference"),
     ]
     heading = [report.first.verdict.sentence, *([rule] if rule else [])]
-    sheet = contact_sheet(columns, [report.items[place] for place in places], heading)
+    names = [report.items[place] for place in places]
+    prompts = {item.name: item.prompt for item in report.first.pictures.items}
+    sheet = contact_sheet(columns, names, heading, [prompts.get(name, "") for name in names])
     file = report.first.paths.comparison
     write_bytes(file, encode_png(sheet, _PACKED), make_folder=False)
     return file

@@ -169,6 +169,7 @@ def data_of(
 
 def _items(report: Report, gallery: Gallery) -> list[dict[str, Any]]:
     pictured = {item.name: item.pictures for item in report.first.pictures.items}
+    prompts = {item.name: item.prompt for item in report.first.pictures.items}
     found = []
     for name in report.items:
         pictures = pictured.get(name, {})
@@ -176,6 +177,7 @@ def _items(report: Report, gallery: Gallery) -> list[dict[str, Any]]:
         found.append(
             {
                 "name": name,
+                "prompt": prompts.get(name, ""),
                 "file": RunPaths.image_name(name),
                 "images": [gallery.best(digest) for digest in digests],
                 "problems": [gallery.problems.get(digest) for digest in digests],

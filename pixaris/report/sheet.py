@@ -15,6 +15,7 @@ _GAP = 10
 _HEAD = 50
 _NOTE = 24
 _LINE = 22
+_PROMPT_LINE, _PROMPT_LINES = 18, 2
 _INK, _FAINT, _PAPER, _MISSING = (24, 24, 27), (90, 90, 99), (255, 255, 255), (228, 228, 231)
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -38,7 +39,10 @@ class Column:
 
 
 def contact_sheet(
-    columns: Sequence[Column], items: Sequence[str], heading: Sequence[str] = ()
+    columns: Sequence[Column],
+    items: Sequence[str],
+    heading: Sequence[str] = (),
+    prompts: Sequence[str] = (),
 ) -> Image.Image:
     """Draw the sheet.
 
@@ -46,6 +50,7 @@ def contact_sheet(
         columns: From left to right, each with as many images as there are items.
         items: The items' names, from top to bottom.
         heading: Sentences above all, wrapped where they are long.
+        prompts: The items' prompts, each written above its row in at most two lines; none for items without.
 
     Returns:
         An RGB image; every picture is fitted into a square of at most 384 pixels, fewer where there are many
@@ -56,17 +61,23 @@ def contact_sheet(
     title, small = ImageFont.load_default(17), ImageFont.load_default(13)
     lines = [line for sentence in heading for line in _wrapped(sentence, title, width - 2 * _GAP)]
     top = _GAP + len(lines) * _LINE if lines else 0
-    row = cell + _NOTE + _GAP
+    heads = [_head(prompt, small, width - 2 * _GAP) for prompt in prompts] or [[]] * len(items)
+    head = max(map(len, heads), default=0) * _PROMPT_LINE
+    row = head + cell + _NOTE + _GAP
     sheet = Image.new("RGB", (width, top + _HEAD + len(items) * row + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)
     for number, line in enumerate(lines):
         pen.text((_GAP, _GAP + number * _LINE), line, _INK, font=title)
+    for down, lines in enumerate(heads):
+        for number, line in enumerate(lines):
+            place = (_GAP, top + _HEAD + down * row + number * _PROMPT_LINE)
+            pen.text(place, line, _INK, font=small)
     for across, column in enumerate(columns):
         left = _GAP + across * (cell + _GAP)
         pen.text((left, top + 8), _fitted(column.title, title, cell), _INK, font=title)
         pen.text((left, top + 30), _fitted(column.subtitle, small, cell), _FAINT, font=small)
         for down, name in enumerate(items):
-            corner = (left, top + _HEAD + down * row)
+            corner = (left, top + _HEAD + down * row + head)
             _paste(sheet, pen, column.images[down], corner, cell)
             note = column.notes[down] if column.notes else name
             pen.text((left, corner[1] + cell + 4), _fitted(note, small, cell), _FAINT, font=small)
@@ -104,6 +115,14 @@ def _fitted(text: str, font: Font, width: int) -> str:
     while text and font.getlength(f"{text}…") > width:
         text = text[:-1]
     return f"{text}…"
+
+
+def _head(prompt: str, font: Font, width: int) -> list[str]:
+    """A prompt in at most so many lines."""
+    lines = _wrapped(prompt, font, width)
+    if len(lines) > _PROMPT_LINES:
+        lines = [*lines[: _PROMPT_LINES - 1], " ".join(lines[_PROMPT_LINES - 1 :])]
+    return [_fitted(line, font, width) for line in lines]
 
 
 def _wrapped(text: str, font: Font, width: int) -> list[str]:

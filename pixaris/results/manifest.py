@@ -32,6 +32,7 @@ FIXED = {
     "scheduler_options": "search.scheduler",
     "points_to_evaluate": "search.points_to_evaluate",
     "seeds": "seeds",
+    "columns": "dataset.columns",
     "seed": "search.seed",
     "step": "search.step",
     "holdout": "holdout",
@@ -43,6 +44,8 @@ FIXED = {
 
 _SECRET = ("key", "token", "secret", "password")
 _WHERE = ("api_host", "host", "url")
+_TEXTS = "texts"
+"""Key of an item's row that has its texts, beside the folders of its images."""
 _SHOWN = 3
 _LONG = 60
 
@@ -70,22 +73,30 @@ def _is_table(value: object) -> bool:
 
 def component(made: object) -> dict[str, Any]:
     """A generator's or metric's class and its plain public attributes, without secrets and addresses."""
+    facts = {name: value for name, value in vars(made).items() if not name.startswith("_")}
+    return {"type": type(made).__name__, **plain_facts(facts)}
+
+
+def plain_facts(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What of it is plain JSON, without secrets and addresses."""
     facts = {
         name: value
-        for name, value in vars(made).items()
-        if not name.startswith("_")
-        and name not in _WHERE
-        and not any(word in name.lower() for word in _SECRET)
+        for name, value in given.items()
+        if name not in _WHERE and not any(word in name.lower() for word in _SECRET)
     }
-    return {"type": type(made).__name__, **{name: value for name, value in facts.items() if _is_plain(value)}}
+    return {name: value for name, value in facts.items() if _is_plain(value)}
 
 
-def items(eval_set: EvalSet) -> dict[str, dict[str, str]]:
-    """Item name to the digests of its images, in the eval set's order."""
-    return {
-        item.name: {folder: image.digest[:16] for folder, image in {**item.inputs, **item.references}.items()}
-        for item in eval_set.items
-    }
+def items(eval_set: EvalSet) -> dict[str, dict[str, Any]]:
+    """Item name to the digests of its images and to its texts, in the eval set's order."""
+    found: dict[str, dict[str, Any]] = {}
+    for item in eval_set.items:
+        images = {**item.inputs, **item.references}
+        row: dict[str, Any] = {folder: image.digest[:16] for folder, image in images.items()}
+        if item.texts:
+            row[_TEXTS] = dict(item.texts)
+        found[item.name] = row
+    return found
 
 
 def workflow_inputs(graph: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,10 +182,26 @@ def item_differences(was: Mapping[str, Any] | None, is_: Mapping[str, Any] | Non
         return []
     new = [name for name in is_ if name not in was]
     gone = [name for name in was if name not in is_]
-    other = [name for name in is_ if name in was and is_[name] != was[name]]
+    other = [name for name in is_ if name in was and _images(is_[name]) != _images(was[name])]
     groups = ((new, "new items"), (gone, "items that are gone"), (other, "items with other images"))
     found = [f"dataset: {len(names)} {what} ({_list(names)})" for names, what in groups if names]
+    found += [line for name in is_ if name in was for line in _text_changes(name, was[name], is_[name])]
     return found or ["dataset: the order of its items differs"]
+
+
+def _images(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != _TEXTS}
+
+
+def _text_changes(name: str, was: Mapping[str, Any], is_: Mapping[str, Any]) -> list[str]:
+    """What an item's row of a file of prompts has in other words."""
+    before, after = was.get(_TEXTS) or {}, is_.get(_TEXTS) or {}
+    columns = dict.fromkeys([*before, *after])
+    return [
+        line
+        for column in columns
+        for line in _between(f"dataset: {column!r} of item {name!r}", before.get(column), after.get(column))
+    ]
 
 
 def _list(names: Sequence[str]) -> str:

@@ -267,7 +267,7 @@ class SearchResult:
         """Whether the baseline's values could be another trial's: a workflow's own values often lie outside
         the domains.
         """
-        if self.baseline is None:
+        if self.baseline is None or not self.baseline.values:
             return False
         others = [trial.values for trial in self.trials if trial.number != 0]
         return all(

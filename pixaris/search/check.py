@@ -9,9 +9,11 @@ from functools import cached_property
 
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
+from pixaris.data_loaders.base import load
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ConfigurationError, NoEndpointError, Problem
+from pixaris.experiment.eval_sets import placed
 from pixaris.experiment.setup import SEEDLESS, RunSetup
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node, max_parallel_jobs
 from pixaris.images import EncodedImage
@@ -97,8 +99,8 @@ class CheckedSearch:
         return generator.for_accounts(found)
 
     def baseline(self) -> dict[str, ParamValue]:
-        """The workflow's own values; without a workflow, the generator's, or else each parameter's first or
-        lowest.
+        """The workflow's own values; without a workflow, the generator's, as far as it says them (see
+        `Space.own_values`).
 
         Raises:
             WorkflowError: The workflow has no such value.
@@ -198,7 +200,8 @@ def _load(settings: SearchSettings, problems: list[Problem]) -> RunSetup:
     images = settings.images
     args = collect(problems, lambda: ItemArgs.of(images.args)) or ItemArgs({})
     collect(problems, lambda: max_parallel_jobs(images.args))
-    eval_set = collect(problems, settings.data_loader.load_dataset, "dataset") or EvalSet("", ())
+    loader, generator = settings.data_loader, settings.generator
+    eval_set = collect(problems, lambda: placed(load(loader), generator), "dataset") or EvalSet("", ())
     picture = images.args.get("workflow_pillow_image")
     drawn = None if picture is None else collect(problems, lambda: EncodedImage.of(picture))
     return RunSetup(
@@ -209,6 +212,7 @@ def _load(settings: SearchSettings, problems: list[Problem]) -> RunSetup:
         args,
         workflow_image=drawn,
         seeds=images.seeds,
+        objectives=settings.objective.names,
     )
 
 
@@ -238,7 +242,11 @@ def _setup_problems(settings: SearchSettings, setup: RunSetup) -> list[Problem]:
     generator, space, args = settings.generator, settings.space, setup.args
     problems = []
     if setup.eval_set.items:
-        told = space.with_params(args) if generator.workflow is None else args.without_params()
+        told = space.with_params(args)
+        if generator.workflow is not None:  # what does not fit it, `fit_problems` finds
+            told = args.without_params()
+            items = tuple(replace(item, params=()) for item in setup.eval_set.items)
+            setup = replace(setup, eval_set=replace(setup.eval_set, items=items))
         faults = [fault.message for param in told.params if (fault := generator.fault(param))]
         found = replace(setup, args=told).problems()
         problems = [one for one in found if one.message not in (*faults, SEEDLESS)]
@@ -272,7 +280,7 @@ def fit_problems(checked: CheckedSearch) -> list[Problem]:
     generator, fixed = checked.settings.generator, checked.setup.args.params
     workflow = generator.workflow
     if workflow is None:
-        return problems_with_generator(checked.space, generator, fixed)
+        return problems_with_generator(checked.space, generator, fixed, checked.setup.eval_set)
     chosen = [title for _, title in checked.space.image_nodes]
     found = checked.survey.workflow_problems(workflow, checked.setup, chosen, "generator.output_node")
     return [*found, *_image_problems(checked, workflow), *_unfit(checked, workflow)]
@@ -283,7 +291,8 @@ def _unfit(checked: CheckedSearch, workflow: Workflow) -> list[Problem]:
     infos: Mapping[str, ObjectInfo | None] = checked.survey.infos or {"": None}
     faults: dict[Problem, list[str]] = {}
     for url, info in infos.items():
-        for fault in problems_with_workflow(checked.space, workflow, info, checked.setup.args.params):
+        setup = checked.setup
+        for fault in problems_with_workflow(checked.space, workflow, info, setup.args.params, setup.eval_set):
             faults.setdefault(fault, []).append(url)
     problems = []
     for fault, urls in faults.items():

@@ -14,6 +14,7 @@ from typing import Any
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import read_json, safe_name
+from pixaris.generation.base import has_own_values
 from pixaris.results.paths import SearchPaths, number_of
 from pixaris.search.algorithms.guided import guides, reason
 from pixaris.search.algorithms.racing import described
@@ -57,8 +58,9 @@ class Price:
 def price_of(checked: CheckedSearch) -> Price | None:
     """Estimate a search; None where nothing is charged."""
     args, setup = checked.setup.args, checked.setup
+    partial = has_own_values(checked.settings.generator)
     try:
-        args = args.with_params(checked.space.bind(checked.baseline()))
+        args = args.with_params(checked.space.bind(checked.baseline(), partial=partial))
     except ConfigurationError:
         return None  # told as a problem
     run = checked.settings.generator.cost(setup.eval_set, args)

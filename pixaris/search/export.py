@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pixaris.comfyui.graph.alternatives import CHOOSER
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import read_json
@@ -55,8 +56,16 @@ def export(result: SearchResult, trial: TrialResult) -> Export:
         raise ConfigurationError(_without_workflow(trial, run))
     bound = _as_drawn(bound, run or {})
     own = manifest.get("workflow") or read_json(paths.trial(0).workflow) or {}
+    own = _beside(own, bound)
     notes = _notes(Workflow.load(bound), manifest, trial, run or {})
     return Export(bound, tuple(changes(own, bound)), tuple(notes))
+
+
+def _beside(own: Mapping[str, Any], bound: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The search's own workflow, of several the one that was chosen: the nodes that the trial ran."""
+    if CHOOSER not in own or CHOOSER in bound:
+        return own
+    return {key: node for key, node in own.items() if key in bound}
 
 
 def _without_workflow(trial: TrialResult, run: Mapping[str, Any]) -> str:

@@ -44,9 +44,19 @@ def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
         "generator": component(generator),
         "workflow": None if workflow is None else workflow.as_dict(),
         "items": items(checked.setup.eval_set),
+        **({"columns": _columns(checked)} if checked.setup.eval_set.columns else {}),
         **({} if failures == "skip" else {"failures": failures}),
         **_of_evidence(checked),
         **_shared(checked),
+    }
+
+
+def _columns(checked: CheckedSearch) -> dict[str, Any]:
+    """Column to the inputs that it feeds."""
+    feeds = checked.setup.eval_set.feeds
+    return {
+        column: [{"node_name": node_name, "input": name} for node_name, name in places]
+        for column, places in feeds.items()
     }
 
 

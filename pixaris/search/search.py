@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -16,9 +17,10 @@ from pixaris.endpoints.sources.catalog import source_of
 from pixaris.endpoints.sources.given import GivenSource
 from pixaris.exceptions import Problem
 from pixaris.experiment.setup import seeds_of
-from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.experiment_handlers.base import ExperimentHandler, adapted
 from pixaris.generation.base import ImageGenerator
 from pixaris.metrics.base import BaseMetric
+from pixaris.report.progress import shown
 from pixaris.results.budget import Budget
 from pixaris.results.progress import ProgressListener
 from pixaris.results.ranking import FailurePolicy
@@ -142,13 +144,17 @@ class Search:
         checked = check(settings, probing=probing, searching=searching)
         return checked.with_problems([*problems, *checked.problems])
 
-    def run(self, listener: ProgressListener | None = None, *, resume: bool = False) -> SearchResult:
+    def run(
+        self, listener: ProgressListener | None = None, *, resume: bool = False, progress: bool = True
+    ) -> SearchResult:
         """Check, start the endpoints, search, stop the endpoints.
 
         Args:
-            listener: Called with how it goes.
+            listener: Called with how it goes, in place of what is shown.
             resume: Go on with the newest search of this name, if there is one; else every search is a new
                 one, in a new folder.
+            progress: Whether it is shown how it goes, as by the command: live on a terminal, in plain lines
+                in a notebook, a pipe or a log.
 
         Raises:
             ConfigurationError: All that is wrong, before anything is generated.
@@ -157,7 +163,9 @@ class Search:
         """
         from pixaris.search.driver.start import run  # needs Ray
 
-        result = run(self.check(probing=False), listener, resume=resume)
+        checked = self.check(probing=False)
+        with shown(progress) if listener is None else nullcontext(listener) as told:
+            result = run(checked, told, resume=resume)
         if result.error is not None:
             raise result.error
         return result
@@ -185,9 +193,16 @@ class Search:
             strategy=self._strategy(space, len(names), problems),
             limits=LimitSettings(self._budget(problems), self.policy or Policy()),
             images=ImageSettings(self.args, seeds),
-            keeping=Keeping(self.experiment_handler, self.cache),
+            keeping=Keeping(self._handler(problems), self.cache),
             evidence=self._evidence(problems),
         )
+
+    def _handler(self, problems: list[Problem]) -> ExperimentHandler | HandlerMaker:
+        """What keeps the results, or the function that makes it; what is neither stands as itself."""
+        given = self.experiment_handler
+        if callable(given) and (isinstance(given, type) or not hasattr(given, "store_results")):
+            return given
+        return collect(problems, lambda: adapted(given)) or given
 
     def _space(self) -> Space:
         if isinstance(self.space, Space):

@@ -80,6 +80,8 @@ class Survey:
         pending = [
             (param.node_name, param.input) for param in setup.args.params if _once(workflow, param.node_name)
         ]
+        columns = (place for places in setup.eval_set.feeds.values() for place in places)
+        pending += [place for place in columns if _once(workflow, place[0])]
         found: dict[Problem, list[str]] = {}
         known = (
             pending if setup.eval_set.items else None

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pixaris.data_loaders.base import DatasetLoader
+from pixaris.data_loaders.base import DatasetLoader, load
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.images import digest
 from pixaris.metrics.base import NEEDS, BaseMetric, Scale
@@ -88,12 +88,13 @@ def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Seque
 
 
 def check_dataset_loader(loader: DatasetLoader) -> EvalSet:
-    """Check a loader against the contract of `DatasetLoader`; return what it loaded.
+    """Check a loader against the contract of `DatasetLoader`; return what it loaded. One that gives the
+    original's list of dicts keeps it as well.
 
     Raises:
         ContractError: A rule is broken.
     """
-    loaded = loader.load_dataset()
+    loaded = load(loader)
     require(len(loaded) > 0, "an eval set has items; a loader that finds none raises DatasetError")
     require(
         [item.index for item in loaded.items] == list(range(len(loaded))),
@@ -106,6 +107,10 @@ def check_dataset_loader(loader: DatasetLoader) -> EvalSet:
             (tuple(item.inputs), tuple(item.references)) == (loaded.input_folders, loaded.reference_folders),
             f"every item has an image in every folder; {item.name!r} has {[*item.inputs, *item.references]}",
         )
+        require(
+            tuple(item.texts) == loaded.columns,
+            f"every item has a text in every column; {item.name!r} has {list(item.texts)}",
+        )
         for folder, image in {**item.inputs, **item.references}.items():
             require(
                 digest(image.image) == image.digest,
@@ -114,7 +119,7 @@ def check_dataset_loader(loader: DatasetLoader) -> EvalSet:
     both = set(loaded.input_folders) & set(loaded.reference_folders)
     require(not both, f"a folder is an input or a reference, not both: {sorted(both)}")
     require(
-        copied(loader).load_dataset().digest == loaded.digest,
+        load(copied(loader)).digest == loaded.digest,
         "loading again gives the same eval set in the same order",
     )
     return loaded

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from test_foreign_files import made
 
 from pixaris.cli import main
-from pixaris.cli.lines import SafeStream, safe
 from pixaris.cli.search import report
 from pixaris.exceptions import ConfigurationError, ExecutionError
 from pixaris.files import write_json
+from pixaris.terminal import SafeStream, safe
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\u202eevil\x9b31m"
 

@@ -95,12 +95,30 @@ def test_hidden_folders_are_passed_over_and_empty_ones_are_not(root: Path) -> No
     assert "folder 'Canny': holds no images" in refused(LocalDatasetLoader("demo", "photos", root))
 
 
-def test_images_without_a_folder_get_told_how_to_lay_them_out(tmp_path: Path) -> None:
+def test_a_flat_folder_of_photographs_is_the_input(tmp_path: Path) -> None:
     for n in range(3):
         picture(n).save(tmp_path / f"{n}.png")
-    text = refused(LocalDatasetLoader.at(tmp_path))
-    assert "its 3 images lie in it directly; images belong into one folder per input" in text
-    assert f"{tmp_path.name}/Input/<name>.png" in text
+    (tmp_path / "notes.gif").write_bytes(b"x")
+    loaded = check_dataset_loader(LocalDatasetLoader.at(tmp_path))
+    assert (loaded.input_folders, loaded.reference_folders) == (("Input",), ())
+    assert [item.name for item in loaded.items] == ["0", "1", "2"]
+    assert loaded.remarks == (f"the 3 images in {tmp_path.name} itself are its folder 'Input'",)
+    assert "'Mask', no such folder; there are Input" in refused(
+        LocalDatasetLoader.at(tmp_path, ["Mask"])
+    ).replace(": 'Mask':", " 'Mask',")
+
+
+def test_photographs_beside_a_folder_of_their_masks_are_the_input(root: Path) -> None:
+    photos = root / "demo/photos"
+    for file in (photos / "Input").iterdir():
+        file.rename(photos / file.name)
+    (photos / "Input").rmdir()
+    loaded = check_dataset_loader(LocalDatasetLoader.at(photos, ["Mask"]))
+    assert (loaded.input_folders, loaded.reference_folders) == (("Input",), ("Mask",))
+    (photos / "img1.jpg").unlink()
+    strays = LocalDatasetLoader.at(photos, ["Mask"]).load_dataset()
+    assert strays.input_folders == (), "a mask has no photograph, so these are something else"
+    assert "beside the folders" in strays.passed_over[0]
 
 
 def test_an_empty_eval_set_is_refused(tmp_path: Path) -> None:

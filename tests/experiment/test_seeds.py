@@ -158,7 +158,9 @@ def test_a_workflow_s_seed_is_set_unless_the_parameters_set_it() -> None:
     fixed = ItemArgs.of({"generation_params": [{"node_name": "K", "input": "seed", "value": 3}]})
     assert generator.takes_seed(free)
     assert not generator.takes_seed(fixed)
-    payloads = [json.loads(generator.request(free.for_item("a", {}, repeat)).payload) for repeat in range(3)]
+    payloads = [
+        json.loads(generator.request(free.for_item(EvalItem(0, "a"), repeat)).payload) for repeat in range(3)
+    ]
     seeds = [payload["1"]["inputs"]["seed"] for payload in payloads]
     assert seeds == [ItemArgs({}, item="a", repeat=repeat).seed for repeat in range(3)]
     assert len(set(seeds)) == 3

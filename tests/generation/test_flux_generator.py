@@ -50,7 +50,7 @@ def picture(size: tuple[int, int] = (48, 32), seed: int = 1) -> EncodedImage:
 
 
 def args(images: Mapping[str, EncodedImage] | None = None, item: str = "photo", **fields: Any) -> ItemArgs:
-    return ItemArgs.of({"generation_params": params(**fields)}, item=item).for_item(item, images or {})
+    return ItemArgs.of({"generation_params": params(**fields)}, item=item).with_images(images or {})
 
 
 def filling(**fields: Any) -> ItemArgs:

@@ -276,8 +276,8 @@ def test_a_prompt_is_text_or_the_place_of_the_text() -> None:
     "given",
     ["", "  ", 3, None, {}, {"input": "text"}, {"node_name": "A", "inputs": "text"}, {"node_name": 3}],
 )
-def test_what_is_no_prompt_is_told_with_the_two_forms(given: object) -> None:
-    with pytest.raises(ConfigurationError, match="prompt must be text, or its place in the workflow"):
+def test_what_is_no_prompt_is_told_with_the_forms(given: object) -> None:
+    with pytest.raises(ConfigurationError, match="prompt must be text, its place in the workflow"):
         Prompt.of(given)
 
 
@@ -350,7 +350,7 @@ def test_masks_are_given_one_way_or_the_other() -> None:
 
 def test_the_examples_of_executions_are_right() -> None:
     tried = doctest.testmod(execution_module)
-    assert (tried.failed, tried.attempted) == (0, 6)
+    assert (tried.failed, tried.attempted) == (0, 9)
 
 
 class Hosted(HostedMetric):

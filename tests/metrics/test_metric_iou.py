@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,6 +148,31 @@ def test_scores_stay_with_their_items_whatever_fails_between_them() -> None:
         except MetricError:
             scores.append(None)
     assert scores == [1.0, None, 1.0, None]
+
+
+def test_masks_that_know_their_files_belong_to_the_items_of_their_names(tmp_path: Path) -> None:
+    items = samples.eval_set(3).items
+    for index, item in enumerate(items):
+        samples.mask(index).save(tmp_path / f"{item.name}.png")
+    unsorted = [Image.open(tmp_path / f"{items[index].name}.png") for index in (2, 0, 1)]
+    metric = IoUMetric(unsorted)
+    assert [metric.score(samples.mask(item.index), item) for item in items] == [1.0, 1.0, 1.0]
+    in_order = IoUMetric([mask.copy() for mask in unsorted])
+    assert [in_order.score(samples.mask(item.index), item) for item in items] != [1.0, 1.0, 1.0]
+    copied = pickle.loads(pickle.dumps(metric))
+    assert copied.score(samples.mask(1), items[1]) == 1.0
+
+
+def test_a_name_that_no_mask_has_is_a_problem_and_masks_too_many_are_none(tmp_path: Path) -> None:
+    eval_set = samples.eval_set(3)
+    for name in ("photo 1", "photo 2", "photo 4"):
+        samples.mask(0).save(tmp_path / f"{name}.png")
+    opened = [Image.open(file) for file in sorted(tmp_path.iterdir())]
+    (images,) = IoUMetric(opened).item_images()
+    assert "none is called photo 3 (1 of 3 items); name the files as the items" in images.problem_with(
+        eval_set
+    )
+    assert images.problem_with(samples.eval_set(2)) == ""
 
 
 def test_the_example_in_the_docstring_is_right() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from pixaris.comfyui.graph.alternatives import CHOOSER_CLASS
 from pixaris.comfyui.graph.node import Node, is_link, thaw
 from pixaris.comfyui.graph.values import UnfitError, check
 from pixaris.comfyui.object_info import (
@@ -31,7 +32,8 @@ def problems(nodes: Mapping[str, Node], info: ObjectInfo, pending: Collection[Pl
         info: The server's node classes.
         pending: (node id, input) of values that will still be bound; see `Workflow.problems`.
     """
-    found = [_unknown_class(node, info) for node in nodes.values() if node.class_type not in info]
+    known_here = (*info.classes(), CHOOSER_CLASS)
+    found = [_unknown_class(node, info) for node in nodes.values() if node.class_type not in known_here]
     ends = [node.id for node in nodes.values() if info.is_output(node.class_type)]
     if not ends:
         found.append(

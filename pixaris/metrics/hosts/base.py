@@ -59,7 +59,7 @@ class HostedMetric(BaseMetric):
         rows: list[Mapping[str, float]] = []
         failed: MetricError | None = None
         with ThreadPoolExecutor(min(32, len(images)), thread_name_prefix="pixaris-metric") as threads:
-            asked = [threads.submit(self.score, image, EvalItem(i, str(i))) for i, image in enumerate(images)]
+            asked = [threads.submit(self.score, image, EvalItem(i, "")) for i, image in enumerate(images)]
             for future in asked:
                 try:
                     rows.append(self.named(future.result()))

@@ -11,6 +11,7 @@ from pixaris.report.html import Markup, join, tag
 from pixaris.report.model import Report, SearchPart
 from pixaris.report.telling import Pair, pair_of
 from pixaris.results.records import SearchResult
+from pixaris.results.trial import TrialResult
 from pixaris.results.verdict import Verdict
 from pixaris.words import credits, duration, number
 
@@ -68,6 +69,15 @@ def _next_steps(part: SearchPart, answer: Verdict) -> Markup | None:
     return join(tag("h3", "What to do now"), tag("ul", *rows, class_="steps"))
 
 
+def _own(part: SearchPart, baseline: TrialResult | None, name: str) -> str:
+    """What the baseline has of a parameter."""
+    if baseline is None:
+        return ""
+    if name in baseline.values:
+        return number(baseline.values[name])
+    return "" if part.manifest.get("workflow") else "the generator's own"
+
+
 def _parameters(part: SearchPart, answer: Verdict) -> Markup | None:
     """The winner's values beside the baseline's."""
     trials = {trial.number: trial for trial in part.result.trials}
@@ -77,7 +87,7 @@ def _parameters(part: SearchPart, answer: Verdict) -> Markup | None:
     baseline = trials.get(0)
     rows = []
     for name, value in winner.values.items():
-        own = "" if baseline is None or name not in baseline.values else number(baseline.values[name])
+        own = _own(part, baseline, name)
         end = of_domain(part.manifest.get("space", {}).get(name, {}), [value]).edge(value)
         remark = f"▸ at the {end} end of its domain" if end and winner.number != 0 else ""
         note = tag("td", remark, class_="remark")

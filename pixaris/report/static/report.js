@@ -228,7 +228,7 @@
     const zoom = new P.Zoom(({ scale }) => (level.textContent = scale === 1 ? "" : `${scale.toFixed(1)}×`));
     row.zoom = zoom;
     const button = (label, text, act) => h("button", { type: "button", "aria-label": `${label}, ${data.items[item].name}`, onclick: act }, text);
-    const head = h("div", { class: "head" }, h("b", {}, data.items[item].name),
+    const head = h("div", { class: "head" }, h("b", { title: data.items[item].name }, data.items[item].prompt || data.items[item].name),
       button("Zoom in", "+", () => zoom.by(1.5)), button("Zoom out", "−", () => zoom.by(1 / 1.5)),
       button("Whole image", "0", () => zoom.reset()), level);
     const cells = [...data.folders.map((folder, at) => given(item, folder, at, zoom)),

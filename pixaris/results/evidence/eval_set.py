@@ -41,10 +41,17 @@ class PicturedItem:
     Attributes:
         name: The item's name.
         pictures: Folder name to picture.
+        texts: Column name to text, of an eval set of prompts.
     """
 
     name: str
     pictures: Mapping[str, Picture] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def prompt(self) -> str:
+        """The text that it is known by: its prompt, or else its first; "" of an item without texts."""
+        return self.texts.get("prompt") or next(iter(self.texts.values()), "")
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ def write_pictures(paths: SearchPaths, eval_set: EvalSet) -> None:
                 write_bytes(paths.eval_set / file, data, make_folder=False)
                 known[image.digest] = file
             pictures[folder] = Picture(known[image.digest], image.digest)
-        items.append(PicturedItem(item.name, pictures))
+        items.append(PicturedItem(item.name, pictures, dict(item.texts)))
     roles: dict[str, Role] = dict.fromkeys(eval_set.input_folders, "input")
     roles |= dict.fromkeys(eval_set.reference_folders, "reference")
     index = asdict(PicturedSet(eval_set.name, roles, tuple(items)))

@@ -6,13 +6,12 @@ import itertools
 import re
 
 from pixaris.comfyui.graph.node import Node
+from pixaris.comfyui.graph.texts import PROMPT_INPUTS, side_of
 from pixaris.comfyui.workflow import Workflow
 
-_PROMPTS = frozenset(("text", "prompt", "text_g", "text_l", "clip_l", "clip_g", "t5xxl", "string"))
 _PLAIN = frozenset(("text", "prompt", "string"))
 _NOTHING = frozenset(("value", "int", "float", "string", "number", "boolean", "text", "val", "num"))
 """Names of inputs that do not say what they are; the node's title does."""
-_FAR = 64
 
 
 class Namer:
@@ -35,29 +34,12 @@ class Namer:
         return name
 
     def _word(self, node: Node, input: str) -> str:
-        if input in _PROMPTS and isinstance(node.get(input), str):
-            side = self._side(node)
+        if input in PROMPT_INPUTS and isinstance(node.get(input), str):
+            side = side_of(node, self._workflow.nodes)
             if side:
                 return f"{side}_prompt" if input in _PLAIN else f"{side}_{input}"
         titled = node.title not in (node.class_type, node.id) and node.title.isprintable()
         return node.title if input.lower() in _NOTHING and titled else input
-
-    def _side(self, node: Node) -> str:
-        """Whether a node's text leads to what is wanted or to what is not; "" if to neither, or to both."""
-        found: set[str] = set()
-        ahead, seen = [node.id], {node.id}
-        while ahead and len(seen) < _FAR:
-            key = ahead.pop()
-            for other in self._workflow.nodes.values():
-                for name, source, _ in other.links():
-                    if source != key:
-                        continue
-                    if name in ("positive", "negative"):
-                        found.add(name)
-                    elif other.id not in seen:
-                        seen.add(other.id)
-                        ahead.append(other.id)
-        return found.pop() if len(found) == 1 else ""
 
 
 def _clean(text: str) -> str:

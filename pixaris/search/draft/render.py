@@ -51,21 +51,20 @@ def render(draft: Draft, frame: Frame) -> str:
     generator |= {"output_node": draft.output_node} if draft.output_node else {}
     metrics = [{"type": name, **options} for name, options in frame.aim.metrics.items()]
     lines = [*map(_comment, [*frame.head, *draft.notes, "", *RULE.splitlines()]), ""]
-    lines += [f"name: {_yaml(frame.name)}", f"project: {_yaml(frame.project)}", f"dataset: {_yaml(dataset)}"]
-    lines += [f"generator: {_yaml(generator)}"]
-    lines += [f"endpoints: {_yaml(list(frame.endpoints) if frame.endpoints else {'embedded': 2})}"]
+    lines += [f"name: {flow(frame.name)}", f"project: {flow(frame.project)}", f"dataset: {flow(dataset)}"]
+    lines += [f"generator: {flow(generator)}"]
+    lines += [f"endpoints: {flow(list(frame.endpoints) if frame.endpoints else {'embedded': 2})}"]
     if draft.fixed:
         lines.append("generation_params:")
         lines += [
-            f"  - {_yaml({'node_name': p.node_name, 'input': p.input, 'value': p.value})}"
-            for p in draft.fixed
+            f"  - {flow({'node_name': p.node_name, 'input': p.input, 'value': p.value})}" for p in draft.fixed
         ]
     lines.append("parameters:")
     for group in draft.groups:
         lines.append(f"  {_comment(group.heading)}")
         lines += [f"  {line}" for row in group.rows for line in _parameter(row)]
-    lines += [*map(_comment, frame.aim.about), f"metrics: {_yaml(metrics)}"]
-    lines += [f"objective: {_yaml({'metric': frame.aim.objective})}"] if frame.aim.objective else []
+    lines += [*map(_comment, frame.aim.about), f"metrics: {flow(metrics)}"]
+    lines += [f"objective: {flow({'metric': frame.aim.objective})}"] if frame.aim.objective else []
     return "\n".join([*lines, "search: {algorithm: tpe, num_samples: 40, seed: 7}", ""])
 
 
@@ -78,7 +77,7 @@ def _parameter(row: DraftInput) -> list[str]:
     if row.when is not None:
         name, options = row.when
         entry["when"] = {name: options[0] if len(options) == 1 else list(options)}
-    text = f"{'' if found.active else '# '}{row.name}: {_yaml(entry)}"
+    text = f"{'' if found.active else '# '}{row.name}: {flow(entry)}"
     note = _comment(f"{about}; {found.note}" if found.note else about)
     return [f"{text}  {note}"] if len(text) + len(note) < _WIDTH else [note, text]
 
@@ -91,13 +90,16 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
-def _yaml(value: Any) -> str:  # noqa: ANN401  (any value of a search file)
+def flow(value: Any) -> str:  # noqa: ANN401  (any value of a search file)
+    """A value as YAML on one line."""
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_yaml(inner)}' for key, inner in value.items())}}}"
+        return f"{{{', '.join(f'{flow(key)}: {flow(inner)}' for key, inner in value.items())}}}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_yaml, value))}]"
+        return f"[{', '.join(map(flow, value))}]"
     if isinstance(value, str):
         return _text(value)
+    if value is None:
+        return "null"
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+from pixaris.data_loaders.base import changed
 from pixaris.exceptions import SearchFailedError
 from pixaris.files import safe_name, storing, write_bytes
 from pixaris.report.listener import ReportWriter
@@ -22,6 +23,7 @@ from pixaris.search.check import CheckedSearch, try_strategies
 from pixaris.search.driver.plan import Identity, SearchPlan
 from pixaris.search.driver.run import run_search
 from pixaris.search.driver.session.session import RaySession
+from pixaris.search.driver.travel import raise_immovable
 from pixaris.search.manifest import manifest_of
 from pixaris.search.recheck import is_due, recheck_of
 from pixaris.search.resume import Earlier, earlier_of
@@ -67,6 +69,7 @@ def rechecked(
 
 def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: bool) -> SearchResult:
     checked.raise_problems()
+    raise_immovable(checked)
     earlier = earlier_of(checked) if resume else None
     if earlier is not None:
         with holding(earlier.folder):
@@ -105,7 +108,7 @@ def _search(plan: SearchPlan, session: RaySession, listener: ProgressListener | 
     with ReportWriter(listener or Silent(), plan.setup.eval_set) as reporting:
         result = run_search(plan, session, reporting)
         reporting.finish(result)
-        for sentence in (plan.settings.data_loader.changed(), plan.handler.search_ended()):
+        for sentence in (changed(plan.settings.data_loader), plan.handler.search_ended()):
             if sentence:
                 reporting.event(sentence)
     return result

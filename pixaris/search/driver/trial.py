@@ -34,7 +34,7 @@ from pixaris.experiment.setup import RunSetup
 from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.files import storing
-from pixaris.generation.base import ImageGenerator, ItemArgs
+from pixaris.generation.base import ImageGenerator, ItemArgs, has_own_values
 from pixaris.results.paths import trial_name
 from pixaris.results.report import TrialReport, TrialState, Usage
 from pixaris.search.driver.barrier import StartBarrier
@@ -171,7 +171,7 @@ def experiment_run(
         submitter=submitter,
         handler=config.handler,
         name=trial_name(number),
-        params=config.space.bind(values, partial=number == 0 and setup.generator.workflow is not None),
+        params=config.space.bind(values, partial=number == 0 and has_own_values(setup.generator)),
         images=config.space.bind_images(values),
         values=values,
         notes={"trial": number, "baseline": number == 0},
@@ -198,7 +198,7 @@ class ExperimentTrial(tune.Trainable):
         self._setup = setup
         self._pooled = PoolSubmitter(setup.generator, self._pool) if setup.generator.uses_endpoints else None
         self._submitter: Submitter = self._pooled or ThreadSubmitter(setup.generator, trials.pace.parallel)
-        self._scorer = Scorer(setup.metrics)
+        self._scorer = Scorer(setup.metrics, setup.objectives)
         # on the driver's machine, or where folders are shared: a folder that is gone is not made anew
         self._search_folder = trials.log_file.parent.parent
         self._shares_folder = self._search_folder.is_dir()
@@ -293,6 +293,9 @@ class ExperimentTrial(tune.Trainable):
     def _report(self, record: RunRecord, state: TrialState, error: str = "") -> TrialReport:
         if not error and record.failures:
             error = str(record.failures[0].error)
+        if not error:
+            unscored: Mapping[str, str] = record.notes.get("metric_failures", {})
+            error = "; ".join(f"{name}: {why}" for name, why in unscored.items())
         means = {name: summary.mean for name, summary in record.metrics.items()}
         return TrialReport(
             objectives=tuple(means.get(name) for name in self._config.objectives),

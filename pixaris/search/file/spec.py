@@ -16,7 +16,7 @@ from pixaris.endpoints.sources.catalog import api_of_generator, bare_source
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment.setup import MOST_SEEDS
 from pixaris.search.algorithms.guided import with_samples
-from pixaris.search.file.components import DatasetSpec, GeneratorSpec, read_dataset, read_generator
+from pixaris.search.file.components import DatasetSpec, GeneratorSpec, chooser, read_dataset, read_generator
 from pixaris.search.file.endpoints import endpoints_of_urls, read_endpoints
 from pixaris.search.file.limits import read_budget, read_evidence, read_limits
 from pixaris.search.file.overrides import apply_overrides
@@ -165,6 +165,11 @@ def read_search_file(
         reader.unread.append(f"parameters: the module {given}")
         given = {}
     parameters, images_at = _parameters(reader, given, folder)
+    choosing = chooser(fields.get("generator"))
+    if choosing and isinstance(parameters, dict):
+        if "generator" in parameters:
+            reader.add_problem("parameters.generator", "is the choice of the generator; name it otherwise")
+        parameters = {**choosing, **parameters}
     space = read_parameters(reader, "parameters", parameters, fixed, images_at, nodes=api.has_nodes)
     metrics = read_metrics(reader, fields, required=need_parameters or "objective" in fields)
     metrics = with_resources(metrics, fields.get("objective"))
@@ -263,6 +268,8 @@ def _parameters(reader: Reader, value: object, folder: Path) -> tuple[object, Pa
 
 def _api(generator: object) -> EndpointApi:
     """What kind of endpoint it asks, by its name alone."""
+    if isinstance(generator, dict) and "choice" in generator:
+        return api_of_generator("comfyui")
     name = generator.get("type") if isinstance(generator, dict) else generator
     return api_of_generator(name if isinstance(name, str) else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,8 +16,9 @@ from pixaris.search.space.domain import Domain
 from pixaris.search.space.fit import Target, faults_by_trying, faults_of_domain, faults_of_image
 from pixaris.search.space.parameter import Parameter
 from pixaris.search.space.space import Space
-from pixaris.types import GenerationParam
+from pixaris.types import EvalSet, GenerationParam
 
+_NO_ITEMS = EvalSet("", ())
 Judge: TypeAlias = Callable[[Target, Domain | None], list[Fault]]
 """Finds what keeps a domain's values (None: images) from being given to an input."""
 
@@ -43,6 +45,7 @@ def problems_with_workflow(
     workflow: Workflow,
     object_info: ObjectInfo | None = None,
     fixed: Sequence[GenerationParam] = (),
+    eval_set: EvalSet = _NO_ITEMS,
 ) -> list[Problem]:
     """Everything that keeps the space from fitting a workflow.
 
@@ -51,20 +54,26 @@ def problems_with_workflow(
         workflow: What the values are bound into.
         object_info: What a server says of its nodes.
         fixed: Generation params that are the same in every trial.
+        eval_set: Its columns feed inputs, too.
     """
     around = None
     if object_info is not None:
         around = Choices(object_info, space.parameters, space.templates, tuple(fixed))
     judge = _judge_of_workflow(workflow, around)
-    return _problems(_rows(space, fixed), judge, lambda target: _input_of(workflow, target))
+    rows = itertools.chain(_rows(space, fixed), _column_rows(eval_set))
+    return _problems(rows, judge, lambda target: _input_of(workflow, target))
 
 
 def problems_with_generator(
-    space: Space, generator: ImageGenerator, fixed: Sequence[GenerationParam] = ()
+    space: Space,
+    generator: ImageGenerator,
+    fixed: Sequence[GenerationParam] = (),
+    eval_set: EvalSet = _NO_ITEMS,
 ) -> list[Problem]:
     """As `problems_with_workflow`, for a generator that says itself what can be set."""
     judge = _judge_of_generator(generator)
-    return _problems(_rows(space, fixed), judge, lambda target: _field_of(generator, target))
+    rows = itertools.chain(_rows(space, fixed), _column_rows(eval_set))
+    return _problems(rows, judge, lambda target: _field_of(generator, target))
 
 
 def unknown_inputs(
@@ -130,6 +139,20 @@ def _rows(space: Space, fixed: Sequence[GenerationParam]) -> Iterator[_Row]:
             yield _Row(f"parameters.{template.name}", "template", target, texts)
 
 
+def _column_rows(eval_set: EvalSet) -> Iterator[_Row]:
+    """What the eval set's columns feed, with all that they hold."""
+    for column, places in eval_set.feeds.items():
+        for place in places:
+            given = (
+                param.value
+                for item in eval_set.items
+                for param in item.params
+                if (param.node_name, param.input) == place
+            )
+            values = tuple(dict.fromkeys(given))
+            yield _Row(f"dataset.columns.{column}", "", Target(*place), Domain("choice", options=values))
+
+
 def _key_of(parameter: Parameter) -> str:
     """The key of a search file that has a parameter's values."""
     return "images" if parameter.gives and not parameter.parts else parameter.domain.kind
@@ -157,6 +180,6 @@ def _problems(
             if fault.of_target:
                 problems.append(Problem("", fault.message, row.path))
             else:
-                path = f"{row.path}.{row.key}"
+                path = f"{row.path}.{row.key}" if row.key else row.path
                 problems.append(Problem("", f"{fault.message}; change {path}", path))
     return problems

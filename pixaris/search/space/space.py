@@ -14,7 +14,7 @@ from typing import Any
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import ConfigurationError, nearest
-from pixaris.generation.base import ImageGenerator, ItemArgs
+from pixaris.generation.base import ImageGenerator, ItemArgs, has_own_values
 from pixaris.images import EncodedImage
 from pixaris.search.space.conditions import Condition, condition_faults, in_order, met
 from pixaris.search.space.domain import Domain
@@ -262,14 +262,18 @@ class Space:
         return count(self.order)
 
     def own_values(self, generator: ImageGenerator) -> dict[str, ParamValue]:
-        """As `baseline`, of a generator without a workflow; where it says nothing, a parameter's first or
-        lowest value counts.
+        """As `baseline`, of a generator without a workflow.
+
+        Where it does not say what an input is that no parameter sets, one that makes its images itself keeps
+        its own; others must be asked for something, and a parameter's first or lowest value counts.
         """
         values = {}
         for parameter in self.parameters:
             own = None
             if parameter.targets and not parameter.gives and parameter.domain.kind != "constant":
                 own = generator.own_value(parameter.targets[0].node_name, parameter.targets[0].input)
+            if own is None and has_own_values(generator) and parameter.domain.kind != "constant":
+                continue
             values[parameter.name] = parameter.domain.clean(parameter.domain.first if own is None else own)
         return self.active(values)
 

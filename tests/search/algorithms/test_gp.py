@@ -98,6 +98,13 @@ def book_of(images: int, in_flight: int = 1, seed: int = 1) -> GuidedBook:
     return GuidedBook(guide_of(images, seed), RacedScores(("x",), (1.0,), tuple(range(ITEMS))), in_flight)
 
 
+def test_a_baseline_that_nobody_knows_lies_in_the_middle_and_on_no_set() -> None:
+    cube = ValueCube(SPACE)
+    known = cube.values(cube.point({}))
+    assert cube.point({}) != cube.point(known)
+    assert all(abs(at - 0.5) < 1e-6 for at in cube.point({}))
+
+
 def test_it_spends_its_images_and_names_a_whole_set() -> None:
     book = book_of(60)
     order = run(book)

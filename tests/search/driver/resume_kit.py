@@ -26,7 +26,7 @@ from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.search import Search, SearchResult
-from pixaris.types import EvalItem, EvalSet
+from pixaris.types import EvalItem, EvalSet, ParamValue
 
 ITEMS = 6
 
@@ -47,6 +47,9 @@ class Painter(ImageGenerator):
     def cache_key(self, args: ItemArgs) -> str:
         values = {param.input: param.value for param in args.params}
         return hashlib.sha256(f"{self._log} {values} {args.item}".encode()).hexdigest()
+
+    def own_value(self, node_name: str, input: str) -> ParamValue:
+        return {"x": 0.1, "k": 1}[input]
 
     def generate_single_image(self, args: Mapping[str, Any]) -> tuple[Image.Image, str]:
         assert isinstance(args, ItemArgs)

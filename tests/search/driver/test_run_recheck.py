@@ -21,7 +21,7 @@ from pixaris.metrics.base import BaseMetric
 from pixaris.results.paths import SearchPaths
 from pixaris.search import Recheck, Search, SearchResult
 from pixaris.search.driver.start import rechecked
-from pixaris.types import EvalItem, EvalSet
+from pixaris.types import EvalItem, EvalSet, ParamValue
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -39,6 +39,9 @@ class Painter(ImageGenerator):
 
     def __init__(self, log: Path) -> None:
         self._log = log
+
+    def own_value(self, node_name: str, input: str) -> ParamValue:
+        return 0.0
 
     def generate_single_image(self, args: Mapping[str, Any]) -> tuple[Image.Image, str]:
         assert isinstance(args, ItemArgs)

@@ -234,7 +234,7 @@ class Painter(ImageGenerator):
 
     def generate_single_image(self, args: Mapping[str, Any]) -> tuple[Image.Image, str]:
         assert isinstance(args, ItemArgs)
-        (level,) = (param["value"] for param in args["generation_params"])
+        level = {param["input"]: param["value"] for param in args["generation_params"]}.get("level", 255)
         return Image.new("RGB", (8, 8), (int(level),) * 3), args.item
 
 
@@ -264,7 +264,7 @@ def test_a_generator_of_the_users_own_is_searched_too_and_lower_can_be_better(tm
         algorithm="grid",
         args={"max_parallel_jobs": 2},
     ).run()
-    assert [t.objective for t in result.ranking()] == [31.0, 61.0, 91.0]
+    assert [t.objective for t in result.ranking()] == [31.0, 61.0, 91.0, 256.0]
     assert result.best is not None
     assert result.best.values == {"level": 30}
 

@@ -17,7 +17,7 @@ from pixaris.generation.comfyui import ComfyGenerator
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.search import Search
-from pixaris.types import EvalItem, EvalSet
+from pixaris.types import EvalItem, EvalSet, ParamValue
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -58,6 +58,9 @@ class Level(BaseMetric):
 
 
 class Noise(ImageGenerator):
+    def own_value(self, node_name: str, input: str) -> ParamValue:
+        return 0
+
     def generate_single_image(self, args: Mapping[str, Any]) -> tuple[Image.Image, str]:
         (param,) = args["generation_params"]
         return Image.new("L", (4, 4), (args["seed"] + param["value"]) % 256), "x.png"

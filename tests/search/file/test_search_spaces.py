@@ -26,7 +26,8 @@ from pixaris.search.space.problems import problems_with_workflow
 
 FOLDER = Path(__file__).parents[3] / "search_spaces"
 FILES = sorted(FOLDER.glob("*.yaml"))
-WITH_WORKFLOW = [path for path in FILES if not path.stem.startswith("flux")]
+OF_REAL_SERVERS = ("flux_fill", "text_to_image")
+WITH_WORKFLOW = [path for path in FILES if path.stem not in OF_REAL_SERVERS]
 INFO = ObjectInfo(registry.declarations())
 METRICS: Mapping[str, Callable[..., BaseMetric]] = {"ssim": SSIMMetric, "iou": IoUMetric}
 

@@ -14,6 +14,8 @@ from pixaris.types import ParamValue
 _NORMAL = NormalDist()
 _MOST_LEVELS = 200
 """A parameter of more values is taken for a continuous one."""
+_UNKNOWN = 0.5 + 1e-9
+"""In the middle, and the place of no value: else that value would count as tried."""
 
 
 class ValueCube:
@@ -53,8 +55,13 @@ class ValueCube:
         return found
 
     def point(self, values: Mapping[str, ParamValue]) -> Point:
-        """Where a parameter set lies; a value outside of its domain at the nearest end."""
-        return tuple(self._place(name, values[name]) for name in self._domains)
+        """Where a parameter set lies; a value outside of its domain at the nearest end, one that nobody knows
+        (of a baseline whose generator does not tell it) in the middle, where no set lies.
+        """
+        places = []
+        for name in self._domains:
+            places.append(self._place(name, values[name]) if name in values else _UNKNOWN)
+        return tuple(places)
 
     def _place(self, name: str, value: ParamValue) -> float:
         ranked, domain = self._ranked[name], self._domains[name]

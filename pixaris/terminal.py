@@ -1,4 +1,4 @@
-"""What commands print: safe for a terminal whoever it comes from, and for readers that go away.
+"""What is printed: safe for a terminal whoever it comes from, and for readers that go away.
 
 Servers, files and results may hold control characters, which set a window's title, clear the screen, or turn
 the direction of writing. They are shown, not obeyed.
@@ -10,7 +10,8 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """C0 but for tab and line feed, C1, and what changes the direction of writing."""
+
+_LINE_SECONDS = 5.0
+"""How often a pipe is told how far something is."""
 
 
 def safe(text: str) -> str:
@@ -67,7 +71,8 @@ def console(width: int | None = None) -> Console:
 def say(text: str) -> None:
     """Print a text at once; if whoever read is gone, this and all that follows goes nowhere."""
     try:
-        print(text, flush=True)
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
     except BrokenPipeError:
         _go_nowhere()
 
@@ -84,3 +89,24 @@ def _go_nowhere() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def counting(word: str) -> Callable[[int, int], None]:
+    """Tell how far a copy is: on a screen in one line that changes, in a pipe in a line now and then.
+
+    Args:
+        word: What happens to files: ``sent``.
+    """
+    told = time.monotonic()
+
+    def count(done: int, total: int) -> None:
+        nonlocal told
+        if sys.stderr.isatty():
+            end = "\n" if done == total else ""
+            sys.stderr.write(f"\r  {done} of {total} files {word}{end}")
+            sys.stderr.flush()
+        elif time.monotonic() - told > _LINE_SECONDS:
+            told = time.monotonic()
+            sys.stderr.write(f"  {done} of {total} files {word}\n")
+
+    return count

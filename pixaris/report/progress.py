@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -12,9 +14,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pixaris.cli.lines import console, safe, say
-from pixaris.results.progress import SearchProgress
+from pixaris.results.progress import ProgressListener, SearchProgress, Silent
 from pixaris.results.trial import TrialResult
+from pixaris.terminal import console, safe, say
 from pixaris.words import credits, duration, listed
 
 _LINE_SECONDS = 10.0
@@ -190,6 +192,16 @@ class LiveProgress:
             failure = f" · {resting[0].url}: {resting[0].last_failure}" if resting else ""
             grid.add_row("endpoints", Text(safe(healthy + failure)))
         return Group(Text(safe(f"{progress.phase} · {duration(progress.seconds)}"), "bold"), grid)
+
+
+@contextmanager
+def shown(progress: bool) -> Iterator[ProgressListener]:
+    """Show how a search goes, if that is wished."""
+    if not progress:
+        yield Silent()
+        return
+    with listener() as told:
+        yield told
 
 
 def listener() -> PlainProgress | LiveProgress:

@@ -1,0 +1,60 @@
+"""What cannot be sent to the trials' processes, told before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ray import cloudpickle
+
+from pixaris.exceptions import ConfigurationError, Problem
+from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.search.check import CheckedSearch
+
+_WAY_OUT = (
+    "open files, connections and models where they are first used, not when it is made, and keep its class in"
+    " a module that can be imported"
+)
+
+
+def raise_immovable(checked: CheckedSearch) -> None:
+    """Refuse components that do not pickle.
+
+    Raises:
+        ConfigurationError: Some do not; each with what it holds that cannot be sent.
+    """
+    problems = []
+    for path, thing in _travellers(checked):
+        reason = _why_not(thing)
+        if reason:
+            rule = f"{type(thing).__name__} cannot be sent to the processes of trials: {reason}"
+            problems.append(Problem("", f"{rule}; {_WAY_OUT}", path))
+    if problems:
+        raise ConfigurationError(problems, checked.settings.source_name)
+
+
+def _travellers(checked: CheckedSearch) -> Iterator[tuple[str, object]]:
+    settings = checked.settings
+    yield "image_generator", settings.generator
+    yield from (("metrics", metric) for metric in settings.metrics)
+    if isinstance(settings.keeping.handler, ExperimentHandler):
+        yield "experiment_handler", getattr(settings.keeping.handler, "handler", settings.keeping.handler)
+    yield from ((f"args.{key}", value) for key, value in settings.images.args.items())
+
+
+def _why_not(thing: object) -> str:
+    """Why a thing does not pickle, and which of its attributes; "" if it does."""
+    reason = _fault(thing)
+    if not reason:
+        return ""
+    for name, value in getattr(thing, "__dict__", {}).items():
+        if inner := _fault(value):
+            return f"its attribute {name!r}: {inner}"
+    return reason
+
+
+def _fault(thing: object) -> str:
+    try:
+        cloudpickle.dumps(thing)
+    except Exception as error:  # noqa: BLE001  (pickling raises whatever the object's own methods raise)
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ""
