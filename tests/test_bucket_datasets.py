@@ -269,6 +269,7 @@ def test_a_search_file_names_an_eval_set_in_a_bucket(
         "parameters: {value: {node_name: Threshold, input: value, uniform: [0.1, 0.9]}}",
         "metrics: [{type: iou, reference: Mask}]",
         "objective: {metric: iou}",
+        "project: demo",
     ]
     file.write_text("\n".join(lines))
     spec, problems = read_search_file(file)
