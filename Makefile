@@ -69,7 +69,7 @@ test-learned: .venv-learned/ready
 	.venv-learned/bin/python -m pytest tests/metrics/test_metric_learned.py
 
 # New lock files: pinned versions and hashes, without addresses. Extras that cannot live together are not in LOCKED.
-LOCKED := cluster gemini heic
+LOCKED := cluster gemini heic ui
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock:
 	$(COMPILE) --group dev $(LOCKED:%=--extra %) pyproject.toml --output-file requirements.lock
