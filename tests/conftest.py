@@ -100,6 +100,7 @@ SLOW = {
     "test_chaos.py",
     "test_flux_search.py",
     "test_metric_hosts.py",
+    "test_page_in_browser.py",
     "test_results_commands.py",
     "test_run_algorithms.py",
     "test_run_budget.py",

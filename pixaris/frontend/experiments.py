@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,11 @@ from pixaris.types import Direction, ParamValue
 
 _KEPT = 24
 """Searches that are kept read."""
+
+_FRESH_SECONDS = 1.0
+"""A search that was read so lately is not looked at again: a page asks for many images at once, and a search
+that runs changes all the time.
+"""
 
 
 @dataclass(frozen=True)
@@ -132,13 +139,15 @@ class Experiments:
     Args:
         results: The results folder.
         keyring: Makes the names in addresses.
+        clock: Gives seconds.
     """
 
-    def __init__(self, results: Path, keyring: Keyring) -> None:
+    def __init__(self, results: Path, keyring: Keyring, clock: Callable[[], float] = time.monotonic) -> None:
         self.results = results
         self._keyring = keyring
         self._lock = threading.Lock()
-        self._read: dict[str, Search] = {}
+        self._clock = clock
+        self._read: dict[str, tuple[float, Search]] = {}
 
     def searches(self) -> tuple[list[Search], list[str]]:
         """All searches, the newest first, and what is wrong with those that cannot be read."""
@@ -191,10 +200,12 @@ class Experiments:
         return self._keyring.opaque(folder.relative_to(self.results).as_posix())
 
     def _search(self, folder: Path) -> Search:
-        version, changed = _version(folder)
-        identity = self._id(folder)
+        identity, now = self._id(folder), self._clock()
         with self._lock:
-            known = self._read.get(identity)
+            at, known = self._read.get(identity, (-math.inf, None))
+        if known is not None and now - at < _FRESH_SECONDS:
+            return known
+        version, changed = _version(folder)
         if known is not None and known.version == version and known.result.status != "running":
             return known
         paths = SearchPaths(folder)
@@ -203,7 +214,7 @@ class Experiments:
         part = SearchPart(result, read_manifest(paths), read_pictures(paths), record)
         search = Search(identity, folder.parent.name, part, changed, version)
         with self._lock:
-            self._read[identity] = search
+            self._read[identity] = (now, search)
             while len(self._read) > _KEPT:
                 del self._read[next(iter(self._read))]
         return search

@@ -172,6 +172,7 @@ def test_a_locked_store_loses_no_vote(ann: Visitor, results: Path) -> None:
     assert len(LocalFeedbackHandler(results).read(IterationKey("demo", "locked")).entries) == 1
 
 
+@pytest.mark.slow
 def test_the_command_serves_a_page_and_two_on_one_folder_see_each_other_s_votes(
     ann: Visitor, results: Path
 ) -> None:

@@ -161,6 +161,7 @@ def test_the_policy_lets_only_our_own_scripts_in(ann: Visitor) -> None:
     assert "frame-ancestors 'none'" in policy
 
 
+@pytest.mark.slow
 def test_a_thousand_open_streams_end_nothing(ann: Visitor) -> None:
     url = new_iteration(ann, [0, 1], "streams")
     cookie = "; ".join(f"{name}={value}" for name, value in ann.session.cookies.items())

@@ -146,6 +146,14 @@ class Book(ABC):
     def withdraw(self, number: int) -> None:
         """A trial is over, whatever is thought of it here."""
 
+    def reject(self, number: int, stop: Stop) -> None:
+        """Somebody wants a trial that has reported to be over."""
+        if number in self.over or number not in self._reports:
+            return
+        self.withdraw(number)
+        snapshot = self._snapshots.pop(number, None)
+        self._told.append(Over(number, self._reports[number], snapshot, stop))
+
     @abstractmethod
     def _estimates(self) -> Mapping[int, float]:
         """Number to the mean that a trial would have over all items; NaN without any."""

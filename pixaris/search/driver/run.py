@@ -26,6 +26,7 @@ from pixaris.results.journal import Journal
 from pixaris.results.paths import trial_name
 from pixaris.results.progress import ProgressListener, Silent
 from pixaris.results.records import SearchResult
+from pixaris.results.rejected import Rejected
 from pixaris.search import survey
 from pixaris.search.algorithms import schedulers, searchers
 from pixaris.search.algorithms.guided import algorithm_of, guides
@@ -140,6 +141,7 @@ def _tune(
     journal = Journal(plan.paths, history, tracker.fail)
     name = plan.settings.strategy.scheduler.name
     journaled = JournaledScheduler(scheduler, journal, plan.identity.proposal_seed, name, history.over)
+    journaled.rejected = Rejected(plan.paths).by
     ledger = tracker.account.actor if tracker.account is not None else None
     plan.paths.store.mkdir(exist_ok=True)
     store = LocalCache(plan.paths.store, NO_LIMIT, make_folder=False)
