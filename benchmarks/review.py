@@ -1,5 +1,5 @@
-"""The review page under votes: 20 people with a vote every three seconds, then all of them as fast as they can;
-and a search of many sets, whose page must stay usable.
+"""The review page under votes: 20 people with a vote every three seconds, then all as fast as they can; and a
+search of many sets, whose page must stay usable.
 
     python benchmarks/review.py [seconds] [sets]
 """
@@ -79,9 +79,8 @@ def main() -> None:
             for name, path in (("first time", f"/search/{identity}"), ("again", f"/search/{identity}")):
                 began = time.perf_counter()
                 size = len(one.get(path).content)
-                print(
-                    f"page of {sets} sets × 16, {name}: {time.perf_counter() - began:.2f} s, {size / 1e6:.1f} MB"
-                )
+                took_seconds = time.perf_counter() - began
+                print(f"page of {sets} sets × 16, {name}: {took_seconds:.2f} s, {size / 1e6:.1f} MB")
             took = []
             for number in range(0, sets, max(1, sets // 200)):
                 began = time.perf_counter()

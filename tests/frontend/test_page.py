@@ -16,10 +16,10 @@ from search_kit import Made, made_search
 
 from pixaris.feedback_handlers.base import IterationKey, votes_of
 from pixaris.feedback_handlers.local import LocalFeedbackHandler
+from pixaris.results.evidence.rejected import Rejected, reject
 from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
-from pixaris.results.rejected import Rejected, reject
-from pixaris.search.around import search_around
+from pixaris.search.draft.around import search_around
 from pixaris.search.file.yaml_file import parse_yaml
 
 

@@ -12,6 +12,7 @@ from pixaris.report.model import Cell
 from pixaris.words import listed, number
 
 _MOST_SCORES = 4
+_MANY_SETS = 60
 
 
 def index(frame: Frame, searches: Sequence[Search], runs: Sequence[Run], problems: Sequence[str]) -> str:
@@ -94,7 +95,7 @@ def search(frame: Frame, found: Search) -> str:
         tag("p", tag("a", found.project, href=frame.url("/")), " / ", found.pictures.name, class_="note"),
         tag("h1", found.name),
         tag("p", _badge(result.status), f" {reason}", class_="note", id="status"),
-        tag("p", result.verdict().sentence, class_="sentence"),
+        _verdict(found),
         tools,
         area,
         _asking(found.project),
@@ -102,6 +103,13 @@ def search(frame: Frame, found: Search) -> str:
     live = {"search": found.id, "version": found.version, "running": result.status == "running"}
     state = tag("div", id="state", data_state=json.dumps(live), hidden=True)
     return document(frame, found.name, [*body, state], ["search.js"])
+
+
+def _verdict(found: Search) -> Markup:
+    """The verdict; of many sets it takes seconds, and comes when it is there."""
+    if len(found.result.trials) > _MANY_SETS:
+        return tag("p", "The verdict is being worked out …", class_="sentence", id="verdict")
+    return tag("p", found.part.verdict.sentence, class_="sentence")
 
 
 def _head(words: str, key: str) -> Markup:

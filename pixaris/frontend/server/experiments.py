@@ -15,8 +15,8 @@ from pixaris.frontend.pages import comparison
 from pixaris.frontend.pages import experiments as pages
 from pixaris.frontend.pictures import FULL, SIDES
 from pixaris.frontend.server.requests import IDENTITY, frame_of, picture, rater_of, review_of
-from pixaris.results.rejected import reject
-from pixaris.search.around import search_around
+from pixaris.results.evidence.rejected import reject
+from pixaris.search.draft.around import search_around
 from pixaris.search.export import export
 
 routes = APIRouter()
@@ -50,6 +50,13 @@ def rows(request: Request, ref: Ref, version: Annotated[str, Query(max_length=20
     markup = pages.rows(frame_of(request), runs, scores, pages.parameters_of(runs))
     heads = len(scores) + len(pages.parameters_of(runs))
     return JSONResponse({**state, "rows": markup, "heads": heads, "status": found.result.status})
+
+
+@routes.get("/search/{ref}/verdict")
+def verdict(request: Request, ref: Ref) -> Response:
+    """What it says."""
+    found = review_of(request).experiments.search(ref)
+    return JSONResponse({"sentence": found.part.verdict.sentence})
 
 
 @routes.get("/run/{ref}")

@@ -128,7 +128,12 @@
       event.preventDefault();
     }
   });
+  const verdict = async () => {
+    const answer = await fetch(P.url(`/search/${state.id}/verdict`));
+    $("verdict").textContent = answer.ok ? (await answer.json()).sentence : "";
+  };
   watch();
   apply();
+  if ($("verdict")) verdict();
   if (state.running) setTimeout(news, NEWS_MS);
 })();

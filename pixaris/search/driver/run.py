@@ -22,11 +22,11 @@ from pixaris.endpoints.registry import EndpointRegistry
 from pixaris.exceptions import ClusterError, NoEndpointError, PixarisError, SearchFailedError, StorageError
 from pixaris.files import read_json, write_json
 from pixaris.results.budget import Answer
+from pixaris.results.evidence.rejected import Rejected
 from pixaris.results.journal import Journal
 from pixaris.results.paths import trial_name
 from pixaris.results.progress import ProgressListener, Silent
 from pixaris.results.records import SearchResult
-from pixaris.results.rejected import Rejected
 from pixaris.search import survey
 from pixaris.search.algorithms import schedulers, searchers
 from pixaris.search.algorithms.guided import algorithm_of, guides

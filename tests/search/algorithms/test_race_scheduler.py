@@ -114,7 +114,7 @@ def raced(sets: int, processes: int, side_by_side: int = 256, rejected: int | No
             coming += 1
         controller.step()
         if rejected is not None:
-            scheduler.book.reject(rejected, REJECTED)
+            scheduler.book.withdraw(rejected, REJECTED)
         if coming == sets and not controller.get_live_trials():
             return controller
     raise AssertionError("the race does not end")

@@ -157,7 +157,7 @@ class JournaledScheduler(TrialScheduler):
         stop = Stop("user", report.items, note=f"rejected by {by}")
         if self.race is not None:
             self.race.book.hear(number, report)
-            self.race.book.reject(number, stop)
+            self.race.book.withdraw(number, stop)
         return stop
 
     def tell_over(self) -> None:
