@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import betaincinv
 
 from pixaris.statistics.preference.davidson import Comparison, Posterior, fit
 
@@ -45,9 +45,9 @@ class Share:
         """Lower and upper end."""
         low, high = 0.0, 1.0
         if self.count > 0:
-            low = float(stats.beta.ppf(0.025, self.count, self.of - self.count + 1))
+            low = float(betaincinv(self.count, self.of - self.count + 1, 0.025))
         if self.count < self.of:
-            high = float(stats.beta.ppf(0.975, self.count + 1, self.of - self.count))
+            high = float(betaincinv(self.count + 1, self.of - self.count, 0.975))
         return low, high
 
 
