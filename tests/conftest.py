@@ -107,6 +107,7 @@ SLOW = {
     "test_run_cache.py",
     "test_run_own_classes.py",
     "test_run_prompts.py",
+    "test_run_rejected.py",
     "test_run_resume.py",
     "test_run_spaces.py",
     "test_run_storage.py",

@@ -68,7 +68,6 @@ DOORS: dict[str, set[str]] = {
     "yaml": {"config", "search.file.yaml_file"},
     "skimage": {"metrics", "data_loaders.demo"},
     "rich": {"cli", "terminal", "report.progress"},
-    "rich": {"cli"},
     "fastapi": {"frontend.server"},
     "starlette": {"frontend.server"},
     "pydantic": {"frontend.server"},

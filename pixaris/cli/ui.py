@@ -10,6 +10,7 @@ from pathlib import Path
 from pixaris.cli import searches
 from pixaris.cli.lines import say
 from pixaris.exceptions import ConfigurationError
+from pixaris.frontend.settings import PORT, PageSettings
 
 PASSWORD = "PIXARIS_UI_PASSWORD"
 
@@ -17,7 +18,7 @@ PASSWORD = "PIXARIS_UI_PASSWORD"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     searches.results_argument(parser)
-    parser.add_argument("--port", type=int, default=8080, help="default: 8080; 0 takes one that is free")
+    parser.add_argument("--port", type=int, default=PORT, help=f"default: {PORT}; 0 takes one that is free")
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -43,7 +44,6 @@ def main(options: argparse.Namespace) -> int:
     """Serve the review page until Ctrl-C."""
     from pixaris.feedback_handlers.local import LocalFeedbackHandler
     from pixaris.frontend.main import serve
-    from pixaris.frontend.settings import PageSettings
 
     results = searches.results_of(options)
     token = secrets.token_urlsafe(18) if options.token else ""

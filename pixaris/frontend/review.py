@@ -22,7 +22,7 @@ from pixaris.feedback_handlers.base import (
 from pixaris.frontend.blind import BlindQueue
 from pixaris.frontend.experiments import Experiments
 from pixaris.frontend.pictures import Pictures, differ_visibly
-from pixaris.frontend.sessions import Keyring
+from pixaris.frontend.sessions import Attempts, Keyring
 from pixaris.frontend.settings import PageSettings
 
 _COMPARED = 20_000
@@ -44,6 +44,7 @@ class Review:
         self.keyring = Keyring.of(results)
         self.experiments = Experiments(results, self.keyring)
         self.pictures = Pictures()
+        self.attempts = Attempts()
         self._lock = threading.Lock()
         self._logs: dict[IterationKey, tuple[list[AnyEntry], int]] = {}
         self._queues: dict[IterationKey, BlindQueue] = {}

@@ -11,13 +11,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from pixaris.frontend.pages import layout
+from pixaris.frontend.review import Review
 from pixaris.frontend.server.requests import frame_of, review_of
-from pixaris.frontend.sessions import COOKIE, DAYS, Attempts, clean_name
-from pixaris.frontend.settings import PageSettings
+from pixaris.frontend.sessions import COOKIE, DAYS, clean_name
 from pixaris.words import duration
 
 routes = APIRouter()
-_attempts = Attempts()
 
 
 @routes.get("/login")
@@ -36,7 +35,7 @@ async def enter(request: Request) -> Response:
     following = _inside(form.get("following", "/"))
     name = clean_name(form.get("name", ""))
     whose = request.client.host if request.client else ""
-    status, problem = _problem(review.settings, name, form.get("secret", ""), whose)
+    status, problem = _problem(review, name, form.get("secret", ""), whose)
     if problem:
         closed = review.settings.is_closed
         page = layout.login(frame_of(request), closed=closed, following=following, problem=problem)
@@ -63,13 +62,14 @@ def leave(request: Request) -> Response:
     return answer
 
 
-def _problem(settings: PageSettings, name: str, secret: str, whose: str) -> tuple[int, str]:
+def _problem(review: Review, name: str, secret: str, whose: str) -> tuple[int, str]:
     """Why somebody is not let in: the answer's status and a sentence, or ""."""
-    wait = _attempts.wait(whose)
+    settings = review.settings
+    wait = review.attempts.wait(whose)
     if wait:
         return 429, f"That was tried too often; try again in {duration(wait)}."
     if settings.is_closed and not _knows(secret, settings.password, settings.token):
-        _attempts.failed(whose)
+        review.attempts.failed(whose)
         return 403, "That is neither the password nor the token."
     if not name:
         return 422, "A name is needed."
