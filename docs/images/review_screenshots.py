@@ -11,7 +11,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 WIDTH, HEIGHT = 1280, 800
 
@@ -31,6 +31,7 @@ def screenshots(address: str, iteration: str, folder: Path) -> None:
         page.get_by_label("Your name").fill("ann")
         page.get_by_role("button", name="Come in").click()
         page.get_by_role("link", name=iteration).click()
+        expect(page.locator("#count")).not_to_be_empty()
         page.keyboard.press("l")
         page.keyboard.press("d")
         _taken(page, folder / "review-feedback.jpg")

@@ -14,6 +14,8 @@ from pixaris.frontend.review import Review
 from pixaris.frontend.settings import PageSettings
 
 _SECONDS_TO_END = 2
+_KEPT_ALIVE = 60
+"""Seconds that a connection waits for the next vote."""
 
 
 def launch_ui(
@@ -73,6 +75,7 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=_KEPT_ALIVE,
         timeout_graceful_shutdown=_SECONDS_TO_END,
     )
     say(f"review page: {address(settings)} (Ctrl-C ends it)")

@@ -86,6 +86,9 @@ class Visitor:
     root: str
     session: requests.Session = field(default_factory=requests.Session)
 
+    def __post_init__(self) -> None:
+        self.session.headers["Connection"] = "close"  # one that waited for long may be closed meanwhile
+
     def enter(self, name: str, secret: str = "") -> requests.Response:
         """Say who it is."""
         form = {"name": name, "secret": secret, "following": "/"}

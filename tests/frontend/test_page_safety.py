@@ -206,6 +206,10 @@ def test_a_password_is_asked_for_behind_a_proxy_and_guessing_is_slowed_down(resu
             cookie = entered.headers["set-cookie"].lower()
             for part in ("secure", "httponly", "samesite=strict", "path=/review"):
                 assert part in cookie
+        inside = {"Cookie": entered.headers["set-cookie"].partition(";")[0]}  # it is for TLS alone
+        html = requests.get(f"{root}/feedback", headers=inside, timeout=30).text
+        assert 'href="/review/feedback"' in html
+        assert requests.get(f"{root}/static/page.js", timeout=30).status_code == 200
         for _ in range(5):
             assert guest.enter("ann", "wrong").status_code == 403
         assert guest.enter("ann", PASSWORD).status_code == 429

@@ -41,7 +41,7 @@ def make_app(review: Review) -> ASGIApp:
     Args:
         review: What it shows.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, root_path=review.settings.root_path)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.review = review
     app.state.live = Live(review)
     for part in (who, experiments, feedback, voting):

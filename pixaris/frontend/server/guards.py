@@ -67,6 +67,7 @@ class Guard:
         if answer is not None:
             await answer(scope, receive, guarded)
             return
+        scope["path"] = path_of(scope, self._review.settings.root_path)
         await self._app(scope, _limited(receive), guarded)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
