@@ -32,8 +32,6 @@ REPEATS = 0.07
 """Share of questions that somebody has answered before, with sides swapped."""
 
 _KEPT_SECONDS = 12 * 3600.0
-_AT_ONCE = 3
-"""Pairs that one person holds: the one that is shown, and those that are loaded ahead."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +134,16 @@ class BlindQueue:
         """A question was answered: it is lent to nobody any more."""
         self._answered.add(identity)
 
+    def release(self, rater: str) -> None:
+        """Somebody has opened the page anew: what was shown or loaded ahead may be asked again."""
+        with self._lock:
+            self._answered.update(lease.id for lease in self._open(rater))
+
+    def _open(self, rater: str) -> list[Lease]:
+        """What somebody was asked and has not answered, however long ago."""
+        leases = self._leases.values()
+        return [lease for lease in leases if lease.rater == rater and lease.id not in self._answered]
+
     def _forget(self) -> None:
         now = self._clock()
         old = [name for name, lease in self._leases.items() if now - lease.since > _KEPT_SECONDS]
@@ -173,7 +181,7 @@ class BlindQueue:
         asked = Counter(frozenset((vote.left, vote.right)) for vote in votes)
         barred = {frozenset((vote.left, vote.right)) for vote in mine[-APART:]}
         barred |= {lease.question for lease in self._lent()}
-        barred |= {lease.question for lease in self._leases.values() if lease.rater == rater} - set(asked)
+        barred |= {lease.question for lease in self._open(rater)}
         told = comparisons(self.runs, self._images, votes)
         while True:
             free = {pair: self._free(pair, barred) for pair in self._items}

@@ -87,6 +87,16 @@ def test_a_question_is_lent_to_one_person_at_a_time_and_comes_back_after_a_minut
     assert asked.ask("cid").question in {*held, last}
 
 
+def test_who_opens_the_page_anew_is_asked_what_they_had_not_answered() -> None:
+    clock = Clock()
+    asked = session(iteration(2, 3), clock)
+    held = {asked.ask("ann").question for _ in range(3)}
+    clock.now = 2 * LEASE_SECONDS
+    assert asked.queue.lend("ann", asked.votes) is None, "the pair on the screen is not asked once more"
+    asked.queue.release("ann")
+    assert {asked.ask("ann").question for _ in range(3)} == held
+
+
 def test_a_vote_that_comes_late_is_still_known_and_another_s_is_not() -> None:
     clock = Clock()
     asked = session(clock=clock)

@@ -48,8 +48,7 @@ def rows(request: Request, ref: Ref, version: Annotated[str, Query(max_length=20
     runs = found.runs()
     scores = pages.scores_of(found)
     markup = pages.rows(frame_of(request), runs, scores, pages.parameters_of(runs))
-    heads = len(scores) + len(pages.parameters_of(runs))
-    return JSONResponse({**state, "rows": markup, "heads": heads, "status": found.result.status})
+    return JSONResponse({**state, "rows": markup, "status": found.result.status})
 
 
 @routes.get("/search/{ref}/verdict")

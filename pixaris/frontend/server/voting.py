@@ -33,7 +33,10 @@ class Voted(BaseModel):
 @routes.get("/feedback/{identity}/blind")
 def blind(request: Request, identity: Iteration) -> Response:
     """The page where people vote."""
-    return HTMLResponse(pages.blind(frame_of(request), review_of(request).key(identity), identity))
+    review = review_of(request)
+    key = review.key(identity)
+    review.queue(key).release(rater_of(request))
+    return HTMLResponse(pages.blind(frame_of(request), key, identity))
 
 
 @routes.post("/feedback/{identity}/next")

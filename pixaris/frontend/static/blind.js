@@ -6,7 +6,6 @@
   const $ = (id) => document.getElementById(id);
   const { url } = P.data();
   const AHEAD = 2;
-  const FRESH_MS = 45000;
   const queue = [];
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let now = null;
@@ -23,7 +22,7 @@
   };
   const prepare = async (pair) => {
     const [left, right] = await Promise.all([load(pair.left), load(pair.right)]);
-    return { ...pair, leftImage: left, rightImage: right, at: Date.now() };
+    return { ...pair, leftImage: left, rightImage: right };
   };
   const refill = () => {
     asking ??= (async () => {
@@ -45,7 +44,6 @@
     })();
   };
   const next = () => {
-    while (queue.length && Date.now() - queue[0].at > FRESH_MS && queue.length > 1) queue.shift();
     now = queue.shift() ?? null;
     show();
     refill();
