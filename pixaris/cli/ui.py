@@ -8,9 +8,9 @@ import secrets
 from pathlib import Path
 
 from pixaris.cli import searches
-from pixaris.cli.lines import say
 from pixaris.exceptions import ConfigurationError
 from pixaris.frontend.settings import PORT, PageSettings
+from pixaris.terminal import say
 
 PASSWORD = "PIXARIS_UI_PASSWORD"
 
