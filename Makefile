@@ -44,7 +44,7 @@ check: .venv/ready
 	$(BIN)/python -m pytest tests/test_layers.py
 
 bench: .venv/ready
-	@for file in embedded_server dispatcher latency start grid raw_tune failures throughput memory scoring cache defaults racing few_images report; do file=benchmarks/$$file.py; echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in embedded_server dispatcher latency start grid raw_tune failures throughput memory scoring cache defaults racing few_images report review preference; do file=benchmarks/$$file.py; echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 # what the statistics promise, simulated: minutes
 simulate: .venv/ready
@@ -79,7 +79,7 @@ test-learned: .venv-learned/ready
 	.venv-learned/bin/python -m pytest tests/metrics/test_metric_learned.py
 
 # New lock files: pinned versions and hashes, without addresses. Extras that cannot live together are not in LOCKED.
-LOCKED := cluster gcp gemini heic
+LOCKED := cluster gcp gemini heic ui
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock:
 	$(COMPILE) --group dev $(LOCKED:%=--extra %) pyproject.toml --output-file requirements.lock

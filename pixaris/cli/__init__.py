@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": "compare runs, trials or searches item by item: what differs, and is it luck",
     "gate": "for CI: run a search file once, and fail if a score became worse than a baseline's",
     "report": "write what a search found as one file for any browser",
+    "ui": "the review page: look at experiments together, give feedback, vote blind",
     "tensorboard": "show a search in TensorBoard, with all of its images",
     "export": "write the winner of a search as a workflow ready to load",
     "check": "find everything wrong with a search file without generating",

@@ -220,12 +220,18 @@ def _sets(search: int, part: SearchPart, items: Sequence[str]) -> list[SetRow]:
         for place, name in enumerate(items):
             row = rows.get(part.places[name])
             if row is not None:
-                cells[place] = _cell(paths.folder, row)
+                cells[place] = cell_of(paths.folder, row)
         found.append(SetRow(search, trial, cells))
     return found
 
 
-def _cell(folder: Path, row: ItemRow) -> Cell:
+def cell_of(folder: Path, row: ItemRow) -> Cell:
+    """What can be shown of an item of a run.
+
+    Args:
+        folder: The run's own.
+        row: The item as the run has it.
+    """
     if not row.images:
         return Cell(row, None, row.error or "it has no image")
     files = tuple(folder / str(made.image) for made in row.images)

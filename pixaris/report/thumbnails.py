@@ -83,7 +83,7 @@ class Thumbnails:
         with ThreadPoolExecutor(self._workers, "pixaris-thumbnails") as pool:
             for start in range(0, len(wanted), _AT_ONCE):
                 batch = wanted[start : start + _AT_ONCE]
-                done = list(pool.map(lambda source: _thumbnail(source.files, side, quality), batch))
+                done = list(pool.map(lambda source: thumbnail(source.files, side, quality), batch))
                 found = {source.digest: data for source, data in zip(batch, done, strict=True)}
                 self._made.update({(digest, side): data for digest, data in found.items()})
                 self._keep(found, side)
@@ -106,7 +106,14 @@ class Thumbnails:
             self._database.executemany("insert or replace into thumbnails values (?, ?, ?)", rows)
 
 
-def _thumbnail(files: Sequence[Path], side: int, quality: int) -> bytes | ImageError:
+def thumbnail(files: Sequence[Path], side: int, quality: int) -> bytes | ImageError:
+    """A WebP file of one or several images, or why there is none.
+
+    Args:
+        files: The images' files.
+        side: Pixels of the longer side, at most.
+        quality: WebP's, from 0 to 100.
+    """
     try:
         images = [decode(read_image_file(file), file.name) for file in files]
     except ImageError as error:

@@ -158,6 +158,11 @@ class SearchPaths:
         return self.folder / ".thumbnails.sqlite"
 
     @property
+    def rejected(self) -> Path:
+        """One line for every trial that somebody wants to be stopped."""
+        return self.folder / "rejected.jsonl"
+
+    @property
     def lock(self) -> Path:
         """Locked by the process that runs the search."""
         return self.folder / ".lock"

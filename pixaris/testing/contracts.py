@@ -23,6 +23,7 @@ from pixaris.images import digest
 from pixaris.metrics.base import NEEDS, BaseMetric, Scale
 from pixaris.testing import samples
 from pixaris.testing.endpoints import check_endpoint_client, check_endpoint_pool, check_endpoint_source
+from pixaris.testing.feedback import check_feedback_handler
 from pixaris.testing.generators import check_image_generator
 from pixaris.testing.judges import check_judge
 from pixaris.testing.rules import ContractError, copied, require
@@ -239,6 +240,7 @@ __all__ = [
     "check_endpoint_pool",
     "check_endpoint_source",
     "check_experiment_handler",
+    "check_feedback_handler",
     "check_image_generator",
     "check_judge",
     "check_metric",

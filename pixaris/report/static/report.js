@@ -163,23 +163,11 @@
     if (kind === "parameter") return set.values[name] ?? null;
     return set[name];
   };
-  const compared = (a, b) => {
-    if (a === null || b === null) return (a === null) - (b === null);
-    if (typeof a === "number" && typeof b === "number") return a - b;
-    return String(a).localeCompare(String(b), undefined, { numeric: true });
-  };
-  const TERM = /^(.+?)(<=|>=|!=|=|<|>)(.*)$/;
   const holds = (set, word) => {
-    const parts = TERM.exec(word);
     const text = `${set.name} ${set.role} ${set.status} ${set.mark} ${set.stop} ${set.error} ` +
       Object.entries(set.values).map(([name, given]) => `${name}=${short(given)}`).join(" ");
-    if (!parts) return text.toLowerCase().includes(word.toLowerCase());
-    const [, name, sign, wanted] = parts;
-    const found = names.includes(name) ? set.means[names.indexOf(name)] : set.values[name] ?? set[name];
-    if (found === undefined || found === null) return false;
-    const numeric = typeof found === "number" && wanted !== "" && !Number.isNaN(Number(wanted));
-    const order = numeric ? found - Number(wanted) : String(found).localeCompare(wanted);
-    return { "=": order === 0, "!=": order !== 0, "<": order < 0, ">": order > 0, "<=": order <= 0, ">=": order >= 0 }[sign];
+    const lookup = (name) => (names.includes(name) ? set.means[names.indexOf(name)] : set.values[name] ?? set[name]);
+    return P.holds(word, text, lookup);
   };
   const applySets = () => {
     const list = $("sets");
@@ -193,7 +181,7 @@
     }
     sets.sort(([, a], [, b]) => {
       const [one, other] = [value(a, state.sort), value(b, state.sort)];
-      const order = compared(one, other);
+      const order = P.compared(one, other);
       return (state.down && one !== null && other !== null ? -order : order) || data.sets.indexOf(a) - data.sets.indexOf(b);
     });
     list.append(...sets.map(([element]) => element));

@@ -18,6 +18,27 @@ window.Pixaris = window.Pixaris || {};
     return element;
   };
 
+  /** Order of two values, numbers as numbers; what is missing comes last. */
+  P.compared = (a, b) => {
+    if (a === null || b === null) return (a === null) - (b === null);
+    if (typeof a === "number" && typeof b === "number") return a - b;
+    return String(a).localeCompare(String(b), undefined, { numeric: true });
+  };
+
+  const TERM = /^(.+?)(<=|>=|!=|=|<|>)(.*)$/;
+
+  /** Whether a word of a filter holds: text that is found somewhere, or a comparison such as `amount>0.3`. */
+  P.holds = (word, text, lookup) => {
+    const parts = TERM.exec(word);
+    if (!parts) return text.toLowerCase().includes(word.toLowerCase());
+    const [, name, sign, wanted] = parts;
+    const found = lookup(name);
+    if (found === undefined || found === null) return false;
+    const numeric = typeof found === "number" && wanted !== "" && !Number.isNaN(Number(wanted));
+    const order = numeric ? found - Number(wanted) : String(found).localeCompare(wanted);
+    return { "=": order === 0, "!=": order !== 0, "<": order < 0, ">": order > 0, "<=": order <= 0, ">=": order >= 0 }[sign];
+  };
+
   /** A state of zoom, in fractions of an image, that all stages which were added show. */
   P.Zoom = class {
     constructor(changed = () => {}) {

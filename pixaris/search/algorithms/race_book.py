@@ -142,9 +142,24 @@ class Book(ABC):
     def hear(self, number: int, report: TrialReport, snapshot: bytes | None = None) -> None:
         """Take in what a trial told, and decide what follows from it."""
 
+    def withdraw(self, number: int, stop: Stop | None = None) -> None:
+        """A trial is over, whatever is thought of it here.
+
+        Args:
+            number: The trial's.
+            stop: Why, where that is to be told: somebody has rejected it. Then it must have reported.
+        """
+        if number in self.over or (stop is not None and number not in self._reports):
+            return
+        if stop is None:
+            self.over.add(number)
+        else:
+            self._end(number, stop)
+        self._leave(number)
+
     @abstractmethod
-    def withdraw(self, number: int) -> None:
-        """A trial is over, whatever is thought of it here."""
+    def _leave(self, number: int) -> None:
+        """Go on without a trial that was withdrawn."""
 
     @abstractmethod
     def _estimates(self) -> Mapping[int, float]:
@@ -289,12 +304,9 @@ class RaceBook(Book):
             self._end(number, None)
         self._settle()
 
-    def withdraw(self, number: int) -> None:
-        """A trial is over, whatever is thought of it here."""
-        if number not in self.over:
-            self.over.add(number)
-            self._race.leave(number)
-            self._settle()
+    def _leave(self, number: int) -> None:
+        self._race.leave(number)
+        self._settle()
 
     def _settle(self) -> None:
         for fall in self._race.settle():

@@ -22,6 +22,7 @@ from pixaris.endpoints.registry import EndpointRegistry
 from pixaris.exceptions import ClusterError, NoEndpointError, PixarisError, SearchFailedError, StorageError
 from pixaris.files import read_json, write_json
 from pixaris.results.budget import Answer
+from pixaris.results.evidence.rejected import Rejected
 from pixaris.results.journal import Journal
 from pixaris.results.paths import trial_name
 from pixaris.results.progress import ProgressListener, Silent
@@ -140,6 +141,7 @@ def _tune(
     journal = Journal(plan.paths, history, tracker.fail)
     name = plan.settings.strategy.scheduler.name
     journaled = JournaledScheduler(scheduler, journal, plan.identity.proposal_seed, name, history.over)
+    journaled.rejected = Rejected(plan.paths).by
     ledger = tracker.account.actor if tracker.account is not None else None
     plan.paths.store.mkdir(exist_ok=True)
     store = LocalCache(plan.paths.store, NO_LIMIT, make_folder=False)

@@ -9,13 +9,14 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from pixaris.results.report import OBJECTIVE, REPORT, TrialReport
+from pixaris.results.report import OBJECTIVE, REPORT, Stop, TrialReport
 from pixaris.search.algorithms.race import REPORTED, SNAPSHOT, RaceScheduler
 from pixaris.search.algorithms.race_book import Field, RaceBook, RacedScores
 from pixaris.statistics.racing.look import Rules
 from pixaris.statistics.racing.race import Race
 
 ITEMS = 6
+REJECTED = Stop("user", 1, note="rejected by ann")
 
 
 class Controller:
@@ -101,7 +102,7 @@ def table_of(sets: int) -> np.ndarray:  # type: ignore[type-arg]
     return draws.normal(0, 0.3, (sets, 1)) + draws.normal(0, 0.3, ITEMS) + draws.normal(0, 0.2, (sets, ITEMS))
 
 
-def raced(sets: int, processes: int, side_by_side: int = 256) -> Controller:
+def raced(sets: int, processes: int, side_by_side: int = 256, rejected: int | None = None) -> Controller:
     race = Race(Rules(items=ITEMS))
     scores = RacedScores(("x",), (1.0,), tuple(range(ITEMS)))
     scheduler = RaceScheduler(RaceBook(race, scores, Field(side_by_side, sets)), processes)
@@ -112,6 +113,8 @@ def raced(sets: int, processes: int, side_by_side: int = 256) -> Controller:
             controller.add(coming)
             coming += 1
         controller.step()
+        if rejected is not None:
+            scheduler.book.withdraw(rejected, REJECTED)
         if coming == sets and not controller.get_live_trials():
             return controller
     raise AssertionError("the race does not end")
@@ -125,6 +128,17 @@ def test_many_sets_share_few_processes(processes: int, side_by_side: int) -> Non
     book = controller.scheduler.book
     assert len(book.over) == 12
     assert all(trial.status == Trial.TERMINATED for trial in controller.trials)
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_set_that_somebody_rejects_falls_with_its_first_report_and_the_others_race_on(
+    processes: int,
+) -> None:
+    controller = raced(8, processes, rejected=2)
+    stops = {one.number: one.stop for one in controller.scheduler.book.take_over()}
+    assert stops[2] == REJECTED
+    assert len(stops) == 8
+    assert None in stops.values(), "somebody wins"
 
 
 def test_a_set_goes_on_with_what_it_has() -> None:

@@ -78,6 +78,25 @@ def test_the_baseline_is_never_stopped_and_the_others_are(
     assert history.stops[4] == Stop(name, len(worst))
 
 
+def test_a_set_that_somebody_rejects_is_stopped_and_the_baseline_is_not(tmp_path: Path) -> None:
+    inner = schedulers.build("fifo", {}, items=ITEMS, step=1, direction="max")
+    trials = [trial_of(number, Trial.RUNNING) for number in range(3)]
+    tune = Tune(trials)
+    paths = SearchPaths(tmp_path)
+    journal = Journal(paths)
+    scheduler = JournaledScheduler(inner, journal, 5, "fifo")
+    scheduler.rejected = {0: "ann", 1: "ann"}.get
+    for trial in trials:
+        journal.proposed(trial.config["number"], {})
+        scheduler.on_trial_add(tune, trial)
+    report = as_result(TrialReport((0.5,), 1, item_scores={"ssim": {0: 0.5}}))
+    decided = [scheduler.on_trial_result(tune, trial, dict(report)) for trial in trials]
+    assert decided == ["CONTINUE", "STOP", "CONTINUE"]
+    wanted = Stop("user", 1, note="rejected by ann")
+    assert scheduler.stops == {1: wanted}
+    assert History.read(paths).stops == {1: wanted}
+
+
 def test_what_is_paused_with_others_does_not_hold_the_baseline(tmp_path: Path) -> None:
     inner = schedulers.build("hyperband", {}, items=ITEMS, step=1, direction="max")
     trials = [trial_of(number) for number in range(3)]

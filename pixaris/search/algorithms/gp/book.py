@@ -118,12 +118,9 @@ class GuidedBook(Book):
             self._end(number, None)
         self._decide()
 
-    def withdraw(self, number: int) -> None:
-        """A trial is over, whatever is thought of it here."""
-        if number not in self.over:
-            self.over.add(number)
-            self.guide.give_up(number)
-            self._decide()
+    def _leave(self, number: int) -> None:
+        self.guide.give_up(number)
+        self._decide()
 
     def _decide(self) -> None:
         """Give out as many turns as may be in flight."""

@@ -39,6 +39,11 @@ class _Nobody:
         return set()
 
 
+def _nobody_rejects(number: int) -> str | None:
+    """Who wants a trial to be stopped, where nobody can say so."""
+    return None
+
+
 def _nobody_listens(over: Over, fresh: bool) -> None:
     """What a trial that is over is told to, as long as nobody wants to know."""
 
@@ -59,6 +64,7 @@ class JournaledScheduler(TrialScheduler):
     Attributes:
         race: The inner scheduler, where it is a race: it ends trials whether or not they have just reported.
         over: Numbers of the trials that a race is through with.
+        rejected: Tells who wants a trial of a number to be stopped, or None.
         told_over: Called with every trial that a race is through with, and whether the journal did not have
             it as over before.
         stops: Number of a trial that was stopped, to why. A scheduler that can tell more than its name has a
@@ -86,9 +92,11 @@ class JournaledScheduler(TrialScheduler):
         self.over: set[int] = set()
         self._written_over = written_over
         self.told_over: Callable[[Over, bool], object] = _nobody_listens
+        self.rejected: Callable[[int], str | None] = _nobody_rejects
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "told_over": _nobody_listens}  # Tune keeps copies, which nobody reads
+        nobody = {"told_over": _nobody_listens, "rejected": _nobody_rejects}
+        return {**self.__dict__, **nobody}  # Tune keeps copies, which nobody reads
 
     def _apart(self, trial: Trial) -> bool:
         return self._pauses and bool(trial.config["number"] == 0)
@@ -123,19 +131,34 @@ class JournaledScheduler(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Controller, trial: Trial, result: _Result) -> str:
         decision = str(TrialScheduler.CONTINUE)
+        wish = self._wish(trial, result)
         if not self._apart(trial):
             decision = str(self._inner.on_trial_result(tune_controller, trial, result))
         stop = decision == TrialScheduler.STOP
+        if wish is not None and self.race is None:
+            stop, decision = True, str(TrialScheduler.STOP)
         if stop and trial.config["number"] == 0:
             stop, decision = False, str(TrialScheduler.CONTINUE)
         report = report_of(result) or TrialReport()
-        why = self._why(trial, report) if stop else None
+        why = (wish or self._why(trial, report)) if stop else None
         if why is not None:
             self.stops[trial.config["number"]] = why
             self._stopped.add(trial.trial_id)
         self._journal.reported(trial.config["number"], report, why)
         self.tell_over()
         return decision
+
+    def _wish(self, trial: Trial, result: _Result) -> Stop | None:
+        """Why a trial is stopped that somebody has rejected; a race is told of it. None if nobody has."""
+        number, report = trial.config["number"], report_of(result) or TrialReport()
+        by = self.rejected(number)
+        if by is None or number == 0 or report.is_over:
+            return None
+        stop = Stop("user", report.items, note=f"rejected by {by}")
+        if self.race is not None:
+            self.race.book.hear(number, report)
+            self.race.book.withdraw(number, stop)
+        return stop
 
     def tell_over(self) -> None:
         """Write down and tell which trials a race is through with."""

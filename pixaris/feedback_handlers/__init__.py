@@ -1,0 +1,1 @@
+"""Where people's feedback on images is kept."""

@@ -1,0 +1,264 @@
+"""Feedback in a table of BigQuery, its images in a bucket of Google Cloud Storage.
+
+One table holds everything as rows that are only ever added: an iteration is a row, and so is what a person
+said. What is written goes through streaming inserts with an insert id, which drop a row that is sent again;
+reads drop what slipped through. Queries take what they look for as parameters.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pixaris.exceptions import ConfigurationError, StorageError, nearest
+from pixaris.feedback_handlers.base import (
+    AnyEntry,
+    Feedback,
+    FeedbackHandler,
+    FeedbackImage,
+    Iteration,
+    IterationKey,
+    Log,
+    Retraction,
+    Vote,
+)
+from pixaris.feedback_handlers.bigquery_table import FeedbackTable
+from pixaris.files import safe_name, storing
+from pixaris.gcs import Bucket
+from pixaris.images import decode, digest, read_image_file
+
+_LATE_MICROSECONDS = 10_000_000
+"""How much later than its time a row may be seen: clocks differ, and inserts overtake each other."""
+
+_FREE_BYTES = 100_000_000
+"""Bytes of a read that nobody needs to be told of."""
+
+
+class BigqueryFeedbackHandler(FeedbackHandler):
+    """Keeps feedback where several people and machines share it.
+
+    Args:
+        gcp_project_id: The Google Cloud project that is charged.
+        gcp_bq_feedback_table: ``project.dataset.table``.
+        gcp_feedback_bucket: The bucket of the images.
+        local_feedback_directory: Where images are kept on this machine while they are looked at.
+
+    Raises:
+        ConfigurationError: The table's name is none.
+    """
+
+    def __init__(
+        self,
+        gcp_project_id: str,
+        gcp_bq_feedback_table: str,
+        gcp_feedback_bucket: str,
+        local_feedback_directory: str | Path = "local_results",
+    ) -> None:
+        self.table = FeedbackTable(gcp_project_id, gcp_bq_feedback_table)
+        self.bucket = Bucket(gcp_feedback_bucket, gcp_project_id)
+        self.folder = Path(local_feedback_directory).absolute() / ".feedback"
+        self._open()
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("table", "bucket", "folder")
+        return {name: self.__dict__[name] for name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def _open(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: dict[IterationKey, Iteration] = {}
+        self._seen: dict[IterationKey, set[str]] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What whoever starts a page on it should know: what a look at everything costs, where it is much."""
+        size = self.table.read_bytes()
+        if size < _FREE_BYTES:
+            return []
+        return [
+            f"a look at all iterations reads {size / 1e6:.0f} MB of {self.table.name}; Google charges for it"
+        ]
+
+    # Iterations
+
+    def create(self, iteration: Iteration) -> Iteration:
+        """Keep a new iteration, its images in the bucket under the digests of their pixels."""
+        _check(iteration)
+        key = iteration.key
+        if key in self._keys():
+            raise ConfigurationError(
+                f"project {key.project!r} has a feedback iteration {key.name!r} already; give this one"
+                " another name"
+            )
+        images = tuple(self._kept(key, image) for image in iteration.images)
+        kept = replace(iteration, images=images)
+        self.table.insert(
+            key,
+            {"kind": "iteration", "id": f"iteration {key.project}/{key.name}", "content": _packed(kept)},
+        )
+        with self._lock:
+            self._loaded[key] = kept
+        return kept
+
+    def iterations(self) -> Sequence[IterationKey]:
+        """All there are, by project and name."""
+        return sorted(self._keys())
+
+    def load(self, key: IterationKey) -> Iteration:
+        """An iteration; its images are read from the bucket where they are not here yet."""
+        with self._lock:
+            known = self._loaded.get(key)
+        if known is None:
+            known = self._load(key)
+        for image in known.images:
+            self._fetch(key, image)
+        return known
+
+    def _load(self, key: IterationKey) -> Iteration:
+        rows = self.table.rows("kind = 'iteration'", key)
+        if not rows:
+            hint = nearest(key.name, [other.name for other in self._keys()])
+            raise ConfigurationError(f"project {key.project!r} has no feedback iteration {key.name!r}{hint}")
+        found = _unpacked(key, rows[0]["content"], self._folder(key))
+        with self._lock:
+            self._loaded[key] = found  # an iteration never changes
+        return found
+
+    def _keys(self) -> set[IterationKey]:
+        rows = self.table.rows("kind = 'iteration'")
+        return {IterationKey(row["project"], row["feedback_iteration"]) for row in rows}
+
+    def _folder(self, key: IterationKey) -> Path:
+        return self.folder / safe_name(key.project) / safe_name(key.name)
+
+    def _object(self, key: IterationKey, file: Path) -> str:
+        return f"feedback_iterations/{safe_name(key.project)}/{safe_name(key.name)}/{file.name}"
+
+    def _kept(self, key: IterationKey, image: FeedbackImage) -> FeedbackImage:
+        data = read_image_file(image.file)
+        pixels = digest(decode(data, image.name))
+        file = self._folder(key) / f"{pixels[:24]}{image.file.suffix.lower() or '.png'}"
+        with storing(self.folder):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        self.bucket.upload(file, self._object(key, file))
+        return replace(image, file=file, digest=pixels)
+
+    def _fetch(self, key: IterationKey, image: FeedbackImage) -> None:
+        if image.file.is_file():
+            return
+        found = self.bucket.find(self._object(key, image.file))
+        if found is None:
+            raise StorageError(
+                f"gs://{self.bucket.name}/{self._object(key, image.file)}, an image of feedback iteration"
+                f" {key.name!r}, is gone"
+            )
+        with storing(self.folder):
+            image.file.parent.mkdir(parents=True, exist_ok=True)
+            self.bucket.download(found, image.file)
+
+    # What is said
+
+    def write(self, key: IterationKey, entry: AnyEntry) -> None:
+        """Keep what a person said; it is in the table when this returns."""
+        with self._lock:
+            known = self._loaded.get(key)
+        _require_images(known or self._load(key), entry)
+        self.table.insert(key, {**_said(entry), "id": entry.id, "rater": entry.rater, "at": entry.at})
+
+    def read(self, key: IterationKey, after: int = 0) -> Log:
+        """What was said of an iteration; `Log.until` is a time in microseconds.
+
+        A row that is seen late, because its writer's clock is behind or another overtook it, is told too, up
+        to ten seconds late.
+        """
+        with self._lock:
+            seen = self._seen.setdefault(key, set())
+            since = after - _LATE_MICROSECONDS if after and seen else after
+        rows = self.table.rows("kind != 'iteration' and written > @after", key, since)
+        with self._lock:
+            fresh = [row for row in rows if not after or row["id"] not in seen]
+            seen.update(row["id"] for row in rows)
+        return Log(tuple(map(_entry, fresh)), max([after, *(row["written"] for row in fresh)]))
+
+
+def _check(iteration: Iteration) -> None:
+    names = [image.name for image in iteration.images]
+    if not iteration.key.project.strip() or not iteration.key.name.strip():
+        raise ConfigurationError("a feedback iteration needs a project and a name")
+    if not names:
+        raise ConfigurationError(f"feedback iteration {iteration.key.name!r} has no images")
+    if len(set(names)) < len(names):
+        raise ConfigurationError(f"feedback iteration {iteration.key.name!r} has images of one name")
+
+
+def _require_images(iteration: Iteration, entry: AnyEntry) -> None:
+    known = {image.name for image in iteration.images}
+    names: tuple[str, ...] = ()
+    if isinstance(entry, Feedback):
+        names = (entry.image,)
+    elif isinstance(entry, Vote):
+        names = (entry.left, entry.right)
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(f"the iteration has no image {name!r}")
+
+
+def _packed(iteration: Iteration) -> str:
+    images = [
+        {
+            "name": image.name,
+            "file": image.file.name,
+            "item": image.item,
+            "run": image.run,
+            "dataset": image.dataset,
+            "digest": image.digest,
+            "scores": dict(image.scores),
+        }
+        for image in iteration.images
+    ]
+    return json.dumps(
+        {"created": iteration.created, "directions": dict(iteration.directions), "images": images}
+    )
+
+
+def _unpacked(key: IterationKey, content: str, folder: Path) -> Iteration:
+    kept = json.loads(content)
+    images = [FeedbackImage(**{**image, "file": folder / image["file"]}) for image in kept["images"]]
+    return Iteration(key, tuple(images), kept["created"], kept["directions"])
+
+
+def _said(entry: AnyEntry) -> dict[str, str]:
+    if isinstance(entry, Feedback):
+        return {
+            "kind": "feedback",
+            "subject": entry.image,
+            "said": entry.verdict,
+            "comment": entry.comment,
+        }
+    if isinstance(entry, Vote):
+        return {
+            "kind": "vote",
+            "subject": entry.left,
+            "rival": entry.right,
+            "said": entry.outcome,
+            "item": entry.item,
+            "comment": entry.comment,
+        }
+    return {"kind": "retraction", "subject": entry.vote}
+
+
+def _entry(row: Mapping[str, Any]) -> AnyEntry:
+    rater, at, identity, subject = row["rater"], row["at"], row["id"], row["subject"]
+    if row["kind"] == "feedback":
+        return Feedback(rater, at, identity, subject, row["said"], row["comment"])
+    if row["kind"] == "vote":
+        return Vote(rater, at, identity, row["item"], subject, row["rival"], row["said"], row["comment"])
+    return Retraction(rater, at, identity, subject)

@@ -1,0 +1,208 @@
+"""A table of BigQuery that is only ever added to. The only module that knows BigQuery's SDK."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from pixaris.exceptions import ConfigurationError, StorageError
+from pixaris.feedback_handlers.base import IterationKey
+from pixaris.gcp_errors import is_of_credentials, is_passing, of_credentials, words_of
+
+VERSION = "1"
+"""Of the table's columns, kept in its label ``pixaris_schema``."""
+
+_COLUMNS = {
+    "kind": "STRING",
+    "id": "STRING",
+    "project": "STRING",
+    "feedback_iteration": "STRING",
+    "rater": "STRING",
+    "at": "FLOAT64",
+    "subject": "STRING",
+    "said": "STRING",
+    "comment": "STRING",
+    "rival": "STRING",
+    "item": "STRING",
+    "content": "STRING",
+    "written": "INT64",
+    "day": "DATE",
+}
+_NAME = re.compile(r"[a-zA-Z0-9:.-]+\.\w+\.[\w-]+")
+_SECONDS = 30.0
+
+
+class FeedbackTable:
+    """The table, made with its dataset when it is first used; columns that an earlier version did not have
+    are added. It is partitioned by day and clustered by project and iteration, so that a read looks at the
+    rows of its own iteration.
+
+    Args:
+        project: The Google Cloud project that is charged.
+        name: ``project.dataset.table``.
+
+    Raises:
+        ConfigurationError: The name is none.
+    """
+
+    def __init__(self, project: str, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise ConfigurationError(f"gcp_bq_feedback_table must be PROJECT.DATASET.TABLE (got {name!r})")
+        self.project = project
+        self.name = name
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"project": self.project, "name": self.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def read_bytes(self) -> int:
+        """How many bytes a look at all iterations reads, by a dry run, which costs nothing.
+
+        Raises:
+            StorageError: BigQuery cannot be asked.
+        """
+        from google.cloud import bigquery
+
+        with self._told("read"):
+            settings = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
+            job = self._client.query(self._sql(""), job_config=settings, timeout=_SECONDS)
+            return int(job.total_bytes_processed)
+
+    def insert(self, key: IterationKey, values: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._last = max(self._last + 1, time.time_ns() // 1000)
+            written = self._last
+        day = datetime.datetime.fromtimestamp(written / 1e6, datetime.UTC).date().isoformat()
+        place = {"project": key.project, "feedback_iteration": key.name}
+        row = {**dict.fromkeys(_COLUMNS), **place, **values, "written": written, "day": day}
+        self._ready()
+        with self._told("write"):
+            faults = self._client.insert_rows_json(
+                self.name, [row], row_ids=[str(row["id"])[-128:]], timeout=_SECONDS, retry=self._retry
+            )
+        if faults:
+            raise StorageError(f"{self.name} does not take the row: {faults[0]['errors'][0]['message']}")
+
+    def rows(self, wanted: str, key: IterationKey | None = None, after: int = 0) -> list[dict[str, Any]]:
+        """Rows in the order in which they were written, each id once.
+
+        Args:
+            wanted: A condition of our own, with ``@after`` in it or not.
+            key: Only of this iteration.
+            after: A time in microseconds.
+        """
+        from google.cloud import bigquery
+
+        parameters = [bigquery.ScalarQueryParameter("after", "INT64", after)]
+        if key is not None:
+            wanted = f"project = @project and feedback_iteration = @iteration and {wanted}"
+            parameters += [
+                bigquery.ScalarQueryParameter("project", "STRING", key.project),
+                bigquery.ScalarQueryParameter("iteration", "STRING", key.name),
+            ]
+        self._ready()
+        with self._told("read"):
+            found = self._client.query_and_wait(
+                self._sql(f"where {wanted}"),
+                job_config=bigquery.QueryJobConfig(query_parameters=parameters),
+                api_timeout=_SECONDS,
+                retry=self._retry,
+            )
+            rows: dict[str, dict[str, Any]] = {}
+            for row in found:
+                rows.setdefault(row["id"], dict(row))
+        return list(rows.values())
+
+    def _sql(self, where: str) -> str:
+        """A query of everything; the table's name was checked, and nothing else comes from outside."""
+        columns = ", ".join(name for name in _COLUMNS if name != "day")
+        return f"select {columns} from `{self.name}` {where} order by written, id"
+
+    @cached_property
+    def _made(self) -> bool:
+        """Whether the table is there with all columns; makes it so."""
+        from google.api_core.exceptions import Conflict, NotFound
+        from google.cloud import bigquery
+
+        fields = [bigquery.SchemaField(name, kind) for name, kind in _COLUMNS.items()]
+        with self._told("make"):
+            try:
+                table = self._client.get_table(self.name, timeout=_SECONDS, retry=self._retry)
+            except NotFound:
+                table = bigquery.Table(self.name, schema=fields)
+                table.time_partitioning = bigquery.TimePartitioning(field="day")
+                table.clustering_fields = ["project", "feedback_iteration"]
+                table.labels = {"pixaris_schema": VERSION}
+                with contextlib.suppress(Conflict):  # another process was first
+                    self._client.create_dataset(table.dataset_id, exists_ok=True, timeout=_SECONDS)
+                    self._client.create_table(table, timeout=_SECONDS)
+                return True
+            known = {field.name for field in table.schema}
+            missing = [field for field in fields if field.name not in known]
+            if missing:
+                table.schema = [*table.schema, *missing]
+                table.labels = {**table.labels, "pixaris_schema": VERSION}
+                self._client.update_table(table, ["schema", "labels"], timeout=_SECONDS)
+        return True
+
+    def _ready(self) -> None:
+        assert self._made
+
+    @cached_property
+    def _client(self) -> Any:  # noqa: ANN401  (the SDK carries no types)
+        try:
+            from google.cloud import bigquery
+        except ImportError:
+            raise ConfigurationError(
+                "feedback in BigQuery needs the package google-cloud-bigquery: pip install 'pixaris[gcp]'"
+            ) from None
+        from google.auth.credentials import AnonymousCredentials
+
+        # as the SDK of the storage does it by itself
+        stand_in = "BIGQUERY_EMULATOR_HOST" in os.environ
+        with self._told("open"):
+            return bigquery.Client(
+                project=self.project, credentials=AnonymousCredentials() if stand_in else None
+            )
+
+    @cached_property
+    def _retry(self) -> Any:  # noqa: ANN401
+        from google.cloud.bigquery import DEFAULT_RETRY
+
+        return DEFAULT_RETRY.with_timeout(_SECONDS)
+
+    @contextlib.contextmanager
+    def _told(self, act: str) -> Iterator[None]:
+        """Turn the SDK's errors into ours."""
+        from google.api_core.exceptions import Forbidden, NotFound
+
+        try:
+            yield
+        except Forbidden as error:
+            raise StorageError(
+                f"{self.name}: this account may not {act} it: {words_of(error)}; an owner of the project"
+                f" runs: gcloud projects add-iam-policy-binding {self.project} --member=user:ACCOUNT"
+                " --role=roles/bigquery.dataEditor, and the same with roles/bigquery.jobUser"
+            ) from None
+        except NotFound as error:
+            raise StorageError(f"{self.name}: {words_of(error)}; is the project right?") from None
+        except Exception as error:
+            if is_of_credentials(error):
+                raise StorageError(f"{self.name}: {of_credentials(error)}") from None
+            if is_passing(error) or isinstance(error, TimeoutError):
+                raise StorageError(
+                    f"{self.name}: BigQuery could not {act} it within {_SECONDS:.0f} s: {words_of(error)};"
+                    " try again"
+                ) from None
+            raise

@@ -1,0 +1,200 @@
+"""Rows of the feedback database as values, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pixaris.exceptions import ConfigurationError, nearest
+from pixaris.feedback_handlers.base import (
+    AnyEntry,
+    Feedback,
+    FeedbackImage,
+    Iteration,
+    IterationKey,
+    Log,
+    Retraction,
+    Vote,
+)
+
+_KINDS: dict[type, str] = {Feedback: "feedback", Vote: "vote", Retraction: "retraction"}
+
+
+def keys(database: sqlite3.Connection) -> list[IterationKey]:
+    """All iterations, by project and name."""
+    rows = database.execute("select project, name from iterations order by project, name")
+    return [IterationKey(project, name) for project, name in rows]
+
+
+def number_of(database: sqlite3.Connection, key: IterationKey) -> int:
+    """An iteration's number.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    number = _find(database, key)
+    if number is None:
+        hint = nearest(key.name, [other.name for other in keys(database)])
+        raise ConfigurationError(f"project {key.project!r} has no feedback iteration {key.name!r}{hint}")
+    return number
+
+
+def require_free(database: sqlite3.Connection, key: IterationKey) -> None:
+    """Return if there is no iteration of a name.
+
+    Raises:
+        ConfigurationError: There is one.
+    """
+    if _find(database, key) is not None:
+        message = f"project {key.project!r} has a feedback iteration {key.name!r} already"
+        raise ConfigurationError(f"{message}; give this one another name")
+
+
+def insert(database: sqlite3.Connection, iteration: Iteration, root: Path) -> int:
+    """Add an iteration, and give its number.
+
+    Args:
+        database: In a transaction.
+        iteration: The iteration.
+        root: Files are kept relative to it, so that the folder can be moved.
+
+    Raises:
+        ConfigurationError: There is one of its name.
+    """
+    require_free(database, iteration.key)
+    number = database.execute(
+        "insert into iterations (project, name, created, directions) values (?, ?, ?, ?)",
+        (
+            iteration.key.project,
+            iteration.key.name,
+            iteration.created,
+            json.dumps(dict(iteration.directions)),
+        ),
+    ).lastrowid
+    assert number is not None, "sqlite3 gives the number of a row that it has inserted"
+    _add_images(database, number, iteration.images, root)
+    return number
+
+
+def merge(
+    database: sqlite3.Connection, iteration: Iteration, entries: Sequence[AnyEntry], root: Path
+) -> None:
+    """Add an iteration and what was said of it, or what of both is not there yet."""
+    number = _find(database, iteration.key)
+    if number is None:
+        number = insert(database, iteration, root)
+    else:
+        _add_images(database, number, iteration.images, root)
+    for entry in entries:
+        append(database, number, entry)
+
+
+def load(database: sqlite3.Connection, key: IterationKey, root: Path) -> Iteration:
+    """An iteration.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    number = number_of(database, key)
+    created, directions = database.execute(
+        "select created, directions from iterations where id = ?", (number,)
+    ).fetchone()
+    rows = database.execute(
+        "select name, file, item, run, dataset, digest, scores from images where iteration = ?"
+        " order by place, name",
+        (number,),
+    )
+    images = [
+        FeedbackImage(name, root / file, item, run, dataset, pixels, json.loads(scores))
+        for name, file, item, run, dataset, pixels, scores in rows
+    ]
+    return Iteration(key, tuple(images), created, json.loads(directions))
+
+
+def require_images(database: sqlite3.Connection, number: int, entry: AnyEntry) -> None:
+    """Return if an iteration has the images that an entry is of.
+
+    Raises:
+        ConfigurationError: It has not.
+    """
+    names: tuple[str, ...] = ()
+    if isinstance(entry, Feedback):
+        names = (entry.image,)
+    elif isinstance(entry, Vote):
+        names = (entry.left, entry.right)
+    for name in names:
+        query = "select 1 from images where iteration = ? and name = ?"
+        if database.execute(query, (number, name)).fetchone() is None:
+            raise ConfigurationError(f"the iteration has no image {name!r}")
+
+
+def append(database: sqlite3.Connection, number: int, entry: AnyEntry) -> None:
+    """Add an entry; one that is there already is passed over."""
+    subject, said, rival, item = _said(entry)
+    comment = "" if isinstance(entry, Retraction) else entry.comment
+    row = (entry.id, number, _KINDS[type(entry)], entry.rater, entry.at, subject, said, comment, rival, item)
+    database.execute(
+        "insert or ignore into entries"
+        " (id, iteration, kind, rater, at, subject, said, comment, rival, item)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        row,
+    )
+
+
+def read(database: sqlite3.Connection, number: int, after: int) -> Log:
+    """What was said of an iteration after an entry's number."""
+    rows = database.execute(
+        "select number, id, kind, rater, at, subject, said, comment, rival, item from entries"
+        " where iteration = ? and number > ? order by number",
+        (number, after),
+    ).fetchall()
+    return Log(tuple(map(_entry, rows)), rows[-1][0] if rows else after)
+
+
+def _find(database: sqlite3.Connection, key: IterationKey) -> int | None:
+    row = database.execute(
+        "select id from iterations where project = ? and name = ?", (key.project, key.name)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _add_images(
+    database: sqlite3.Connection, number: int, images: Sequence[FeedbackImage], root: Path
+) -> None:
+    rows = [
+        (
+            number,
+            place,
+            image.name,
+            os.path.relpath(image.file, root),
+            image.item,
+            image.run,
+            image.dataset,
+            image.digest,
+            json.dumps(dict(image.scores)),
+        )
+        for place, image in enumerate(images)
+    ]
+    database.executemany("insert or ignore into images values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _said(entry: AnyEntry) -> tuple[str, str, str, str]:
+    """An entry's subject, what is said of it, its rival and their item."""
+    if isinstance(entry, Feedback):
+        return entry.image, entry.verdict, "", ""
+    if isinstance(entry, Vote):
+        return entry.left, entry.outcome, entry.right, entry.item
+    return entry.vote, "", "", ""
+
+
+def _entry(row: Sequence[Any]) -> AnyEntry:
+    _, identity, kind, rater, at, subject, said, comment, rival, item = row
+    if kind == "feedback":
+        return Feedback(rater, at, identity, subject, said, comment)
+    if kind == "vote":
+        return Vote(rater, at, identity, item, subject, rival, said, comment)
+    return Retraction(rater, at, identity, subject)

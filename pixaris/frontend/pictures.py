@@ -1,0 +1,91 @@
+"""Images for the browser: made anew from their pixels, so that nothing else of a file gets out."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pixaris.exceptions import ImageError
+from pixaris.images import EncodedImage, as_rgb, decode, read_image_file
+from pixaris.report.thumbnails import thumbnail
+
+SIDES = (128, 256, 768)
+"""Sizes that there are, in pixels of the longer side …"""
+
+FULL = 0
+"""… and the whole image, without loss."""
+
+_QUALITY = {128: 55, 256: 65, 768: 80}
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+class Pictures:
+    """Makes images for the browser and keeps the last ones used. Safe to be used by several threads."""
+
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._most = most_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[tuple[Path, ...], tuple[int, ...], int], bytes] = OrderedDict()
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return self._size
+
+    def get(self, files: Sequence[Path], side: int) -> bytes:
+        """An image as WebP, or in full size as PNG; several files side by side.
+
+        Args:
+            files: At least one.
+            side: One of `SIDES`, or `FULL`.
+
+        Raises:
+            ImageError: It is missing or damaged.
+        """
+        key = (tuple(files), tuple(map(_changed, files)), side)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        data = _full(files) if side == FULL else thumbnail(files, side, _QUALITY[side])
+        if isinstance(data, ImageError):
+            raise data
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = data
+                self._size += len(data)
+            while self._size > self._most and self._kept:
+                _, gone = self._kept.popitem(last=False)
+                self._size -= len(gone)
+        return data
+
+
+def _changed(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        raise ImageError(f"{file.name} is not there any more") from None
+
+
+def _full(files: Sequence[Path]) -> bytes | ImageError:
+    if len(files) > 1:
+        return thumbnail(files, 4096, 95)
+    return EncodedImage.from_bytes(read_image_file(files[0]), files[0].name).data
+
+
+def differ_visibly(one: Path, other: Path) -> bool:
+    """Whether two images differ by more than a level of 255 on average; of different sizes they always do.
+
+    Raises:
+        ImageError: One cannot be read.
+    """
+    first = np.asarray(as_rgb(decode(read_image_file(one), one.name)).convert("RGB"), np.int16)
+    second = np.asarray(as_rgb(decode(read_image_file(other), other.name)).convert("RGB"), np.int16)
+    if first.shape != second.shape:
+        return True
+    return float(np.abs(first - second).mean()) > 1.0

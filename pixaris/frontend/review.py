@@ -1,0 +1,125 @@
+"""All that the review page works with, whatever shows it."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pixaris.exceptions import ConfigurationError
+from pixaris.feedback_handlers.base import (
+    AnyEntry,
+    FeedbackHandler,
+    Iteration,
+    IterationKey,
+    Vote,
+    latest,
+    totals_of,
+    votes_of,
+)
+from pixaris.frontend.blind import BlindQueue
+from pixaris.frontend.experiments import Experiments
+from pixaris.frontend.pictures import Pictures, differ_visibly
+from pixaris.frontend.sessions import Attempts, Keyring
+from pixaris.frontend.settings import PageSettings
+
+_COMPARED = 20_000
+"""Pairs of images of which it is remembered whether they differ."""
+
+
+class Review:
+    """Experiments and feedback as the page shows them. Safe to be used by several threads.
+
+    Args:
+        feedback: Keeps what people say.
+        results: The results folder.
+        settings: How the page is served.
+    """
+
+    def __init__(self, feedback: FeedbackHandler, results: Path, settings: PageSettings) -> None:
+        self.settings = settings
+        self.feedback = feedback
+        self.keyring = Keyring.of(results)
+        self.experiments = Experiments(results, self.keyring)
+        self.pictures = Pictures()
+        self.attempts = Attempts()
+        self._lock = threading.Lock()
+        self._logs: dict[IterationKey, tuple[list[AnyEntry], int]] = {}
+        self._queues: dict[IterationKey, BlindQueue] = {}
+        self._visible = functools.lru_cache(maxsize=_COMPARED)(differ_visibly)
+
+    def iteration_id(self, key: IterationKey) -> str:
+        """An iteration's name in addresses."""
+        return self.keyring.opaque("iteration", key.project, key.name)
+
+    def key(self, identity: str) -> IterationKey:
+        """The iteration that a name in addresses means.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        for key in self.feedback.iterations():
+            if self.iteration_id(key) == identity:
+                return key
+        raise ConfigurationError("there is no such feedback iteration")
+
+    def iteration(self, identity: str) -> Iteration:
+        """An iteration by its name in addresses.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        return self.feedback.load(self.key(identity))
+
+    def log(self, key: IterationKey) -> Sequence[AnyEntry]:
+        """All that was said of an iteration; only what is new is read."""
+        with self._lock:
+            entries, until = self._logs.get(key, ([], 0))
+            fresh = self.feedback.read(key, until)
+            entries = [*entries, *fresh.entries]
+            self._logs[key] = (entries, fresh.until)
+            return entries
+
+    def votes(self, key: IterationKey) -> list[Vote]:
+        """The votes that count."""
+        return votes_of(self.log(key))
+
+    def queue(self, key: IterationKey) -> BlindQueue:
+        """The queue of an iteration's blind comparison."""
+        with self._lock:
+            queue = self._queues.get(key)
+        if queue is None:
+            queue = BlindQueue(self.feedback.load(key), self._visible)
+            with self._lock:
+                queue = self._queues.setdefault(key, queue)
+        return queue
+
+    def totals(self, key: IterationKey) -> dict[str, Any]:
+        """What was said of each image, by its place, and how many votes there are: what is sent to pages."""
+        entries = self.log(key)
+        places = self._places(key)
+        images = {
+            places[name]: {
+                "likes": totals.likes,
+                "dislikes": totals.dislikes,
+                "comments": [list(pair) for pair in totals.comments],
+            }
+            for name, totals in totals_of(entries).items()
+            if name in places
+        }
+        return {"images": images, "votes": len(votes_of(entries))}
+
+    def own(self, key: IterationKey, rater: str) -> dict[int, dict[str, str]]:
+        """What somebody said of each image, by its place."""
+        places = self._places(key)
+        return {
+            places[image]: {"verdict": said.verdict, "comment": said.comment}
+            for (image, whose), said in latest(self.log(key)).items()
+            if whose == rater and image in places
+        }
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019  (there is one review for each process)
+    def _places(self, key: IterationKey) -> dict[str, int]:
+        return {image.name: place for place, image in enumerate(self.feedback.load(key).images)}

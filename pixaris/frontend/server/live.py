@@ -1,0 +1,65 @@
+"""Totals that are sent to open pages whenever somebody has said something, here or in another process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+
+from starlette.concurrency import run_in_threadpool
+
+from pixaris.exceptions import PixarisError
+from pixaris.feedback_handlers.base import IterationKey
+from pixaris.frontend.review import Review
+
+MOST_STREAMS = 200
+"""Pages that are told at once; another one is asked to come back later."""
+
+_EVERY = 0.25
+_STILL_HERE = 15.0
+
+
+class Live:
+    """Looks for news four times a second, as long as a page is open, once for all that are.
+
+    Args:
+        review: Has the totals.
+    """
+
+    def __init__(self, review: Review) -> None:
+        self._review = review
+        self._known: dict[IterationKey, tuple[float, str]] = {}
+        self._locks: dict[IterationKey, asyncio.Lock] = {}
+        self.streams = 0
+
+    async def stream(self, key: IterationKey) -> AsyncIterator[str]:
+        """What one page is sent, as server-sent events."""
+        self.streams += 1
+        try:
+            sent, at = "", time.monotonic()
+            while True:
+                text = await self._text(key)
+                if text != sent:
+                    sent, at = text, time.monotonic()
+                    yield f"data: {text}\n\n"
+                elif time.monotonic() - at > _STILL_HERE:
+                    at = time.monotonic()
+                    yield ": still here\n\n"
+                await asyncio.sleep(_EVERY)
+        finally:
+            self.streams -= 1
+
+    async def _text(self, key: IterationKey) -> str:
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            at, text = self._known.get(key, (0.0, ""))
+            if time.monotonic() - at < _EVERY:
+                return text
+            try:
+                totals = await run_in_threadpool(self._review.totals, key)
+                text = json.dumps(totals)
+            except PixarisError:
+                pass  # the store is busy: the next look tells
+            self._known[key] = (time.monotonic(), text)
+            return text
