@@ -75,7 +75,7 @@ class RaySession:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         if ray.is_initialized():
             nodes = sum(bool(node["Alive"]) for node in ray.nodes())
-            self.on_cluster = self.on_cluster or nodes > 1
+            self.on_cluster = self.on_cluster or nodes > 1 or not head.is_own()
         else:
             self._thread = threading.Thread(target=self._run, name="pixaris-ray", daemon=True)
             self._thread.start()
