@@ -84,6 +84,7 @@ class TwoNodes:
         unset = {"RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"}
         own = {
             "HOME": str(home),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": os.pathsep.join(paths),
             "PIXARIS_CACHE_DIR": str(self.folder / "cache"),
             "RAY_AUTH_MODE": "token",

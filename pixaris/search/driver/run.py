@@ -39,7 +39,7 @@ from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.prefetch import Prefetcher
 from pixaris.search.driver.processes import following_processes
 from pixaris.search.driver.racing.course import Course
-from pixaris.search.driver.session.nodes import one_node
+from pixaris.search.driver.session.nodes import one_node, telling_what_it_waits_for
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.driver.signals import Signals
 from pixaris.search.driver.spending import Account
@@ -189,7 +189,8 @@ def _tune(
     tracker.phase(f"searching by {chosen}, {plan.pace.describe()}")
     signals.orderly(driver_pool.stop)
     with contextlib.closing(barrier), contextlib.closing(course), _processes_at_once(processes):
-        tuner.fit()
+        with telling_what_it_waits_for(tracker, share):
+            tuner.fit()
 
 
 def _store(plan: SearchPlan) -> LocalCache:

@@ -61,5 +61,3 @@ def made(shared: Path) -> Counter[str]:
 def nodes(shared: Path) -> Counter[str]:
     """How many images each node has made."""
     return Counter(row["node"] for row in read_json_lines(shared / "nodes.jsonl"))
-
-

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
+
 import ray
 from ray.tune import PlacementGroupFactory
 
 from pixaris.endpoints.ray.nodes import this_node
+from pixaris.search.driver.tracker import SearchTracker
+
+_PATIENCE_SECONDS = 8.0
+_LOOK_SECONDS = 1.0
 
 
 def one_node(cpus: float) -> PlacementGroupFactory:
@@ -18,3 +26,37 @@ def one_node(cpus: float) -> PlacementGroupFactory:
     here = this_node()
     node = here if sizes.get(here, 0.0) >= cpus else max(sizes, key=lambda each: sizes[each])
     return PlacementGroupFactory([{"CPU": cpus}], bundle_label_selector=[{"ray.io/node-id": node}])
+
+
+@contextlib.contextmanager
+def telling_what_it_waits_for(tracker: SearchTracker, cpus: float) -> Iterator[None]:
+    """Tell the user, in the block, that no trial runs because other programs have the cluster's CPUs.
+
+    Args:
+        tracker: Is told.
+        cpus: What each trial takes.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        wait = _PATIENCE_SECONDS
+        while not over.wait(wait):
+            wait = _LOOK_SECONDS
+            if any(trial.status == "running" for trial in tracker.result("running").trials):
+                return
+            free = ray.available_resources().get("CPU", 0.0)
+            if free < cpus:
+                total = ray.cluster_resources().get("CPU", 0.0)
+                tracker.emit(
+                    f"no trial runs yet: {free:g} of the cluster's {total:g} CPUs are free, and each takes"
+                    f" {cpus:.2g}; it waits until other programs, searches among them, end there"
+                )
+                return
+
+    thread = threading.Thread(target=watch, name="pixaris-waiting", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(_LOOK_SECONDS)

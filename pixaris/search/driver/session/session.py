@@ -41,7 +41,7 @@ _LOOK_SECONDS = 0.2
 def begins_here() -> bool:
     """Whether a search that starts now begins a Ray of its own, on this machine."""
     ray = sys.modules.get("ray")
-    return not os.environ.get(address.VARIABLE) and not (ray is not None and ray.is_initialized())
+    return not address.named() and not (ray is not None and ray.is_initialized())
 
 
 class RaySession:
@@ -54,7 +54,7 @@ class RaySession:
     """
 
     def __init__(self) -> None:
-        self._address = os.environ.get(address.VARIABLE, "")
+        self._address = address.named()
         self.on_cluster = bool(self._address)
         self._head = head.Head()
         self._thread: threading.Thread | None = None
@@ -135,6 +135,7 @@ def _join() -> None:
     """Join the cluster of the environment."""
     import ray
 
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # its C++ part warns on standard error
     with head.import_paths():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     head.keep_quiet()
