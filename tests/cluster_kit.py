@@ -102,9 +102,8 @@ class TwoNodes:
 
     def start_second(self) -> None:
         """Start the second node; again, where it was killed."""
-        own = self.folder / f"second-{len(self.nodes)}"
-        (own / "ray").mkdir(parents=True)
-        mounts = [f"mount --bind {shlex.quote(str(own / 'ray'))} {shlex.quote(str(self.folder / 'ray'))}"]
+        own = tempfile.mkdtemp(prefix="second-", dir=self.folder)
+        mounts = [f"mount --bind {shlex.quote(own)} {shlex.quote(str(self.folder / 'ray'))}"]
         mounts += [f"mount -t tmpfs none {shlex.quote(str(folder))}" for folder in self.hidden]
         start = shlex.join([*RAY, "start", f"--address={self.address}", *self._common(1)])
         self._start(["unshare", "-m", "sh", "-c", " && ".join([*mounts, f"exec {start}"])])

@@ -19,7 +19,6 @@ pytestmark = pytest.mark.skipif(
     not can_have_two_nodes(), reason="a second node on this machine needs a mount namespace (root)"
 )
 
-HIDDEN = Path("/tmp/pixaris-submitted")
 SEARCH = """
 name: cells
 project: tests
@@ -34,9 +33,14 @@ search: {algorithm: random, num_samples: 5, seed: 7, scheduler: fifo, max_concur
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[TwoNodes]:
-    HIDDEN.mkdir(exist_ok=True)
-    with two_nodes([HIDDEN], jobs=True, cpus=(2, 1)) as nodes:
+def hidden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that only the first node has."""
+    return tmp_path_factory.mktemp("hidden")
+
+
+@pytest.fixture(scope="module")
+def cluster(hidden: Path) -> Iterator[TwoNodes]:
+    with two_nodes([hidden], jobs=True, cpus=(2, 1)) as nodes:
         yield nodes
 
 
@@ -79,9 +83,9 @@ def done(process: subprocess.Popen[str], seconds: float = 150) -> tuple[int, str
 
 
 def test_a_search_is_submitted_followed_stopped_and_resumed(
-    cluster: TwoNodes, folder: Path, tmp_path: Path
+    cluster: TwoNodes, hidden: Path, folder: Path, tmp_path: Path
 ) -> None:
-    results = HIDDEN / tmp_path.name
+    results = hidden / tmp_path.name
     kept = f"--set=results={results}"
     code, out, err = done(submit(cluster, folder, "search.yaml", kept))
     assert code == 0, err
@@ -118,11 +122,11 @@ def test_a_failing_search_gives_its_own_exit_code_and_says_why(cluster: TwoNodes
 
 
 def test_what_cannot_run_is_told_before_anything_is_sent(cluster: TwoNodes, folder: Path) -> None:
-    code, out, err = done(submit(cluster, folder, "search.yaml", "--set", "results=here"))
+    code, _, err = done(submit(cluster, folder, "search.yaml", "--set", "results=here"))
     assert code == 2
     assert "results is" in err
     assert "absolute folder that the cluster's head keeps" in err
-    code, out, err = done(submit(cluster, folder, "search.yaml", "--set", "parameters.grow.input=expnd"))
+    code, _, err = done(submit(cluster, folder, "search.yaml", "--set", "parameters.grow.input=expnd"))
     assert code == 2
     assert "did you mean 'expand'?" in err
     code, _, err = done(submit(cluster, folder, "cells", "--stop"))

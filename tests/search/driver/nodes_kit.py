@@ -14,7 +14,10 @@ from cluster_kit import TwoNodes
 from PIL import Image
 from resume_kit import Painter
 
-from pixaris.files import append_json_line, read_json_lines
+from pixaris.files import append_json_line, read_json, read_json_lines
+from pixaris.results.paths import SearchPaths
+from pixaris.results.progress import Silent
+from pixaris.search import SearchResult
 
 
 class NodePainter(Painter):
@@ -25,6 +28,13 @@ class NodePainter(Painter):
 
         append_json_line(self._log.parent / "nodes.jsonl", {"node": ray.get_runtime_context().get_node_id()})
         return super().generate_single_image(args)
+
+
+class Telling(Silent):
+    """Prints what happens."""
+
+    def event(self, sentence: str) -> None:
+        print("event:", sentence, flush=True)  # noqa: T201  (the test reads it)
 
 
 def search(results: Path, shared: Path, seconds: float, **changes: Any) -> Any:
@@ -39,9 +49,9 @@ def start(
 ) -> subprocess.Popen[str]:
     """Start it, or go on with it."""
     code = (
-        f"from pathlib import Path; import nodes_kit; from pixaris.cache.local import LocalCache;"
+        f"from pathlib import Path; import nodes_kit;"
         f" result = nodes_kit.search(Path({str(results)!r}), Path({str(shared)!r}), {seconds}, **{changes})"
-        ".run(resume=True); print(result.status, result.reason)"
+        ".run(nodes_kit.Telling(), resume=True); print(result.status, result.reason)"
     )
     return subprocess.Popen(
         [sys.executable, "-c", code],
@@ -61,3 +71,15 @@ def made(shared: Path) -> Counter[str]:
 def nodes(shared: Path) -> Counter[str]:
     """How many images each node has made."""
     return Counter(row["node"] for row in read_json_lines(shared / "nodes.jsonl"))
+
+
+def all_there(folder: Path) -> list[str]:
+    """Trials of which anything is missing in the search's folder."""
+    paths, lost = SearchPaths(folder), []
+    for trial in SearchResult.load(folder).trials:
+        run = paths.trial(trial.number)
+        record = read_json(run.record) or {}
+        whole = record.get("status") == trial.status and len(read_json_lines(run.items)) == trial.items
+        if not whole or len(list(run.images.glob("*.png"))) != trial.items:
+            lost.append(trial.name)
+    return lost

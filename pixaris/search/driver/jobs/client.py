@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from ray.exceptions import RayError
+
 from pixaris.exceptions import ClusterError, ConfigurationError, first_line
 from pixaris.search.driver.session.address import knock
 
@@ -186,7 +188,7 @@ class Jobs:
             raise ClusterError(self._lost(error)) from None
         except ImportError:
             raise ConfigurationError(_NO_CLIENT) from None
-        except Exception as error:  # Ray's own authentication error is none of its common kinds
+        except (RuntimeError, RayError) as error:
             said = str(error)
             if "pip install" in said or "ray[default]" in said:
                 raise ConfigurationError(_NO_CLIENT) from None

@@ -10,6 +10,7 @@ import ray
 from ray.tune import PlacementGroupFactory
 
 from pixaris.endpoints.ray.nodes import this_node
+from pixaris.search.driver.processes import has_trials
 from pixaris.search.driver.tracker import SearchTracker
 
 _PATIENCE_SECONDS = 8.0
@@ -42,7 +43,7 @@ def telling_what_it_waits_for(tracker: SearchTracker, cpus: float) -> Iterator[N
         wait = _PATIENCE_SECONDS
         while not over.wait(wait):
             wait = _LOOK_SECONDS
-            if any(trial.status == "running" for trial in tracker.result("running").trials):
+            if has_trials():
                 return
             free = ray.available_resources().get("CPU", 0.0)
             if free < cpus:

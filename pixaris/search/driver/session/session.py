@@ -135,7 +135,6 @@ def _join() -> None:
     """Join the cluster of the environment."""
     import ray
 
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # its C++ part warns on standard error
     with head.import_paths():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     head.keep_quiet()

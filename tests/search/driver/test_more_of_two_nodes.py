@@ -1,0 +1,72 @@
+"""More of searches on a real cluster of two nodes: races, trials that pause, a cluster that is full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nodes_kit
+import pytest
+from cluster_kit import TwoNodes, can_have_two_nodes, two_nodes
+from nodes_kit import all_there
+
+pytestmark = pytest.mark.skipif(
+    not can_have_two_nodes(), reason="a second node on this machine needs a mount namespace (root)"
+)
+
+
+@pytest.fixture(scope="module")
+def hidden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that only the first node has."""
+    return tmp_path_factory.mktemp("hidden")
+
+
+@pytest.fixture(scope="module")
+def cluster(hidden: Path) -> Iterator[TwoNodes]:
+    with two_nodes([hidden]) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def results(hidden: Path, tmp_path: Path) -> Path:
+    """A results folder that only the first node has."""
+    folder = hidden / tmp_path.name
+    folder.mkdir()
+    return folder
+
+
+def test_a_race_whose_sets_change_nodes_makes_nothing_twice(
+    cluster: TwoNodes, results: Path, tmp_path: Path
+) -> None:
+    changes = "{'scheduler': 'race', 'step': None}"
+    out, _ = nodes_kit.start(cluster, results, tmp_path, 0.05, changes).communicate(timeout=120)
+    assert "\nfinished" in f"\n{out}", out
+    assert len(nodes_kit.nodes(tmp_path)) == 2
+    assert max(nodes_kit.made(tmp_path).values()) == 1
+    assert all_there(results / "tests" / "gray") == []
+
+
+def test_trials_that_pause_stay_on_one_node(cluster: TwoNodes, results: Path, tmp_path: Path) -> None:
+    changes = "{'scheduler': 'hyperband', 'step': None}"
+    out, _ = nodes_kit.start(cluster, results, tmp_path, 0.02, changes).communicate(timeout=150)
+    assert "\nfinished" in f"\n{out}", out
+    assert len(nodes_kit.nodes(tmp_path)) == 1
+    assert all_there(results / "tests" / "gray") == []
+
+
+def test_the_second_search_on_a_full_cluster_says_what_it_waits_for(
+    cluster: TwoNodes, results: Path, tmp_path: Path
+) -> None:
+    (results / "other").mkdir()
+    first = nodes_kit.start(cluster, results, tmp_path, 0.3)
+    deadline = time.monotonic() + 90
+    while not nodes_kit.made(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    second = nodes_kit.start(cluster, results / "other", tmp_path, 0.01)
+    out, _ = second.communicate(timeout=150)
+    first.communicate(timeout=60)
+    assert "no trial runs yet: " in out, out
+    assert "CPUs are free" in out
+    assert "finished" in out
