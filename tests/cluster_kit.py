@@ -55,12 +55,14 @@ class TwoNodes:
         hidden: Folders that the second node does not see.
         jobs: Whether it takes jobs.
         cpus: CPUs of the first and of the second node.
+        gpus: Made-up GPUs of each.
     """
 
     folder: Path
     hidden: Sequence[Path] = ()
     jobs: bool = False
     cpus: tuple[int, int] = (1, 1)
+    gpus: int = 0
     port: int = field(default_factory=free_port)
     dashboard_port: int = field(default_factory=free_port)
     nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -111,7 +113,7 @@ class TwoNodes:
     def _common(self, number: int) -> list[str]:
         return [
             f"--num-cpus={self.cpus[number]}",
-            "--num-gpus=0",
+            f"--num-gpus={self.gpus}",
             f"--node-name=node-{number}",
             f"--node-ip-address={own_address()}",
             f"--ray-client-server-port={free_port()}",
@@ -161,12 +163,12 @@ class TwoNodes:
 
 @contextlib.contextmanager
 def two_nodes(
-    hidden: Sequence[Path] = (), *, jobs: bool = False, cpus: tuple[int, int] = (1, 1)
+    hidden: Sequence[Path] = (), *, jobs: bool = False, cpus: tuple[int, int] = (1, 1), gpus: int = 0
 ) -> Iterator[TwoNodes]:
     """Both nodes, up; they end with the block."""
     folder = Path(tempfile.mkdtemp(prefix="px-", dir="/tmp"))  # sockets have paths of 107 bytes at most
     (folder / "ray").mkdir()
-    cluster = TwoNodes(folder, hidden, jobs, cpus)
+    cluster = TwoNodes(folder, hidden, jobs, cpus, gpus)
     try:
         cluster.start_head()
         cluster.start_second()

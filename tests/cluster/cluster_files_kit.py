@@ -18,6 +18,18 @@ DATA = ROOT / "tests" / "data" / "kuberay"
 _IN_RAY_START_PARAMS = ("num-cpus", "num-gpus", "memory", "resources")
 
 
+def has_kubectl() -> bool:
+    """Whether there is a kubectl that knows kustomize's components."""
+    try:
+        done = subprocess.run(
+            ["kubectl", "version", "--client", "--output=json"], capture_output=True, text=True, check=True
+        )
+        found = json.loads(done.stdout)["clientVersion"]
+        return (int(found["major"]), int(found["minor"].rstrip("+"))) >= (1, 21)
+    except (OSError, subprocess.CalledProcessError, ValueError, KeyError):
+        return False
+
+
 def rendered(overlay: str) -> list[dict[str, Any]]:
     """The documents of an overlay, as kubectl renders them."""
     words = ["kubectl", "kustomize", str(CLUSTER / "kubernetes" / "overlays" / overlay)]

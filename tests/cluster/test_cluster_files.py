@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from cluster_files_kit import CLUSTER, ROOT
 from pixaris.cli import _parser
 
 OVERLAYS = ("local", "gke", "gke-job")
-needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+needs_kubectl = pytest.mark.skipif(not kit.has_kubectl(), reason="needs kubectl 1.21 or newer")
 
 
 def of_kind(documents: Sequence[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:

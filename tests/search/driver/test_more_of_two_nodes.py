@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import nodes_kit
 import pytest
 from cluster_kit import TwoNodes, can_have_two_nodes, two_nodes
+from kit import WORKFLOW
 from nodes_kit import all_there
 
 pytestmark = pytest.mark.skipif(
@@ -24,7 +27,7 @@ def hidden(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cluster(hidden: Path) -> Iterator[TwoNodes]:
-    with two_nodes([hidden]) as nodes:
+    with two_nodes([hidden], gpus=1) as nodes:
         yield nodes
 
 
@@ -70,3 +73,31 @@ def test_the_second_search_on_a_full_cluster_says_what_it_waits_for(
     assert "no trial runs yet: " in out, out
     assert "CPUs are free" in out
     assert "finished" in out
+
+
+def test_servers_that_a_search_starts_on_both_nodes_log_where_the_driver_is(
+    cluster: TwoNodes, results: Path, tmp_path: Path, cells: Path
+) -> None:
+    server = f"{sys.executable} -m pixaris.comfyui.server --listen 0.0.0.0 --port {{port}} --verbose"
+    (results / "search.yaml").write_text(
+        f"""
+name: cells
+project: tests
+results: {results}
+dataset: {cells}
+generator: {{type: comfyui, workflow: {WORKFLOW}}}
+endpoints: {{managed: {{command: "{server}", replicas: 2, num_gpus: 1}}}}
+parameters: {{grow: {{node_name: Grow, input: expand, randint: [-8, 9]}}}}
+metrics: [{{type: iou, reference: Mask}}]
+objective: {{metric: iou}}
+search: {{algorithm: random, num_samples: 9, seed: 7, scheduler: fifo, max_concurrent: 2}}
+"""
+    )
+    words = [sys.executable, "-m", "pixaris", "search", "search.yaml", "--address", cluster.address]
+    done = subprocess.run(
+        words, cwd=results, env=cluster.environment, capture_output=True, text=True, check=False, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    logs = results / "tests" / "cells" / "logs"
+    assert all("prompt" in (logs / f"managed-{number}.log").read_text() for number in range(2))
+    assert all_there(results / "tests" / "cells") == []

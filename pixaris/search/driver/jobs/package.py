@@ -93,13 +93,16 @@ class Package:
             yield Path(name)
 
 
-def package_of(folder: Path, read: Sequence[Path], without: Sequence[Path] = ()) -> Package:
+def package_of(
+    folder: Path, read: Sequence[Path], without: Sequence[Path] = (), most: int = MOST_BYTES
+) -> Package:
     """Find what travels: what `ray job submit` takes, and what the search reads although it would not.
 
     Args:
         folder: The working folder.
         read: What the search reads, relative to it.
         without: Folders whose content stays here: where results are.
+        most: Bytes that Ray takes.
 
     Raises:
         ConfigurationError: It is more than Ray takes.
@@ -118,8 +121,8 @@ def package_of(folder: Path, read: Sequence[Path], without: Sequence[Path] = ())
     for path in rescued:
         files[path] = (folder / path).stat().st_size
     package = Package(folder, files, rescued)
-    if package.bytes > MOST_BYTES:
-        raise ConfigurationError(_too_large(package))
+    if package.bytes > most:
+        raise ConfigurationError(_too_large(package, most))
     return package
 
 
@@ -133,7 +136,7 @@ def _travel(folder: Path, take: Callable[[Path], None], excludes: Sequence[Path]
     _dir_travel(folder, [excluded], take, include_gitignore=True, logger=logging.getLogger(__name__))
 
 
-def _too_large(package: Package) -> str:
+def _too_large(package: Package, most: int) -> str:
     folders: dict[str, int] = {}
     for path, count in package.files.items():
         name = f"{path.parts[0]}/" if len(path.parts) > 1 else path.name
@@ -141,7 +144,7 @@ def _too_large(package: Package) -> str:
     largest = sorted(folders, key=lambda name: -folders[name])[:3]
     named = ", ".join(f"{name} {size(folders[name])}" for name in largest)
     return (
-        f"{package.folder} has {size(package.bytes)} to send, and Ray takes {size(MOST_BYTES)} ({named});"
+        f"{package.folder} has {size(package.bytes)} to send, and Ray takes {size(most)} ({named});"
         " name what the search does not need in .rayignore, or put the eval set into a folder that all nodes"
         " have and name that (dataset: /…)"
     )
