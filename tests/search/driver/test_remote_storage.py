@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 from PIL import Image
@@ -38,7 +39,13 @@ def picture(level: int) -> EncodedImage:
     return EncodedImage.of(Image.new("RGB", (8, 8), (level,) * 3))
 
 
-EVAL_SET = EvalSet("blank", tuple(EvalItem(i, f"i{i}", {"Input": picture(200 + i)}, {}) for i in range(3)))
+def noise(seed: int) -> EncodedImage:
+    """A picture of some hundred kB: what is large travels in another way on Ray."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (256, 256, 3), dtype=np.uint8)
+    return EncodedImage.of(Image.fromarray(pixels))
+
+
+EVAL_SET = EvalSet("blank", tuple(EvalItem(i, f"i{i}", {"Input": noise(i)}, {}) for i in range(3)))
 
 
 def run_of(items: int, status: RunStatus = "running") -> RunRecord:

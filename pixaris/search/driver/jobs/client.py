@@ -27,6 +27,7 @@ INTERRUPTED = 130
 _SEARCH = "pixaris_search"
 _AGAIN_SECONDS = 1.0
 _MOST_FAILURES = 30
+_LOUD = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
 _OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -92,7 +93,8 @@ class Jobs:
         with self._explaining():
             from ray.job_submission import JobSubmissionClient
 
-            logging.getLogger("ray").setLevel(logging.ERROR)
+            for name in _LOUD:
+                logging.getLogger(name).setLevel(logging.ERROR)
             self._client = JobSubmissionClient(address)
 
     @property

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import ray
+
 from pixaris.cache.base import CachedImage, CacheStore
 from pixaris.exceptions import PixarisError
 from pixaris.experiment_handlers.base import ExperimentHandler
@@ -81,10 +83,11 @@ class StorageActor:
     It may be started again at any time: what it must know of a run it asks its trial for.
 
     Args:
-        kept: Where everything belongs.
+        held: Reference to what says where everything belongs.
     """
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, held: Sequence[ray.ObjectRef]) -> None:
+        kept: Kept = ray.get(held[0])
         self._kept = kept
         self._stores: dict[Which, CacheStore | None] = {"store": kept.store, "cache": kept.cache}
         self._files: dict[str, Path] = {}

@@ -69,7 +69,9 @@ def driver_storage(paths: SearchPaths, kept: Kept, *, on_cluster: bool) -> Itera
     actor_class = ray.remote(num_cpus=0, max_concurrency=_THREADS, max_restarts=-1, max_task_retries=-1)(
         StorageActor
     )
-    actor = actor_class.options(scheduling_strategy=beside_this()).remote(kept)
+    # held here, and in a list, which Ray leaves as it is: a process that is started again needs it
+    held = [ray.put(kept)]
+    actor = actor_class.options(scheduling_strategy=beside_this()).remote(held)
     try:
         yield DriverStorage(actor, this_node(), mark)
         with contextlib.suppress(RayError):  # who has no time left has stored what it has
