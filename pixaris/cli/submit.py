@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from pixaris.cli import files
 from pixaris.cli.invocation import command
-from pixaris.cli.lines import say
 from pixaris.cli.search import submitted_with, with_changes
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import safe_name
+from pixaris.terminal import say
 from pixaris.words import size
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from cluster_files_kit import CLUSTER, ROOT
 
-from pixaris.cli import _parser
+from pixaris.cli import parser_of
 
 OVERLAYS = ("local", "gke", "gke-job")
 needs_kubectl = pytest.mark.skipif(not kit.has_kubectl(), reason="needs kubectl 1.21 or newer")
@@ -132,7 +132,7 @@ def test_every_command_has_the_options_that_are_given(name: str) -> None:
     assert called, name
     for words in called:
         if words[0] == "pixaris":
-            _parser(words[1:]).parse_args(words[1:])
+            parser_of(words[1:]).parse_args(words[1:])
         else:
             assert unknown_to_ray(words[1:]) == [], words
 
