@@ -83,6 +83,8 @@ LOCKED := cluster gcp gemini heic ui
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock:
 	$(COMPILE) --group dev $(LOCKED:%=--extra %) pyproject.toml --output-file requirements.lock
+	cp requirements.lock cluster/requirements.lock
+	$(COMPILE) --extra cluster pyproject.toml --output-file cluster/requirements.lock
 	$(COMPILE) --group pyproject.toml:legacy --output-file requirements-legacy.lock
 
 clean:

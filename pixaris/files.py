@@ -95,6 +95,13 @@ def storing(folder: Path) -> Iterator[None]:
         raise StorageError(message) from error
 
 
+def append_text(path: Path, text: str) -> None:
+    """Append UTF-8 text, with a single write."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as file:
+        file.write(_utf8(text))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     write_bytes(path, _utf8(text))

@@ -31,3 +31,11 @@ def credits(cost: float | None, unaccounted: int = 0) -> str:
         return ""
     besides = f", and {unaccounted} requests may have been charged besides" if unaccounted else ""
     return f"{cost or 0:.10g} credits{besides}"
+
+
+def size(count: int) -> str:
+    """A size for people: ``1.5 GB``."""
+    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} bytes"

@@ -83,6 +83,7 @@ def _start_ray() -> None:
 LONG = {
     "test_flux_ray_deaths.py",
     "test_left_behind.py",
+    "test_more_of_two_nodes.py",
     "test_ray_orphans.py",
     "test_ray_pool.py",
     "test_resume_often.py",
@@ -113,6 +114,8 @@ SLOW = {
     "test_run_storage.py",
     "test_search_chaos.py",
     "test_sources_pools.py",
+    "test_submit.py",
+    "test_two_nodes.py",
 }
 """Files of whole searches, one after the other: `make test-slow` runs them, and `make test` some of those of
 `FIRST`.

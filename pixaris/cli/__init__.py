@@ -20,6 +20,7 @@ from pixaris.terminal import safe_streams
 COMMANDS = {
     "demo": "a first search: writes files to start from, and runs one on two embedded endpoints",
     "search": "search parameters: run a search file",
+    "submit": "search on a Ray cluster: check a search file, send it there as a job, follow it",
     "run": "one experiment run of a search file, with the workflow's own values",
     "runs": "list the searches and single runs that were made",
     "show": "show a search: its trials, winner, scores, failures; or one of its trials",

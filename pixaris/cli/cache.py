@@ -13,6 +13,7 @@ from pixaris.cache.local import LocalCache, size_of
 from pixaris.components import cache_of
 from pixaris.config import Config
 from pixaris.exceptions import ConfigurationError
+from pixaris.words import size
 
 T = TypeVar("T", int, float)
 _SECONDS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -49,7 +50,7 @@ def main(options: argparse.Namespace) -> int:
             limit = cache.limit if limit is None else limit
     count, removed = cache.prune(limit, since)
     left = sum(entry.size for entry in cache.entries())
-    print(f"removed {count} images, {shown(removed)}; {shown(left)} are left in {cache.folder}")
+    print(f"removed {count} images, {size(removed)}; {size(left)} are left in {cache.folder}")
     return 0
 
 
@@ -69,7 +70,7 @@ def _info(cache: LocalCache, *, as_json: bool) -> int:
         return 0
     print(f"folder   {cache.folder}  (PIXARIS_CACHE_DIR, or cache_dir in config.yaml)")
     print(f"images   {len(entries)}")
-    print(f"size     {shown(total)} of {shown(cache.limit)}  (PIXARIS_CACHE_SIZE, or cache_size)")
+    print(f"size     {size(total)} of {size(cache.limit)}  (PIXARIS_CACHE_SIZE, or cache_size)")
     if oldest is not None:
         print(f"oldest   used last on {time.strftime('%Y-%m-%d %H:%M', time.localtime(oldest))}")
     return 0
@@ -87,11 +88,3 @@ def _seconds(text: str) -> float:
     if match is None:
         raise ConfigurationError(f"must be a time such as 30d, 12h or 90m (got {text!r})")
     return float(match[1]) * _SECONDS[match[2]]
-
-
-def shown(size: int) -> str:
-    """A size for people: ``1.5 GB``."""
-    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= scale:
-            return f"{size / scale:.1f} {unit}"
-    return f"{size} bytes"

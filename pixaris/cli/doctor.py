@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from pixaris.cli import searches
-from pixaris.cli.cache import shown
 from pixaris.config import Config
 from pixaris.exceptions import ConfigurationError, PixarisError
+from pixaris.words import size
 
 State: TypeAlias = Literal["ok", "note", "wrong"]
 
@@ -145,18 +145,18 @@ def _room(config: Config) -> Iterator[Finding]:
         if not os.access(place, os.W_OK):
             yield Finding(f"folder of {name}", "wrong", f"{place} may not be written to; make it writable")
         elif free < _LEAST_DISK:
-            yield Finding(f"folder of {name}", "wrong", f"{shown(free)} are free at {place}; make room there")
+            yield Finding(f"folder of {name}", "wrong", f"{size(free)} are free at {place}; make room there")
         else:
-            yield Finding(f"folder of {name}", "ok", f"{shown(free)} are free at {place}")
+            yield Finding(f"folder of {name}", "ok", f"{size(free)} are free at {place}")
     memory = _memory()
     if memory is not None:
         state: State = "ok" if memory >= _LEAST_MEMORY else "wrong"
         way = "" if state == "ok" else "; end other programs: Ray kills processes where memory runs out"
-        yield Finding("memory", state, f"{shown(memory)} are free, {os.cpu_count()} processors{way}")
+        yield Finding("memory", state, f"{size(memory)} are free, {os.cpu_count()} processors{way}")
     shared = Path("/dev/shm")
     if shared.is_dir() and shutil.disk_usage(shared).total < _LEAST_SHARED:
-        size = shown(shutil.disk_usage(shared).total)
-        words = f"/dev/shm has {size}, so that Ray uses the disk and is slow; docker run --shm-size=2g"
+        room = size(shutil.disk_usage(shared).total)
+        words = f"/dev/shm has {room}, so that Ray uses the disk and is slow; docker run --shm-size=2g"
         yield Finding("shared memory", "note", words)
 
 

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 from pixaris.cli import searches
-from pixaris.cli.cache import shown
 from pixaris.cli.transfers import project_argument
 from pixaris.config import Config
 from pixaris.exceptions import ConfigurationError
 from pixaris.results.folders import find_search
 from pixaris.terminal import counting, say
+from pixaris.words import size
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def _push(options: argparse.Namespace) -> int:
     home = BucketPath.of(base or f"gs://{config.gcp_pixaris_bucket_name}/{RESULTS}")
     place = home / folder.parent.name / folder.name
     done = push(folder, place, options.gcp_project or config.gcp_project_id, counting("sent"))
-    say(f"{place}: {done.files} files sent ({shown(done.size)}), {done.kept} were there")
+    say(f"{place}: {done.files} files sent ({size(done.size)}), {done.kept} were there")
     return 0
 
 
@@ -67,6 +67,6 @@ def _pull(options: argparse.Namespace) -> int:
     folder = Path(searches.results_of(options), *parts[-2:])
     project = options.gcp_project or Config.load().gcp_project_id
     done = pull(place, folder, project, counting("received"))
-    say(f"{folder}: {done.files} files received ({shown(done.size)}), {done.kept} were there")
+    say(f"{folder}: {done.files} files received ({size(done.size)}), {done.kept} were there")
     say(f"  look at it   pixaris show {folder}")
     return 0

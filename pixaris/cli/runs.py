@@ -68,11 +68,11 @@ def _delete(results: Path, names: Sequence[str], *, really: bool) -> int:
         ConfigurationError: There is none of a name, or it is still running, or lies elsewhere.
     """
     from pixaris.cli import deletion
-    from pixaris.cli.cache import shown
+    from pixaris.words import size
 
     found = deletion.find(results, names)
     for one in found:
-        print(f"{'deleted' if really else 'would go'}  {one.name}  {shown(one.size)}, {one.files} files")
+        print(f"{'deleted' if really else 'would go'}  {one.name}  {size(one.size)}, {one.files} files")
         if really:
             deletion.delete(one)
     if not really:

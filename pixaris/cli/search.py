@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import textwrap
@@ -10,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
+from pixaris import __version__
 from pixaris.cli import files, looking
 from pixaris.cli.invocation import command, shown
 from pixaris.cli.searches import own_value
@@ -33,6 +35,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="parameter sets to try besides the baseline (--set search.num_samples=N)",
     )
     parser.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        help=(
+            "the Ray cluster to run on, from inside it: host:port of its head, auto for the one that runs"
+            " here, local for none (default: RAY_ADDRESS, else none); from elsewhere use pixaris submit"
+        ),
+    )
+    parser.add_argument(
         "--resume",
         action="store_true",
         help=(
@@ -47,8 +57,12 @@ def main(options: argparse.Namespace) -> int:
     from pixaris.report.progress import listener
     from pixaris.search.driver.start import run  # needs Ray
 
-    extra = [] if options.num_samples is None else [f"search.num_samples={options.num_samples}"]
-    spec, problems = files.read(options, extra)
+    if options.address is not None:
+        os.environ["RAY_ADDRESS"] = options.address
+    own = submitted_with()
+    if os.environ.get("PIXARIS_SUBMITTED_WITH", own) != own:
+        say(f"note: submitted with {os.environ['PIXARIS_SUBMITTED_WITH']}; this node has {own}")
+    spec, problems = files.read(options, with_changes(options))
     checked = files.check(spec, problems, probing=False)
     say(files.describe(checked))
     earlier = earlier_of(checked)
@@ -69,6 +83,16 @@ def main(options: argparse.Namespace) -> int:
     elif result.status == "stopped":
         print(f"with a larger budget, resume with: {again(options)}", file=sys.stderr)
     return ended(result)
+
+
+def with_changes(options: argparse.Namespace) -> list[str]:
+    """What ``--num-samples`` changes in the file."""
+    return [] if options.num_samples is None else [f"search.num_samples={options.num_samples}"]
+
+
+def submitted_with() -> str:
+    """The versions here, as a job is told them."""
+    return f"Pixaris {__version__}, Python {sys.version_info.major}.{sys.version_info.minor}"
 
 
 def ended(result: SearchResult) -> int:
@@ -114,6 +138,7 @@ def again(options: argparse.Namespace) -> str:
     words += [word for override in options.overrides for word in ("--set", override)]
     words += [] if options.num_samples is None else ["--num-samples", options.num_samples]
     words += ["--no-cache"] if options.no_cache else []
+    words += [] if options.address is None else ["--address", options.address]
     return command(*words, "--resume")
 
 

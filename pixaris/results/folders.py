@@ -14,6 +14,8 @@ from pixaris.files import read_json, safe_name
 from pixaris.results.paths import RunPaths, SearchPaths, number_of, numbered, trial_name
 
 _TRIES = 20
+_JOB_FOLDER = "_ray_pkg_"
+"""How the folders begin that Ray unpacks a job's files in; it deletes them when it likes."""
 _TRY_SECONDS = 0.05
 
 
@@ -40,6 +42,11 @@ def new_folder(parent: Path, name: str) -> Path:
 def fault_of(results: Path) -> str:
     """Why no results can be kept in a folder that is there, or is to be made; "" if they can."""
     present = results.absolute()
+    if any(part.startswith(_JOB_FOLDER) for part in present.parts):
+        return (
+            f"results cannot be kept in {results}: that is in the copy of the job's files, which goes with"
+            " the node; name an absolute folder that stays (results: /…, or --set results=/…)"
+        )
     try:
         while not os.path.lexists(present):
             present = present.parent

@@ -168,6 +168,11 @@ class SearchPaths:
         return self.folder / ".lock"
 
     @property
+    def mark(self) -> Path:
+        """Says which process runs the search on a cluster: whoever reads the same has this very folder."""
+        return self.folder / ".mark.json"
+
+    @property
     def store(self) -> Path:
         """Folder of the images made so far, for the process that goes on with an unfinished search."""
         return self.folder / ".images"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import os
 import tempfile
@@ -18,6 +19,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from pixaris.endpoints.discovery import Discovery, Down, Emitter, Event, Failed, Note, Up, run_thread
+from pixaris.endpoints.ray.nodes import this_node
 from pixaris.endpoints.sources.base import ServerCommand
 from pixaris.endpoints.sources.local_servers import Replica
 from pixaris.endpoints.sources.process import ServerProcess, free_ports
@@ -27,6 +29,8 @@ _COLLECT_SECONDS = 5.0
 _CHECK_SECONDS = 0.25
 _MAX_RESTARTS = 5
 _STOP_SECONDS = 8.0
+_MOST_LOGGED = 1 << 18
+"""Bytes of a log that travel at once."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,13 @@ class Events:
     Attributes:
         token: Of the actor's process: another one than before has started from nothing.
         events: What happened since it was asked before.
+        log: What its log has more than the caller knows, where the log is on another machine than the
+            driver's.
     """
 
     token: str
     events: tuple[Event, ...]
+    log: bytes = b""
 
 
 class ManagedServerActor:
@@ -50,41 +57,57 @@ class ManagedServerActor:
     Args:
         name: The server's name among what discoveries bring up.
         server: What to run.
-        log_file: Where its output goes; on a node where that cannot be, in a temporary folder.
+        log_file: Where its output goes on the driver's node; on others it goes to a temporary folder, and
+            from there to the driver.
         on_cluster: Whether it is reached from other nodes.
+        home: Id of the driver's node.
     """
 
-    def __init__(self, name: str, server: ServerCommand, log_file: Path, on_cluster: bool) -> None:
+    def __init__(self, name: str, server: ServerCommand, log_file: Path, on_cluster: bool, home: str) -> None:
         self._token = uuid.uuid4().hex
         self._events: list[Event] = []
         self._changed = threading.Condition()
         _undo_rays_environment(server)
         host = ray.util.get_node_ip_address() if on_cluster else "127.0.0.1"
-        process = ServerProcess(server, _writable(log_file), server.probe, free_ports(1)[0], host=host)
+        self._is_far = this_node() != home
+        if self._is_far:
+            log_file = Path(tempfile.mkdtemp(prefix="pixaris-")) / log_file.name
+        self._log_file = log_file
+        process = ServerProcess(server, log_file, server.probe, free_ports(1)[0], host=host)
         self._replica = Replica(name, process, self._emit)
         atexit.register(self._replica.stop)
         self._replica.start()
 
-    def collect(self, token: str, seen: int) -> Events:
+    def collect(self, token: str, seen: int, logged: int) -> Events:
         """Wait for events, at most some seconds; who does not know this process yet is answered at once.
 
         Args:
             token: Of the events the caller has had.
             seen: How many it has had with that token.
+            logged: How many bytes of the log it has had with that token.
         """
         with self._changed:
             if token != self._token:
-                return Events(self._token, tuple(self._events))
+                return Events(self._token, tuple(self._events), self._logged(0))
             self._changed.wait_for(lambda: len(self._events) > seen, timeout=_COLLECT_SECONDS)
-            return Events(self._token, tuple(self._events[seen:]))
+            return Events(self._token, tuple(self._events[seen:]), self._logged(logged))
 
     def server_pid(self) -> int | None:
         """The server's process on its node."""
         return self._replica.process.pid
 
-    def stop(self) -> None:
-        """End the server, and wait until it has ended."""
+    def stop(self, logged: int) -> bytes:
+        """End the server, and wait until it has ended; gives the rest of its log, as `collect` does."""
         self._replica.stop()
+        return self._logged(logged)
+
+    def _logged(self, since: int) -> bytes:
+        """What stands in the log of a far server after so many bytes."""
+        if not self._is_far or not self._log_file.is_file():
+            return b""
+        with self._log_file.open("rb") as file:
+            file.seek(since)
+            return file.read(_MOST_LOGGED)
 
     def _emit(self, event: Event) -> None:
         with self._changed:
@@ -100,14 +123,25 @@ class _Placed:
     server: ServerCommand
     actor: Any
     deadline: float
+    log_file: Path
     token: str = ""
     seen: int = 0
+    logged: int = 0
     urls: set[str] = field(default_factory=set)
     said: bool = False
     late: bool = False
 
     def ask(self) -> ray.ObjectRef:
-        return self.actor.collect.remote(self.token, self.seen)
+        return self.actor.collect.remote(self.token, self.seen, self.logged)
+
+    def keep_log(self, data: bytes) -> None:
+        """Append what a far server has written to its log on this machine."""
+        self.logged += len(data)
+        if data:
+            with contextlib.suppress(OSError):  # a log is no reason to end a search
+                self.log_file.parent.mkdir(parents=True, exist_ok=True)
+                with self.log_file.open("ab") as file:
+                    file.write(data)
 
 
 class ManagedServers(Discovery):
@@ -118,7 +152,7 @@ class ManagedServers(Discovery):
 
     Args:
         servers: What to run.
-        folder: Where their logs go, on nodes that can write there.
+        folder: Where their logs go, on this machine.
         on_cluster: Whether there are, or may be, other nodes: then servers are reached at their nodes'
             addresses.
         patience: Seconds since the last one was placed, after which the user is told what waits for GPUs.
@@ -157,17 +191,21 @@ class ManagedServers(Discovery):
                 # on a cluster it is on the node, seen from the job's folder
                 server = replace(server, working_directory=str(Path(folder).resolve()))
             placing = actor_class.options(num_gpus=server.num_gpus)
-            actor = placing.remote(name, server, log_file, self._on_cluster)
-            self._placed.append(_Placed(name, server, actor, time.monotonic() + server.start_timeout))
+            actor = placing.remote(name, server, log_file, self._on_cluster, this_node())
+            deadline = time.monotonic() + server.start_timeout
+            self._placed.append(_Placed(name, server, actor, deadline, log_file))
         self._thread = run_thread(self.names, lambda: self._follow(emit), emit)
 
     def stop(self) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_CHECK_SECONDS + 1.0)
-        stopping = [one.actor.stop.remote() for one in self._placed if one.token]
+        stopping = {one.actor.stop.remote(one.logged): one for one in self._placed if one.token}
         if stopping:
-            ray.wait(stopping, num_returns=len(stopping), timeout=_STOP_SECONDS)
+            ended, _ = ray.wait(list(stopping), num_returns=len(stopping), timeout=_STOP_SECONDS)
+            for ref in ended:
+                with contextlib.suppress(RayError):  # it was lost with its node
+                    stopping[ref].keep_log(ray.get(ref))
         for one in self._placed:
             ray.kill(one.actor)
 
@@ -203,7 +241,9 @@ class ManagedServers(Discovery):
             if one.token:
                 _leave(one, emit)
                 emit(Note(f"the process that kept {one.name} ended, or its node; Ray has started another"))
-            one.token, one.seen, self._last_placed = collected.token, 0, time.monotonic()
+            one.token, one.seen, one.logged = collected.token, 0, 0
+            self._last_placed = time.monotonic()
+        one.keep_log(collected.log)
         one.seen += len(collected.events)
         for event in collected.events:
             if isinstance(event, Up):
@@ -272,12 +312,3 @@ def _undo_rays_environment(server: ServerCommand) -> None:
     os.environ.pop("OMP_NUM_THREADS", None)
     if not server.num_gpus and os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         del os.environ["CUDA_VISIBLE_DEVICES"]
-
-
-def _writable(log_file: Path) -> Path:
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        log_file.touch()
-    except OSError:  # another node, which does not have the driver's folders
-        return Path(tempfile.mkdtemp(prefix="pixaris-")) / log_file.name
-    return log_file

@@ -28,6 +28,7 @@ from pixaris.endpoints.janitor import Janitor
 from pixaris.endpoints.ray.actor import PoolActor
 from pixaris.endpoints.ray.collector import Collector
 from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, without_bytes
+from pixaris.endpoints.ray.nodes import beside_this
 from pixaris.exceptions import NoEndpointError, first_line
 from pixaris.images import EncodedImage
 from pixaris.types import GenerationRequest
@@ -84,7 +85,8 @@ def start_pool(
     actor_class = ray.remote(concurrency_groups=groups, max_concurrency=100, num_cpus=0, max_restarts=-1)(
         PoolActor
     )
-    actor = actor_class.options(name=name, namespace=NAMESPACE).remote(tuple(endpoints), policy, session)
+    placing = actor_class.options(name=name, namespace=NAMESPACE, scheduling_strategy=beside_this())
+    actor = placing.remote(tuple(endpoints), policy, session)
     held = {image.digest: ray.put(image.data) for image in images}
     ray.get(actor.ready.remote())
     janitor = Janitor(session)

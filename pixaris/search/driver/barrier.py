@@ -15,6 +15,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from pixaris.endpoints.ray.nodes import beside_this
+
 _SECONDS = 15.0
 _CHECK_SECONDS = 0.1
 
@@ -46,7 +48,10 @@ class StartBarrier:
     @classmethod
     def start(cls, processes: int) -> StartBarrier:
         """Start it for so many processes; one alone needs none."""
-        return cls(ray.remote(num_cpus=0)(_Arrivals).remote()) if processes > 1 else cls()
+        if processes == 1:
+            return cls()
+        actor_class = ray.remote(num_cpus=0)(_Arrivals)
+        return cls(actor_class.options(scheduling_strategy=beside_this()).remote())
 
     def expect(self, run_id: str) -> None:
         """Note that a trial was proposed whose process is still to come."""

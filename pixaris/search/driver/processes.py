@@ -136,7 +136,15 @@ def _stopped(processes: Iterable[Process], here: str) -> list[Process]:
     return found
 
 
-def _processes() -> Iterator[Process]:
+def has_trials() -> bool:
+    """Whether Ray has given this search a place for any trial, though its process may be coming up yet."""
+    return any(
+        str(row.get("ActorClassName")).endswith("Trainable") and row.get("State") != "DEAD"
+        for row in _actors()
+    )
+
+
+def _actors() -> list[Mapping[str, Any]]:
     """The actors of this job: Ray has no public way to list them without its dashboard."""
     from ray._private.state import actors
 
@@ -145,9 +153,13 @@ def _processes() -> Iterator[Process]:
         table: Mapping[str, Mapping[str, Any]] = actors()
     except Exception:
         log.debug("Ray does not say which processes there are", exc_info=True)
-        return
-    for row in table.values():
-        if row.get("JobID") == job and row.get("State") == "ALIVE" and row.get("Pid"):
+        return []
+    return [row for row in table.values() if row.get("JobID") == job]
+
+
+def _processes() -> Iterator[Process]:
+    for row in _actors():
+        if row.get("State") == "ALIVE" and row.get("Pid"):
             role = _WORDS.get(str(row.get("ActorClassName")).rpartition(".")[2], "a helper process")
             yield Process(str(row["Address"]["NodeID"]), int(row["Pid"]), role)
 

@@ -24,7 +24,7 @@ from pixaris.files import read_json, write_json
 from pixaris.results.budget import Answer
 from pixaris.results.evidence.rejected import Rejected
 from pixaris.results.journal import Journal
-from pixaris.results.paths import trial_name
+from pixaris.results.paths import SearchPaths, trial_name
 from pixaris.results.progress import ProgressListener, Silent
 from pixaris.results.records import SearchResult
 from pixaris.search import survey
@@ -40,9 +40,12 @@ from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.prefetch import Prefetcher
 from pixaris.search.driver.processes import following_processes
 from pixaris.search.driver.racing.course import Course
+from pixaris.search.driver.session.nodes import one_node, telling_what_it_waits_for
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.driver.signals import Signals
 from pixaris.search.driver.spending import Account
+from pixaris.search.driver.storage.actor import Kept
+from pixaris.search.driver.storage.base import DriverStorage, driver_storage
 from pixaris.search.driver.tracker import SearchTracker
 from pixaris.search.driver.trial import Prefetch, Services, TrialConfig, TrialPace
 from pixaris.search.driver.tune.callbacks import TrackerCallback, TrackerStopper
@@ -82,7 +85,8 @@ def run_search(
                 processes = following_processes(tracker.emit, pool.workers)
                 with following, processes, _account(plan, tracker, pool), hosting as hosts:
                     plan = _admitted(plan, registry, tracker)
-                    _tune(plan, (config, pool), hosts, tracker, signals)
+                    with driver_storage(plan.paths, _kept(plan), on_cluster=session.on_cluster) as storage:
+                        _tune(plan, (config, pool), hosts, storage, tracker, signals)
     except KeyboardInterrupt:
         return tracker.close("interrupted", tracker.reason or "it was interrupted")
     except (NoEndpointError, StorageError, ClusterError) as error:
@@ -120,6 +124,7 @@ def _tune(
     plan: SearchPlan,
     pool: tuple[Any, RayPool],
     hosts: RayHostConfig | None,
+    storage: DriverStorage | None,
     tracker: SearchTracker,
     signals: Signals,
 ) -> None:
@@ -143,11 +148,10 @@ def _tune(
     journaled = JournaledScheduler(scheduler, journal, plan.identity.proposal_seed, name, history.over)
     journaled.rejected = Rejected(plan.paths).by
     ledger = tracker.account.actor if tracker.account is not None else None
-    plan.paths.store.mkdir(exist_ok=True)
-    store = LocalCache(plan.paths.store, NO_LIMIT, make_folder=False)
+    store, cache = _store(plan), plan.settings.keeping.cache
     processes = 1 if pausing else plan.pace.concurrent
     barrier = StartBarrier.start(processes)
-    services = Services(pool_config, barrier, ledger, hosts, store, plan.settings.keeping.cache)
+    services = Services(pool_config, barrier, ledger, hosts, store, cache, storage)
     config = _trial_config(plan, services, processes=processes)
     trials = Replay(
         searcher,
@@ -160,8 +164,9 @@ def _tune(
     course = Course(plan, config, journaled, trials, tracker, searcher)
     trials.on_handed_out = course.handed_out(Prefetcher(config, driver_pool, searcher.upcoming))
     trainable = tune.with_parameters(course.trainable, trials=config)
+    share = _share(plan, cpus, pausing=pausing or races(plan.settings))
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": _share(plan, cpus, pausing=pausing or races(plan.settings))}),
+        tune.with_resources(trainable, one_node(share) if pausing and storage else {"cpu": share}),
         tune_config=tune.TuneConfig(
             search_alg=trials,
             scheduler=journaled,
@@ -186,7 +191,25 @@ def _tune(
     tracker.phase(f"searching by {chosen}, {plan.pace.describe()}")
     signals.orderly(driver_pool.stop)
     with contextlib.closing(barrier), contextlib.closing(course), _processes_at_once(processes):
-        tuner.fit()
+        with telling_what_it_waits_for(tracker, share):
+            tuner.fit()
+
+
+def _store(plan: SearchPlan) -> LocalCache:
+    """The search's own images, in its folder."""
+    plan.paths.store.mkdir(exist_ok=True)
+    return LocalCache(plan.paths.store, NO_LIMIT, make_folder=False)
+
+
+def _kept(plan: SearchPlan) -> Kept:
+    return Kept(
+        handler=plan.handler,
+        store=_store(plan),
+        cache=plan.settings.keeping.cache,
+        paths=SearchPaths(plan.paths.folder.resolve()),
+        eval_set=plan.setup.eval_set,
+        workflow_image=plan.setup.workflow_image,
+    )
 
 
 def _affords(plan: SearchPlan, tracker: SearchTracker, scheduler: TrialScheduler) -> Callable[[int], Answer]:

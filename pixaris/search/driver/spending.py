@@ -20,6 +20,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from pixaris.endpoints.ray.nodes import beside_this
 from pixaris.exceptions import BudgetSpentError, CancelledRequestError, ChargedError, PixarisError
 from pixaris.experiment.submitters import Submitter
 from pixaris.files import read_json, write_json
@@ -108,7 +109,9 @@ class Account:
         self.reason = ""
         kept = Amounts(**(read_json(self._file) or {}))
         self.spent = replace(kept, images=max(kept.images, made))
-        self.actor = ray.remote(num_cpus=0)(LedgerActor).remote(budget, elapsed, self.spent)
+        actor_class = ray.remote(num_cpus=0)(LedgerActor)
+        placing = actor_class.options(scheduling_strategy=beside_this())
+        self.actor = placing.remote(budget, elapsed, self.spent)
 
     def answer(self, committed: int) -> Answer:
         """Whether another trial may start.

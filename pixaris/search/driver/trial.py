@@ -33,13 +33,15 @@ from pixaris.experiment.scoring import Scorer
 from pixaris.experiment.setup import RunSetup
 from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
 from pixaris.experiment_handlers.base import ExperimentHandler
-from pixaris.files import storing
+from pixaris.files import append_text, storing
 from pixaris.generation.base import ImageGenerator, ItemArgs, has_own_values
 from pixaris.results.paths import trial_name
 from pixaris.results.report import TrialReport, TrialState, Usage
 from pixaris.search.driver.barrier import StartBarrier
 from pixaris.search.driver.metric_hosts import RayHostConfig, hosted
 from pixaris.search.driver.spending import BudgetedSubmitter
+from pixaris.search.driver.storage.base import DriverStorage
+from pixaris.search.driver.storage.remote import RemoteCache, RemoteHandler, RemoteStorage
 from pixaris.search.driver.tune.reporting import as_result
 from pixaris.search.space.space import Space
 from pixaris.types import EvalItem, EvalSet, ParamValue, RunRecord
@@ -100,6 +102,7 @@ class Services:
         hosts: How to reach what metrics lean on; None if they lean on nothing.
         store: Images that the search has made, for the process that goes on with it.
         cache: Images that need not be generated again, or None.
+        storage: How trials of other nodes reach what lies on the driver's machine; None where there are none.
     """
 
     pool: RayPoolConfig
@@ -108,6 +111,7 @@ class Services:
     hosts: RayHostConfig | None
     store: CacheStore
     cache: CacheStore | None
+    storage: DriverStorage | None = None
 
     @property
     def known(self) -> CacheStore:
@@ -189,6 +193,14 @@ class ExperimentTrial(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], trials: TrialConfig) -> None:
+        # on the driver's machine, or where folders are shared: a folder that is gone is not made anew
+        self._search_folder = trials.log_file.parent.parent
+        self._shares_folder = self._search_folder.is_dir()
+        self._remote = _remote(trials.services.storage, self._search_folder)
+        if self._remote is not None:
+            self._shares_folder = False
+            trials = kept_remotely(trials, self._remote)
+        self._has_store = self._shares_folder or self._remote is not None
         services = trials.services
         self._config = trials
         self._pool = services.pool.connect()
@@ -199,9 +211,6 @@ class ExperimentTrial(tune.Trainable):
         self._pooled = PoolSubmitter(setup.generator, self._pool) if setup.generator.uses_endpoints else None
         self._submitter: Submitter = self._pooled or ThreadSubmitter(setup.generator, trials.pace.parallel)
         self._scorer = Scorer(setup.metrics, setup.objectives)
-        # on the driver's machine, or where folders are shared: a folder that is gone is not made anew
-        self._search_folder = trials.log_file.parent.parent
-        self._shares_folder = self._search_folder.is_dir()
         self._first = True  # of this process's trials
         self._budgeted: BudgetedSubmitter | None = None
         if services.ledger is not None:
@@ -247,10 +256,19 @@ class ExperimentTrial(tune.Trainable):
             # would fail so.
             self._broken = True
             if not isinstance(error, StorageError):
-                log_failure(self._config.log_file, self._run.name)
+                self._log_failure()
             reason = str(error) if isinstance(error, PixarisError) else f"{type(error).__name__}: {error}"
             report = self._report(self._run.record("failed"), "broken", reason)
         return as_result(report)
+
+    def _log_failure(self) -> None:
+        """Write down the traceback of the exception that is being handled."""
+        text = f"{self._run.name}\n{traceback.format_exc()}\n"
+        if self._remote is not None:
+            self._remote.log(text)
+            return
+        with contextlib.suppress(OSError):  # the disk may be what failed; the reason travels with the result
+            append_text(self._config.log_file, text)
 
     def _advance(self) -> TrialReport:
         pace, barrier = self._config.pace, self._config.services.barrier
@@ -361,11 +379,14 @@ def _price(generator: ImageGenerator, args: ItemArgs) -> float | None:
     return generator.cost(EvalSet("", (EvalItem(0, args.item),)), args)
 
 
-def log_failure(path: Path, name: str) -> None:
-    """Append the traceback of the exception that is being handled."""
-    with contextlib.suppress(
-        OSError
-    ):  # the disk may be what failed; the reason itself travels with the result
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{name}\n{traceback.format_exc()}\n")
+def _remote(storage: DriverStorage | None, folder: Path) -> RemoteStorage | None:
+    """How this process reaches the search's folder; None where it has the folder itself."""
+    return None if storage is None or storage.is_shared(folder) else storage.connect()
+
+
+def kept_remotely(trials: TrialConfig, remote: RemoteStorage) -> TrialConfig:
+    """What trials are made from, on a node where all that is kept is sent to the driver's machine."""
+    services = trials.services
+    cache = None if services.cache is None else RemoteCache(remote, "cache")
+    services = replace(services, store=RemoteCache(remote, "store"), cache=cache)
+    return replace(trials, handler=RemoteHandler(remote), services=services)

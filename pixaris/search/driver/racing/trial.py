@@ -60,7 +60,7 @@ class RacedTrial(ExperimentTrial):
         report: TrialReport = result[REPORT]
         result["done"] = report.state in ("interrupted", "broken")
         if report.state == "running":
-            result[SNAPSHOT] = self._run.snapshot().pack(with_images=not self._shares_folder)
+            result[SNAPSHOT] = self._run.snapshot().pack(with_images=not self._has_store)
         return result
 
     def _advance(self) -> TrialReport:

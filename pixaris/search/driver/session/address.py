@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from pixaris.exceptions import ClusterError, ConfigurationError
@@ -13,42 +14,49 @@ _KNOCK_SECONDS = 5.0
 _MOST_SHOWN = 200
 
 
+def named() -> str:
+    """The cluster that the environment names; "" where a search is to begin a Ray of its own."""
+    given = os.environ.get(VARIABLE, "")
+    return "" if given == "local" else given
+
+
 def check(address: str) -> None:
     """Find out whether a search can run there, as far as that is quick to tell.
 
     Args:
-        address: ``host:port``, ``auto``, ``local``, or "" for a Ray of our own.
+        address: ``host:port``, ``auto``, or "" for a Ray of our own.
 
     Raises:
         ConfigurationError: It is an address of another kind.
         ClusterError: Nobody listens there.
     """
-    if address in ("", "auto", "local"):
+    if address in ("", "auto"):
         return
     if address.startswith(("http://", "https://")):
         raise ConfigurationError(
-            f"{VARIABLE} is the address of Ray's dashboard ({address}), which takes jobs; submit this command"
-            f" there (ray job submit --working-dir . -- pixaris search ...), or unset {VARIABLE} to search on"
-            " this machine"
+            f"{VARIABLE} is the address of Ray's dashboard ({address}), which takes jobs; submit the search"
+            f" there (pixaris submit FILE --address {address}), or unset {VARIABLE} to search on this machine"
         )
     if "://" in address:
         raise ConfigurationError(
-            f"{VARIABLE} is {address}, and a search must run inside the cluster; submit it as a job (ray job"
-            f" submit --working-dir . -- pixaris search ...), or unset {VARIABLE} to search on this machine"
+            f"{VARIABLE} is {address}, and a search must run inside the cluster; submit it as a job (pixaris"
+            f" submit FILE --address http://HOST:8265), or unset {VARIABLE} to search on this machine"
         )
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise ConfigurationError(f"{VARIABLE} must be host:port, auto or local (got {address!r})")
-    _knock(address, host.strip("[]"), int(port))
+    # Ray itself goes on trying for many minutes, deaf to signals
+    if reason := knock(host.strip("[]"), int(port)):
+        raise ClusterError(f"no Ray can be reached at {address} ({reason}); {_ways_out(address)}")
 
 
-def _knock(address: str, host: str, port: int) -> None:
-    """Ray itself goes on trying for many minutes, deaf to signals."""
+def knock(host: str, port: int) -> str:
+    """Why nobody listens at a port; "" if somebody does."""
     try:
         socket.create_connection((host, port), timeout=_KNOCK_SECONDS).close()
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or "it does not answer"
-        raise ClusterError(f"no Ray can be reached at {address} ({reason}); {_ways_out(address)}") from None
+        return getattr(error, "strerror", None) or "it does not answer"
+    return ""
 
 
 def _ways_out(address: str) -> str:
@@ -82,6 +90,10 @@ _CAUSES = {
     ("authentication", "auth_token", "invalidauth"): (
         "{where} asks for another token, or for none; set RAY_AUTH_MODE (token or disabled) and"
         " RAY_AUTH_TOKEN as that cluster has them"
+    ),
+    ("failed to connect to ray cluster",): (
+        "{where} does not let this process in: it asks for another token, or for none, or is no Ray; set"
+        " RAY_AUTH_MODE (token or disabled) and RAY_AUTH_TOKEN as that cluster has them"
     ),
     ("version mismatch", "different version", "versions"): (
         "{where} is of another version; install the same Ray and Python here as there ({said})"

@@ -71,6 +71,14 @@ class Head:
                     os.kill(pid, signal.SIGKILL)
 
 
+def is_own() -> bool:
+    """Whether the Ray of this process was started by it, and is not a cluster that it has joined."""
+    from ray._private import worker
+
+    node = worker._global_node
+    return node is not None and bool(node.is_head())
+
+
 @contextlib.contextmanager
 def import_paths() -> Iterator[None]:
     """Let the processes that Ray starts now find the user's own modules, as this process does."""

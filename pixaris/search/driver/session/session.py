@@ -41,7 +41,7 @@ _LOOK_SECONDS = 0.2
 def begins_here() -> bool:
     """Whether a search that starts now begins a Ray of its own, on this machine."""
     ray = sys.modules.get("ray")
-    return not os.environ.get(address.VARIABLE) and not (ray is not None and ray.is_initialized())
+    return not address.named() and not (ray is not None and ray.is_initialized())
 
 
 class RaySession:
@@ -54,7 +54,7 @@ class RaySession:
     """
 
     def __init__(self) -> None:
-        self._address = os.environ.get(address.VARIABLE, "")
+        self._address = address.named()
         self.on_cluster = bool(self._address)
         self._head = head.Head()
         self._thread: threading.Thread | None = None
@@ -75,7 +75,7 @@ class RaySession:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         if ray.is_initialized():
             nodes = sum(bool(node["Alive"]) for node in ray.nodes())
-            self.on_cluster = self.on_cluster or nodes > 1
+            self.on_cluster = self.on_cluster or nodes > 1 or not head.is_own()
         else:
             self._thread = threading.Thread(target=self._run, name="pixaris-ray", daemon=True)
             self._thread.start()
