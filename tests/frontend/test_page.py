@@ -17,9 +17,9 @@ from search_kit import Made, made_search
 from pixaris.feedback_handlers.base import IterationKey, votes_of
 from pixaris.feedback_handlers.local import LocalFeedbackHandler
 from pixaris.results.evidence.rejected import Rejected, reject
+from pixaris.results.manifest import read_manifest, write_manifest
 from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
-from pixaris.search.draft.around import search_around
 from pixaris.search.file.yaml_file import parse_yaml
 
 
@@ -186,27 +186,29 @@ def test_the_command_serves_a_page_and_two_on_one_folder_see_each_other_s_votes(
 # From a set
 
 
-def test_a_search_around_a_set_is_a_quarter_as_wide_and_begins_with_it(tmp_path: Path) -> None:
-    result = made_search(tmp_path / "restore", Made(sets=3))
-    SearchPaths(result.folder).source(".yaml").write_text(
+def test_a_search_around_a_set_is_narrower_and_begins_with_it(tmp_path: Path) -> None:
+    result = made_search(tmp_path / "results" / "demo" / "restore", Made(sets=3))
+    paths = SearchPaths(result.folder)
+    paths.source(".yaml").write_text(
         "name: restore\n"
-        "endpoints: ['http://user:pass@host:8188']\n"
         "parameters:\n"
         "  amount: {node_name: Sharpen, input: alpha, loguniform: [0.01, 1.0]}\n"
         "  radius: {node_name: Blur, input: blur_radius, randint: [1, 9]}\n"
         "  mode: {node_name: Blend, input: blend_mode, choice: [normal, soft_light]}\n"
     )
-    trial = result.trials[1]
-    text = search_around(SearchResult.load(result.folder), trial)
-    assert "user:pass" not in text
+    write_manifest(paths, {**read_manifest(paths), "file": str(tmp_path / "restore.yaml")})
+    worst = SearchResult.load(result.folder).ranking()[-1]
+    with page(tmp_path / "results") as root:
+        ann = visitor(root, "ann")
+        text = ann.get(f"/run/{search_id(ann)}-{worst.number}/around").text
     row = parse_yaml(text).value
     low, high = row["parameters"]["amount"]["loguniform"]
-    assert 0.01 <= low < trial.values["amount"] < high <= 1.0
-    assert high / low <= 100**0.25 * 1.01
+    assert 0.01 <= low <= worst.values["amount"] <= high <= 1.0
+    assert high / low <= 100**0.2 * 1.01
     first, last = row["parameters"]["radius"]["randint"]
-    assert first <= trial.values["radius"] < last
+    assert first <= worst.values["radius"] < last
     assert row["parameters"]["mode"]["choice"] == ["normal", "soft_light"]
-    assert row["search"]["points_to_evaluate"] == [dict(trial.values)]
+    assert row["search"]["points_to_evaluate"] == [dict(worst.values)]
 
 
 def test_a_set_of_a_running_search_can_be_rejected_and_of_another_not(tmp_path: Path) -> None:

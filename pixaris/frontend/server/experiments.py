@@ -16,7 +16,7 @@ from pixaris.frontend.pages import experiments as pages
 from pixaris.frontend.pictures import FULL, SIDES
 from pixaris.frontend.server.requests import IDENTITY, frame_of, picture, rater_of, review_of
 from pixaris.results.evidence.rejected import reject
-from pixaris.search.draft.around import search_around
+from pixaris.search.draft.narrower import file_of, narrower
 from pixaris.search.export import export
 
 routes = APIRouter()
@@ -119,7 +119,8 @@ def around(request: Request, ref: Ref) -> Response:
     found = review_of(request).experiments.run(ref)
     if found.search is None or found.trial is None:
         raise ConfigurationError("only a set of a search can be searched around")
-    text = search_around(found.search.result, found.trial)
+    result = found.search.result
+    text, _ = narrower(result, [found.trial], file_of(result).parent)
     return _download(text, f"{safe_name(found.name)}_around.yaml", "application/yaml")
 
 

@@ -81,9 +81,17 @@ def narrower(result: SearchResult, sets: Sequence[TrialResult], home: Path) -> t
     fields["parameters"] = entries
     fields["name"] = f"{fields.get('name', result.name)}_around"
     if spec.search.algorithm.type != "grid":
-        started = {"from": _relative(result.folder, home), "top": len(sets)}
-        fields["search"] = {**(fields.get("search") or {}), "points_to_evaluate": started}
+        begun = _first_points(result, sets, home)
+        fields["search"] = {**(fields.get("search") or {}), "points_to_evaluate": begun}
     return _text(result, sets, fields), said
+
+
+def _first_points(result: SearchResult, sets: Sequence[TrialResult], home: Path) -> Any:  # noqa: ANN401  (of a file)
+    """What the new search begins with: by name where these are the best sets, else value by value."""
+    ranked = [trial for trial in result.ranking() if trial.number != 0]
+    if list(sets) == ranked[: len(sets)]:
+        return {"from": _relative(result.folder, home), "top": len(sets)}
+    return [dict(trial.values) for trial in sets]
 
 
 def _deciding(space: Space) -> set[str]:
@@ -98,6 +106,8 @@ def _entry(entry: Any, parameter: Parameter, values: Sequence[ParamValue]) -> tu
     plain = isinstance(entry, Mapping) and kind in entry and not parameter.gives
     if not values or not plain or kind not in KINDS or kind == "constant":
         return entry, f"{parameter.name}: as it was"
+    if KINDS[kind].listed and len(values) == 1:  # one set says nothing of the other values
+        return entry, f"{parameter.name}: as it was, {parameter.describe()}"
     found = around(parameter.domain, values)
     if found == parameter.domain:
         return entry, f"{parameter.name}: as it was, {parameter.describe()}"
@@ -110,7 +120,7 @@ def _entry(entry: Any, parameter: Parameter, values: Sequence[ParamValue]) -> tu
 
 def _text(result: SearchResult, sets: Sequence[TrialResult], fields: Mapping[str, Any]) -> str:
     names = ", ".join(trial.name for trial in sets)
-    lines = [f"# Around the best sets of {result.name}: {names}."]
+    lines = [f"# Around sets of {result.name}: {names}."]
     for key, value in fields.items():
         if key == "parameters":
             lines.append("parameters:")
