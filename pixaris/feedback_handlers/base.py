@@ -316,6 +316,24 @@ class FeedbackHandler(ABC):
         return totals_of(self.read(key).entries)
 
 
+def check_iteration(iteration: Iteration) -> None:
+    """Refuse an iteration that cannot be kept.
+
+    Raises:
+        ConfigurationError: It has no images, or two of one name, or no name.
+    """
+    key, names = iteration.key, [image.name for image in iteration.images]
+    problems = []
+    if not key.project.strip() or not key.name.strip():
+        problems.append("a feedback iteration needs a project and a name")
+    if not names:
+        problems.append(f"feedback iteration {key.name!r} has no images; choose runs that have some")
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    problems += [f"feedback iteration {key.name!r} has two images {name!r}" for name in twice]
+    if problems:
+        raise ConfigurationError(problems)
+
+
 def latest(entries: Sequence[AnyEntry]) -> dict[tuple[str, str], Feedback]:
     """Image and rater to the feedback that counts."""
     return {(entry.image, entry.rater): entry for entry in entries if isinstance(entry, Feedback)}

@@ -25,6 +25,7 @@ from pixaris.feedback_handlers.base import (
     Log,
     Retraction,
     Vote,
+    check_iteration,
 )
 from pixaris.feedback_handlers.bigquery_table import FeedbackTable
 from pixaris.files import safe_name, storing
@@ -90,7 +91,7 @@ class BigqueryFeedbackHandler(FeedbackHandler):
 
     def create(self, iteration: Iteration) -> Iteration:
         """Keep a new iteration, its images in the bucket under the digests of their pixels."""
-        _check(iteration)
+        check_iteration(iteration)
         key = iteration.key
         if key in self._keys():
             raise ConfigurationError(
@@ -187,16 +188,6 @@ class BigqueryFeedbackHandler(FeedbackHandler):
             fresh = [row for row in rows if not after or row["id"] not in seen]
             seen.update(row["id"] for row in rows)
         return Log(tuple(map(_entry, fresh)), max([after, *(row["written"] for row in fresh)]))
-
-
-def _check(iteration: Iteration) -> None:
-    names = [image.name for image in iteration.images]
-    if not iteration.key.project.strip() or not iteration.key.name.strip():
-        raise ConfigurationError("a feedback iteration needs a project and a name")
-    if not names:
-        raise ConfigurationError(f"feedback iteration {iteration.key.name!r} has no images")
-    if len(set(names)) < len(names):
-        raise ConfigurationError(f"feedback iteration {iteration.key.name!r} has images of one name")
 
 
 def _require_images(iteration: Iteration, entry: AnyEntry) -> None:

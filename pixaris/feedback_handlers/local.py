@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pixaris.exceptions import ConfigurationError
 from pixaris.feedback_handlers import tables
 from pixaris.feedback_handlers.base import (
     AnyEntry,
@@ -20,6 +19,7 @@ from pixaris.feedback_handlers.base import (
     Iteration,
     IterationKey,
     Log,
+    check_iteration,
 )
 from pixaris.feedback_handlers.database import explained, is_far, open_database, writing
 from pixaris.feedback_handlers.earlier import FOLDER, files_of, read_earlier
@@ -75,7 +75,7 @@ class LocalFeedbackHandler(FeedbackHandler):
 
     def create(self, iteration: Iteration) -> Iteration:
         """Keep a new iteration; its images are linked, or copied where that cannot be."""
-        _check(iteration)
+        check_iteration(iteration)
         with self._database() as database:
             tables.require_free(database, iteration.key)
         images = [self._kept(iteration.key, image) for image in iteration.images]
@@ -156,21 +156,3 @@ class LocalFeedbackHandler(FeedbackHandler):
                     with writing(database):
                         tables.merge(database, earlier.iteration, earlier.entries, self.root)
             self._taken_in[file] = mark
-
-
-def _check(iteration: Iteration) -> None:
-    """Refuse an iteration that cannot be kept.
-
-    Raises:
-        ConfigurationError: It has no images, or two of one name, or no name.
-    """
-    key, names = iteration.key, [image.name for image in iteration.images]
-    problems = []
-    if not key.project.strip() or not key.name.strip():
-        problems.append("a feedback iteration needs a project and a name")
-    if not names:
-        problems.append(f"feedback iteration {key.name!r} has no images; choose runs that have some")
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    problems += [f"feedback iteration {key.name!r} has two images {name!r}" for name in twice]
-    if problems:
-        raise ConfigurationError(problems)
