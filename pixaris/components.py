@@ -18,6 +18,9 @@ from pixaris.data_loaders.local import LocalDatasetLoader
 from pixaris.data_loaders.prompts import PromptDatasetLoader
 from pixaris.exceptions import ConfigurationError, Problem, WorkflowError
 from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
+from pixaris.feedback_handlers.base import FeedbackHandler
+from pixaris.feedback_handlers.bigquery import BigqueryFeedbackHandler
+from pixaris.feedback_handlers.local import LocalFeedbackHandler
 from pixaris.generation.base import ImageGenerator, load_node
 from pixaris.generation.comfyui import ComfyGenerator, alternatives
 from pixaris.metrics.base import BaseMetric
@@ -149,6 +152,21 @@ def cache_of(config: Config) -> LocalCache:
         raise ConfigurationError(
             [Problem("cache_size", problem.message) for problem in error.problems], "configuration"
         ) from None
+
+
+def feedback_handler(config: Config, results: Path) -> FeedbackHandler:
+    """What keeps feedback: BigQuery where its table is configured, else a database beside the results.
+
+    Raises:
+        ConfigurationError: The table's name is none, or no bucket is configured for its images.
+    """
+    if not config.gcp_bq_feedback_table:
+        return LocalFeedbackHandler(results)
+    bucket = config.gcp_feedback_bucket or config.gcp_pixaris_bucket_name
+    if not bucket:
+        raise ConfigurationError("feedback in BigQuery needs a bucket for images: set gcp_feedback_bucket")
+    project = config.gcp_project_id or config.gcp_bq_feedback_table.partition(".")[0]
+    return BigqueryFeedbackHandler(project, config.gcp_bq_feedback_table, bucket, results)
 
 
 def files_and_events(results: Path, folder: Path) -> ExperimentHandler:

@@ -44,7 +44,9 @@ class Config:
         gcp_project_id: The Google Cloud project; by default the credentials' own.
         gcp_location: Its region, such as ``europe-west4``.
         gcp_pixaris_bucket_name: The bucket of eval sets and results.
-        gcp_bq_feedback_table: The table of feedback, ``project.dataset.table``.
+        gcp_bq_feedback_table: The table of feedback, ``project.dataset.table``; by default feedback is kept
+            on this machine.
+        gcp_feedback_bucket: The bucket of its images; by default that of eval sets and results.
         cache_dir: Folder of generated images that later runs take instead of generating them again.
         cache_size: How large it may grow, such as ``20 GB``; what was not used for longest goes first.
     """
@@ -62,6 +64,7 @@ class Config:
     gcp_location: str = ""
     gcp_pixaris_bucket_name: str = ""
     gcp_bq_feedback_table: str = ""
+    gcp_feedback_bucket: str = ""
     cache_dir: Path = Path("~/.cache/pixaris/images")
     cache_size: str = "20 GB"
 
@@ -109,6 +112,7 @@ class Config:
             gcp_location=values.get("gcp_location", ""),
             gcp_pixaris_bucket_name=values.get("gcp_pixaris_bucket_name", ""),
             gcp_bq_feedback_table=values.get("gcp_bq_feedback_table", ""),
+            gcp_feedback_bucket=values.get("gcp_feedback_bucket", ""),
             cache_dir=Path(values.get("cache_dir", cls.cache_dir)),
             cache_size=values.get("cache_size", cls.cache_size),
         )

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from pixaris.cli import searches
+from pixaris.config import Config
 from pixaris.exceptions import ConfigurationError
 from pixaris.frontend.settings import PORT, PageSettings
 from pixaris.terminal import say
@@ -42,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Serve the review page until Ctrl-C."""
-    from pixaris.feedback_handlers.local import LocalFeedbackHandler
+    from pixaris.components import feedback_handler
     from pixaris.frontend.main import serve
 
     results = searches.results_of(options)
@@ -53,7 +54,7 @@ def main(options: argparse.Namespace) -> int:
     settings.check()
     if token:
         say(f"token       {token}")
-    handler = LocalFeedbackHandler(results)
+    handler = feedback_handler(Config.load(), results)
     for note in handler.notes:
         say(f"note: {note}")
     serve(handler, results, settings, say)

@@ -232,6 +232,11 @@ class FeedbackHandler(ABC):
             StorageError: The store cannot be read.
         """
 
+    @property
+    def notes(self) -> list[str]:
+        """What whoever starts a page on it should know, a sentence each."""
+        return []
+
     def close(self) -> None:  # noqa: B027  (optional to implement)
         """Let go of files and connections of this process."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from page_kit import address_of, results_of, visitor
 
-from pixaris.cli import _parser
+from pixaris.cli import parser_of
 from pixaris.feedback_handlers.local import LocalFeedbackHandler
 from pixaris.frontend.settings import PageSettings
 
@@ -28,7 +28,7 @@ def test_its_commands_are_right() -> None:
     lines = [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
     assert len(lines) == 4
     for words in lines:
-        options = _parser(words[1:]).parse_args(words[1:])
+        options = parser_of(words[1:]).parse_args(words[1:])
         token = "a token" if options.token else ""
         password = "a password" if options.password_file else ""
         PageSettings(options.host, options.port, password, token, options.root_path, options.https).check()
