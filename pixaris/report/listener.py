@@ -104,7 +104,8 @@ class ReportWriter:
     def _begin(self, result: SearchResult) -> Thumbnails:
         paths = SearchPaths(result.folder)
         try:
-            write_pictures(paths, self._eval_set)
+            if paths.manifest.is_file():  # else the folder was moved away, and is not made anew
+                write_pictures(paths, self._eval_set)
         except OSError as error:
             self._tell(f"pictures of the eval set cannot be kept: {error}")
         return Thumbnails(paths.thumbnails)

@@ -86,8 +86,9 @@ def test_a_search_is_submitted_followed_stopped_and_resumed(
     cluster: TwoNodes, hidden: Path, folder: Path, tmp_path: Path
 ) -> None:
     results = hidden / tmp_path.name
-    kept = f"--set=results={results}"
-    code, out, err = done(submit(cluster, folder, "search.yaml", kept))
+    # long enough that it is under way when the command that stops it has come up
+    kept = (f"--set=results={results}", "--set=search.num_samples=15")
+    code, out, err = done(submit(cluster, folder, "search.yaml", *kept))
     assert code == 0, err
     assert "note: sent although it is ignored: cells/" in out
     job = next(line.split()[1] for line in out.splitlines() if line.startswith("submitted"))
@@ -101,12 +102,12 @@ def test_a_search_is_submitted_followed_stopped_and_resumed(
     assert code == 0, err
     assert time.monotonic() - began < 30
     assert SearchResult.load(paths.folder).status == "interrupted"
-    code, out, err = done(submit(cluster, folder, "search.yaml", kept, "--resume", "--follow"))
+    code, out, err = done(submit(cluster, folder, "search.yaml", *kept, "--resume", "--follow"))
     assert code == 0, err + out
     assert "resuming" in out
     assert "winner" in out
     result = SearchResult.load(paths.folder)
-    assert (result.status, len(result.trials)) == ("finished", 6)
+    assert (result.status, len(result.trials)) == ("finished", 16)
     for trial in result.trials:
         assert len(list(paths.trial(trial.number).images.glob("*.png"))) == trial.items
     code, out, err = done(submit(cluster, folder, "--list"))
