@@ -65,7 +65,7 @@ test-wheel: .venv/ready
 	$(BIN)/python -m build --no-isolation --outdir build/wheel/dist . >build/wheel/log.txt
 	$(BIN)/twine check --strict build/wheel/dist/*
 	@$(PYTHON) -m venv build/wheel/.venv
-	@sed -n 's/^\([a-z0-9._-]*==[^ ;]*\).*/\1/p' requirements.lock >build/wheel/constraints.txt
+	@sed -n 's/^\([a-z0-9._-]*==.*\) \\$$/\1/p' requirements.lock >build/wheel/constraints.txt
 	@build/wheel/.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint build/wheel/constraints.txt build/wheel/dist/*.whl
 	cd build/wheel && .venv/bin/pixaris doctor && .venv/bin/pixaris demo
 
