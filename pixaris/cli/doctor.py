@@ -28,6 +28,7 @@ EXTRAS = {
     "gemini": ("google.genai", "a language model as a judge"),
     "heic": ("pillow_heif", "photographs as phones take them"),
     "learned": ("torch", "networks as metrics: CLIP, DINO, LPIPS"),
+    "ui": ("fastapi", "the review page"),
 }
 """Extra to a module that it brings, and what it is for."""
 
