@@ -148,10 +148,11 @@ def _read(path: Path, known: Mapping[str, bool]) -> dict[str, str]:
         raise ConfigurationError(f"must be a mapping of settings (got {type(loaded).__name__})", str(path))
     problems = []
     ours = sorted(known.keys() - _OF_THE_ORIGINAL.keys())
+    listing = f"; known are {', '.join(ours)}"
     for key, value in loaded.items():
         if key not in known:
-            rule = f"unknown setting{nearest(str(key), ours)}; known are {', '.join(ours)}"
-            problems.append(Problem(str(key), rule))
+            problems.append(Problem(str(key), f"unknown setting{nearest(str(key), ours)}{listing}"))
+            listing = ""  # once is enough
         elif not isinstance(value, str) or not value:
             shown = known[key] and not isinstance(value, list | dict | set)
             got = repr(value) if shown else type(value).__name__

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 from pixaris.cache.base import CachedImage, CacheStore
 from pixaris.exceptions import CancelledRequestError
@@ -14,58 +15,52 @@ from pixaris.experiment.submitters import Submitter
 from pixaris.generation.base import ItemArgs
 from pixaris.types import GeneratedImage
 
+Keys: TypeAlias = Sequence[str | None]
+"""An item's key in each store."""
 
-class CachingSubmitter(Submitter):
-    """Submits only the items that the cache does not have. It belongs above everything that counts what
-    images cost.
 
-    An image is kept as soon as it arrives, before anybody scores it: a program that is killed then has it the
-    next time.
+@dataclass(frozen=True)
+class Layer:
+    """A store of images, and how items are told apart in it.
 
-    Args:
-        key: Tells items apart, ``ImageGenerator.cache_key`` for instance; an item without a key is always
-            generated.
-        submitter: Has the others generated.
-        cache: Has images.
+    Attributes:
+        key: ``ImageGenerator.cache_key`` for instance; an item without a key is always generated.
+        store: Has images.
         own: Whether what it has was made, and paid, by the same run: then it does not count as taken from a
-            cache, and what another cache gives is not kept in it.
+            cache, and what another store gives is not kept in it.
     """
 
-    def __init__(
-        self,
-        key: Callable[[ItemArgs], str | None],
-        submitter: Submitter,
-        cache: CacheStore,
-        *,
-        own: bool = False,
-    ) -> None:
-        self._key = key
+    key: Callable[[ItemArgs], str | None]
+    store: CacheStore
+    own: bool = False
+
+
+class CachingSubmitter(Submitter):
+    """Submits only the items that no store has. It belongs above everything that counts what images cost.
+
+    An image is kept as soon as it arrives, before anybody scores it: a program that is killed then has it the
+    next time. The first store has it first: what a run has made must not be found in a cache alone.
+
+    Args:
+        submitter: Has the others generated.
+        layers: The stores, in the order in which they are asked, and in which they are given what is made.
+    """
+
+    def __init__(self, submitter: Submitter, layers: Sequence[Layer]) -> None:
         self._submitter = submitter
-        self._cache = cache
-        self._own = own
+        self._layers = tuple(layers)
         self._submitted: dict[Future[GeneratedImage], Future[GeneratedImage]] = {}
 
     def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
-        keys = [self._key(args) for args in items]
         futures: list[Future[GeneratedImage]] = [Future() for _ in items]
-        missing: list[int] = []
-        for index, (args, key) in enumerate(zip(items, keys, strict=True)):
-            found = self._cache.get(key) if key is not None else None
+        missing: dict[int, Keys] = {}
+        for index, args in enumerate(items):
+            keys: list[str | None] = []
+            found = self._find(args, keys)
             if found is None:
-                missing.append(index)
-                continue
-            where, seconds, cost = found.endpoint, found.seconds, found.cost
-            taken = GeneratedImage(
-                uuid.uuid4().hex,
-                args.item,
-                found.image,
-                where,
-                seconds,
-                cost=cost,
-                cached=not self._own,
-                others=found.others,
-            )
-            futures[index].set_result(taken)
+                missing[index] = keys
+            else:
+                futures[index].set_result(found)
         if missing:
             submitted = self._submitter.submit([items[index] for index in missing], priority)
             for index, inner in zip(missing, submitted, strict=True):
@@ -73,8 +68,39 @@ class CachingSubmitter(Submitter):
                 # whoever holds it cannot cancel it, so setting it cannot fail
                 outer.set_running_or_notify_cancel()
                 self._submitted[outer] = inner
-                inner.add_done_callback(partial(self._arrived, outer, keys[index]))
+                inner.add_done_callback(partial(self._arrived, outer, missing[index]))
         return futures
+
+    def _find(self, args: ItemArgs, keys: list[str | None]) -> GeneratedImage | None:
+        """An item's image from the first store that has it; `keys` gets the item's key in each that was
+        asked.
+        """
+        for layer in self._layers:
+            key = layer.key(args)
+            keys.append(key)
+            found = layer.store.get(key) if key is not None else None
+            if found is not None:
+                return GeneratedImage(
+                    uuid.uuid4().hex,
+                    args.item,
+                    found.image,
+                    found.endpoint,
+                    found.seconds,
+                    cost=found.cost,
+                    cached=not layer.own,
+                    others=found.others,
+                )
+        return None
+
+    def _keep(self, keys: Keys, made: GeneratedImage) -> GeneratedImage:
+        for layer, key in zip(self._layers, keys, strict=True):
+            if key is None or (layer.own and made.cached):
+                continue
+            image = CachedImage(made.image, made.endpoint, made.seconds, made.cost, made.others)
+            kept = layer.store.put(key, image)
+            if kept is not None:
+                made = replace(made, image=kept.image, others=kept.others)
+        return made
 
     def promote(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         self._submitter.promote(self._inner(futures))
@@ -86,16 +112,9 @@ class CachingSubmitter(Submitter):
         submitted: Mapping[Future[GeneratedImage], Future[GeneratedImage]] = self._submitted.copy()
         return [submitted[future] for future in futures if future in submitted]
 
-    def _arrived(self, outer: Future[GeneratedImage], key: str | None, inner: Future[GeneratedImage]) -> None:
+    def _arrived(self, outer: Future[GeneratedImage], keys: Keys, inner: Future[GeneratedImage]) -> None:
         try:
-            made = inner.result()
-            if key is not None and not (self._own and made.cached):
-                kept = self._cache.put(
-                    key, CachedImage(made.image, made.endpoint, made.seconds, made.cost, made.others)
-                )
-                if kept is not None:
-                    made = replace(made, image=kept.image, others=kept.others)
-            outer.set_result(made)
+            outer.set_result(self._keep(keys, inner.result()))
         except CancelledError:  # before it began
             outer.set_exception(CancelledRequestError("the request was cancelled"))
         except Exception as error:  # noqa: BLE001  (passed on as it is)

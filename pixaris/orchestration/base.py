@@ -15,7 +15,7 @@ from pixaris.data_loaders.base import DatasetLoader, load
 from pixaris.endpoints.base import Endpoint, EndpointPool
 from pixaris.endpoints.local import LocalPool
 from pixaris.exceptions import ConfigurationError, PixarisError
-from pixaris.experiment.caching import CachingSubmitter
+from pixaris.experiment.caching import CachingSubmitter, Layer
 from pixaris.experiment.eval_sets import placed
 from pixaris.experiment.run import ExperimentRun
 from pixaris.experiment.setup import RunSetup, seeds_of
@@ -105,7 +105,7 @@ def generate_images_based_on_dataset(
         else ThreadSubmitter(image_generator, parallel)
     )
     if cache is not None:
-        submitter = CachingSubmitter(image_generator.cache_key, submitter, cache)
+        submitter = CachingSubmitter(submitter, [Layer(image_generator.cache_key, cache)])
     name = str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
     run = ExperimentRun(setup=setup, submitter=submitter, handler=handler, name=name)
     try:

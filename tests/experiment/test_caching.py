@@ -15,7 +15,7 @@ from test_run import Adder, Loader, Memory, eval_set
 from pixaris.cache.base import CachedImage, CacheStore
 from pixaris.cache.local import LocalCache
 from pixaris.data_loaders.local import LocalDatasetLoader
-from pixaris.experiment.caching import CachingSubmitter
+from pixaris.experiment.caching import CachingSubmitter, Layer
 from pixaris.experiment.submitters import ThreadSubmitter
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.base import ItemArgs
@@ -124,8 +124,8 @@ def test_a_runs_own_store_has_what_the_run_made_and_not_what_a_cache_gave(tmp_pa
 
     def start(which: list[ItemArgs]) -> list[GeneratedImage]:
         generator = Gray()
-        shared = CachingSubmitter(generator.cache_key, ThreadSubmitter(generator, 1), cache)
-        submitter = CachingSubmitter(generator.cache_key, shared, own, own=True)
+        layers = [Layer(generator.cache_key, own, own=True), Layer(generator.cache_key, cache)]
+        submitter = CachingSubmitter(ThreadSubmitter(generator, 1), layers)
         return [future.result(10) for future in submitter.submit(which, 0)]
 
     cache.put(
@@ -134,6 +134,32 @@ def test_a_runs_own_store_has_what_the_run_made_and_not_what_a_cache_gave(tmp_pa
     assert [image.cached for image in start(items[:2])] == [True, False]
     assert [image.cached for image in start(items)] == [True, False, False], "as they came the first time"
     assert [own.get(f"{args.item:0>64}") is None for args in items] == [True, False, False]
+
+
+class Late(CacheStore):
+    """A cache that looks whether the run's own store has an image when it gets one itself."""
+
+    def __init__(self, own: CacheStore) -> None:
+        self.own = own
+        self.seen: list[bool] = []
+
+    def get(self, key: str) -> CachedImage | None:
+        return None
+
+    def put(self, key: str, made: CachedImage) -> None:
+        self.seen.append(self.own.get(key) is not None)
+
+
+def test_what_a_run_has_made_is_never_in_a_cache_alone(tmp_path: Path) -> None:
+    """Else a run that is killed in between finds it there, and takes its own image for another's."""
+    own, generator = LocalCache(tmp_path / "own"), Gray()
+    cache = Late(own)
+    layers = [Layer(generator.cache_key, own, own=True), Layer(generator.cache_key, cache)]
+    (future,) = CachingSubmitter(ThreadSubmitter(generator, 1), layers).submit(
+        [ItemArgs({}, item="item0")], 0
+    )
+    assert not future.result(10).cached
+    assert cache.seen == [True]
 
 
 class Priced(CacheStore):

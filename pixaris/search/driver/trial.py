@@ -27,7 +27,7 @@ from pixaris.exceptions import (
     PixarisError,
     StorageError,
 )
-from pixaris.experiment.caching import CachingSubmitter
+from pixaris.experiment.caching import CachingSubmitter, Layer
 from pixaris.experiment.run import ExperimentRun
 from pixaris.experiment.scoring import Scorer
 from pixaris.experiment.setup import RunSetup
@@ -216,10 +216,11 @@ class ExperimentTrial(tune.Trainable):
         if services.ledger is not None:
             price = partial(_price, setup.generator) if setup.generator.charges else None
             self._submitter = self._budgeted = BudgetedSubmitter(self._submitter, services.ledger, price)
-        self._submitter = CachingSubmitter(setup.generator.cache_key, self._submitter, services.known)
-        # above the cache: what this search has made counts as made also when it is resumed, although the
+        # before the cache: what this search has made counts as made also when it is resumed, although the
         # cache has it, too
-        self._submitter = CachingSubmitter(self._own_key, self._submitter, services.store, own=True)
+        own = Layer(self._own_key, services.store, own=True)
+        layers = (own, Layer(setup.generator.cache_key, services.known))
+        self._submitter = CachingSubmitter(self._submitter, layers)
         self._begin(config)
 
     def _begin(self, config: Mapping[str, Any]) -> None:
