@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,15 @@ from typing import Any
 from pixaris.exceptions import ConfigurationError, StorageError, nearest
 from pixaris.feedback_handlers.base import (
     AnyEntry,
-    Feedback,
     FeedbackHandler,
     FeedbackImage,
     Iteration,
     IterationKey,
     Log,
-    Retraction,
-    Vote,
     check_iteration,
 )
 from pixaris.feedback_handlers.bigquery_table import FeedbackTable
+from pixaris.feedback_handlers.entries import entry_of, images_of, row_of
 from pixaris.files import safe_name, storing
 from pixaris.gcs import Bucket
 from pixaris.images import decode, digest, read_image_file
@@ -172,7 +170,7 @@ class BigqueryFeedbackHandler(FeedbackHandler):
         with self._lock:
             known = self._loaded.get(key)
         _require_images(known or self._load(key), entry)
-        self.table.insert(key, {**_said(entry), "id": entry.id, "rater": entry.rater, "at": entry.at})
+        self.table.insert(key, row_of(entry))
 
     def read(self, key: IterationKey, after: int = 0) -> Log:
         """What was said of an iteration; `Log.until` is a time in microseconds.
@@ -187,17 +185,12 @@ class BigqueryFeedbackHandler(FeedbackHandler):
         with self._lock:
             fresh = [row for row in rows if not after or row["id"] not in seen]
             seen.update(row["id"] for row in rows)
-        return Log(tuple(map(_entry, fresh)), max([after, *(row["written"] for row in fresh)]))
+        return Log(tuple(map(entry_of, fresh)), max([after, *(row["written"] for row in fresh)]))
 
 
 def _require_images(iteration: Iteration, entry: AnyEntry) -> None:
     known = {image.name for image in iteration.images}
-    names: tuple[str, ...] = ()
-    if isinstance(entry, Feedback):
-        names = (entry.image,)
-    elif isinstance(entry, Vote):
-        names = (entry.left, entry.right)
-    for name in names:
+    for name in images_of(entry):
         if name not in known:
             raise ConfigurationError(f"the iteration has no image {name!r}")
 
@@ -224,32 +217,3 @@ def _unpacked(key: IterationKey, content: str, folder: Path) -> Iteration:
     kept = json.loads(content)
     images = [FeedbackImage(**{**image, "file": folder / image["file"]}) for image in kept["images"]]
     return Iteration(key, tuple(images), kept["created"], kept["directions"])
-
-
-def _said(entry: AnyEntry) -> dict[str, str]:
-    if isinstance(entry, Feedback):
-        return {
-            "kind": "feedback",
-            "subject": entry.image,
-            "said": entry.verdict,
-            "comment": entry.comment,
-        }
-    if isinstance(entry, Vote):
-        return {
-            "kind": "vote",
-            "subject": entry.left,
-            "rival": entry.right,
-            "said": entry.outcome,
-            "item": entry.item,
-            "comment": entry.comment,
-        }
-    return {"kind": "retraction", "subject": entry.vote}
-
-
-def _entry(row: Mapping[str, Any]) -> AnyEntry:
-    rater, at, identity, subject = row["rater"], row["at"], row["id"], row["subject"]
-    if row["kind"] == "feedback":
-        return Feedback(rater, at, identity, subject, row["said"], row["comment"])
-    if row["kind"] == "vote":
-        return Vote(rater, at, identity, row["item"], subject, row["rival"], row["said"], row["comment"])
-    return Retraction(rater, at, identity, subject)

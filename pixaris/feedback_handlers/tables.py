@@ -7,21 +7,18 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.feedback_handlers.base import (
     AnyEntry,
-    Feedback,
     FeedbackImage,
     Iteration,
     IterationKey,
     Log,
-    Retraction,
-    Vote,
 )
+from pixaris.feedback_handlers.entries import COLUMNS, entry_of, images_of, row_of
 
-_KINDS: dict[type, str] = {Feedback: "feedback", Vote: "vote", Retraction: "retraction"}
+_NAMES = ", ".join(COLUMNS)
 
 
 def keys(database: sqlite3.Connection) -> list[IterationKey]:
@@ -121,12 +118,7 @@ def require_images(database: sqlite3.Connection, number: int, entry: AnyEntry) -
     Raises:
         ConfigurationError: It has not.
     """
-    names: tuple[str, ...] = ()
-    if isinstance(entry, Feedback):
-        names = (entry.image,)
-    elif isinstance(entry, Vote):
-        names = (entry.left, entry.right)
-    for name in names:
+    for name in images_of(entry):
         query = "select 1 from images where iteration = ? and name = ?"
         if database.execute(query, (number, name)).fetchone() is None:
             raise ConfigurationError(f"the iteration has no image {name!r}")
@@ -134,25 +126,21 @@ def require_images(database: sqlite3.Connection, number: int, entry: AnyEntry) -
 
 def append(database: sqlite3.Connection, number: int, entry: AnyEntry) -> None:
     """Add an entry; one that is there already is passed over."""
-    subject, said, rival, item = _said(entry)
-    comment = "" if isinstance(entry, Retraction) else entry.comment
-    row = (entry.id, number, _KINDS[type(entry)], entry.rater, entry.at, subject, said, comment, rival, item)
+    marks = ", ".join(f":{name}" for name in COLUMNS)
     database.execute(
-        "insert or ignore into entries"
-        " (id, iteration, kind, rater, at, subject, said, comment, rival, item)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        row,
+        f"insert or ignore into entries (iteration, {_NAMES}) values (:iteration, {marks})",
+        {"iteration": number, **row_of(entry)},
     )
 
 
 def read(database: sqlite3.Connection, number: int, after: int) -> Log:
     """What was said of an iteration after an entry's number."""
     rows = database.execute(
-        "select number, id, kind, rater, at, subject, said, comment, rival, item from entries"
-        " where iteration = ? and number > ? order by number",
+        f"select number, {_NAMES} from entries where iteration = ? and number > ? order by number",
         (number, after),
     ).fetchall()
-    return Log(tuple(map(_entry, rows)), rows[-1][0] if rows else after)
+    entries = [entry_of(dict(zip(COLUMNS, row[1:], strict=True))) for row in rows]
+    return Log(tuple(entries), rows[-1][0] if rows else after)
 
 
 def _find(database: sqlite3.Connection, key: IterationKey) -> int | None:
@@ -180,21 +168,3 @@ def _add_images(
         for place, image in enumerate(images)
     ]
     database.executemany("insert or ignore into images values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-
-
-def _said(entry: AnyEntry) -> tuple[str, str, str, str]:
-    """An entry's subject, what is said of it, its rival and their item."""
-    if isinstance(entry, Feedback):
-        return entry.image, entry.verdict, "", ""
-    if isinstance(entry, Vote):
-        return entry.left, entry.outcome, entry.right, entry.item
-    return entry.vote, "", "", ""
-
-
-def _entry(row: Sequence[Any]) -> AnyEntry:
-    _, identity, kind, rater, at, subject, said, comment, rival, item = row
-    if kind == "feedback":
-        return Feedback(rater, at, identity, subject, said, comment)
-    if kind == "vote":
-        return Vote(rater, at, identity, item, subject, rival, said, comment)
-    return Retraction(rater, at, identity, subject)
