@@ -13,7 +13,7 @@ from typing import Any
 from pixaris.cache.local import LocalCache, size_of
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
-from pixaris.data_loaders.gcp import GCPDatasetLoader
+from pixaris.data_loaders.gcp import BucketDatasetLoader, folder_of
 from pixaris.data_loaders.local import LocalDatasetLoader
 from pixaris.data_loaders.prompts import PromptDatasetLoader
 from pixaris.exceptions import ConfigurationError, Problem, WorkflowError
@@ -242,10 +242,10 @@ def _references(
 def _loader(spec: SearchSpec, config: Config, references: tuple[str, ...]) -> DatasetLoader:
     dataset = spec.dataset
     if dataset.url:
-        return GCPDatasetLoader.at(
+        return BucketDatasetLoader(
             dataset.url,
+            folder_of(dataset.url, config.eval_dir_local),
             gcp_project_id=config.gcp_project_id,
-            eval_dir_local=config.eval_dir_local,
             references=references,
             progress=counting("received"),
         )

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +221,34 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return loaded if isinstance(loaded, dict) else None
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden."""
+    return name.startswith(".")
+
+
+def files_below(folder: Path, left_out: Callable[[str], bool] = is_hidden) -> list[str]:
+    """Names of the files below a folder, from it, in order.
+
+    Args:
+        folder: The folder.
+        left_out: Whether a file, or a folder with all that is in it, is left out, by its own name.
+    """
+    found = []
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not left_out(name))
+        inside = Path(where).relative_to(folder)
+        found += [(inside / name).as_posix() for name in sorted(files) if not left_out(name)]
+    return found
+
+
+def state_of(path: Path) -> tuple[int, int] | None:
+    """A file's size in bytes and its time of change in nanoseconds, which tell whether it is another one now;
+    None where there is none.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

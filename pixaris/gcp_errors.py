@@ -12,21 +12,21 @@ def words_of(error: BaseException) -> str:
     return first[:300]
 
 
-def is_of_credentials(error: BaseException) -> bool:
-    """Whether the credentials are missing, expired or refused."""
+def credential_errors() -> tuple[type[Exception], ...]:
+    """Errors that say that the credentials are missing, expired or refused."""
     from google.api_core.exceptions import Unauthorized
     from google.auth.exceptions import DefaultCredentialsError, RefreshError
 
-    return isinstance(error, DefaultCredentialsError | RefreshError | Unauthorized)
+    return DefaultCredentialsError, RefreshError, Unauthorized
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether the same may succeed later: no answer, or one that says so."""
+def passing_errors() -> tuple[type[Exception], ...]:
+    """Errors after which the same may succeed later: no answer, or one that says so."""
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import TransportError
     from requests import RequestException
 
-    return isinstance(error, GoogleAPIError | TransportError | RequestException)
+    return GoogleAPIError, TransportError, RequestException, TimeoutError
 
 
 def of_credentials(error: BaseException) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import os
 import re
 import secrets
+import threading
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,10 +25,13 @@ from typing import Any
 import google_crc32c
 
 from pixaris.exceptions import BucketChangedError, BucketError, ConfigurationError
-from pixaris.gcp_errors import is_of_credentials, is_passing, of_credentials, words_of
+from pixaris.gcp_errors import credential_errors, of_credentials, passing_errors, words_of
 
 SECONDS = 60.0
 """How long one operation is tried again and again."""
+
+Progress = Callable[[int, int], object]
+"""Called with how many files are there, and how many there are."""
 
 _THREADS = 16
 _CONNECT, _READ = 5.0, 60.0
@@ -244,15 +249,13 @@ class Bucket:
             raise BucketChangedError(f"{where}: it was deleted or replaced meanwhile") from None
         except DataCorruption:
             raise BucketError(f"{where}: it arrives damaged; try again") from None
-        except Exception as error:
-            if is_of_credentials(error):
-                raise BucketError(f"{where}: {of_credentials(error)}") from None
-            if is_passing(error) or isinstance(error, InvalidResponse):
-                raise BucketError(
-                    f"{where}: Google Cloud Storage could not {act} it within {SECONDS:.0f} s:"
-                    f" {words_of(error)}; try again: what was transferred is kept"
-                ) from None
-            raise
+        except credential_errors() as error:
+            raise BucketError(f"{where}: {of_credentials(error)}") from None
+        except (*passing_errors(), InvalidResponse) as error:
+            raise BucketError(
+                f"{where}: Google Cloud Storage could not {act} it within {SECONDS:.0f} s: {words_of(error)};"
+                " try again: what was transferred is kept"
+            ) from None
 
 
 def _object(blob: Any) -> BucketObject:  # noqa: ANN401  (the SDK carries no types)
@@ -286,12 +289,30 @@ def unsafe(names: Sequence[str], *, folds_case: bool) -> dict[str, str]:
     return wrong
 
 
-def side_by_side(work: Callable[[str], None], names: Iterable[str]) -> None:
-    """Do something for many names in threads; the first error ends it."""
+def side_by_side(
+    work: Callable[[str], None], names: Sequence[str], progress: Progress | None = None, kept: int = 0
+) -> None:
+    """Do something for many names in threads; the first error ends it.
+
+    Args:
+        work: What is to be done.
+        names: For what.
+        progress: Told after each.
+        kept: How many more there are that need nothing.
+    """
+    done = itertools.count(kept + 1)
+    lock = threading.Lock()
+
+    def one(name: str) -> None:
+        work(name)
+        with lock:
+            if progress is not None:
+                progress(next(done), kept + len(names))
+
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="pixaris-bucket") as pool:
-        tasks: list[Future[None]] = [pool.submit(work, name) for name in names]
-        done, waiting = wait(tasks, return_when=FIRST_EXCEPTION)
+        tasks: list[Future[None]] = [pool.submit(one, name) for name in names]
+        ended, waiting = wait(tasks, return_when=FIRST_EXCEPTION)
         for task in waiting:
             task.cancel()
-        for task in done:
+        for task in ended:
             task.result()

@@ -56,7 +56,9 @@ def downloads(server: BucketServer) -> int:
 
 def test_an_eval_set_is_downloaded_once(server: BucketServer, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    eval_set = loader(tmp_path, references=["Mask"], progress=lambda *at: told.append(at)).load_dataset()
+    ours = loader(tmp_path, references=["Mask"])
+    ours.progress = lambda *at: told.append(at)
+    eval_set = ours.load_dataset()
     assert [item.name for item in eval_set.items] == ["i0", "i1", "i2", "i3", "i4"]
     assert set(eval_set.items[0].inputs) == {"Input"}
     assert set(eval_set.items[0].references) == {"Mask"}

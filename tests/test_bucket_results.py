@@ -4,8 +4,10 @@ Cloud Storage on a stand-in of the service.
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -19,6 +21,7 @@ from pixaris.data_loaders.demo import prepare
 from pixaris.experiment_handlers.gcp_tensorboard import GCPTensorboardHandler
 from pixaris.gcs import BucketPath
 from pixaris.results.bucket import copier
+from pixaris.results.bucket import copies as copies_module
 from pixaris.results.bucket.copies import pull, push
 from pixaris.testing.contracts import check_experiment_handler
 from pixaris.testing.samples import eval_set, run_record
@@ -140,6 +143,32 @@ def test_a_copy_never_fails_a_run(
     server.denied.clear()
     assert main(rest) == 0
     assert json.loads(server.buckets["pixels"]["results/demo/restore/search.json"].data) == {}
+
+
+def test_an_interrupted_search_does_not_wait_for_a_bucket(server: BucketServer, tmp_path: Path) -> None:
+    server.faults.append(Fault("/o?", times=1, delay=15.0))
+    copies = copier.BucketCopies("pixels", "project")
+    copies.keep(a_search(tmp_path))
+    began = time.monotonic()
+    told = copies.end(in_haste=True)
+    assert time.monotonic() - began < 10
+    assert "not copied to the bucket: there was no time" in told
+    assert "pixaris results push" in told
+
+
+def test_a_file_that_cannot_be_read_is_told(
+    server: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = a_search(tmp_path)
+
+    def refused(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(copies_module, "checksum", refused)
+    server.put("results/demo/restore/search.json", b"{}")
+    copies = copier.BucketCopies("pixels", "project")
+    copies.keep(folder)
+    assert "search.json cannot be read, and is not copied: Permission denied" in copies.end()
 
 
 def test_a_folder_that_grows_is_copied_while_it_grows(

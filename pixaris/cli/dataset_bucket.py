@@ -45,32 +45,48 @@ def arguments(kinds: Any) -> None:  # noqa: ANN401  (argparse gives the type no 
 
 def main(options: argparse.Namespace) -> int:
     """Copy, or list."""
-    from pixaris.data_loaders.gcp import GCPDatasetLoader, datasets
-
     config = Config.load()
     project = options.gcp_project or config.gcp_project_id
     if options.kind == "list":
-        if options.place is None and not config.gcp_pixaris_bucket_name:
-            raise ConfigurationError(
-                "name a bucket: pixaris dataset list gs://BUCKET; or set gcp_pixaris_bucket_name in"
-                " config.yaml"
-            )
-        for url in datasets(options.place or f"gs://{config.gcp_pixaris_bucket_name}", project):
-            say(url)
-        return 0
-    sends = options.kind != "download"
-    loader = GCPDatasetLoader.at(
+        return _list(options.place, config, project)
+    if options.kind == "download":
+        return _download(options, config, project)
+    return _upload(options, project)
+
+
+def _list(place: str | None, config: Config, project: str) -> int:
+    from pixaris.data_loaders.gcp import datasets
+
+    if place is None and not config.gcp_pixaris_bucket_name:
+        raise ConfigurationError(
+            "name a bucket: pixaris dataset list gs://BUCKET; or set gcp_pixaris_bucket_name in config.yaml"
+        )
+    for url in datasets(place or f"gs://{config.gcp_pixaris_bucket_name}", project):
+        say(url)
+    return 0
+
+
+def _download(options: argparse.Namespace, config: Config, project: str) -> int:
+    from pixaris.data_loaders.gcp import BucketDatasetLoader, folder_of
+
+    loader = BucketDatasetLoader(
         options.place,
-        options.folder if not sends else None,
+        options.folder or folder_of(options.place, config.eval_dir_local),
         gcp_project_id=project,
-        eval_dir_local=config.eval_dir_local,
-        progress=counting("sent" if sends else "received"),
+        force_download=options.force,
+        progress=counting("received"),
     )
-    if not sends:
-        loader.force_download = options.force
-        done = loader.download()
-        say(f"{loader.path}: {len(done.moved)} files received, {done.kept} were there")
-        return 0
+    done = loader.download()
+    say(f"{loader.path}: {len(done.moved)} files received, {done.kept} were there")
+    return 0
+
+
+def _upload(options: argparse.Namespace, project: str) -> int:
+    from pixaris.data_loaders.gcp import BucketDatasetLoader
+
+    loader = BucketDatasetLoader(
+        options.place, options.folder, gcp_project_id=project, progress=counting("sent")
+    )
     sent = loader.create_dataset(options.folder, new=options.kind == "create")
     say(f"{loader.place}: {len(sent.moved)} files sent, {sent.kept} were there")
     if sent.beside:

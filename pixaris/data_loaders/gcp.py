@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from pixaris.data_loaders.base import DatasetLoader
 from pixaris.data_loaders.leftovers import is_system
 from pixaris.data_loaders.local import LocalDatasetLoader
 from pixaris.exceptions import BucketChangedError, BucketError, DatasetError, PixarisError, Problem, nearest
-from pixaris.files import append_json_line, read_json_lines, storing, write_json_lines
-from pixaris.gcs import Bucket, BucketObject, BucketPath, checksum, side_by_side, unsafe
+from pixaris.files import append_json_line, files_below, read_json_lines, state_of, storing, write_json_lines
+from pixaris.gcs import Bucket, BucketObject, BucketPath, Progress, checksum, side_by_side, unsafe
 from pixaris.types import EvalSet
 
 INPUTS = "experiment_inputs"
@@ -22,9 +22,6 @@ INPUTS = "experiment_inputs"
 
 _BOOKS = ".downloads"
 """The folder, beside the projects', that remembers what was downloaded."""
-
-Progress = Callable[[int, int], object]
-"""Called with how many files are there, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -42,88 +39,41 @@ class Transfer:
     beside: tuple[str, ...] = ()
 
 
-class GCPDatasetLoader(DatasetLoader):
-    """Loads an eval set that lies in a bucket, as `LocalDatasetLoader` loads one from a folder::
+class BucketDatasetLoader(DatasetLoader):
+    """Loads an eval set that lies in a bucket, as `LocalDatasetLoader` loads one from a folder.
 
-        gs://<bucket>/experiment_inputs/<project>/<dataset>/<Folder>/<name>.png
-
-    Files are downloaded into ``<eval_dir_local>/<project>/<dataset>`` side by side, each at the generation
-    that was listed and with its checksum verified. What is there already at this generation is not downloaded
-    again, so a download that was broken off goes on where it was. A file that was downloaded and is not in
-    the bucket any more is removed; files that somebody else has put there are an error.
+    Files are downloaded side by side, each at the generation that was listed and with its checksum verified.
+    What is there already at this generation is not downloaded again, so a download that was broken off goes
+    on where it was. A file that was downloaded and is not in the bucket any more is removed; files that
+    somebody else has put there are an error.
 
     Args:
+        url: ``gs://bucket/any/folder/project/dataset``.
+        path: Where its files go.
         gcp_project_id: The Google Cloud project; "": the credentials' own.
-        gcp_pixaris_bucket_name: The bucket.
-        project: The project's name.
-        dataset: The eval set's name.
-        eval_dir_local: Folder of all eval sets on this machine.
-        force_download: Download all files anew, whatever is there.
         references: Folders that only metrics see.
-        progress: Called while files arrive.
+        force_download: Download all files anew, whatever is there.
+        progress: Called while files are transferred.
+
+    Raises:
+        DatasetError: The address names no folder of a bucket.
     """
 
     def __init__(
         self,
-        gcp_project_id: str,
-        gcp_pixaris_bucket_name: str,
-        project: str,
-        dataset: str,
-        eval_dir_local: str | os.PathLike[str] = "local_experiment_inputs",
-        force_download: bool = False,
-        references: Sequence[str] = (),
-        progress: Progress | None = None,
-    ) -> None:
-        place = BucketPath(gcp_pixaris_bucket_name, f"{INPUTS}/{project}/{dataset}")
-        self._set_up(place, gcp_project_id, Path(eval_dir_local) / project / dataset, references, progress)
-        self.force_download = force_download
-
-    @classmethod
-    def at(
-        cls,
         url: str,
-        path: str | os.PathLike[str] | None = None,
+        path: str | os.PathLike[str],
         *,
         gcp_project_id: str = "",
-        eval_dir_local: str | os.PathLike[str] = "local_experiment_inputs",
         references: Sequence[str] = (),
+        force_download: bool = False,
         progress: Progress | None = None,
-    ) -> GCPDatasetLoader:
-        """Load the eval set that lies at an address.
-
-        Args:
-            url: ``gs://bucket/any/folder/project/dataset``.
-            path: Where its files go; by default ``<eval_dir_local>/<project>/<dataset>``, by the last two
-                parts of the address.
-            gcp_project_id: The Google Cloud project; "": the credentials' own.
-            eval_dir_local: Folder of all eval sets on this machine.
-            references: Folders that only metrics see.
-            progress: Called while files arrive.
-
-        Raises:
-            DatasetError: The address names no folder of a bucket.
-        """
-        place = _place(url)
-        parts = place.prefix.split("/")
-        project = parts[-2] if len(parts) > 1 else place.bucket
-        loader = cls.__new__(cls)
-        where = Path(path) if path is not None else Path(eval_dir_local) / project / parts[-1]
-        loader._set_up(place, gcp_project_id, where, references, progress)
-        loader.force_download = False
-        return loader
-
-    def _set_up(
-        self,
-        place: BucketPath,
-        gcp_project_id: str,
-        path: Path,
-        references: Sequence[str],
-        progress: Progress | None,
     ) -> None:
-        self.place = place
-        self.bucket = Bucket(place.bucket, gcp_project_id)
+        self.place = _place(url)
+        self.bucket = Bucket(self.place.bucket, gcp_project_id)
         self.path = Path(os.path.abspath(path))
         self.references = (references,) if isinstance(references, str) else tuple(references)
+        self.force_download = force_download
         self.progress = progress
         self._listed: dict[str, BucketObject] = {}
 
@@ -193,7 +143,7 @@ class GCPDatasetLoader(DatasetLoader):
         prefix = f"{self.place.prefix}/"
         found = {one.name.removeprefix(prefix): one for one in self.bucket.objects(prefix)}
         folders = {name for name in found if not name or name.endswith("/")}
-        hidden = {name for name in found if any(map(is_system, name.split("/"))) and not unsafe_part(name)}
+        hidden = {name for name in found if any(map(is_system, name.split("/"))) and not _leads_out(name)}
         return {name: one for name, one in found.items() if name not in folders | hidden}
 
     def _missing(self) -> str:
@@ -210,7 +160,8 @@ class GCPDatasetLoader(DatasetLoader):
             raise DatasetError(problems, str(self.place))
 
     def _refuse_foreign(self, listed: Mapping[str, BucketObject], book: _Book) -> None:
-        foreign = [name for name in _files_in(self.path) if name not in listed and name not in book.known]
+        ours = listed.keys() | book.known.keys()
+        foreign = [name for name in files_below(self.path, is_system) if name not in ours]
         if foreign:
             raise DatasetError(
                 f"holds {len(foreign)} files that are not in {self.place}: {', '.join(foreign[:5])}; upload"
@@ -219,21 +170,16 @@ class GCPDatasetLoader(DatasetLoader):
             )
 
     def _fetch(self, listed: Mapping[str, BucketObject], wanted: Sequence[str], book: _Book) -> None:
-        total, done = len(listed), len(listed) - len(wanted)
         lock = threading.Lock()
 
         def fetch(name: str) -> None:
-            nonlocal done
             path = self.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             self.bucket.download(listed[name], path)
             with lock:
                 book.add(name, listed[name])
-                done += 1
-                if self.progress is not None:
-                    self.progress(done, total)
 
-        side_by_side(fetch, wanted)
+        side_by_side(fetch, wanted, self.progress, kept=len(listed) - len(wanted))
 
     # Uploading
 
@@ -252,7 +198,7 @@ class GCPDatasetLoader(DatasetLoader):
         source = Path(folder)
         LocalDatasetLoader.at(source, self.references).load_dataset()
         there = self.listed()
-        files = {name: source / name for name in _files_in(source)}
+        files = {name: source / name for name in files_below(source, is_system)}
         sums = {name: checksum(path) for name, path in files.items()}
         other = [name for name in files if name in there and there[name].crc32c != sums[name]]
         if new and other:
@@ -262,21 +208,62 @@ class GCPDatasetLoader(DatasetLoader):
                 str(self.place),
             )
         wanted = [name for name in files if name not in there or name in other]
-        total, done = len(files), len(files) - len(wanted)
-        lock = threading.Lock()
 
         def send(name: str) -> None:
-            nonlocal done
             replacing = there[name].generation if name in there else 0
             self.bucket.upload(files[name], f"{self.place.prefix}/{name}", replacing)
-            with lock:
-                done += 1
-                if self.progress is not None:
-                    self.progress(done, total)
 
-        side_by_side(send, wanted)
+        side_by_side(send, wanted, self.progress, kept=len(files) - len(wanted))
         beside = tuple(name for name in there if name not in files)
         return Transfer(tuple(wanted), len(files) - len(wanted), beside)
+
+
+class GCPDatasetLoader(BucketDatasetLoader):
+    """Loads an eval set by project and name::
+
+        gs://<bucket>/experiment_inputs/<project>/<dataset>/<Folder>/<name>.png
+
+    into ``<eval_dir_local>/<project>/<dataset>``.
+
+    Args:
+        gcp_project_id: The Google Cloud project; "": the credentials' own.
+        gcp_pixaris_bucket_name: The bucket.
+        project: The project's name.
+        dataset: The eval set's name.
+        eval_dir_local: Folder of all eval sets on this machine.
+        force_download: Download all files anew, whatever is there.
+        references: Folders that only metrics see.
+    """
+
+    def __init__(
+        self,
+        gcp_project_id: str,
+        gcp_pixaris_bucket_name: str,
+        project: str,
+        dataset: str,
+        eval_dir_local: str | os.PathLike[str] = "local_experiment_inputs",
+        force_download: bool = False,
+        references: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            f"gs://{gcp_pixaris_bucket_name}/{INPUTS}/{project}/{dataset}",
+            Path(eval_dir_local) / project / dataset,
+            gcp_project_id=gcp_project_id,
+            references=references,
+            force_download=force_download,
+        )
+
+
+def folder_of(url: str, eval_dir_local: str | os.PathLike[str]) -> Path:
+    """Where the files of an eval set in a bucket go: ``<eval_dir_local>/<project>/<dataset>``, by the last
+    two parts of its address.
+
+    Raises:
+        DatasetError: The address names no folder of a bucket.
+    """
+    place = _place(url)
+    parts = [place.bucket, *place.prefix.split("/")]
+    return Path(eval_dir_local, *parts[-2:])
 
 
 def datasets(url: str, gcp_project_id: str = "") -> list[str]:
@@ -313,12 +300,12 @@ class _Book:
         return {
             name: int(row["generation"])
             for name, row in self.known.items()
-            if row.get("stat") == _stat(self._path / name)
+            if row.get("state") == _state(self._path / name)
         }
 
     def add(self, name: str, found: BucketObject) -> None:
         """A file is there."""
-        row = {"name": name, "generation": found.generation, "stat": _stat(self._path / name)}
+        row = {"name": name, "generation": found.generation, "state": _state(self._path / name)}
         self.known[name] = row
         append_json_line(self._file, row)
 
@@ -330,12 +317,10 @@ class _Book:
         write_json_lines(self._file, self.known.values())
 
 
-def _stat(path: Path) -> list[int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return [found.st_size, found.st_mtime_ns]
+def _state(path: Path) -> list[int] | None:
+    """As a line of JSON has it."""
+    found = state_of(path)
+    return None if found is None else list(found)
 
 
 def _place(url: str) -> BucketPath:
@@ -345,19 +330,9 @@ def _place(url: str) -> BucketPath:
         raise DatasetError(str(error)) from None
 
 
-def unsafe_part(name: str) -> bool:
+def _leads_out(name: str) -> bool:
     """Whether a name leads out of its folder: such a one is told, not passed over as hidden."""
     return any(part in (".", "..") for part in name.split("/"))
-
-
-def _files_in(folder: Path) -> list[str]:
-    """Names of the files below a folder, without those that are hidden or an operating system's own."""
-    found = []
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_system(name))
-        inside = Path(where).relative_to(folder)
-        found += [(inside / name).as_posix() for name in sorted(files) if not is_system(name)]
-    return found
 
 
 def _folds_case(folder: Path) -> bool:

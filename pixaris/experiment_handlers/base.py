@@ -45,8 +45,11 @@ class ExperimentHandler(ABC):
         copy of this handler than the trials'.
         """
 
-    def search_ended(self) -> str:
+    def search_ended(self, *, in_haste: bool) -> str:
         """The search that was started has ended.
+
+        Args:
+            in_haste: It was interrupted: whoever did that does not want to wait.
 
         Returns:
             What is to be told of it, in a sentence, or "".
@@ -77,8 +80,8 @@ class ExperimentHandlers(ExperimentHandler):
         for handler in self.handlers:
             handler.search_started(folder)
 
-    def search_ended(self) -> str:
-        told = [handler.search_ended() for handler in self.handlers]
+    def search_ended(self, *, in_haste: bool) -> str:
+        told = [handler.search_ended(in_haste=in_haste) for handler in self.handlers]
         return "; ".join(sentence for sentence in told if sentence)
 
     def close(self) -> None:

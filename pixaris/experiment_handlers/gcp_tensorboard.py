@@ -69,9 +69,9 @@ class GCPTensorboardHandler(ExperimentHandler):
         if self._copies is not None:
             self._copies.keep(folder)
 
-    def search_ended(self) -> str:
+    def search_ended(self, *, in_haste: bool) -> str:
         """Copy the rest, and say where it is, or why not."""
-        return "" if self._copies is None else self._copies.end()
+        return "" if self._copies is None else self._copies.end(in_haste=in_haste)
 
     def close(self) -> None:
         """Write what is buffered, and copy what is new."""

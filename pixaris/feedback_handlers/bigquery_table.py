@@ -14,7 +14,7 @@ from typing import Any
 
 from pixaris.exceptions import ConfigurationError, StorageError
 from pixaris.feedback_handlers.base import IterationKey
-from pixaris.gcp_errors import is_of_credentials, is_passing, of_credentials, words_of
+from pixaris.gcp_errors import credential_errors, of_credentials, passing_errors, words_of
 
 VERSION = "1"
 """Of the table's columns, kept in its label ``pixaris_schema``."""
@@ -197,12 +197,10 @@ class FeedbackTable:
             ) from None
         except NotFound as error:
             raise StorageError(f"{self.name}: {words_of(error)}; is the project right?") from None
-        except Exception as error:
-            if is_of_credentials(error):
-                raise StorageError(f"{self.name}: {of_credentials(error)}") from None
-            if is_passing(error) or isinstance(error, TimeoutError):
-                raise StorageError(
-                    f"{self.name}: BigQuery could not {act} it within {_SECONDS:.0f} s: {words_of(error)};"
-                    " try again"
-                ) from None
-            raise
+        except credential_errors() as error:
+            raise StorageError(f"{self.name}: {of_credentials(error)}") from None
+        except passing_errors() as error:
+            raise StorageError(
+                f"{self.name}: BigQuery could not {act} it within {_SECONDS:.0f} s: {words_of(error)};"
+                " try again"
+            ) from None

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 BETWEEN_COPIES = 20.0
 """Seconds from the end of one copy to the beginning of the next."""
 
+_HASTE_SECONDS = 2.0
+
 
 class BucketCopies:
     """Copies folders, each to ``gs://<bucket>/<prefix>/<its parent's name>/<its name>``. Pickles without what
@@ -39,15 +41,19 @@ class BucketCopies:
         if folder not in self._copiers:
             self._copiers[folder] = _Copier(folder, self.home, self.project)
 
-    def end(self) -> str:
+    def end(self, *, in_haste: bool = False) -> str:
         """Copy what is new, and copy no longer.
+
+        Args:
+            in_haste: Take no longer for it than two seconds.
 
         Returns:
             Where the copies are, or why they are not whole and how to send the rest, in a sentence; "" where
             nothing was copied.
         """
+        seconds = _HASTE_SECONDS if in_haste else None
         copiers, self._copiers = list(self._copiers.values()), {}
-        return "; ".join([copier.close() for copier in copiers])
+        return "; ".join([copier.close(seconds) for copier in copiers])
 
 
 class _Copier:
@@ -88,13 +94,20 @@ class _Copier:
             log.warning("results are not copied to %s for now: %s", self._place, problem)
         self._problem = problem
 
-    def close(self) -> str:
-        """Copy what is new, and end; say where the copy is, or why not."""
+    def close(self, seconds: float | None) -> str:
+        """Copy what is new, and end; say where the copy is, or why not.
+
+        Args:
+            seconds: How long that may take, or None.
+        """
         self._ending.set()
-        self._thread.join()
-        if not self._problem:
+        self._thread.join(seconds)
+        problem = self._problem
+        if self._thread.is_alive():
+            problem = problem or "there was no time"
+        if not problem:
             return f"copied to {self._place}"
         return (
-            f"not copied to the bucket: {self._problem}; everything is in {self._folder}, and this sends the"
+            f"not copied to the bucket: {problem}; everything is in {self._folder}, and this sends the"
             f" rest: pixaris results push {self._folder} {self._home}"
         )

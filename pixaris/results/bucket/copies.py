@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pixaris.exceptions import BucketError, ConfigurationError, Problem
-from pixaris.files import storing
-from pixaris.gcs import Bucket, BucketPath, checksum, side_by_side, unsafe
+from pixaris.files import files_below, state_of, storing
+from pixaris.gcs import Bucket, BucketPath, Progress, checksum, side_by_side, unsafe
 
 RESULTS = "results"
 """The folder of a bucket that results are copied to, where nobody names another."""
-
-Progress = Callable[[int, int], object]
-"""Called with how many files are there, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -64,34 +58,27 @@ def push(
     bucket = Bucket(place.bucket, project)
     before = {} if sent is None else sent
     there = {} if before else {one.name: one for one in bucket.objects(f"{place.prefix}/")}
-    names = visible_files(folder)
-    fresh = [name for name in names if _stat(folder / name) not in (None, before.get(name))]
+    names = files_below(folder)
+    fresh = [name for name in names if state_of(folder / name) not in (None, before.get(name))]
     sizes: list[int] = []
-    counter = _Counter(len(names), len(names) - len(fresh), progress)
 
     def send(name: str) -> None:
         path, target = folder / name, f"{place.prefix}/{name}"
-        stat, known = _stat(path), there.get(target)
+        state, known = state_of(path), there.get(target)
         try:
-            same = known is not None and known.crc32c == checksum(path)
-            if not same:
+            if known is None or known.crc32c != checksum(path):
                 sizes.append(bucket.upload(path, target).size)
         except FileNotFoundError:
             return  # it was replaced or removed while the folder was copied
-        if stat is not None:
-            before[name] = stat
-        counter.add()
+        except OSError as error:
+            raise BucketError(
+                f"{path} cannot be read, and is not copied: {error.strerror or error}"
+            ) from None
+        if state is not None:
+            before[name] = state
 
-    side_by_side(send, fresh)
+    side_by_side(send, fresh, progress, kept=len(names) - len(fresh))
     return Copied(len(sizes), sum(sizes), len(names) - len(sizes))
-
-
-def _stat(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
 
 
 def pull(
@@ -126,7 +113,6 @@ def pull(
     if wrong:
         raise ConfigurationError([Problem(repr(name), rule) for name, rule in wrong.items()], str(place))
     moved: list[int] = []
-    counter = _Counter(len(found), 0, progress)
 
     def fetch(name: str) -> None:
         path, one = folder / name, found[name]
@@ -135,42 +121,8 @@ def pull(
             path.parent.mkdir(parents=True, exist_ok=True)
             bucket.download(one, path)
             moved.append(one.size)
-        counter.add()
 
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        side_by_side(fetch, found)
+        side_by_side(fetch, list(found), progress)
     return Copied(len(moved), sum(moved), len(found) - len(moved))
-
-
-def visible_files(folder: Path) -> list[str]:
-    """Names of the files below a folder, without hidden ones, in order."""
-    found = []
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = Path(where).relative_to(folder)
-        found += [(inside / name).as_posix() for name in sorted(files) if not name.startswith(".")]
-    return found
-
-
-class _Counter:
-    """Counts files, from several threads.
-
-    Args:
-        total: How many there are.
-        done: How many need nothing.
-        progress: Told of each.
-    """
-
-    def __init__(self, total: int, done: int, progress: Progress | None) -> None:
-        self._total = total
-        self._progress = progress
-        self._done = done
-        self._lock = threading.Lock()
-
-    def add(self) -> None:
-        """One more is there."""
-        with self._lock:
-            self._done += 1
-            if self._progress is not None:
-                self._progress(self._done, self._total)

@@ -108,9 +108,12 @@ def _search(plan: SearchPlan, session: RaySession, listener: ProgressListener | 
     with ReportWriter(listener or Silent(), plan.setup.eval_set) as reporting:
         result = run_search(plan, session, reporting)
         reporting.finish(result)
-        for sentence in (changed(plan.settings.data_loader), plan.handler.search_ended()):
-            if sentence:
-                reporting.event(sentence)
+        interrupted = result.status == "interrupted"
+        told = [plan.handler.search_ended(in_haste=interrupted)]
+        if not interrupted:
+            told.append(changed(plan.settings.data_loader))
+        for sentence in filter(None, told):
+            reporting.event(sentence)
     return result
 
 
