@@ -30,6 +30,7 @@ ROWS: list[set[str]] = [
         "gcp_errors",
         "gcs",
         "terminal",
+        "threads",
     },
     {"comfyui", "flux", "statistics"},
     {"endpoints"},

@@ -11,6 +11,7 @@ from pixaris.endpoints.local import LocalPool
 from pixaris.endpoints.registry import EndpointRegistry
 from pixaris.search import survey
 from pixaris.search.check import CheckedSearch
+from pixaris.threads import beside
 
 _EVENT_SECONDS = 0.5
 
@@ -52,9 +53,8 @@ def local_pool(
 @contextlib.contextmanager
 def _emitting(pool: LocalPool, emit: Callable[[str], None]) -> Iterator[None]:
     """Pass on a pool's events as they come."""
-    ended = threading.Event()
 
-    def watch() -> None:
+    def watch(ended: threading.Event) -> None:
         seen, last = 0, False
         while not last:
             last = ended.wait(_EVENT_SECONDS)
@@ -62,10 +62,5 @@ def _emitting(pool: LocalPool, emit: Callable[[str], None]) -> Iterator[None]:
                 emit(sentence)
                 seen += 1
 
-    thread = threading.Thread(target=watch, name="pixaris-events", daemon=True)
-    thread.start()
-    try:
+    with beside("pixaris-events", watch):
         yield
-    finally:
-        ended.set()
-        thread.join()

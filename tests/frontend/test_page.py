@@ -6,7 +6,6 @@ import json
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,17 +25,6 @@ from pixaris.search.file.yaml_file import parse_yaml
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results_of(tmp_path_factory.mktemp("review") / "results")
-
-
-@pytest.fixture(scope="module")
-def root(results: Path) -> Iterator[str]:
-    with page(results) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def ann(root: str) -> Visitor:
-    return visitor(root, "ann")
 
 
 def test_a_search_shows_all_of_its_sets_and_its_verdict(ann: Visitor) -> None:

@@ -30,17 +30,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results_of(folder, Made(sets=5, items=8, stopped=0))
 
 
-@pytest.fixture(scope="module")
-def root(results: Path) -> Iterator[str]:
-    with page(results) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def ann(root: str) -> Visitor:
-    return visitor(root, "ann")
-
-
 @contextmanager
 def opened(browser: Browser, root: str, path: str, name: str = "ann", width: int = 1280) -> Iterator[Tab]:
     """A page as somebody sees it who has come in."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from page_kit import Visitor, new_iteration, page, results_of, search_id, visitor
+from page_kit import Visitor, new_iteration, page, results_of, search_id
 
 from pixaris.cli import main
 from pixaris.exceptions import ConfigurationError
@@ -23,17 +23,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("review") / "results"
     (folder.parent / "config.yaml").write_text("flux_api_key: hidden-treasure\n")
     return results_of(folder)
-
-
-@pytest.fixture(scope="module")
-def root(results: Path) -> Iterator[str]:
-    with page(results) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def ann(root: str) -> Visitor:
-    return visitor(root, "ann")
 
 
 def test_nobody_sees_anything_before_they_say_who_they_are(root: str) -> None:

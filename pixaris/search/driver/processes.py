@@ -25,6 +25,8 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pixaris.threads import beside
+
 log = logging.getLogger(__name__)
 
 LIMIT_SECONDS = 30.0
@@ -96,10 +98,9 @@ def following_processes(
         here: Is told which run on this machine, whenever that changes.
         limit: Seconds that one may be stopped.
     """
-    over = threading.Event()
     node = ray.get_runtime_context().get_node_id()
 
-    def watch() -> None:
+    def watch(over: threading.Event) -> None:
         counts = StoppedProcesses(limit)
         told: list[int] = []
         while not over.wait(_LOOK_SECONDS):
@@ -115,13 +116,8 @@ def following_processes(
                     " its work handed on"
                 )
 
-    thread = threading.Thread(target=watch, name="pixaris-frozen", daemon=True)
-    thread.start()
-    try:
+    with beside("pixaris-frozen", watch, _LOOK_SECONDS):
         yield
-    finally:
-        over.set()
-        thread.join(_LOOK_SECONDS)
 
 
 def _stopped(processes: Iterable[Process], here: str) -> list[Process]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pixaris.endpoints.ray import RayPool
 from pixaris.exceptions import ClusterError
 from pixaris.search.driver.tracker import SearchTracker
+from pixaris.threads import beside
 
 _POLL_SECONDS = 0.5
 
@@ -25,9 +26,8 @@ def watching(
         fault: Says why Ray has ended; "" while it runs.
         end_waiting: Ends what the main thread waits for, when Ray has ended.
     """
-    ended = threading.Event()
 
-    def watch() -> None:
+    def watch(ended: threading.Event) -> None:
         while not ended.wait(_POLL_SECONDS):
             lost = fault()
             if lost:
@@ -36,12 +36,9 @@ def watching(
                 return
             tracker.pool_reported(pool.status(tracker.events_seen))
 
-    thread = threading.Thread(target=watch, name="pixaris-progress", daemon=True)
-    thread.start()
     try:
-        yield
+        with beside("pixaris-progress", watch):
+            yield
     finally:
-        ended.set()
-        thread.join()
         if not isinstance(tracker.fatal, ClusterError):
             tracker.pool_reported(pool.status(tracker.events_seen))

@@ -20,23 +20,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def hidden(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that only the first node has."""
-    return tmp_path_factory.mktemp("hidden")
-
-
-@pytest.fixture(scope="module")
 def cluster(hidden: Path) -> Iterator[TwoNodes]:
     with two_nodes([hidden], gpus=1) as nodes:
         yield nodes
-
-
-@pytest.fixture
-def results(hidden: Path, tmp_path: Path) -> Path:
-    """A results folder that only the first node has."""
-    folder = hidden / tmp_path.name
-    folder.mkdir()
-    return folder
 
 
 def test_a_race_whose_sets_change_nodes_makes_nothing_twice(

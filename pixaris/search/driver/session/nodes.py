@@ -12,6 +12,7 @@ from ray.tune import PlacementGroupFactory
 from pixaris.endpoints.ray.nodes import this_node
 from pixaris.search.driver.processes import has_trials
 from pixaris.search.driver.tracker import SearchTracker
+from pixaris.threads import beside
 
 _PATIENCE_SECONDS = 8.0
 _LOOK_SECONDS = 1.0
@@ -37,9 +38,8 @@ def telling_what_it_waits_for(tracker: SearchTracker, cpus: float) -> Iterator[N
         tracker: Is told.
         cpus: What each trial takes.
     """
-    over = threading.Event()
 
-    def watch() -> None:
+    def watch(over: threading.Event) -> None:
         wait = _PATIENCE_SECONDS
         while not over.wait(wait):
             wait = _LOOK_SECONDS
@@ -54,10 +54,5 @@ def telling_what_it_waits_for(tracker: SearchTracker, cpus: float) -> Iterator[N
                 )
                 return
 
-    thread = threading.Thread(target=watch, name="pixaris-waiting", daemon=True)
-    thread.start()
-    try:
+    with beside("pixaris-waiting", watch, _LOOK_SECONDS):
         yield
-    finally:
-        over.set()
-        thread.join(_LOOK_SECONDS)
