@@ -17,10 +17,10 @@ from gcs_stand_in import BucketServer, Fault
 from kit import WORKFLOW
 from PIL import Image
 
-from pixaris import gcs
 from pixaris.components import assemble
 from pixaris.data_loaders.gcp import GCPDatasetLoader, datasets
 from pixaris.exceptions import BucketError, DatasetError
+from pixaris.gcp import storage as gcs
 from pixaris.search.file.spec import read_search_file
 
 pytest.importorskip("google.cloud.storage")

@@ -15,11 +15,11 @@ from urllib.request import urlopen
 import pytest
 from gcs_stand_in import BucketServer, Fault
 
-from pixaris import gcs
 from pixaris.cli import main, tensorboard
 from pixaris.data_loaders.demo import prepare
 from pixaris.experiment_handlers.gcp_tensorboard import GCPTensorboardHandler
-from pixaris.gcs import BucketPath
+from pixaris.gcp import storage as gcs
+from pixaris.gcp.storage import BucketPath
 from pixaris.results.bucket import copier
 from pixaris.results.bucket import copies as copies_module
 from pixaris.results.bucket.copies import pull, push

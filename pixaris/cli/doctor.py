@@ -180,7 +180,7 @@ def _bucket(config: Config) -> Iterator[Finding]:
     name = config.gcp_pixaris_bucket_name
     if not name:
         return
-    from pixaris.gcs import Bucket
+    from pixaris.gcp.storage import Bucket
 
     try:
         Bucket(name, config.gcp_project_id).folders("")

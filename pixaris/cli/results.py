@@ -38,7 +38,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _push(options: argparse.Namespace) -> int:
-    from pixaris.gcs import BucketPath
+    from pixaris.gcp.storage import BucketPath
     from pixaris.results.bucket.copies import RESULTS, push
 
     config = Config.load()
@@ -57,7 +57,7 @@ def _push(options: argparse.Namespace) -> int:
 
 
 def _pull(options: argparse.Namespace) -> int:
-    from pixaris.gcs import BucketPath
+    from pixaris.gcp.storage import BucketPath
     from pixaris.results.bucket.copies import pull
 
     place = BucketPath.of(options.place)

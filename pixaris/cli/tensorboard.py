@@ -38,7 +38,7 @@ def main(options: argparse.Namespace) -> int:
 
 def _serve_bucket(options: argparse.Namespace) -> int:
     """Copy the events of a search in a bucket here, again and again, and serve the copies."""
-    from pixaris.gcs import BucketPath
+    from pixaris.gcp.storage import BucketPath
     from pixaris.results.bucket.copies import pull
 
     place = BucketPath.of(options.search)

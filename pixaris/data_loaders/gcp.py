@@ -14,7 +14,7 @@ from pixaris.data_loaders.leftovers import is_system
 from pixaris.data_loaders.local import LocalDatasetLoader
 from pixaris.exceptions import BucketChangedError, BucketError, DatasetError, PixarisError, Problem, nearest
 from pixaris.files import append_json_line, files_below, read_json_lines, state_of, storing, write_json_lines
-from pixaris.gcs import Bucket, BucketObject, BucketPath, Progress, checksum, side_by_side, unsafe
+from pixaris.gcp.storage import Bucket, BucketObject, BucketPath, Progress, checksum, side_by_side, unsafe
 from pixaris.types import EvalSet
 
 INPUTS = "experiment_inputs"

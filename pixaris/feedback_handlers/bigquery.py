@@ -27,7 +27,7 @@ from pixaris.feedback_handlers.base import (
 from pixaris.feedback_handlers.bigquery_table import FeedbackTable
 from pixaris.feedback_handlers.entries import entry_of, images_of, row_of
 from pixaris.files import safe_name, storing
-from pixaris.gcs import Bucket
+from pixaris.gcp.storage import Bucket
 from pixaris.images import decode, digest, read_image_file
 
 _LATE_MICROSECONDS = 10_000_000

@@ -14,7 +14,7 @@ from typing import Any
 
 from pixaris.exceptions import ConfigurationError, StorageError
 from pixaris.feedback_handlers.base import IterationKey
-from pixaris.gcp_errors import credential_errors, of_credentials, passing_errors, words_of
+from pixaris.gcp.errors import credential_errors, of_credentials, passing_errors, words_of
 
 VERSION = "1"
 """Of the table's columns, kept in its label ``pixaris_schema``."""

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from pixaris.exceptions import PixarisError
-from pixaris.gcs import BucketPath
+from pixaris.gcp.storage import BucketPath
 from pixaris.results.bucket.copies import RESULTS, Sent, push
 
 log = logging.getLogger(__name__)

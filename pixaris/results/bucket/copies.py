@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pixaris.exceptions import BucketError, ConfigurationError, Problem
 from pixaris.files import files_below, state_of, storing
-from pixaris.gcs import Bucket, BucketPath, Progress, checksum, side_by_side, unsafe
+from pixaris.gcp.storage import Bucket, BucketPath, Progress, checksum, side_by_side, unsafe
 
 RESULTS = "results"
 """The folder of a bucket that results are copied to, where nobody names another."""

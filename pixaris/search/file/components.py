@@ -10,7 +10,7 @@ from typing import Any
 
 from pixaris.comfyui.graph.alternatives import CHOOSER, CHOSEN
 from pixaris.exceptions import ConfigurationError, nearest
-from pixaris.gcs import BucketPath
+from pixaris.gcp.storage import BucketPath
 from pixaris.search.file.reader import Reader, located
 from pixaris.types import NodeInput
 

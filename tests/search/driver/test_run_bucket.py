@@ -10,7 +10,7 @@ import resume_kit
 from gcs_stand_in import BucketServer
 
 from pixaris.experiment_handlers.gcp_tensorboard import GCPTensorboardHandler
-from pixaris.gcs import BucketPath
+from pixaris.gcp.storage import BucketPath
 from pixaris.results.bucket.copies import pull
 from pixaris.results.progress import SearchProgress
 from pixaris.search import SearchResult

@@ -25,7 +25,7 @@ from typing import Any
 import google_crc32c
 
 from pixaris.exceptions import BucketChangedError, BucketError, ConfigurationError
-from pixaris.gcp_errors import credential_errors, of_credentials, passing_errors, words_of
+from pixaris.gcp.errors import credential_errors, of_credentials, passing_errors, words_of
 
 SECONDS = 60.0
 """How long one operation is tried again and again."""

@@ -1,0 +1,1 @@
+"""Google Cloud: buckets, and what its libraries' errors mean."""
