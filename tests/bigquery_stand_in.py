@@ -4,74 +4,46 @@ with parameters, dry runs, errors in its own shape. SQLite runs the queries.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import sqlite3
-import threading
 import uuid
 from typing import Any
 
 from aiohttp import web
+from stand_in import StandIn
 
 _KINDS = {"STRING": "text", "FLOAT64": "real", "FLOAT": "real", "INT64": "integer", "INTEGER": "integer"}
 
 
-class BigQueryServer:
+class BigQueryServer(StandIn):
     """Serves one project's tables on a port of this machine.
 
     Attributes:
         tables: Full name (``project.dataset.table``) to the table as it was made.
-        requests: Method and path of everything that was asked.
         faults: Words found in method and path, to how often it is answered with 503.
         queries: The SQL that came, with its parameters.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.datasets: set[str] = set()
         self.tables: dict[str, dict[str, Any]] = {}
-        self.requests: list[str] = []
         self.queries: list[tuple[str, dict[str, Any]]] = []
         self.faults: dict[str, int] = {}
         self.denied = False
         self.duplicates = False
         self._ids: set[tuple[str, str]] = set()
         self._jobs: dict[str, dict[str, Any]] = {}
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self.port = 0
+        self.database = sqlite3.connect(":memory:", check_same_thread=False)
 
     @property
     def environment(self) -> dict[str, str]:
         """What makes the real client use it."""
-        return {"BIGQUERY_EMULATOR_HOST": f"http://127.0.0.1:{self.port}"}
+        return {"BIGQUERY_EMULATOR_HOST": self.url}
 
-    def __enter__(self) -> BigQueryServer:
-        self._thread.start()
-        assert self._started.wait(20)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._database = sqlite3.connect(":memory:")
-        app = web.Application(client_max_size=2**28)
-        app.router.add_route("*", "/{tail:.*}", self._answer)
-        runner = web.AppRunner(app)
-        self._loop.run_until_complete(runner.setup())
-        self._loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0, backlog=512).start())
-        self.port = runner.addresses[0][1]
-        self._started.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
-
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         words = f"{request.method} {request.path}"
-        self.requests.append(words)
         body = await request.json() if request.can_read_body else {}
         fault = next((one for one, left in self.faults.items() if left > 0 and one in words), None)
         if fault is not None:
@@ -121,7 +93,7 @@ class BigQueryServer:
         if name in self.tables:
             return _error(409, "duplicate", f"Already Exists: Table {name}")
         self.tables[name] = {**body, "etag": "1"}
-        self._database.execute(f'create table "{name}" ({self._columns(body)})')
+        self.database.execute(f'create table "{name}" ({self._columns(body)})')
         return web.json_response(self.tables[name])
 
     def _columns(self, body: dict[str, Any]) -> str:
@@ -132,7 +104,7 @@ class BigQueryServer:
         known = {one["name"] for one in self.tables[name]["schema"]["fields"]}
         for one in body.get("schema", {}).get("fields", []):
             if one["name"] not in known:
-                self._database.execute(f'alter table "{name}" add column "{one["name"]}"')
+                self.database.execute(f'alter table "{name}" add column "{one["name"]}"')
         self.tables[name].update(body)
         return web.json_response(self.tables[name])
 
@@ -153,7 +125,7 @@ class BigQueryServer:
             names = list(row["json"])
             marks = ", ".join("?" for _ in names)
             columns = ", ".join(f'"{one}"' for one in names)
-            self._database.execute(
+            self.database.execute(
                 f'insert into "{name}" ({columns}) values ({marks})', [row["json"][one] for one in names]
             )
         answer: dict[str, Any] = {"kind": "bigquery#tableDataInsertAllResponse"}
@@ -166,7 +138,7 @@ class BigQueryServer:
         self.queries.append((body["query"], values))
         sql = re.sub(r"`([^`]+)`", r'"\1"', body["query"])
         try:
-            found = self._database.execute(sql, values)
+            found = self.database.execute(sql, values)
         except sqlite3.OperationalError as error:
             return _error(400, "invalidQuery", str(error))
         columns = [one[0] for one in found.description]
@@ -189,7 +161,7 @@ class BigQueryServer:
 
     def _dry_run(self, project: str, body: dict[str, Any]) -> web.Response:
         sql = re.sub(r"`([^`]+)`", r'"\1"', body["configuration"]["query"]["query"])
-        size = sum(len(json.dumps(row)) for row in self._database.execute(sql))
+        size = sum(len(json.dumps(row)) for row in self.database.execute(sql))
         return web.json_response(
             {
                 **body,

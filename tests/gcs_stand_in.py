@@ -11,10 +11,8 @@ import base64
 import hashlib
 import json
 import re
-import threading
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from typing import Any
@@ -22,6 +20,7 @@ from urllib.parse import unquote
 
 import google_crc32c
 from aiohttp import web
+from stand_in import StandIn
 
 PIECE = 256 * 1024
 
@@ -65,7 +64,7 @@ class Fault:
     delay: float = 0.0
 
 
-class BucketServer:
+class BucketServer(StandIn):
     """Serves buckets on a port of this machine.
 
     Args:
@@ -74,35 +73,18 @@ class BucketServer:
     """
 
     def __init__(self, *buckets: str, page: int = 1000) -> None:
+        super().__init__()
         self.buckets: dict[str, dict[str, StoredBlob]] = {name: {} for name in buckets or ("bucket",)}
         self.page = page
-        self.requests: list[str] = []
         self.faults: list[Fault] = []
         self.denied: set[str] = set()
         self._uploads: dict[str, dict[str, Any]] = {}
         self._generation = int(time.time() * 1e6)
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self.port = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
         """What makes the real client use it."""
         return {"STORAGE_EMULATOR_HOST": self.url}
-
-    def __enter__(self) -> BucketServer:
-        self._thread.start()
-        assert self._started.wait(20)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
 
     def put(self, name: str, data: bytes, bucket: str = "") -> StoredBlob:
         """Store an object, as somebody else would."""
@@ -111,29 +93,11 @@ class BucketServer:
         self.buckets[bucket or next(iter(self.buckets))][name] = blob
         return blob
 
-    def asked(self, words: str) -> int:
-        """How many requests had these words in method and path."""
-        return sum(words in request for request in self.requests)
-
     # The server
 
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        app = web.Application(client_max_size=2**31)
-        app.router.add_route("*", "/{tail:.*}", self._answer)
-        runner = web.AppRunner(app)
-        self._loop.run_until_complete(runner.setup())
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=512)
-        self._loop.run_until_complete(site.start())
-        self.port = runner.addresses[0][1]
-        self._started.set()
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         path = request.rel_url.raw_path
         words = f"{request.method} {path}?{request.query_string}"
-        self.requests.append(words)
         fault = next((one for one in self.faults if one.times > 0 and one.match in words), None)
         if fault is not None:
             fault.times -= 1
@@ -305,9 +269,3 @@ def _error(status: int, message: str) -> web.Response:
     reason = {403: "forbidden", 404: "notFound", 412: "conditionNotMet"}.get(status, "backendError")
     errors = [{"message": message, "domain": "global", "reason": reason}]
     return web.json_response({"error": {"code": status, "message": message, "errors": errors}}, status=status)
-
-
-def serving(*buckets: str) -> Iterator[BucketServer]:
-    """For fixtures."""
-    with BucketServer(*buckets) as server:
-        yield server
