@@ -183,7 +183,12 @@ class FeedbackHandler(ABC):
     Implement five methods. They are called from several threads at once, and several processes may use one
     store (two review pages, a search that waits for votes). Handlers must pickle; open files and connections
     lazily, in the process that uses them.
+
+    Attributes:
+        look_seconds: How often a page should read what others have said.
     """
+
+    look_seconds: float = 0.0
 
     @abstractmethod
     def create(self, iteration: Iteration) -> Iteration:

@@ -33,6 +33,9 @@ from pixaris.images import decode, digest, read_image_file
 _LATE_MICROSECONDS = 10_000_000
 """How much later than its time a row may be seen: clocks differ, and inserts overtake each other."""
 
+_LOOK_SECONDS = 10.0
+"""BigQuery counts ten megabytes for every look at the least, and takes a second or two."""
+
 _FREE_BYTES = 100_000_000
 """Bytes of a read that nobody needs to be told of."""
 
@@ -49,6 +52,8 @@ class BigqueryFeedbackHandler(FeedbackHandler):
     Raises:
         ConfigurationError: The table's name is none.
     """
+
+    look_seconds = _LOOK_SECONDS
 
     def __init__(
         self,
@@ -181,7 +186,7 @@ class BigqueryFeedbackHandler(FeedbackHandler):
         with self._lock:
             seen = self._seen.setdefault(key, set())
             since = after - _LATE_MICROSECONDS if after and seen else after
-        rows = self.table.rows("kind != 'iteration' and written > @after", key, since)
+        rows = self.table.rows("kind != 'iteration'", key, since)
         with self._lock:
             fresh = [row for row in rows if not after or row["id"] not in seen]
             seen.update(row["id"] for row in rows)

@@ -83,9 +83,14 @@ class FeedbackTable:
         with self._lock:
             self._last = max(self._last + 1, time.time_ns() // 1000)
             written = self._last
-        day = datetime.datetime.fromtimestamp(written / 1e6, datetime.UTC).date().isoformat()
         place = {"project": key.project, "feedback_iteration": key.name}
-        row = {**dict.fromkeys(_COLUMNS), **place, **values, "written": written, "day": day}
+        row = {
+            **dict.fromkeys(_COLUMNS),
+            **place,
+            **values,
+            "written": written,
+            "day": _day(written).isoformat(),
+        }
         self._ready()
         with self._told("write"):
             faults = self._client.insert_rows_json(
@@ -98,23 +103,29 @@ class FeedbackTable:
         """Rows in the order in which they were written, each id once.
 
         Args:
-            wanted: A condition of our own, with ``@after`` in it or not.
+            wanted: A condition of our own.
             key: Only of this iteration.
-            after: A time in microseconds.
+            after: Only what was written after this time in microseconds; then days before it are not read.
         """
         from google.cloud import bigquery
 
-        parameters = [bigquery.ScalarQueryParameter("after", "INT64", after)]
+        conditions = [wanted]
+        parameters: list[Any] = []
+
+        def require(condition: str, name: str, kind: str, value: object) -> None:
+            conditions.append(condition)
+            parameters.append(bigquery.ScalarQueryParameter(name, kind, value))
+
         if key is not None:
-            wanted = f"project = @project and feedback_iteration = @iteration and {wanted}"
-            parameters += [
-                bigquery.ScalarQueryParameter("project", "STRING", key.project),
-                bigquery.ScalarQueryParameter("iteration", "STRING", key.name),
-            ]
+            require("project = @project", "project", "STRING", key.project)
+            require("feedback_iteration = @iteration", "iteration", "STRING", key.name)
+        if after:
+            require("written > @after", "after", "INT64", after)
+            require("day >= @day", "day", "DATE", _day(after))
         self._ready()
         with self._told("read"):
             found = self._client.query_and_wait(
-                self._sql(f"where {wanted}"),
+                self._sql(f"where {' and '.join(conditions)}"),
                 job_config=bigquery.QueryJobConfig(query_parameters=parameters),
                 api_timeout=_SECONDS,
                 retry=self._retry,
@@ -204,3 +215,8 @@ class FeedbackTable:
                 f"{self.name}: BigQuery could not {act} it within {_SECONDS:.0f} s: {words_of(error)};"
                 " try again"
             ) from None
+
+
+def _day(microseconds: int) -> datetime.date:
+    """The day of a time, in UTC."""
+    return datetime.datetime.fromtimestamp(microseconds / 1e6, datetime.UTC).date()

@@ -21,6 +21,7 @@ from pixaris.feedback_handlers.base import (
 )
 from pixaris.frontend.blind import BlindQueue
 from pixaris.frontend.experiments import Experiments
+from pixaris.frontend.logs import Logs
 from pixaris.frontend.pictures import Pictures, differ_visibly
 from pixaris.frontend.sessions import Attempts, Keyring
 from pixaris.frontend.settings import PageSettings
@@ -46,7 +47,8 @@ class Review:
         self.pictures = Pictures()
         self.attempts = Attempts()
         self._lock = threading.Lock()
-        self._logs: dict[IterationKey, tuple[list[AnyEntry], int]] = {}
+        self._logs = Logs(feedback)
+        self._keys: dict[str, IterationKey] = {}
         self._queues: dict[IterationKey, BlindQueue] = {}
         self._visible = functools.lru_cache(maxsize=_COMPARED)(differ_visibly)
 
@@ -60,10 +62,16 @@ class Review:
         Raises:
             ConfigurationError: There is none.
         """
-        for key in self.feedback.iterations():
-            if self.iteration_id(key) == identity:
-                return key
-        raise ConfigurationError("there is no such feedback iteration")
+        with self._lock:
+            known = self._keys.get(identity)
+        if known is None:  # iterations come, and never go
+            found = {self.iteration_id(key): key for key in self.feedback.iterations()}
+            with self._lock:
+                self._keys.update(found)
+            known = found.get(identity)
+        if known is None:
+            raise ConfigurationError("there is no such feedback iteration")
+        return known
 
     def iteration(self, identity: str) -> Iteration:
         """An iteration by its name in addresses.
@@ -74,13 +82,12 @@ class Review:
         return self.feedback.load(self.key(identity))
 
     def log(self, key: IterationKey) -> Sequence[AnyEntry]:
-        """All that was said of an iteration; only what is new is read."""
-        with self._lock:
-            entries, until = self._logs.get(key, ([], 0))
-            fresh = self.feedback.read(key, until)
-            entries = [*entries, *fresh.entries]
-            self._logs[key] = (entries, fresh.until)
-            return entries
+        """All that was said of an iteration."""
+        return self._logs.entries(key)
+
+    def write(self, key: IterationKey, entry: AnyEntry) -> None:
+        """Keep what somebody said."""
+        self._logs.write(key, entry)
 
     def votes(self, key: IterationKey) -> list[Vote]:
         """The votes that count."""

@@ -87,7 +87,7 @@ def say(request: Request, identity: Iteration, said: Said) -> Response:
     if not 0 <= said.image < len(found.images):
         raise HTTPException(404, "there is no such image")
     name = found.images[said.image].name
-    review.feedback.write(
+    review.write(
         found.key,
         Feedback(rater_of(request), id=said.id, image=name, verdict=said.verdict, comment=said.comment),
     )

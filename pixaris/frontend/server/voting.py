@@ -79,7 +79,7 @@ def vote(request: Request, identity: Iteration, voted: Voted) -> Response:
         outcome=voted.outcome,
         comment=voted.comment,
     )
-    review.feedback.write(key, said)
+    review.write(key, said)
     queue.answered(lease.id)
     return JSONResponse({"kept": True})
 
@@ -93,7 +93,7 @@ def undo(request: Request, identity: Iteration) -> Response:
     if not mine:
         raise HTTPException(422, "there is no vote of yours to take back")
     last = mine[-1]
-    review.feedback.write(key, Retraction(rater, vote=last.id))
+    review.write(key, Retraction(rater, vote=last.id))
     lease = review.queue(key).ask_again(rater, last)
     return JSONResponse({"mine": len(mine) - 1, "pair": _shown(request, identity, lease)})
 
