@@ -22,6 +22,7 @@ import uvicorn
 from PIL import Image, ImageFilter
 from search_kit import Made, made_search, noise
 
+from pixaris.feedback_handlers.base import FeedbackHandler
 from pixaris.feedback_handlers.local import LocalFeedbackHandler
 from pixaris.frontend.review import Review
 from pixaris.frontend.server.app import make_app
@@ -31,9 +32,13 @@ SECONDS = 60.0
 
 
 @contextmanager
-def page(results: Path, settings: PageSettings = PageSettings()) -> Iterator[str]:  # noqa: B008  (frozen)
+def page(
+    results: Path,
+    settings: PageSettings = PageSettings(),  # noqa: B008  (frozen)
+    feedback: FeedbackHandler | None = None,
+) -> Iterator[str]:
     """A review page in this process; gives its address."""
-    handler = LocalFeedbackHandler(results)
+    handler = feedback or LocalFeedbackHandler(results)
     listening = socket.create_server(("127.0.0.1", 0))
     app = make_app(Review(handler, results, settings))
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
