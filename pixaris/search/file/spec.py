@@ -26,7 +26,7 @@ from pixaris.search.file.reader import ComponentSpec, Reader, located, shown
 from pixaris.search.file.scores import read_metrics, read_objective, with_resources
 from pixaris.search.file.source import FileSource
 from pixaris.search.file.strategies import read_strategy
-from pixaris.search.file.yaml_file import read_yaml
+from pixaris.search.file.yaml_file import Document, read_yaml
 from pixaris.search.settings import (
     EvidenceSettings,
     Home,
@@ -130,29 +130,11 @@ def read_search_file(
         ConfigurationError: There is no file, or no YAML mapping in it.
     """
     path = Path(path)
-    _refuse_workflows(path)
-    if path.suffix == ".py" and not trust:
-        raise ConfigurationError("is a Python module, which would have to be run; add --trust", str(path))
-    document = read_search_module(path) if path.suffix == ".py" else read_yaml(path)
-    if not isinstance(document.value, dict):
-        raise ConfigurationError(
-            f"must be a mapping, starting with name: ... (got {shown(document.value)})", source=str(path)
-        )
-    if is_workflow(document.value):
-        raise ConfigurationError(
-            "is a workflow, not a search file; pixaris space writes one from it", source=str(path)
-        )
-    document = apply_overrides(document, overrides)
+    document = _document(path, overrides, trust=trust)
     reader = Reader(document, trust=trust)
     fields = reader.section("", document.value, _KEYS)
     if need_parameters and not fields.get("parameters"):
-        hint = (
-            "name what to vary: radius: {node_name: Blur, input: blur_radius, randint: [1, 6]} (pixaris run"
-            " needs none)"
-        )
-        reader.add_problem(
-            "parameters", f"is {'empty' if fields.get('parameters') == {} else 'missing'}; {hint}"
-        )
+        _tell_missing_parameters(reader, fields)
     folder, api = path.parent, _api(fields.get("generator"))
     home = _home(reader, fields, path)
     dataset = read_dataset(reader, fields, folder)
@@ -160,17 +142,7 @@ def read_search_file(
     sources = _endpoints(reader, fields, folder, endpoints, api)
     params = fields.get("generation_params", [])
     fixed = read_generation_params(reader, "generation_params", params, nodes=api.has_nodes)
-    given = fields.get("parameters") or {}
-    if _is_module(given) and not trust:
-        reader.unread.append(f"parameters: the module {given}")
-        given = {}
-    parameters, images_at = _parameters(reader, given, folder)
-    choosing = chooser(fields.get("generator"))
-    if choosing and isinstance(parameters, dict):
-        if "generator" in parameters:
-            reader.add_problem("parameters.generator", "is the choice of the generator; name it otherwise")
-        parameters = {**choosing, **parameters}
-    space = read_parameters(reader, "parameters", parameters, fixed, images_at, nodes=api.has_nodes)
+    space = _space(reader, fields, folder, fixed, nodes=api.has_nodes)
     metrics = read_metrics(reader, fields, required=need_parameters or "objective" in fields)
     metrics = with_resources(metrics, fields.get("objective"))
     objective = read_objective(reader, fields, metrics, required=need_parameters)
@@ -200,6 +172,51 @@ def read_search_file(
         unread=tuple(reader.unread),
     )
     return spec, spec.source.located(problems)
+
+
+def _document(path: Path, overrides: Sequence[str], *, trust: bool) -> Document:
+    """The file's content with the command line's values, if it is a search file."""
+    _refuse_workflows(path)
+    if path.suffix == ".py" and not trust:
+        raise ConfigurationError("is a Python module, which would have to be run; add --trust", str(path))
+    document = read_search_module(path) if path.suffix == ".py" else read_yaml(path)
+    if not isinstance(document.value, dict):
+        raise ConfigurationError(
+            f"must be a mapping, starting with name: ... (got {shown(document.value)})", source=str(path)
+        )
+    if is_workflow(document.value):
+        raise ConfigurationError(
+            "is a workflow, not a search file; pixaris space writes one from it", source=str(path)
+        )
+    return apply_overrides(document, overrides)
+
+
+def _tell_missing_parameters(reader: Reader, fields: Mapping[str, Any]) -> None:
+    word = "empty" if fields.get("parameters") == {} else "missing"
+    hint = "name what to vary: radius: {node_name: Blur, input: blur_radius, randint: [1, 6]}"
+    reader.add_problem("parameters", f"is {word}; {hint} (pixaris run needs none)")
+
+
+def _space(
+    reader: Reader,
+    fields: Mapping[str, Any],
+    folder: Path,
+    fixed: tuple[GenerationParam, ...],
+    *,
+    nodes: bool,
+) -> Space:
+    """What is varied, the choice of a generator among it."""
+    given = fields.get("parameters") or {}
+    if _is_module(given) and not reader.trust:
+        reader.unread.append(f"parameters: the module {given}")
+        given = {}
+    parameters, images_at = _parameters(reader, given, folder)
+    choosing = chooser(fields.get("generator"))
+    if choosing and isinstance(parameters, dict):
+        if "generator" in parameters:
+            reader.add_problem("parameters.generator", "is the choice of the generator; name it otherwise")
+        parameters = {**choosing, **parameters}
+    return read_parameters(reader, "parameters", parameters, fixed, images_at, nodes=nodes)
 
 
 def _source(path: Path, reader: Reader, problems: Sequence[Problem]) -> FileSource:
