@@ -52,11 +52,15 @@ class Logs:
                 fresh = self._feedback.read(key, log.until)
                 log.looked, log.until = now, fresh.until
                 log.entries.update({entry.id: entry for entry in fresh.entries})
-            return list(log.entries.values())
+            if not self._feedback.look_seconds:
+                return list(log.entries.values())  # in the store's own order
+            return sorted(log.entries.values(), key=lambda entry: entry.at)
 
     def write(self, key: IterationKey, entry: AnyEntry) -> None:
         """Keep what somebody said."""
         self._feedback.write(key, entry)
+        if not self._feedback.look_seconds:
+            return  # the next look has it, in its place among the others'
         log = self._log(key)
         with log.lock:
             log.entries.setdefault(entry.id, entry)

@@ -45,6 +45,19 @@ def test_what_is_written_here_is_known_at_once_and_once(handler: Counting) -> No
     assert list(logs.entries(KEY)) == [entry]
 
 
+@pytest.mark.parametrize("look_seconds", [0.0, 3600.0])
+def test_a_person_s_last_word_is_the_last_wherever_it_was_said(
+    handler: Counting, look_seconds: float
+) -> None:
+    handler.look_seconds = look_seconds
+    logs = Logs(handler)
+    earlier = Feedback("ann", at=1.0, image="a.png", verdict="like")
+    later = Feedback("ann", at=2.0, image="a.png", verdict="dislike")
+    handler.write(KEY, earlier)  # by another page
+    logs.write(KEY, later)
+    assert list(logs.entries(KEY)) == [earlier, later]
+
+
 def test_what_others_say_is_known_at_the_next_look(handler: Counting) -> None:
     logs, entry = Logs(handler), said("bob")
     assert list(logs.entries(KEY)) == []
