@@ -165,8 +165,7 @@ def feedback_handler(config: Config, results: Path) -> FeedbackHandler:
     bucket = config.gcp_feedback_bucket or config.gcp_pixaris_bucket_name
     if not bucket:
         raise ConfigurationError("feedback in BigQuery needs a bucket for images: set gcp_feedback_bucket")
-    project = config.gcp_project_id or config.gcp_bq_feedback_table.partition(".")[0]
-    return BigqueryFeedbackHandler(project, config.gcp_bq_feedback_table, bucket, results)
+    return BigqueryFeedbackHandler(config.gcp_project_id, config.gcp_bq_feedback_table, bucket, results)
 
 
 def files_and_events(results: Path, folder: Path) -> ExperimentHandler:

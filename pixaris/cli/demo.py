@@ -7,7 +7,7 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from pixaris.exceptions import ConfigurationError
+from pixaris.exceptions import ConfigurationError, StorageError
 from pixaris.terminal import say
 
 FILE = "search_spaces/restore.yaml"
@@ -36,8 +36,14 @@ def main(options: argparse.Namespace) -> int:
     source = shipped()
     if (folder / FILE).is_file() and (folder / FILE).read_bytes() != (source / "restore.yaml").read_bytes():
         raise ConfigurationError(f"{folder / FILE} was changed; name another folder: pixaris demo DIR")
-    shutil.copytree(source, folder / "search_spaces", dirs_exist_ok=True, ignore=_ignored)
-    prepare(folder / EVAL_SETS)
+    try:
+        shutil.copytree(source, folder / "search_spaces", dirs_exist_ok=True, ignore=_ignored)
+        prepare(folder / EVAL_SETS)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StorageError(
+            f"{folder} cannot be written: {reason}; name another folder: pixaris demo DIR"
+        ) from None
     say(f"{folder}: search files, their workflows, and eval sets of photographs")
     say(f"  the search   cd {folder} && pixaris search {FILE}")
     if options.files_only:

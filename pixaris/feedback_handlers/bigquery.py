@@ -44,7 +44,7 @@ class BigqueryFeedbackHandler(FeedbackHandler):
     """Keeps feedback where several people and machines share it.
 
     Args:
-        gcp_project_id: The Google Cloud project that is charged.
+        gcp_project_id: The Google Cloud project that is charged; "": the table's own.
         gcp_bq_feedback_table: ``project.dataset.table``.
         gcp_feedback_bucket: The bucket of the images.
         local_feedback_directory: Where images are kept on this machine while they are looked at.

@@ -45,7 +45,7 @@ class FeedbackTable:
     rows of its own iteration.
 
     Args:
-        project: The Google Cloud project that is charged.
+        project: The Google Cloud project that is charged; "": the table's own.
         name: ``project.dataset.table``.
 
     Raises:
@@ -55,7 +55,7 @@ class FeedbackTable:
     def __init__(self, project: str, name: str) -> None:
         if not _NAME.fullmatch(name):
             raise ConfigurationError(f"gcp_bq_feedback_table must be PROJECT.DATASET.TABLE (got {name!r})")
-        self.project = project
+        self.project = project or name.partition(".")[0]
         self.name = name
         self._lock = threading.Lock()
         self._last = 0
@@ -74,6 +74,7 @@ class FeedbackTable:
         """
         from google.cloud import bigquery
 
+        self._ready()
         with self._told("read"):
             settings = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
             job = self._client.query(self._sql(""), job_config=settings, timeout=_SECONDS)

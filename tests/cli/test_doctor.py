@@ -102,3 +102,13 @@ def test_the_demo_s_files_are_a_search_that_can_run(
     file.write_text(file.read_text().replace("images: 136", "images: 90"))
     assert main(["demo"]) == 2
     assert "was changed; name another folder: pixaris demo DIR" in capsys.readouterr().err
+
+
+def test_a_demo_that_cannot_be_written_is_one_line(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (elsewhere / "file").write_text("here")
+    assert main(["demo", "file/inside", "--files-only"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: file/inside cannot be written: ")
+    assert told.endswith("name another folder: pixaris demo DIR\n")

@@ -11,10 +11,13 @@ from bigquery_stand_in import BigQueryServer
 from gcs_stand_in import BucketServer
 from PIL import Image
 
+from pixaris.components import feedback_handler
+from pixaris.config import Config
 from pixaris.exceptions import ConfigurationError, StorageError
 from pixaris.feedback_handlers import bigquery_table
 from pixaris.feedback_handlers.base import Feedback, FeedbackImage, Iteration, IterationKey
 from pixaris.feedback_handlers.bigquery import BigqueryFeedbackHandler
+from pixaris.feedback_handlers.local import LocalFeedbackHandler
 from pixaris.testing.feedback import check_feedback_handler
 
 pytest.importorskip("google.cloud.bigquery")
@@ -78,6 +81,18 @@ def test_a_table_of_an_earlier_version_gets_the_columns_that_it_lacks(
     tables.database.execute(f'alter table "{TABLE}" drop column rival')
     assert handler(tmp_path / "other").load(KEY).images[0].name == "0.png"
     assert "rival" in {one["name"] for one in tables.tables[TABLE]["schema"]["fields"]}
+
+
+def test_the_configuration_says_where_feedback_is_kept(tables: BigQueryServer, tmp_path: Path) -> None:
+    assert isinstance(feedback_handler(Config(), tmp_path), LocalFeedbackHandler)
+    config = Config(gcp_bq_feedback_table=TABLE, gcp_pixaris_bucket_name="pixels")
+    found = feedback_handler(config, tmp_path)
+    assert isinstance(found, BigqueryFeedbackHandler)
+    assert found.table.project == "project"
+    assert found.notes == [], "a table that is not there yet is made"
+    assert list(found.iterations()) == []
+    with pytest.raises(ConfigurationError, match="needs a bucket for images: set gcp_feedback_bucket"):
+        feedback_handler(Config(gcp_bq_feedback_table=TABLE), tmp_path)
 
 
 def test_nothing_from_outside_becomes_sql(tables: BigQueryServer, tmp_path: Path) -> None:
