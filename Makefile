@@ -84,7 +84,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 lock:
 	$(COMPILE) --group dev $(LOCKED:%=--extra %) pyproject.toml --output-file requirements.lock
 	cp requirements.lock cluster/requirements.lock
-	$(COMPILE) --extra cluster pyproject.toml --output-file cluster/requirements.lock
+	$(COMPILE) --extra cluster --extra gcp pyproject.toml --output-file cluster/requirements.lock
 	$(COMPILE) --group pyproject.toml:legacy --output-file requirements-legacy.lock
 
 clean:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cluster_files_kit as kit
@@ -98,6 +103,26 @@ def test_the_image_is_pinned_has_no_root_and_copies_what_there_is() -> None:
         for source in line.split():
             assert (ROOT / source).exists(), source
             assert f"!{source}" in ignored
+
+
+def test_the_image_s_build_has_all_that_the_package_is_made_of(tmp_path: Path) -> None:
+    """What the first stage copies, and no more, becomes a wheel."""
+    stage = (CLUSTER / "Dockerfile").read_text().split("\nFROM ")[1]
+    for line in re.findall(r"^COPY (.+)$", stage, flags=re.M):
+        *sources, target = line.split()
+        for source in sources:
+            place = tmp_path / target
+            if target.endswith((".", "/")):
+                place = place / Path(source).name
+            put = shutil.copytree if (ROOT / source).is_dir() else shutil.copyfile
+            put(ROOT / source, place)
+    words = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "out", "."]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "pixaris/search_spaces/restore.yaml" in names
+    assert "pixaris/cli/search.py" in names
 
 
 def test_ray_s_launcher_takes_its_file() -> None:
