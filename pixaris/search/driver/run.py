@@ -81,20 +81,9 @@ def run_search(
     """
     tracker = SearchTracker(plan, listener or Silent(), first)
     try:
-        with Signals(tracker) as signals, _registry(plan, session) as registry:
-            session.wait()
-            signals.install()
-            with _managed(plan, session, registry), _pool(plan, registry, tracker) as (config, pool):
-                if first is not None:
-                    first.hand_over()
-                    tracker.emit(*first.status.events)
-                following = watching(tracker, pool, session.fault, signals.end_waiting)
-                hosting = metric_hosts(plan.setup.metrics, pool.emit)
-                processes = following_processes(tracker.emit, pool.workers)
-                with following, processes, _account(plan, tracker, pool, first), hosting as hosts:
-                    plan = _admitted(plan, registry, tracker)
-                    with driver_storage(plan.paths, _kept(plan), on_cluster=session.on_cluster) as storage:
-                        _tune(plan, (config, pool), hosts, storage, tracker, signals)
+        with Signals(tracker) as signals:
+            tracker.begin()
+            _search(plan, session, tracker, signals, first)
     except KeyboardInterrupt:
         return tracker.close("interrupted", tracker.reason or "it was interrupted")
     except (NoEndpointError, StorageError, ClusterError) as error:
@@ -112,6 +101,30 @@ def run_search(
     if tracker.stopped:
         return tracker.close("interrupted", tracker.reason)
     return _finished(plan, tracker)
+
+
+def _search(
+    plan: SearchPlan,
+    session: RaySession,
+    tracker: SearchTracker,
+    signals: Signals,
+    first: FirstImages | None,
+) -> None:
+    """Start everything, and let Tune run."""
+    with _registry(plan, session) as registry:
+        session.wait()
+        signals.install()
+        with _managed(plan, session, registry), _pool(plan, registry, tracker) as (config, pool):
+            if first is not None:
+                first.hand_over()
+                tracker.emit(*first.status.events)
+            following = watching(tracker, pool, session.fault, signals.end_waiting)
+            hosting = metric_hosts(plan.setup.metrics, pool.emit)
+            processes = following_processes(tracker.emit, pool.workers)
+            with following, processes, _account(plan, tracker, pool, first), hosting as hosts:
+                plan = _admitted(plan, registry, tracker)
+                with driver_storage(plan.paths, _kept(plan), on_cluster=session.on_cluster) as storage:
+                    _tune(plan, (config, pool), hosts, storage, tracker, signals)
 
 
 def _finished(plan: SearchPlan, tracker: SearchTracker) -> SearchResult:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pixaris.endpoints.base import PoolStatus
+from pixaris.endpoints.base import EndpointPool, PoolStatus
 from pixaris.exceptions import AccountError, PixarisError, SearchFailedError, StorageError
 from pixaris.files import append_json_line, storing, write_json
 from pixaris.results.budget import Amounts, Answer
@@ -74,13 +74,12 @@ class SearchTracker:
         self.fatal: PixarisError | None = None
         self.account: Account | None = None
         self.at_rest: Callable[[int], bool] = lambda number: False
-        self._remember()
-        self._save("running")
-        self._listener.update(self._progress())
 
-    def _remember(self) -> None:
-        """Take over the trials that ended in an earlier process of the search, also those that it had no time
-        to write down.
+    def begin(self) -> None:
+        """Write down that the search runs.
+
+        The trials that ended in an earlier process of it are taken over, also those that it had no time to
+        write down.
         """
         history, paths = self._plan.before.history, self._plan.paths
         written = ended_trials(paths) if history.events else {}
@@ -90,6 +89,8 @@ class SearchTracker:
                 known = over_trial(history, number, self._eval_items)
                 self._write(known)
             self._trials[number] = self._over[number] = known
+        self._save("running")
+        self._listener.update(self._progress())
 
     # What happens
 
@@ -316,14 +317,11 @@ class SearchTracker:
 
     # The pool's side
 
-    @property
-    def events_seen(self) -> int:
-        """How many of the pool's events it has been told."""
-        with self._lock:
-            return self._pool.first_event + len(self._pool.events)
-
-    def pool_reported(self, status: PoolStatus) -> None:
+    def look_at(self, pool: EndpointPool) -> None:
         """Take in how the pool stands: what it has made, what happened to endpoints, what ends everything."""
+        with self._lock:
+            seen = self._pool.first_event + len(self._pool.events)
+        status = pool.status(seen)
         if self.account is not None:
             self.account.look(status.done, status.cost or 0.0)
         with self._lock:

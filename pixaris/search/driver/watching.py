@@ -34,11 +34,11 @@ def watching(
                 tracker.fail(ClusterError(lost))
                 end_waiting()
                 return
-            tracker.pool_reported(pool.status(tracker.events_seen))
+            tracker.look_at(pool)
 
     try:
         with beside("pixaris-progress", watch):
             yield
     finally:
         if not isinstance(tracker.fatal, ClusterError):
-            tracker.pool_reported(pool.status(tracker.events_seen))
+            tracker.look_at(pool)

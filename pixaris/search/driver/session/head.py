@@ -64,11 +64,18 @@ class Head:
         )
 
     def end_leftovers(self) -> None:
-        """End what a start that failed, or an end that came too early, has left running."""
-        for pid in _children().keys() - self._before:
-            if _is_of_ray(pid):
+        """End what a start that failed, or an end that came too early, has left running: Ray's processes, and
+        those that they have started.
+        """
+        parents = _parents()
+        leftovers = {pid for pid in _children() if pid not in self._before and _is_of_ray(pid)}
+        ended: set[int] = set()
+        while leftovers:
+            ended |= leftovers
+            for pid in leftovers:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            leftovers = {pid for pid, parent in parents.items() if parent in leftovers} - ended
 
 
 def is_own() -> bool:
@@ -145,14 +152,23 @@ def _to_log(data: Mapping[str, object], *more: object, **options: object) -> Non
 
 def _children() -> dict[int, str]:
     """Process id to name of this process's own children; none where the system does not tell."""
+    return {pid: name for pid, (name, parent) in _processes().items() if parent == os.getpid()}
+
+
+def _parents() -> dict[int, int]:
+    """Process id to that of the process that started it, of all there are."""
+    return {pid: parent for pid, (_, parent) in _processes().items()}
+
+
+def _processes() -> dict[int, tuple[str, int]]:
+    """Process id to name and parent."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             name, _, rest = entry.read_text().partition("(")[2].rpartition(")")
         except OSError:  # it has ended meanwhile
             continue
-        if int(rest.split()[1]) == os.getpid():
-            found[int(entry.parent.name)] = name
+        found[int(entry.parent.name)] = name, int(rest.split()[1])
     return found
 
 
