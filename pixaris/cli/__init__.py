@@ -33,6 +33,7 @@ COMMANDS = {
     "export": "write the winner of a search as a workflow ready to load",
     "check": "find everything wrong with a search file without generating",
     "space": "write a search file from a workflow, or from a PNG that ComfyUI saved",
+    "schema": "print the search file's JSON Schema, by which editors complete and check it",
     "endpoints": "show endpoints: whether they answer, what runs on them, what a search made there",
     "metrics": "list the metrics: what is better, the range, what each needs",
     "score": "score images that exist already",
