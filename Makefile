@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := local_experiment_inputs/demo
 
-.PHONY: demo test test-slow test-wheel test-legacy test-learned test-long chaos fuzz check bench simulate lock clean
+.PHONY: demo test test-slow test-wheel test-legacy test-learned test-long chaos fuzz check docs bench simulate lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
@@ -42,6 +42,12 @@ check: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
+
+# the documentation as a site in build/site; links and anchors are checked
+docs: .venv/ready
+	@rm -rf build/site && $(BIN)/python docs/site/write.py build/docs
+	$(BIN)/zensical build --clean --strict
+	@! grep -rlE '(src|srcset)="https?://' build/site --include='*.html'
 
 bench: .venv/ready
 	@for file in embedded_server dispatcher latency start grid raw_tune failures throughput memory scoring cache defaults racing few_images report review preference; do file=benchmarks/$$file.py; echo "== $$file"; $(BIN)/python $$file || exit 1; done
@@ -82,7 +88,7 @@ test-learned: .venv-learned/ready
 LOCKED := cluster gcp gemini heic ui
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock:
-	$(COMPILE) --group dev $(LOCKED:%=--extra %) pyproject.toml --output-file requirements.lock
+	$(COMPILE) --group dev --group docs $(LOCKED:%=--extra %) pyproject.toml --output-file requirements.lock
 	cp requirements.lock cluster/requirements.lock
 	$(COMPILE) --extra cluster --extra gcp pyproject.toml --output-file cluster/requirements.lock
 	$(COMPILE) --group pyproject.toml:legacy --output-file requirements-legacy.lock
