@@ -41,8 +41,7 @@ _DEFAULT_SERVER = "http://localhost:8188"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = f"which parameters are searched, and which are commented out:\n{RULE}\n\n{parser.epilog}"
+    parser.epilog = f"which parameters are searched, and which are commented out: {RULE}\n\n{parser.epilog}"
     parser.add_argument(
         "workflow",
         metavar="WORKFLOW",
