@@ -13,7 +13,16 @@ DEMO := local_experiment_inputs/demo
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: .venv/ready
+# What a first search needs, and nothing else: no extras, no development tools. Bytecode is made of what is imported only.
+.venv/base: requirements-demo.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing what a search needs into .venv (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --no-deps --requirement $<
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(if $(wildcard .venv/ready),.venv/ready,.venv/base)
 	@$(BIN)/pixaris dataset demo $(DEMO)
 	@$(BIN)/pixaris search search_spaces/restore.yaml
 
@@ -91,6 +100,8 @@ lock:
 	$(COMPILE) --group dev --group docs $(LOCKED:%=--extra %) pyproject.toml --output-file requirements.lock
 	cp requirements.lock cluster/requirements.lock
 	$(COMPILE) --extra cluster --extra gcp pyproject.toml --output-file cluster/requirements.lock
+	cp requirements.lock requirements-demo.lock
+	$(COMPILE) --group build pyproject.toml --output-file requirements-demo.lock
 	$(COMPILE) --group pyproject.toml:legacy --output-file requirements-legacy.lock
 
 clean:

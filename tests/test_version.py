@@ -1,4 +1,6 @@
-"""The version stands in one place, and everything that names it names that one."""
+"""The version stands in one place, and everything that names it names that one; what is installed is pinned
+once.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +33,17 @@ def test_the_cluster_s_files_name_the_image_of_this_version() -> None:
     tags = re.findall(r"pixaris/pixaris:([\w.]+)|newName: \S*/pixaris, newTag: \"([^\"]+)\"", text)
     assert len(tags) == 5
     assert {image or tag for image, tag in tags} == {__version__}
+
+
+def pins(name: str) -> dict[str, str]:
+    """Package to version, of a lock file."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "://" not in text
+    return dict(re.findall(r"^([\w.-]+)==([\w.+!]+)", text, flags=re.M))
+
+
+def test_the_demo_installs_the_same_versions_and_no_development_tools() -> None:
+    whole, first = pins("requirements.lock"), pins("requirements-demo.lock")
+    assert {name: whole[name] for name in first} == first
+    assert {"ray", "optuna", "hatchling"} <= first.keys()
+    assert not {"pytest", "mypy", "ruff", "zensical", "playwright", "fastapi", "google-genai"} & first.keys()
