@@ -35,7 +35,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "ui": ("pixaris ui", "pixaris ui --host 0.0.0.0 --token"),
     "tensorboard": ("pixaris tensorboard demo/restore",),
     "export": ("pixaris export demo/restore -o best_apiformat.json",),
-    "check": ("pixaris check mine.yaml", "pixaris check mine.yaml --start"),
+    "check": (
+        "pixaris check mine.yaml",
+        "pixaris check mine.yaml --start",
+        "pixaris check mine.yaml --json",
+    ),
     "space": (
         "pixaris space workflow_apiformat.json --endpoint http://gpu:8188",
         "pixaris space saved.png --dataset photos --metric ssim -o mine.yaml",
