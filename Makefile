@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := local_experiment_inputs/demo
 
-.PHONY: demo test test-slow test-wheel test-legacy test-learned test-long chaos fuzz check docs bench simulate lock clean
+.PHONY: demo test test-slow test-wheel test-legacy test-learned test-long test-oldest chaos fuzz check docs bench simulate lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
@@ -92,6 +92,17 @@ test-wheel: .venv/ready
 
 test-learned: .venv-learned/ready
 	.venv-learned/bin/python -m pytest tests/metrics/test_metric_learned.py
+
+# A part of the tests on the oldest versions that pyproject.toml allows; needs `uv`.
+OLDEST := tests/search tests/comfyui tests/metrics tests/results tests/statistics tests/experiment_handlers tests/frontend tests/cli/test_commands.py
+test-oldest:
+	@rm -rf build/oldest && mkdir -p build/oldest
+	uv pip compile --quiet --resolution lowest-direct $(LOCKED:%=--extra %) pyproject.toml --output-file build/oldest/requirements.txt
+	@$(PYTHON) -m venv build/oldest/.venv
+	@build/oldest/.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement build/oldest/requirements.txt
+	@build/oldest/.venv/bin/python -m pip install --quiet --disable-pip-version-check pytest pytest-timeout pytest-xdist hypothesis axe-playwright-python 'setuptools<82'
+	@build/oldest/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
+	build/oldest/.venv/bin/python -m pytest -n 2 $(OLDEST)
 
 # New lock files: pinned versions and hashes, without addresses. Extras that cannot live together are not in LOCKED.
 LOCKED := cluster gcp gemini heic ui
