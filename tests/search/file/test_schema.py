@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from pixaris.cli import main
 from pixaris.cli.schema import as_text, schema
+from pixaris.search.file.schema import keys
 from pixaris.search.file.schema.document import FILE_NAME, MODELINE
 from pixaris.search.file.spec import read_search_file
 from pixaris.search.file.yaml_file import parse_yaml, read_yaml
@@ -145,3 +147,22 @@ def test_a_written_search_file_names_the_schema_that_lies_beside_it(
     assert main(["space", workflow, "-o", "with.yaml"]) == 0
     assert Path("with.yaml").read_text(encoding="utf-8").startswith(f"{MODELINE}{FILE_NAME}\n")
     assert list(validator.iter_errors(read_yaml(Path("with.yaml")).value)) == []
+
+
+SECTIONS = {
+    "": keys.FILE,
+    "## search\n": keys.SEARCH,
+    "## budget\n": keys.BUDGET,
+    "## limits\n": keys.LIMIT,
+    "## recheck, holdout\n": tuple(replace(key, name=f"recheck.{key.name}") for key in keys.RECHECK),
+}
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_the_page_s_tables_have_the_keys_that_the_reader_knows(heading: str) -> None:
+    page = (ROOT / "docs" / "search-file.md").read_text(encoding="utf-8")
+    rest = page.partition(heading)[2] if heading else page
+    table = rest[rest.index("| key |") :].partition("\n\n")[0]
+    named = re.findall(r"^\| `([\w.]+)` \|", table, flags=re.M)
+    named = [name for name in named if name != "holdout" or not heading]
+    assert sorted(named) == sorted(keys.names(SECTIONS[heading]))
