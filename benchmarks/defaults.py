@@ -7,6 +7,7 @@ Bytes are those on the disk (a file with several names once), against those of t
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -32,6 +33,21 @@ class Free(BaseMetric):
         return float(item.index)
 """
 """A metric that costs nothing."""
+
+EMPTY = """
+import os
+from ray import tune
+
+
+def trial(config):
+    tune.report({"score": config["x"]})
+
+
+config = tune.RunConfig(storage_path=os.getcwd())
+space = {"x": tune.grid_search([1, 2, 3])}
+tune.Tuner(trial, param_space=space, run_config=config).fit()
+"""
+"""A search of three trials by Ray Tune alone, which makes nothing."""
 
 TICKS = os.sysconf("SC_CLK_TCK")
 ITEMS = 12
@@ -169,12 +185,36 @@ def main() -> None:
         print(f"1024², {what}: CPU by image {per_image(large, small, images)} (≤ {limit})", flush=True)
         print(f"  bytes on the disk: {large.stored:.2f} × those of the images (≤ 1.3)", flush=True)
         print(f"  {large.wall:.1f} s, of which the endpoints took {(images + 4) * 0.3 / 4:.1f} s", flush=True)
+    tiny_search()
+
+
+def empty() -> tuple[float, Counter[str]]:
+    """Run a search of Ray Tune's that makes nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "empty.py"
+        file.write_text(EMPTY)
+        return measure([sys.executable, str(file)], Path(name))
+
+
+def tiny_search() -> None:
+    """A search of six small images, and the empty one beside it."""
+    wall, cpu = empty()
     tiny = search(2, 2, 128, 0.05, 1, ssim=False)
+    ratio = sum(tiny.cpu.values()) / sum(cpu.values())
+    print(f"empty search of Ray Tune, 3 trials: {sum(cpu.values()):.1f} s CPU, {wall:.1f} s", flush=True)
     print(
-        f"tiny search, 3 sets × 2 images: {sum(tiny.cpu.values()):.1f} s CPU, {tiny.wall:.1f} s", flush=True
+        f"tiny search, 3 sets × 2 images: {sum(tiny.cpu.values()):.1f} s CPU, {tiny.wall:.1f} s;"
+        f" CPU {ratio:.2f} × the empty one's (≤ 1.5)"
     )
-    print(f"  {dict(tiny.cpu)}")
+    print(f"  {dict(tiny.cpu)}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tiny", action="store_true", help="only the tiny search")
+    if parser.parse_args().tiny:
+        tiny_search()
+    else:
+        main()

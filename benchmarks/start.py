@@ -44,8 +44,8 @@ def prepare(folder: Path, urls: list[str]) -> None:
 
 def start(endpoints: int, seconds: float) -> None:
     command = [sys.executable, "-m", "pixaris", "search", "search.yaml"]
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     with tempfile.TemporaryDirectory() as folder, sleepers(endpoints, seconds) as urls:
+        environment = {**os.environ, "PIXARIS_CACHE_DIR": f"{folder}/cache"}
         prepare(Path(folder), list(urls))
         started = time.monotonic()
         with (Path(folder) / "output.txt").open("wb") as output:
@@ -55,7 +55,7 @@ def start(endpoints: int, seconds: float) -> None:
                     stats = ask(urls)
                     if all(one["first"] for one in stats) and any(one["fetched"] for one in stats):
                         break
-                    time.sleep(0.5)
+                    time.sleep(0.1)
                 else:
                     sys.exit((Path(folder) / "output.txt").read_text())
             finally:
@@ -63,7 +63,7 @@ def start(endpoints: int, seconds: float) -> None:
                 process.wait(60)
         first = min(one["fetched"] for one in stats if one["fetched"]) - started
         busy = max(one["first"] for one in stats) - started
-        say(f"{endpoints} endpoints × {seconds} s: command to the first image", first, 7.0, 1.0)
+        say(f"{endpoints} endpoints × {seconds} s: command to the first image", first, 1.5 + seconds, 1.0)
         say(f"{endpoints} endpoints × {seconds} s: command to every endpoint busy", busy, 12.0, 1.0)
 
 

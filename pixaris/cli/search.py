@@ -168,7 +168,8 @@ def report(result: SearchResult, owner: str = "workflow") -> None:
         higher = "higher is better" if result.direction == "max" else "lower is better"
         first = "best so far" if result.status == "running" else "winner"
         print(f"\n{first:<9} {best.name}{' (the baseline itself)' if best.number == 0 else ''}")
-        print(f"{result.metric:<9} {best.objective:.4f} on {best.scored} images ({higher})")
+        on = f"on {best.scored} images" if best.scored else f"for all {best.items} images together"
+        print(f"{result.metric:<9} {best.objective:.4f} {on} ({higher})")
         if baseline is not None and baseline.objective is not None:
             print(f"baseline  {baseline.objective:.4f} ({_OWN[owner]})")
         if result.others:
@@ -185,6 +186,9 @@ def report(result: SearchResult, owner: str = "workflow") -> None:
     for trial in result.thin():
         few = f"a score on {trial.scored} of {len(result.items)} images"
         print(f"left out  {trial.name} has {few}; a winner needs one on half of them")
+    for trial in result.trials:
+        if trial.stop is None and (broken := result.broken(trial)):
+            print(f"left out  {trial.name}: {broken}")
     if verdict.next_steps:
         print("\n".join(["\nnext", *next_lines(verdict)]))
     print("\n".join(["\nlook at it", *looking.lines(result)]))

@@ -256,11 +256,7 @@ class ExperimentRun:
             return
         items = [self.setup.eval_set.items[index] for index in fresh]
         seeds = self.setup.seeds
-        args = [
-            self._args.for_item(item, repeat)
-            for item in items
-            for repeat in range(self.setup.first_seed, self.setup.first_seed + seeds)
-        ]
+        args = [self._args.for_item(item, repeat) for item in items for repeat in self.setup.repeats]
         started = self.submitter.submit(args, priority)
         for number, item in enumerate(items):
             futures = self._futures[item.index] = started[number * seeds : (number + 1) * seeds]

@@ -56,6 +56,11 @@ class RunSetup:
         """Images of a whole run."""
         return self.seeds * len(self.eval_set)
 
+    @property
+    def repeats(self) -> range:
+        """Numbers of the seeds that every item is generated with."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
     def problems(self) -> list[Problem]:
         """Everything that would make every image fail, found without generating."""
         found = self.generator.problems(self.eval_set, self.args)

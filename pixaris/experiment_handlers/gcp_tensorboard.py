@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
 from pixaris.experiment_handlers.local import LocalExperimentHandler
-from pixaris.experiment_handlers.tensorboard import TensorboardHandler
+from pixaris.experiment_handlers.tensorboard import TensorboardHandler, write_stops
 from pixaris.results.bucket.copier import BucketCopies
 from pixaris.results.paths import SearchPaths
 from pixaris.types import RunRecord
@@ -43,6 +43,7 @@ class GCPTensorboardHandler(ExperimentHandler):
         self.bucket_name = bucket_name
         self._files = LocalExperimentHandler(local_results_folder)
         self._handlers: dict[Path, ExperimentHandlers] = {}
+        self._search: Path | None = None
         self._copies = BucketCopies(bucket_name, gcp_project_id) if bucket_name else None
 
     def store_results(self, run: RunRecord) -> None:
@@ -66,12 +67,18 @@ class GCPTensorboardHandler(ExperimentHandler):
 
     def search_started(self, folder: Path) -> None:
         """Copy the search's folder while it grows."""
+        self._search = folder
         if self._copies is not None:
             self._copies.keep(folder)
 
     def search_ended(self, *, in_haste: bool) -> str:
         """Copy the rest, and say where it is, or why not."""
-        return "" if self._copies is None else self._copies.end(in_haste=in_haste)
+        told = []
+        if self._search is not None:
+            told.append(write_stops(SearchPaths(self._search).tensorboard, self._search))
+        if self._copies is not None:
+            told.append(self._copies.end(in_haste=in_haste))
+        return "; ".join(filter(None, told))
 
     def close(self) -> None:
         """Write what is buffered, and copy what is new."""

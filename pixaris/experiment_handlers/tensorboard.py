@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -36,6 +37,7 @@ from pixaris.images import EncodedImage
 from pixaris.preview import preview
 from pixaris.results.manifest import read_manifest
 from pixaris.results.paths import SearchPaths
+from pixaris.results.records import SearchResult
 from pixaris.types import EvalItem, ItemResult, ParamValue, RunRecord, RunStatus
 
 STATE_FILE = "pixaris.json"
@@ -131,7 +133,8 @@ class TensorboardHandler(ExperimentHandler):
     - **HPARAMS**: one row per run. In a search, its columns are the search's parameters with their domains as
       filters, and its scores, the objective first; otherwise ``<node name>.<input>``, and the columns are
       left to TensorBoard, which takes them from all runs in the folder.
-    - **TEXT**: the parameters, and the workflow with their values.
+    - **TEXT**: the parameters, the workflow with their values, and at a search's end where and why a trial
+      was stopped.
 
     A run that was interrupted has no end, because it can be resumed. A second run of the same name (another
     id) gets ``<run name>-2``.
@@ -164,6 +167,10 @@ class TensorboardHandler(ExperimentHandler):
                 state.writer.close()
         self._runs.clear()
         self._previews.clear()
+
+    def search_ended(self, *, in_haste: bool) -> str:
+        """Say in the events of stopped trials where and why they were."""
+        return "" if self.search is None else write_stops(self.logdir, self.search)
 
     def folder_of(self, run: RunRecord) -> Path:
         """Return the folder of the run's events, which is made for it if it has none yet."""
@@ -257,6 +264,35 @@ class TensorboardHandler(ExperimentHandler):
         if image.digest not in self._previews:
             self._previews[image.digest] = preview(image)
         return self._previews[image.digest]
+
+
+def write_stops(logdir: Path, search: Path) -> str:
+    """Write beside the events of each trial that was stopped where and why, once.
+
+    Args:
+        logdir: Holds a folder for each trial.
+        search: The folder of the search, which has ended.
+
+    Returns:
+        What kept it from being written, or "".
+    """
+    result = SearchResult.load(search)
+    try:
+        for trial in result.trials:
+            folder = logdir / trial.name
+            marker = read_marker(folder / STATE_FILE)
+            if trial.stop is None or not marker or marker.get("stop"):
+                continue
+            words = trial.stop.describe(len(result.items))
+            now = time.time()
+            file = _new_event_file(folder, now)
+            event = Event(wall_time=now, summary=text_pb("stopped", _cell(words)))
+            file.write(event.SerializeToString())
+            file.close()
+            write_json(folder / STATE_FILE, {**marker, "stop": words})
+    except OSError as error:
+        return f"TensorBoard does not say which trials were stopped: {error}"
+    return ""
 
 
 def _new_event_file(folder: Path, wall_time: float) -> RecordFile:

@@ -12,7 +12,9 @@ from pixaris.report.charts.drawing import Chart
 from pixaris.report.gallery import PER_CHUNK, Gallery
 from pixaris.report.model import Report, SetRow
 from pixaris.results.paths import RunPaths, trial_name
+from pixaris.results.records import SearchResult
 from pixaris.results.report import Stop
+from pixaris.results.trial import TrialResult
 from pixaris.statistics.intervals import MeanInterval
 from pixaris.words import number
 
@@ -75,8 +77,16 @@ def _facts(report: Report, place: int, row: SetRow) -> Facts:
         own=report.interval(row, metric),
         gain=gain,
         mark=mark_of(gain, part.result.direction),
-        stop="" if trial.stop is None else stop_words(trial.stop, len(part.result.items)),
+        stop=_why_not(part.result, trial),
     )
+
+
+def _why_not(result: SearchResult, trial: TrialResult) -> str:
+    """Why a set was stopped, or else why it cannot win; "" of one that may."""
+    if trial.stop is not None:
+        return stop_words(trial.stop, len(result.items))
+    broken = result.broken(trial)
+    return f"cannot win: {broken}" if broken else ""
 
 
 def mark_of(gain: MeanInterval | None, direction: str) -> Mark:

@@ -178,6 +178,11 @@ class SearchPaths:
         return self.folder / ".images"
 
     @property
+    def answers(self) -> Path:
+        """Folder of the same images by what they were made of, where the user has no cache."""
+        return self.store / "answers"
+
+    @property
     def tune(self) -> Path:
         """Folder of Ray Tune's own files."""
         return self.folder / ".tune"

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pixaris.exceptions import ConfigurationError, PixarisError, nearest
 from pixaris.files import read_json
 from pixaris.results.budget import Amounts, Budget
+from pixaris.results.evidence.guardrails import Guardrail
 from pixaris.results.evidence.notebook import notebook_html
+from pixaris.results.evidence.table import trials_table
 from pixaris.results.folders import held, latest_folder
 from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.importance import importances
@@ -72,6 +74,7 @@ class SearchResult:
         reason: Why it ended before its end, or "".
         budget: What it may spend.
         spent: What it has spent, if it has a budget.
+        guardrails: Scores in which a winner may not be worse than the baseline.
         error: What ended it, in the process that ran it.
     """
 
@@ -86,6 +89,7 @@ class SearchResult:
     reason: str = ""
     budget: Budget = field(default_factory=Budget)
     spent: Amounts = field(default_factory=Amounts)
+    guardrails: tuple[Guardrail, ...] = ()
     error: PixarisError | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
@@ -154,11 +158,21 @@ class SearchResult:
         return ranked[0] if ranked else None
 
     def ranking(self) -> list[TrialResult]:
-        """Trials with a score, best first: compared item by item, as `pixaris.results.ranking` says."""
+        """Trials with a score, best first: compared item by item, as `pixaris.results.ranking` says. Those
+        that break a guardrail come last.
+        """
         scored = [trial for trial in self.trials if trial.objective is not None]
         rows, rules = self._compared(scored)
         by_number = {trial.number: trial for trial in scored}
-        return [by_number[number] for number in ranked(rows, rules)]
+        order = [by_number[number] for number in ranked(rows, rules)]
+        return sorted(order, key=lambda trial: bool(self.broken(trial)))
+
+    def broken(self, trial: TrialResult) -> str:
+        """How a trial breaks a guardrail, or ""."""
+        if self.baseline is None:
+            return ""
+        faults = (guardrail.fault(trial, self.baseline) for guardrail in self.guardrails)
+        return next(filter(None, faults), "")
 
     def thin(self) -> list[TrialResult]:
         """Trials that went through all items and have a score for too few of them to win."""
@@ -279,24 +293,11 @@ class SearchResult:
         """All trials as a table for pandas, one row each, by number.
 
         Columns are ``name``, ``status``, ``objective``, ``items``, ``scored``, ``failures``, ``seconds``,
-        ``error``, and ``parameters.<name>`` and ``scores.<name>``, so that no parameter's name meets another
-        column's. What a trial does not have is missing. The index is the trial's number.
+        ``error``, ``stopped`` (where and why), and ``parameters.<name>`` and ``scores.<name>``, so that no
+        parameter's name meets another column's. What a trial does not have is missing. The index is the
+        trial's number.
         """
-        import pandas  # half a second, which a search does without
-
-        facts = ("number", "name", "status", "objective", "items", "scored", "failures", "seconds", "error")
-        parameters = dict.fromkeys(name for trial in self.trials for name in trial.values)
-        scores = dict.fromkeys(name for trial in self.trials for name in trial.scores)
-        columns: dict[str, list[object]] = {
-            fact: [getattr(trial, fact) for trial in self.trials] for fact in facts
-        }
-        columns.update(
-            {f"parameters.{name}": [trial.values.get(name) for trial in self.trials] for name in parameters}
-        )
-        columns.update(
-            {f"scores.{name}": [trial.scores.get(name) for trial in self.trials] for name in scores}
-        )
-        return pandas.DataFrame(columns).set_index("number")
+        return trials_table(self.trials, len(self.items))
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the verdict and the best trials."""
@@ -338,6 +339,7 @@ class SearchResult:
             reason="its process was killed" if killed else head.reason,
             budget=head.budget,
             spent=spent,
+            guardrails=head.guardrails,
         )
 
     def head(self) -> dict[str, Any]:
@@ -349,6 +351,8 @@ class SearchResult:
         row["best"] = best.name if best else None
         if self.budget:
             row["budget"], row["spent"] = self.budget.as_dict(), asdict(self.spent)
+        if self.guardrails:
+            row["guardrails"] = [asdict(guardrail) for guardrail in self.guardrails]
         if self.others:
             row["objectives"] = [asdict(objective) for objective in self.objectives]
             row["pareto"] = [trial.name for trial in self.pareto()]
@@ -368,6 +372,7 @@ class _Head:
     objectives: tuple[Objective, ...] = ()
     failures: Failures = field(default_factory=Failures)
     budget: Budget = field(default_factory=Budget)
+    guardrails: tuple[Guardrail, ...] = ()
 
 
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:

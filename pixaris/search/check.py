@@ -31,6 +31,9 @@ from pixaris.types import EvalItem, EvalSet, ParamValue
 _CANNOT_FAIL = ("auto", "gp", "grid", "random", "tpe")
 """Algorithms that can be made of any checked settings: trying them would only cost the import of Ray."""
 
+_SCHEDULERS_CHECKED = ("fifo", "race")
+"""Schedulers of which the same is true."""
+
 
 @dataclass(frozen=True)
 class CheckedSearch:
@@ -182,9 +185,7 @@ def check(settings: SearchSettings, *, probing: bool = True, searching: bool = T
     unreachable = () if survey.has_endpoint else tuple(survey.silences())
     checked = CheckedSearch(settings, setup, survey, unreachable=unreachable, held_out=held_out)
     problems += fit_problems(checked)
-    strategy = settings.strategy
-    named = strategy.algorithm.type in _CANNOT_FAIL and isinstance(strategy.scheduler.type, str)
-    if searching and not (problems or unreachable) and not named:
+    if searching and not (problems or unreachable) and strategies_may_fail(checked):
         collect(problems, lambda: try_strategies(checked), "search")
     return checked.with_problems(problems)
 
@@ -316,6 +317,12 @@ def _image_problems(checked: CheckedSearch, workflow: Workflow) -> list[Problem]
                 )
                 problems.append(Problem("", f"{rule} node", f"parameters.{name}"))
     return problems
+
+
+def strategies_may_fail(checked: CheckedSearch) -> bool:
+    """Whether `try_strategies` can find anything that checking the settings has not found."""
+    algorithm, scheduler = checked.settings.strategy.algorithm, checked.settings.strategy.scheduler
+    return algorithm.type not in _CANNOT_FAIL or scheduler.type not in _SCHEDULERS_CHECKED
 
 
 def try_strategies(checked: CheckedSearch) -> None:

@@ -20,6 +20,7 @@ from pixaris.exceptions import (
     NoEndpointError,
     UnreachableError,
 )
+from pixaris.results.evidence.events import Happened, Outage, outages
 
 A, B = Endpoint("http://a", depth=1), Endpoint("http://b", depth=1)
 ACCOUNT = Endpoint("http://flux", api=FluxApi(), depth=2)
@@ -152,6 +153,8 @@ def test_a_failed_endpoint_rests_and_a_probe_brings_it_back() -> None:
         "no endpoint is healthy; trying again in 1 s, for 10 s at most",
         f"{A.url} is back",
     )
+    told = [Happened(float(second), said) for second, said in enumerate(played.core.status().events)]
+    assert outages(told) == {A.url: [Outage(0.0, 2.0)]}, "the report reads these words"
 
 
 def test_without_a_healthy_endpoint_everything_is_answered_after_the_limit() -> None:

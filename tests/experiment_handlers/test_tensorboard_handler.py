@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from search_kit import Made, made_search
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util import tensor_util
@@ -162,6 +163,18 @@ def test_an_interrupted_run_has_no_end_because_it_can_be_resumed(tmp_path: Path)
     assert hparams_metadata.SESSION_END_INFO_TAG not in read(tmp_path / "a run").Tags()["tensors"]
     TensorboardHandler(tmp_path).store_results(run_record(ITEMS, 3, "finished"))
     assert session(tmp_path / "a run", hparams_metadata.SESSION_END_INFO_TAG).status == 1
+
+
+def test_the_end_of_a_search_says_which_trials_were_stopped_and_where(tmp_path: Path) -> None:
+    result = made_search(tmp_path / "s", Made(sets=5, stopped=3))
+    handler = TensorboardHandler(tmp_path / "events", result.folder)
+    for trial in result.trials:
+        handler.store_results(run_record(eval_set(), 1, "stopped", name=trial.name, id=f"x-{trial.number}"))
+    for _ in range(2):  # a search that is resumed ends again
+        assert handler.search_ended(in_haste=False) == ""
+    (told,) = read(tmp_path / "events" / "trial_0003").Tensors("stopped")
+    assert tensor_util.make_ndarray(told.tensor_proto).item() == b"`stopped after 1 of 4 items`"
+    assert "stopped" not in read(tmp_path / "events" / "trial_0002").Tags()["tensors"]
 
 
 def test_a_handler_that_has_open_files_travels_to_another_process(tmp_path: Path) -> None:

@@ -242,6 +242,20 @@ def test_damaged_books_are_no_traceback(tmp_path: Path) -> None:
     assert "<h1>s</h1>" in write(SearchResult.load(made.folder)).read_text()
 
 
+def test_outages_of_endpoints_are_drawn(browser: Browser, tmp_path: Path) -> None:
+    made = made_search(tmp_path / "s")
+    paths = SearchPaths(made.folder)
+    keep_event(paths, 30.0, "http://one:8188 is quarantined: refused")
+    keep_event(paths, 60.0, "http://one:8188 is back")
+    with tab(browser, write(SearchResult.load(made.folder))) as opened:
+        drawn = opened.page.locator("#endpoints svg path.out")
+        drawn.scroll_into_view_if_needed()
+        box, whole = drawn.bounding_box(), opened.page.locator("#endpoints svg").bounding_box()
+        assert box is not None
+        assert whole is not None
+        assert box["width"] == pytest.approx((760 - 190 - 12) * 30 / 120 * whole["width"] / 760, rel=0.05)
+
+
 def test_without_input_images_the_prompt_stands_above_the_items(tmp_path: Path) -> None:
     made = made_search(tmp_path / "s")
     paths = SearchPaths(made.folder)

@@ -12,7 +12,7 @@ from results_kit import search_of, trial_of
 from pixaris.files import append_json_line, write_json
 from pixaris.images import EncodedImage
 from pixaris.results.evidence.eval_set import read_pictures, write_pictures
-from pixaris.results.evidence.events import Happened, keep_event, read_events
+from pixaris.results.evidence.events import Happened, Outage, keep_event, outages, read_events
 from pixaris.results.evidence.items import read_items
 from pixaris.results.paths import RunPaths, SearchPaths
 from pixaris.types import EvalItem, EvalSet
@@ -91,6 +91,19 @@ def test_events_come_back_in_order(tmp_path: Path) -> None:
     with paths.events.open("a") as file:
         file.write(json.dumps({"seconds": "soon"}) + "\n")
     assert read_events(paths) == told
+
+
+def test_outages_begin_and_end_with_what_a_pool_says() -> None:
+    said = [
+        (1.0, "http://a does not answer yet: refused"),
+        (2.0, "http://b is quarantined: gone"),
+        (3.0, "http://b is quarantined again, for the same reason (2 times so far)"),
+        (4.0, "http://b is back"),
+        (5.0, "http://b is quarantined: gone"),
+        (6.0, "the process of trial_0001 died"),
+    ]
+    found = outages([Happened(seconds, sentence) for seconds, sentence in said])
+    assert found == {"http://a": [Outage(1.0)], "http://b": [Outage(2.0, 4.0), Outage(5.0)]}
 
 
 def test_a_notebook_shows_verdict_and_table_and_no_foreign_markup(tmp_path: Path) -> None:

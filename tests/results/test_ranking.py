@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from results_kit import search_of, trial_of
 
+from pixaris.results.evidence.guardrails import Guardrail
 from pixaris.results.ranking import FailurePolicy, Failures, Row, Rules, ranked
 from pixaris.results.records import SearchResult
+from pixaris.results.trial import TrialResult
 
 SCORES = st.lists(st.none() | st.floats(0.0, 1.0, width=16), min_size=6, max_size=6)
 
@@ -89,3 +93,20 @@ def test_a_result_is_shown_in_one_line() -> None:
     best = "<trial_0001 finished, objective=0.8000 on 2 items, {x: 2}>"
     assert repr(result) == f"<search 'restore' finished, 2 trials, best {best}>"
     assert repr(search_of()) == "<search 'restore' finished, 0 trials, no scores>"
+
+
+def test_a_set_that_breaks_a_guardrail_cannot_win() -> None:
+    def trial(number: int, ssim: float, psnr: float) -> TrialResult:
+        made = trial_of(number, {}, (ssim,) * 4, ssim=ssim, psnr=psnr)
+        report = replace(made.report, item_scores={"psnr": dict.fromkeys(range(4), psnr)})
+        return replace(made, report=report)
+
+    found = search_of(trial(0, 0.5, 30.0), trial(1, 0.9, 29.0), trial(2, 0.8, 29.6))
+    assert found.ranking()[0].number == 1
+    guarded = replace(found, guardrails=(Guardrail("psnr", "max", 0.5),))
+    assert [one.number for one in guarded.ranking()] == [2, 0, 1]
+    assert guarded.broken(guarded.trials[1]) == ("its psnr is worse than the baseline's by 1; 0.5 is allowed")
+    assert not guarded.broken(guarded.trials[2])
+    better_when_low = replace(found, guardrails=(Guardrail("psnr", "min", 0.5),))
+    assert not better_when_low.broken(guarded.trials[1])
+    assert '"guardrails"' in json.dumps(guarded.head())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 from results_kit import search_of, trial_of
 
@@ -16,7 +17,10 @@ def test_the_table_has_one_row_for_each_trial_and_no_name_meets_another() -> Non
         trial_of(1, {"status": "on", "cfg": 7.5}, (0.25, None), status="stopped", ssim=0.25, mae=3.0),
         trial_of(2, {"status": "on", "cfg": 2.0}, status="running"),
     )
-    table = search_of(*trials).table()
+    stopped = replace(trials[1], stop=Stop("race", 1, against=0, difference=-0.25, half_width=0.1))
+    table = search_of(trials[0], stopped, trials[2]).table()
+    assert table.loc[1, "stopped"] == "stopped after 1 of 0 items: -0.25 ± 0.1 against trial_0000"
+    assert table["stopped"].isna().tolist() == [True, False, True]
     assert list(table.index) == [0, 1, 2]
     assert list(table["status"]) == ["finished", "stopped", "running"]
     assert list(table["parameters.status"]) == ["off", "on", "on"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pixaris.report.charts.outages import outages_chart
 from pixaris.report.html import Markup, join, tag
 from pixaris.report.model import Report, SearchPart
 from pixaris.results.endpoints_file import read_endpoints
-from pixaris.results.evidence.events import Happened, read_events
+from pixaris.results.evidence.events import Happened, outages, read_events
 from pixaris.results.evidence.items import MadeImage
 from pixaris.words import duration
 
@@ -38,7 +39,13 @@ def endpoints_section(report: Report) -> Markup:
             for image in cell.row.each
         )
         parts.append(_table(part, made))
-        parts.append(_events(read_events(part.paths)))
+        events = read_events(part.paths)
+        out = outages(events)
+        if out:
+            caption = tag("figcaption", "When an endpoint had failed and was given nothing")
+            figure = tag("figure", caption, outages_chart(out, part.result.seconds), class_="wide")
+            parts.append(tag("div", figure, class_="charts"))
+        parts.append(_events(events))
     return tag("section", tag("h2", "Endpoints"), join(*parts), id="endpoints")
 
 

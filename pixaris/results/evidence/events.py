@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from pixaris.files import append_json_line, read_json_lines
 from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.paths import SearchPaths
+
+_OUT = ("is quarantined", "does not answer yet")
+_BACK = "is back"
+"""What a pool says of an endpoint, after its URL."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,16 @@ class Happened:
 
     seconds: float
     sentence: str
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A time in which an endpoint was given nothing, in seconds since the search was started; without an end
+    it is infinite.
+    """
+
+    begin: float
+    end: float = math.inf
 
 
 def keep_event(paths: SearchPaths, seconds: float, sentence: str) -> None:
@@ -44,4 +60,18 @@ def read_events(paths: SearchPaths) -> list[Happened]:
             found.append(read_as(Happened, row))
         except ForeignError:
             continue
+    return found
+
+
+def outages(events: Iterable[Happened]) -> dict[str, list[Outage]]:
+    """When endpoints were out, as far as the pool has said so: URL to its outages, in their order."""
+    found: dict[str, list[Outage]] = {}
+    for event in events:
+        url, _, said = event.sentence.partition(" ")
+        spans = found.get(url, [])
+        is_out = bool(spans) and spans[-1].end == math.inf
+        if said.startswith(_OUT) and not is_out:
+            found.setdefault(url, []).append(Outage(event.seconds))
+        elif said == _BACK and is_out:
+            spans[-1] = Outage(spans[-1].begin, event.seconds)
     return found

@@ -11,8 +11,10 @@ from pixaris.exceptions import Problem, nearest
 from pixaris.experiment.setup import directions
 from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
+from pixaris.results.evidence.guardrails import Guardrail
 from pixaris.search.settings import SearchSettings
 from pixaris.statistics.racing.look import DEFAULT_P, Guard, Rules
+from pixaris.statistics.racing.order import stratified_order
 from pixaris.types import EvalSet
 
 RACE = "race"
@@ -56,6 +58,16 @@ def guards(settings: SearchSettings) -> list[Mapping[str, Any]]:
 def raced_names(settings: SearchSettings) -> tuple[str, ...]:
     """The scores that a race goes by: the objectives, then the guards' scores."""
     return (*settings.objective.names, *(str(guard["metric"]) for guard in guards(settings)))
+
+
+def guardrails(settings: SearchSettings) -> tuple[Guardrail, ...]:
+    """The guards as the results have them."""
+    known = directions(settings.metrics)
+    found = []
+    for guard in guards(settings):
+        name = str(guard["metric"])
+        found.append(Guardrail(name, known[name], float(guard["worse_by"])))
+    return tuple(found)
 
 
 def rules_of(settings: SearchSettings, items: int, trials: int | None) -> Rules:
@@ -121,6 +133,11 @@ def sizes(eval_set: EvalSet) -> list[int]:
     pixels = [max((_pixels(image) for image in item.inputs.values()), default=0) for item in eval_set.items]
     middle = statistics.median(pixels) if pixels else 0
     return [int(count > middle) for count in pixels]
+
+
+def order_of(settings: SearchSettings, eval_set: EvalSet) -> tuple[int, ...]:
+    """The order in which every trial goes through the items, as indices: drawn with the search's seed."""
+    return stratified_order(sizes(eval_set), settings.strategy.seed or 0)
 
 
 def _pixels(image: EncodedImage) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,28 +18,15 @@ from pixaris.results.objective import Objective
 from pixaris.results.paths import SearchPaths
 from pixaris.search.algorithms import factory, ordering, schedulers
 from pixaris.search.algorithms.raced import RacedSearch
-from pixaris.search.algorithms.racing import races, sizes
+from pixaris.search.algorithms.racing import order_of, races
 from pixaris.search.check import CheckedSearch
+from pixaris.search.driver.identity import Identity
 from pixaris.search.driver.pace import Pace, Situation
 from pixaris.search.resume import Earlier
 from pixaris.search.settings import SearchSettings
 from pixaris.search.size import SearchSize
 from pixaris.search.space.space import Space
-from pixaris.statistics.racing.order import stratified_order
 from pixaris.types import ParamValue
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What stays the same when a search is resumed.
-
-    Attributes:
-        id: Unique for the search; makes run ids.
-        proposal_seed: Of the searcher; drawn where the user gave none, so that it can be made again.
-    """
-
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    proposal_seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,7 +101,7 @@ class SearchPlan:
     @property
     def order(self) -> tuple[int, ...]:
         """The order in which every trial goes through the items, as indices."""
-        return stratified_order(sizes(self.setup.eval_set), self.settings.strategy.seed or 0)
+        return order_of(self.settings, self.setup.eval_set)
 
     @cached_property
     def pace(self) -> Pace:

@@ -16,7 +16,6 @@ from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from pixaris.cache.local import NO_LIMIT, LocalCache
 from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
 from pixaris.endpoints.registry import EndpointRegistry
 from pixaris.exceptions import ClusterError, NoEndpointError, PixarisError, SearchFailedError, StorageError
@@ -34,10 +33,11 @@ from pixaris.search.algorithms.race import RaceScheduler
 from pixaris.search.algorithms.raced import guided_searcher
 from pixaris.search.algorithms.racing import races
 from pixaris.search.algorithms.searchers import BaselineFirst, ListSearcher
+from pixaris.search.driver.ahead.first_images import FirstImages
+from pixaris.search.driver.ahead.prefetch import Prefetcher
 from pixaris.search.driver.barrier import StartBarrier
 from pixaris.search.driver.metric_hosts import RayHostConfig, metric_hosts
 from pixaris.search.driver.plan import SearchPlan
-from pixaris.search.driver.prefetch import Prefetcher
 from pixaris.search.driver.processes import following_processes
 from pixaris.search.driver.racing.course import Course
 from pixaris.search.driver.session.nodes import one_node, telling_what_it_waits_for
@@ -46,6 +46,7 @@ from pixaris.search.driver.signals import Signals
 from pixaris.search.driver.spending import Account
 from pixaris.search.driver.storage.actor import Kept
 from pixaris.search.driver.storage.base import DriverStorage, driver_storage
+from pixaris.search.driver.storage.own import known_images, own_images
 from pixaris.search.driver.tracker import SearchTracker
 from pixaris.search.driver.trial import Prefetch, Services, TrialConfig, TrialPace
 from pixaris.search.driver.tune.callbacks import TrackerCallback, TrackerStopper
@@ -57,7 +58,10 @@ log = logging.getLogger(__name__)
 
 
 def run_search(
-    plan: SearchPlan, session: RaySession, listener: ProgressListener | None = None
+    plan: SearchPlan,
+    session: RaySession,
+    listener: ProgressListener | None = None,
+    first: FirstImages | None = None,
 ) -> SearchResult:
     """Run a search to its end, or until it is interrupted.
 
@@ -68,22 +72,26 @@ def run_search(
         plan: What to run.
         session: Ray, which may be coming up yet.
         listener: Called with how it goes.
+        first: The baseline's first images, which are made meanwhile, or None.
 
     Returns:
         What was found. Its status says how it ended; what ended it before its end is its ``error``:
         `SearchFailedError` (no trial has a score), `NoEndpointError`, `AccountError`; before its first trial
         `ConfigurationError`. Everything that was done is kept in the folder.
     """
-    tracker = SearchTracker(plan, listener or Silent())
+    tracker = SearchTracker(plan, listener or Silent(), first)
     try:
         with Signals(tracker) as signals, _registry(plan, session) as registry:
             session.wait()
             signals.install()
             with _managed(plan, session, registry), _pool(plan, registry, tracker) as (config, pool):
+                if first is not None:
+                    first.hand_over()
+                    tracker.emit(*first.status.events)
                 following = watching(tracker, pool, session.fault, signals.end_waiting)
                 hosting = metric_hosts(plan.setup.metrics, pool.emit)
                 processes = following_processes(tracker.emit, pool.workers)
-                with following, processes, _account(plan, tracker, pool), hosting as hosts:
+                with following, processes, _account(plan, tracker, pool, first), hosting as hosts:
                     plan = _admitted(plan, registry, tracker)
                     with driver_storage(plan.paths, _kept(plan), on_cluster=session.on_cluster) as storage:
                         _tune(plan, (config, pool), hosts, storage, tracker, signals)
@@ -148,7 +156,8 @@ def _tune(
     journaled = JournaledScheduler(scheduler, journal, plan.identity.proposal_seed, name, history.over)
     journaled.rejected = Rejected(plan.paths).by
     ledger = tracker.account.actor if tracker.account is not None else None
-    store, cache = _store(plan), plan.settings.keeping.cache
+    store = own_images(plan.paths)
+    cache = known_images(plan.paths, plan.settings.keeping.cache)
     processes = 1 if pausing else plan.pace.concurrent
     barrier = StartBarrier.start(processes)
     services = Services(pool_config, barrier, ledger, hosts, store, cache, storage)
@@ -195,17 +204,11 @@ def _tune(
             tuner.fit()
 
 
-def _store(plan: SearchPlan) -> LocalCache:
-    """The search's own images, in its folder."""
-    plan.paths.store.mkdir(exist_ok=True)
-    return LocalCache(plan.paths.store, NO_LIMIT, make_folder=False)
-
-
 def _kept(plan: SearchPlan) -> Kept:
     return Kept(
         handler=plan.handler,
-        store=_store(plan),
-        cache=plan.settings.keeping.cache,
+        store=own_images(plan.paths),
+        cache=known_images(plan.paths, plan.settings.keeping.cache),
         paths=SearchPaths(plan.paths.folder.resolve()),
         eval_set=plan.setup.eval_set,
         workflow_image=plan.setup.workflow_image,
@@ -291,18 +294,23 @@ def _by_models(plan: SearchPlan, searcher: ListSearcher) -> Searcher:
 
 
 @contextlib.contextmanager
-def _account(plan: SearchPlan, tracker: SearchTracker, pool: RayPool) -> Iterator[None]:
+def _account(
+    plan: SearchPlan, tracker: SearchTracker, pool: RayPool, first: FirstImages | None
+) -> Iterator[None]:
     """What counts a search's budget, if it has one."""
     budget = plan.settings.limits.budget
     if not budget:
         yield
         return
+    made = plan.before.images
+    if first is not None:
+        made += first.made
     tracker.account = Account(
         budget,
         plan.paths.spent,
         items=plan.setup.images,
         elapsed=tracker.seconds,
-        made=plan.before.images,
+        made=made,
     )
     try:
         yield

@@ -1,14 +1,20 @@
-"""Starts a checked search: makes its folder, or goes on in an earlier one. Needs Ray."""
+"""Starts a checked search: makes its folder, or goes on in an earlier one.
+
+What needs Ray is imported where it is used: the first images are asked for before that.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import secrets
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pixaris.data_loaders.base import changed
 from pixaris.exceptions import SearchFailedError
@@ -19,14 +25,17 @@ from pixaris.results.manifest import write_manifest
 from pixaris.results.paths import SearchPaths
 from pixaris.results.progress import ProgressListener, Silent
 from pixaris.results.records import SearchResult
-from pixaris.search.check import CheckedSearch, try_strategies
-from pixaris.search.driver.plan import Identity, SearchPlan
-from pixaris.search.driver.run import run_search
+from pixaris.search.check import CheckedSearch, strategies_may_fail, try_strategies
+from pixaris.search.driver.ahead.first_images import FirstImages, can_be_made
+from pixaris.search.driver.identity import Identity
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.driver.travel import raise_immovable
 from pixaris.search.manifest import manifest_of
 from pixaris.search.recheck import is_due, recheck_of
 from pixaris.search.resume import Earlier, earlier_of
+
+if TYPE_CHECKING:
+    from pixaris.search.driver.plan import SearchPlan
 
 
 def run(
@@ -79,19 +88,53 @@ def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: b
                 return _go_on(checked, session, earlier_of(checked) or earlier, listener)
     home = checked.settings.home
     with RaySession() as session:  # it comes up while the rest is imported
-        try_strategies(checked)  # what cannot be made is told before anything is left behind
+        if strategies_may_fail(checked):  # what cannot be made is told before anything is left behind
+            session.wait_for_import()
+            try_strategies(checked)
         folder = new_folder(home.project_folder, safe_name(home.name))
-        with holding(folder):
-            result = _search(_plan(checked, folder), session, listener)
-    if result.status == "interrupted" and not result.trials and not SearchPaths(folder).journal.exists():
-        shutil.rmtree(folder, ignore_errors=True)  # nothing has begun that could be gone on with
+        try:
+            with holding(folder), _first_images(checked, folder, session) as (identity, first):
+                session.wait_for_import()
+                result = _search(_plan(checked, folder, identity), session, listener, first)
+        except KeyboardInterrupt:  # while Ray was imported
+            _remove_unbegun(folder)
+            raise
+    if result.status == "interrupted" and not result.trials:
+        _remove_unbegun(folder)
     return result
+
+
+def _remove_unbegun(folder: Path) -> None:
+    """Remove a search's folder, if nothing has begun that could be gone on with."""
+    if not SearchPaths(folder).journal.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _first_images(
+    checked: CheckedSearch, folder: Path, session: RaySession
+) -> Iterator[tuple[Identity, FirstImages | None]]:
+    """The identity of a new search, and its first images on their way, where they can be made here and
+    now.
+    """
+    seed = checked.settings.strategy.seed
+    identity = Identity(proposal_seed=secrets.randbelow(2**31) if seed is None else seed)
+    if session.on_cluster or not can_be_made(checked):
+        yield identity, None
+        return
+    first = FirstImages(checked, SearchPaths(folder), identity.id)
+    first.start()
+    try:
+        yield identity, first
+    finally:
+        first.close()
 
 
 def _go_on(
     checked: CheckedSearch, session: RaySession, earlier: Earlier, listener: ProgressListener | None
 ) -> SearchResult:
     """Go on with an earlier search, if anything is left of it."""
+    session.wait_for_import()
     plan = _plan(checked, earlier.folder)
     if not earlier.left(checked.size.trials):
         result = earlier.result
@@ -101,12 +144,19 @@ def _go_on(
     return _search(plan.going_on(earlier), session, listener)
 
 
-def _search(plan: SearchPlan, session: RaySession, listener: ProgressListener | None) -> SearchResult:
+def _search(
+    plan: SearchPlan,
+    session: RaySession,
+    listener: ProgressListener | None,
+    first: FirstImages | None = None,
+) -> SearchResult:
+    from pixaris.search.driver.run import run_search
+
     with storing(plan.paths.folder):
         _keep(plan)
     plan.handler.search_started(plan.paths.folder)
     with ReportWriter(listener or Silent(), plan.setup.eval_set) as reporting:
-        result = run_search(plan, session, reporting)
+        result = run_search(plan, session, reporting, first)
         reporting.finish(result)
         interrupted = result.status == "interrupted"
         told = [plan.handler.search_ended(in_haste=interrupted)]
@@ -117,14 +167,15 @@ def _search(plan: SearchPlan, session: RaySession, listener: ProgressListener | 
     return result
 
 
-def _plan(checked: CheckedSearch, folder: Path) -> SearchPlan:
-    seed = checked.settings.strategy.seed
+def _plan(checked: CheckedSearch, folder: Path, identity: Identity | None = None) -> SearchPlan:
+    from pixaris.search.driver.plan import SearchPlan
+
     return SearchPlan(
         checked=checked,
         setup=checked.setup_in(folder.name),
         paths=SearchPaths(folder),
         handler=checked.settings.keeping.handler_in(folder),
-        identity=Identity(proposal_seed=secrets.randbelow(2**31) if seed is None else seed),
+        identity=identity or Identity(),
     )
 
 

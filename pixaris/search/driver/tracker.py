@@ -21,6 +21,8 @@ from pixaris.results.progress import Planned, ProgressListener, SearchProgress
 from pixaris.results.records import SearchResult, SearchStatus, Totals
 from pixaris.results.report import Stop, TrialReport
 from pixaris.results.trial import EvalItems, TrialResult, TrialStatus, ended_trials, over_trial
+from pixaris.search.algorithms.racing import guardrails
+from pixaris.search.driver.ahead.first_images import FirstImages
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.planned import planned_images
 from pixaris.search.driver.spending import Account
@@ -40,6 +42,7 @@ class SearchTracker:
     Args:
         plan: The search.
         listener: Called with how it goes.
+        first: Images that are made before there is a pool, or None.
 
     Attributes:
         stopped: Whether the search was asked to stop.
@@ -49,8 +52,11 @@ class SearchTracker:
         at_rest: Tells whether a trial of a number has told all it knows, although it is not over.
     """
 
-    def __init__(self, plan: SearchPlan, listener: ProgressListener) -> None:
+    def __init__(
+        self, plan: SearchPlan, listener: ProgressListener, first: FirstImages | None = None
+    ) -> None:
         self._plan = plan
+        self._first = first
         self._listener = listener
         self._eval_items = EvalItems(plan.objectives[0].metric, plan.items, plan.paths)
         self._lock = threading.RLock()
@@ -169,6 +175,7 @@ class SearchTracker:
             objectives=plan.objectives,
             failures=plan.settings.objective.compared(plan.settings.metrics),
             trials=tuple(self._trials[number] for number in sorted(self._trials)),
+            guardrails=guardrails(plan.settings),
             items=tuple(item.name for item in plan.setup.eval_set.items),
             totals=Totals(
                 seconds=plan.before.seconds + self.seconds,
@@ -320,7 +327,7 @@ class SearchTracker:
         if self.account is not None:
             self.account.look(status.done, status.cost or 0.0)
         with self._lock:
-            self._pool = status
+            self._pool = status if self._first is None else self._first.added_to(status)
             self._write_endpoints()
             if self._first_image is None and (done := self._images()):
                 self._first_image = (time.monotonic(), done)
@@ -350,7 +357,9 @@ class SearchTracker:
         reported = self._plan.setup.seeds * done
         # a pool that was started again, or that nobody needs, knows less than the trials; and they than it
         # while they run
-        return max(self._plan.before.images + self._pool.done, reported - cached) + cached
+        first = 0 if self._first is None else self._first.made
+        made = self._plan.before.images + first + self._pool.done
+        return max(made, reported - cached) + cached
 
     def _cached(self) -> int:
         return sum(trial.cached for trial in self._trials.values())

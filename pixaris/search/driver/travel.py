@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
-
-from ray import cloudpickle
 
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment_handlers.base import ExperimentHandler
@@ -53,8 +52,21 @@ def _why_not(thing: object) -> str:
 
 
 def _fault(thing: object) -> str:
+    if type(thing).__module__.startswith("pixaris.") and _is_plain(thing):
+        return ""
+    from ray import cloudpickle  # takes a second to import
+
     try:
         cloudpickle.dumps(thing)
     except Exception as error:  # noqa: BLE001  (pickling raises whatever the object's own methods raise)
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     return ""
+
+
+def _is_plain(thing: object) -> bool:
+    """Whether Python's own pickle takes it, which sends less than Ray's."""
+    try:
+        pickle.dumps(thing)
+    except Exception:  # noqa: BLE001  (Ray's may do better, or say why not)
+        return False
+    return True

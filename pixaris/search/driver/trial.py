@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import math
 import os
 import pickle
@@ -38,9 +37,11 @@ from pixaris.generation.base import ImageGenerator, ItemArgs, has_own_values
 from pixaris.results.paths import trial_name
 from pixaris.results.report import TrialReport, TrialState, Usage
 from pixaris.search.driver.barrier import StartBarrier
+from pixaris.search.driver.identity import run_id_of
 from pixaris.search.driver.metric_hosts import RayHostConfig, hosted
 from pixaris.search.driver.spending import BudgetedSubmitter
 from pixaris.search.driver.storage.base import DriverStorage
+from pixaris.search.driver.storage.own import own_key
 from pixaris.search.driver.storage.remote import RemoteCache, RemoteHandler, RemoteStorage
 from pixaris.search.driver.tune.reporting import as_result
 from pixaris.search.space.space import Space
@@ -101,7 +102,7 @@ class Services:
         ledger: The actor that counts the search's budget, or None if it has none.
         hosts: How to reach what metrics lean on; None if they lean on nothing.
         store: Images that the search has made, for the process that goes on with it.
-        cache: Images that need not be generated again, or None.
+        cache: Images that need not be generated again.
         storage: How trials of other nodes reach what lies on the driver's machine; None where there are none.
     """
 
@@ -110,13 +111,8 @@ class Services:
     ledger: Any
     hosts: RayHostConfig | None
     store: CacheStore
-    cache: CacheStore | None
+    cache: CacheStore
     storage: DriverStorage | None = None
-
-    @property
-    def known(self) -> CacheStore:
-        """What need not be generated again: without a cache, what this very search has made."""
-        return self.cache or self.store
 
 
 @dataclass(frozen=True)
@@ -146,10 +142,8 @@ class TrialConfig:
     log_file: Path
 
     def run_id(self, number: int) -> str:
-        """Id of a trial's experiment run: whoever works for the trial uses it, also after its process
-        died.
-        """
-        return f"{self.search_id}-{number}"
+        """As `run_id_of`."""
+        return run_id_of(self.search_id, number)
 
 
 def experiment_run(
@@ -219,7 +213,7 @@ class ExperimentTrial(tune.Trainable):
         # before the cache: what this search has made counts as made also when it is resumed, although the
         # cache has it, too
         own = Layer(self._own_key, services.store, own=True)
-        layers = (own, Layer(setup.generator.cache_key, services.known))
+        layers = (own, Layer(setup.generator.cache_key, services.cache))
         self._submitter = CachingSubmitter(self._submitter, layers)
         self._begin(config)
 
@@ -370,11 +364,6 @@ class ExperimentTrial(tune.Trainable):
             self._pooled.pool.close()
 
 
-def own_key(run_id: str, item: str, repeat: int) -> str:
-    """The key in the search's own store of the image of a run, an item and its seed's number."""
-    return hashlib.sha256("\0".join((run_id, item, str(repeat))).encode()).hexdigest()
-
-
 def _price(generator: ImageGenerator, args: ItemArgs) -> float | None:
     """What an item is expected to cost; its images are among the arguments."""
     return generator.cost(EvalSet("", (EvalItem(0, args.item),)), args)
@@ -388,6 +377,6 @@ def _remote(storage: DriverStorage | None, folder: Path) -> RemoteStorage | None
 def kept_remotely(trials: TrialConfig, remote: RemoteStorage) -> TrialConfig:
     """What trials are made from, on a node where all that is kept is sent to the driver's machine."""
     services = trials.services
-    cache = None if services.cache is None else RemoteCache(remote, "cache")
-    services = replace(services, store=RemoteCache(remote, "store"), cache=cache)
+    store, cache = RemoteCache(remote, "store"), RemoteCache(remote, "cache")
+    services = replace(services, store=store, cache=cache)
     return replace(trials, handler=RemoteHandler(remote), services=services)

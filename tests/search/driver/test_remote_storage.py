@@ -140,7 +140,14 @@ def test_only_a_folder_with_the_same_mark_is_the_same_folder(home: Home, tmp_pat
 
 def test_the_mark_goes_with_the_search(tmp_path: Path) -> None:
     paths = SearchPaths(tmp_path)
-    kept = Kept(LocalExperimentHandler(tmp_path), LocalCache(paths.store), None, paths, EVAL_SET, None)
+    kept = Kept(
+        LocalExperimentHandler(tmp_path),
+        LocalCache(paths.store),
+        LocalCache(paths.answers),
+        paths,
+        EVAL_SET,
+        None,
+    )
     with driver_storage(paths, kept, on_cluster=True):
         assert paths.mark.is_file()
     assert not paths.mark.exists()

@@ -11,7 +11,7 @@ from pixaris.experiment.snapshots import RunSnapshot
 from pixaris.experiment.submitters import AHEAD
 from pixaris.search.algorithms.race_book import Book
 from pixaris.search.algorithms.searchers import BaselineFirst
-from pixaris.search.driver.prefetch import Sender
+from pixaris.search.driver.ahead.prefetch import Sender
 from pixaris.search.driver.racing.trial import turn_of
 from pixaris.search.driver.trial import TrialConfig, experiment_run
 from pixaris.types import ItemResult, ParamValue

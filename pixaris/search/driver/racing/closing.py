@@ -12,7 +12,8 @@ from pixaris.experiment.submitters import Submitter
 from pixaris.files import storing
 from pixaris.generation.base import ItemArgs
 from pixaris.search.algorithms.race_book import Over
-from pixaris.search.driver.trial import TrialConfig, experiment_run, own_key
+from pixaris.search.driver.storage.own import own_key
+from pixaris.search.driver.trial import TrialConfig, experiment_run
 from pixaris.types import GeneratedImage, ItemResult, ParamValue, RunStatus
 
 

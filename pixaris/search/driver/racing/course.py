@@ -8,8 +8,8 @@ from typing import Any
 from pixaris.search.algorithms.race import RaceScheduler
 from pixaris.search.algorithms.race_book import Over
 from pixaris.search.algorithms.searchers import BaselineFirst
+from pixaris.search.driver.ahead.prefetch import Prefetcher
 from pixaris.search.driver.plan import SearchPlan
-from pixaris.search.driver.prefetch import Prefetcher
 from pixaris.search.driver.racing.ahead import RaceAhead
 from pixaris.search.driver.racing.closing import RunCloser
 from pixaris.search.driver.racing.trial import RacedTrial

@@ -10,7 +10,8 @@ from pixaris.experiment.snapshots import RunSnapshot, digests, with_images
 from pixaris.images import EncodedImage
 from pixaris.results.report import REPORT, TrialReport
 from pixaris.search.algorithms.race import SNAPSHOT
-from pixaris.search.driver.trial import ExperimentTrial, own_key
+from pixaris.search.driver.storage.own import own_key
+from pixaris.search.driver.trial import ExperimentTrial
 from pixaris.types import ItemResult, RunRecord
 
 _HOPELESS = 0.25

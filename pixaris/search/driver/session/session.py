@@ -58,7 +58,7 @@ class RaySession:
         self.on_cluster = bool(self._address)
         self._head = head.Head()
         self._thread: threading.Thread | None = None
-        self._up, self._over = threading.Event(), threading.Event()
+        self._imported, self._up, self._over = threading.Event(), threading.Event(), threading.Event()
         self._error: BaseException | None = None
 
     def __enter__(self) -> RaySession:
@@ -69,17 +69,21 @@ class RaySession:
         """
         address.check(self._address)
         os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
-        import ray  # whole, before a second thread imports parts of it
-
         for name in ("ray", "ray.tune", "ray.train"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        if ray.is_initialized():
+        ray = sys.modules.get("ray")
+        if ray is not None and ray.is_initialized():
+            self._imported.set()
             nodes = sum(bool(node["Alive"]) for node in ray.nodes())
             self.on_cluster = self.on_cluster or nodes > 1 or not head.is_own()
         else:
             self._thread = threading.Thread(target=self._run, name="pixaris-ray", daemon=True)
             self._thread.start()
         return self
+
+    def wait_for_import(self) -> None:
+        """Return once Ray is imported whole: this thread may import parts of it then."""
+        self._imported.wait()
 
     def wait(self) -> None:
         """Return once Ray is up.
@@ -121,6 +125,7 @@ class RaySession:
 
     def _run(self) -> None:
         try:
+            self._import()
             if self._address:
                 _join()
             else:
@@ -129,6 +134,12 @@ class RaySession:
             self._error = error
         self._up.set()
         self._over.wait()  # the kernel ends Ray's processes with the thread that started them
+
+    def _import(self) -> None:
+        try:
+            import ray  # noqa: F401  (here, as it takes a second)
+        finally:
+            self._imported.set()
 
 
 def _join() -> None:

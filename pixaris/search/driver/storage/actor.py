@@ -30,7 +30,7 @@ class Kept:
     Attributes:
         handler: Keeps the trials' results.
         store: Images that the search has made.
-        cache: Images that need not be generated again, or None.
+        cache: Images that need not be generated again.
         paths: The search's own folder.
         eval_set: Belongs to every run; it does not travel with each.
         workflow_image: So does the workflow's picture, or None.
@@ -38,7 +38,7 @@ class Kept:
 
     handler: ExperimentHandler
     store: CacheStore
-    cache: CacheStore | None
+    cache: CacheStore
     paths: SearchPaths
     eval_set: EvalSet
     workflow_image: EncodedImage | None
@@ -89,15 +89,14 @@ class StorageActor:
     def __init__(self, held: Sequence[ray.ObjectRef]) -> None:
         kept: Kept = ray.get(held[0])
         self._kept = kept
-        self._stores: dict[Which, CacheStore | None] = {"store": kept.store, "cache": kept.cache}
+        self._stores: dict[Which, CacheStore] = {"store": kept.store, "cache": kept.cache}
         self._files: dict[str, Path] = {}
         self._runs: dict[str, dict[int, ItemResult]] = {}
         self._storing = threading.Lock()
 
     def get(self, which: Which, key: str) -> CachedImage | None:
         """As `CacheStore.get`."""
-        store = self._stores[which]
-        found = store.get(key) if store is not None else None
+        found = self._stores[which].get(key)
         if found is not None:
             self._learn((found.image, *found.others))
         return found
@@ -118,7 +117,7 @@ class StorageActor:
         whole = [image for image in images if image is not None]
         if len(whole) < len(images):
             return None
-        kept = store.put(key, replace(made, image=whole[0], others=tuple(whole[1:]))) if store else None
+        kept = store.put(key, replace(made, image=whole[0], others=tuple(whole[1:])))
         if kept is None:
             return False
         self._learn((kept.image, *kept.others))

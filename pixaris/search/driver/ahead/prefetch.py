@@ -13,7 +13,8 @@ from pixaris.exceptions import PixarisError
 from pixaris.experiment.scoring import Scorer
 from pixaris.experiment.submitters import AHEAD, Submitter, request_of_run
 from pixaris.generation.base import ItemArgs
-from pixaris.search.driver.trial import TrialConfig, experiment_run, own_key
+from pixaris.search.driver.storage.own import own_key
+from pixaris.search.driver.trial import TrialConfig, experiment_run
 from pixaris.types import GeneratedImage, GenerationRequest, ParamValue
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class Sender(Submitter):
     def _is_kept(self, args: ItemArgs, request: GenerationRequest) -> bool:
         services = self._config.services
         own = services.store.get(own_key(self._run_id, args.item, args.repeat))
-        return own is not None or services.known.get(request.cache_key) is not None
+        return own is not None or services.cache.get(request.cache_key) is not None
 
     def promote(self, futures: Sequence[Future[GeneratedImage]]) -> None:
         pass  # the trial does that when it waits

@@ -1,0 +1,1 @@
+"""Images that are asked for before their trial is there to ask."""
