@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := local_experiment_inputs/demo
 
-.PHONY: demo test test-slow test-wheel test-legacy test-learned test-long chaos fuzz check bench simulate lock clean
+.PHONY: demo test test-slow test-wheel test-legacy test-learned test-long test-oldest chaos fuzz check docs bench simulate lock clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
@@ -13,7 +13,16 @@ DEMO := local_experiment_inputs/demo
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: .venv/ready
+# What a first search needs, and nothing else: no extras, no development tools. Bytecode is made of what is imported only.
+.venv/base: requirements-demo.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pixaris needs Python 3.11 or newer; call make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing what a search needs into .venv (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --no-deps --requirement $<
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(if $(wildcard .venv/ready),.venv/ready,.venv/base)
 	@$(BIN)/pixaris dataset demo $(DEMO)
 	@$(BIN)/pixaris search search_spaces/restore.yaml
 
@@ -42,6 +51,12 @@ check: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
+
+# the documentation as a site in build/site; links and anchors are checked
+docs: .venv/ready
+	@rm -rf build/site && $(BIN)/python docs/site/write.py build/docs
+	$(BIN)/zensical build --clean --strict
+	@! grep -rlE '(src|srcset)="https?://' build/site --include='*.html'
 
 bench: .venv/ready
 	@for file in embedded_server dispatcher latency start grid raw_tune failures throughput memory scoring cache defaults racing few_images report review preference; do file=benchmarks/$$file.py; echo "== $$file"; $(BIN)/python $$file || exit 1; done
@@ -78,13 +93,26 @@ test-wheel: .venv/ready
 test-learned: .venv-learned/ready
 	.venv-learned/bin/python -m pytest tests/metrics/test_metric_learned.py
 
+# A part of the tests on the oldest versions that pyproject.toml allows; needs `uv`.
+OLDEST := tests/search tests/comfyui tests/metrics tests/results tests/statistics tests/experiment_handlers tests/frontend tests/cli/test_commands.py
+test-oldest:
+	@rm -rf build/oldest && mkdir -p build/oldest
+	uv pip compile --quiet --resolution lowest-direct $(LOCKED:%=--extra %) pyproject.toml --output-file build/oldest/requirements.txt
+	@$(PYTHON) -m venv build/oldest/.venv
+	@build/oldest/.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement build/oldest/requirements.txt
+	@build/oldest/.venv/bin/python -m pip install --quiet --disable-pip-version-check pytest pytest-timeout pytest-xdist hypothesis axe-playwright-python 'setuptools<82'
+	@build/oldest/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
+	build/oldest/.venv/bin/python -m pytest -n 2 $(OLDEST)
+
 # New lock files: pinned versions and hashes, without addresses. Extras that cannot live together are not in LOCKED.
 LOCKED := cluster gcp gemini heic ui
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 lock:
-	$(COMPILE) --group dev $(LOCKED:%=--extra %) pyproject.toml --output-file requirements.lock
+	$(COMPILE) --group dev --group docs $(LOCKED:%=--extra %) pyproject.toml --output-file requirements.lock
 	cp requirements.lock cluster/requirements.lock
 	$(COMPILE) --extra cluster --extra gcp pyproject.toml --output-file cluster/requirements.lock
+	cp requirements.lock requirements-demo.lock
+	$(COMPILE) --group build pyproject.toml --output-file requirements-demo.lock
 	$(COMPILE) --group pyproject.toml:legacy --output-file requirements-legacy.lock
 
 clean:

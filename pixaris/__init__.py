@@ -4,4 +4,4 @@ The package imports nothing heavy: ``import pixaris`` loads neither Ray nor Pill
 its rooms, for instance ``pixaris.data_loaders.local``, ``pixaris.generation.comfyui`` or ``pixaris.search``.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -73,7 +73,7 @@ class Config:
         """Name of every setting that is given to where: the file's path, or the variable.
 
         Raises:
-            As `load`.
+            ConfigurationError: As of `load`.
         """
         environ = os.environ if environ is None else environ
         sources = _found(environ, folder)[1]

@@ -99,6 +99,7 @@ runs them.
 
 SLOW = {
     "test_chaos.py",
+    "test_docs_tutorials.py",
     "test_flux_search.py",
     "test_metric_hosts.py",
     "test_page_in_browser.py",

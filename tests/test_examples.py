@@ -61,8 +61,9 @@ def test_the_readme_s_code_is_the_example_s() -> None:
     assert dedent(example.partition('if __name__ == "__main__":\n')[2]) == f"result = {body}"
 
 
-def test_the_readme_names_every_command_and_no_other() -> None:
-    named = set(re.findall(r"^\| `pixaris (\w+)", README, flags=re.M))
+def test_the_page_of_commands_names_every_command_and_no_other() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `pixaris (\w+)", page, flags=re.M))
     assert named == set(COMMANDS)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+import jupytext
+import nbformat
 import pytest
 import yaml
 from flux_kit import KEY, standing_in
@@ -48,6 +50,33 @@ def test_flux_paints_an_eval_set_side_by_side(folder: Path, monkeypatch: pytest.
     assert after.size == before.size
     assert after.getpixel((5, 5)) == before.getpixel((5, 5)), "what the mask shows black is kept"
     assert after.getpixel((125, 125)) != before.getpixel((125, 125))
+
+
+NOTEBOOKS = (
+    "helpful_scripts/setup_local_experiment_inputs_dummy.py",
+    "ParallelisedOrchestration_LocalDatasetLoader_FluxGenerator_LocalDataWriter.py",
+)
+
+
+def test_jupytext_makes_notebooks_of_the_scripts_which_run_cell_by_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["ipykernel_launcher.py", "-f", "kernel.json"])
+    with standing_in(seconds=0.0) as server:
+        monkeypatch.setenv("PIXARIS_FLUX_BASE_URL", server.places.api)
+        monkeypatch.setenv("PIXARIS_FLUX_API_KEY", KEY)
+        for name in NOTEBOOKS:
+            notebook = jupytext.read(EXAMPLES / name)
+            nbformat.validate(notebook)
+            assert jupytext.writes(notebook, fmt="ipynb")
+            cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+            assert len(cells) > 2
+            namespace = {"__name__": "__main__"}
+            for cell in cells:
+                exec(compile(cell, name, "exec"), namespace)
+    assert len(list(Path("local_experiment_inputs/dummy_project/dummy_dataset/Input").iterdir())) == 3
+    assert len(sorted(Path("local_results").rglob("generated_images/*.png"))) == 3
 
 
 def test_the_example_of_a_config_is_read_whole(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ the node titled "Load Input Image", ``Mask`` feeds "Load Mask Image", and so on.
 """
 
 # %%
-import sys
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -33,7 +32,7 @@ def mask() -> Image.Image:
 
 # %%
 if __name__ == "__main__":
-    root = Path(sys.argv[1] if len(sys.argv) > 1 else "local_experiment_inputs")
+    root = Path("local_experiment_inputs")
     for number, name in enumerate(NAMES):
         for folder, image in (("Input", picture(number)), ("Mask", mask())):
             file = root / PROJECT / DATASET / folder / f"{name}.png"

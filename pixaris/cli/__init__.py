@@ -14,6 +14,7 @@ from io import TextIOWrapper
 from types import FrameType
 
 from pixaris import __version__
+from pixaris.cli.examples import EXAMPLES
 from pixaris.exceptions import PixarisError, nearest
 from pixaris.terminal import safe_streams
 
@@ -33,6 +34,7 @@ COMMANDS = {
     "export": "write the winner of a search as a workflow ready to load",
     "check": "find everything wrong with a search file without generating",
     "space": "write a search file from a workflow, or from a PNG that ComfyUI saved",
+    "schema": "print the search file's JSON Schema, by which editors complete and check it",
     "endpoints": "show endpoints: whether they answer, what runs on them, what a search made there",
     "metrics": "list the metrics: what is better, the range, what each needs",
     "score": "score images that exist already",
@@ -111,6 +113,26 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+_EXAMPLES = "examples:"
+
+
+class _Help(argparse.HelpFormatter):
+    """Help whose examples stand as they are, a line for each; everything else is filled."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = []
+        for paragraph in text.split("\n\n"):
+            examples = paragraph.startswith(_EXAMPLES)
+            paragraphs.append(paragraph if examples else super()._fill_text(paragraph, width, indent))
+        return "\n\n".join(paragraphs)
+
+
+def _epilog(command: str) -> str:
+    """What a command's help ends with."""
+    calls = "\n".join(f"  {call}" for call in EXAMPLES[command])
+    return f"{_EXAMPLES}\n{calls}\n\n{EXIT_CODES}"
+
+
 class _Version(argparse.Action):
     """Prints the version, and Ray's, which is only read and not imported."""
 
@@ -144,7 +166,11 @@ def parser_of(arguments: Sequence[str], *, whole: bool = False) -> argparse.Argu
         parser.error(f"there is no command {asked!r}{nearest(asked, COMMANDS)}; pixaris --help lists them")
     for name, text in COMMANDS.items():
         command = commands.add_parser(
-            name, help=text, description=text[0].upper() + text[1:] + ".", epilog=EXIT_CODES
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=_epilog(name),
+            formatter_class=_Help,
         )
         if whole or name == asked:
             import_module(f"pixaris.cli.{name}").arguments(command)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import tempfile
 from pathlib import Path
 
-from pixaris.cli import files
+from pixaris.cli import files, searches
 from pixaris.components import is_foreign
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.search.check import CheckedSearch
@@ -31,10 +33,41 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also check classes and modules of your own that the file names: that runs their code",
     )
+    searches.json_argument(parser)
 
 
 def main(options: argparse.Namespace) -> int:
     """Find everything wrong; exit 2 if there is anything."""
+    return _for_scripts(options) if options.json else _for_people(options)
+
+
+def _for_scripts(options: argparse.Namespace) -> int:
+    """Print as JSON what is wrong, and what else was found in the words that people are told."""
+    said = io.StringIO()
+    problems: tuple[Problem, ...] = ()
+    code = 0
+    try:
+        with contextlib.redirect_stdout(said):
+            _for_people(options)
+    except ConfigurationError as error:
+        problems, code = error.problems, error.exit_code
+    found = {"file": str(options.file), "problems": [_facts(one) for one in problems]}
+    searches.print_json({**found, "notes": said.getvalue().splitlines()})
+    return code
+
+
+def _facts(problem: Problem) -> dict[str, str | int | None]:
+    """A problem with its key, its line (None where it has none), and the place inside of what that names."""
+    key, _, line = problem.path.removesuffix(")").partition(" (line ")
+    return {
+        "key": key,
+        "line": int(line) if line.isdigit() else None,
+        "where": problem.where,
+        "message": problem.message,
+    }
+
+
+def _for_people(options: argparse.Namespace) -> int:
     spec, problems = files.read(options, [], need_parameters=False, trust=options.trust)
     foreign = [] if options.trust else files.foreign_code(spec)
     if foreign and is_foreign(spec.generator.type):

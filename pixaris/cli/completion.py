@@ -1,16 +1,21 @@
-"""``pixaris completion bash|zsh|tcsh``."""
+"""``pixaris completion bash|zsh|fish|tcsh``."""
 
 from __future__ import annotations
 
 import argparse
 
-SHELLS = ("bash", "zsh", "tcsh")
+SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "shell", choices=SHELLS, help='the shell; for bash: eval "$(pixaris completion bash)" in ~/.bashrc'
+        "shell",
+        choices=SHELLS,
+        help=(
+            'the shell; for bash: eval "$(pixaris completion bash)" in ~/.bashrc, for fish:'
+            " pixaris completion fish | source in ~/.config/fish/config.fish"
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Group
 from rich.table import Table
@@ -60,6 +61,11 @@ class Board:
         self._statuses: dict[str, EndpointStatus] = {}
         self._notes: list[str] = []
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is said besides: of searches that run, of sources that cannot be asked."""
+        return tuple(self._notes)
+
     def update(self) -> None:
         """Find out which endpoints there are, and what runs on them.
 
@@ -109,6 +115,10 @@ class Board:
         results = [self._watched[url].result for url in self._present]
         return any(result is not None and not result.error for result in results)
 
+    def facts(self) -> list[dict[str, Any]]:
+        """The endpoints as they stand, for scripts; what is not known is null."""
+        return [facts(url, self._watched[url].result, self._statuses.get(url)) for url in self._present]
+
     def picture(self) -> Group:
         """The table as it stands."""
         rows = []
@@ -123,6 +133,38 @@ class Board:
 def _own(spec: SearchSpec) -> list[str]:
     """Sources of the user's own that were left out."""
     return [line for line in spec.unread if line.startswith("endpoints: ")]
+
+
+def facts(url: str, result: ProbeResult | None, status: EndpointStatus | None) -> dict[str, Any]:
+    """What is known of an endpoint, by name.
+
+    Args:
+        url: Its address, without credentials.
+        result: What it said of itself, or None where it has not answered yet.
+        status: How a running search sees it, or None.
+    """
+    told = result or ProbeResult(error="has not answered yet")
+    free, total = told.memory or (None, None)
+    found: dict[str, Any] = {
+        "endpoint": url,
+        "answers": not told.error,
+        "error": told.error or None,
+        "busy": told.busy,
+        "running": _counted(told.running),
+        "waiting": _counted(told.waiting),
+        "version": told.version or None,
+        "device": told.device or None,
+        "memory_free": free,
+        "memory_total": total,
+        "credits": told.credits,
+    }
+    if status is not None:
+        found["search"] = {"state": status.state, "images": status.done, "failures": status.failures}
+    return found
+
+
+def _counted(requests: tuple[int, int] | None) -> dict[str, int] | None:
+    return None if requests is None else {"of_pixaris": requests[0], "of_others": requests[1]}
 
 
 def row(url: str, result: ProbeResult | None) -> dict[str, str]:

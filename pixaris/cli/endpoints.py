@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pixaris.cli import searches
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import SOURCES
@@ -29,7 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="a search file (its endpoints are meant), a server's URL, or flux for the configured account",
     )
-    parser.add_argument("--once", action="store_true", help="print the table once; so it is in a pipe, too")
+    printed = parser.add_mutually_exclusive_group()
+    printed.add_argument("--once", action="store_true", help="print the table once; so it is in a pipe, too")
+    printed.add_argument("--json", action="store_true", help="print JSON once, for scripts")
     parser.add_argument(
         "--trust",
         action="store_true",
@@ -47,6 +50,11 @@ def main(options: argparse.Namespace) -> int:
 
     specs, sources = read_targets(options.targets, trust=options.trust)
     board = Board(specs, sources)
+    if options.json:
+        board.update()
+        board.wait()
+        searches.print_json({"endpoints": board.facts(), "notes": board.notes})
+        return 0 if board.answers else 3
     screen = console()
     if options.once or not (screen.is_terminal and sys.stdout.isatty()):
         board.update()

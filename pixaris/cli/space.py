@@ -32,6 +32,7 @@ from pixaris.search.draft.folders import reference
 from pixaris.search.draft.inputs import Draft, draft
 from pixaris.search.draft.narrower import best_sets, file_of, narrower
 from pixaris.search.draft.render import Frame, render
+from pixaris.search.file.schema.document import FILE_NAME, MODELINE
 from pixaris.search.file.spec import read_search_file
 from pixaris.search.objectives import WAYS, Aim, aim, asked_for
 
@@ -40,8 +41,7 @@ _DEFAULT_SERVER = "http://localhost:8188"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = f"which parameters are searched, and which are commented out:\n{RULE}\n\n{parser.epilog}"
+    parser.epilog = f"which parameters are searched, and which are commented out: {RULE}\n\n{parser.epilog}"
     parser.add_argument(
         "workflow",
         metavar="WORKFLOW",
@@ -168,7 +168,7 @@ def _of_workflow(options: argparse.Namespace) -> int:
         aim=chosen,
         head=_head(options, found, unfed, advice, copied=copied),
     )
-    text = render(found, frame)
+    text = _schema_line(output.parent) + render(found, frame)
     if copied:
         write_json(file, found.workflow.as_dict())
         print(f"{file}: the workflow")
@@ -295,6 +295,11 @@ def _aim(names: Sequence[str], folders: Sequence[str]) -> Aim:
             )
         found[name] = {"reference": likeliest} if compares else {}
     return asked_for(names[0], found, likeliest, others)
+
+
+def _schema_line(folder: Path) -> str:
+    """What tells editors the schema, where it lies beside the file."""
+    return f"{MODELINE}{FILE_NAME}\n" if (folder / FILE_NAME).is_file() else ""
 
 
 def _head(

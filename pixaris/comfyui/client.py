@@ -145,7 +145,7 @@ class ComfyClient:
         Prompts that this client had to leave there while it could not be reached are cancelled first.
 
         Returns:
-            As `system_stats`.
+            EndpointError: As of `system_stats`.
 
         Raises:
             EndpointError: It cannot: unreachable, not a ComfyUI, or its worker thread is dead.

@@ -92,7 +92,9 @@ class BucketDatasetLoader(DatasetLoader):
         """Bring the folder to what the bucket has.
 
         Raises:
-            As `load_dataset`.
+            DatasetError: As of `load_dataset`.
+            BucketError: Likewise.
+            StorageError: Likewise.
         """
         listed = self.listed()
         if not listed:

@@ -116,3 +116,26 @@ def test_an_algorithm_that_is_not_known_is_told_once(
     told = [line for line in capsys.readouterr().err.splitlines() if "search.algorithm" in line]
     assert len(told) == 1
     assert "did you mean" in told[0]
+
+
+def test_scripts_get_every_problem_with_its_key_and_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = {"steps": {"node_name": "KSampler", "input": "stepps", "grid_search": [20]}}
+    with serving(object_info()) as url:
+        file = written(tmp_path, endpoints=[url], parameters=wrong, seeds=0)
+        assert main(["check", file, "--json"]) == 2
+        found = json.loads(capsys.readouterr().out)
+        lines = (tmp_path / "x.yaml").read_text().splitlines()
+        assert found["file"] == file
+        by_key = {problem["key"]: problem for problem in found["problems"]}
+        assert set(by_key) == {"parameters.steps", "seeds"}
+        assert lines[by_key["seeds"]["line"] - 1] == "seeds: 0"
+        assert "must be at least 1 (got 0)" in by_key["seeds"]["message"]
+        misspelt = by_key["parameters.steps"]
+        assert "stepps" in f"{misspelt['where']}: {misspelt['message']}"
+
+        assert main(["check", written(tmp_path, endpoints=[url]), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["problems"] == []
+        assert found["notes"][-1] == "no problems found"

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pixaris import __version__
 from pixaris.exceptions import StorageError
 from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandlers
 from pixaris.experiment_handlers.local import LocalExperimentHandler
@@ -82,7 +83,7 @@ def test_a_run_has_everything_needed_to_understand_it_in_its_folder(tmp_path: Pa
         1_700_000_000.0,
         3.0,
         {"seed": 3},
-        "0.1.0",
+        __version__,
     )
 
     rows = read_json_lines(folder / "items.jsonl")

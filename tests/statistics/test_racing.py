@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -217,6 +218,21 @@ def test_a_budget_makes_the_worst_fall_and_leaves_a_whole_set() -> None:
     assert items <= 50
     left = [number for number in range(1, 16) if number not in race.falls]
     assert len(left) >= 1
+
+
+@pytest.mark.parametrize("affords", [30, 40, 50])
+@pytest.mark.parametrize("unknown", ["nothing", "a set", "an item"])
+def test_a_short_budget_and_what_has_no_score_say_nothing_of_numpy_s(unknown: str, affords: int) -> None:
+    table = landscape(9, sets=8, items=8)
+    if unknown == "a set":
+        table[3] = np.nan
+    elif unknown == "an item":
+        table[:, 0] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        race, items = race_of(table, Rules(items=8), affords=affords)
+    assert items <= affords
+    assert len(race.falls) > 0
 
 
 def test_a_guard_makes_a_set_fall_that_is_better_in_the_objective() -> None:

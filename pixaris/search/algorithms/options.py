@@ -36,17 +36,19 @@ class Option:
     Attributes:
         form: What kind of value it takes.
         at_least: Its smallest value, if it is a whole number and has one.
+        at_most: Its largest value, likewise.
         above: What it must be above, if it is a number and there is such a limit.
     """
 
     form: Form = "whole"
     at_least: int | None = None
+    at_most: int | None = None
     above: float | None = None
 
     def read(self, reader: Reader, path: str, value: object) -> Any:  # noqa: ANN401  (of the option's form)
         """The value, or None after telling the reader what is wrong with it."""
         if self.form == "whole":
-            return reader.whole(path, value, *(() if self.at_least is None else (self.at_least,)))
+            return reader.whole(path, value, self.at_least or 0, self.at_most)
         if self.form == "number":
             return reader.number(path, value) if self.above is None else reader.above(path, value, self.above)
         if self.form == "text":

@@ -12,6 +12,7 @@ from pixaris.comfyui.graph.alternatives import CHOOSER, CHOSEN
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.gcp.storage import BucketPath
 from pixaris.search.file.reader import Reader, located
+from pixaris.search.file.schema.keys import DATASET, TARGET, names
 from pixaris.types import NodeInput
 
 BUCKET = "gs://"
@@ -61,7 +62,7 @@ def read_dataset(reader: Reader, fields: Mapping[str, Any], folder: Path) -> Dat
     value: object = fields["dataset"]
     references: tuple[str, ...] = ()
     if isinstance(value, dict):
-        inner = reader.section("dataset", value, ("name", "path", "prompts", "columns", "references"))
+        inner = reader.section("dataset", value, names(DATASET))
         if "references" in inner:
             references = reader.texts(
                 "dataset.references", inner["references"], "write references: [Original]"
@@ -119,7 +120,7 @@ def _read_columns(reader: Reader, value: object) -> dict[str, tuple[NodeInput, .
 def _read_place(reader: Reader, path: str, value: object) -> NodeInput:
     if isinstance(value, str):  # of a generator whose inputs belong to no nodes
         return "", reader.text(path, value)
-    inner = reader.section(path, value, ("node_name", "input"))
+    inner = reader.section(path, value, names(TARGET))
     hint = "write {node_name: Positive Prompt, input: text}"
     if not reader.required(path, inner, "input", hint):
         return "", ""

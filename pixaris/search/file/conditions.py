@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pixaris.search.file.reader import Reader, shown
+from pixaris.search.file.schema.keys import CONDITION, names
 from pixaris.search.file.yaml_file import join
 from pixaris.search.space.conditions import LIMITS, Condition
 from pixaris.search.space.domain import same
@@ -54,7 +55,7 @@ def _condition(
 
 
 def _limited(reader: Reader, path: str, name: str, wanted: dict[str, object]) -> Condition | None:
-    fields = reader.section(path, wanted, (*LIMITS, "not"))
+    fields = reader.section(path, wanted, names(CONDITION))
     limits: dict[str, Any] = {
         key: reader.number(join(path, key), fields[key]) for key in LIMITS if key in fields
     }

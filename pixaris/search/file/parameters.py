@@ -11,6 +11,7 @@ from typing import Any
 from pixaris.exceptions import ConfigurationError
 from pixaris.search.file.conditions import read_conditions
 from pixaris.search.file.reader import Reader, shown
+from pixaris.search.file.schema.keys import FIXED, PARAMETER, TARGET, names
 from pixaris.search.file.values import read_domain, read_images, read_pairs
 from pixaris.search.file.yaml_file import join
 from pixaris.search.space.conditions import condition_faults
@@ -21,8 +22,8 @@ from pixaris.search.space.template import Template
 from pixaris.types import GenerationParam
 
 _NAME = re.compile(r"[\w-]{1,100}")
-_TARGET = ("node_name", "input")
-_WORDS = (*_TARGET, "targets", "when", "template", "images")
+_TARGET = names(TARGET)
+_WORDS = names(PARAMETER)
 _EXAMPLE = "radius: {node_name: Blur, input: blur_radius, randint: [1, 6]}"
 _EXAMPLE_WITHOUT_NODES = "guidance: {uniform: [20, 80]}"
 _IMAGE = "image"
@@ -50,7 +51,7 @@ def read_generation_params(
         where = join(path, index)
         if not nodes:
             entry = _with_node(entry, "")
-        fields = reader.section(where, entry, (*_TARGET, "value"))
+        fields = reader.section(where, entry, names(FIXED))
         target = _target(reader, where, entry)
         if not isinstance(entry, dict) or not reader.required(
             where, fields, "value", "give the value it has in every trial"

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pixaris.exceptions import nearest
 from pixaris.results.ranking import FailurePolicy
 from pixaris.search.file.reader import ComponentSpec, Reader, shown
+from pixaris.search.file.schema.keys import OBJECTIVE, names
 from pixaris.search.file.yaml_file import join
 from pixaris.search.objectives import choose_one
 from pixaris.search.settings import ObjectiveSettings
@@ -90,7 +91,7 @@ def _score(reader: Reader, path: str, value: object, types: Sequence[str]) -> tu
     """A score's name, "" where it cannot be read, and its direction where one is given."""
     direction = None
     if isinstance(value, dict):
-        inner = reader.section(path, value, ("metric", "direction", "failures"))
+        inner = reader.section(path, value, names(OBJECTIVE))
         if "direction" in inner:
             direction = _direction(reader, join(path, "direction"), inner["direction"])
         if not reader.required(path, inner, "metric", "name the score to optimise"):

@@ -14,7 +14,6 @@ from pixaris.endpoints.base import EndpointApi
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import api_of_generator, bare_source
 from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.experiment.setup import MOST_SEEDS
 from pixaris.search.algorithms.guided import with_samples
 from pixaris.search.file.components import DatasetSpec, GeneratorSpec, chooser, read_dataset, read_generator
 from pixaris.search.file.endpoints import endpoints_of_urls, read_endpoints
@@ -23,6 +22,7 @@ from pixaris.search.file.overrides import apply_overrides
 from pixaris.search.file.parameters import read_generation_params, read_parameters
 from pixaris.search.file.python_module import read_search_module, read_space_module
 from pixaris.search.file.reader import ComponentSpec, Reader, located, shown
+from pixaris.search.file.schema.keys import FILE, key_of, names, read_values
 from pixaris.search.file.scores import read_metrics, read_objective, with_resources
 from pixaris.search.file.source import FileSource
 from pixaris.search.file.strategies import read_strategy
@@ -38,26 +38,6 @@ from pixaris.search.settings import (
 from pixaris.search.space.fit import Target
 from pixaris.search.space.space import Space
 from pixaris.types import GenerationParam
-
-_KEYS = (
-    "name",
-    "project",
-    "dataset",
-    "generator",
-    "endpoints",
-    "generation_params",
-    "parameters",
-    "metrics",
-    "objective",
-    "search",
-    "seeds",
-    "budget",
-    "limits",
-    "recheck",
-    "holdout",
-    "cache",
-    "results",
-)
 
 
 @dataclass(frozen=True)
@@ -132,7 +112,7 @@ def read_search_file(
     path = Path(path)
     document = _document(path, overrides, trust=trust)
     reader = Reader(document, trust=trust)
-    fields = reader.section("", document.value, _KEYS)
+    fields = reader.section("", document.value, names(FILE))
     if need_parameters and not fields.get("parameters"):
         _tell_missing_parameters(reader, fields)
     folder, api = path.parent, _api(fields.get("generator"))
@@ -151,7 +131,7 @@ def read_search_file(
         read_strategy(reader, fields.get("search", {}), space, len(objective.names), folder), budget
     )
     policy = read_limits(reader, "limits", fields.get("limits", {}))
-    seeds = reader.whole("seeds", fields.get("seeds", 1), at_least=1, at_most=MOST_SEEDS) or 1
+    seeds = read_values(reader, "", fields, [key_of(FILE, "seeds")]).get("seeds", 1)
     evidence = read_evidence(reader, fields)
     cache = _cache(reader, fields.get("cache", True))
     problems = reader.problems

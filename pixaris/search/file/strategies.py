@@ -23,16 +23,13 @@ from pixaris.search.algorithms.catalog import (
 from pixaris.search.algorithms.guided import AUTO, GP
 from pixaris.search.algorithms.racing import RACE
 from pixaris.search.file.reader import ComponentSpec, Reader, located, shown
+from pixaris.search.file.schema.keys import EARLIER, SEARCH, TOP, key_of, names, read_values
 from pixaris.search.file.yaml_file import join
 from pixaris.search.settings import DEFAULT_SAMPLES, Choice, StrategySettings
 from pixaris.search.space.space import Space
 from pixaris.types import ParamValue
 
 MAX_GRID = 100_000
-_MAX_SEED = 2**32 - 1
-_TOP = 5
-"""Sets that are taken from an earlier search, where nobody says how many."""
-_KEYS = ("algorithm", "num_samples", "scheduler", "seed", "step", "max_concurrent", "points_to_evaluate")
 
 
 def read_strategy(
@@ -41,14 +38,15 @@ def read_strategy(
     """The section ``search``; space and objectives decide what algorithm and scheduler may be. Names of
     earlier searches start at the folder.
     """
-    fields = reader.section("search", value, _KEYS)
+    fields = reader.section("search", value, names(SEARCH))
     kinds = {parameter.domain.kind for parameter in space.parameters}
     default = "grid" if kinds == {"grid_search"} else AUTO
     before = len(reader.problems)
     algorithm = _strategy(reader, "search.algorithm", fields.get("algorithm", default), ALGORITHMS)
     sound = len(reader.problems) == before
     scheduler = _strategy(reader, "search.scheduler", fields.get("scheduler", RACE), SCHEDULERS)
-    samples = reader.whole("search.num_samples", fields.get("num_samples", 1), at_least=1)
+    values = read_values(reader, "search", fields, SEARCH)
+    samples: int | None = values.get("num_samples") if "num_samples" in fields else 1
     points = _points(reader, fields.get("points_to_evaluate", []), space, folder)
     if (strategy := ALGORITHMS.get(algorithm.type)) is not None:
         _fits_space(reader, algorithm.type, strategy, space)
@@ -71,13 +69,9 @@ def read_strategy(
         algorithm=_choice(algorithm) if sound else Choice(AUTO),  # what is wrong with it is told once
         scheduler=_choice(scheduler),
         num_samples=samples if samples or algorithm.type in (AUTO, GP) else 1,
-        seed=reader.whole("search.seed", fields["seed"], at_most=_MAX_SEED) if "seed" in fields else None,
-        step=reader.whole("search.step", fields["step"], at_least=1) if "step" in fields else None,
-        max_concurrent=(
-            reader.whole("search.max_concurrent", fields["max_concurrent"], at_least=1)
-            if "max_concurrent" in fields
-            else None
-        ),
+        seed=values.get("seed"),
+        step=values.get("step"),
+        max_concurrent=values.get("max_concurrent"),
         points_to_evaluate=points,
     )
 
@@ -222,7 +216,7 @@ def _points(
 
 def _names_a_search(value: dict[Any, Any]) -> bool:
     """Whether that is an earlier search, perhaps misspelt, and no single set."""
-    keys = ("from", "top")
+    keys = names(EARLIER)
     return any(key in keys or nearest(str(key), keys) for key in value)
 
 
@@ -231,10 +225,10 @@ def _points_of_search(
 ) -> tuple[Mapping[str, ParamValue], ...]:
     """The best sets of an earlier search, as far as they are sets of this space."""
     path = "search.points_to_evaluate"
-    fields = reader.section(path, value, ("from", "top"))
+    fields = reader.section(path, value, names(EARLIER))
     if not reader.required(path, fields, "from", "write {from: local_results/demo/restore, top: 5}"):
         return ()
-    top = reader.whole(f"{path}.top", fields.get("top", _TOP), at_least=1) or _TOP
+    top = read_values(reader, path, fields, [key_of(EARLIER, "top")]).get("top", TOP)
     where = located(reader, f"{path}.from", reader.text(f"{path}.from", fields["from"]), folder)
     try:
         ranking = SearchResult.load(where).ranking()

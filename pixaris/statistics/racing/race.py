@@ -14,7 +14,7 @@ import numpy as np
 
 from pixaris.statistics.racing.bounds import Array
 from pixaris.statistics.racing.look import Look, Loss, Rules
-from pixaris.statistics.racing.table import adjusted_means, leader_of
+from pixaris.statistics.racing.table import adjusted_means, leader_of, mean_of_known
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class Race:
         if len(living) <= most or not may_lead:
             return []
         leader = numbers[may_lead[leader_of(scores[list(may_lead)])]]
-        relative = np.nanmean(scores - np.nanmean(scores[list(may_lead)], axis=0), axis=1)
+        relative = mean_of_known(scores - mean_of_known(scores[list(may_lead)], axis=0), axis=1)
         worst_first = sorted(
             (number for number in living if number != leader),
             key=lambda number: (np.nan_to_num(relative[numbers.index(number)], nan=-np.inf), -number),

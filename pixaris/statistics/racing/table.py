@@ -11,6 +11,13 @@ _ROUNDS = 50
 _CLOSE = 1e-10
 
 
+def mean_of_known(values: Array, axis: int) -> Array:
+    """Means of what is known, by axis; NaN, without a word of NumPy's, where nothing is."""
+    count = np.count_nonzero(~np.isnan(values), axis=axis)
+    mean: Array = np.where(count > 0, np.nansum(values, axis=axis) / np.maximum(count, 1), np.nan)
+    return mean
+
+
 def adjusted_means(scores: Array) -> Array:
     """Every set's mean, corrected for which items it has: as if it had them all.
 
