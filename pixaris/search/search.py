@@ -215,6 +215,8 @@ class Search:
         if self.endpoints:
             api, given = self.image_generator.api, self.endpoints
             return tuple(source_of(one, api) if isinstance(one, str) else one for one in given)
+        if self.image_generator.source is not None:
+            return (self.image_generator.source,)
         return tuple(GivenSource.of(one) for one in self.image_generator.endpoints())
 
     def _objective(self, names: tuple[str, ...], problems: list[Problem]) -> ObjectiveSettings:
