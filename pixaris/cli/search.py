@@ -56,6 +56,7 @@ def main(options: argparse.Namespace) -> int:
     from pixaris.report.progress import listener
     from pixaris.search.driver.jobs.calls import other_versions, own_versions
     from pixaris.search.driver.start import run  # needs Ray
+    from pixaris.search.driver.storage.bucket import fetch_earlier
 
     if options.address is not None:
         os.environ["RAY_ADDRESS"] = options.address
@@ -64,6 +65,9 @@ def main(options: argparse.Namespace) -> int:
     spec, problems = files.read(options, with_changes(options))
     checked = files.check(spec, problems, probing=False)
     say(files.describe(checked))
+    fetched = fetch_earlier(checked.settings.home) if options.resume else ""
+    if fetched:
+        say(fetched)
     earlier = earlier_of(checked)
     resume = options.resume or (earlier is not None and wanted(earlier, again(options)))
     if resume and earlier is not None:

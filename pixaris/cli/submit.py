@@ -140,11 +140,14 @@ def _refuse_results_inside(spec: SearchSpec, folder: Path) -> None:
     """
     from pixaris.config import Config
 
+    if spec.home.storage is not None:
+        return
     results = spec.home.results.resolve()
     if results.is_relative_to(folder) and results != Config.load().results_dir.resolve():
         raise ConfigurationError(
             f"results is {spec.home.results}, in the folder that travels, and what a job writes there goes"
-            " with its node; name an absolute folder that the cluster's head keeps (--set results=/…)"
+            " with its node; name an absolute folder that the cluster's head keeps (--set results=/…), or a"
+            " bucket (--set storage=gs://…)"
         )
 
 

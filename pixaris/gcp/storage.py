@@ -18,7 +18,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,11 @@ class BucketPath:
     def __truediv__(self, name: str) -> BucketPath:
         return BucketPath(self.bucket, f"{self.prefix}/{name}".strip("/"))
 
+    @property
+    def parent(self) -> BucketPath:
+        """The folder that it is in."""
+        return BucketPath(self.bucket, self.prefix.rpartition("/")[0])
+
 
 @dataclass(frozen=True)
 class BucketObject:
@@ -98,6 +103,11 @@ def checksum(path: Path) -> str:
         while piece := file.read(_PIECE):
             total.update(piece)
     return base64.b64encode(total.digest()).decode()
+
+
+def checksum_of(data: bytes) -> str:
+    """The CRC32C of bytes as Google writes it (base64)."""
+    return base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
 
 
 class Bucket:
@@ -189,22 +199,69 @@ class Bucket:
             OSError: The file cannot be read.
         """
         blob = self._handle.blob(name)
-        sum_here = checksum(path)
+        return self._stored(blob, partial(blob.upload_from_filename, str(path)), checksum(path), replacing)
+
+    def write(self, data: bytes, name: str, replacing: int | None = None) -> BucketObject:
+        """Store bytes as an object, as `upload` does a file.
+
+        Args:
+            data: Its content.
+            name: Its name.
+            replacing: As for `upload`.
+
+        Raises:
+            BucketChangedError: Somebody else has stored another content there meanwhile.
+            BucketError: It cannot be written.
+        """
+        blob = self._handle.blob(name)
+        return self._stored(blob, partial(blob.upload_from_string, data), checksum_of(data), replacing)
+
+    def _stored(
+        self,
+        blob: Any,  # noqa: ANN401  (the SDK carries no types)
+        send: Callable[..., object],
+        crc32c: str,
+        replacing: int | None,
+    ) -> BucketObject:
         try:
-            with self._told(name, "write"):
-                blob.upload_from_filename(
-                    str(path),
+            with self._told(blob.name, "write"):
+                send(
                     if_generation_match=replacing,
                     checksum="crc32c",
                     timeout=(_CONNECT, _READ),
                     retry=self._retry,
                 )
         except BucketChangedError:
-            there = self.find(name)  # ours, if only the answer was lost
-            if there is None or there.crc32c != sum_here:
+            there = self.find(blob.name)  # ours, if only the answer was lost
+            if there is None or there.crc32c != crc32c:
                 raise
             return there
         return _object(blob)
+
+    def read(self, found: BucketObject) -> bytes:
+        """An object's content, at the generation that was listed.
+
+        Raises:
+            BucketChangedError: It was replaced or deleted since.
+            BucketError: It cannot be read, or keeps arriving damaged.
+        """
+        with self._told(found.name, "read"):
+            blob = self._handle.blob(found.name, generation=found.generation)
+            data: bytes = blob.download_as_bytes(
+                checksum="crc32c", timeout=(_CONNECT, _READ), retry=self._retry
+            )
+            return data
+
+    def delete(self, found: BucketObject) -> None:
+        """Remove an object, if it is as it was listed; one that is gone is no error.
+
+        Raises:
+            BucketError: It cannot be removed.
+        """
+        with contextlib.suppress(BucketChangedError), self._told(found.name, "delete"):
+            self._handle.blob(found.name).delete(
+                if_generation_match=found.generation, timeout=(_CONNECT, _READ), retry=self._retry
+            )
 
     def find(self, name: str) -> BucketObject | None:
         """An object as it stands; None where there is none.
@@ -232,7 +289,7 @@ class Bucket:
         try:
             yield
         except api.Forbidden as error:
-            role = "roles/storage.objectUser" if act == "write" else "roles/storage.objectViewer"
+            role = "roles/storage.objectUser" if act in ("write", "delete") else "roles/storage.objectViewer"
             raise BucketError(
                 f"{where}: this account may not {act} it: {words_of(error)}; an owner of the bucket runs:"
                 f" gcloud storage buckets add-iam-policy-binding gs://{self.name} --member=user:ACCOUNT"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import secrets
@@ -11,9 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pixaris.data_loaders.base import changed
-from pixaris.exceptions import SearchFailedError
+from pixaris.exceptions import PixarisError, SearchFailedError
 from pixaris.files import safe_name, storing, write_bytes
 from pixaris.report.listener import ReportWriter
+from pixaris.results.bucket.mirror import Mirror
 from pixaris.results.folders import holding, new_folder
 from pixaris.results.manifest import write_manifest
 from pixaris.results.paths import SearchPaths
@@ -23,6 +25,7 @@ from pixaris.search.check import CheckedSearch, try_strategies
 from pixaris.search.driver.plan import Identity, SearchPlan
 from pixaris.search.driver.run import run_search
 from pixaris.search.driver.session.session import RaySession
+from pixaris.search.driver.storage.bucket import fetch_earlier, forget, kept_whole, mirrored, taken_names
 from pixaris.search.driver.travel import raise_immovable
 from pixaris.search.manifest import manifest_of
 from pixaris.search.recheck import is_due, recheck_of
@@ -62,6 +65,7 @@ def rechecked(
         What the search found, with the error that ended the re-check.
     """
     wanted = recheck_of(checked, result)
+    fetch_earlier(wanted.settings.home)
     earlier = earlier_of(wanted)
     same = earlier is not None and not earlier.differences
     return replace(result, error=_run(wanted, listener, resume=same).error)
@@ -70,31 +74,44 @@ def rechecked(
 def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: bool) -> SearchResult:
     checked.raise_problems()
     raise_immovable(checked)
+    home, tell = checked.settings.home, (listener or Silent()).event
+    if resume:
+        fetch_earlier(home)
     earlier = earlier_of(checked) if resume else None
     if earlier is not None:
-        with holding(earlier.folder):
+        with holding(earlier.folder), mirrored(home, earlier.folder, tell) as mirror:
             earlier.raise_problems(checked.settings.source_name)
             with RaySession() as session:
                 # read again: it may have gone on until it was held
-                return _go_on(checked, session, earlier_of(checked) or earlier, listener)
-    home = checked.settings.home
+                return _go_on(checked, session, earlier_of(checked) or earlier, listener, mirror)
     with RaySession() as session:  # it comes up while the rest is imported
         try_strategies(checked)  # what cannot be made is told before anything is left behind
-        folder = new_folder(home.project_folder, safe_name(home.name))
-        with holding(folder):
-            result = _search(_plan(checked, folder), session, listener)
+        folder = new_folder(home.project_folder, safe_name(home.name), taken_names(home))
+        with holding(folder), contextlib.ExitStack() as stack:
+            try:
+                mirror = stack.enter_context(mirrored(home, folder, tell))
+            except PixarisError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            result = _search(_plan(checked, folder, mirror), session, listener)
     if result.status == "interrupted" and not result.trials and not SearchPaths(folder).journal.exists():
         shutil.rmtree(folder, ignore_errors=True)  # nothing has begun that could be gone on with
+        if result.error is None:
+            forget(home, folder)
     return result
 
 
 def _go_on(
-    checked: CheckedSearch, session: RaySession, earlier: Earlier, listener: ProgressListener | None
+    checked: CheckedSearch,
+    session: RaySession,
+    earlier: Earlier,
+    listener: ProgressListener | None,
+    mirror: Mirror | None,
 ) -> SearchResult:
     """Go on with an earlier search, if anything is left of it."""
-    plan = _plan(checked, earlier.folder)
+    plan = _plan(checked, earlier.folder, mirror)
     if not earlier.left(checked.size.trials):
-        result = earlier.result
+        result = kept_whole(mirror, earlier.result, (listener or Silent()).event)
         if result.status == "failed":
             return replace(result, error=SearchFailedError(result.reason))
         return result
@@ -114,10 +131,10 @@ def _search(plan: SearchPlan, session: RaySession, listener: ProgressListener | 
             told.append(changed(plan.settings.data_loader))
         for sentence in filter(None, told):
             reporting.event(sentence)
-    return result
+        return kept_whole(plan.mirror, result, reporting.event)
 
 
-def _plan(checked: CheckedSearch, folder: Path) -> SearchPlan:
+def _plan(checked: CheckedSearch, folder: Path, mirror: Mirror | None) -> SearchPlan:
     seed = checked.settings.strategy.seed
     return SearchPlan(
         checked=checked,
@@ -125,6 +142,7 @@ def _plan(checked: CheckedSearch, folder: Path) -> SearchPlan:
         paths=SearchPaths(folder),
         handler=checked.settings.keeping.handler_in(folder),
         identity=Identity(proposal_seed=secrets.randbelow(2**31) if seed is None else seed),
+        mirror=mirror,
     )
 
 

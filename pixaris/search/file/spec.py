@@ -15,6 +15,7 @@ from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import api_of_generator, bare_source
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment.setup import MOST_SEEDS
+from pixaris.gcp.storage import BucketPath
 from pixaris.search.algorithms.guided import with_samples
 from pixaris.search.file.components import DatasetSpec, GeneratorSpec, chooser, read_dataset, read_generator
 from pixaris.search.file.endpoints import endpoints_of_urls, read_endpoints
@@ -57,6 +58,7 @@ _KEYS = (
     "holdout",
     "cache",
     "results",
+    "storage",
 )
 
 
@@ -230,10 +232,22 @@ def _home(reader: Reader, fields: Mapping[str, Any], path: Path) -> Home:
     project = ""
     if reader.has(fields, "project", "project: demo"):
         project = reader.folder_name("project", fields["project"])
+    results = Config.load().results_dir
     if "results" in fields:
         results = located(reader, "results", reader.text("results", fields["results"]), path.parent)
-        return Home(project, name, results)
-    return Home(project, name, Config.load().results_dir)
+    return Home(project, name, results, _storage(reader, fields))
+
+
+def _storage(reader: Reader, fields: Mapping[str, Any]) -> BucketPath | None:
+    if "storage" not in fields:
+        return None
+    given = reader.text("storage", fields["storage"])
+    try:
+        return BucketPath.of(given)
+    except ConfigurationError as error:
+        rule = f"{error.problems[0].message}; a folder is named with results"
+        reader.add_problem("storage", rule)
+        return None
 
 
 def _refuse_workflows(path: Path) -> None:
