@@ -4,6 +4,7 @@ server, and the real client of Google Cloud Storage on a stand-in.
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from cluster_kit import TwoNodes
 from gcs_stand_in import BucketServer, Fault
-from kit import start_servers
+from kit import WORKFLOW, start_servers
 from PIL import ImageChops, ImageOps
 
 from pixaris.images import decode
@@ -23,6 +24,20 @@ pytest.importorskip("google.cloud.storage")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 EXAMPLE = EXAMPLES / "GCPDatasetLoader_ComfyClusterGenerator_GCPBucketWriter.py"
 INPUTS = "experiment_inputs/dummy_project/dummy_dataset"
+
+
+SEARCH = """
+name: cells
+project: tests
+dataset: ./cells
+generator: {type: comfyui, workflow: workflow.json}
+endpoints: [URL]
+parameters: {grow: {node_name: Grow, input: expand, randint: [-8, 9]}}
+metrics: [{type: iou, reference: Mask}]
+objective: {metric: iou}
+search: {algorithm: random, num_samples: 3, seed: 7, scheduler: fifo}
+storage: gs://pixels/searches
+"""
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +131,34 @@ def test_results_that_do_not_reach_the_bucket_are_no_success(
     assert "the run example-cluster" in done.stderr
     assert "failed on the cluster" in done.stderr
     assert not (tmp_path / "local_results").exists()
+
+
+def test_a_submitted_search_is_read_from_here_although_its_job_s_folder_goes(
+    bucket: BucketServer, cluster: TwoNodes, url: str, cells: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(cells, tmp_path / "cells")
+    (tmp_path / "workflow.json").write_bytes(WORKFLOW.read_bytes())
+    (tmp_path / "search.yaml").write_text(SEARCH.replace("URL", url))
+
+    def pixaris(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pixaris", *words],
+            cwd=tmp_path,
+            env={**cluster.environment, **bucket.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+
+    done = pixaris("submit", "search.yaml", "--address", cluster.jobs_address, "--follow")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "kept in gs://pixels/searches/tests/cells; from anywhere: pixaris show gs://pixels" in done.stdout
+    assert not (tmp_path / "local_results").exists()
+    shown = pixaris("show", "gs://pixels/searches/tests/cells", "--json")
+    assert shown.returncode == 0, shown.stderr
+    found = json.loads(shown.stdout)
+    assert (found["status"], len(found["trials"])) == ("finished", 4)
+    written = pixaris("export", "gs://pixels/searches/tests/cells", "-o", "winner.json")
+    assert written.returncode == 0, written.stderr
+    assert (tmp_path / "winner.json").is_file()
