@@ -80,7 +80,7 @@ def run_search(
             session.wait()
             signals.install()
             with _managed(plan, session, registry), _pool(plan, registry, tracker) as (config, pool):
-                following = watching(tracker, pool, session.fault, signals.end_waiting, plan.mirror)
+                following = watching(tracker, pool, session.fault, signals.end_waiting, plan)
                 hosting = metric_hosts(plan.setup.metrics, pool.emit)
                 processes = following_processes(tracker.emit, pool.workers)
                 with following, processes, _account(plan, tracker, pool), hosting as hosts:
