@@ -116,14 +116,20 @@ class Bucket:
     Args:
         name: Its name.
         project: The Google Cloud project that is charged; by default the credentials' own.
+        seconds: How long one operation is tried again and again; by default `SECONDS`.
     """
 
-    def __init__(self, name: str, project: str = "") -> None:
+    def __init__(self, name: str, project: str = "", seconds: float | None = None) -> None:
         self.name = name
         self.project = project
+        self.seconds = SECONDS if seconds is None else seconds
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"name": self.name, "project": self.project}
+        return {"name": self.name, "project": self.project, "seconds": self.seconds}
+
+    @property
+    def _timeout(self) -> tuple[float, float]:
+        return min(_CONNECT, self.seconds), min(_READ, self.seconds)
 
     @cached_property
     def _handle(self) -> Any:  # noqa: ANN401  (the SDK carries no types)
@@ -144,7 +150,7 @@ class Bucket:
         """
         with self._told(prefix, "list"):
             for blob in self._handle.client.list_blobs(
-                self._handle, prefix=prefix, timeout=(_CONNECT, _READ), retry=self._retry
+                self._handle, prefix=prefix, timeout=self._timeout, retry=self._retry
             ):
                 yield _object(blob)
 
@@ -156,7 +162,7 @@ class Bucket:
         """
         with self._told(prefix, "list"):
             pages = self._handle.client.list_blobs(
-                self._handle, prefix=prefix, delimiter="/", timeout=(_CONNECT, _READ), retry=self._retry
+                self._handle, prefix=prefix, delimiter="/", timeout=self._timeout, retry=self._retry
             )
             for _ in pages:  # prefixes are known once the pages are read
                 pass
@@ -179,7 +185,7 @@ class Bucket:
             with self._told(found.name, "read"):
                 blob = self._handle.blob(found.name, generation=found.generation)
                 blob.download_to_filename(
-                    str(beside), checksum="crc32c", timeout=(_CONNECT, _READ), retry=self._retry
+                    str(beside), checksum="crc32c", timeout=self._timeout, retry=self._retry
                 )
             os.replace(beside, path)
         finally:
@@ -228,7 +234,7 @@ class Bucket:
                 send(
                     if_generation_match=replacing,
                     checksum="crc32c",
-                    timeout=(_CONNECT, _READ),
+                    timeout=self._timeout,
                     retry=self._retry,
                 )
         except BucketChangedError:
@@ -247,9 +253,7 @@ class Bucket:
         """
         with self._told(found.name, "read"):
             blob = self._handle.blob(found.name, generation=found.generation)
-            data: bytes = blob.download_as_bytes(
-                checksum="crc32c", timeout=(_CONNECT, _READ), retry=self._retry
-            )
+            data: bytes = blob.download_as_bytes(checksum="crc32c", timeout=self._timeout, retry=self._retry)
             return data
 
     def delete(self, found: BucketObject) -> None:
@@ -260,7 +264,7 @@ class Bucket:
         """
         with contextlib.suppress(BucketChangedError), self._told(found.name, "delete"):
             self._handle.blob(found.name).delete(
-                if_generation_match=found.generation, timeout=(_CONNECT, _READ), retry=self._retry
+                if_generation_match=found.generation, timeout=self._timeout, retry=self._retry
             )
 
     def find(self, name: str) -> BucketObject | None:
@@ -270,14 +274,14 @@ class Bucket:
             BucketError: The bucket cannot be asked.
         """
         with self._told(name, "read"):
-            blob = self._handle.get_blob(name, timeout=(_CONNECT, _READ), retry=self._retry)
+            blob = self._handle.get_blob(name, timeout=self._timeout, retry=self._retry)
             return None if blob is None else _object(blob)
 
     @cached_property
     def _retry(self) -> Any:  # noqa: ANN401  (the SDK carries no types)
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        return DEFAULT_RETRY.with_timeout(SECONDS)
+        return DEFAULT_RETRY.with_timeout(self.seconds)
 
     @contextlib.contextmanager
     def _told(self, name: str, act: str) -> Iterator[None]:
@@ -310,8 +314,8 @@ class Bucket:
             raise BucketError(f"{where}: {of_credentials(error)}") from None
         except (*passing_errors(), InvalidResponse) as error:
             raise BucketError(
-                f"{where}: Google Cloud Storage could not {act} it within {SECONDS:.0f} s: {words_of(error)};"
-                " try again: what was transferred is kept"
+                f"{where}: Google Cloud Storage could not {act} it within {self.seconds:.0f} s:"
+                f" {words_of(error)}; try again: what was transferred is kept"
             ) from None
 
 

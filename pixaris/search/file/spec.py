@@ -80,6 +80,7 @@ class SearchSpec:
         limits: What it may take.
         evidence: What is done after it for a surer answer.
         cache: Whether images are taken from the cache and kept in it.
+        shared_cache: The bucket that the cache is shared through, or None.
         unread: What was not looked into, because that would run code that the file names.
     """
 
@@ -96,6 +97,7 @@ class SearchSpec:
     limits: LimitSettings
     evidence: EvidenceSettings
     cache: bool = True
+    shared_cache: BucketPath | None = None
     unread: tuple[str, ...] = ()
 
     @property
@@ -155,7 +157,7 @@ def read_search_file(
     policy = read_limits(reader, "limits", fields.get("limits", {}))
     seeds = reader.whole("seeds", fields.get("seeds", 1), at_least=1, at_most=MOST_SEEDS) or 1
     evidence = read_evidence(reader, fields)
-    cache = _cache(reader, fields.get("cache", True))
+    cache, shared_cache = _cache(reader, fields.get("cache", True))
     problems = reader.problems
     spec = SearchSpec(
         source=_source(path, reader, problems),
@@ -171,6 +173,7 @@ def read_search_file(
         limits=LimitSettings(budget, policy),
         evidence=evidence,
         cache=cache,
+        shared_cache=shared_cache,
         unread=tuple(reader.unread),
     )
     return spec, spec.source.located(problems)
@@ -242,11 +245,14 @@ def _storage(reader: Reader, fields: Mapping[str, Any]) -> BucketPath | None:
     if "storage" not in fields:
         return None
     given = reader.text("storage", fields["storage"])
+    return _bucket_path(reader, "storage", given, "; a folder is named with results")
+
+
+def _bucket_path(reader: Reader, key: str, given: str, hint: str = "") -> BucketPath | None:
     try:
         return BucketPath.of(given)
     except ConfigurationError as error:
-        rule = f"{error.problems[0].message}; a folder is named with results"
-        reader.add_problem("storage", rule)
+        reader.add_problem(key, f"{error.problems[0].message}{hint}")
         return None
 
 
@@ -270,14 +276,18 @@ def _refuse_workflows(path: Path) -> None:
         )
 
 
-def _cache(reader: Reader, value: object) -> bool:
+def _cache(reader: Reader, value: object) -> tuple[bool, BucketPath | None]:
+    """Whether there is one, and the bucket that it is shared through."""
     if isinstance(value, bool):
-        return value
+        return value, None
+    if isinstance(value, str) and value.startswith("gs://"):
+        return True, _bucket_path(reader, "cache", value)
     reader.add_problem(
         "cache",
-        f"must be true or false (got {shown(value)}); where it lies says the configuration (cache_dir)",
+        f"must be true, false or gs://BUCKET/FOLDER (got {shown(value)}); where it lies on this machine says"
+        " the configuration (cache_dir)",
     )
-    return True
+    return True, None
 
 
 def _is_module(value: object) -> bool:

@@ -96,6 +96,14 @@ def section(file: Path, **sections: str | None) -> Path:
     return file
 
 
+def test_the_cache_is_shared_through_a_bucket(file: Path) -> None:
+    spec = read(section(file, cache="gs://my-bucket/images"))
+    assert (spec.cache, str(spec.shared_cache)) == (True, "gs://my-bucket/images")
+    assert read(section(file, cache="false")).shared_cache is None
+    (problem,) = told(section(file, cache="/images"))
+    assert "must be true, false or gs://BUCKET/FOLDER (got '/images')" in problem
+
+
 def test_a_search_is_kept_in_a_bucket_and_nowhere_else(file: Path) -> None:
     kept = read(section(file, storage="gs://my-bucket/some/folder/")).home.storage
     assert str(kept) == "gs://my-bucket/some/folder"
