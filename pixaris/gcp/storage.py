@@ -33,7 +33,7 @@ SECONDS = 60.0
 Progress = Callable[[int, int], object]
 """Called with how many files are there, and how many there are."""
 
-_THREADS = 16
+_THREADS = 10  # the SDK keeps as many connections open
 _CONNECT, _READ = 5.0, 60.0
 _PIECE = 1024 * 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
