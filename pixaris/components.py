@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pixaris.cache.base import CacheStore
+from pixaris.cache.bucket import BucketCache
 from pixaris.cache.local import LocalCache, size_of
 from pixaris.config import Config
 from pixaris.data_loaders.base import DatasetLoader
@@ -129,7 +131,7 @@ def assemble(spec: SearchSpec, problems: list[Problem], *, trust: bool = True) -
         evidence=spec.evidence,
         keeping=Keeping(
             handler=partial(files_and_events, spec.home.results),
-            cache=cache_of(config) if spec.cache else None,
+            cache=_cache(spec, config),
             source=spec.source.path,
         ),
     )
@@ -138,6 +140,15 @@ def assemble(spec: SearchSpec, problems: list[Problem], *, trust: bool = True) -
 def is_foreign(name: str) -> bool:
     """Whether a component's name is ``module:Class``, of the user's own."""
     return ":" in name
+
+
+def _cache(spec: SearchSpec, config: Config) -> CacheStore | None:
+    if not spec.cache:
+        return None
+    near = cache_of(config)
+    if spec.shared_cache is None:
+        return near
+    return BucketCache(spec.shared_cache, near, config.gcp_project_id)
 
 
 def cache_of(config: Config) -> LocalCache:

@@ -106,6 +106,8 @@ SLOW = {
     "test_results_commands.py",
     "test_run_algorithms.py",
     "test_run_budget.py",
+    "test_run_in_bucket.py",
+    "test_run_on_cluster.py",
     "test_run_cache.py",
     "test_run_own_classes.py",
     "test_run_prompts.py",

@@ -70,6 +70,9 @@ class BucketServer(StandIn):
     Args:
         buckets: Their names.
         page: Objects in one page of a listing.
+
+    Attributes:
+        received: Bytes of all objects that were uploaded.
     """
 
     def __init__(self, *buckets: str, page: int = 1000) -> None:
@@ -78,6 +81,7 @@ class BucketServer(StandIn):
         self.page = page
         self.faults: list[Fault] = []
         self.denied: set[str] = set()
+        self.received = 0
         self._uploads: dict[str, dict[str, Any]] = {}
         self._generation = int(time.time() * 1e6)
 
@@ -249,6 +253,7 @@ class BucketServer(StandIn):
         if sent is not None and sent != blob.crc32c:
             return _error(400, "Provided CRC32C does not match.")
         self.buckets[bucket][name] = blob
+        self.received += len(data)
         return web.json_response(self._resource(bucket, name))
 
 

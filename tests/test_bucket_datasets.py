@@ -258,6 +258,57 @@ def test_a_download_that_is_killed_goes_on(server: BucketServer, tmp_path: Path)
     assert downloads(server) - before <= 120 - 40 + 2 * 16, "what was there is not downloaded again"
 
 
+def test_an_upload_that_is_killed_goes_on(server: BucketServer, tmp_path: Path) -> None:
+    source = tmp_path / "made"
+    for folder in ("Input", "Mask"):
+        (source / folder).mkdir(parents=True)
+        for number in range(60):
+            (source / folder / f"n{number}.png").write_bytes(png(number))
+    server.faults.append(Fault("POST /upload", times=1000, delay=0.1))
+    code = (
+        "from pixaris.data_loaders.gcp import GCPDatasetLoader as L;"
+        f"L('project', 'pixels', 'shop', 'new', {str(tmp_path)!r}).create_dataset({str(source)!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    while server.asked("POST /upload") < 40 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    server.faults.clear()
+    before = server.asked("POST /upload")
+    done = loader(tmp_path, dataset="new").create_dataset(source)
+    assert server.asked("POST /upload") - before == len(done.moved)
+    assert len(done.moved) <= 120 - 40 + 2 * 16, "what is there is not sent again"
+    assert done.kept >= 40 - 16
+    for folder in ("Input", "Mask"):
+        for number in range(60):
+            blob = server.buckets["pixels"][f"experiment_inputs/shop/new/{folder}/n{number}.png"]
+            assert blob.data == png(number), "no file is there in part"
+    assert loader(tmp_path, dataset="new").create_dataset(source).moved == ()
+
+
+@pytest.mark.slow
+def test_two_thousand_files_go_up_and_come_back_with_one_request_each(tmp_path: Path) -> None:
+    source = tmp_path / "made"
+    for folder in ("Input", "Mask"):
+        (source / folder).mkdir(parents=True)
+        for number in range(1000):
+            (source / folder / f"n{number:04d}.png").write_bytes(png(number % 256))
+    with BucketServer("pixels") as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        ours = loader(tmp_path, dataset="new", references=["Mask"])
+        assert len(ours.create_dataset(source).moved) == 2000
+        assert (server.asked("POST /upload"), server.asked("prefix=")) == (2000, 1)
+        server.requests.clear()
+        assert len(ours.load_dataset().items) == 1000
+        assert (downloads(server), server.asked("prefix=")) == (2000, 2)
+        server.requests.clear()
+        assert len(ours.load_dataset().items) == 1000
+        assert [words.split("?")[0] for words in server.requests] == 2 * ["GET /storage/v1/b/pixels/o"]
+
+
 def test_a_search_file_names_an_eval_set_in_a_bucket(
     server: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ def look(endpoints: list[str]) -> Iterator[Finding]:
         yield from _settings(config)
     yield from _room(config)
     yield from _bucket(config)
+    yield from _feedback(config)
     for target in endpoints:
         yield _endpoints(target)
 
@@ -188,6 +189,24 @@ def _bucket(config: Config) -> Iterator[Finding]:
         yield Finding("bucket", "wrong", str(error))
     else:
         yield Finding("bucket", "ok", f"gs://{name} can be read")
+
+
+def _feedback(config: Config) -> Iterator[Finding]:
+    """Whether feedback can be kept in BigQuery, where that is configured."""
+    name = config.gcp_bq_feedback_table
+    if not name:
+        return
+    from pixaris.feedback_handlers.bigquery_table import FeedbackTable
+
+    try:
+        held = FeedbackTable(config.gcp_project_id, name).looked_at()
+    except PixarisError as error:
+        yield Finding("BigQuery", "wrong", str(error))
+        return
+    if held is None:
+        yield Finding("BigQuery", "note", f"{name} is not there yet; pixaris ui makes it at its first use")
+    else:
+        yield Finding("BigQuery", "ok", f"{name} can be read; it has {size(held)}")
 
 
 def _endpoints(target: str) -> Finding:

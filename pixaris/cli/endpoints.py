@@ -11,15 +11,25 @@ from pathlib import Path
 
 from pixaris.cli import searches
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
+from pixaris.endpoints.base import Use
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import SOURCES
 from pixaris.exceptions import ConfigurationError, Problem
+from pixaris.results.evidence.switches import ask
+from pixaris.results.paths import SearchPaths
 from pixaris.search.file.spec import SearchSpec, read_search_file
-from pixaris.terminal import console
+from pixaris.terminal import console, say
 
 _REFRESH_SECONDS = 1.0
 _UPDATE_SECONDS = 5.0
 _PIPE_WIDTH = 400
+
+
+_USES: dict[Use, str] = {
+    "drain": "let an endpoint end what it has, and give it no more",
+    "disable": "give what an endpoint has to others, and give it no more",
+    "enable": "use an endpoint again",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +43,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     printed = parser.add_mutually_exclusive_group()
     printed.add_argument("--once", action="store_true", help="print the table once; so it is in a pipe, too")
     printed.add_argument("--json", action="store_true", help="print JSON once, for scripts")
+    for use, text in _USES.items():
+        parser.add_argument(
+            f"--{use}",
+            metavar="URL",
+            action="append",
+            default=[],
+            help=f"tell the running search of FILE: {text}; may be given several times",
+        )
     parser.add_argument(
         "--trust",
         action="store_true",
@@ -49,6 +67,8 @@ def main(options: argparse.Namespace) -> int:
     from pixaris.cli.endpoint_table import Board
 
     specs, sources = read_targets(options.targets, trust=options.trust)
+    if any(getattr(options, use) for use in _USES):
+        return _switch(specs, options)
     board = Board(specs, sources)
     if options.json:
         board.update()
@@ -72,6 +92,51 @@ def main(options: argparse.Namespace) -> int:
                 time.sleep(_REFRESH_SECONDS)
     except KeyboardInterrupt:
         return 0
+
+
+def _switch(specs: Sequence[SearchSpec], options: argparse.Namespace) -> int:
+    """Tell the running searches of the files which endpoints they are to use.
+
+    Raises:
+        ConfigurationError: None runs, or none has such an endpoint.
+        StorageError: It cannot be written down.
+    """
+    from pixaris.results.endpoints_file import running_search
+
+    found = [
+        running_search(spec.home.project_folder, spec.home.name, time.time(), spec.source.path)
+        for spec in specs
+    ]
+    running = {one[0]: [status.url for status in one[1]] for one in found if one is not None}
+    if not running:
+        raise ConfigurationError(
+            "no search of these files runs here; name the file of one that does, on the machine where its"
+            " results are"
+        )
+    wanted = [(use, url) for use in _USES for url in getattr(options, use)]
+    known = sorted({url for urls in running.values() for url in urls})
+    full = {url: known_as(url, known) for _, url in wanted}
+    has = f"is no endpoint of it; it has {', '.join(known)}"
+    missing = [Problem(url, has) for url, one in full.items() if not one]
+    if missing:
+        raise ConfigurationError(missing)
+    for folder, urls in running.items():
+        for use, url in wanted:
+            if full[url] in urls:
+                ask(SearchPaths(folder), full[url], use)
+                say(f"{folder} is told: {use} {full[url]}")
+    return 0
+
+
+def known_as(url: str, known: Sequence[str]) -> str:
+    """An endpoint's URL as the search has it; "" where it has none.
+
+    Args:
+        url: As somebody wrote it: the scheme and a slash at the end may differ.
+        known: The search's.
+    """
+    bare = url.partition("://")[2] or url
+    return next((one for one in known if one.partition("://")[2] == bare.rstrip("/")), "")
 
 
 def read_targets(

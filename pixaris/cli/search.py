@@ -11,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
-from pixaris import __version__
 from pixaris.cli import files, looking
 from pixaris.cli.invocation import command, shown
 from pixaris.cli.searches import own_value
@@ -55,16 +54,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Search, and say what was found."""
     from pixaris.report.progress import listener
+    from pixaris.search.driver.jobs.calls import other_versions, own_versions
     from pixaris.search.driver.start import run  # needs Ray
+    from pixaris.search.driver.storage.bucket import fetch_earlier
 
     if options.address is not None:
         os.environ["RAY_ADDRESS"] = options.address
-    own = submitted_with()
-    if os.environ.get("PIXARIS_SUBMITTED_WITH", own) != own:
-        say(f"note: submitted with {os.environ['PIXARIS_SUBMITTED_WITH']}; this node has {own}")
+    if told := other_versions():
+        say(f"note: submitted with {told}; this node has {own_versions()}")
     spec, problems = files.read(options, with_changes(options))
     checked = files.check(spec, problems, probing=False)
     say(files.describe(checked))
+    fetched = fetch_earlier(checked.settings.home) if options.resume else ""
+    if fetched:
+        say(fetched)
     earlier = earlier_of(checked)
     resume = options.resume or (earlier is not None and wanted(earlier, again(options)))
     if resume and earlier is not None:
@@ -88,11 +91,6 @@ def main(options: argparse.Namespace) -> int:
 def with_changes(options: argparse.Namespace) -> list[str]:
     """What ``--num-samples`` changes in the file."""
     return [] if options.num_samples is None else [f"search.num_samples={options.num_samples}"]
-
-
-def submitted_with() -> str:
-    """The versions here, as a job is told them."""
-    return f"Pixaris {__version__}, Python {sys.version_info.major}.{sys.version_info.minor}"
 
 
 def ended(result: SearchResult) -> int:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pixaris.config import Config
-from pixaris.files import plain
+from pixaris.exceptions import ConfigurationError
+from pixaris.files import plain, safe_name
 from pixaris.results.folders import find_search, find_trial
 from pixaris.results.records import SearchResult
 from pixaris.results.trial import TrialResult
+from pixaris.terminal import counting
 from pixaris.words import number
 
 UNTOLD = "default: the generator's own"
@@ -26,7 +28,10 @@ def argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "search",
         metavar="SEARCH",
-        help="the search: its name, PROJECT/NAME, or its folder (pixaris runs lists them)",
+        help=(
+            "the search: its name, PROJECT/NAME, or its folder (pixaris runs lists them); or where a bucket"
+            " has it, gs://BUCKET/FOLDER/PROJECT/NAME"
+        ),
     )
     results_argument(parser)
 
@@ -62,7 +67,32 @@ def load(options: argparse.Namespace, name: str | None = None) -> SearchResult:
     Raises:
         ConfigurationError: There is none, or several.
     """
-    return SearchResult.load(find_search(results_of(options), options.search if name is None else name))
+    return SearchResult.load(found(results_of(options), options.search if name is None else name))
+
+
+def found(results: Path, name: str) -> Path:
+    """The folder of a search; one in a bucket is brought here first.
+
+    Args:
+        results: The results folder.
+        name: The search's name, PROJECT/NAME, its folder, or ``gs://bucket/prefix/PROJECT/NAME``.
+
+    Raises:
+        ConfigurationError: There is none, or several.
+        BucketError: The bucket cannot be read, or has none there.
+    """
+    if not name.startswith("gs://"):
+        return find_search(results, name)
+    from pixaris.gcp.storage import BucketPath
+    from pixaris.results.bucket.stored import download
+
+    place, config = BucketPath.of(name), Config.load()
+    parts = [safe_name(part) for part in (place.bucket, *place.prefix.split("/"))]
+    if len(parts) < 3:
+        raise ConfigurationError(f"{place} names no search: write gs://BUCKET/FOLDER/PROJECT/SEARCH")
+    folder = config.cache_dir.expanduser().parent.joinpath("searches", *parts)
+    download(place, folder, config.gcp_project_id, counting("received"))
+    return folder
 
 
 def trial_of(result: SearchResult, name: str) -> TrialResult:

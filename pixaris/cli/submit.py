@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pixaris.cli import files
 from pixaris.cli.invocation import command
-from pixaris.cli.search import submitted_with, with_changes
+from pixaris.cli.search import with_changes
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import safe_name
 from pixaris.terminal import say
@@ -80,6 +80,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace, address: str) -> int:
+    from pixaris.search.driver.jobs.calls import SUBMITTED_WITH, own_versions
     from pixaris.search.driver.jobs.client import Jobs
     from pixaris.search.driver.jobs.package import FilesRead, package_of
 
@@ -111,7 +112,7 @@ def _submit(options: argparse.Namespace, address: str) -> int:
     words = ["python", "-m", "pixaris", "search", file.relative_to(folder).as_posix()]
     say(f"sending     {len(package.files)} files, {size(package.bytes)}, to {address}")
     with package.staged() as staged:
-        variables = {"PIXARIS_SUBMITTED_WITH": submitted_with()}
+        variables = {SUBMITTED_WITH: own_versions()}
         jobs.submit(job_id, [*words, *_passed(options)], str(staged), search=search, variables=variables)
     say(f"submitted   {job_id}")
     if options.follow:
@@ -139,11 +140,14 @@ def _refuse_results_inside(spec: SearchSpec, folder: Path) -> None:
     """
     from pixaris.config import Config
 
+    if spec.home.storage is not None:
+        return
     results = spec.home.results.resolve()
     if results.is_relative_to(folder) and results != Config.load().results_dir.resolve():
         raise ConfigurationError(
             f"results is {spec.home.results}, in the folder that travels, and what a job writes there goes"
-            " with its node; name an absolute folder that the cluster's head keeps (--set results=/…)"
+            " with its node; name an absolute folder that the cluster's head keeps (--set results=/…), or a"
+            " bucket (--set storage=gs://…)"
         )
 
 

@@ -35,7 +35,9 @@ __all__ = [
 
 R = TypeVar("R")
 
-EndpointState: TypeAlias = Literal["starting", "healthy", "quarantined", "gone"]
+EndpointState: TypeAlias = Literal["starting", "healthy", "quarantined", "drained", "gone"]
+Use: TypeAlias = Literal["drain", "disable", "enable"]
+"""What somebody wants of an endpoint: end what it has and get no more; give that away, too; work."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class EndpointStatus:
 
     Attributes:
         url: The endpoint.
-        state: "quarantined" after a failure, until a probe succeeds.
+        state: "quarantined" after a failure, until a probe succeeds; "drained" as long as somebody does not
+            want it to be used.
         in_flight: Requests it has now.
         done: Images it has made.
         failures: Attempts that failed on it.
@@ -143,6 +146,14 @@ class Leave:
 
 
 @dataclass(frozen=True)
+class Switch:
+    """Use an endpoint no more, or again. An unknown one is no error."""
+
+    url: str
+    use: Use
+
+
+@dataclass(frozen=True)
 class Emit:
     """Add an event for the user."""
 
@@ -172,7 +183,7 @@ class Cancel:
     request_ids: tuple[str, ...]
 
 
-Command: TypeAlias = Join | Leave | Emit | Submit[R] | Promote | Cancel
+Command: TypeAlias = Join | Leave | Switch | Emit | Submit[R] | Promote | Cancel
 """What a pool is asked to do."""
 
 
@@ -222,6 +233,16 @@ class EndpointPool(ABC):
         one is no error.
         """
         self._perform(Leave(url))
+
+    def switch(self, url: str, use: Use) -> None:
+        """Use an endpoint no more, or again, without waiting.
+
+        Args:
+            url: The endpoint; an unknown one is no error.
+            use: "drain" lets it end what it has, "disable" gives that to others (where the service charges
+                for what it has begun, it is ended), "enable" lets it work again.
+        """
+        self._perform(Switch(url, use))
 
     def emit(self, sentence: str) -> None:
         """Add an event for the user."""

@@ -32,12 +32,15 @@ from pixaris.endpoints.base import (
     PoolStatus,
     Promote,
     Submit,
+    Switch,
+    Use,
 )
 from pixaris.endpoints.dispatch.dispatcher import Dispatcher
 from pixaris.endpoints.dispatch.health import is_fatal
 from pixaris.endpoints.dispatch.joined import Joined
 from pixaris.endpoints.dispatch.orphans import Orphans
 from pixaris.endpoints.dispatch.policy import Policy
+from pixaris.endpoints.dispatch.switching import switch
 from pixaris.exceptions import CancelledRequestError, EndpointError, PixarisError
 
 Clock: TypeAlias = Callable[[], float]
@@ -100,6 +103,8 @@ class PoolCore(Generic[R]):
                 self._dispatcher.join(endpoint, now)
             case Leave(url):
                 self._leave(url, now)
+            case Switch(url, use):
+                self._switch(url, use, now)
             case Emit(sentence):
                 self._health.emit(sentence)
             case Submit(requests, priority):
@@ -280,6 +285,13 @@ class PoolCore(Generic[R]):
         if endpoint is not None:
             self._dispatcher.leave(url, now)
             self._actions.append(ReleaseEndpoint(endpoint))
+            self._assign(now)
+
+    def _switch(self, url: str, use: Use, now: float) -> None:
+        endpoint = self.endpoint(url)
+        if endpoint is not None:
+            withdrawn = switch(self._dispatcher, url, use, now)
+            self._actions += [CancelRun(lease, endpoint) for lease in withdrawn]
             self._assign(now)
 
     def _assign(self, now: float) -> None:

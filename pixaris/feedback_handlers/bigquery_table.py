@@ -66,18 +66,39 @@ class FeedbackTable:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
+    def looked_at(self) -> int | None:
+        """How many bytes it has, by the dry run of a query, so that it is known whether it can be read; None
+        where there is no table yet. Nothing is made by that.
+
+        Raises:
+            ConfigurationError: The SDK is missing.
+            StorageError: BigQuery cannot be asked.
+        """
+        client = self._client
+        from google.api_core.exceptions import NotFound
+
+        with self._told("read"):
+            try:
+                client.get_table(self.name, timeout=_SECONDS, retry=self._retry)
+            except NotFound:
+                return None
+        return self._dry_run(f"select * from `{self.name}`")
+
     def read_bytes(self) -> int:
         """How many bytes a look at all iterations reads, by a dry run, which costs nothing.
 
         Raises:
             StorageError: BigQuery cannot be asked.
         """
+        self._ready()
+        return self._dry_run(self._sql(""))
+
+    def _dry_run(self, query: str) -> int:
         from google.cloud import bigquery
 
-        self._ready()
         with self._told("read"):
             settings = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
-            job = self._client.query(self._sql(""), job_config=settings, timeout=_SECONDS)
+            job = self._client.query(query, job_config=settings, timeout=_SECONDS)
             return int(job.total_bytes_processed)
 
     def insert(self, key: IterationKey, values: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ SECONDS = 60.0
 Progress = Callable[[int, int], object]
 """Called with how many files are there, and how many there are."""
 
-_THREADS = 16
+_THREADS = 10  # the SDK keeps as many connections open
 _CONNECT, _READ = 5.0, 60.0
 _PIECE = 1024 * 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -69,6 +69,11 @@ class BucketPath:
     def __truediv__(self, name: str) -> BucketPath:
         return BucketPath(self.bucket, f"{self.prefix}/{name}".strip("/"))
 
+    @property
+    def parent(self) -> BucketPath:
+        """The folder that it is in."""
+        return BucketPath(self.bucket, self.prefix.rpartition("/")[0])
+
 
 @dataclass(frozen=True)
 class BucketObject:
@@ -100,20 +105,31 @@ def checksum(path: Path) -> str:
     return base64.b64encode(total.digest()).decode()
 
 
+def checksum_of(data: bytes) -> str:
+    """The CRC32C of bytes as Google writes it (base64)."""
+    return base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
+
+
 class Bucket:
     """A bucket. Safe to use from several threads; opened when it is first used, so that it pickles.
 
     Args:
         name: Its name.
         project: The Google Cloud project that is charged; by default the credentials' own.
+        seconds: How long one operation is tried again and again; by default `SECONDS`.
     """
 
-    def __init__(self, name: str, project: str = "") -> None:
+    def __init__(self, name: str, project: str = "", seconds: float | None = None) -> None:
         self.name = name
         self.project = project
+        self.seconds = SECONDS if seconds is None else seconds
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"name": self.name, "project": self.project}
+        return {"name": self.name, "project": self.project, "seconds": self.seconds}
+
+    @property
+    def _timeout(self) -> tuple[float, float]:
+        return min(_CONNECT, self.seconds), min(_READ, self.seconds)
 
     @cached_property
     def _handle(self) -> Any:  # noqa: ANN401  (the SDK carries no types)
@@ -134,7 +150,7 @@ class Bucket:
         """
         with self._told(prefix, "list"):
             for blob in self._handle.client.list_blobs(
-                self._handle, prefix=prefix, timeout=(_CONNECT, _READ), retry=self._retry
+                self._handle, prefix=prefix, timeout=self._timeout, retry=self._retry
             ):
                 yield _object(blob)
 
@@ -146,7 +162,7 @@ class Bucket:
         """
         with self._told(prefix, "list"):
             pages = self._handle.client.list_blobs(
-                self._handle, prefix=prefix, delimiter="/", timeout=(_CONNECT, _READ), retry=self._retry
+                self._handle, prefix=prefix, delimiter="/", timeout=self._timeout, retry=self._retry
             )
             for _ in pages:  # prefixes are known once the pages are read
                 pass
@@ -169,7 +185,7 @@ class Bucket:
             with self._told(found.name, "read"):
                 blob = self._handle.blob(found.name, generation=found.generation)
                 blob.download_to_filename(
-                    str(beside), checksum="crc32c", timeout=(_CONNECT, _READ), retry=self._retry
+                    str(beside), checksum="crc32c", timeout=self._timeout, retry=self._retry
                 )
             os.replace(beside, path)
         finally:
@@ -189,22 +205,67 @@ class Bucket:
             OSError: The file cannot be read.
         """
         blob = self._handle.blob(name)
-        sum_here = checksum(path)
+        return self._stored(blob, partial(blob.upload_from_filename, str(path)), checksum(path), replacing)
+
+    def write(self, data: bytes, name: str, replacing: int | None = None) -> BucketObject:
+        """Store bytes as an object, as `upload` does a file.
+
+        Args:
+            data: Its content.
+            name: Its name.
+            replacing: As for `upload`.
+
+        Raises:
+            BucketChangedError: Somebody else has stored another content there meanwhile.
+            BucketError: It cannot be written.
+        """
+        blob = self._handle.blob(name)
+        return self._stored(blob, partial(blob.upload_from_string, data), checksum_of(data), replacing)
+
+    def _stored(
+        self,
+        blob: Any,  # noqa: ANN401  (the SDK carries no types)
+        send: Callable[..., object],
+        crc32c: str,
+        replacing: int | None,
+    ) -> BucketObject:
         try:
-            with self._told(name, "write"):
-                blob.upload_from_filename(
-                    str(path),
+            with self._told(blob.name, "write"):
+                send(
                     if_generation_match=replacing,
                     checksum="crc32c",
-                    timeout=(_CONNECT, _READ),
+                    timeout=self._timeout,
                     retry=self._retry,
                 )
         except BucketChangedError:
-            there = self.find(name)  # ours, if only the answer was lost
-            if there is None or there.crc32c != sum_here:
+            there = self.find(blob.name)  # ours, if only the answer was lost
+            if there is None or there.crc32c != crc32c:
                 raise
             return there
         return _object(blob)
+
+    def read(self, found: BucketObject) -> bytes:
+        """An object's content, at the generation that was listed.
+
+        Raises:
+            BucketChangedError: It was replaced or deleted since.
+            BucketError: It cannot be read, or keeps arriving damaged.
+        """
+        with self._told(found.name, "read"):
+            blob = self._handle.blob(found.name, generation=found.generation)
+            data: bytes = blob.download_as_bytes(checksum="crc32c", timeout=self._timeout, retry=self._retry)
+            return data
+
+    def delete(self, found: BucketObject) -> None:
+        """Remove an object, if it is as it was listed; one that is gone is no error.
+
+        Raises:
+            BucketError: It cannot be removed.
+        """
+        with contextlib.suppress(BucketChangedError), self._told(found.name, "delete"):
+            self._handle.blob(found.name).delete(
+                if_generation_match=found.generation, timeout=self._timeout, retry=self._retry
+            )
 
     def find(self, name: str) -> BucketObject | None:
         """An object as it stands; None where there is none.
@@ -213,14 +274,14 @@ class Bucket:
             BucketError: The bucket cannot be asked.
         """
         with self._told(name, "read"):
-            blob = self._handle.get_blob(name, timeout=(_CONNECT, _READ), retry=self._retry)
+            blob = self._handle.get_blob(name, timeout=self._timeout, retry=self._retry)
             return None if blob is None else _object(blob)
 
     @cached_property
     def _retry(self) -> Any:  # noqa: ANN401  (the SDK carries no types)
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        return DEFAULT_RETRY.with_timeout(SECONDS)
+        return DEFAULT_RETRY.with_timeout(self.seconds)
 
     @contextlib.contextmanager
     def _told(self, name: str, act: str) -> Iterator[None]:
@@ -232,7 +293,7 @@ class Bucket:
         try:
             yield
         except api.Forbidden as error:
-            role = "roles/storage.objectUser" if act == "write" else "roles/storage.objectViewer"
+            role = "roles/storage.objectUser" if act in ("write", "delete") else "roles/storage.objectViewer"
             raise BucketError(
                 f"{where}: this account may not {act} it: {words_of(error)}; an owner of the bucket runs:"
                 f" gcloud storage buckets add-iam-policy-binding gs://{self.name} --member=user:ACCOUNT"
@@ -253,8 +314,8 @@ class Bucket:
             raise BucketError(f"{where}: {of_credentials(error)}") from None
         except (*passing_errors(), InvalidResponse) as error:
             raise BucketError(
-                f"{where}: Google Cloud Storage could not {act} it within {SECONDS:.0f} s: {words_of(error)};"
-                " try again: what was transferred is kept"
+                f"{where}: Google Cloud Storage could not {act} it within {self.seconds:.0f} s:"
+                f" {words_of(error)}; try again: what was transferred is kept"
             ) from None
 
 

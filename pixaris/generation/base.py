@@ -14,6 +14,7 @@ from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
 from pixaris.endpoints.base import Endpoint, EndpointApi
+from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.images import EncodedImage
 from pixaris.plugins import half_unpickled
@@ -184,6 +185,10 @@ class ImageGenerator(ABC):
     """Whether every image costs something, also one that nobody waits for any more."""
     has_nodes: bool = True
     """Whether a parameter needs a ``node_name``."""
+    source: EndpointSource | None = None
+    """Where a search that names no endpoints finds its servers, which may come and go; None: at its
+    `endpoints`.
+    """
     workflow: Workflow | None = None
     """The ComfyUI workflow it runs, where it runs one: then parameters are checked against it and its
     servers.

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pixaris.endpoints.base import EndpointStatus
 from pixaris.results.progress import ProgressListener, SearchProgress, Silent
 from pixaris.results.trial import TrialResult
 from pixaris.terminal import console, safe, say
@@ -55,6 +56,8 @@ def waits_for(progress: SearchProgress) -> str:
     """What a search waits for while no endpoint is healthy, else ""."""
     if not progress.endpoints or any(endpoint.state == "healthy" for endpoint in progress.endpoints):
         return ""
+    if all(endpoint.state == "drained" for endpoint in progress.endpoints):
+        return "waiting for an endpoint: all are drained or disabled"
     reason = next(
         (endpoint.last_failure for endpoint in progress.endpoints if endpoint.last_failure),
         "none has answered yet",
@@ -189,9 +192,13 @@ class LiveProgress:
         resting = [endpoint for endpoint in progress.endpoints if endpoint.state != "healthy"]
         if progress.endpoints:
             healthy = f"{len(progress.endpoints) - len(resting)} of {len(progress.endpoints)} healthy"
-            failure = f" · {resting[0].url}: {resting[0].last_failure}" if resting else ""
+            failure = f" · {resting[0].url}: {_why_resting(resting[0])}" if resting else ""
             grid.add_row("endpoints", Text(safe(healthy + failure)))
         return Group(Text(safe(f"{progress.phase} · {duration(progress.seconds)}"), "bold"), grid)
+
+
+def _why_resting(endpoint: EndpointStatus) -> str:
+    return endpoint.state if endpoint.state == "drained" else endpoint.last_failure
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from pixaris.exceptions import ConfigurationError, nearest
@@ -19,14 +19,21 @@ _JOB_FOLDER = "_ray_pkg_"
 _TRY_SECONDS = 0.05
 
 
-def new_folder(parent: Path, name: str) -> Path:
+def new_folder(parent: Path, name: str, taken: Collection[str] = ()) -> Path:
     """Make a folder of our own: ``name``, or ``name-2``, ``name-3``, … if there is one.
+
+    Args:
+        parent: Where it goes.
+        name: The name.
+        taken: Names that are used elsewhere.
 
     Raises:
         ConfigurationError: It cannot be made.
     """
     for number in range(1, 100_000):
         folder = parent / numbered(name, number)
+        if folder.name in taken:
+            continue
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
@@ -39,10 +46,15 @@ def new_folder(parent: Path, name: str) -> Path:
     raise ConfigurationError(f"{parent} has too many searches called {name!r}; move some away")
 
 
-def fault_of(results: Path) -> str:
-    """Why no results can be kept in a folder that is there, or is to be made; "" if they can."""
+def fault_of(results: Path, *, kept_elsewhere: bool = False) -> str:
+    """Why no results can be kept in a folder that is there, or is to be made; "" if they can.
+
+    Args:
+        results: The folder.
+        kept_elsewhere: Whether the folder may go with its machine, because there is a copy.
+    """
     present = results.absolute()
-    if any(part.startswith(_JOB_FOLDER) for part in present.parts):
+    if not kept_elsewhere and any(part.startswith(_JOB_FOLDER) for part in present.parts):
         return (
             f"results cannot be kept in {results}: that is in the copy of the job's files, which goes with"
             " the node; name an absolute folder that stays (results: /…, or --set results=/…)"

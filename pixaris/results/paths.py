@@ -163,6 +163,11 @@ class SearchPaths:
         return self.folder / "rejected.jsonl"
 
     @property
+    def switches(self) -> Path:
+        """One line for every endpoint that somebody wants to be used no more, or again."""
+        return self.folder / "switches.jsonl"
+
+    @property
     def lock(self) -> Path:
         """Locked by the process that runs the search."""
         return self.folder / ".lock"

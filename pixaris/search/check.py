@@ -265,7 +265,8 @@ def _place_problems(settings: SearchSettings) -> list[Problem]:
     generator = settings.generator
     if generator.uses_endpoints:
         problems += surveys.kind_problems(settings.sources, generator.api, "endpoints")
-    if unkept := fault_of(settings.home.results):
+    home = settings.home
+    if unkept := fault_of(home.results, kept_elsewhere=home.storage is not None):
         problems.append(Problem("", unkept, "results"))
     return problems
 

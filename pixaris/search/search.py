@@ -18,6 +18,7 @@ from pixaris.endpoints.sources.given import GivenSource
 from pixaris.exceptions import Problem
 from pixaris.experiment.setup import seeds_of
 from pixaris.experiment_handlers.base import ExperimentHandler, adapted
+from pixaris.gcp.storage import BucketPath
 from pixaris.generation.base import ImageGenerator
 from pixaris.metrics.base import BaseMetric
 from pixaris.report.progress import shown
@@ -94,6 +95,8 @@ class Search:
         cache: Images that it has are not generated again, and those that are generated are kept in it; by
             default there is none.
         results_dir: Where results go; by default what the configuration says.
+        storage: ``gs://bucket/prefix``: the search is kept there as it grows, and any machine can go on with
+            it.
         recheck: Run the best sets and the baseline once more after the search, with seeds it has not used: a
             `Recheck`, or ``{"top": 3, "seeds": 4}``.
         holdout: Items of the eval set that the search does not see, and that the winner and the baseline are
@@ -126,6 +129,7 @@ class Search:
     policy: Policy | None = None
     cache: CacheStore | None = None
     results_dir: str | Path | None = None
+    storage: str | None = None
     recheck: Recheck | Mapping[str, int] | None = None
     holdout: int = 0
 
@@ -183,7 +187,7 @@ class Search:
         seeds = collect(problems, lambda: seeds_of({"seeds": self.seeds})) or 1
         results = Path(self.results_dir) if self.results_dir else Config.load().results_dir
         return SearchSettings(
-            home=Home(self.project, self.name, results),
+            home=Home(self.project, self.name, results, collect(problems, self._storage)),
             data_loader=self.data_loader,
             generator=self.image_generator,
             sources=sources,
@@ -204,6 +208,9 @@ class Search:
             return given
         return collect(problems, lambda: adapted(given)) or given
 
+    def _storage(self) -> BucketPath | None:
+        return None if self.storage is None else BucketPath.of(self.storage)
+
     def _space(self) -> Space:
         if isinstance(self.space, Space):
             return self.space
@@ -215,6 +222,8 @@ class Search:
         if self.endpoints:
             api, given = self.image_generator.api, self.endpoints
             return tuple(source_of(one, api) if isinstance(one, str) else one for one in given)
+        if self.image_generator.source is not None:
+            return (self.image_generator.source,)
         return tuple(GivenSource.of(one) for one in self.image_generator.endpoints())
 
     def _objective(self, names: tuple[str, ...], problems: list[Problem]) -> ObjectiveSettings:

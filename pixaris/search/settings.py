@@ -14,6 +14,7 @@ from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.experiment.setup import directions
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.files import safe_name
+from pixaris.gcp.storage import BucketPath
 from pixaris.generation.base import ImageGenerator
 from pixaris.metrics.base import BaseMetric
 from pixaris.results.budget import Budget
@@ -37,11 +38,13 @@ class Home:
         project: The project's name.
         name: The search's name; a second search of that name is called ``name-2``.
         results: The results folder, which has a folder for each project.
+        storage: ``gs://bucket/prefix``, where the search is kept as it grows; None: in `results` alone.
     """
 
     project: str
     name: str
     results: Path
+    storage: BucketPath | None = None
 
     @property
     def project_folder(self) -> Path:

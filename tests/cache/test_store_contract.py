@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from gcs_stand_in import BucketServer
 
 from pixaris.cache.base import CachedImage, CacheStore
+from pixaris.cache.bucket import BucketCache
 from pixaris.cache.local import LocalCache
+from pixaris.gcp.storage import BucketPath
 from pixaris.testing.contracts import ContractError, check_cache_store
+
+PLACE = BucketPath.of("gs://pixels/images")
 
 
 def test_the_folder_keeps_the_contract(tmp_path: Path) -> None:
@@ -76,3 +82,18 @@ def test_a_store_of_ones_own_keeps_it() -> None:
 def test_what_breaks_the_contract_is_told(store: type[CacheStore], rule: str) -> None:
     with pytest.raises(ContractError, match=rule):
         check_cache_store(store)
+
+
+def test_the_bucket_keeps_the_contract_and_its_machines_share_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("google.cloud.storage")
+    with BucketServer("pixels") as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        machines = itertools.count()
+
+        def on_another_machine() -> BucketCache:
+            return BucketCache(PLACE, LocalCache(tmp_path / str(next(machines))))
+
+        check_cache_store(on_another_machine)

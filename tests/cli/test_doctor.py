@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from bigquery_stand_in import BigQueryServer
 
 from pixaris.cli import COMMANDS, completion, doctor, main
+from pixaris.feedback_handlers.bigquery_table import FeedbackTable
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +63,31 @@ def test_what_is_wrong_is_told_with_the_way_out_and_the_rest_all_the_same(
     assert "none answers; see: pixaris endpoints http://127.0.0.1:9" in findings["endpoints"]["words"]
     assert main(["doctor"]) == 1
     assert "wrong  config" in capsys.readouterr().out
+
+
+def test_bigquery_is_looked_at_where_it_is_configured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("google.cloud.bigquery")
+    assert "BigQuery" not in found(capsys)[1]
+    monkeypatch.setenv("PIXARIS_GCP_BQ_FEEDBACK_TABLE", "project.pixels.feedback")
+    with BigQueryServer() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        code, findings = found(capsys)
+        assert (code, findings["BigQuery"]["state"]) == (0, "note")
+        assert "project.pixels.feedback is not there yet" in findings["BigQuery"]["words"]
+        assert (server.tables, server.datasets) == ({}, set()), "looking makes nothing"
+        FeedbackTable("project", "project.pixels.feedback").read_bytes()
+        assert found(capsys)[1]["BigQuery"]["words"].startswith(
+            "project.pixels.feedback can be read; it has "
+        )
+        server.denied = True
+        code, findings = found(capsys)
+        assert (code, findings["BigQuery"]["state"]) == (1, "wrong")
+        assert "--role=roles/bigquery.dataEditor" in findings["BigQuery"]["words"]
+    monkeypatch.setenv("PIXARIS_GCP_BQ_FEEDBACK_TABLE", "feedback")
+    assert "must be PROJECT.DATASET.TABLE" in found(capsys)[1]["BigQuery"]["words"]
 
 
 def test_the_version_names_ray_s_too(capsys: pytest.CaptureFixture[str]) -> None:

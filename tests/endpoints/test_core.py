@@ -10,7 +10,7 @@ import pytest
 
 from pixaris.endpoints.actions import Answer, CancelOrphan, CancelRun, ProbeEndpoint, ReleaseEndpoint, Run
 from pixaris.endpoints.apis.flux import FluxApi
-from pixaris.endpoints.base import Cancel, Emit, Endpoint, Join, Leave, Promote, Submit
+from pixaris.endpoints.base import Cancel, Emit, Endpoint, Join, Leave, Promote, Submit, Switch
 from pixaris.endpoints.core import PoolCore
 from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.exceptions import (
@@ -372,3 +372,63 @@ def test_an_owner_who_goes_takes_all_of_its_own_requests_along_and_no_others() -
 def test_who_asks_twice_wants_two_images() -> None:
     played = Played(A, B)
     assert len(played.submit(same("1"), same("2"), owner="me")) == 2
+
+
+# Endpoints that somebody does not want to be used
+
+
+def runs(actions: list[Any]) -> list[tuple[str, str]]:
+    return [(one.request.id, one.endpoint.url) for one in actions if isinstance(one, Run)]
+
+
+def test_a_drained_endpoint_ends_what_it_has_and_gets_no_more_until_it_is_enabled() -> None:
+    played = Played(A, B)
+    first, second = [one for one in played.submit("1", "2", "3") if isinstance(one, Run)]
+    on_a, on_b = (first, second) if first.endpoint == A else (second, first)
+    assert played.perform(Switch(A.url, "drain")) == []
+    assert [one.state for one in played.core.status().endpoints] == ["drained", "healthy"]
+    assert played.settle(on_a)[1] == [], "what it had is an image, and it gets no more"
+    assert runs(played.settle(on_b)[1]) == [("3", B.url)]
+    assert runs(played.submit("4")) == []
+    assert runs(played.perform(Switch(A.url, "enable"))) == [("4", A.url)]
+    assert played.core.status().events[-2:] == (
+        f"{A.url} is drained: it ends what it has, and gets no more",
+        f"{A.url} is enabled again",
+    )
+
+
+def test_a_disabled_endpoint_gives_what_it_has_to_others() -> None:
+    played = Played(A)
+    (run,) = [one for one in played.submit("1") if isinstance(one, Run)]
+    (cancel,) = played.perform(Switch(A.url, "disable"))
+    assert (cancel.lease, cancel.endpoint) == (run.lease, A)
+    assert played.settle(run)[0] is False, "what it makes of it yet counts for nothing"
+    assert "all are drained or disabled" in played.core.status().events[-1]
+    played.now = 10 * POLICY.wait_limit
+    played.core.keep()
+    assert played.core.status().fatal is None, "whoever has switched it off knows why requests wait"
+    played.core.perform(Join(B))
+    played.core.keep()
+    assert played.core.take_actions() == [ProbeEndpoint(B)]
+    played.core.probed(B.url, None)
+    assert runs(played.core.take_actions()) == [("1", B.url)]
+
+
+def test_what_is_charged_is_not_taken_from_a_service_that_is_disabled() -> None:
+    played = Played(ACCOUNT)
+    (run,) = [one for one in played.submit(Asked("1", kind="flux")) if isinstance(one, Run)]
+    assert played.perform(Switch(ACCOUNT.url, "disable")) == []
+    assert played.settle(run)[0] is True
+
+
+def test_an_endpoint_that_is_switched_off_stays_so_though_it_fails_and_comes_back() -> None:
+    played = Played(A)
+    (run,) = [one for one in played.submit("1") if isinstance(one, Run)]
+    played.perform(Switch(A.url, "drain"))
+    played.settle(run, UnreachableError("gone"))
+    played.now += 2.0
+    played.wake()
+    assert runs(played.core.take_actions()) == []
+    assert [one.state for one in played.core.status().endpoints] == ["drained"]
+    assert played.perform(Switch("http://nobody", "drain")) == []
+    assert runs(played.perform(Switch(A.url, "enable"))) == [("1", A.url)]

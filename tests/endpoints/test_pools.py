@@ -176,6 +176,28 @@ def test_cancelled_requests_leave_the_pool_and_the_server(open_pool: OpenPool, s
     assert not set(range(10, 18)) & set(ran(url))
 
 
+def test_an_endpoint_is_switched_off_and_on_while_images_are_made(
+    open_pool: OpenPool, servers: Servers
+) -> None:
+    one, other = servers(2)
+    pool = open_pool(one, other)
+    fault(one, "delay", seconds=30.0)
+    asked = [colour(number) for number in range(1, 7)]
+    futures = pool.submit([each.request for each in asked])
+    until(lambda: queued(one) == 2)
+    pool.switch(one, "disable")
+    made = answers(asked, futures)
+    assert {image.endpoint for image in made} == {other}
+    until(lambda: queued(one) == 0)
+    until(lambda: "drained" in [each.state for each in pool.status().endpoints])
+    pool.switch(one, "enable")
+    pool.switch(other, "drain")
+    more = run(pool, [colour(number) for number in range(10, 14)])
+    assert {image.endpoint for image in more} == {one}
+    pool.switch(other, "enable")
+    assert "is drained" in events(pool)
+
+
 def test_close_leaves_nothing_behind(open_pool: OpenPool, servers: Servers) -> None:
     urls = servers(2)
     threads = set(threading.enumerate())

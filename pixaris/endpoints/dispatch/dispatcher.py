@@ -67,13 +67,24 @@ class Dispatcher:
         """Add an endpoint. Unless it is known to be healthy, it gets its first request after a probe."""
         self.health.join(endpoint, now, healthy=healthy)
 
-    def leave(self, url: str, now: float) -> list[Lease]:
-        """Remove an endpoint; what it had waits again. Returns the leases it held, which no longer count."""
-        server = self.health.leave(url, now)
+    def leave(self, url: str, now: float, *, stays: bool = False) -> list[Lease]:
+        """Remove an endpoint, or only what it has; that waits again.
+
+        Args:
+            url: The endpoint.
+            now: Seconds.
+            stays: Whether it stays part of the pool.
+
+        Returns:
+            The leases it held, which no longer count.
+        """
+        server = self.health.server(url) if stays else self.health.leave(url, now)
         if server is None:
             return []
-        leases = [request.lease for request in server.leases.values() if request.lease is not None]
-        for request in server.leases.values():
+        requests = list(server.leases.values())
+        leases = [request.lease for request in requests if request.lease is not None]
+        for request in requests:
+            server.release(request)
             self._waiting.add(request)
         return leases
 
@@ -146,7 +157,7 @@ class Dispatcher:
         request, server = self._requests.get(request_id), self.health.server(url)
         if request is None or request.lease is not None or server is None:
             return None
-        serves = server.state == "healthy" and not server.doubted and server.kind == request.kind
+        serves = server in self.health.usable(request.kind)
         if not serves or not server.free or server.rest_until > now:
             return None
         self._waiting.remove(request)

@@ -76,7 +76,7 @@ class Health:
 
     def usable(self, kind: str) -> list[Server]:
         """Those of them that may be given requests."""
-        return [one for one in self._healthy(kind) if not one.doubted]
+        return [one for one in self._healthy(kind) if not one.doubted and not one.held]
 
     def asked(self, kind: str, owner: str, now: float) -> None:
         """A request of a kind comes: if it is the only one, an idle pool's past does not count against it."""

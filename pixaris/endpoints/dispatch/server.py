@@ -38,6 +38,7 @@ class Server:
         kind: Its endpoint's; placement asks for it again and again.
         rest_until: When it may be used, or probed, again.
         rest: Seconds of its last quarantine.
+        held: Whether somebody does not want it to be used.
         probing: Whether a probe is under way.
         doubted: Whether it failed and works on only if its next probe succeeds.
         memory: Bytes of memory that it generates in; None where it does not say.
@@ -53,6 +54,7 @@ class Server:
     state: EndpointState
     rest_until: float = 0.0
     rest: float = 0.0
+    held: bool = False
     probing: bool = False
     doubted: bool = False
     memory: int | None = None
@@ -176,7 +178,7 @@ class Server:
         """It as it stands."""
         return EndpointStatus(
             self.endpoint.url,
-            self.state,
+            "drained" if self.held else self.state,
             len(self.leases),
             self.done,
             self.failures,

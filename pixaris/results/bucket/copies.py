@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pixaris.exceptions import BucketError, ConfigurationError, Problem
-from pixaris.files import files_below, state_of, storing
+from pixaris.files import files_below, state_of, storing, write_bytes
 from pixaris.gcp.storage import Bucket, BucketPath, Progress, checksum, side_by_side, unsafe
+from pixaris.results.bucket.lease import LEASE
+from pixaris.results.bucket.segments import Segments
+from pixaris.results.paths import SearchPaths
 
 RESULTS = "results"
 """The folder of a bucket that results are copied to, where nobody names another."""
+
+
+JOURNAL = ".journal"
+"""A search's folder in a bucket that has its journal in segments, where it is kept there while it runs."""
+
+STORE = ".store"
+"""The folder there that tells, in segments, which images the search has made."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,8 @@ def push(
     project: str = "",
     progress: Progress | None = None,
     sent: Sent | None = None,
+    left_out: Callable[[str], bool] = lambda name: False,
+    bucket: Bucket | None = None,
 ) -> Copied:
     """Copy a folder of results into a bucket; what is there already with the same content is not sent again.
 
@@ -51,14 +64,16 @@ def push(
         project: The Google Cloud project; "": the credentials' own.
         progress: Called while files are sent.
         sent: What an earlier call has sent, which is not looked at again; what this one sends is added.
+        left_out: Whether a file is left out, by its name from the folder.
+        bucket: That of the place, where it is open already.
 
     Raises:
         BucketError: The bucket cannot be written; what was sent is kept.
     """
-    bucket = Bucket(place.bucket, project)
+    bucket = bucket or Bucket(place.bucket, project)
     before = {} if sent is None else sent
     there = {} if before else {one.name: one for one in bucket.objects(f"{place.prefix}/")}
-    names = files_below(folder)
+    names = [name for name in files_below(folder) if not left_out(name)]
     fresh = [name for name in names if state_of(folder / name) not in (None, before.get(name))]
     sizes: list[int] = []
 
@@ -105,8 +120,9 @@ def pull(
     """
     bucket = Bucket(place.bucket, project)
     prefix = f"{place.prefix}/"
-    found = {one.name.removeprefix(prefix): one for one in bucket.objects(prefix + inside)}
-    found = {name: one for name, one in found.items() if name and not name.endswith("/")}
+    listed = {one.name.removeprefix(prefix): one for one in bucket.objects(prefix + inside)}
+    found = {name: one for name, one in listed.items() if name and not name.endswith("/")}
+    found = {name: one for name, one in found.items() if name.split("/")[0] not in (JOURNAL, STORE, LEASE)}
     if not found:
         raise BucketError(f"{place} holds no results")
     wrong = unsafe(list(found), folds_case=False)
@@ -125,4 +141,12 @@ def pull(
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         side_by_side(fetch, list(found), progress)
+        if any(name.startswith(f"{JOURNAL}/") for name in listed):
+            _join_journal(SearchPaths(folder).journal, Segments(bucket, f"{prefix}{JOURNAL}").read())
     return Copied(len(moved), sum(moved), len(found) - len(moved))
+
+
+def _join_journal(path: Path, joined: bytes) -> None:
+    """Write the journal of its segments, unless a file that was copied whole has more."""
+    if not path.is_file() or path.stat().st_size < len(joined):
+        write_bytes(path, joined)

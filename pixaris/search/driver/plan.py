@@ -13,6 +13,7 @@ from pixaris.endpoints.base import Endpoint
 from pixaris.exceptions import ConfigurationError
 from pixaris.experiment.setup import RunSetup
 from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.results.bucket.mirror import Mirror
 from pixaris.results.journal import History
 from pixaris.results.objective import Objective
 from pixaris.results.paths import SearchPaths
@@ -57,6 +58,7 @@ class SearchPlan:
         before: What earlier processes did of it.
         endpoints: How many endpoints there are, once they are up; the sources may promise more.
         processors: How many Ray has, once it is up; 0 before.
+        mirror: Keeps its folder in a bucket; None where that is not wished.
     """
 
     checked: CheckedSearch
@@ -67,6 +69,7 @@ class SearchPlan:
     before: Before = field(default_factory=Before)
     endpoints: int = 0
     processors: int = 0
+    mirror: Mirror | None = None
 
     @property
     def settings(self) -> SearchSettings:

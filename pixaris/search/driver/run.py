@@ -118,7 +118,7 @@ def _search(
             if first is not None:
                 first.hand_over()
                 tracker.emit(*first.status.events)
-            following = watching(tracker, pool, session.fault, signals.end_waiting)
+            following = watching(tracker, pool, session.fault, signals.end_waiting, plan)
             hosting = metric_hosts(plan.setup.metrics, pool.emit)
             processes = following_processes(tracker.emit, pool.workers)
             with following, processes, _account(plan, tracker, pool, first), hosting as hosts:

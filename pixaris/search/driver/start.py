@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixaris.data_loaders.base import changed
-from pixaris.exceptions import SearchFailedError
+from pixaris.exceptions import PixarisError, SearchFailedError
 from pixaris.files import safe_name, storing, write_bytes
 from pixaris.report.listener import ReportWriter
+from pixaris.results.bucket.mirror import Mirror
 from pixaris.results.folders import holding, new_folder
 from pixaris.results.manifest import write_manifest
 from pixaris.results.paths import SearchPaths
@@ -29,6 +30,7 @@ from pixaris.search.check import CheckedSearch, strategies_may_fail, try_strateg
 from pixaris.search.driver.ahead.first_images import FirstImages, can_be_made
 from pixaris.search.driver.identity import Identity
 from pixaris.search.driver.session.session import RaySession
+from pixaris.search.driver.storage.bucket import fetch_earlier, forget, kept_whole, mirrored, taken_names
 from pixaris.search.driver.travel import raise_immovable
 from pixaris.search.manifest import manifest_of
 from pixaris.search.recheck import is_due, recheck_of
@@ -71,6 +73,7 @@ def rechecked(
         What the search found, with the error that ended the re-check.
     """
     wanted = recheck_of(checked, result)
+    fetch_earlier(wanted.settings.home)
     earlier = earlier_of(wanted)
     same = earlier is not None and not earlier.differences
     return replace(result, error=_run(wanted, listener, resume=same).error)
@@ -79,35 +82,42 @@ def rechecked(
 def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: bool) -> SearchResult:
     checked.raise_problems()
     raise_immovable(checked)
+    home, tell = checked.settings.home, (listener or Silent()).event
+    if resume:
+        fetch_earlier(home)
     earlier = earlier_of(checked) if resume else None
     if earlier is not None:
-        with holding(earlier.folder):
+        with holding(earlier.folder), mirrored(home, earlier.folder, tell) as mirror:
             earlier.raise_problems(checked.settings.source_name)
             with RaySession() as session:
                 # read again: it may have gone on until it was held
-                return _go_on(checked, session, earlier_of(checked) or earlier, listener)
-    home = checked.settings.home
+                return _go_on(checked, session, earlier_of(checked) or earlier, listener, mirror)
     with RaySession() as session:  # it comes up while the rest is imported
         if strategies_may_fail(checked):  # what cannot be made is told before anything is left behind
             session.wait_for_import()
             try_strategies(checked)
-        folder = new_folder(home.project_folder, safe_name(home.name))
+        folder = new_folder(home.project_folder, safe_name(home.name), taken_names(home))
         try:
-            with holding(folder), _first_images(checked, folder, session) as (identity, first):
-                session.wait_for_import()
-                result = _search(_plan(checked, folder, identity), session, listener, first)
-        except KeyboardInterrupt:  # while Ray was imported
+            with holding(folder), mirrored(home, folder, tell) as mirror:
+                with _first_images(checked, folder, session) as (identity, first):
+                    session.wait_for_import()
+                    plan = _plan(checked, folder, mirror, identity)
+                    result = _search(plan, session, listener, first)
+        except (PixarisError, KeyboardInterrupt):  # it is in use or unreachable; while Ray was imported
             _remove_unbegun(folder)
             raise
-    if result.status == "interrupted" and not result.trials:
-        _remove_unbegun(folder)
+    unbegun = result.status == "interrupted" and not result.trials and _remove_unbegun(folder)
+    if unbegun and result.error is None:
+        forget(home, folder)
     return result
 
 
-def _remove_unbegun(folder: Path) -> None:
-    """Remove a search's folder, if nothing has begun that could be gone on with."""
-    if not SearchPaths(folder).journal.exists():
-        shutil.rmtree(folder, ignore_errors=True)
+def _remove_unbegun(folder: Path) -> bool:
+    """Remove a search's folder, if nothing has begun that could be gone on with; tells whether that is so."""
+    if SearchPaths(folder).journal.exists():
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 @contextlib.contextmanager
@@ -131,13 +141,17 @@ def _first_images(
 
 
 def _go_on(
-    checked: CheckedSearch, session: RaySession, earlier: Earlier, listener: ProgressListener | None
+    checked: CheckedSearch,
+    session: RaySession,
+    earlier: Earlier,
+    listener: ProgressListener | None,
+    mirror: Mirror | None,
 ) -> SearchResult:
     """Go on with an earlier search, if anything is left of it."""
     session.wait_for_import()
-    plan = _plan(checked, earlier.folder)
+    plan = _plan(checked, earlier.folder, mirror)
     if not earlier.left(checked.size.trials):
-        result = earlier.result
+        result = kept_whole(mirror, earlier.result, (listener or Silent()).event)
         if result.status == "failed":
             return replace(result, error=SearchFailedError(result.reason))
         return result
@@ -164,10 +178,12 @@ def _search(
             told.append(changed(plan.settings.data_loader))
         for sentence in filter(None, told):
             reporting.event(sentence)
-    return result
+        return kept_whole(plan.mirror, result, reporting.event)
 
 
-def _plan(checked: CheckedSearch, folder: Path, identity: Identity | None = None) -> SearchPlan:
+def _plan(
+    checked: CheckedSearch, folder: Path, mirror: Mirror | None, identity: Identity | None = None
+) -> SearchPlan:
     from pixaris.search.driver.plan import SearchPlan
 
     return SearchPlan(
@@ -176,6 +192,7 @@ def _plan(checked: CheckedSearch, folder: Path, identity: Identity | None = None
         paths=SearchPaths(folder),
         handler=checked.settings.keeping.handler_in(folder),
         identity=identity or Identity(),
+        mirror=mirror,
     )
 
 

@@ -317,8 +317,10 @@ class SearchTracker:
 
     # The pool's side
 
-    def look_at(self, pool: EndpointPool) -> None:
-        """Take in how the pool stands: what it has made, what happened to endpoints, what ends everything."""
+    def look_at(self, pool: EndpointPool) -> PoolStatus:
+        """Take in how the pool stands, and give it: what it has made, what happened to endpoints, what ends
+        everything.
+        """
         with self._lock:
             seen = self._pool.first_event + len(self._pool.events)
         status = pool.status(seen)
@@ -338,6 +340,7 @@ class SearchTracker:
                 begun = isinstance(status.fatal, AccountError)
                 self.interrupt(str(status.fatal), _BEGUN_SECONDS if begun else _LAST_REPORTS_SECONDS)
             self._listener.update(self._progress())
+        return status
 
     def _write_endpoints(self) -> None:
         if time.monotonic() - self._written >= WRITE_SECONDS:

@@ -9,7 +9,7 @@ from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.search.check import CheckedSearch
 
-_WAY_OUT = (
+WAY_OUT = (
     "open files, connections and models where they are first used, not when it is made, and keep its class in"
     " a module that can be imported"
 )
@@ -23,10 +23,10 @@ def raise_immovable(checked: CheckedSearch) -> None:
     """
     problems = []
     for path, thing in _travellers(checked):
-        reason = _why_not(thing)
+        reason = why_not(thing)
         if reason:
             rule = f"{type(thing).__name__} cannot be sent to the processes of trials: {reason}"
-            problems.append(Problem("", f"{rule}; {_WAY_OUT}", path))
+            problems.append(Problem("", f"{rule}; {WAY_OUT}", path))
     if problems:
         raise ConfigurationError(problems, checked.settings.source_name)
 
@@ -40,7 +40,7 @@ def _travellers(checked: CheckedSearch) -> Iterator[tuple[str, object]]:
     yield from ((f"args.{key}", value) for key, value in settings.images.args.items())
 
 
-def _why_not(thing: object) -> str:
+def why_not(thing: object) -> str:
     """Why a thing does not pickle, and which of its attributes; "" if it does."""
     reason = _fault(thing)
     if not reason:

@@ -14,6 +14,7 @@ from pixaris.endpoints.base import EndpointApi
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import api_of_generator, bare_source
 from pixaris.exceptions import ConfigurationError, Problem
+from pixaris.gcp.storage import BucketPath
 from pixaris.search.algorithms.guided import with_samples
 from pixaris.search.file.components import DatasetSpec, GeneratorSpec, chooser, read_dataset, read_generator
 from pixaris.search.file.endpoints import endpoints_of_urls, read_endpoints
@@ -58,6 +59,7 @@ class SearchSpec:
         limits: What it may take.
         evidence: What is done after it for a surer answer.
         cache: Whether images are taken from the cache and kept in it.
+        shared_cache: The bucket that the cache is shared through, or None.
         unread: What was not looked into, because that would run code that the file names.
     """
 
@@ -74,6 +76,7 @@ class SearchSpec:
     limits: LimitSettings
     evidence: EvidenceSettings
     cache: bool = True
+    shared_cache: BucketPath | None = None
     unread: tuple[str, ...] = ()
 
     @property
@@ -133,7 +136,7 @@ def read_search_file(
     policy = read_limits(reader, "limits", fields.get("limits", {}))
     seeds = read_values(reader, "", fields, [key_of(FILE, "seeds")]).get("seeds", 1)
     evidence = read_evidence(reader, fields)
-    cache = _cache(reader, fields.get("cache", True))
+    cache, shared_cache = _cache(reader, fields.get("cache", True))
     problems = reader.problems
     spec = SearchSpec(
         source=_source(path, reader, problems),
@@ -149,6 +152,7 @@ def read_search_file(
         limits=LimitSettings(budget, policy),
         evidence=evidence,
         cache=cache,
+        shared_cache=shared_cache,
         unread=tuple(reader.unread),
     )
     return spec, spec.source.located(problems)
@@ -210,10 +214,25 @@ def _home(reader: Reader, fields: Mapping[str, Any], path: Path) -> Home:
     project = ""
     if reader.has(fields, "project", "project: demo"):
         project = reader.folder_name("project", fields["project"])
+    results = Config.load().results_dir
     if "results" in fields:
         results = located(reader, "results", reader.text("results", fields["results"]), path.parent)
-        return Home(project, name, results)
-    return Home(project, name, Config.load().results_dir)
+    return Home(project, name, results, _storage(reader, fields))
+
+
+def _storage(reader: Reader, fields: Mapping[str, Any]) -> BucketPath | None:
+    if "storage" not in fields:
+        return None
+    given = reader.text("storage", fields["storage"])
+    return _bucket_path(reader, "storage", given, "; a folder is named with results")
+
+
+def _bucket_path(reader: Reader, key: str, given: str, hint: str = "") -> BucketPath | None:
+    try:
+        return BucketPath.of(given)
+    except ConfigurationError as error:
+        reader.add_problem(key, f"{error.problems[0].message}{hint}")
+        return None
 
 
 def _refuse_workflows(path: Path) -> None:
@@ -236,14 +255,18 @@ def _refuse_workflows(path: Path) -> None:
         )
 
 
-def _cache(reader: Reader, value: object) -> bool:
+def _cache(reader: Reader, value: object) -> tuple[bool, BucketPath | None]:
+    """Whether there is one, and the bucket that it is shared through."""
     if isinstance(value, bool):
-        return value
+        return value, None
+    if isinstance(value, str) and value.startswith("gs://"):
+        return True, _bucket_path(reader, "cache", value)
     reader.add_problem(
         "cache",
-        f"must be true or false (got {shown(value)}); where it lies says the configuration (cache_dir)",
+        f"must be true, false or gs://BUCKET/FOLDER (got {shown(value)}); where it lies on this machine says"
+        " the configuration (cache_dir)",
     )
-    return True
+    return True, None
 
 
 def _is_module(value: object) -> bool:

@@ -96,6 +96,24 @@ def section(file: Path, **sections: str | None) -> Path:
     return file
 
 
+def test_the_cache_is_shared_through_a_bucket(file: Path) -> None:
+    spec = read(section(file, cache="gs://my-bucket/images"))
+    assert (spec.cache, str(spec.shared_cache)) == (True, "gs://my-bucket/images")
+    assert read(section(file, cache="false")).shared_cache is None
+    (problem,) = told(section(file, cache="/images"))
+    assert "must be true, false or gs://BUCKET/FOLDER (got '/images')" in problem
+
+
+def test_a_search_is_kept_in_a_bucket_and_nowhere_else(file: Path) -> None:
+    kept = read(section(file, storage="gs://my-bucket/some/folder/")).home.storage
+    assert str(kept) == "gs://my-bucket/some/folder"
+    (problem,) = told(section(file, storage="/results"))
+    assert (
+        problem
+        == "storage (line 12): must be gs://BUCKET/FOLDER (got '/results'); a folder is named with results"
+    )
+
+
 def test_a_good_file_is_read_whole(file: Path) -> None:
     spec = read(file)
     assert (spec.source.path, spec.home.name, spec.home.project, spec.dataset) == (
@@ -129,6 +147,7 @@ def test_a_good_file_is_read_whole(file: Path) -> None:
     assert spec.search.scheduler.options == {"grace_period": 4, "reduction_factor": 2.5}
     assert spec.search.max_concurrent is None
     assert spec.home.results == file.parent / "some/folder"
+    assert spec.home.storage is None
     assert spec.source.lines["parameters.radius.randint"] == 9
     assert pickle.loads(pickle.dumps(spec)) == spec
 

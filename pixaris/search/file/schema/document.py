@@ -70,6 +70,7 @@ def search_file_schema(metrics: Mapping[str, type], generators: Mapping[str, typ
         "budget": section(BUDGET),
         "limits": section(LIMIT),
         "recheck": any_of({"type": "boolean"}, section(RECHECK)),
+        "cache": any_of({"type": "boolean"}, {"type": "string", "pattern": "^gs://"}),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -12,7 +12,7 @@ from typing import Any
 
 from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.experiment.setup import MOST_SEEDS
-from pixaris.search.algorithms.options import FLAG, WHOLE, Option
+from pixaris.search.algorithms.options import WHOLE, Option
 from pixaris.search.file.reader import Reader
 from pixaris.search.file.yaml_file import join
 from pixaris.search.settings import DEFAULT_SAMPLES, Recheck
@@ -77,8 +77,13 @@ FILE = (
         Option(at_least=0),
         "0",
     ),
-    Key("cache", "whether images come from the cache and are kept in it", FLAG, "true"),
+    Key(
+        "cache",
+        "whether images come from the cache and are kept in it, or gs://BUCKET/FOLDER that shares it",
+        default="true",
+    ),
     Key("results", "folder for the results", TEXT, "the configured one"),
+    Key("storage", "bucket in which the search is kept as it grows, gs://BUCKET/FOLDER", TEXT, "none"),
 )
 
 DATASET = (
