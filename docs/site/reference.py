@@ -134,7 +134,8 @@ def _table(title: str, properties: Mapping[str, Any]) -> list[str]:
 def _takes(inner: Mapping[str, Any]) -> str:
     """What may stand behind a key, in words."""
     if "$ref" in inner:
-        return f"a {inner['$ref'].rpartition('/')[2]}"
+        name = inner["$ref"].rpartition("/")[2]
+        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
     if "enum" in inner:
         return ", ".join(f"`{one}`" for one in inner["enum"] if one is not None)
     if "anyOf" in inner:

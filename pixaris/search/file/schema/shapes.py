@@ -85,10 +85,17 @@ def section(
             shape = of_option(key.form)
         if key.name not in required:
             shape = or_nothing(shape)
-        words = f"{key.meaning}; if left out: {key.default}" if key.default else key.meaning
-        properties[key.name] = {**shape, "description": words}
+        properties[key.name] = {**shape, "description": _described(key)}
     found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**found, "required": list(required)} if required else found
+
+
+def _described(key: Key) -> str:
+    if not key.default:
+        return key.meaning
+    if key.default.startswith("required"):
+        return f"{key.meaning}; {key.default}"
+    return f"{key.meaning}; if left out: {key.default}"
 
 
 def named(takes: Mapping[str, Schema], *, also: Sequence[str] = (), other: str = "") -> Schema:
