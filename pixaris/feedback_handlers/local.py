@@ -44,6 +44,8 @@ class LocalFeedbackHandler(FeedbackHandler):
             handler.
     """
 
+    is_local = True
+
     def __init__(self, local_feedback_directory: str | os.PathLike[str] = "local_results") -> None:
         self.root = Path(os.path.abspath(local_feedback_directory))
         self._open()
@@ -83,6 +85,12 @@ class LocalFeedbackHandler(FeedbackHandler):
         with self._database() as database, writing(database):
             tables.insert(database, kept, self.root)
         return kept
+
+    def extend(self, key: IterationKey, images: Sequence[FeedbackImage]) -> None:
+        """Add images to an iteration."""
+        kept = [self._kept(key, image) for image in images]
+        with self._database() as database, writing(database):
+            tables.extend(database, key, kept, self.root)
 
     def iterations(self) -> Sequence[IterationKey]:
         """All there are, those of the first Pixaris too."""

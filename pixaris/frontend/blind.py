@@ -75,24 +75,38 @@ class BlindQueue:
         seed: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.runs = iteration.runs
-        self._images = {(image.item, image.run): image for image in iteration.images}
         self._random = np.random.default_rng(seed)
         self._visible = visible
         self._clock = clock
         self._lock = threading.Lock()
         self._leases: dict[str, Lease] = {}
         self._answered: set[str] = set()
-        self._items = self._pairs()
+        self._alike: set[frozenset[str]] = set()
+        self.runs: list[str] = []
+        self._images: dict[tuple[str, str], FeedbackImage] = {}
+        self._items: dict[Pair, list[str]] = {}
+        self.take(iteration)
+
+    def take(self, iteration: Iteration) -> None:
+        """Take in the iteration as it is now: it may have been added to."""
+        with self._lock:
+            if len(iteration.images) == len(self._images):
+                return
+            self.runs = iteration.runs
+            self._images = {(image.item, image.run): image for image in iteration.images}
+            self._items = self._pairs()
 
     def _pairs(self) -> dict[Pair, list[str]]:
-        """Pairs of runs to the items that both have an image of."""
+        """Pairs of runs to the items that both have an image of, but for those that are known to look
+        alike.
+        """
         items = list(dict.fromkeys(item for item, _ in self._images))
         found = {}
         for one, other in itertools.combinations(range(len(self.runs)), 2):
             both = [item for item in items if self._has(item, one) and self._has(item, other)]
-            if both:
-                found[one, other] = both
+            different = [item for item in both if self._question((one, other), item) not in self._alike]
+            if different:
+                found[one, other] = different
         return found
 
     def _has(self, item: str, run: int) -> bool:
@@ -196,6 +210,7 @@ class BlindQueue:
                 swap = self._random.random() < 0.5
                 return self._keep(rater, other, one) if swap else self._keep(rater, one, other)
             self._items[pair].remove(item)
+            self._alike.add(self._question(pair, item))
 
     def _free(self, pair: Pair, barred: set[frozenset[str]]) -> list[str]:
         return [item for item in self._items[pair] if self._question(pair, item) not in barred]
