@@ -1,8 +1,8 @@
 """The seam for feedback: iterations of images that people look at, and what they say of them.
 
-An iteration is only ever added to once it is made, and what people say is a log: a later entry of the same person
-on the same image counts instead of the earlier one, and a vote is taken back by an entry that says so. So
-nobody's word is lost where two write at once, and a store that can only append is enough.
+An iteration is only ever added to once it is made, and what people say is a log: a later entry of the same
+person on the same image counts instead of the earlier one, and a vote is taken back by an entry that says so.
+So nobody's word is lost where two write at once, and a store that can only append is enough.
 """
 
 from __future__ import annotations
@@ -249,6 +249,11 @@ class FeedbackHandler(ABC):
         """
         kind = type(self).__name__
         raise ConfigurationError(f"{kind} cannot add images to an iteration; give it a method `extend`")
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything may be kept in it yet; where not, whoever only looks need not make it."""
+        return True
 
     @property
     def notes(self) -> list[str]:

@@ -68,6 +68,11 @@ class LocalFeedbackHandler(FeedbackHandler):
         return self.root / DATABASE
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there is a database, or feedback of the first Pixaris."""
+        return self.file.exists() or bool(files_of(self.root))
+
+    @property
     def notes(self) -> list[str]:
         """What whoever starts a page on it should know."""
         if not is_far(self.root):

@@ -19,7 +19,7 @@ import numpy as np
 
 from pixaris.exceptions import ImageError
 from pixaris.feedback_handlers.base import FeedbackImage, Iteration, Vote
-from pixaris.statistics.preference.davidson import Answer, Comparison
+from pixaris.search.steering.comparisons import comparisons
 from pixaris.statistics.preference.duel import Pair, least_asked, next_pair
 
 LEASE_SECONDS = 60.0
@@ -196,7 +196,7 @@ class BlindQueue:
         barred = {frozenset((vote.left, vote.right)) for vote in mine[-APART:]}
         barred |= {lease.question for lease in self._lent()}
         barred |= {lease.question for lease in self._open(rater)}
-        told = comparisons(self.runs, self._images, votes)
+        told = comparisons(self.runs, self._images.values(), votes)
         while True:
             free = {pair: self._free(pair, barred) for pair in self._items}
             open_pairs = [pair for pair, items in free.items() if items]
@@ -230,17 +230,3 @@ class BlindQueue:
         lease = Lease(secrets.token_hex(10), rater, left, right, self._clock())
         self._leases[lease.id] = lease
         return lease
-
-
-def comparisons(
-    runs: Sequence[str], images: dict[tuple[str, str], FeedbackImage], votes: Sequence[Vote]
-) -> list[Comparison]:
-    """Votes on images as votes between what made them."""
-    numbers = {run: number for number, run in enumerate(runs)}
-    run_of = {image.name: numbers[image.run] for image in images.values()}
-    answers: dict[str, Answer] = {"left": "first", "right": "second", "tie": "tie"}
-    return [
-        Comparison(run_of[vote.left], run_of[vote.right], answers[vote.outcome])
-        for vote in votes
-        if vote.left in run_of and vote.right in run_of and run_of[vote.left] != run_of[vote.right]
-    ]

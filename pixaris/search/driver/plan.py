@@ -71,6 +71,7 @@ class SearchPlan:
         before: What earlier processes did of it.
         endpoints: How many endpoints there are, once they are up; the sources may promise more.
         processors: How many Ray has, once it is up; 0 before.
+        goes_on: Whether something comes after its trials, so that it has not ended with them.
     """
 
     checked: CheckedSearch
@@ -81,6 +82,7 @@ class SearchPlan:
     before: Before = field(default_factory=Before)
     endpoints: int = 0
     processors: int = 0
+    goes_on: bool = False
 
     @property
     def settings(self) -> SearchSettings:
