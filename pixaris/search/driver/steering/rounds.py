@@ -19,6 +19,7 @@ from pixaris.results.progress import Planned, ProgressListener, SearchProgress
 from pixaris.results.records import SearchResult, SearchStatus
 from pixaris.search.check import CheckedSearch
 from pixaris.search.driver.steering.interrupts import Interrupts
+from pixaris.search.steering.comparisons import questions
 from pixaris.search.steering.opinion import preferences_of
 from pixaris.search.steering.putting_up import Stage
 
@@ -83,13 +84,15 @@ class Rounds:
         """Make, put up and wait until there are as many sets and votes as were asked for, the budget is spent
         or somebody interrupts; then it can be gone on with.
         """
+        spent = ""  # why the budget pays for no more sets
         for sets in self._steering.rounds:
             if not self._is_made(sets):
                 result = self._run_round(sets)
                 if result.error is not None or result.status in ("interrupted", "failed"):
                     return result
+                spent = result.reason if result.status == "stopped" else ""
             result = SearchResult.load(self._paths.folder)
-            last = sets == self._steering.rounds[-1] or result.status == "stopped"
+            last = sets == self._steering.rounds[-1] or bool(spent)
             due = self._steering.votes if last else self._steering.due(sets)
             try:
                 waited = self._wait(result, due)
@@ -102,7 +105,7 @@ class Rounds:
             self._add(waited.seconds)
             if last:
                 break
-        return self._closed("stopped" if result.status == "stopped" else "finished", result.reason)
+        return self._closed("stopped" if spent else "finished", spent)
 
     def _is_made(self, sets: int) -> bool:
         """Whether the sets of a round have all been made."""
@@ -115,8 +118,9 @@ class Rounds:
         """Put up what was made, and wait until there are so many votes; fit them as they come."""
         began = time.monotonic()
         iteration = self._stage.put_up(result)
+        due = min(due, questions(iteration.images))  # of few sets not more can be asked
         entries: list[AnyEntry] = []
-        until, told = 0, -_TELL_SECONDS
+        until, told, missing = 0, -_TELL_SECONDS, 0
         known: list[Vote] | None = None
         with Interrupts() as interrupts:
             while True:
@@ -133,8 +137,9 @@ class Rounds:
                 if limit is not None and result.seconds + waited >= limit:
                     reason = f"the budget of {limit:g} seconds is spent, with {len(votes)} of {due} votes"
                     return Waited(waited, "stopped", reason)
-                if waited - told >= _TELL_SECONDS:
-                    self._tell(result, due - len(votes), first=told < 0)
+                if waited - told >= _TELL_SECONDS and due - len(votes) != missing:
+                    missing = due - len(votes)
+                    self._tell(missing, first=told < 0)
                     told = waited
                 if interrupts.wait(max(_POLL_SECONDS, self._steering.handler.look_seconds)):
                     return Waited(time.monotonic() - began, "interrupted", interrupts.reason)
@@ -144,7 +149,7 @@ class Rounds:
         space = self._checked.space
         keep_preferences(self._paths, preferences_of(self._stage, iteration, votes, trials, space))
 
-    def _tell(self, result: SearchResult, count: int, *, first: bool) -> None:
+    def _tell(self, count: int, *, first: bool) -> None:
         """Say that votes are waited for, also to whoever looks from outside."""
         key = self._steering.key
         words = f"waiting for about {count} vote{'' if count == 1 else 's'}"
@@ -153,7 +158,7 @@ class Rounds:
         current = SearchResult.load(self._paths.folder)
         planned = Planned(self._steering.rounds[-1] + 1, self._checked.size.images)
         self._listener.update(SearchProgress(words, current, planned, current.seconds))
-        self._write_head(replace(current, status=result.status, reason=f"{words} on {key.name!r}"))
+        self._write_head(replace(current, status="running", reason=f"{words} on {key.name!r}"))
 
     # The search's own files
 
