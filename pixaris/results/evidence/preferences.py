@@ -33,6 +33,11 @@ class Preferred:
     best: float = 0.0
     votes: int = 0
 
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """Rate, lower and upper end."""
+        return self.rate, self.low, self.high
+
 
 @dataclass(frozen=True)
 class Preferences:
