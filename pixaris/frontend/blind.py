@@ -20,6 +20,7 @@ import numpy as np
 from pixaris.exceptions import ImageError
 from pixaris.feedback_handlers.base import FeedbackImage, Iteration, Vote
 from pixaris.search.steering.comparisons import comparisons
+from pixaris.statistics.preference.davidson import Array
 from pixaris.statistics.preference.duel import Pair, least_asked, next_pair
 
 LEASE_SECONDS = 60.0
@@ -85,11 +86,18 @@ class BlindQueue:
         self.runs: list[str] = []
         self._images: dict[tuple[str, str], FeedbackImage] = {}
         self._items: dict[Pair, list[str]] = {}
+        self._prior: Array | None = None
         self.take(iteration)
 
-    def take(self, iteration: Iteration) -> None:
-        """Take in the iteration as it is now: it may have been added to."""
+    def take(self, iteration: Iteration, prior: Array | None = None) -> None:
+        """Take in the iteration as it is now: it may have been added to.
+
+        Args:
+            iteration: It.
+            prior: How far its runs share what votes say [runs × runs], where that is known.
+        """
         with self._lock:
+            self._prior = prior
             if len(iteration.images) == len(self._images):
                 return
             self.runs = iteration.runs
@@ -200,7 +208,7 @@ class BlindQueue:
         while True:
             free = {pair: self._free(pair, barred) for pair in self._items}
             open_pairs = [pair for pair, items in free.items() if items]
-            pair = next_pair(len(self.runs), told, open_pairs, self._random)
+            pair = next_pair(len(self.runs), told, open_pairs, self._random, self._prior)
             if pair is None:
                 return None
             counts = {item: asked[self._question(pair, item)] for item in free[pair]}

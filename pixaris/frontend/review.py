@@ -27,6 +27,8 @@ from pixaris.frontend.logs import Logs
 from pixaris.frontend.pictures import Pictures, differ_visibly
 from pixaris.frontend.sessions import Attempts, Keyring
 from pixaris.frontend.settings import PageSettings
+from pixaris.frontend.steered import shared_prior
+from pixaris.statistics.preference.davidson import Array
 
 _COMPARED = 20_000
 """Pairs of images of which it is remembered whether they differ."""
@@ -43,11 +45,13 @@ class _Known:
         looked: When, in monotonic time.
         iteration: It.
         places: Name of an image to its place.
+        prior: How far its runs share what votes say; None where that is not known.
     """
 
     looked: float
     iteration: Iteration
     places: Mapping[str, int]
+    prior: Array | None
 
 
 class Review:
@@ -116,14 +120,14 @@ class Review:
 
     def queue(self, key: IterationKey) -> BlindQueue:
         """The queue of an iteration's blind comparison."""
-        iteration = self._read(key).iteration
+        known = self._read(key)
         with self._lock:
             queue = self._queues.get(key)
         if queue is None:
-            queue = BlindQueue(iteration, self._visible)
+            queue = BlindQueue(known.iteration, self._visible)
             with self._lock:
                 queue = self._queues.setdefault(key, queue)
-        queue.take(iteration)
+        queue.take(known.iteration, known.prior)
         return queue
 
     def _read(self, key: IterationKey) -> _Known:
@@ -135,7 +139,7 @@ class Review:
             return known
         iteration = self.feedback.load(key)
         places = {image.name: place for place, image in enumerate(iteration.images)}
-        known = _Known(now, iteration, places)
+        known = _Known(now, iteration, places, shared_prior(self.experiments.results, iteration))
         with self._lock:
             self._known[key] = known
         return known

@@ -40,6 +40,25 @@ class Preferred:
 
 
 @dataclass(frozen=True)
+class Nearness:
+    """Which sets share what votes say of them.
+
+    Attributes:
+        points: Number of a trial, as text, to where it lies in the unit cube of the parameters.
+        categorical: Which dimensions have no order.
+        lengths: Logarithm of the length scale of each dimension.
+        scale: Logarithm of the variance that is shared.
+        own: Logarithm of the variance that is each set's own.
+    """
+
+    points: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    categorical: tuple[bool, ...] = ()
+    lengths: tuple[float, ...] = ()
+    scale: float = 0.0
+    own: float = 0.0
+
+
+@dataclass(frozen=True)
 class Preferences:
     """What the votes say.
 
@@ -50,6 +69,7 @@ class Preferences:
         wanted: After how many the search ends.
         raters: How many people have voted.
         sets: Number of a trial, as text, to what is said of it.
+        nearness: Which of them share that.
     """
 
     score: str
@@ -58,6 +78,7 @@ class Preferences:
     wanted: int = 0
     raters: int = 0
     sets: Mapping[str, Preferred] = field(default_factory=dict)
+    nearness: Nearness = Nearness()
 
     def of(self, number: int) -> Preferred | None:
         """What is said of a trial; None of one that was not put up."""

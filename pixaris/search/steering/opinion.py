@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixaris.feedback_handlers.base import Iteration, Vote
-from pixaris.results.evidence.preferences import Preferences, Preferred
+from pixaris.results.evidence.preferences import Nearness, Preferences, Preferred
 from pixaris.results.trial import TrialResult
 from pixaris.search.algorithms.gp.values import ValueCube
 from pixaris.search.space.space import Space
@@ -45,6 +45,14 @@ def preferences_of(
         rate = found.win_rate(place, baseline)
         met = sum(place in (one.first, one.second) for one in said)
         sets[str(number)] = Preferred(rate.rate, rate.low, rate.high, float(best[place]), met)
+    fitted = found.parameters
+    nearness = Nearness(
+        {str(number): tuple(map(float, point)) for number, point in zip(numbers, points, strict=True)},
+        tuple(map(bool, cube.cube.categorical)),
+        tuple(map(float, fitted.lengths)),
+        fitted.scale,
+        fitted.own,
+    )
     steering = stage.steering
     raters = len({vote.rater for vote in votes})
-    return Preferences(steering.score, steering.key.name, len(votes), steering.votes, raters, sets)
+    return Preferences(steering.score, steering.key.name, len(votes), steering.votes, raters, sets, nearness)

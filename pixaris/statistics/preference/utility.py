@@ -104,10 +104,15 @@ def utility(points: Array, categorical: npt.NDArray[np.bool_], votes: Sequence[C
     apart = Kernel(categorical, 1).apart(points, points)
     start = Hyperparameters(np.full(points.shape[1], _LENGTH))
     found = _fitted(apart, votes, start) if len(votes) >= ENOUGH else start
-    return Utility(fit(len(points), votes, _prior(apart, found)), found)
+    return Utility(fit(len(points), votes, _covariance(apart, found)), found)
 
 
-def _prior(apart: Array, parameters: Hyperparameters) -> Array:
+def prior_of(points: Array, categorical: npt.NDArray[np.bool_], parameters: Hyperparameters) -> Array:
+    """Covariance of theta before any vote [sets × sets]; arguments as for `utility`."""
+    return _covariance(Kernel(categorical, 1).apart(points, points), parameters)
+
+
+def _covariance(apart: Array, parameters: Hyperparameters) -> Array:
     """Covariance of theta [sets × sets]; `apart` has squared distances [dimensions, sets, sets]."""
     kernel = Kernel(np.zeros(len(apart), dtype=bool), 1)
     correlations, _ = kernel.matern(apart, parameters.lengths)
@@ -124,7 +129,7 @@ def _fitted(apart: Array, votes: Sequence[Comparison], start: Hyperparameters) -
 
     def unlikely(vector: Array) -> float:
         parameters = Hyperparameters(vector[:-2], float(vector[-2]), float(vector[-1]))
-        evidence = fit(sets, votes, _prior(apart, parameters)).evidence
+        evidence = fit(sets, votes, _covariance(apart, parameters)).evidence
         return 0.5 * float((((vector - centre) / spreads) ** 2).sum()) - evidence
 
     bounds = [
