@@ -5,7 +5,7 @@ A component is named by a short name of the tables below, or as ``module:Class``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ METRICS: Mapping[str, str] = {
     "contrast": "pixaris.metrics.appearance:ContrastMetric",
     "seconds": "pixaris.metrics.resources:SecondsMetric",
     "cost": "pixaris.metrics.resources:CostMetric",
+    "votes": "pixaris.metrics.votes:VotesMetric",
     "llm": "pixaris.metrics.llm:LLMMetric",
     "llm_reality": "pixaris.metrics.llm:LLMRealityMetric",
     "llm_similarity": "pixaris.metrics.llm:LLMSimilarityMetric",
@@ -133,8 +134,18 @@ def assemble(spec: SearchSpec, problems: list[Problem], *, trust: bool = True) -
             handler=partial(files_and_events, spec.home.results),
             cache=_cache(spec, config),
             source=spec.source.path,
+            feedback=_feedback(metrics, config, spec.home.results, problems),
         ),
     )
+
+
+def _feedback(
+    metrics: Sequence[BaseMetric], config: Config, results: Path, problems: list[Problem]
+) -> FeedbackHandler | None:
+    """What keeps the votes of a search that votes steer; None of all others."""
+    if all(metric.voting() is None for metric in metrics):
+        return None
+    return collect(problems, lambda: feedback_handler(config, results), "metrics")
 
 
 def is_foreign(name: str) -> bool:

@@ -115,8 +115,10 @@ SLOW = {
     "test_run_resume.py",
     "test_run_spaces.py",
     "test_run_storage.py",
+    "test_run_votes.py",
     "test_search_chaos.py",
     "test_sources_pools.py",
+    "test_steered_search.py",
     "test_submit.py",
     "test_two_nodes.py",
 }

@@ -17,6 +17,7 @@ from pixaris.search.estimate import price_of
 from pixaris.search.file.spec import SearchSpec, read_search_file
 from pixaris.search.space.parameter import Parameter
 from pixaris.search.space.problems import unknown_inputs
+from pixaris.search.steering.steering import Steering
 from pixaris.terminal import say
 from pixaris.types import ParamValue
 
@@ -162,6 +163,8 @@ def describe(checked: CheckedSearch, values: Mapping[str, ParamValue] | None = N
     ]
     if budget := settings.limits.budget:
         lines.append(f"budget      {budget.describe()}")
+    if values is None and (steering := Steering.of(checked)) is not None:
+        lines.append(f"votes       {steering.describe()}")
     rows = _domains(checked) if values is None else _values(checked, values)
     heads = ["parameters", *[""] * len(rows)]
     lines += [f"{head:<11} {row}" for head, row in zip(heads, rows, strict=False)]

@@ -8,15 +8,23 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from pixaris.cli import files, looking
 from pixaris.cli.invocation import command, shown
 from pixaris.cli.searches import own_value
+from pixaris.config import Config
+from pixaris.feedback_handlers.base import IterationKey
+from pixaris.frontend.sessions import Keyring
+from pixaris.frontend.settings import PORT
+from pixaris.results.evidence.preferences import read_preferences
+from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
-from pixaris.results.trial import TrialStatus
+from pixaris.results.trial import TrialResult, TrialStatus
 from pixaris.results.verdict import Verdict
+from pixaris.search.check import CheckedSearch
 from pixaris.search.resume import Earlier, described, earlier_of
 from pixaris.terminal import flush, say
 
@@ -75,7 +83,7 @@ def main(options: argparse.Namespace) -> int:
         over, begun = len(earlier.history.over), len(earlier.history.values)
         say(f"resuming    {shown(earlier.folder)}: {over} trials done, {begun - over} continue")
     with listener() as progress:
-        result = run(checked, progress, resume=resume)
+        result = run(checked, progress, resume=resume, place=partial(voting_page, checked))
     if result.trials or result.error is None:
         report(result, files.owner(checked))
         flush()
@@ -86,6 +94,15 @@ def main(options: argparse.Namespace) -> int:
     elif result.status == "stopped":
         print(f"with a larger budget, resume with: {again(options)}", file=sys.stderr)
     return ended(result)
+
+
+def voting_page(checked: CheckedSearch, key: IterationKey) -> str:
+    """Where people vote on a search's sets: the page's address, and the command that serves it."""
+    results = checked.settings.home.results
+    identity = Keyring.of(results).opaque("iteration", key.project, key.name)
+    own = results.resolve() == Config.load().results_dir.resolve()
+    words = ("ui",) if own else ("ui", "--results", shown(results))
+    return f"http://127.0.0.1:{PORT}/feedback/{identity}/blind ({command(*words)} serves it)"
 
 
 def with_changes(options: argparse.Namespace) -> list[str]:
@@ -166,8 +183,7 @@ def report(result: SearchResult, owner: str = "workflow") -> None:
         higher = "higher is better" if result.direction == "max" else "lower is better"
         first = "best so far" if result.status == "running" else "winner"
         print(f"\n{first:<9} {best.name}{' (the baseline itself)' if best.number == 0 else ''}")
-        on = f"on {best.scored} images" if best.scored else f"for all {best.items} images together"
-        print(f"{result.metric:<9} {best.objective:.4f} {on} ({higher})")
+        print(f"{result.metric:<9} {best.objective:.4f} {_on_what(result, best)} ({higher})")
         if baseline is not None and baseline.objective is not None:
             print(f"baseline  {baseline.objective:.4f} ({_OWN[owner]})")
         if result.others:
@@ -190,6 +206,15 @@ def report(result: SearchResult, owner: str = "workflow") -> None:
     if verdict.next_steps:
         print("\n".join(["\nnext", *next_lines(verdict)]))
     print("\n".join(["\nlook at it", *looking.lines(result)]))
+
+
+def _on_what(result: SearchResult, best: TrialResult) -> str:
+    """What the best score rests on: images, or votes."""
+    preferences = read_preferences(SearchPaths(result.folder))
+    preferred = None if preferences is None else preferences.of(best.number)
+    if preferences is None or preferred is None:
+        return f"on {best.scored} images"
+    return f"in {preferred.votes} of {preferences.votes} votes"
 
 
 def said(verdict: Verdict) -> str:

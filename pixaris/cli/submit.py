@@ -16,6 +16,9 @@ from pixaris.cli.invocation import command
 from pixaris.cli.search import with_changes
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import safe_name
+from pixaris.search.check import CheckedSearch
+from pixaris.search.steering.problems import out_of_reach
+from pixaris.search.steering.steering import Steering
 from pixaris.terminal import say
 from pixaris.words import size
 
@@ -93,7 +96,9 @@ def _submit(options: argparse.Namespace, address: str) -> int:
     reading = FilesRead(folder)
     options.file = Path(options.file)
     spec, problems = files.read(options, with_changes(options))
-    say(files.describe(files.check(spec, problems, probing=False)))
+    checked = files.check(spec, problems, probing=False)
+    say(files.describe(checked))
+    _refuse_votes_out_of_reach(checked)
     read = reading.end()
     _refuse_results_inside(spec, folder)
     for outside in _outside(spec, folder):
@@ -149,6 +154,17 @@ def _refuse_results_inside(spec: SearchSpec, folder: Path) -> None:
             " with its node; name an absolute folder that the cluster's head keeps (--set results=/…), or a"
             " bucket (--set storage=gs://…)"
         )
+
+
+def _refuse_votes_out_of_reach(checked: CheckedSearch) -> None:
+    """Votes in a file of the node that runs the job are reached by nobody.
+
+    Raises:
+        ConfigurationError: The search keeps them so.
+    """
+    steering = Steering.of(checked)
+    if steering is not None and steering.handler.is_local:
+        raise ConfigurationError(out_of_reach(steering.handler), checked.settings.source_name)
 
 
 def _outside(spec: SearchSpec, folder: Path) -> list[Path]:

@@ -1,8 +1,8 @@
 """The seam for feedback: iterations of images that people look at, and what they say of them.
 
-An iteration is never changed once it is made, and what people say is a log: a later entry of the same person
-on the same image counts instead of the earlier one, and a vote is taken back by an entry that says so. So
-nobody's word is lost where two write at once, and a store that can only append is enough.
+An iteration is only ever added to once it is made, and what people say is a log: a later entry of the same
+person on the same image counts instead of the earlier one, and a vote is taken back by an entry that says so.
+So nobody's word is lost where two write at once, and a store that can only append is enough.
 """
 
 from __future__ import annotations
@@ -186,9 +186,11 @@ class FeedbackHandler(ABC):
 
     Attributes:
         look_seconds: How often a page should read what others have said.
+        is_local: Whether it lies on this machine, where other machines do not reach it.
     """
 
     look_seconds: float = 0.0
+    is_local: bool = False
 
     @abstractmethod
     def create(self, iteration: Iteration) -> Iteration:
@@ -236,6 +238,22 @@ class FeedbackHandler(ABC):
         Raises:
             StorageError: The store cannot be read.
         """
+
+    def extend(self, key: IterationKey, images: Sequence[FeedbackImage]) -> None:
+        """Add images to an iteration; those whose names it has are passed over. Optional to implement: only
+        a search that votes steer asks for it.
+
+        Raises:
+            ConfigurationError: There is no such iteration, an image cannot be read, or this store cannot.
+            StorageError: They cannot be kept.
+        """
+        kind = type(self).__name__
+        raise ConfigurationError(f"{kind} cannot add images to an iteration; give it a method `extend`")
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything may be kept in it yet; where not, whoever only looks need not make it."""
+        return True
 
     @property
     def notes(self) -> list[str]:

@@ -8,7 +8,9 @@ reads drop what slipped through. Queries take what they look for as parameters.
 from __future__ import annotations
 
 import json
+import math
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,7 +79,7 @@ class BigqueryFeedbackHandler(FeedbackHandler):
 
     def _open(self) -> None:
         self._lock = threading.Lock()
-        self._loaded: dict[IterationKey, Iteration] = {}
+        self._loaded: dict[IterationKey, tuple[float, Iteration]] = {}
         self._seen: dict[IterationKey, set[str]] = {}
 
     @property
@@ -107,9 +109,20 @@ class BigqueryFeedbackHandler(FeedbackHandler):
             key,
             {"kind": "iteration", "id": f"iteration {key.project}/{key.name}", "content": _packed(kept)},
         )
-        with self._lock:
-            self._loaded[key] = kept
+        self._remember(kept)
         return kept
+
+    def extend(self, key: IterationKey, images: Sequence[FeedbackImage]) -> None:
+        """Add images to an iteration, as a row of their own."""
+        whole = self._load(key)
+        known = {image.name for image in whole.images}
+        fresh = tuple(self._kept(key, image) for image in images if image.name not in known)
+        if not fresh:
+            return
+        name = f"iteration {key.project}/{key.name}, from image {len(known)}"
+        added = replace(whole, images=fresh)
+        self.table.insert(key, {"kind": "iteration", "id": name, "content": _packed(added)})
+        self._remember(replace(whole, images=(*whole.images, *fresh)))
 
     def iterations(self) -> Sequence[IterationKey]:
         """All there are, by project and name."""
@@ -118,8 +131,8 @@ class BigqueryFeedbackHandler(FeedbackHandler):
     def load(self, key: IterationKey) -> Iteration:
         """An iteration; its images are read from the bucket where they are not here yet."""
         with self._lock:
-            known = self._loaded.get(key)
-        if known is None:
+            since, known = self._loaded.get(key, (-math.inf, None))
+        if known is None or time.monotonic() - since > _LOOK_SECONDS:
             known = self._load(key)
         for image in known.images:
             self._fetch(key, image)
@@ -130,10 +143,15 @@ class BigqueryFeedbackHandler(FeedbackHandler):
         if not rows:
             hint = nearest(key.name, [other.name for other in self._keys()])
             raise ConfigurationError(f"project {key.project!r} has no feedback iteration {key.name!r}{hint}")
-        found = _unpacked(key, rows[0]["content"], self._folder(key))
-        with self._lock:
-            self._loaded[key] = found  # an iteration never changes
+        parts = [_unpacked(key, row["content"], self._folder(key)) for row in rows]
+        images = {image.name: image for part in parts for image in part.images}
+        found = replace(parts[0], images=tuple(images.values()))
+        self._remember(found)
         return found
+
+    def _remember(self, iteration: Iteration) -> None:
+        with self._lock:
+            self._loaded[iteration.key] = time.monotonic(), iteration
 
     def _keys(self) -> set[IterationKey]:
         rows = self.table.rows("kind = 'iteration'")
@@ -173,7 +191,10 @@ class BigqueryFeedbackHandler(FeedbackHandler):
     def write(self, key: IterationKey, entry: AnyEntry) -> None:
         """Keep what a person said; it is in the table when this returns."""
         with self._lock:
-            known = self._loaded.get(key)
+            _, known = self._loaded.get(key, (0.0, None))
+        names = {image.name for image in known.images} if known is not None else set()
+        if not names.issuperset(images_of(entry)):
+            known = None  # it may have been added to
         _require_images(known or self._load(key), entry)
         self.table.insert(key, row_of(entry))
 

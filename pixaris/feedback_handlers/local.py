@@ -44,6 +44,8 @@ class LocalFeedbackHandler(FeedbackHandler):
             handler.
     """
 
+    is_local = True
+
     def __init__(self, local_feedback_directory: str | os.PathLike[str] = "local_results") -> None:
         self.root = Path(os.path.abspath(local_feedback_directory))
         self._open()
@@ -66,6 +68,11 @@ class LocalFeedbackHandler(FeedbackHandler):
         return self.root / DATABASE
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there is a database, or feedback of the first Pixaris."""
+        return self.file.exists() or bool(files_of(self.root))
+
+    @property
     def notes(self) -> list[str]:
         """What whoever starts a page on it should know."""
         if not is_far(self.root):
@@ -83,6 +90,12 @@ class LocalFeedbackHandler(FeedbackHandler):
         with self._database() as database, writing(database):
             tables.insert(database, kept, self.root)
         return kept
+
+    def extend(self, key: IterationKey, images: Sequence[FeedbackImage]) -> None:
+        """Add images to an iteration."""
+        kept = [self._kept(key, image) for image in images]
+        with self._database() as database, writing(database):
+            tables.extend(database, key, kept, self.root)
 
     def iterations(self) -> Sequence[IterationKey]:
         """All there are, those of the first Pixaris too."""

@@ -77,6 +77,19 @@ def insert(database: sqlite3.Connection, iteration: Iteration, root: Path) -> in
     return number
 
 
+def extend(
+    database: sqlite3.Connection, key: IterationKey, images: Sequence[FeedbackImage], root: Path
+) -> None:
+    """Add images to an iteration, after those that it has; names that it has are passed over.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    number = number_of(database, key)
+    known = {image.name for image in load(database, key, root).images}
+    _add_images(database, number, [image for image in images if image.name not in known], root, len(known))
+
+
 def merge(
     database: sqlite3.Connection, iteration: Iteration, entries: Sequence[AnyEntry], root: Path
 ) -> None:
@@ -151,7 +164,11 @@ def _find(database: sqlite3.Connection, key: IterationKey) -> int | None:
 
 
 def _add_images(
-    database: sqlite3.Connection, number: int, images: Sequence[FeedbackImage], root: Path
+    database: sqlite3.Connection,
+    number: int,
+    images: Sequence[FeedbackImage],
+    root: Path,
+    already: int = 0,
 ) -> None:
     rows = [
         (
@@ -165,6 +182,6 @@ def _add_images(
             image.digest,
             json.dumps(dict(image.scores)),
         )
-        for place, image in enumerate(images)
+        for place, image in enumerate(images, already)
     ]
     database.executemany("insert or ignore into images values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)

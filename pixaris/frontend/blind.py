@@ -19,7 +19,8 @@ import numpy as np
 
 from pixaris.exceptions import ImageError
 from pixaris.feedback_handlers.base import FeedbackImage, Iteration, Vote
-from pixaris.statistics.preference.davidson import Answer, Comparison
+from pixaris.search.steering.comparisons import comparisons
+from pixaris.statistics.preference.davidson import Array
 from pixaris.statistics.preference.duel import Pair, least_asked, next_pair
 
 LEASE_SECONDS = 60.0
@@ -75,24 +76,45 @@ class BlindQueue:
         seed: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.runs = iteration.runs
-        self._images = {(image.item, image.run): image for image in iteration.images}
         self._random = np.random.default_rng(seed)
         self._visible = visible
         self._clock = clock
         self._lock = threading.Lock()
         self._leases: dict[str, Lease] = {}
         self._answered: set[str] = set()
-        self._items = self._pairs()
+        self._alike: set[frozenset[str]] = set()
+        self.runs: list[str] = []
+        self._images: dict[tuple[str, str], FeedbackImage] = {}
+        self._items: dict[Pair, list[str]] = {}
+        self._prior: Array | None = None
+        self.take(iteration)
+
+    def take(self, iteration: Iteration, prior: Array | None = None) -> None:
+        """Take in the iteration as it is now: it may have been added to.
+
+        Args:
+            iteration: It.
+            prior: How far its runs share what votes say [runs × runs], where that is known.
+        """
+        with self._lock:
+            self._prior = prior
+            if len(iteration.images) == len(self._images):
+                return
+            self.runs = iteration.runs
+            self._images = {(image.item, image.run): image for image in iteration.images}
+            self._items = self._pairs()
 
     def _pairs(self) -> dict[Pair, list[str]]:
-        """Pairs of runs to the items that both have an image of."""
+        """Pairs of runs to the items that both have an image of, but for those that are known to look
+        alike.
+        """
         items = list(dict.fromkeys(item for item, _ in self._images))
         found = {}
         for one, other in itertools.combinations(range(len(self.runs)), 2):
             both = [item for item in items if self._has(item, one) and self._has(item, other)]
-            if both:
-                found[one, other] = both
+            different = [item for item in both if self._question((one, other), item) not in self._alike]
+            if different:
+                found[one, other] = different
         return found
 
     def _has(self, item: str, run: int) -> bool:
@@ -182,11 +204,11 @@ class BlindQueue:
         barred = {frozenset((vote.left, vote.right)) for vote in mine[-APART:]}
         barred |= {lease.question for lease in self._lent()}
         barred |= {lease.question for lease in self._open(rater)}
-        told = comparisons(self.runs, self._images, votes)
+        told = comparisons(self.runs, self._images.values(), votes)
         while True:
             free = {pair: self._free(pair, barred) for pair in self._items}
             open_pairs = [pair for pair, items in free.items() if items]
-            pair = next_pair(len(self.runs), told, open_pairs, self._random)
+            pair = next_pair(len(self.runs), told, open_pairs, self._random, self._prior)
             if pair is None:
                 return None
             counts = {item: asked[self._question(pair, item)] for item in free[pair]}
@@ -196,6 +218,7 @@ class BlindQueue:
                 swap = self._random.random() < 0.5
                 return self._keep(rater, other, one) if swap else self._keep(rater, one, other)
             self._items[pair].remove(item)
+            self._alike.add(self._question(pair, item))
 
     def _free(self, pair: Pair, barred: set[frozenset[str]]) -> list[str]:
         return [item for item in self._items[pair] if self._question(pair, item) not in barred]
@@ -215,17 +238,3 @@ class BlindQueue:
         lease = Lease(secrets.token_hex(10), rater, left, right, self._clock())
         self._leases[lease.id] = lease
         return lease
-
-
-def comparisons(
-    runs: Sequence[str], images: dict[tuple[str, str], FeedbackImage], votes: Sequence[Vote]
-) -> list[Comparison]:
-    """Votes on images as votes between what made them."""
-    numbers = {run: number for number, run in enumerate(runs)}
-    run_of = {image.name: numbers[image.run] for image in images.values()}
-    answers: dict[str, Answer] = {"left": "first", "right": "second", "tie": "tie"}
-    return [
-        Comparison(run_of[vote.left], run_of[vote.right], answers[vote.outcome])
-        for vote in votes
-        if vote.left in run_of and vote.right in run_of and run_of[vote.left] != run_of[vote.right]
-    ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pixaris.feedback_handlers.base import Iteration, Vote
-from pixaris.frontend.blind import comparisons
+from pixaris.search.steering.comparisons import comparisons
 from pixaris.statistics.preference.standing import Share, Standing, standing
 
 
@@ -46,12 +46,11 @@ def opinions(iteration: Iteration, votes: Sequence[Vote]) -> Opinions:
         iteration: Its images, of one run at least.
         votes: Those that count, in their order.
     """
-    images = {(image.item, image.run): image for image in iteration.images}
     decided = [vote for vote in votes if vote.outcome != "tie"]
     raters = Counter(vote.rater for vote in votes)
     return Opinions(
         iteration.runs,
-        standing(len(iteration.runs), comparisons(iteration.runs, images, votes)),
+        standing(len(iteration.runs), comparisons(iteration.runs, iteration.images, votes)),
         Share(sum(vote.outcome == "left" for vote in decided), len(decided)),
         _agreement(votes),
         _metrics(iteration, decided),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,31 @@ from pixaris.frontend.logs import Logs
 from pixaris.frontend.pictures import Pictures, differ_visibly
 from pixaris.frontend.sessions import Attempts, Keyring
 from pixaris.frontend.settings import PageSettings
+from pixaris.frontend.steered import shared_prior
+from pixaris.statistics.preference.davidson import Array
 
 _COMPARED = 20_000
 """Pairs of images of which it is remembered whether they differ."""
+
+_FRESH_SECONDS = 2.0
+"""How long an iteration is taken for what it was: a search that votes steer adds to its own."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """An iteration as it was read last.
+
+    Attributes:
+        looked: When, in monotonic time.
+        iteration: It.
+        places: Name of an image to its place.
+        prior: How far its runs share what votes say; None where that is not known.
+    """
+
+    looked: float
+    iteration: Iteration
+    places: Mapping[str, int]
+    prior: Array | None
 
 
 class Review:
@@ -50,6 +74,7 @@ class Review:
         self._logs = Logs(feedback)
         self._keys: dict[str, IterationKey] = {}
         self._queues: dict[IterationKey, BlindQueue] = {}
+        self._known: dict[IterationKey, _Known] = {}
         self._visible = functools.lru_cache(maxsize=_COMPARED)(differ_visibly)
 
     def iteration_id(self, key: IterationKey) -> str:
@@ -95,18 +120,34 @@ class Review:
 
     def queue(self, key: IterationKey) -> BlindQueue:
         """The queue of an iteration's blind comparison."""
+        known = self._read(key)
         with self._lock:
             queue = self._queues.get(key)
         if queue is None:
-            queue = BlindQueue(self.feedback.load(key), self._visible)
+            queue = BlindQueue(known.iteration, self._visible)
             with self._lock:
                 queue = self._queues.setdefault(key, queue)
+        queue.take(known.iteration, known.prior)
         return queue
+
+    def _read(self, key: IterationKey) -> _Known:
+        """An iteration, read again where that was long ago."""
+        with self._lock:
+            known = self._known.get(key)
+        now = time.monotonic()
+        if known is not None and now - known.looked < max(_FRESH_SECONDS, self.feedback.look_seconds):
+            return known
+        iteration = self.feedback.load(key)
+        places = {image.name: place for place, image in enumerate(iteration.images)}
+        known = _Known(now, iteration, places, shared_prior(self.experiments.results, iteration))
+        with self._lock:
+            self._known[key] = known
+        return known
 
     def totals(self, key: IterationKey) -> dict[str, Any]:
         """What was said of each image, by its place, and how many votes there are: what is sent to pages."""
         entries = self.log(key)
-        places = self._places(key)
+        places = self._read(key).places
         images = {
             places[name]: {
                 "likes": totals.likes,
@@ -120,13 +161,9 @@ class Review:
 
     def own(self, key: IterationKey, rater: str) -> dict[int, dict[str, str]]:
         """What somebody said of each image, by its place."""
-        places = self._places(key)
+        places = self._read(key).places
         return {
             places[image]: {"verdict": said.verdict, "comment": said.comment}
             for (image, whose), said in latest(self.log(key)).items()
             if whose == rater and image in places
         }
-
-    @functools.lru_cache(maxsize=64)  # noqa: B019  (there is one review for each process)
-    def _places(self, key: IterationKey) -> dict[str, int]:
-        return {image.name: place for place, image in enumerate(self.feedback.load(key).images)}

@@ -29,6 +29,7 @@ __all__ = [
     "Prompt",
     "ReferenceMetric",
     "Scale",
+    "Voting",
 ]
 
 Need: TypeAlias = Literal["reference", "mask", "prompt"]
@@ -54,6 +55,23 @@ class Scale:
     direction: Direction | None = None
     range: tuple[float, float] = (-math.inf, math.inf)
     unit: str = ""
+
+
+@dataclass(frozen=True)
+class Voting:
+    """How people's votes make a score: the search puts its sets up for them, and waits.
+
+    Attributes:
+        score: Name of the score.
+        iteration: Name of the feedback iteration that the search makes.
+        votes: After how many votes it ends; None: a few for each set.
+        sets_per_round: Sets that are put up together.
+    """
+
+    score: str
+    iteration: str
+    votes: int | None
+    sets_per_round: int
 
 
 class BaseMetric(ABC):
@@ -223,6 +241,10 @@ class BaseMetric(ABC):
     def columns(self) -> tuple[str, ...]:
         """Columns of text of the eval set that it reads; looked for there before anything is generated."""
         return tuple(prompt.column for prompt in self.prompts() if prompt.column)
+
+    def voting(self) -> Voting | None:
+        """How people's votes make its score; None of a metric that gives it itself."""
+        return None
 
     def problems(self) -> list[str]:
         """What would keep it from scoring any image at all, such as a refused key; looked for before anything

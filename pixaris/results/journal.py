@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from pixaris.exceptions import StorageError
 from pixaris.files import append_json_line, read_json_lines, storing
+from pixaris.results.evidence.preferences import read_preferences
 from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.old_journal import old_report
 from pixaris.results.paths import SearchPaths
@@ -119,15 +120,18 @@ class History:
     @classmethod
     def read(cls, paths: SearchPaths) -> History:
         """Read a search's journal; torn lines are passed over, and a trial whose beginning is lost is
-        none.
+        none. What people's votes say by now stands in place of what a trial told.
         """
         events: list[Event] = []
         known: set[int] = set()
+        preferences = read_preferences(paths)
         for row in read_json_lines(paths.journal):
             event = _event(row)
             if event is None or (event.kind == "proposed") == (event.number in known):
                 continue
             known.add(event.number)
+            if preferences is not None:
+                event = replace(event, report=preferences.told(event.number, event.report))
             events.append(event)
         return cls(tuple(events))
 

@@ -158,6 +158,11 @@ class SearchPaths:
         return self.folder / ".thumbnails.sqlite"
 
     @property
+    def votes(self) -> Path:
+        """What people's votes say of the trials, in a search that votes steer."""
+        return self.folder / "votes.json"
+
+    @property
     def rejected(self) -> Path:
         """One line for every trial that somebody wants to be stopped."""
         return self.folder / "rejected.jsonl"

@@ -14,6 +14,7 @@ from pixaris.files import read_json
 from pixaris.results.budget import Amounts, Budget
 from pixaris.results.evidence.guardrails import Guardrail
 from pixaris.results.evidence.notebook import notebook_html
+from pixaris.results.evidence.preferences import read_preferences
 from pixaris.results.evidence.table import trials_table
 from pixaris.results.folders import held, latest_folder
 from pixaris.results.foreign import ForeignError, read_as
@@ -224,7 +225,14 @@ class SearchResult:
         return PairedDifference.of(found) if found else None
 
     def interval(self, trial: TrialResult) -> MeanInterval | None:
-        """A trial's objective with its interval over the items that have it; None without any."""
+        """A trial's objective with its interval over the items that have it, or over votes; None without
+        any.
+        """
+        preferences = read_preferences(SearchPaths(self.folder))
+        preferred = None if preferences is None else preferences.of(trial.number)
+        if preferred is not None:
+            fixed = trial.number == 0
+            return None if fixed else MeanInterval(*preferred.interval, preferred.votes)
         scores = [score for score in trial.item_scores if score is not None]
         return MeanInterval.of(scores) if scores else None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from pixaris.files import read_json_lines
+from pixaris.results.evidence.preferences import read_preferences
 from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.journal import History
 from pixaris.results.paths import SearchPaths, trial_name
@@ -220,11 +221,14 @@ def ended_trials(paths: SearchPaths) -> dict[int, TrialResult]:
     time they did.
     """
     found = {}
+    preferences = read_preferences(paths)
     for row in read_json_lines(paths.trials):
         try:
             trial = TrialResult.from_dict(row, paths.folder)
         except ForeignError:
             continue  # a line of something else
+        if preferences is not None:
+            trial = replace(trial, report=preferences.told(trial.number, trial.report))
         found[trial.number] = trial
     return found
 

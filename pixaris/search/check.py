@@ -26,6 +26,7 @@ from pixaris.search.settings_problems import settings_problems
 from pixaris.search.size import SearchSize
 from pixaris.search.space.problems import problems_with_generator, problems_with_workflow
 from pixaris.search.space.space import Space
+from pixaris.search.steering.problems import steering_problems
 from pixaris.types import EvalItem, EvalSet, ParamValue
 
 _CANNOT_FAIL = ("auto", "gp", "grid", "random", "tpe")
@@ -180,6 +181,7 @@ def check(settings: SearchSettings, *, probing: bool = True, searching: bool = T
     problems += _setup_problems(settings, setup)
     if searching:
         problems += settings_problems(settings, len(setup.eval_set))
+        problems += steering_problems(settings)
     problems += _place_problems(settings)
     survey = _asked(settings, probing=probing)
     unreachable = () if survey.has_endpoint else tuple(survey.silences())

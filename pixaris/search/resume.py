@@ -56,6 +56,8 @@ class Earlier:
         Args:
             store: Its own store of images.
         """
+        if not self.history.unfinished:
+            return self.result.images - self.result.cached
         kept = LocalCache(store, NO_LIMIT, make_folder=False)
         return max(sum(1 for _ in kept.entries()), self.result.images - self.result.cached)
 
@@ -94,12 +96,16 @@ class Earlier:
             )
 
 
-def earlier_of(checked: CheckedSearch) -> Earlier | None:
+def earlier_of(checked: CheckedSearch, folder: Path | None = None) -> Earlier | None:
     """The newest search of the same name and project, held against one that is to go on with it; None if
     there is none.
+
+    Args:
+        checked: The one that is to go on.
+        folder: Where it lies, if that is known.
     """
     home = checked.settings.home
-    folder = latest_folder(home.project_folder, safe_name(home.name))
+    folder = folder or latest_folder(home.project_folder, safe_name(home.name))
     if folder is None or read_json(SearchPaths(folder).head) is None:
         return None
     paths = SearchPaths(folder)

@@ -18,6 +18,7 @@ from pixaris.endpoints.sources.given import GivenSource
 from pixaris.exceptions import Problem
 from pixaris.experiment.setup import seeds_of
 from pixaris.experiment_handlers.base import ExperimentHandler, adapted
+from pixaris.feedback_handlers.base import FeedbackHandler
 from pixaris.gcp.storage import BucketPath
 from pixaris.generation.base import ImageGenerator
 from pixaris.metrics.base import BaseMetric
@@ -101,6 +102,7 @@ class Search:
             `Recheck`, or ``{"top": 3, "seeds": 4}``.
         holdout: Items of the eval set that the search does not see, and that the winner and the baseline are
             run on in the end; at least 8.
+        feedback_handler: Keeps the votes of a search that votes steer: ``LocalFeedbackHandler(results)``.
     """
 
     data_loader: DatasetLoader
@@ -132,6 +134,7 @@ class Search:
     storage: str | None = None
     recheck: Recheck | Mapping[str, int] | None = None
     holdout: int = 0
+    feedback_handler: FeedbackHandler | None = None
 
     def check(self, *, probing: bool = True, searching: bool = True) -> CheckedSearch:
         """Find everything that can be known without generating.
@@ -197,7 +200,7 @@ class Search:
             strategy=self._strategy(space, len(names), problems),
             limits=LimitSettings(self._budget(problems), self.policy or Policy()),
             images=ImageSettings(self.args, seeds),
-            keeping=Keeping(self._handler(problems), self.cache),
+            keeping=Keeping(self._handler(problems), self.cache, feedback=self.feedback_handler),
             evidence=self._evidence(problems),
         )
 

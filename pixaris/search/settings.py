@@ -13,6 +13,7 @@ from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.experiment.setup import directions
 from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.feedback_handlers.base import FeedbackHandler
 from pixaris.files import safe_name
 from pixaris.gcp.storage import BucketPath
 from pixaris.generation.base import ImageGenerator
@@ -200,11 +201,13 @@ class Keeping:
         handler: Keeps the trials' results, or makes what does.
         cache: Images that it has are not generated again, and those that are generated are kept in it.
         source: The search file, of which a copy is kept; None without one.
+        feedback: Keeps the votes of a search that votes steer.
     """
 
     handler: ExperimentHandler | HandlerMaker
     cache: CacheStore | None = None
     source: Path | None = None
+    feedback: FeedbackHandler | None = None
 
     def handler_in(self, folder: Path) -> ExperimentHandler:
         """What keeps the results of the search in this folder."""

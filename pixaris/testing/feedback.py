@@ -53,6 +53,8 @@ def check_feedback_handler(make_handler: Callable[[], FeedbackHandler], folder: 
     _check_feedback(make_handler, key)
     _check_votes(make_handler, key)
     _check_side_by_side(make_handler, key)
+    if type(handler).extend is not FeedbackHandler.extend:
+        _check_extended(make_handler, key, folder)
     handler.close()
 
 
@@ -132,6 +134,26 @@ def _check_side_by_side(make_handler: Callable[[], FeedbackHandler], key: Iterat
         list(threads.map(vote, range(_RATERS)))
     written = len(make_handler().read(key).entries) - before
     require(written == _RATERS * _EACH, "nothing is lost where several write at once")
+
+
+def _check_extended(make_handler: Callable[[], FeedbackHandler], key: IterationKey, folder: Path) -> None:
+    handler = make_handler()
+    before = handler.load(key).images
+    file = folder / "late.png"
+    file.write_bytes(samples.eval_set(3).items[2].inputs["Input"].data)
+    late = [FeedbackImage(f"late {number}", file, f"item {number}", "search/c") for number in (2, 1)]
+    handler.extend(key, [before[0], *late])
+    found = make_handler().load(key).images
+    names = [image.name for image in found]
+    rule = "images that are added come after those that were there, each name once"
+    require(names == [*(image.name for image in before), "late 2", "late 1"], f"{rule} (got {names})")
+    require([image.run for image in found[-2:]] == ["search/c"] * 2, "what is known of added images is kept")
+    handler.extend(key, late)
+    require(len(make_handler().load(key).images) == len(found), "images that are added twice are there once")
+    make_handler().write(key, Feedback("ann", image="late 1", verdict="like"))
+    _refused(
+        lambda: handler.extend(IterationKey("nobody", "none"), late), "what there is not cannot be added to"
+    )
 
 
 def _refused(action: Callable[[], object], rule: str) -> None:

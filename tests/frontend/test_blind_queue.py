@@ -153,3 +153,22 @@ def test_opinions_tell_who_is_first_and_how_far_sides_and_metrics_and_people_can
     assert found.metrics["ssim"].share > 0.95
     assert found.left.interval[0] < 0.5 < found.left.interval[1]
     assert found.agreement.share == 1.0 or found.agreement.of == 0
+
+
+def test_sets_that_are_added_are_asked_about_and_pairs_that_look_alike_stay_out() -> None:
+    asked: list[frozenset[Path]] = []
+
+    def visible(one: Path, other: Path) -> bool:
+        asked.append(frozenset((one, other)))
+        return "0-" not in one.name
+
+    queue = BlindQueue(iteration(runs=2, items=2), visible, seed=3)
+    session = Session(queue)
+    for rater in ("ann", "bob"):
+        lease = queue.lend(rater, session.votes)
+        assert lease is None or lease.left.item == "item 1"
+    queue.take(iteration(runs=4, items=2))
+    seen = {lease.left.run for rater in range(12) if (lease := queue.lend(f"rater {rater}", []))}
+    assert "run 2" in seen or "run 3" in seen
+    assert queue.runs == ["run 0", "run 1", "run 2", "run 3"]
+    assert max(Counter(asked).values()) == 1

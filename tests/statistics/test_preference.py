@@ -16,7 +16,7 @@ from pixaris.statistics.preference.duel import least_asked, next_pair
 from pixaris.statistics.preference.standing import MANY, Share, standing
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from preference import regrets
+from preference import ARMS, regrets, steered_regret
 
 ANSWERS: list[Answer] = ["first", "second", "tie"]
 
@@ -101,6 +101,19 @@ def test_only_pairs_that_may_be_asked_are() -> None:
     assert next_pair(4, votes, [], random) is None
 
 
+def test_where_sets_share_what_votes_say_the_pair_is_asked_about_that_tells_most() -> None:
+    random = np.random.default_rng(1)
+    prior = np.full((4, 4), 0.9) + 0.1 * np.eye(4)
+    prior[3, :] = prior[:, 3] = 0.0
+    prior[3, 3] = 1.0
+    pairs = list(itertools.combinations(range(4), 2))
+    lost = [Comparison(0, 3, "first")] * 12
+    asked = [next_pair(4, lost, pairs, random, prior) for _ in range(10)]
+    assert all(pair is not None and 3 not in pair for pair in asked), "what is near the winner is as good"
+    assert next_pair(4, lost, [(0, 3)], random, prior) == (0, 3)
+    assert next_pair(4, lost, [], random, prior) is None
+
+
 def test_an_item_with_fewer_votes_comes_first() -> None:
     random = np.random.default_rng(1)
     assert least_asked(["a", "b", "c"], {"a": 2, "b": 1, "c": 3}, random) == "b"
@@ -144,3 +157,9 @@ def test_the_duel_finds_better_sets_than_random_pairs() -> None:
     chance = np.array([regrets(8, (60,), seed, duel=False)[0] for seed in range(40)])
     assert duel.mean() <= 0.2
     assert duel.mean() < chance.mean()
+
+
+def test_a_search_that_votes_steer_does_better_than_with_sets_by_themselves_and_random_pairs() -> None:
+    """A small form of the case in `benchmarks/preference.py`."""
+    ours, others = ([steered_regret(arm, 24, 60, seed) for seed in range(8)] for arm in (ARMS[0], ARMS[2]))
+    assert np.mean(ours) < np.mean(others)

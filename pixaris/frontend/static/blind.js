@@ -6,6 +6,7 @@
   const $ = (id) => document.getElementById(id);
   const { url } = P.data();
   const AHEAD = 2;
+  const AGAIN_MS = 5000; // a search that votes steer puts up more
   const queue = [];
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let now = null;
@@ -32,7 +33,10 @@
           counted.votes = Math.max(counted.votes, answer.votes);
           counted.mine = Math.max(counted.mine, answer.mine);
           if (answer.pair) queue.push(await prepare(answer.pair));
-          else ended = true;
+          else {
+            ended = true;
+            setTimeout(() => ((ended = false), refill()), AGAIN_MS);
+          }
           if (!now) next();
         }
       } catch (error) {

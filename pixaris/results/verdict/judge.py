@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pixaris.results.evidence.preferences import read_preferences
+from pixaris.results.paths import SearchPaths
 from pixaris.results.trial import TrialResult
 from pixaris.results.verdict.advice import next_steps
 from pixaris.results.verdict.base import Judged, Verdict
 from pixaris.results.verdict.expected import ExpectedGain
+from pixaris.results.verdict.preferred import verdict_of_votes
 from pixaris.results.verdict.rechecked import Rechecked
 from pixaris.results.verdict.words import counted, interval, names, signed
 from pixaris.statistics.corrections import tied
@@ -53,6 +56,9 @@ def verdict_of(search: Judged) -> Verdict:
     Args:
         search: It, also one that still runs.
     """
+    preferences = read_preferences(SearchPaths(search.folder))
+    if preferences is not None and search.objectives[0].metric == preferences.score:
+        return verdict_of_votes(search, preferences)
     ranking = search.ranking()
     if not ranking:
         return Verdict("no score", "No trial has a score.")

@@ -59,6 +59,7 @@ class SearchPlan:
         endpoints: How many endpoints there are, once they are up; the sources may promise more.
         processors: How many Ray has, once it is up; 0 before.
         mirror: Keeps its folder in a bucket; None where that is not wished.
+        goes_on: Whether something comes after its trials, so that it has not ended with them.
     """
 
     checked: CheckedSearch
@@ -70,6 +71,7 @@ class SearchPlan:
     endpoints: int = 0
     processors: int = 0
     mirror: Mirror | None = None
+    goes_on: bool = False
 
     @property
     def settings(self) -> SearchSettings:

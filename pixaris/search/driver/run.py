@@ -135,6 +135,8 @@ def _finished(plan: SearchPlan, tracker: SearchTracker) -> SearchResult:
         reason = next((trial.error for trial in result.trials if trial.error), spent or "no trial was run")
         failure = SearchFailedError(f"no trial has a score: {reason}")
         return replace(tracker.close("failed", str(failure)), error=failure)
+    if plan.goes_on and not spent:
+        return tracker.close("running", "")
     if not spent:
         # nobody goes on with it; its images are in the trials' folders
         shutil.rmtree(plan.paths.store, ignore_errors=True)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pixaris.data_loaders.base import changed
 from pixaris.exceptions import PixarisError, SearchFailedError
+from pixaris.experiment.setup import directions
 from pixaris.files import safe_name, storing, write_bytes
 from pixaris.report.listener import ReportWriter
 from pixaris.results.bucket.mirror import Mirror
@@ -30,18 +31,25 @@ from pixaris.search.check import CheckedSearch, strategies_may_fail, try_strateg
 from pixaris.search.driver.ahead.first_images import FirstImages, can_be_made
 from pixaris.search.driver.identity import Identity
 from pixaris.search.driver.session.session import RaySession
+from pixaris.search.driver.steering.rounds import Place, Rounds, on_the_page
 from pixaris.search.driver.storage.bucket import fetch_earlier, forget, kept_whole, mirrored, taken_names
 from pixaris.search.driver.travel import raise_immovable
 from pixaris.search.manifest import manifest_of
 from pixaris.search.recheck import is_due, recheck_of
 from pixaris.search.resume import Earlier, earlier_of
+from pixaris.search.steering.putting_up import Stage
+from pixaris.search.steering.steering import Steering, of_round
 
 if TYPE_CHECKING:
     from pixaris.search.driver.plan import SearchPlan
 
 
 def run(
-    checked: CheckedSearch, listener: ProgressListener | None = None, *, resume: bool = False
+    checked: CheckedSearch,
+    listener: ProgressListener | None = None,
+    *,
+    resume: bool = False,
+    place: Place = on_the_page,
 ) -> SearchResult:
     """Start the endpoints, search, stop the endpoints; then re-check what was found, if that is wished. An
     error that ends either is in the result, with what was done.
@@ -50,11 +58,16 @@ def run(
         checked: The search.
         listener: Called with how it goes.
         resume: Go on with the newest search of this name, if there is one.
+        place: Says where people vote, in a search that votes steer.
 
     Raises:
         ConfigurationError: All that is wrong with it; or the earlier search is another one, or is still
             running.
     """
+    checked.raise_problems()
+    steering = Steering.of(checked)
+    if steering is not None:
+        return _steered(checked, steering, listener or Silent(), resume=resume, place=place)
     result = _run(checked.without_recheck(), listener, resume=resume)
     return rechecked(checked, result, listener) if is_due(checked, result) else result
 
@@ -138,6 +151,50 @@ def _first_images(
         yield identity, first
     finally:
         first.close()
+
+
+def _steered(
+    checked: CheckedSearch, steering: Steering, listener: ProgressListener, *, resume: bool, place: Place
+) -> SearchResult:
+    """Run a search that votes steer, its rounds one after the other in one folder."""
+    raise_immovable(checked)
+    earlier = earlier_of(checked) if resume else None
+    if earlier is not None:
+        with holding(earlier.folder):
+            earlier.raise_problems(checked.settings.source_name)
+            return _rounds(checked, steering, earlier.folder, listener, place)
+    try_strategies(checked)
+    home = checked.settings.home
+    folder = new_folder(home.project_folder, safe_name(home.name))
+    try:
+        with holding(folder):
+            return _rounds(checked, steering, folder, listener, place)
+    finally:
+        _remove_unbegun(folder)
+
+
+def _rounds(
+    checked: CheckedSearch, steering: Steering, folder: Path, listener: ProgressListener, place: Place
+) -> SearchResult:
+    """Run what is left of a search that votes steer, in its folder."""
+
+    def run_round(sets: int) -> SearchResult:
+        part = of_round(checked, sets)
+        before = earlier_of(part, folder)
+        with RaySession() as session:
+            if before is not None:
+                session.wait_for_import()
+                plan = replace(_plan(part, folder, None), goes_on=True).going_on(before)
+                return _search(plan, session, listener)
+            with _first_images(part, folder, session) as (identity, first):
+                session.wait_for_import()
+                plan = replace(_plan(part, folder, None, identity), goes_on=True)
+                return _search(plan, session, listener, first)
+
+    eval_set = checked.setup.eval_set
+    stage = Stage(steering, folder.name, eval_set.name, directions(checked.settings.metrics))
+    stage.present()  # an iteration of somebody else's is told of before anything is made
+    return Rounds(checked, stage, SearchPaths(folder), run_round, listener, place).run()
 
 
 def _go_on(

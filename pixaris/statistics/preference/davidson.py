@@ -51,11 +51,13 @@ class Posterior:
         mean: Theta of each set, in logits [sets].
         covariance: Of theta [sets × sets].
         ties: nu: how often sets that are equally good tie.
+        evidence: Logarithm of the probability of the votes under the prior, by Laplace's approximation.
     """
 
     mean: Array
     covariance: Array
     ties: float
+    evidence: float = 0.0
 
     def difference(self, one: int, other: int) -> tuple[float, float]:
         """Mean and standard deviation of the theta of a set less that of another."""
@@ -65,7 +67,10 @@ class Posterior:
 
     def wins(self, one: int, other: int) -> float:
         """Probability that a set is preferred to another; a tie counts half."""
-        gap = float(self.mean[one] - self.mean[other])
+        return self.wins_by(float(self.mean[one] - self.mean[other]))
+
+    def wins_by(self, gap: float) -> float:
+        """Probability that a set is preferred to another whose theta is less by a gap; a tie counts half."""
         weight = 2 * math.cosh(gap / 2) + self.ties
         return (math.exp(gap / 2) + self.ties / 2) / weight
 
@@ -83,26 +88,35 @@ class Posterior:
         return shares
 
 
-def fit(sets: int, votes: Sequence[Comparison]) -> Posterior:
-    """Fit the model, with a unit normal prior on each theta.
+def fit(sets: int, votes: Sequence[Comparison], prior: Array | None = None) -> Posterior:
+    """Fit the model.
 
     Args:
         sets: How many sets there are, at least one.
         votes: What people said; without any, the prior comes back.
+        prior: Covariance of theta before any vote [sets × sets], positive definite; by default each theta is
+            unit normal by itself.
     """
     features, chosen = _features(sets, votes)
+    precision = _RIDGE * np.eye(sets + 1)
+    if prior is not None:
+        precision[:sets, :sets] = cho_solve(cho_factor(prior), np.eye(sets))
     centre = np.zeros(sets + 1)
     centre[-1] = TIES
     beta = centre.copy()
     for _ in range(_STEPS):
-        gradient, hessian = _derivatives(features, chosen, beta, centre)
+        gradient, hessian = _derivatives(features, chosen, beta, centre, precision)
         step = cho_solve(cho_factor(hessian), gradient)
         beta = beta + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < _CLOSE:
             break
-    _, hessian = _derivatives(features, chosen, beta, centre)
-    covariance = cho_solve(cho_factor(hessian), np.eye(sets + 1))
-    return Posterior(beta[:sets], covariance[:sets, :sets], math.exp(float(beta[sets])))
+    _, hessian = _derivatives(features, chosen, beta, centre, precision)
+    factor = cho_factor(hessian)
+    covariance = cho_solve(factor, np.eye(sets + 1))
+    away = beta - centre
+    evidence = _log_likelihood(features, chosen, beta) - 0.5 * float(away @ precision @ away)
+    evidence += 0.5 * float(np.linalg.slogdet(precision)[1]) - float(np.log(np.diag(factor[0])).sum())
+    return Posterior(beta[:sets], covariance[:sets, :sets], math.exp(float(beta[sets])), evidence)
 
 
 def _features(sets: int, votes: Sequence[Comparison]) -> tuple[Array, npt.NDArray[np.int_]]:
@@ -121,8 +135,14 @@ def _features(sets: int, votes: Sequence[Comparison]) -> tuple[Array, npt.NDArra
     return features, np.array([_ANSWERS[vote.answer] for vote in votes], dtype=int)
 
 
+def _log_likelihood(features: Array, chosen: npt.NDArray[np.int_], beta: Array) -> float:
+    utilities = features @ beta
+    given = utilities[np.arange(len(chosen)), chosen]
+    return float((given - np.logaddexp.reduce(utilities, axis=1)).sum())
+
+
 def _derivatives(
-    features: Array, chosen: npt.NDArray[np.int_], beta: Array, centre: Array
+    features: Array, chosen: npt.NDArray[np.int_], beta: Array, centre: Array, precision: Array
 ) -> tuple[Array, Array]:
     """Gradient, and the negative Hessian, of the logarithm of the posterior."""
     utilities = features @ beta
@@ -132,6 +152,6 @@ def _derivatives(
     weighted = (features * shares[:, :, None]).reshape(-1, len(beta))
     gradient = (features[np.arange(len(chosen)), chosen] - expected).sum(axis=0)
     hessian = weighted.T @ features.reshape(-1, len(beta)) - expected.T @ expected
-    gradient -= _RIDGE * (beta - centre)
-    hessian += _RIDGE * np.eye(len(beta))
+    gradient -= precision @ (beta - centre)
+    hessian += precision
     return gradient, hessian

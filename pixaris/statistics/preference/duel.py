@@ -2,6 +2,10 @@
 
 Two samples of the posterior each name their best set, and these two meet (double Thompson sampling; Wu and
 Liu 2016): pairs that could be the best are asked for often, pairs that cannot hardly ever.
+
+Where sets share what votes say of them, all are connected from the start, and the pair is asked about whose
+answer tells most of which set is the best: the mutual information of the two, over draws of the posterior
+(entropy search; Hennig and Schuler 2012).
 """
 
 from __future__ import annotations
@@ -10,14 +14,19 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from pixaris.statistics.preference.davidson import Comparison, fit
+from pixaris.statistics.preference.davidson import Array, Comparison, Posterior, fit
 
 Pair = tuple[int, int]
 _TRIES = 200
+_DRAWS, _HOPEFUL = 300, 24
 
 
 def next_pair(
-    sets: int, votes: Sequence[Comparison], open_pairs: Collection[Pair], random: np.random.Generator
+    sets: int,
+    votes: Sequence[Comparison],
+    open_pairs: Collection[Pair],
+    random: np.random.Generator,
+    prior: Array | None = None,
 ) -> Pair | None:
     """Choose a pair.
 
@@ -26,6 +35,7 @@ def next_pair(
         votes: What was said so far.
         open_pairs: Pairs, the smaller number first, that may be asked about.
         random: Decides.
+        prior: How far sets share what votes say of them, as for `davidson.fit`; None: not at all.
 
     Returns:
         One of `open_pairs`, or None if there are none.
@@ -33,6 +43,8 @@ def next_pair(
     if not open_pairs:
         return None
     allowed = sorted(open_pairs)
+    if prior is not None:
+        return _most_telling(fit(sets, votes, prior), allowed, random)
     joining = _joining(sets, votes, allowed)
     if joining:
         worth = fit(sets, votes).draws(1, random)[0] + 1e-3 * random.standard_normal(sets)
@@ -71,6 +83,37 @@ def _duel(
     # the best do not differ where anybody could see it: whoever comes next
     worth = draws[0]
     return max(sorted(allowed), key=lambda pair: float(worth[pair[0]] + worth[pair[1]]))
+
+
+def _most_telling(posterior: Posterior, allowed: Sequence[Pair], random: np.random.Generator) -> Pair:
+    draws = posterior.draws(_DRAWS, random)
+    pairs = _promising(posterior, allowed, random)
+    gaps = (draws[:, [one for one, _ in pairs]] - draws[:, [other for _, other in pairs]]) / 2
+    weights = np.stack([np.exp(gaps), np.exp(-gaps), np.full_like(gaps, posterior.ties)])
+    answers = weights / weights.sum(axis=0)  # [answers × draws × pairs]
+    told = _entropy(answers.mean(axis=1))
+    best = draws.argmax(axis=1)
+    for number in np.unique(best):
+        those = best == number
+        told -= those.mean() * _entropy(answers[:, those].mean(axis=1))
+    return pairs[int(told.argmax())]
+
+
+def _promising(posterior: Posterior, allowed: Sequence[Pair], random: np.random.Generator) -> list[Pair]:
+    """Pairs of the sets that may be good; where none of them may be asked about, some others."""
+    ends = posterior.mean + np.sqrt(np.diag(posterior.covariance))
+    hopeful = {int(number) for number in np.argsort(-ends)[:_HOPEFUL]}
+    found = [pair for pair in allowed if hopeful.issuperset(pair)]
+    if found:
+        return found
+    chosen = random.permutation(len(allowed))[: _HOPEFUL**2]
+    return [allowed[int(number)] for number in chosen]
+
+
+def _entropy(shares: Array) -> Array:
+    """Of answers, in nats [pairs]; shares are [answers × pairs]."""
+    entropy: Array = -(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=0)
+    return entropy
 
 
 def _ordered(one: int, other: int) -> Pair:

@@ -1,0 +1,162 @@
+"""A search that votes steer, as people use it: the command, the review page, an interruption, a kill."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from page_kit import Visitor, command, visitor
+from PIL import Image, ImageFilter
+
+from pixaris.images import decode
+from pixaris.results.paths import SearchPaths
+from pixaris.search import SearchResult
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 120.0
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    for number in range(4):
+        sharp = Image.effect_noise((48, 48), 90).filter(ImageFilter.GaussianBlur(1 + number)).convert("RGB")
+        for name, image in (("Original", sharp), ("Input", sharp.filter(ImageFilter.GaussianBlur(1.2)))):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            image.save(folder / name / f"{number}.png")
+    return folder
+
+
+class Steered:
+    """``pixaris search search_spaces/preferred.yaml`` with less of everything, in a process of its own."""
+
+    def __init__(self, photos: Path, results: Path, *more: str) -> None:
+        changes = [f"dataset={{path: {photos}, references: [Original]}}", f"results={results}"]
+        changes += ["endpoints.embedded=1", "search.num_samples=4"]
+        changes += ["metrics.0.votes=16", "metrics.0.sets_per_round=2"]
+        words = [word for change in changes for word in ("--set", change)]
+        file = str(ROOT / "search_spaces" / "preferred.yaml")
+        argv = [sys.executable, "-u", "-m", "pixaris", "search", file, *words, "--no-cache", *more]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.said = ""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+
+    def __enter__(self) -> Steered:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(SECONDS)
+        self._thread.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def says(self, words: str) -> re.Match[str]:
+        """Wait until it says something."""
+        deadline = time.monotonic() + SECONDS
+        while not (found := re.search(words, self.said)):
+            assert self.process.poll() is None or self._thread.is_alive(), self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.1)
+        return found
+
+    def ends(self) -> int:
+        """Wait for its end; gives its exit code."""
+        code = self.process.wait(SECONDS)
+        self._thread.join()
+        return code
+
+
+def children(pid: int) -> list[str]:
+    """Commands of the processes that a process has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = stat.read_text().rpartition(") ")
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(rest.split()[1]) == pid and rest[0] != "Z":
+            found.append(name)
+    return found
+
+
+def vote(person: Visitor, path: str, originals: list[np.ndarray], count: int) -> None:
+    """Vote through the page, for the image that is nearer to its original."""
+    for _ in range(count):
+        deadline = time.monotonic() + SECONDS
+        while (pair := person.post(f"{path}/next").json()["pair"]) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        left, right = (shown(person, pair[side]) for side in ("left", "right"))
+        one, other = (
+            min(float(np.abs(image - true).mean()) for true in originals) for image in (left, right)
+        )
+        said = {"id": f"{time.time_ns():020x}", "lease": pair["lease"]}
+        answer = person.post(f"{path}/vote", {**said, "outcome": "left" if one < other else "right"})
+        assert answer.status_code == 200, answer.text
+
+
+def far_off(image: np.ndarray, originals: list[np.ndarray]) -> float:
+    """How far an image is from the original that it is nearest to."""
+    return min(float(np.abs(image - original).mean()) for original in originals)
+
+
+def shown(person: Visitor, url: str) -> np.ndarray:
+    answer = person.get(url)
+    return np.asarray(decode(answer.content, "shown").convert("RGB"), dtype=float)
+
+
+def test_a_search_on_endpoints_waits_for_votes_of_the_page_and_survives_being_killed(
+    tmp_path: Path, photos: Path
+) -> None:
+    results = tmp_path / "results"
+    originals = [
+        np.asarray(Image.open(file), dtype=float) for file in sorted((photos / "Original").glob("*.png"))
+    ]
+    with Steered(photos, results) as steered, command(results) as page:
+        where = r"on 'restored' \(project 'demo'\) at (http://\S+)"
+        address = steered.says(f"waiting for about 8 votes {where}")[1]
+        assert re.search(rf"\(\S*pixaris ui --results {results} serves it\)", steered.said)
+        assert children(steered.process.pid) == [], "while it waits no trial, server or Ray is up"
+        path = urlsplit(address).path.removesuffix("/blind")
+        person = visitor(page)
+        assert person.get(f"{path}/blind").status_code == 200
+        vote(person, path, originals, 3)
+        steered.process.kill()
+        steered.ends()
+        left = SearchResult.load(results / "demo" / "preferred")
+        assert (left.status, len(left.trials)) == ("interrupted", 3)
+        with Steered(photos, results, "--resume") as goes_on:
+            goes_on.says(r"waiting for about 5 votes")
+            vote(person, path, originals, 5)
+            goes_on.says(r"waiting for about 8 votes")
+            vote(person, path, originals, 2)
+            goes_on.process.send_signal(signal.SIGINT)
+            assert goes_on.ends() == 130
+            assert "while it waited for votes; what was done is kept" in goes_on.said
+        with Steered(photos, results, "--resume") as last:
+            last.says(r"waiting for about 6 votes")
+            vote(person, path, originals, 6)
+            assert last.ends() == 0, last.said
+    result = SearchResult.load(results / "demo" / "preferred")
+    assert (result.status, len(result.trials), result.images) == ("finished", 5, 20)
+    assert result.verdict().sentence in last.said
+    assert re.search(r"preference \S+ in \d+ of 16 votes", last.said)
+    report = SearchPaths(result.folder).report.read_text(encoding="utf-8")
+    assert "preference" in report
+    assert result.verdict().sentence[:30] in report

@@ -1,0 +1,90 @@
+"""Searches that votes steer, whole ones."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from steering_kit import BASELINE, ITEMS, KEY, Redness, raters, search
+
+from pixaris.exceptions import ConfigurationError
+from pixaris.feedback_handlers.local import LocalFeedbackHandler
+from pixaris.files import read_json_lines
+from pixaris.metrics.votes import VotesMetric
+from pixaris.results.evidence.preferences import read_preferences
+from pixaris.results.paths import SearchPaths
+from pixaris.search import SearchResult
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+def test_votes_lead_a_search_to_what_people_prefer(tmp_path: Path) -> None:
+    with raters(tmp_path) as count:
+        result = search(tmp_path).run()
+    assert result.status == "finished"
+    assert len(result.trials) == 13
+    assert result.baseline is not None
+    assert result.baseline.objective == 0.5
+    best = result.best
+    assert best is not None
+    assert abs(float(best.values["x"]) - 0.3) < 0.2 < BASELINE - 0.3
+    said = read_preferences(SearchPaths(result.folder))
+    assert said is not None
+    assert 36 <= said.votes <= count()
+    preferred = said.of(best.number)
+    assert preferred is not None
+    assert preferred.low > 0.5
+    assert best.objective == preferred.rate == best.scores["preference"]
+    iteration = LocalFeedbackHandler(tmp_path).load(KEY)
+    assert len(iteration.images) == 13 * ITEMS
+    assert iteration.directions == {"redness": "max"}
+    assert len(read_json_lines(tmp_path / "made.jsonl")) == 13 * ITEMS
+    assert SearchResult.load(result.folder).best == best
+    verdict = result.verdict()
+    assert verdict.kind == "better"
+    assert verdict.winner == best.number
+    assert re.match(
+        rf"People prefer {best.name} to the baseline \d+% of the time \(95 % int", verdict.sentence
+    )
+    assert f"after {said.votes} votes of 1 person" in verdict.sentence
+
+
+def test_an_iteration_of_another_search_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with raters(tmp_path):
+        search(tmp_path, num_samples=2, metrics=[VotesMetric("looks", votes=2)]).run()
+    made = len(read_json_lines(tmp_path / "made.jsonl"))
+    with pytest.raises(ConfigurationError, match="a feedback iteration 'looks' already") as caught:
+        search(tmp_path, name="other").run()
+    assert "with images of gray" in str(caught.value)
+    with pytest.raises(ConfigurationError, match="or go on with its search"):
+        search(tmp_path).run()
+    assert len(read_json_lines(tmp_path / "made.jsonl")) == made
+    assert not (tmp_path / "tests" / "gray-2").exists()
+
+
+def test_a_budget_of_images_ends_the_sets_and_of_few_sets_not_more_is_asked_than_can_be(
+    tmp_path: Path,
+) -> None:
+    few = {"metrics": [VotesMetric("looks", votes=40, sets_per_round=2), Redness()], "num_samples": 8}
+    with raters(tmp_path):
+        result = search(tmp_path, **few, budget={"images": 3 * ITEMS}).run()
+    assert result.status == "stopped"
+    assert "images" in result.reason
+    assert len(result.trials) == 3
+    said = read_preferences(SearchPaths(result.folder))
+    assert said is not None
+    assert said.votes >= 3 * ITEMS, "three pairs of each item"
+
+
+def test_a_budget_of_seconds_ends_the_waiting_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+    few = {"metrics": [VotesMetric("looks", votes=8, sets_per_round=2), Redness()], "num_samples": 4}
+    ended = search(tmp_path, **few, budget={"seconds": 8}).run()
+    assert ended.status == "stopped"
+    assert "the budget of 8 seconds is spent, with 0 of 4 votes" in ended.reason
+    assert ended.seconds >= 8
+    assert ended.verdict().sentence == "Nobody has voted yet."
+    with raters(tmp_path):
+        result = search(tmp_path, **few, budget={"seconds": 900}).run(resume=True)
+    assert (result.status, len(result.trials), result.folder) == ("finished", 5, ended.folder)
+    assert len(read_json_lines(tmp_path / "made.jsonl")) == 5 * ITEMS
