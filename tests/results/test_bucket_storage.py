@@ -21,6 +21,7 @@ from pixaris.results.bucket.lease import LEASE, Lease
 from pixaris.results.bucket.mirror import Mirror
 from pixaris.results.bucket.segments import Segments
 from pixaris.results.bucket.stored import BucketHome, download
+from pixaris.results.folders import new_folder
 from pixaris.results.paths import SearchPaths
 from pixaris.testing import samples
 
@@ -190,6 +191,16 @@ def test_a_bucket_out_of_reach_fails_the_search_within_its_bound_and_says_where_
     assert "cannot be kept in gs://pixels/team/demo/restore" in str(mirror.failed)
     assert f"everything is in {folder}" in str(mirror.failed)
     assert mirror.close() is mirror.failed
+
+
+def test_a_new_search_takes_no_name_that_the_bucket_has(server: BucketServer, tmp_path: Path) -> None:
+    for name in ("restore", "restore-2", "other"):
+        server.put(f"team/demo/{name}/search.json", b"{}")
+    (tmp_path / "restore-3").mkdir()
+    assert new_folder(tmp_path, "restore", HOME.names()).name == "restore-4"
+    assert HOME.newest("restore") == "restore-2"
+    HOME.remove("restore-2")
+    assert HOME.names() == {"restore", "other"}
 
 
 def test_a_download_shows_a_killed_search_as_killed(

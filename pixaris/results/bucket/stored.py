@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixaris.exceptions import PixarisError
 from pixaris.files import storing, write_json
 from pixaris.gcp.storage import Bucket, BucketPath, Progress
 from pixaris.results.bucket.copies import JOURNAL, STORE, pull
@@ -98,8 +99,12 @@ class BucketHome:
         place, bucket = self.place / folder.name, self.bucket
         lease = Lease(place, bucket)
         lease.take(tell)
-        self.fetch(folder)
-        mirror = Mirror(folder, place, bucket, lease)
+        try:
+            self.fetch(folder)
+            mirror = Mirror(folder, place, bucket, lease)
+        except PixarisError:
+            lease.release()
+            raise
         try:
             yield mirror
         finally:

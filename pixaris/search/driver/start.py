@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pixaris.data_loaders.base import changed
-from pixaris.exceptions import PixarisError, SearchFailedError
+from pixaris.exceptions import BucketError, PixarisError, SearchFailedError
 from pixaris.files import safe_name, storing, write_bytes
 from pixaris.report.listener import ReportWriter
 from pixaris.results.bucket.mirror import Mirror
@@ -96,7 +96,7 @@ def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: b
             result = _search(_plan(checked, folder, mirror), session, listener)
     if result.status == "interrupted" and not result.trials and not SearchPaths(folder).journal.exists():
         shutil.rmtree(folder, ignore_errors=True)  # nothing has begun that could be gone on with
-        if result.error is None:
+        with contextlib.suppress(BucketError):  # what is left there only takes the name
             forget(home, folder)
     return result
 
