@@ -13,7 +13,7 @@ from gcs_stand_in import BucketServer, Fault
 
 from pixaris.cache.base import CachedImage
 from pixaris.cache.local import NO_LIMIT, LocalCache
-from pixaris.exceptions import BucketChangedError, ConfigurationError, StorageError
+from pixaris.exceptions import BucketChangedError, BucketError, ConfigurationError, StorageError
 from pixaris.files import append_json_line, write_json
 from pixaris.gcp.storage import Bucket, BucketPath
 from pixaris.images import EncodedImage
@@ -216,6 +216,10 @@ def test_a_download_shows_a_killed_search_as_killed(
     server.put(f"{PLACE.prefix}/{LEASE}", json.dumps({**row, "at": time.time()}).encode())
     download(PLACE, seen.folder)
     assert not seen.lock.exists()
+    with pytest.raises(
+        BucketError, match=r"no search gs://pixels/team/demo/restor \(did you mean 'restore'\?\)"
+    ):
+        download(HOME.place / "restor", seen.folder)
     before = len(server.requests)
     download(PLACE, seen.folder)
     media = [asked for asked in server.requests[before:] if "alt=media" in asked and "generated" in asked]
