@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pixaris.cli import files, searches
+from pixaris.cli.invocation import command
 from pixaris.exceptions import ConfigurationError
 from pixaris.experiment.setup import MOST_SEEDS
 from pixaris.results.paths import SearchPaths
@@ -40,6 +41,11 @@ def main(options: argparse.Namespace) -> int:
     from pixaris.search.driver.start import rechecked  # needs Ray
     from pixaris.terminal import say
 
+    if options.search.startswith("gs://"):
+        raise ConfigurationError(
+            "a re-check is kept beside its search; bring that here first:"
+            f" {command('results', 'pull', options.search)}"
+        )
     result = searches.load(options)
     checked = _checked(options, result)
     if result.best is None or all(trial.number == 0 for trial in result.ranking()):

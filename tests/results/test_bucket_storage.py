@@ -13,7 +13,7 @@ from gcs_stand_in import BucketServer, Fault
 
 from pixaris.cache.base import CachedImage
 from pixaris.cache.local import NO_LIMIT, LocalCache
-from pixaris.exceptions import BucketChangedError, ConfigurationError, StorageError
+from pixaris.exceptions import BucketChangedError, BucketError, ConfigurationError, StorageError
 from pixaris.files import append_json_line, write_json
 from pixaris.gcp.storage import Bucket, BucketPath
 from pixaris.images import EncodedImage
@@ -21,6 +21,7 @@ from pixaris.results.bucket.lease import LEASE, Lease
 from pixaris.results.bucket.mirror import Mirror
 from pixaris.results.bucket.segments import Segments
 from pixaris.results.bucket.stored import BucketHome, download
+from pixaris.results.folders import new_folder
 from pixaris.results.paths import SearchPaths
 from pixaris.testing import samples
 
@@ -192,6 +193,16 @@ def test_a_bucket_out_of_reach_fails_the_search_within_its_bound_and_says_where_
     assert mirror.close() is mirror.failed
 
 
+def test_a_new_search_takes_no_name_that_the_bucket_has(server: BucketServer, tmp_path: Path) -> None:
+    for name in ("restore", "restore-2", "other"):
+        server.put(f"team/demo/{name}/search.json", b"{}")
+    (tmp_path / "restore-3").mkdir()
+    assert new_folder(tmp_path, "restore", HOME.names()).name == "restore-4"
+    assert HOME.newest("restore") == "restore-2"
+    HOME.remove("restore-2")
+    assert HOME.names() == {"restore", "other"}
+
+
 def test_a_download_shows_a_killed_search_as_killed(
     server: BucketServer, folder: Path, tmp_path: Path
 ) -> None:
@@ -205,6 +216,10 @@ def test_a_download_shows_a_killed_search_as_killed(
     server.put(f"{PLACE.prefix}/{LEASE}", json.dumps({**row, "at": time.time()}).encode())
     download(PLACE, seen.folder)
     assert not seen.lock.exists()
+    with pytest.raises(
+        BucketError, match=r"no search gs://pixels/team/demo/restor \(did you mean 'restore'\?\)"
+    ):
+        download(HOME.place / "restor", seen.folder)
     before = len(server.requests)
     download(PLACE, seen.folder)
     media = [asked for asked in server.requests[before:] if "alt=media" in asked and "generated" in asked]

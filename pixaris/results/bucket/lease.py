@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -103,17 +104,14 @@ class Lease:
                 continue  # whether that lasts too long is told by what is to be stored
 
     def release(self) -> None:
-        """Let the next one have it at once.
-
-        Raises:
-            BucketError: The bucket cannot be written: the next one has to wait.
-        """
+        """Let the next one have it at once; where the bucket cannot be written, that one has to wait."""
         if self._held is None:
             return
         self._over.set()
         self._thread.join()
         if self.lost is None:
-            self._write(over=True, replacing=self._held.generation)
+            with contextlib.suppress(BucketError):
+                self._write(over=True, replacing=self._held.generation)
 
 
 def is_silent(place: BucketPath, bucket: Bucket, now: float) -> bool:

@@ -16,7 +16,10 @@ from pixaris.results.bucket.segments import Segments
 from pixaris.results.paths import SearchPaths
 
 BETWEEN_SECONDS = 1.0
-"""From the end of one round to the beginning of the next."""
+"""From the end of one round to the beginning of the next, at the least."""
+
+_SHARE = 10
+"""A round that takes this process long to look through a large folder is waited for as many times as long."""
 
 SELDOM_SECONDS = 20.0
 """Between two copies of what changes all the time and can be made again, or is only looked at."""
@@ -38,7 +41,8 @@ class Mirror:
         place: Where it goes.
         bucket: That place's.
         lease: This process's hold of that place; it is released in the end.
-        patience: Seconds after which a bucket that is out of reach ends the search.
+        patience: Seconds after which a bucket that is out of reach ends the search; by default
+            `PATIENCE_SECONDS`.
 
     Attributes:
         failed: Why nothing is copied any more, or None.
@@ -50,14 +54,14 @@ class Mirror:
         place: BucketPath,
         bucket: Bucket,
         lease: Lease,
-        patience: float = PATIENCE_SECONDS,
+        patience: float | None = None,
     ) -> None:
         self.place = place
         self.failed: PixarisError | None = None
         self._paths = SearchPaths(folder)
         self._bucket = bucket
         self._lease = lease
-        self._patience = patience
+        self._patience = PATIENCE_SECONDS if patience is None else patience
         self._journal = Segments(bucket, f"{place.prefix}/{JOURNAL}")
         self._facts = Segments(bucket, f"{place.prefix}/{STORE}")
         self._written = len(self._journal.read())
@@ -69,8 +73,9 @@ class Mirror:
         self._thread.start()
 
     def _work(self) -> None:
-        good = time.monotonic()
-        while not self._ending.wait(BETWEEN_SECONDS):
+        good, pause = time.monotonic(), BETWEEN_SECONDS
+        while not self._ending.wait(pause):
+            began = time.thread_time()
             if self._lease.lost is not None:
                 self.failed = self._lease.lost
                 return
@@ -84,6 +89,7 @@ class Mirror:
                 if time.monotonic() - good > self._patience:
                     self.failed = self._unkept(str(error))
                     return
+            pause = max(BETWEEN_SECONDS, _SHARE * (time.thread_time() - began))
 
     def _unkept(self, reason: str) -> StorageError:
         return StorageError(
@@ -134,8 +140,11 @@ class Mirror:
 
     def _changes_often(self, name: str) -> bool:
         paths = self._paths
-        files = {path.name for path in (paths.report, paths.endpoints, paths.events, paths.comparison)}
-        return name in files or name.split("/")[0] in (paths.tensorboard.name, paths.logs.name)
+        files = (paths.report, paths.endpoints, paths.events, paths.trials, paths.comparison)
+        return name in {path.name for path in files} or name.split("/")[0] in (
+            paths.tensorboard.name,
+            paths.logs.name,
+        )
 
     def _new_facts(self) -> dict[str, str]:
         """Of the images in the search's own store, what is known of each: the images are in the trials'
@@ -169,13 +178,12 @@ class Mirror:
 
     def _last(self) -> PixarisError | None:
         self._thread.join()
-        if self.failed is not None:
-            return self.failed
         try:
-            self._round(last=True)
-            self._lease.release()
+            if self.failed is None:
+                self._round(last=True)
         except PixarisError as error:
             self.failed = self._unkept(str(error))
+        self._lease.release()
         return self.failed
 
 

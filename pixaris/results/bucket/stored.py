@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pixaris.exceptions import BucketError, PixarisError, nearest
 from pixaris.files import storing, write_json
 from pixaris.gcp.storage import Bucket, BucketPath, Progress
 from pixaris.results.bucket.copies import JOURNAL, STORE, pull
@@ -18,6 +19,8 @@ from pixaris.results.bucket.lease import Lease, is_silent
 from pixaris.results.bucket.mirror import Mirror
 from pixaris.results.bucket.segments import Segments
 from pixaris.results.paths import RunPaths, SearchPaths, number_of, recheck_name
+
+_MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,12 @@ class BucketHome:
         place, bucket = self.place / folder.name, self.bucket
         lease = Lease(place, bucket)
         lease.take(tell)
-        self.fetch(folder)
-        mirror = Mirror(folder, place, bucket, lease)
+        try:
+            self.fetch(folder)
+            mirror = Mirror(folder, place, bucket, lease)
+        except PixarisError:
+            lease.release()
+            raise
         try:
             yield mirror
         finally:
@@ -131,8 +138,15 @@ def download(
         BucketError: The bucket cannot be read, or has no search there.
         StorageError: The folder cannot be written.
     """
-    pull(place, folder, gcp_project, progress)
     home = BucketHome(place.parent, gcp_project)
+    known = home.names()
+    name = place.prefix.rpartition("/")[2]
+    if name not in known:
+        there = ", ".join(sorted(known)[:_MOST_NAMED]) or "nothing"
+        raise BucketError(
+            f"there is no search {place}{nearest(name, known)}; in {place.parent} there is: {there}"
+        )
+    pull(place, folder, gcp_project, progress)
     newest = home.newest(recheck_name(folder.name))
     if newest is not None:
         pull(home.place / newest, folder.with_name(newest), gcp_project, progress)

@@ -40,7 +40,7 @@ from pixaris.search.driver.metric_hosts import RayHostConfig, metric_hosts
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.processes import following_processes
 from pixaris.search.driver.racing.course import Course
-from pixaris.search.driver.session.nodes import one_node, telling_what_it_waits_for
+from pixaris.search.driver.session.nodes import one_node, telling_nodes, telling_what_it_waits_for
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.driver.signals import Signals
 from pixaris.search.driver.spending import Account
@@ -118,10 +118,11 @@ def _search(
             if first is not None:
                 first.hand_over()
                 tracker.emit(*first.status.events)
+            nodes = telling_nodes(tracker.emit) if session.on_cluster else contextlib.nullcontext()
             following = watching(tracker, pool, session.fault, signals.end_waiting, plan)
             hosting = metric_hosts(plan.setup.metrics, pool.emit)
             processes = following_processes(tracker.emit, pool.workers)
-            with following, processes, _account(plan, tracker, pool, first), hosting as hosts:
+            with nodes, following, processes, _account(plan, tracker, pool, first), hosting as hosts:
                 plan = _admitted(plan, registry, tracker)
                 with driver_storage(plan.paths, _kept(plan), on_cluster=session.on_cluster) as storage:
                     _tune(plan, (config, pool), hosts, storage, tracker, signals)

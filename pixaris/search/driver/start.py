@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixaris.data_loaders.base import changed
-from pixaris.exceptions import PixarisError, SearchFailedError
+from pixaris.exceptions import BucketError, PixarisError, SearchFailedError
 from pixaris.experiment.setup import directions
 from pixaris.files import safe_name, storing, write_bytes
 from pixaris.report.listener import ReportWriter
@@ -119,9 +119,9 @@ def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: b
         except (PixarisError, KeyboardInterrupt):  # it is in use or unreachable; while Ray was imported
             _remove_unbegun(folder)
             raise
-    unbegun = result.status == "interrupted" and not result.trials and _remove_unbegun(folder)
-    if unbegun and result.error is None:
-        forget(home, folder)
+    if result.status == "interrupted" and not result.trials and _remove_unbegun(folder):
+        with contextlib.suppress(BucketError):  # what is left there only takes the name
+            forget(home, folder)
     return result
 
 

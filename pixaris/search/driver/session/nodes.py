@@ -1,12 +1,14 @@
-"""Where the processes of trials run."""
+"""Where the processes of trials run, and which nodes come and go meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.tune import PlacementGroupFactory
 
 from pixaris.endpoints.ray.nodes import this_node
@@ -16,6 +18,8 @@ from pixaris.threads import beside
 
 _PATIENCE_SECONDS = 8.0
 _LOOK_SECONDS = 1.0
+_IN_ORDER = (1, 4)
+"""Ray's numbers of why a node is gone, where that was meant: it was ended, or let go because it was idle."""
 
 
 def one_node(cpus: float) -> PlacementGroupFactory:
@@ -28,6 +32,68 @@ def one_node(cpus: float) -> PlacementGroupFactory:
     here = this_node()
     node = here if sizes.get(here, 0.0) >= cpus else max(sizes, key=lambda each: sizes[each])
     return PlacementGroupFactory([{"CPU": cpus}], bundle_label_selector=[{"ray.io/node-id": node}])
+
+
+class NodeBook:
+    """Knows which nodes a cluster has, and says what has changed. Pure."""
+
+    def __init__(self) -> None:
+        self._alive: dict[str, str] | None = None
+
+    def look(self, nodes: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Take in the cluster's nodes as Ray has them.
+
+        Args:
+            nodes: Rows of ``ray.nodes()``.
+
+        Returns:
+            A sentence for each node that has joined, was lost, or was let go since.
+        """
+        rows = {str(row["NodeID"]): row for row in nodes}
+        alive = {node: _called(row) for node, row in rows.items() if row["Alive"]}
+        before, self._alive = self._alive, alive
+        if before is None:
+            return []
+        told = []
+        for node in alive.keys() - before.keys():
+            told.append(f"the node {alive[node]} has joined: {_has(rows[node])}")
+        for node in before.keys() - alive.keys():
+            reason = rows[node].get("DeathReason") if node in rows else None
+            left = "has left" if reason in _IN_ORDER else "is lost"
+            told.append(f"the node {before[node]} {left}; what ran there runs again elsewhere")
+        return told
+
+
+def _called(row: Mapping[str, Any]) -> str:
+    name, address = str(row.get("NodeName") or ""), str(row.get("NodeManagerAddress"))
+    return address if name in ("", address) else f"{name} ({address})"
+
+
+def _has(row: Mapping[str, Any]) -> str:
+    resources = row.get("Resources") or {}
+    return ", ".join(f"{float(resources.get(kind, 0.0)):g} {kind}" for kind in ("CPU", "GPU"))
+
+
+@contextlib.contextmanager
+def telling_nodes(emit: Callable[[str], object]) -> Iterator[None]:
+    """Tell, in the block, which nodes come and go.
+
+    Args:
+        emit: Is told a sentence of each.
+    """
+    book = NodeBook()
+
+    def watch(over: threading.Event) -> None:
+        while not over.wait(_LOOK_SECONDS):
+            try:
+                told = book.look(ray.nodes())
+            except RayError:  # Ray ends, which is told elsewhere
+                continue
+            for sentence in told:
+                emit(sentence)
+
+    with beside("pixaris-nodes", watch, _LOOK_SECONDS):
+        yield
 
 
 @contextlib.contextmanager
