@@ -47,7 +47,7 @@ def test_votes_lead_a_search_to_what_people_prefer(tmp_path: Path) -> None:
     assert re.match(
         rf"People prefer {best.name} to the baseline \d+% of the time \(95 % int", verdict.sentence
     )
-    assert f"after {said.votes} votes of 1 person" in verdict.sentence
+    assert f"after {said.votes:,} votes of 1 person" in verdict.sentence
 
 
 def test_an_iteration_of_another_search_is_refused_before_anything_is_made(tmp_path: Path) -> None:
