@@ -170,7 +170,7 @@ class Rounds:
         """Count the time of a wait as the search's."""
         result = SearchResult.load(self._paths.folder)
         longer = replace(result, totals=replace(result.totals, seconds=result.seconds + seconds))
-        if result.budget:
+        if self._checked.settings.limits.budget:
             spent = replace(result.spent, seconds=result.spent.seconds + seconds)
             longer = replace(longer, spent=spent)
             with storing(self._paths.folder):
