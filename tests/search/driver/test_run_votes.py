@@ -15,6 +15,7 @@ from pixaris.metrics.votes import VotesMetric
 from pixaris.results.evidence.preferences import read_preferences
 from pixaris.results.paths import SearchPaths
 from pixaris.search import SearchResult
+from pixaris.search.driver.start import rechecked
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -41,6 +42,8 @@ def test_votes_lead_a_search_to_what_people_prefer(tmp_path: Path) -> None:
     assert iteration.directions == {"redness": "max"}
     assert len(read_json_lines(tmp_path / "made.jsonl")) == 13 * ITEMS
     assert SearchResult.load(result.folder).best == best
+    with pytest.raises(ConfigurationError, match="votes are no score that a re-check could measure"):
+        rechecked(search(tmp_path).check(), result)
     verdict = result.verdict()
     assert verdict.kind == "better"
     assert verdict.winner == best.number

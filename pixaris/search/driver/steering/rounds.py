@@ -117,12 +117,12 @@ class Rounds:
     def _wait(self, result: SearchResult, due: int) -> Waited:
         """Put up what was made, and wait until there are so many votes; fit them as they come."""
         began = time.monotonic()
-        iteration = self._stage.put_up(result)
-        due = min(due, questions(iteration.images))  # of few sets not more can be asked
         entries: list[AnyEntry] = []
         until, told, missing = 0, -_TELL_SECONDS, 0
         known: list[Vote] | None = None
         with Interrupts() as interrupts:
+            iteration = self._stage.put_up(result)
+            due = min(due, questions(iteration.images))  # of few sets not more can be asked
             while True:
                 waited = time.monotonic() - began
                 log = self._steering.handler.read(iteration.key, until)
