@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pixaris.exceptions import ImageError
 from pixaris.feedback_handlers.base import FeedbackImage, Iteration, Vote
 from pixaris.search.steering.comparisons import comparisons
+from pixaris.search.steering.visible import can_be_told_apart
 from pixaris.statistics.preference.davidson import Array
 from pixaris.statistics.preference.duel import Pair, least_asked, next_pair
 
@@ -214,7 +214,7 @@ class BlindQueue:
             counts = {item: asked[self._question(pair, item)] for item in free[pair]}
             item = least_asked(free[pair], counts, self._random)
             one, other = (self._images[item, self.runs[run]] for run in pair)
-            if self._can_be_told_apart(one, other):
+            if can_be_told_apart(one, other, self._visible):
                 swap = self._random.random() < 0.5
                 return self._keep(rater, other, one) if swap else self._keep(rater, one, other)
             self._items[pair].remove(item)
@@ -225,14 +225,6 @@ class BlindQueue:
 
     def _question(self, pair: Pair, item: str) -> frozenset[str]:
         return frozenset(self._images[item, self.runs[run]].name for run in pair)
-
-    def _can_be_told_apart(self, one: FeedbackImage, other: FeedbackImage) -> bool:
-        if one.digest and one.digest == other.digest:
-            return False
-        try:
-            return self._visible(one.file, other.file)
-        except ImageError:
-            return False  # nobody can judge what cannot be shown
 
     def _keep(self, rater: str, left: FeedbackImage, right: FeedbackImage) -> Lease:
         lease = Lease(secrets.token_hex(10), rater, left, right, self._clock())

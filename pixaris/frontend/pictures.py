@@ -7,10 +7,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from pixaris.exceptions import ImageError
-from pixaris.images import EncodedImage, as_rgb, decode, read_image_file
+from pixaris.images import EncodedImage, read_image_file
 from pixaris.report.thumbnails import thumbnail
 
 SIDES = (128, 256, 768)
@@ -76,16 +74,3 @@ def _full(files: Sequence[Path]) -> bytes | ImageError:
     if len(files) > 1:
         return thumbnail(files, 4096, 95)
     return EncodedImage.from_bytes(read_image_file(files[0]), files[0].name).data
-
-
-def differ_visibly(one: Path, other: Path) -> bool:
-    """Whether two images differ by more than a level of 255 on average; of different sizes they always do.
-
-    Raises:
-        ImageError: One cannot be read.
-    """
-    first = np.asarray(as_rgb(decode(read_image_file(one), one.name)).convert("RGB"), np.int16)
-    second = np.asarray(as_rgb(decode(read_image_file(other), other.name)).convert("RGB"), np.int16)
-    if first.shape != second.shape:
-        return True
-    return float(np.abs(first - second).mean()) > 1.0

@@ -24,10 +24,11 @@ from pixaris.feedback_handlers.base import (
 from pixaris.frontend.blind import BlindQueue
 from pixaris.frontend.experiments import Experiments
 from pixaris.frontend.logs import Logs
-from pixaris.frontend.pictures import Pictures, differ_visibly
+from pixaris.frontend.pictures import Pictures
 from pixaris.frontend.sessions import Attempts, Keyring
 from pixaris.frontend.settings import PageSettings
 from pixaris.frontend.steered import shared_prior
+from pixaris.search.steering.visible import differ_visibly
 from pixaris.statistics.preference.davidson import Array
 
 _COMPARED = 20_000

@@ -16,11 +16,12 @@ from pixaris.exceptions import ConfigurationError, SearchFailedError
 from pixaris.feedback_handlers.base import FeedbackImage, Iteration, Vote
 from pixaris.feedback_handlers.local import LocalFeedbackHandler
 from pixaris.metrics.votes import VotesMetric
-from pixaris.search.steering.comparisons import comparisons, questions
+from pixaris.search.steering.comparisons import comparisons
 from pixaris.search.steering.opinion import preferences_of
 from pixaris.search.steering.problems import SUBMITTED
 from pixaris.search.steering.putting_up import Stage
 from pixaris.search.steering.steering import Steering, of_round
+from pixaris.search.steering.visible import questions
 
 
 def problems(folder: Path, **changes: Any) -> dict[str, str]:
@@ -180,7 +181,7 @@ def test_the_baseline_is_what_sets_are_held_against(tmp_path: Path) -> None:
     assert (found.sets["0"].votes, found.sets["1"].votes, found.sets["2"].votes) == (6, 0, 6)
 
 
-def test_votes_on_images_that_are_gone_are_left_out_and_equal_images_are_no_question() -> None:
+def test_votes_on_images_that_are_gone_are_left_out() -> None:
     images = [
         FeedbackImage(f"{run}{item}", Path(), f"item {item}", run, "", f"{run if item else ''}{item}")
         for run in "abc"
@@ -189,4 +190,15 @@ def test_votes_on_images_that_are_gone_are_left_out_and_equal_images_are_no_ques
     votes = [Vote("ann", item="item 1", left="a1", right=right, outcome="tie") for right in ("b1", "gone1")]
     (said,) = comparisons(["a", "b", "c"], images, votes)
     assert (said.first, said.second, said.answer) == (0, 1, "tie")
-    assert questions(images) == 3
+
+
+def test_images_that_nobody_can_tell_apart_are_no_question(tmp_path: Path) -> None:
+    images = []
+    for run, level in (("a", 100), ("b", 101), ("c", 140), ("gone", 200)):
+        for item in range(2):
+            file = tmp_path / f"{run}{item}.png"
+            if run != "gone":
+                Image.new("L", (8, 8), level).save(file)
+            images.append(FeedbackImage(f"{run}{item}", file, f"item {item}", run, "", f"{run}{item}"))
+    assert questions(images, 100) == 4, "a and b look alike, c does not, and gone cannot be shown"
+    assert questions(images, 3) == 3

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixaris.data_loaders.base import changed
-from pixaris.exceptions import BucketError, PixarisError, SearchFailedError
+from pixaris.exceptions import BucketError, ConfigurationError, PixarisError, SearchFailedError
 from pixaris.experiment.setup import directions
 from pixaris.files import safe_name, storing, write_bytes
 from pixaris.report.listener import ReportWriter
@@ -38,6 +38,7 @@ from pixaris.search.manifest import manifest_of
 from pixaris.search.recheck import is_due, recheck_of
 from pixaris.search.resume import Earlier, earlier_of
 from pixaris.search.steering.putting_up import Stage
+from pixaris.search.steering.settings import voting_of
 from pixaris.search.steering.steering import Steering, of_round
 
 if TYPE_CHECKING:
@@ -84,7 +85,13 @@ def rechecked(
 
     Returns:
         What the search found, with the error that ended the re-check.
+
+    Raises:
+        ConfigurationError: Votes steer the search: nobody has voted on new images.
     """
+    if voting_of(checked.settings) is not None:
+        words = "votes are no score that a re-check could measure; go on (--resume) with more votes"
+        raise ConfigurationError(words, checked.settings.source_name)
     wanted = recheck_of(checked, result)
     fetch_earlier(wanted.settings.home)
     earlier = earlier_of(wanted)

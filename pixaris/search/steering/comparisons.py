@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from math import comb
 
 from pixaris.feedback_handlers.base import FeedbackImage, Vote
 from pixaris.statistics.preference.davidson import Answer, Comparison
@@ -29,16 +27,3 @@ def comparisons(
         for vote in votes
         if vote.left in run_of and vote.right in run_of and run_of[vote.left] != run_of[vote.right]
     ]
-
-
-def questions(images: Iterable[FeedbackImage]) -> int:
-    """How many pairs of images of one item there are that are not the same to the pixel: as many votes can
-    one person give without being asked anything twice.
-    """
-    of_item: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for image in images:
-        of_item[image.item][image.digest] += 1
-    total = 0
-    for digests in of_item.values():
-        total += comb(digests.total(), 2) - sum(comb(count, 2) for count in digests.values())
-    return total

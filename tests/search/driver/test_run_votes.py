@@ -15,6 +15,7 @@ from pixaris.metrics.votes import VotesMetric
 from pixaris.results.evidence.preferences import read_preferences
 from pixaris.results.paths import SearchPaths
 from pixaris.search import SearchResult
+from pixaris.search.driver.start import rechecked
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -41,6 +42,8 @@ def test_votes_lead_a_search_to_what_people_prefer(tmp_path: Path) -> None:
     assert iteration.directions == {"redness": "max"}
     assert len(read_json_lines(tmp_path / "made.jsonl")) == 13 * ITEMS
     assert SearchResult.load(result.folder).best == best
+    with pytest.raises(ConfigurationError, match="votes are no score that a re-check could measure"):
+        rechecked(search(tmp_path).check(), result)
     verdict = result.verdict()
     assert verdict.kind == "better"
     assert verdict.winner == best.number
@@ -75,16 +78,3 @@ def test_a_budget_of_images_ends_the_sets_and_of_few_sets_not_more_is_asked_than
     said = read_preferences(SearchPaths(result.folder))
     assert said is not None
     assert said.votes >= 3 * ITEMS, "three pairs of each item"
-
-
-def test_a_budget_of_seconds_ends_the_waiting_and_a_larger_one_goes_on(tmp_path: Path) -> None:
-    few = {"metrics": [VotesMetric("looks", votes=8, sets_per_round=2), Redness()], "num_samples": 4}
-    ended = search(tmp_path, **few, budget={"seconds": 8}).run()
-    assert ended.status == "stopped"
-    assert "the budget of 8 seconds is spent, with 0 of 4 votes" in ended.reason
-    assert ended.seconds >= 8
-    assert ended.verdict().sentence == "Nobody has voted yet."
-    with raters(tmp_path):
-        result = search(tmp_path, **few, budget={"seconds": 900}).run(resume=True)
-    assert (result.status, len(result.trials), result.folder) == ("finished", 5, ended.folder)
-    assert len(read_json_lines(tmp_path / "made.jsonl")) == 5 * ITEMS

@@ -19,9 +19,9 @@ from pixaris.results.progress import Planned, ProgressListener, SearchProgress
 from pixaris.results.records import SearchResult, SearchStatus
 from pixaris.search.check import CheckedSearch
 from pixaris.search.driver.steering.interrupts import Interrupts
-from pixaris.search.steering.comparisons import questions
 from pixaris.search.steering.opinion import preferences_of
 from pixaris.search.steering.putting_up import Stage
+from pixaris.search.steering.visible import questions
 
 _POLL_SECONDS = 1.0
 _TELL_SECONDS = 10.0
@@ -117,12 +117,12 @@ class Rounds:
     def _wait(self, result: SearchResult, due: int) -> Waited:
         """Put up what was made, and wait until there are so many votes; fit them as they come."""
         began = time.monotonic()
-        iteration = self._stage.put_up(result)
-        due = min(due, questions(iteration.images))  # of few sets not more can be asked
         entries: list[AnyEntry] = []
         until, told, missing = 0, -_TELL_SECONDS, 0
         known: list[Vote] | None = None
         with Interrupts() as interrupts:
+            iteration = self._stage.put_up(result)
+            due = min(due, questions(iteration.images, due))  # of few sets not more can be asked
             while True:
                 waited = time.monotonic() - began
                 log = self._steering.handler.read(iteration.key, until)
@@ -170,7 +170,7 @@ class Rounds:
         """Count the time of a wait as the search's."""
         result = SearchResult.load(self._paths.folder)
         longer = replace(result, totals=replace(result.totals, seconds=result.seconds + seconds))
-        if result.budget:
+        if self._checked.settings.limits.budget:
             spent = replace(result.spent, seconds=result.spent.seconds + seconds)
             longer = replace(longer, spent=spent)
             with storing(self._paths.folder):
