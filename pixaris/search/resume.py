@@ -56,8 +56,6 @@ class Earlier:
         Args:
             store: Its own store of images.
         """
-        if not self.history.unfinished:
-            return self.result.images - self.result.cached
         kept = LocalCache(store, NO_LIMIT, make_folder=False)
         return max(sum(1 for _ in kept.entries()), self.result.images - self.result.cached)
 

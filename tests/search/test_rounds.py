@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from search_kit import Made, made_search
+from search_kit import Made, made_search, noise
 from steering_kit import raters, search
 
 from pixaris.exceptions import StorageError
@@ -49,7 +49,8 @@ def run(results: Path, listener: Listener, **changes: Any) -> tuple[SearchResult
         asked.append(sets)
         shutil.rmtree(folder)  # `made_search` makes all sets anew
         folder.mkdir()
-        return made_search(folder, Made(sets=sets + 1, items=3, stopped=0, status="running"))
+        made = Made(sets=sets + 1, items=3, stopped=0, status="running")
+        return made_search(folder, made, lambda number, item: noise(number, 100 * number + item, made.side))
 
     folder.mkdir(parents=True)
     with holding(folder):
