@@ -299,7 +299,7 @@ def test_judges_of_one_account_share_their_limits_and_others_do_not() -> None:
 def test_a_missing_extra_says_what_to_install() -> None:
     with pytest.raises(
         ConfigurationError,
-        match=r"needs no\.such\.sdk, which is not installed: pip install 'pixaris\[gemini\]'",
+        match=r"needs no\.such\.sdk, which is not installed: \S*( -m )?pip install 'pixaris\[gemini\]'",
     ):
         require("the LLM judge", "gemini", "no.such.sdk")
     with pytest.raises(ConfigurationError, match=r"pip install 'pixaris\[gemini-legacy\]'") as caught:
