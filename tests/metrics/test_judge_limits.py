@@ -273,7 +273,8 @@ def test_everything_wrong_with_the_settings_is_told_at_once_and_no_secret_is_sho
         "judge.api_key: does not belong here",
         "judge.concurrency: must be a whole number from 1 to 1000 (got 0)",
         "judge.thinking_level: must be one of minimal, low, medium, high (got 'deep')",
-        "judge.model: is missing; name the model that judges, or set gemini_model in config.yaml",
+        "judge.model: is missing; name the model that judges, or set PIXARIS_GEMINI_MODEL, or gemini_model in"
+        " config.yaml",
         "the judge's API key: is missing; set gemini_api_key",
     ):
         assert words in text
