@@ -124,7 +124,12 @@ def _asking(project: str) -> Markup:
     form = tag(
         "form",
         tag("h2", f"A feedback iteration of {project}", id="asking-title"),
-        tag("p", "It keeps its own copy of the images of the marked sets.", class_="note"),
+        tag(
+            "p",
+            "People like and comment on the marked sets' images, or vote blind.",
+            class_="note",
+        ),
+        tag("p", "It keeps its own copy of these images.", class_="note"),
         tag("p", tag("label", "Name ", name)),
         tag("p", make, cancel, class_="tools"),
         method="dialog",
@@ -166,7 +171,8 @@ def _row(frame: Frame, run: Run, place: int, scores: Sequence[str], parameters: 
     }
     box = tag("input", type="checkbox", aria_label=f"mark {name}", value=run.ref)
     failures = f", {run.failures} failed" if run.failures else ""
-    stop = tag("div", run.trial.stop.describe(len(run.items)), class_="note") if run.trial.stop else ""
+    why = run.trial.stop.describe(len(run.items)) if run.trial.stop else ""
+    stop = tag("div", why, class_="note", title=why) if why else ""
     cells = [
         tag("td", box),
         tag("th", tag("a", name, href=frame.url(f"/run/{run.ref}")), scope="row"),
