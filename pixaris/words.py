@@ -1,8 +1,13 @@
-"""Amounts as a person says them."""
+"""Amounts as a person says them, and how this Python installs packages."""
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 
 def duration(seconds: float) -> str:
@@ -39,3 +44,15 @@ def size(count: int) -> str:
         if count >= scale:
             return f"{count / scale:.1f} {unit}"
     return f"{count} bytes"
+
+
+def pip() -> str:
+    """What installs packages where this program runs: ``pip``, or ``.venv/bin/python -m pip`` where the
+    shell's pip belongs to another Python.
+    """
+    python = Path(sys.executable)
+    found = shutil.which("pip")
+    if found is not None and Path(found).parent == python.parent:
+        return "pip"
+    inside = python.is_relative_to(Path.cwd())
+    return f"{shlex.quote(os.path.relpath(python) if inside else str(python))} -m pip"

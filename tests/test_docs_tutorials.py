@@ -42,8 +42,9 @@ def test_the_first_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    install, demonstrate, enter, *rest = lines("first-search.md")
-    assert (install, demonstrate, enter) == ("pip install .", "pixaris demo", "cd pixaris-demo")
+    make, activate, install, demonstrate, enter, *rest = lines("first-search.md")
+    assert (make, activate, install) == ("python3 -m venv .venv", ". .venv/bin/activate", "pip install .")
+    assert (demonstrate, enter) == ("pixaris demo", "cd pixaris-demo")
     # the demo's whole search runs with the wheel; here it is a shorter one
     short = "pixaris search search_spaces/restore.yaml --set budget.images=24 --set search.algorithm=random"
     walk(["pixaris demo --files-only", enter, short, *rest])

@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 from pixaris.cli import searches
 from pixaris.config import Config
 from pixaris.exceptions import ConfigurationError, PixarisError
-from pixaris.words import size
+from pixaris.words import pip, size
 
 State: TypeAlias = Literal["ok", "note", "wrong"]
 
@@ -105,7 +105,7 @@ def _versions() -> Iterator[Finding]:
         try:
             yield Finding(package, "ok", version(package))
         except PackageNotFoundError:
-            yield Finding(package, "wrong", f"is not installed; run: pip install {package}")
+            yield Finding(package, "wrong", f"is not installed; run: {pip()} install {package}")
     address = os.environ.get("RAY_ADDRESS")
     words = (
         f"searches go to {address} (RAY_ADDRESS)" if address else "searches start their own on this machine"
@@ -118,7 +118,9 @@ def _extras() -> Iterator[Finding]:
         if _is_there(module):
             yield Finding(f"extra {extra}", "ok", use)
         else:
-            yield Finding(f"extra {extra}", "note", f"not installed ({use}): pip install 'pixaris[{extra}]'")
+            yield Finding(
+                f"extra {extra}", "note", f"not installed ({use}): {pip()} install 'pixaris[{extra}]'"
+            )
 
 
 def _is_there(module: str) -> bool:

@@ -103,7 +103,7 @@ def check(
         ConfigurationError: Something is wrong.
     """
     made: list[Problem] = []
-    asked = f" and {len(spec.endpoints)} sources of endpoints" if spec.endpoints else ""
+    asked = " and the endpoints" if spec.endpoints else ""
     say(f"checking    {spec.source.path}: the eval set{asked} …")
     settings = assemble(spec, made, trust=trust)
     found = [*problems, *spec.source.located(made)]

@@ -13,8 +13,8 @@ from pixaris.metrics.base import BaseMetric, Prompt
 from pixaris.types import Direction, EvalSet
 
 SEEDLESS = (
-    "every seed would give the same image: no seed is left that the parameters do not set; remove seeds, or"
-    " free one"
+    "every seed would give the same image: the workflow has no seed, or the parameters set it; remove seeds,"
+    " or the parameter that sets the seed"
 )
 
 MOST_SEEDS = 1000

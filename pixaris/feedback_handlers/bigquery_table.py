@@ -15,6 +15,7 @@ from typing import Any
 from pixaris.exceptions import ConfigurationError, StorageError
 from pixaris.feedback_handlers.base import IterationKey
 from pixaris.gcp.errors import credential_errors, of_credentials, passing_errors, words_of
+from pixaris.words import pip
 
 VERSION = "1"
 """Of the table's columns, kept in its label ``pixaris_schema``."""
@@ -198,7 +199,8 @@ class FeedbackTable:
             from google.cloud import bigquery
         except ImportError:
             raise ConfigurationError(
-                "feedback in BigQuery needs the package google-cloud-bigquery: pip install 'pixaris[gcp]'"
+                "feedback in BigQuery needs the package google-cloud-bigquery:"
+                f" {pip()} install 'pixaris[gcp]'"
             ) from None
         from google.auth.credentials import AnonymousCredentials
 

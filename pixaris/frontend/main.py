@@ -12,6 +12,7 @@ from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.feedback_handlers.base import FeedbackHandler
 from pixaris.frontend.review import Review
 from pixaris.frontend.settings import PageSettings
+from pixaris.words import pip
 
 _SECONDS_TO_END = 2
 _KEPT_ALIVE = 60
@@ -63,7 +64,7 @@ def serve(
         from pixaris.frontend.server.app import make_app
     except ImportError as error:
         raise ConfigurationError(
-            f"the review page needs {error.name}, which is not installed: pip install 'pixaris[ui]'"
+            f"the review page needs {error.name}, which is not installed: {pip()} install 'pixaris[ui]'"
         ) from None
     feedback.iterations()  # what is wrong with the store is told here, not to the first visitor
     listening = _listen(settings)

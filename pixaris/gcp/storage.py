@@ -26,6 +26,7 @@ import google_crc32c
 
 from pixaris.exceptions import BucketChangedError, BucketError, ConfigurationError
 from pixaris.gcp.errors import credential_errors, of_credentials, passing_errors, words_of
+from pixaris.words import pip
 
 SECONDS = 60.0
 """How long one operation is tried again and again."""
@@ -137,7 +138,7 @@ class Bucket:
             from google.cloud import storage
         except ImportError:
             raise ConfigurationError(
-                f"gs://{self.name} needs the package google-cloud-storage: pip install 'pixaris[gcp]'"
+                f"gs://{self.name} needs the package google-cloud-storage: {pip()} install 'pixaris[gcp]'"
             ) from None
         with self._told("", "open"):
             return storage.Client(project=self.project or None).bucket(self.name)

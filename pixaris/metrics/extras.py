@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from pixaris.exceptions import ConfigurationError
+from pixaris.words import pip
 
 
 def require(what: str, extra: str, *modules: str) -> None:
@@ -21,7 +22,7 @@ def require(what: str, extra: str, *modules: str) -> None:
     missing = [module for module in modules if not _there(module)]
     if missing:
         raise ConfigurationError(
-            f"{what} needs {', '.join(missing)}, which is not installed: pip install 'pixaris[{extra}]'"
+            f"{what} needs {', '.join(missing)}, which is not installed: {pip()} install 'pixaris[{extra}]'"
         )
 
 

@@ -17,6 +17,7 @@ from rich.text import Text
 from pixaris.endpoints.base import EndpointStatus
 from pixaris.results.progress import ProgressListener, SearchProgress, Silent
 from pixaris.results.trial import TrialResult
+from pixaris.results.verdict.words import counted
 from pixaris.terminal import console, safe, say
 from pixaris.words import credits, duration, listed
 
@@ -83,7 +84,7 @@ def trial_line(trial: TrialResult) -> str:
     failures = f" · {trial.failures} failed" if trial.failures else ""
     error = f" · {trial.error.splitlines()[0]}" if trial.error and trial.objective is None else ""
     return (
-        f"{trial.name} {trial.status:<11} {score} on {trial.scored} images{failures} ·"
+        f"{trial.name} {trial.status:<11} {score} on {counted(trial.scored, 'image')}{failures} ·"
         f" {what}{listed(trial.values)}{error}{_reason(trial)}"
     )
 

@@ -21,6 +21,11 @@ WAYS = (
 WATCHED = "seconds"
 """What can be measured of any image, and rewards nothing that is seen on it."""
 
+PEOPLE = (
+    "Or let people vote on the images: metrics: [{type: votes, iteration: first look}], objective: {metric:"
+    " preference} (pixaris[ui])."
+)
+"""The way that needs no score at all."""
 
 _RESOURCES = ("seconds", "cost")
 _NO_AIM = frozenset(
@@ -77,7 +82,7 @@ def aim(reference: str, others: Sequence[str] = ()) -> Aim:
         others: Folders that it could be as well.
     """
     if not reference:
-        return Aim({WATCHED: {}}, "", (CHOOSE, *(f"  {name}: {what}" for name, what in WAYS)))
+        return Aim({WATCHED: {}}, "", (CHOOSE, *(f"  {name}: {what}" for name, what in WAYS), PEOPLE))
     name = "iou" if "mask" in reference.lower() else "ssim"
     return Aim({name: {"reference": reference}}, name, _guesses(reference, others))
 

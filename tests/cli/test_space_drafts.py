@@ -122,6 +122,16 @@ def test_without_references_the_objective_is_left_open_and_every_command_says_so
         assert "objective: name at least one score; choose one of llm_reality, " in capsys.readouterr().err
 
 
+def test_the_votes_that_a_file_without_references_names_as_an_objective_pass_the_check(server: str) -> None:
+    drafted(image_to_image(), "--endpoint", server)
+    file = Path("x.yaml")
+    text = file.read_text()
+    way = re.search(r"let people vote on the images: (metrics: .*\]), (objective: .*\}) \(", text)
+    assert way is not None
+    file.write_text(text.replace("metrics: [{type: seconds}]", f"{way[1]}\n{way[2]}"))
+    assert main(["check", "x.yaml"]) == 0
+
+
 def test_of_the_scores_that_are_there_those_are_offered_that_say_something() -> None:
     assert choose_one(["sharpness", "mine", "luminescence_mean"]) == (
         "name at least one score; choose one of mine: objective: {metric: mine}"

@@ -17,6 +17,8 @@ from pixaris.cli import main
 from pixaris.cli.search import report
 from pixaris.exceptions import ConfigurationError, ExecutionError
 from pixaris.files import write_json
+from pixaris.results.manifest import write_manifest
+from pixaris.results.paths import SearchPaths
 from pixaris.terminal import SafeStream, safe
 
 NASTY = "\x1b]0;owned\x07\x1b[2J\u202eevil\x9b31m"
@@ -108,6 +110,18 @@ def test_a_set_with_too_few_scores_to_win_is_told(tmp_path: Path, capsys: pytest
     report(results_kit.search_of(whole, thin, folder=tmp_path / "restore", items=("a", "b", "c", "d")))
     out = capsys.readouterr().out
     assert "left out  trial_0001 has a score on 1 of 4 images; a winner needs one on half of them" in out
+
+
+def test_the_next_search_is_told_with_what_the_last_one_was_told_beside_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "other"
+    write_manifest(SearchPaths(folder), {"algorithm": "random", "file": "s.yaml", "num_samples": 1})
+    sets = [results_kit.trial_of(number, {}, (0.5 - 0.1 * number,) * 8) for number in (0, 1)]
+    names = tuple(f"item {number}" for number in range(8))
+    report(results_kit.search_of(*sets, folder=folder, items=names), changes=["--set", "name=other"])
+    out = capsys.readouterr().out
+    assert "search s.yaml --set name=other --resume --num-samples=2\n" in out
 
 
 @pytest.mark.parametrize(("asked", "meant"), [("serch", "search"), ("exprot", "export"), ("shwo", "show")])

@@ -34,6 +34,22 @@ def test_a_search_shows_all_of_its_sets_and_its_verdict(ann: Visitor) -> None:
     assert "stopped after 1 of 4 items" in html
 
 
+def test_a_stopped_set_shows_the_items_that_it_made_which_need_not_be_the_first(tmp_path: Path) -> None:
+    results = results_of(tmp_path / "results")
+    log = SearchPaths(results / "demo" / "restore").trials
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    stopped = next(row for row in rows if row["status"] == "stopped")
+    score = stopped["item_scores"][0]
+    stopped["item_scores"] = [None, None, score, None]
+    stopped["report"]["item_scores"] = {"ssim": {"2": score}}
+    log.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with page(results) as root:
+        bob = visitor(root, "bob")
+        html = bob.get(f"/search/{search_id(bob)}").text
+    assert html.count('data-items="[2]"') == 1
+    assert html.count('data-items="[0, 1, 2, 3]"') == 4
+
+
 def test_a_run_shows_its_images_and_gives_its_workflow(ann: Visitor) -> None:
     ref = f"{search_id(ann)}-1"
     html = ann.get(f"/run/{ref}").text

@@ -273,7 +273,8 @@ def test_everything_wrong_with_the_settings_is_told_at_once_and_no_secret_is_sho
         "judge.api_key: does not belong here",
         "judge.concurrency: must be a whole number from 1 to 1000 (got 0)",
         "judge.thinking_level: must be one of minimal, low, medium, high (got 'deep')",
-        "judge.model: is missing; name the model that judges, or set gemini_model in config.yaml",
+        "judge.model: is missing; name the model that judges, or set PIXARIS_GEMINI_MODEL, or gemini_model in"
+        " config.yaml",
         "the judge's API key: is missing; set gemini_api_key",
     ):
         assert words in text
@@ -299,7 +300,7 @@ def test_judges_of_one_account_share_their_limits_and_others_do_not() -> None:
 def test_a_missing_extra_says_what_to_install() -> None:
     with pytest.raises(
         ConfigurationError,
-        match=r"needs no\.such\.sdk, which is not installed: pip install 'pixaris\[gemini\]'",
+        match=r"needs no\.such\.sdk, which is not installed: \S*( -m )?pip install 'pixaris\[gemini\]'",
     ):
         require("the LLM judge", "gemini", "no.such.sdk")
     with pytest.raises(ConfigurationError, match=r"pip install 'pixaris\[gemini-legacy\]'") as caught:

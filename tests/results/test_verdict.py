@@ -72,6 +72,18 @@ def test_a_baseline_that_won_is_said_with_the_set_that_comes_closest() -> None:
     assert found.lines[0].startswith("trial_0002 comes closest: ssim -0.0")
 
 
+def test_of_a_search_that_was_interrupted_sets_without_all_images_are_not_said_to_have_lost() -> None:
+    found = search([-0.1, 0.2, 0.1])
+    cut = [replace(trial, item_scores=trial.item_scores[:3] + (None,) * 9) for trial in found.trials[2:]]
+    cut = [replace(trial, status="interrupted", report=replace(trial.report, items=3)) for trial in cut]
+    verdict = replace(found, trials=(*found.trials[:2], *cut)).verdict()
+    assert (verdict.kind, verdict.winner) == ("baseline", 0)
+    assert verdict.sentence == (
+        "No set beats the baseline so far: 1 other set did no better than its values, and 2 sets had not had"
+        " all of their images."
+    )
+
+
 def test_too_few_items_and_scores_of_a_whole_run_give_no_interval_and_no_claim() -> None:
     found = search([0.1, 0.2], items=5).verdict()
     assert found.kind == "too few items"
@@ -222,9 +234,15 @@ def test_sets_that_share_no_item_with_the_winner_are_neither_tied_nor_in_the_way
 def test_where_no_other_seed_helps_items_are_to_be_held_out(tmp_path: Path) -> None:
     graph = {"1": {"class_type": "LoadImage", "inputs": {"image": "x.png"}}}
     noisy = search([0.07, 0.065, 0.075, 0.065, 0.07, 0.075], 0.06)
-    told = advised(noisy, tmp_path, algorithm="tpe", workflow=graph)
-    ((words, command), *_) = told.items()
+    ((words, command), *_) = advised(noisy, tmp_path, algorithm="tpe", workflow=graph).items()
+    assert words.startswith("Another seed changes nothing here: have 14 items or more")
+    assert not command, "of 12 items, 8 cannot be held out"
+    enough = replace(noisy, items=tuple(f"item {number}" for number in range(14)))
+    ((words, command), *_) = advised(enough, tmp_path, algorithm="tpe", workflow=graph).items()
     assert words.startswith("Another seed changes nothing here: hold items out")
     assert command == ["search", "s.yaml", "--set", "holdout=8"]
+    better = search([0.11, 0.12, 0.13, 0.12, 0.11, 0.12], 0.03)
+    told = advised(better, tmp_path, algorithm="tpe", workflow=graph)
+    assert any("changes nothing" in words for words in told), "its gain is luck in part"
     told = advised(noisy, tmp_path, algorithm="tpe")
     assert ["recheck", str(tmp_path)] in told.values()

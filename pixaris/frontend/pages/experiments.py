@@ -9,6 +9,7 @@ from pixaris.frontend.experiments import Run, Search
 from pixaris.frontend.pages.layout import Frame, document, table, when
 from pixaris.report.html import Child, Markup, join, tag
 from pixaris.report.model import Cell
+from pixaris.results.trial import TrialResult
 from pixaris.words import listed, number
 
 _MOST_SCORES = 4
@@ -123,7 +124,12 @@ def _asking(project: str) -> Markup:
     form = tag(
         "form",
         tag("h2", f"A feedback iteration of {project}", id="asking-title"),
-        tag("p", "It keeps its own copy of the images of the marked sets.", class_="note"),
+        tag(
+            "p",
+            "People like and comment on the marked sets' images, or vote blind.",
+            class_="note",
+        ),
+        tag("p", "It keeps its own copy of these images.", class_="note"),
         tag("p", tag("label", "Name ", name)),
         tag("p", make, cancel, class_="tools"),
         method="dialog",
@@ -165,7 +171,8 @@ def _row(frame: Frame, run: Run, place: int, scores: Sequence[str], parameters: 
     }
     box = tag("input", type="checkbox", aria_label=f"mark {name}", value=run.ref)
     failures = f", {run.failures} failed" if run.failures else ""
-    stop = tag("div", run.trial.stop.describe(len(run.items)), class_="note") if run.trial.stop else ""
+    why = run.trial.stop.describe(len(run.items)) if run.trial.stop else ""
+    stop = tag("div", why, class_="note", title=why) if why else ""
     cells = [
         tag("td", box),
         tag("th", tag("a", name, href=frame.url(f"/run/{run.ref}")), scope="row"),
@@ -173,9 +180,17 @@ def _row(frame: Frame, run: Run, place: int, scores: Sequence[str], parameters: 
         *(tag("td", mean_words(run, key)) for key in scores),
         tag("td", f"{run.trial.items}{failures}"),
         *(tag("td", number(run.values[key]) if key in run.values else "–") for key in parameters),
-        tag("td", class_="strip", data_count=run.trial.items),
+        tag("td", class_="strip", data_items=json.dumps(_pictured(run.trial))),
     ]
     return tag("tr", *cells, data_run=run.ref, data_facts=json.dumps(facts, default=str))
+
+
+def _pictured(trial: TrialResult) -> list[int]:
+    """Indexes of the items that a set has images of: a set that was stopped has not made the first ones, but
+    those that the race gave it.
+    """
+    scored = [index for index, score in enumerate(trial.item_scores) if score is not None]
+    return scored or list(range(trial.items))
 
 
 def run(frame: Frame, one: Run, cells: Mapping[int, Cell]) -> str:

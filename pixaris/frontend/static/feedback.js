@@ -29,7 +29,7 @@
   const showAll = () => {
     figures.forEach(show);
     const said = [...own.values()].filter(({ verdict, comment }) => verdict !== "neither" || comment).length;
-    $("count").textContent = `${said} of ${figures.length} images have a word of yours`;
+    $("count").textContent = `you have said something of ${said} of ${figures.length} images`;
   };
 
   const say = async (figure, verdict, comment) => {

@@ -55,8 +55,8 @@
         continue;
       }
       const { run } = target.parentElement.dataset;
-      const count = Math.min(Number(target.dataset.count), MOST_THUMBS);
-      target.replaceChildren(...[...Array(count).keys()].map((index) =>
+      const items = JSON.parse(target.dataset.items).slice(0, MOST_THUMBS);
+      target.replaceChildren(...items.map((index) =>
         h("a", { href: P.url(`/run/${run}#item-${index}`), tabindex: -1 },
           h("img", { src: P.url(`/image/${run}/${index}/128`), alt: `item ${index + 1}`, decoding: "async" }))));
     }

@@ -77,7 +77,9 @@ def service_of(
     if not model:
         problems.append(
             Problem(
-                "judge.model", "is missing; name the model that judges, or set gemini_model in config.yaml"
+                "judge.model",
+                "is missing; name the model that judges, or set PIXARIS_GEMINI_MODEL, or gemini_model in"
+                " config.yaml",
             )
         )
     if not key.strip():

@@ -25,6 +25,8 @@ _FARTHER = 10
 """Times as far that a logarithmic domain is widened."""
 _NO_INFLUENCE = 0.01
 _HELD_OUT = 8
+_LEFT = 6
+"""Items that a search must keep when others are held out."""
 _ENOUGH = 20
 """Trials below which a small share of the variance says nothing."""
 _EXHAUSTIVE = ("grid",)
@@ -101,11 +103,8 @@ def _of_kind(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
         if known.takes_seeds:
             words = "Run the best few and the baseline once more, with seeds that the search has not used."
             return [NextStep(words, ("recheck", known.folder))]
-        if verdict.kind == "needs a re-check":
-            words = (
-                "Another seed changes nothing here: hold items out of the next search, to try its winner on."
-            )
-            return [NextStep(words, known.again("--set", f"holdout={_HELD_OUT}"))]
+        if verdict.kind == "needs a re-check" or (verdict.kind == "better" and verdict.expected is None):
+            return [_of_luck(known, search)]
     if verdict.kind == "baseline":
         if known.manifest.get("algorithm") in _EXHAUSTIVE:
             words = "Every set of the grid was tried: widen a domain, or vary another input."
@@ -121,6 +120,19 @@ def _of_kind(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
             )
         ]
     return []
+
+
+def _of_luck(known: _Known, search: Judged) -> NextStep:
+    """How luck is told from a gain where another seed gives the same image: by other items."""
+    start = "Another seed changes nothing here:"
+    needed = _HELD_OUT + _LEFT
+    if len(search.items) < needed:
+        return NextStep(
+            f"{start} have {needed} items or more, and hold {_HELD_OUT} of them out of the next search"
+            f" (holdout: {_HELD_OUT}), to try its winner on."
+        )
+    words = f"{start} hold items out of the next search, to try its winner on."
+    return NextStep(words, known.again("--set", f"holdout={_HELD_OUT}"))
 
 
 def _of_ties(known: _Known, verdict: Verdict, search: Judged) -> list[NextStep]:

@@ -86,13 +86,19 @@ def _of_baseline(evidence: _Evidence) -> Verdict:
     sets = evidence.sets
     if not sets:
         return Verdict("baseline", "There is the baseline only: no other set has a score.")
+    unfinished = sum(trial.status in ("running", "interrupted") for trial in sets)
     sentence = f"No set beats the baseline: {counted(len(sets), 'other set')} did no better than its values."
+    if unfinished:
+        lost = counted(len(sets) - unfinished, "other set")
+        still = f"{counted(unfinished, 'set')} had not had all of their images"
+        sentence = f"No set beats the baseline so far: {lost} did no better than its values, and {still}."
     ranked = [trial for trial in evidence.search.ranking() if trial.number != 0]
     closest = _difference(ranked[0], evidence.baseline)
     lines: tuple[str, ...] = ()
     if closest is not None:
         items = counted(closest.count, "item")
-        lines = (f"{ranked[0].name} comes closest: {evidence.metric} {interval(closest)} on {items}.",)
+        place = "leads the others" if unfinished else "comes closest"
+        lines = (f"{ranked[0].name} {place}: {evidence.metric} {interval(closest)} on {items}.",)
     return Verdict("baseline", sentence, lines)
 
 

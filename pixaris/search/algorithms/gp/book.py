@@ -135,7 +135,7 @@ class GuidedBook(Book):
             elif self._fed < len(self._turns):
                 self._asked_in_vain = self._fed
             else:
-                self._finish("another set was worth the images more")
+                self._finish("the last images went to sets with better prospects")
 
     def _feed(self, count: int) -> bool:
         """Tell the guide of the first so many images; False while one of them is on its way."""

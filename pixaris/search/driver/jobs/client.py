@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 
 from pixaris.exceptions import ClusterError, ConfigurationError, first_line
 from pixaris.search.driver.session.address import knock
+from pixaris.words import pip
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 """Where a cluster's job server is, seen from its head or through `kubectl port-forward`."""
@@ -189,11 +190,11 @@ class Jobs:
         except (ConnectionError, OSError) as error:
             raise ClusterError(self._lost(error)) from None
         except ImportError:
-            raise ConfigurationError(_NO_CLIENT) from None
+            raise ConfigurationError(_no_client()) from None
         except (RuntimeError, RayError) as error:
             said = str(error)
             if "pip install" in said or "ray[default]" in said:
-                raise ConfigurationError(_NO_CLIENT) from None
+                raise ConfigurationError(_no_client()) from None
             if "uthenticat" in said + type(error).__name__:
                 raise ClusterError(
                     f"the cluster at {self.address} asks for another token; set RAY_AUTH_MODE=token and"
@@ -206,7 +207,8 @@ class Jobs:
         return f"the cluster at {self.address} does not answer ({said}); the job, if it was begun, goes on"
 
 
-_NO_CLIENT = "jobs need Ray's job client; install it with: pip install 'pixaris[cluster]'"
+def _no_client() -> str:
+    return f"jobs need Ray's job client; install it with: {pip()} install 'pixaris[cluster]'"
 
 
 def _job(found: Any) -> Job:  # noqa: ANN401  (Ray's own record)
