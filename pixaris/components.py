@@ -244,7 +244,10 @@ def _made(given: ComponentSpec, known: Mapping[str, str], base: type, problems: 
     try:
         return make(resolve(given.type, known, base), given.options)
     except ConfigurationError as error:
-        where = error.source if isinstance(error, WorkflowError) else ""
+        if isinstance(error, WorkflowError):
+            where = error.source
+        else:
+            where = ""
         for problem in error.problems:
             place = ", ".join(part for part in (where, problem.where) if part)
             problems.append(Problem(place, problem.message, given.where))

@@ -75,7 +75,10 @@ class Config:
         Raises:
             ConfigurationError: As of `load`.
         """
-        environ = os.environ if environ is None else environ
+        if environ is None:
+            environ = os.environ
+        else:
+            environ = environ
         sources = _found(environ, folder)[1]
         if "flux_api_key" not in sources and environ.get("BFL_API_KEY"):
             sources["flux_api_key"] = "BFL_API_KEY"
@@ -95,7 +98,10 @@ class Config:
             ConfigurationError: The file is no mapping, or has unknown keys or values that are no text.
         """
         values, _ = _found(environ, folder)
-        environ = os.environ if environ is None else environ
+        if environ is None:
+            environ = os.environ
+        else:
+            environ = environ
         return cls(
             eval_dir_local=Path(values.get("eval_dir_local", cls.eval_dir_local)),
             results_dir=Path(values.get("results_dir", cls.results_dir)),
@@ -120,9 +126,15 @@ class Config:
 
 def _found(environ: Mapping[str, str] | None, folder: Path | None) -> tuple[dict[str, str], dict[str, str]]:
     """Settings that are given, and where each is."""
-    environ = os.environ if environ is None else environ
+    if environ is None:
+        environ = os.environ
+    else:
+        environ = environ
     named = environ.get("PIXARIS_CONFIG")
-    path = Path(named) if named else (folder or Path()) / "config.yaml"
+    if named:
+        path = Path(named)
+    else:
+        path = (folder or Path()) / "config.yaml"
     values: dict[str, str] = {}
     if path.is_file():
         values = dict(_read(path, {**{f.name: f.repr for f in fields(Config)}, **_OF_THE_ORIGINAL}))
@@ -155,7 +167,10 @@ def _read(path: Path, known: Mapping[str, bool]) -> dict[str, str]:
             listing = ""  # once is enough
         elif not isinstance(value, str) or not value:
             shown = known[key] and not isinstance(value, list | dict | set)
-            got = repr(value) if shown else type(value).__name__
+            if shown:
+                got = repr(value)
+            else:
+                got = type(value).__name__
             problems.append(Problem(key, f"must be text, in quotes if it looks like a number (got {got})"))
     if problems:
         raise ConfigurationError(problems, str(path))

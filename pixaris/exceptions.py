@@ -62,7 +62,9 @@ class Problem:
 
     def __str__(self) -> str:
         place = ", ".join(part for part in (self.path, self.where) if part)
-        return f"{place}: {self.message}" if place else self.message
+        if place:
+            return f"{place}: {self.message}"
+        return self.message
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -120,7 +122,9 @@ def bounded(text: str, most: int = 2_000) -> str:
 def first_line(text: str) -> str:
     """The gist of a server's words, which may go on for pages."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0] if lines else ""
+    if lines:
+        return lines[0]
+    return ""
 
 
 def _rebuild(cls: type[PixarisError], args: tuple[Any, ...], state: dict[str, Any]) -> PixarisError:
@@ -170,9 +174,17 @@ class ConfigurationError(PixarisError):
         lines = [bounded(str(problem)) for problem in self.problems[:_MOST_TOLD]]
         lines += [""] * (len(self.problems) - len(lines))
         if len(lines) == 1:
-            return f"{self.source}: {lines[0]}" if self.source else lines[0]
-        head = f"{self.source}: {len(lines)} problems" if self.source else f"{len(lines)} problems"
-        more = [f"  … and {len(lines) - _MOST_TOLD:,} more"] if len(lines) > _MOST_TOLD else []
+            if self.source:
+                return f"{self.source}: {lines[0]}"
+            return lines[0]
+        if self.source:
+            head = f"{self.source}: {len(lines)} problems"
+        else:
+            head = f"{len(lines)} problems"
+        if len(lines) > _MOST_TOLD:
+            more = [f"  … and {len(lines) - _MOST_TOLD:,} more"]
+        else:
+            more = []
         return "\n".join([head, *(f"  - {line}" for line in lines[:_MOST_TOLD]), *more])
 
 
@@ -206,7 +218,10 @@ class FarSideError(PixarisError):
         message = self.message
         self.endpoint = endpoint
         self.node = node
-        place = f" [{endpoint}]" if endpoint else ""
+        if endpoint:
+            place = f" [{endpoint}]"
+        else:
+            place = ""
         super().__init__(f"node {node!r}: {message}{place}" if node else f"{message}{place}")
 
 

@@ -182,7 +182,9 @@ def plain(value: Any) -> Any:  # noqa: ANN401  (any JSON-like value in, a JSON v
         return int(value)
     if isinstance(value, float):
         number = float(value)
-        return number if number - number == 0 else None
+        if number - number == 0:
+            return number
+        return None
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -220,7 +222,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
         loaded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return loaded if isinstance(loaded, dict) else None
+    if isinstance(loaded, dict):
+        return loaded
+    return None
 
 
 def is_hidden(name: str) -> bool:

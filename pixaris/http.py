@@ -92,7 +92,9 @@ def without_secrets(reply: Reply, secrets: Iterable[str]) -> Reply:
     for word in sorted(set(words), key=len, reverse=True):
         if len(word) >= _SHORTEST_SECRET and word.lower() not in _SCHEMES:
             body = body.replace(word.encode(), b"***")
-    return reply if body == reply.body else Reply(reply.status, body, reply.headers)
+    if body == reply.body:
+        return reply
+    return Reply(reply.status, body, reply.headers)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,10 @@ def open_session(proxies: Mapping[str, str], verify: bool | str = True) -> Sessi
     # replace our headers.
     session.trust_env = False
     session.proxies.update(proxies)
-    session.verify = trusted_certificates() if verify is True else verify
+    if verify is True:
+        session.verify = trusted_certificates()
+    else:
+        session.verify = verify
     session.headers["User-Agent"] = "pixaris"
     adapter = _Adapter(pool_connections=4, pool_maxsize=64, max_retries=0)
     session.mount("http://", adapter)
@@ -218,7 +223,10 @@ class _Adapter(HTTPAdapter):
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (whatever requests gives)
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.ConnectionCls = _TlsConnection if pool.scheme == "https" else _Connection
+        if pool.scheme == "https":
+            pool.ConnectionCls = _TlsConnection
+        else:
+            pool.ConnectionCls = _Connection
         return pool
 
 
@@ -367,7 +375,9 @@ def _retry_after(raw: str | None) -> float | None:
             seconds = parsedate_to_datetime(raw).timestamp() - time.time()
         except (ValueError, TypeError):
             return None
-    return min(max(seconds, 0.0), 86400.0) if seconds == seconds else None
+    if seconds == seconds:
+        return min(max(seconds, 0.0), 86400.0)
+    return None
 
 
 def _phrase(status: int) -> str:

@@ -39,4 +39,6 @@ def bare_png(data: bytes) -> bytes | None:
             kept.append(bytes(chunk))
         kinds.add(kind)
         place = end
-    return b"".join(kept) if kinds >= _PIXEL_CHUNKS else None
+    if kinds >= _PIXEL_CHUNKS:
+        return b"".join(kept)
+    return None

@@ -58,7 +58,9 @@ def safe_streams() -> Iterator[None]:
 
 def raw(stream: TextIO) -> TextIO:
     """The stream below a safe one: for what writes escapes of its own, around texts that are made `safe`."""
-    return stream.raw if isinstance(stream, SafeStream) else stream
+    if isinstance(stream, SafeStream):
+        return stream.raw
+    return stream
 
 
 def console(width: int | None = None) -> Console:
@@ -102,7 +104,10 @@ def counting(word: str) -> Callable[[int, int], None]:
     def count(done: int, total: int) -> None:
         nonlocal told
         if sys.stderr.isatty():
-            end = "\n" if done == total else ""
+            if done == total:
+                end = "\n"
+            else:
+                end = ""
             sys.stderr.write(f"\r  {done} of {total} files {word}{end}")
             sys.stderr.flush()
         elif time.monotonic() - told > _LINE_SECONDS:

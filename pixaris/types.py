@@ -65,7 +65,9 @@ class EvalItem:
         Raises:
             KeyError: The eval set has no such folder.
         """
-        return self.references[folder] if folder in self.references else self.inputs[folder]
+        if folder in self.references:
+            return self.references[folder]
+        return self.inputs[folder]
 
 
 @dataclass(frozen=True)
@@ -89,17 +91,23 @@ class EvalSet:
     @property
     def input_folders(self) -> tuple[str, ...]:
         """Folders that feed the workflow (``Input`` feeds the node titled "Load Input Image")."""
-        return tuple(self.items[0].inputs) if self.items else ()
+        if self.items:
+            return tuple(self.items[0].inputs)
+        return ()
 
     @property
     def reference_folders(self) -> tuple[str, ...]:
         """Folders that only metrics see."""
-        return tuple(self.items[0].references) if self.items else ()
+        if self.items:
+            return tuple(self.items[0].references)
+        return ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of text, of an eval set of prompts."""
-        return tuple(self.items[0].texts) if self.items else ()
+        if self.items:
+            return tuple(self.items[0].texts)
+        return ()
 
     @cached_property
     def digest(self) -> str:
@@ -360,7 +368,9 @@ class RunRecord:
         costs = [
             cost for cost in (*(one.cost for one in made), *(one.cost for one in failed)) if cost is not None
         ]
-        return sum(costs) if costs else None
+        if costs:
+            return sum(costs)
+        return None
 
     @property
     def cached(self) -> int:

@@ -22,7 +22,9 @@ def duration(seconds: float) -> str:
 
 def number(value: object) -> str:
     """A value, floats with four significant digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
 
 
 def listed(values: Mapping[str, object]) -> str:
@@ -34,7 +36,10 @@ def credits(cost: float | None, unaccounted: int = 0) -> str:
     """What was charged, and how many requests may have been charged besides; "" where nothing was."""
     if cost is None and not unaccounted:
         return ""
-    besides = f", and {unaccounted} requests may have been charged besides" if unaccounted else ""
+    if unaccounted:
+        besides = f", and {unaccounted} requests may have been charged besides"
+    else:
+        besides = ""
     return f"{cost or 0:.10g} credits{besides}"
 
 

@@ -50,13 +50,19 @@ class BucketCache(CacheStore):
             return made
         try:
             found = self._bucket.find(self._name(key))
-            data = None if found is None else self._bucket.read(found)
+            if found is None:
+                data = None
+            else:
+                data = self._bucket.read(found)
         except BucketChangedError:  # it was removed meanwhile
             return None
         except PixarisError as error:
             self._give_up(error)
             return None
-        made = None if data is None else _unpacked(data)
+        if data is None:
+            made = None
+        else:
+            made = _unpacked(data)
         if made is None:
             return None
         return self.near.put(key, made) or made
@@ -98,7 +104,10 @@ def _unpacked(data: bytes) -> CachedImage | None:
             if hashlib.sha256(piece).hexdigest() != row["sha256"]:
                 return None
             images.append(EncodedImage(piece, str(row["digest"])))
-        cost = None if facts["cost"] is None else float(facts["cost"])
+        if facts["cost"] is None:
+            cost = None
+        else:
+            cost = float(facts["cost"])
         return CachedImage(
             images[0], str(facts["endpoint"]), float(facts["seconds"]), cost, tuple(images[1:])
         )

@@ -177,7 +177,10 @@ class LocalCache(CacheStore):
         total = sum(entry.size for entry in entries)
         allowed = limit
         if allowed is None:
-            allowed = total if total <= self.limit else int(self.limit * _AFTER_EVICTION)
+            if total <= self.limit:
+                allowed = total
+            else:
+                allowed = int(self.limit * _AFTER_EVICTION)
         count = removed = 0
         for entry in entries:
             old = unused_since is not None and entry.used < unused_since
@@ -225,7 +228,10 @@ def _read(path: Path) -> CachedImage | None:
         facts = json.loads(text)
         images = [_read_image(path, row["digest"], row["sha256"]) for row in facts["images"]]
         endpoint, seconds, cost = facts["endpoint"], float(facts["seconds"]), facts["cost"]
-        charged = None if cost is None else float(cost)
+        if cost is None:
+            charged = None
+        else:
+            charged = float(cost)
         return CachedImage(images[0], str(endpoint), seconds, charged, tuple(images[1:]))
     except (OSError, KeyError, IndexError, TypeError, ValueError, RecursionError):
         return None

@@ -23,7 +23,10 @@ def read_old(data: bytes) -> CachedImage | None:
         for row in reversed(facts.get("others", [])):
             images, last = images[: -row["bytes"]], images[-row["bytes"] :]
             others.insert(0, EncodedImage(last, row["digest"]))
-        charged = None if cost is None else float(cost)
+        if cost is None:
+            charged = None
+        else:
+            charged = float(cost)
         return CachedImage(EncodedImage(images, digest), endpoint, seconds, charged, tuple(others))
     except (KeyError, TypeError, ValueError, RecursionError):
         return None  # whole, but not written by us

@@ -47,7 +47,10 @@ def main(options: argparse.Namespace) -> int:
             limit = _told("--to", options.to, size_of)
         if options.unused_for is not None:
             since = time.time() - _told("--unused-for", options.unused_for, _seconds)
-            limit = cache.limit if limit is None else limit
+            if limit is None:
+                limit = cache.limit
+            else:
+                limit = limit
     count, removed = cache.prune(limit, since)
     left = sum(entry.size for entry in cache.entries())
     print(f"removed {count} images, {size(removed)}; {size(left)} are left in {cache.folder}")

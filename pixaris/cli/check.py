@@ -38,7 +38,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Find everything wrong; exit 2 if there is anything."""
-    return _for_scripts(options) if options.json else _for_people(options)
+    if options.json:
+        return _for_scripts(options)
+    return _for_people(options)
 
 
 def _for_scripts(options: argparse.Namespace) -> int:
@@ -69,7 +71,10 @@ def _facts(problem: Problem) -> dict[str, str | int | None]:
 
 def _for_people(options: argparse.Namespace) -> int:
     spec, problems = files.read(options, [], need_parameters=False, trust=options.trust)
-    foreign = [] if options.trust else files.foreign_code(spec)
+    if options.trust:
+        foreign = []
+    else:
+        foreign = files.foreign_code(spec)
     if foreign and is_foreign(spec.generator.type):
         return _without_generator(foreign, spec, problems)
     searching = bool(spec.space.parameters)

@@ -76,7 +76,10 @@ def _print(found: Comparison, worst: int, *, several: bool) -> None:
 
 def _row(change: ScoreChange) -> tuple[str, ...]:
     half = change.difference.half
-    ends = "" if half is None else f" ± {half:.4f}"
+    if half is None:
+        ends = ""
+    else:
+        ends = f" ± {half:.4f}"
     return (
         f"{change.metric}{_ARROWS[change.direction]}",
         f"{change.difference.mean:+.4f}{ends}",
@@ -96,7 +99,9 @@ def conclusion(change: ScoreChange) -> str:
         return "no evidence of a difference"
     if change.direction is None:
         return "differs"
-    return "better" if change.is_better else "worse"
+    if change.is_better:
+        return "better"
+    return "worse"
 
 
 def _files(found: Comparison, item: str) -> str:
@@ -109,7 +114,9 @@ def _files(found: Comparison, item: str) -> str:
 def _value(value: object) -> str:
     from pixaris.words import number
 
-    return "none" if value is None else number(value)
+    if value is None:
+        return "none"
+    return number(value)
 
 
 def _as_dict(found: Comparison) -> Mapping[str, Any]:

@@ -107,9 +107,10 @@ def _versions() -> Iterator[Finding]:
         except PackageNotFoundError:
             yield Finding(package, "wrong", f"is not installed; run: {pip()} install {package}")
     address = os.environ.get("RAY_ADDRESS")
-    words = (
-        f"searches go to {address} (RAY_ADDRESS)" if address else "searches start their own on this machine"
-    )
+    if address:
+        words = f"searches go to {address} (RAY_ADDRESS)"
+    else:
+        words = "searches start their own on this machine"
     yield Finding("Ray cluster", "ok", words)
 
 
@@ -155,7 +156,10 @@ def _room(config: Config) -> Iterator[Finding]:
     memory = _memory()
     if memory is not None:
         state: State = "ok" if memory >= _LEAST_MEMORY else "wrong"
-        way = "" if state == "ok" else "; end other programs: Ray kills processes where memory runs out"
+        if state == "ok":
+            way = ""
+        else:
+            way = "; end other programs: Ray kills processes where memory runs out"
         yield Finding("memory", state, f"{size(memory)} are free, {os.cpu_count()} processors{way}")
     shared = Path("/dev/shm")
     if shared.is_dir() and shutil.disk_usage(shared).total < _LEAST_SHARED:

@@ -164,7 +164,9 @@ def facts(url: str, result: ProbeResult | None, status: EndpointStatus | None) -
 
 
 def _counted(requests: tuple[int, int] | None) -> dict[str, int] | None:
-    return None if requests is None else {"of_pixaris": requests[0], "of_others": requests[1]}
+    if requests is None:
+        return None
+    return {"of_pixaris": requests[0], "of_others": requests[1]}
 
 
 def row(url: str, result: ProbeResult | None) -> dict[str, str]:
@@ -174,9 +176,15 @@ def row(url: str, result: ProbeResult | None) -> dict[str, str]:
     if result is None:
         return cells
     if result.error:
-        state = result.error if result.refused else f"does not answer: {result.error}"
+        if result.refused:
+            state = result.error
+        else:
+            state = f"does not answer: {result.error}"
         return {**cells, "state": state}
-    cells["state"] = "busy" if result.busy else "healthy"
+    if result.busy:
+        cells["state"] = "busy"
+    else:
+        cells["state"] = "healthy"
     if result.credits is not None:
         cells["credits"] = f"{result.credits:.10g}"
     if result.running is not None:

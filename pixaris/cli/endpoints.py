@@ -74,13 +74,17 @@ def main(options: argparse.Namespace) -> int:
         board.update()
         board.wait()
         searches.print_json({"endpoints": board.facts(), "notes": board.notes})
-        return 0 if board.answers else 3
+        if board.answers:
+            return 0
+        return 3
     screen = console()
     if options.once or not (screen.is_terminal and sys.stdout.isatty()):
         board.update()
         board.wait()
         (screen if screen.is_terminal else console(_PIPE_WIDTH)).print(board.picture())
-        return 0 if board.answers else 3
+        if board.answers:
+            return 0
+        return 3
     try:
         with Live(console=screen, auto_refresh=False) as live:
             due = 0.0

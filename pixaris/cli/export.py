@@ -32,14 +32,20 @@ def main(options: argparse.Namespace) -> int:
     from pixaris.search.export import export
 
     result = searches.load(options)
-    trial = result.best if options.trial is None else searches.trial_of(result, options.trial)
+    if options.trial is None:
+        trial = result.best
+    else:
+        trial = searches.trial_of(result, options.trial)
     if trial is None:
         raise ConfigurationError(
             f"no trial of {result.folder} has a score yet; --trial ID exports one all the same"
         )
     exported = export(result, trial)
     text = json.dumps(exported.workflow, indent=2, ensure_ascii=False) + "\n"
-    output = None if options.output == Path("-") else options.output
+    if options.output == Path("-"):
+        output = None
+    else:
+        output = options.output
     if output is None:
         print(text, end="")
     else:
@@ -49,12 +55,14 @@ def main(options: argparse.Namespace) -> int:
             write_text(output, text)
         except OSError as error:
             raise ConfigurationError(f"{output} cannot be written: {error.strerror or error}") from None
-    score = (
-        "no score"
-        if trial.objective is None
-        else f"{result.metric} {trial.objective:.4f} on {trial.scored} images"
-    )
-    whose = "the winner" if options.trial is None else "as asked for"
+    if trial.objective is None:
+        score = "no score"
+    else:
+        score = f"{result.metric} {trial.objective:.4f} on {trial.scored} images"
+    if options.trial is None:
+        whose = "the winner"
+    else:
+        whose = "as asked for"
     print(f"{trial.name} of {result.name} ({whose}, {trial.status}): {score}", file=sys.stderr)
     for line in exported.changes or ("nothing differs from the search's workflow",):
         print(f"  {line}", file=sys.stderr)

@@ -72,7 +72,10 @@ def read(
     trust: bool = True,
 ) -> tuple[SearchSpec, list[Problem]]:
     """Read the search file with what the command line changes."""
-    cache = ["cache=false"] if getattr(options, "no_cache", False) else []
+    if getattr(options, "no_cache", False):
+        cache = ["cache=false"]
+    else:
+        cache = []
     return read_search_file(
         options.file,
         [*options.overrides, *cache, *overrides],
@@ -103,7 +106,10 @@ def check(
         ConfigurationError: Something is wrong.
     """
     made: list[Problem] = []
-    asked = " and the endpoints" if spec.endpoints else ""
+    if spec.endpoints:
+        asked = " and the endpoints"
+    else:
+        asked = ""
     say(f"checking    {spec.source.path}: the eval set{asked} …")
     settings = assemble(spec, made, trust=trust)
     found = [*problems, *spec.source.located(made)]
@@ -141,7 +147,9 @@ def _unknown_inputs(spec: SearchSpec, checked: CheckedSearch) -> list[Problem]:
 
 def owner(checked: CheckedSearch) -> str:
     """Whose values the baseline has."""
-    return "workflow" if checked.settings.generator.workflow is not None else "default"
+    if checked.settings.generator.workflow is not None:
+        return "workflow"
+    return "default"
 
 
 def describe(checked: CheckedSearch, values: Mapping[str, ParamValue] | None = None) -> str:
@@ -165,7 +173,10 @@ def describe(checked: CheckedSearch, values: Mapping[str, ParamValue] | None = N
         lines.append(f"budget      {budget.describe()}")
     if values is None and (steering := Steering.of(checked)) is not None:
         lines.append(f"votes       {steering.describe()}")
-    rows = _domains(checked) if values is None else _values(checked, values)
+    if values is None:
+        rows = _domains(checked)
+    else:
+        rows = _values(checked, values)
     heads = ["parameters", *[""] * len(rows)]
     lines += [f"{head:<11} {row}" for head, row in zip(heads, rows, strict=False)]
     if (price := price_of(checked)) is not None:
@@ -195,7 +206,10 @@ def _domains(checked: CheckedSearch) -> list[str]:
     rows = []
     for parameter in checked.space.parameters:
         conditions = ", ".join(condition.describe() for condition in parameter.when)
-        only = f", when {conditions}" if conditions else ""
+        if conditions:
+            only = f", when {conditions}"
+        else:
+            only = ""
         rows.append(f"{parameter.name}: {parameter.describe()}{only}{_own(baseline, parameter, whose)}")
     return rows + [f"{template.name}: {template.text}" for template in checked.space.templates]
 
@@ -205,7 +219,10 @@ def _values(checked: CheckedSearch, values: Mapping[str, ParamValue]) -> list[st
     baseline, whose = checked.baseline(), owner(checked)
     rows = []
     for name, value in values.items():
-        changed = f" ({whose}: {baseline[name]})" if name in baseline and baseline[name] != value else ""
+        if name in baseline and baseline[name] != value:
+            changed = f" ({whose}: {baseline[name]})"
+        else:
+            changed = ""
         rows.append(f"{name} = {value}{changed}")
     return rows
 
@@ -215,6 +232,8 @@ def _own(baseline: Mapping[str, ParamValue], parameter: Parameter, whose: str) -
     if parameter.domain.kind == "constant":
         return ""
     if parameter.name not in baseline:
-        return f" ({UNTOLD})" if whose == "default" else ""
+        if whose == "default":
+            return f" ({UNTOLD})"
+        return ""
     value = baseline[parameter.name]
     return f" ({whose}: {'empty text' if value == '' else value})"

@@ -73,7 +73,9 @@ def main(options: argparse.Namespace) -> int:
     if outcome == "worse":
         return gate.EXIT_CODES[outcome]
     _save(found, options.save)
-    return 0 if options.allow_undecided else gate.EXIT_CODES[outcome]
+    if options.allow_undecided:
+        return 0
+    return gate.EXIT_CODES[outcome]
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -30,7 +30,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """List the metrics, or describe one."""
-    names = list(METRICS) if options.name is None else [options.name]
+    if options.name is None:
+        names = list(METRICS)
+    else:
+        names = [options.name]
     found = {name: resolve(name, METRICS, BaseMetric) for name in names}
     if options.json:
         print(json.dumps([entry(name, cls) for name, cls in found.items()], indent=2, ensure_ascii=False))
@@ -70,11 +73,15 @@ def range_text(scale: Scale) -> str:
         return "any"
     if math.isinf(high):
         return f"≥ {_number(low)}"
-    return f"≤ {_number(high)}" if math.isinf(low) else f"{_number(low)} … {_number(high)}"
+    if math.isinf(low):
+        return f"≤ {_number(high)}"
+    return f"{_number(low)} … {_number(high)}"
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if value == round(value) else f"{value:.4g}"
+    if value == round(value):
+        return f"{value:.0f}"
+    return f"{value:.4g}"
 
 
 def markdown(metrics: Mapping[str, type[BaseMetric]]) -> list[str]:
@@ -85,7 +92,10 @@ def markdown(metrics: Mapping[str, type[BaseMetric]]) -> list[str]:
         for score, scale in class_scales(cls).items():
             words = [f"`{score}`", _ARROWS[scale.direction], range_text(scale), scale.unit]
             scores.append(" ".join(word for word in words if word))
-        extra = f"`{cls.extra}`" if cls.extra else "–"
+        if cls.extra:
+            extra = f"`{cls.extra}`"
+        else:
+            extra = "–"
         lines.append(f"| `{name}` | {'; '.join(scores)} | {', '.join(cls.needs) or 'nothing'} | {extra} |")
     return lines
 
@@ -114,7 +124,10 @@ def description(name: str, cls: type[BaseMetric]) -> str:
     options = [_option(parameter) for parameter in inspect.signature(cls).parameters.values()]
     lines = [f"{name} ({cls.__module__}.{cls.__name__})"]
     for row in rows(name, cls):
-        unit = "" if row["unit"] == "–" else f" {row['unit']}"
+        if row["unit"] == "–":
+            unit = ""
+        else:
+            unit = f" {row['unit']}"
         lines.append(f"score    {row['score']}: {row['direction']}, {row['range']}{unit}")
     lines.append(f"needs    {', '.join(cls.needs) or 'nothing'}")
     if cls.extra:
@@ -125,7 +138,9 @@ def description(name: str, cls: type[BaseMetric]) -> str:
 
 def _option(parameter: inspect.Parameter) -> str:
     default = parameter.default
-    return parameter.name if default in (inspect.Parameter.empty, None) else f"{parameter.name} ({default!r})"
+    if default in (inspect.Parameter.empty, None):
+        return parameter.name
+    return f"{parameter.name} ({default!r})"
 
 
 def _print_table(table_rows: Sequence[Mapping[str, str]]) -> None:

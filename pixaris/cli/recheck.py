@@ -78,7 +78,10 @@ def _checked(options: argparse.Namespace, result: SearchResult) -> CheckedSearch
         )
     file = kept.get("file")
     if not isinstance(file, str) or not Path(file).is_file():
-        where = f"its file {file} is gone" if file else "it was made in Python"
+        if file:
+            where = f"its file {file} is gone"
+        else:
+            where = "it was made in Python"
         raise ConfigurationError(
             f"{result.folder} cannot be checked again from here: {where}; in Python, give Search(recheck=…)"
         )

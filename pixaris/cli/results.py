@@ -34,7 +34,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Copy."""
-    return _push(options) if options.way == "push" else _pull(options)
+    if options.way == "push":
+        return _push(options)
+    return _pull(options)
 
 
 def _push(options: argparse.Namespace) -> int:

@@ -166,7 +166,10 @@ def _unfit(checked: CheckedSearch, arguments: list[str], given: dict[str, ParamV
         name = argument.partition("=")[0]
         for param in checked.space.bind({name: given[name]}, partial=True):
             fault = generator.fault(param)
-            told = [fault.message] if fault else []
+            if fault:
+                told = [fault.message]
+            else:
+                told = []
             for info in infos:
                 try:
                     if workflow is not None:
@@ -183,7 +186,10 @@ def _unfit(checked: CheckedSearch, arguments: list[str], given: dict[str, ParamV
 
 def _say(run: RunRecord) -> None:
     scores = " · ".join(f"{name} {value.mean:.4f}" for name, value in run.metrics.items())
-    failed = f" · {len(run.failures)} failed" if run.failures else ""
+    if run.failures:
+        failed = f" · {len(run.failures)} failed"
+    else:
+        failed = ""
     say(f"images {len(run.items)}/{len(run.eval_set)}{failed} · {scores}")
 
 
@@ -208,8 +214,14 @@ def report(run: RunRecord, own: Path, folder: Path) -> int:
     for remark in run.notes.get("remarks", ()):
         print(f"note: {remark}")
     for name, value in run.metrics.items():
-        spread = f", spread {value.std:.4f}" if value.count > 1 else ""
-        images = "image" if value.count == 1 else "images"
+        if value.count > 1:
+            spread = f", spread {value.std:.4f}"
+        else:
+            spread = ""
+        if value.count == 1:
+            images = "image"
+        else:
+            images = "images"
         print(f"{name:<12} {value.mean:.4f} on {value.count} {images}{spread}")
     if charged := credits(run.cost, run.unaccounted):
         print(f"charged      {charged}")

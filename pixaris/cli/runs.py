@@ -121,7 +121,9 @@ def _run(folder: Path, results: Path) -> dict[str, Any]:
 def _inner(record: dict[str, Any], key: str) -> dict[str, Any]:
     """A section of a record that somebody may have edited."""
     value = record.get(key)
-    return value if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return value
+    return {}
 
 
 def _facts(row: dict[str, Any]) -> tuple[str, str, str]:
@@ -129,7 +131,9 @@ def _facts(row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _best(row: dict[str, Any]) -> str:
-    return "no score" if row["score"] is None else f"{row['metric']} {row['score']:.4f} ({row['best']})"
+    if row["score"] is None:
+        return "no score"
+    return f"{row['metric']} {row['score']:.4f} ({row['best']})"
 
 
 def _scores(row: dict[str, Any]) -> str:

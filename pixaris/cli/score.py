@@ -64,14 +64,20 @@ def main(options: argparse.Namespace) -> int:
     from pixaris.files import write_bytes
 
     metrics = _metrics(options)
-    suffix = options.output.suffix.lower() if options.output else ""
+    if options.output:
+        suffix = options.output.suffix.lower()
+    else:
+        suffix = ""
     if options.output and suffix not in (".json", ".csv"):
         raise ConfigurationError(f"--output {options.output} must end in .json or .csv")
     eval_set = _eval_set(options.folder, metrics)
     scores = score_images(eval_set, str(options.folder), metrics)
     directions = {name: direction for metric in metrics for name, direction in metric.directions().items()}
     if options.output:
-        text = as_json(scores, directions) if suffix == ".json" else as_csv(scores)
+        if suffix == ".json":
+            text = as_json(scores, directions)
+        else:
+            text = as_csv(scores)
         try:
             write_bytes(options.output, text.encode())
         except OSError as error:
@@ -219,4 +225,6 @@ def _print_table(scores: Scores, directions: Mapping[str, str]) -> None:
 
 
 def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    if value is None:
+        return "–"
+    return f"{value:.4f}"

@@ -108,7 +108,9 @@ def voting_page(checked: CheckedSearch, key: IterationKey) -> str:
 
 def with_changes(options: argparse.Namespace) -> list[str]:
     """What ``--num-samples`` changes in the file."""
-    return [] if options.num_samples is None else [f"search.num_samples={options.num_samples}"]
+    if options.num_samples is None:
+        return []
+    return [f"search.num_samples={options.num_samples}"]
 
 
 def ended(result: SearchResult) -> int:
@@ -122,7 +124,9 @@ def ended(result: SearchResult) -> int:
     if result.error is not None:
         return result.error.exit_code
     statuses = (result.status, "" if rechecked is None else rechecked.status)
-    return 130 if "interrupted" in statuses else 0
+    if "interrupted" in statuses:
+        return 130
+    return 0
 
 
 def wanted(earlier: Earlier, resume: str) -> bool:

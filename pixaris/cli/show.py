@@ -71,7 +71,10 @@ def show_search(result: SearchResult, wanted: Wanted) -> None:
     """
     from pixaris.cli.search import report
 
-    why = f": {result.reason}" if result.reason else ""
+    if result.reason:
+        why = f": {result.reason}"
+    else:
+        why = ""
     print(f"{result.folder.parent.name}/{result.folder.name} ({result.status}{why})\n")
     trials = sorted_trials(result, wanted)
     print_trials(result, trials[: wanted.limit], wanted)
@@ -79,7 +82,10 @@ def show_search(result: SearchResult, wanted: Wanted) -> None:
         print(f"… and {len(trials) - wanted.limit} more (--all)")
     for objective in result.objectives:
         shares, reason = _importance(result, objective.metric)
-        of = f" for {objective.metric}" if result.others else ""
+        if result.others:
+            of = f" for {objective.metric}"
+        else:
+            of = ""
         words = ", ".join(f"{name} {share:.0%}" for name, share in (shares or {}).items())
         print(f"\nimportance{of}: {words or reason}")
     report(result, _owner(result))
@@ -108,11 +114,20 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
     print("\nscores")
     width = max(map(len, trial.scores), default=0)
     for name, mean in trial.scores.items():
-        interval = ends(result.interval(trial)) if name == result.metric else ""
+        if name == result.metric:
+            interval = ends(result.interval(trial))
+        else:
+            interval = ""
         print(f"  {name:<{width}}  {mean:.4f}{f'   95 % interval {interval}' if interval else ''}")
-    difference = result.difference(trial) if trial.number != 0 else None
+    if trial.number != 0:
+        difference = result.difference(trial)
+    else:
+        difference = None
     if difference is not None:
-        interval = f", 95 % interval {ends(difference, '+')}" if ends(difference) else ""
+        if ends(difference):
+            interval = f", 95 % interval {ends(difference, '+')}"
+        else:
+            interval = ""
         over = f"spread {difference.spread:.4f} over {difference.count} items"
         print(f"  change of {result.metric} per item {difference.mean:+.4f}{interval}, {over}")
         for remark in difference.remarks:

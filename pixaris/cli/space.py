@@ -116,7 +116,9 @@ def main(options: argparse.Namespace) -> int:
     """Write the file, check it, and say what it holds."""
     if (options.workflow is None) == (options.around is None):
         raise ConfigurationError("give a workflow, or --around SEARCH")
-    return _of_workflow(options) if options.around is None else _around(options)
+    if options.around is None:
+        return _of_workflow(options)
+    return _around(options)
 
 
 def _around(options: argparse.Namespace) -> int:
@@ -258,7 +260,9 @@ def _eval_set(options: argparse.Namespace, output: Path) -> EvalSetOnDisk:
 
 def _folders(path: Path) -> tuple[str, ...]:
     """The folders of an eval set; photographs in it directly are its input."""
-    return (INPUT,) if is_flat(path) else folders_of(path)
+    if is_flat(path):
+        return (INPUT,)
+    return folders_of(path)
 
 
 def _unfed(eval_set: EvalSetOnDisk, found: Draft) -> tuple[str, ...]:
@@ -281,7 +285,10 @@ def _aim(names: Sequence[str], folders: Sequence[str]) -> Aim:
         folders: The eval set's that feed no node.
     """
     likeliest, guessed = reference(folders)
-    others = [folder for folder in folders if folder != likeliest] if guessed else []
+    if guessed:
+        others = [folder for folder in folders if folder != likeliest]
+    else:
+        others = []
     names = list(dict.fromkeys(names))
     if not names:
         return aim(likeliest, others)
@@ -293,13 +300,18 @@ def _aim(names: Sequence[str], folders: Sequence[str]) -> Aim:
                 f"--metric {name} compares with reference images; name an eval set with --dataset that has a"
                 " folder of them which feeds no node"
             )
-        found[name] = {"reference": likeliest} if compares else {}
+        if compares:
+            found[name] = {"reference": likeliest}
+        else:
+            found[name] = {}
     return asked_for(names[0], found, likeliest, others)
 
 
 def _schema_line(folder: Path) -> str:
     """What tells editors the schema, where it lies beside the file."""
-    return f"{MODELINE}{FILE_NAME}\n" if (folder / FILE_NAME).is_file() else ""
+    if (folder / FILE_NAME).is_file():
+        return f"{MODELINE}{FILE_NAME}\n"
+    return ""
 
 
 def _head(
@@ -310,15 +322,17 @@ def _head(
     *,
     copied: bool,
 ) -> list[str]:
-    whose = (
-        f"the server {options.endpoint[0].rpartition('@')[2]}"
-        if options.endpoint
-        else "the endpoint that comes with Pixaris"
-    )
+    if options.endpoint:
+        whose = f"the server {options.endpoint[0].rpartition('@')[2]}"
+    else:
+        whose = "the endpoint that comes with Pixaris"
     lines = [f"Written by pixaris space from {options.workflow.name}, with the node descriptions of {whose}."]
     if found.folders:
         read = f"The workflow reads {_named(found.folders)}"
-        compared = f"; {_named(unfed, bare=True)} only compared with" if unfed else ""
+        if unfed:
+            compared = f"; {_named(unfed, bare=True)} only compared with"
+        else:
+            compared = ""
         lines.append(f"{read}{compared}.")
     lines += ["Its workflow is the copy beside this file."] if copied else []
     return [*lines, *advice]
@@ -335,4 +349,6 @@ def _named(folders: Sequence[str], *, bare: bool = False) -> str:
 def _from(folder: Path, path: Path) -> str:
     """A path as a file in the folder names it."""
     relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    return relative if relative.startswith(".") else f"./{relative}"
+    if relative.startswith("."):
+        return relative
+    return f"./{relative}"

@@ -122,7 +122,10 @@ def _submit(options: argparse.Namespace, address: str) -> int:
     say(f"submitted   {job_id}")
     if options.follow:
         return _follow(jobs, job_id, options)
-    at = [] if options.address is None else ["--address", options.address]
+    if options.address is None:
+        at = []
+    else:
+        at = ["--address", options.address]
     say(f"follow it with: {command('submit', job_id, '--follow', *at)}")
     say(f"stop it with:   {command('submit', job_id, '--stop', *at)}")
     return 0
@@ -169,21 +172,29 @@ def _refuse_votes_out_of_reach(checked: CheckedSearch) -> None:
 
 def _outside(spec: SearchSpec, folder: Path) -> list[Path]:
     """What the file names that lies elsewhere."""
-    named = [spec.dataset.path] if spec.dataset.path is not None else []
+    if spec.dataset.path is not None:
+        named = [spec.dataset.path]
+    else:
+        named = []
     return [path for path in named if not path.resolve().is_relative_to(folder)]
 
 
 def _some(paths: tuple[Path, ...]) -> str:
     shown = ", ".join(path.as_posix() for path in paths[:_MOST_NAMED])
     more = len(paths) - _MOST_NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+    if more > 0:
+        return f"{shown} and {more} more"
+    return shown
 
 
 def _follow(jobs: Jobs, job_id: str, options: argparse.Namespace) -> int:
     try:
         job = jobs.follow(job_id, _write)
     except KeyboardInterrupt:
-        at = [] if options.address is None else ["--address", options.address]
+        if options.address is None:
+            at = []
+        else:
+            at = ["--address", options.address]
         print(
             f"\n{job_id} goes on; stop it with: {command('submit', job_id, '--stop', *at)}", file=sys.stderr
         )
@@ -198,7 +209,9 @@ def _write(text: str) -> None:
 
 
 def _said(job: Job) -> str:
-    return job.message.splitlines()[0] if job.message else "the cluster does not say why"
+    if job.message:
+        return job.message.splitlines()[0]
+    return "the cluster does not say why"
 
 
 def _stop(jobs: Jobs, options: argparse.Namespace) -> int:
@@ -240,7 +253,13 @@ def _list(jobs: Jobs) -> int:
         say("no search was submitted there")
     width = max((len(job.id) for job in found), default=0)
     for job in found:
-        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.started)) if job.started else ""
-        code = "" if job.exit_code is None else f"exit {job.exit_code}"
+        if job.started:
+            started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.started))
+        else:
+            started = ""
+        if job.exit_code is None:
+            code = ""
+        else:
+            code = f"exit {job.exit_code}"
         say(f"{job.id:<{width}}  {job.status:<9}  {started:<19}  {job.search}  {code}".rstrip())
     return 0

@@ -81,9 +81,14 @@ def sorted_trials(result: SearchResult, wanted: Wanted) -> list[TrialResult]:
     ranked = result.ranking()
     numbers = {trial.number for trial in ranked}
     trials = [*ranked, *(trial for trial in result.trials if trial.number not in numbers)]
-    key = wanted.sort if wanted.sort != _RANK else wanted.metric
+    if wanted.sort != _RANK:
+        key = wanted.sort
+    else:
+        key = wanted.metric
     if not key:
-        return trials[::-1] if wanted.reverse else trials
+        if wanted.reverse:
+            return trials[::-1]
+        return trials
     found = {trial.number: _value(trial, key) for trial in trials}
     have = [trial for trial in trials if found[trial.number] is not None]
     lack = [trial for trial in trials if found[trial.number] is None]
@@ -114,7 +119,10 @@ def print_trials(result: SearchResult, trials: Sequence[TrialResult], wanted: Wa
     """Print trials, one line each; parameters that do not fit are named below."""
     objectives = [objective.metric for objective in result.objectives]
     lead = wanted.metric or objectives[0]
-    others = [] if wanted.metric else objectives[1:]
+    if wanted.metric:
+        others = []
+    else:
+        others = objectives[1:]
     heads = ["trial", "status", f"{lead} ± 95 %", *others, "change ± 95 %", "items"]
     rows = [_row(result, trial, lead, others) for trial in trials]
     errors = [
@@ -134,14 +142,25 @@ def print_trials(result: SearchResult, trials: Sequence[TrialResult], wanted: Wa
 
 
 def _written(trial: TrialResult, name: str) -> str:
-    return number(trial.values[name]) if name in trial.values else ""
+    if name in trial.values:
+        return number(trial.values[name])
+    return ""
 
 
 def _row(result: SearchResult, trial: TrialResult, lead: str, others: Sequence[str]) -> list[str]:
-    failed = f" ({trial.failures} failed)" if trial.failures else ""
+    if trial.failures:
+        failed = f" ({trial.failures} failed)"
+    else:
+        failed = ""
     interval, change = measured(result, trial, lead)
-    score = "none" if lead not in trial.scores else f"{trial.scores[lead]:.4f}{_half(interval)}"
-    gain = "baseline" if trial.number == 0 else ""
+    if lead not in trial.scores:
+        score = "none"
+    else:
+        score = f"{trial.scores[lead]:.4f}{_half(interval)}"
+    if trial.number == 0:
+        gain = "baseline"
+    else:
+        gain = ""
     if change is not None and trial.number != 0:
         gain = f"{change.mean:+.4f}{_half(change)}"
     return [
@@ -159,14 +178,22 @@ def measured(
         return result.interval(trial), result.difference(trial)
     scores = trial.scores_of(metric)
     known = [score for score in scores if score is not None]
-    gains = [] if result.baseline is None else differences(scores, result.baseline.scores_of(metric))
-    interval = MeanInterval.of(known) if known else None
+    if result.baseline is None:
+        gains = []
+    else:
+        gains = differences(scores, result.baseline.scores_of(metric))
+    if known:
+        interval = MeanInterval.of(known)
+    else:
+        interval = None
     return interval, PairedDifference.of(gains) if gains else None
 
 
 def _half(interval: MeanInterval | None) -> str:
     """Half the width of a 95 % interval, if there is one."""
-    return "" if interval is None or interval.half is None else f" ± {interval.half:.4f}"
+    if interval is None or interval.half is None:
+        return ""
+    return f" ± {interval.half:.4f}"
 
 
 def _fitting(table: Sequence[Sequence[str]], columns: Sequence[Sequence[str]]) -> int:

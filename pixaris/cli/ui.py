@@ -47,7 +47,10 @@ def main(options: argparse.Namespace) -> int:
     from pixaris.frontend.main import serve
 
     results = searches.results_of(options)
-    token = secrets.token_urlsafe(18) if options.token else ""
+    if options.token:
+        token = secrets.token_urlsafe(18)
+    else:
+        token = ""
     settings = PageSettings(
         options.host, options.port, _password(options), token, options.root_path, options.https
     )

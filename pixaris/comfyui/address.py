@@ -90,8 +90,14 @@ class Address:
         sent = {**_basic(parts), **(headers or {})}
         for name, value in sent.items():
             _check_header(name, value)
-        shown_host = f"[{host}]" if ":" in host else host
-        place = f"{shown_host}:{port}" if port is not None else shown_host
+        if ":" in host:
+            shown_host = f"[{host}]"
+        else:
+            shown_host = host
+        if port is not None:
+            place = f"{shown_host}:{port}"
+        else:
+            place = shown_host
         return cls(
             f"{parts.scheme}://{place}{quote(parts.path.rstrip('/'), safe='/%:@!$&()*+,;=~')}", sent, verify
         )

@@ -91,11 +91,10 @@ class ComfyApi:
         """
         found: dict[str, set[str]] = {}
         folders = self._http.get("/experiment/models")
-        names = (
-            [entry.get("name") for entry in folders if isinstance(entry, dict)]
-            if isinstance(folders, list)
-            else []
-        )
+        if isinstance(folders, list):
+            names = [entry.get("name") for entry in folders if isinstance(entry, dict)]
+        else:
+            names = []
         for folder in (name for name in names if isinstance(name, str)):
             files = self._http.get(f"/experiment/models/{quote(folder, safe='')}")
             for file in files if isinstance(files, list) else []:
@@ -226,7 +225,9 @@ class ComfyApi:
             or stored.get("type", "input") != "input"
         ):
             raise self._http.nonsense("answered POST /upload/image with nonsense")
-        return f"{folder}/{name}" if folder else name
+        if folder:
+            return f"{folder}/{name}"
+        return name
 
     def view(self, ref: ImageRef) -> bytes | None:
         """Download an image; None if the server does not have the file any more.
@@ -270,7 +271,10 @@ def device_memory(stats: Mapping[str, Any]) -> tuple[int, int] | None:
     say.
     """
     devices = stats.get("devices")
-    first = devices[0] if isinstance(devices, list) and devices else None
+    if isinstance(devices, list) and devices:
+        first = devices[0]
+    else:
+        first = None
     if not isinstance(first, dict):
         return None
     free, total = first.get("vram_free"), first.get("vram_total")

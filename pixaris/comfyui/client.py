@@ -128,7 +128,10 @@ class ComfyClient:
                 job.raise_if_cancelled()  # what was cancelled has not failed
                 raise
             job.raise_if_cancelled()
-        seconds = record.seconds if record.seconds is not None else self._clock() - started
+        if record.seconds is not None:
+            seconds = record.seconds
+        else:
+            seconds = self._clock() - started
         return GeneratedImage(
             request.id,
             request.item,

@@ -117,9 +117,18 @@ def parse_event(text: bytes) -> Event | None:
         message = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    data = message.get("data") if isinstance(message, dict) else None
-    kind = message.get("type") if isinstance(message, dict) else None
-    prompt_id = data.get("prompt_id") if isinstance(data, dict) else None
+    if isinstance(message, dict):
+        data = message.get("data")
+    else:
+        data = None
+    if isinstance(message, dict):
+        kind = message.get("type")
+    else:
+        kind = None
+    if isinstance(data, dict):
+        prompt_id = data.get("prompt_id")
+    else:
+        prompt_id = None
     if not isinstance(kind, str) or not isinstance(data, dict) or not isinstance(prompt_id, str):
         return None
     return Event(kind, prompt_id, ended=kind == "executing" and data.get("node", "") is None)
@@ -147,10 +156,21 @@ def _queue_items(raw: object) -> Iterator[tuple[float, str, Tag | None]]:
 
 def _tag(item: Sequence[object]) -> Tag | None:
     """The tag of a row ``[number, prompt id, graph, extra_data, …]``, as queue and history have it."""
-    extra_data = item[3] if len(item) > 3 else None
-    tag = extra_data.get(_TAG_KEY) if isinstance(extra_data, dict) else None
-    session, request = (tag.get("session"), tag.get("request")) if isinstance(tag, dict) else (None, None)
-    return Tag(session, request) if isinstance(session, str) and isinstance(request, str) else None
+    if len(item) > 3:
+        extra_data = item[3]
+    else:
+        extra_data = None
+    if isinstance(extra_data, dict):
+        tag = extra_data.get(_TAG_KEY)
+    else:
+        tag = None
+    if isinstance(tag, dict):
+        session, request = (tag.get("session"), tag.get("request"))
+    else:
+        session, request = (None, None)
+    if isinstance(session, str) and isinstance(request, str):
+        return Tag(session, request)
+    return None
 
 
 def parse_made(body: object, session: str) -> dict[str, str]:
@@ -164,9 +184,18 @@ def parse_made(body: object, session: str) -> dict[str, str]:
         raise ValueError("it is not an object")
     made = {}
     for prompt_id, row in body.items():
-        item = row.get("prompt") if isinstance(row, dict) else None
-        tag = _tag(item) if isinstance(item, list) else None
-        record = parse_history(body, prompt_id) if tag is not None and tag.session == session else None
+        if isinstance(row, dict):
+            item = row.get("prompt")
+        else:
+            item = None
+        if isinstance(item, list):
+            tag = _tag(item)
+        else:
+            tag = None
+        if tag is not None and tag.session == session:
+            record = parse_history(body, prompt_id)
+        else:
+            record = None
         if tag is not None and record is not None and record.status == "success":
             made[tag.request] = str(prompt_id)
     return made
@@ -186,9 +215,15 @@ def parse_history(body: object, prompt_id: str) -> PromptRecord | None:
     if not isinstance(row, dict):
         raise ValueError("the prompt's row is not an object")
     raw_status = row.get("status")
-    status = raw_status if isinstance(raw_status, dict) else {}
+    if isinstance(raw_status, dict):
+        status = raw_status
+    else:
+        status = {}
     messages = dict(_status_messages(status.get("messages")))
-    last = list(messages)[-1] if messages else ""
+    if messages:
+        last = list(messages)[-1]
+    else:
+        last = ""
     return PromptRecord(
         status=_verdict(status.get("status_str"), last),
         images=_images(row.get("outputs")),
@@ -215,7 +250,10 @@ def _verdict(status: object, last_message: str) -> PromptStatus:
 def _images(raw: object) -> dict[str, tuple[ImageRef, ...]]:
     found: dict[str, tuple[ImageRef, ...]] = {}
     for node_id, output in raw.items() if isinstance(raw, dict) else ():
-        entries = output.get("images") if isinstance(output, dict) else None
+        if isinstance(output, dict):
+            entries = output.get("images")
+        else:
+            entries = None
         found[node_id] = tuple(
             ImageRef(
                 _text(entry.get("filename")),
@@ -244,7 +282,10 @@ def is_sane(ref: ImageRef) -> bool:
     """
     if ref.filename in ("", ".", "..") or "/" in ref.filename or "\0" in ref.filename + ref.subfolder:
         return False
-    folders = re.split(r"[/\\]", ref.subfolder) if ref.subfolder else []
+    if ref.subfolder:
+        folders = re.split(r"[/\\]", ref.subfolder)
+    else:
+        folders = []
     return ref.type in _FOLDERS and not {"", ".", ".."} & set(folders)
 
 

@@ -78,15 +78,24 @@ class InputSpec:
         """Read ``[type, {…}]``: the second member may be absent, a combo is ``[[…], {…}]`` or ``["COMBO",
         {"options": […]}]``; the options of a dynamic one are ``{"key": …, "inputs": {"required": {…}, …}}``.
         """
-        parts = raw if isinstance(raw, list | tuple) else [raw]
-        kind = parts[0] if parts else "*"
+        if isinstance(raw, list | tuple):
+            parts = raw
+        else:
+            parts = [raw]
+        if parts:
+            kind = parts[0]
+        else:
+            kind = "*"
         details: Mapping[str, Any] = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
         options: object = ()
         if isinstance(kind, list | tuple):
             kind, options = "COMBO", kind
         elif kind == "COMBO":
             options = details.get("options", ())
-        branches = _branches(details.get("options"), depth) if kind == _DYNAMIC_COMBO else ()
+        if kind == _DYNAMIC_COMBO:
+            branches = _branches(details.get("options"), depth)
+        else:
+            branches = ()
         if branches:
             kind, options = "COMBO", [key for key, _ in branches]
         listed = isinstance(options, list | tuple)
@@ -124,7 +133,10 @@ class NodeClass:
     def parse(cls, name: str, raw: Mapping[str, Any]) -> NodeClass:
         """Read one entry of ``/object_info``; parts that are absent or of another form count as empty."""
         outputs = raw.get("output")
-        slots = outputs if isinstance(outputs, list | tuple) else ()
+        if isinstance(outputs, list | tuple):
+            slots = outputs
+        else:
+            slots = ()
         return cls(
             name=name,
             inputs=_sections(raw.get("input")),
@@ -203,7 +215,9 @@ class ObjectInfo:
         """
         known = self._classes.get(class_type)
         if known is None or name in known.inputs or "." not in name:
-            return known.inputs.get(name) if known else None
+            if known:
+                return known.inputs.get(name)
+            return None
         found = known.inputs_with(given or {}).get(name) or known.every_input().get(name)
         around, _, place = name.rpartition(".")
         listing = known.inputs.get(around)
@@ -224,7 +238,9 @@ class ObjectInfo:
     def outputs(self, class_type: str) -> tuple[str, ...]:
         """Types of a class's output slots; empty if the class is unknown."""
         known = self._classes.get(class_type)
-        return known.outputs if known else ()
+        if known:
+            return known.outputs
+        return ()
 
     def is_output(self, class_type: str) -> bool:
         """Whether a prompt may end in this class."""
@@ -286,7 +302,10 @@ def _sections(raw: object, depth: int = 0) -> dict[str, InputSpec]:
     """Read ``{"required": {name: specification}, "optional": {…}}``."""
     inputs: dict[str, InputSpec] = {}
     for section in ("required", "optional"):
-        specs = raw.get(section) if isinstance(raw, Mapping) else None
+        if isinstance(raw, Mapping):
+            specs = raw.get(section)
+        else:
+            specs = None
         if isinstance(specs, Mapping):
             required = section == "required"
             inputs.update({key: InputSpec.parse(spec, required, depth) for key, spec in specs.items()})
@@ -295,26 +314,34 @@ def _sections(raw: object, depth: int = 0) -> dict[str, InputSpec]:
 
 def _branches(raw: object, depth: int) -> tuple[tuple[ParamValue, Mapping[str, InputSpec]], ...]:
     """Read the options of a dynamic combo."""
-    rows = raw if isinstance(raw, list | tuple) and depth < _MOST_NESTED else ()
+    if isinstance(raw, list | tuple) and depth < _MOST_NESTED:
+        rows = raw
+    else:
+        rows = ()
     found = []
     for row in rows:
-        key = row.get("key") if isinstance(row, Mapping) else None
+        if isinstance(row, Mapping):
+            key = row.get("key")
+        else:
+            key = None
         if isinstance(key, str | int | float | bool):
             found.append((key, _sections(row.get("inputs"), depth + 1)))
     return tuple(found)
 
 
 def _literal(raw: object) -> ParamValue | None:
-    return raw if isinstance(raw, str | int | float | bool) else None
+    if isinstance(raw, str | int | float | bool):
+        return raw
+    return None
 
 
 def _literals(raw: object) -> list[ParamValue]:
-    return (
-        [value for value in raw if isinstance(value, str | int | float | bool)]
-        if isinstance(raw, list | tuple)
-        else []
-    )
+    if isinstance(raw, list | tuple):
+        return [value for value in raw if isinstance(value, str | int | float | bool)]
+    return []
 
 
 def _number(raw: object) -> float | None:
-    return raw if isinstance(raw, int | float) and not isinstance(raw, bool) else None
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        return raw
+    return None

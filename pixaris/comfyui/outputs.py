@@ -113,6 +113,6 @@ def _counted(kind: str, names: Sequence[str]) -> str:
     if kind == "image" and len(names) > 1:
         return f"{len(names)} images"
     article = "an" if kind[0] in "aio" else "a"
-    return (
-        f"{article} {kind} ({first})" if len(names) == 1 else f"{len(names)} times {article} {kind} ({first})"
-    )
+    if len(names) == 1:
+        return f"{article} {kind} ({first})"
+    return f"{len(names)} times {article} {kind} ({first})"

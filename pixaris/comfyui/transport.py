@@ -19,7 +19,9 @@ from pixaris.http import MAX_JSON_BYTES, Failure, FailureKind, Limits, Reply
 
 def failure_kind(error: UnreachableError) -> FailureKind | None:
     """How far the request got, or None if the server did answer, only not as it should."""
-    return error.__cause__.kind if isinstance(error.__cause__, Failure) else None
+    if isinstance(error.__cause__, Failure):
+        return error.__cause__.kind
+    return None
 
 
 class Transport:
@@ -126,7 +128,10 @@ class Transport:
             return reply.json()
         except ValueError:
             is_page = reply.body.lstrip()[:1] == b"<"
-            kind = "an HTML page" if is_page else "something that is not JSON"
+            if is_page:
+                kind = "an HTML page"
+            else:
+                kind = "something that is not JSON"
             raise self.nonsense(f"answered {what} with {kind}; is this a ComfyUI server?") from Failure(
                 "broken off"
             )
@@ -172,7 +177,10 @@ class Transport:
         """Raise what no route of a ComfyUI server answers: what proxies and gateways in front of it do."""
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
             wait = reply.retry_after
-            hint = f"; it asks to wait {wait:g} s" if wait is not None else ""
+            if wait is not None:
+                hint = f"; it asks to wait {wait:g} s"
+            else:
+                hint = ""
             raise RateLimitedError(
                 f"too many requests (HTTP 429){hint}", endpoint=self.address.url, retry_after=wait
             )
@@ -211,4 +219,6 @@ class Transport:
 
 def environment_proxies(address: Address) -> dict[str, str]:
     """The proxies that the environment names for an address, by scheme; none for this machine."""
-    return {} if address.is_loopback else wire.environment_proxies(address.url)
+    if address.is_loopback:
+        return {}
+    return wire.environment_proxies(address.url)

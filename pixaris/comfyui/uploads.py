@@ -51,5 +51,8 @@ def text_of(given: InputImage) -> str:
     """The text as which a node is given an image; "" where it is given the name of a file."""
     if given.sent_as == "file":
         return ""
-    head = "data:image/png;base64," if given.sent_as == "data url" else ""
+    if given.sent_as == "data url":
+        head = "data:image/png;base64,"
+    else:
+        head = ""
     return head + base64.b64encode(given.image.data).decode("ascii")

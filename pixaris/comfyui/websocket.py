@@ -182,7 +182,10 @@ class Listener:
                 if connection is not None:
                     connection.shutdown()
                 self._close()
-            failures = 0 if opened and self._clock() - opened > 1.0 else failures + 1
+            if opened and self._clock() - opened > 1.0:
+                failures = 0
+            else:
+                failures = failures + 1
 
     def _wait_until_wanted(self, failures: int) -> bool:
         """Wait for the time of the next attempt; False when there is none."""

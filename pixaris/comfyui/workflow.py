@@ -69,7 +69,9 @@ class Workflow:
                 f"the title {name!r} stands {_times(len(titled))} (ids {ids}): use the id, or rename one",
                 self.source,
             )
-        return titled[0] if titled else self.nodes.get(name)
+        if titled:
+            return titled[0]
+        return self.nodes.get(name)
 
     def has(self, name: str) -> bool:
         """Whether a node has this title or id, be it once or several times."""
@@ -222,7 +224,10 @@ class Workflow:
         Raises:
             WorkflowError: A name in `pending` is unknown or stands twice.
         """
-        places = None if pending is None else {(self.node(name).id, input) for name, input in pending}
+        if pending is None:
+            places = None
+        else:
+            places = {(self.node(name).id, input) for name, input in pending}
         return validation.problems(self.nodes, object_info, places)
 
     @property
@@ -265,9 +270,15 @@ class Workflow:
         """
         node = self.node(param.node_name)
         asked = {one.input: one.value for one in beside if one.node_name in (node.title, node.id)}
-        spec = info.input(node.class_type, param.input, {**node.inputs, **asked}) if info else None
+        if info:
+            spec = info.input(node.class_type, param.input, {**node.inputs, **asked})
+        else:
+            spec = None
         if node.place(param.input) is None and spec is None:
-            known = info.node_class(node.class_type) if info else None
+            if info:
+                known = info.node_class(node.class_type)
+            else:
+                known = None
             raise UnfitError(_no_input(node, param.input, {**(known.inputs if known else {}), **node.inputs}))
         if node.is_linked(param.input):
             raise UnfitError(self._linked(node, param.input))
@@ -338,7 +349,9 @@ def chosen(workflow: Workflow) -> tuple[Workflow, str]:
     where there is nothing to choose.
     """
     nodes, output = alternatives.chosen(workflow.nodes)
-    return (Workflow(nodes, workflow.source), output) if output else (workflow, "")
+    if output:
+        return (Workflow(nodes, workflow.source), output)
+    return (workflow, "")
 
 
 def _may_save(node: Node) -> bool:
@@ -357,7 +370,10 @@ def _structured(node: Node, input: str) -> str:
     """What to say of a structure where a value is asked for."""
     inside = [name for name, _ in node.literals() if name.startswith(f"{input}.")]
     listed = ", ".join(inside[:12]) + (", …" if len(inside) > 12 else "")
-    way_out = f"; name one of {listed}" if inside else ""
+    if inside:
+        way_out = f"; name one of {listed}"
+    else:
+        way_out = ""
     return f"holds a structure, not a value: {thaw(node.get(input))!r}{way_out}"
 
 
@@ -378,4 +394,6 @@ def _no_input(node: Node, input: str, inputs: Iterable[str]) -> str:
 
 
 def _times(count: int) -> str:
-    return "twice" if count == 2 else f"{count} times"
+    if count == 2:
+        return "twice"
+    return f"{count} times"

@@ -79,7 +79,9 @@ def changed(loader: object) -> str:
     """What became of an eval set since it was loaded, with whatever loader there is: see
     `DatasetLoader.changed`.
     """
-    return loader.changed() if isinstance(loader, DatasetLoader) else ""
+    if isinstance(loader, DatasetLoader):
+        return loader.changed()
+    return ""
 
 
 def aligned(
@@ -108,7 +110,10 @@ def aligned(
         DatasetError: A reference folder does not exist; a folder has no images, or several of one name, or
             lacks names that others have; an image cannot be decoded. All of these are told at once.
     """
-    references = (references,) if isinstance(references, str) else tuple(references)
+    if isinstance(references, str):
+        references = (references,)
+    else:
+        references = tuple(references)
     problems = [
         Problem(
             f"references: {folder!r}",
@@ -227,4 +232,6 @@ def _decoded(
 
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:SHOWN])
-    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown or "none"
+    if len(names) > SHOWN:
+        return f"{shown} and {len(names) - SHOWN} more"
+    return shown or "none"

@@ -160,7 +160,10 @@ def prepare(folder: Path) -> dict[str, int]:
             if not _shows(folder / path, image):
                 write_bytes(folder / path, encode_png(image))
     except OSError as error:
-        place = f": {error.filename}" if error.filename else ""
+        if error.filename:
+            place = f": {error.filename}"
+        else:
+            place = ""
         raise ConfigurationError(
             f"the eval sets cannot be written: {error.strerror or error}{place}; choose another folder",
             str(folder),

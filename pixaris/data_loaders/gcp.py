@@ -322,7 +322,9 @@ class _Book:
 def _state(path: Path) -> list[int] | None:
     """As a line of JSON has it."""
     found = state_of(path)
-    return None if found is None else list(found)
+    if found is None:
+        return None
+    return list(found)
 
 
 def _place(url: str) -> BucketPath:

@@ -43,9 +43,10 @@ def is_placeholder(stem: str, source: Path | bytes) -> bool:
     if stem != PLACEHOLDER:
         return False
     try:
-        image = (
-            EncodedImage.from_file(source) if isinstance(source, Path) else EncodedImage.from_bytes(source)
-        )
+        if isinstance(source, Path):
+            image = EncodedImage.from_file(source)
+        else:
+            image = EncodedImage.from_bytes(source)
     except ImageError:  # told with the others that cannot be read
         return False
     return image == placeholder()
@@ -65,7 +66,10 @@ def passed_over(
     apart = [("", name) for name in beside if is_system(name) or has_image_suffix(name)]
     reasons: dict[str, list[str]] = {}
     for folder, file in [*inside, *apart]:
-        name = f"{folder}/{file}" if folder else file
+        if folder:
+            name = f"{folder}/{file}"
+        else:
+            name = file
         reasons.setdefault(_reason(folder, file), []).append(name)
     if forgotten:
         reasons["the placeholder of pixaris space; remove it"] = list(forgotten)
@@ -89,5 +93,8 @@ def _reason(folder: str, file: str) -> str:
 
 def _counted(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_NAMED])
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    if len(names) > _NAMED:
+        more = f" and {len(names) - _NAMED} more"
+    else:
+        more = ""
     return f"{len(names)} {'file' if len(names) == 1 else 'files'} ({shown}{more})"

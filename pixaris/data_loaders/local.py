@@ -185,4 +185,6 @@ def _listed(names: Sequence[str]) -> str:
     """Names for people, of many only the first."""
     shown = ", ".join(names[:_MOST_NAMES]) or "none"
     more = len(names) - _MOST_NAMES
-    return f"{shown} and {more} more" if more > 0 else shown
+    if more > 0:
+        return f"{shown} and {more} more"
+    return shown

@@ -77,8 +77,14 @@ def _name(row: Mapping[Any, Any], index: int) -> str:
         if row.get(key):
             return str(row[key])
     entries = row.get("pillow_images")
-    first = entries[0] if isinstance(entries, list | tuple) and entries else None
-    image = first.get("pillow_image") if isinstance(first, Mapping) else None
+    if isinstance(entries, list | tuple) and entries:
+        first = entries[0]
+    else:
+        first = None
+    if isinstance(first, Mapping):
+        image = first.get("pillow_image")
+    else:
+        image = None
     file = Path(str(getattr(image, "filename", ""))).stem
     return file or f"item_{index + 1:03}"
 

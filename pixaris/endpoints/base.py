@@ -128,7 +128,9 @@ class PoolStatus:
     def cost(self) -> float | None:
         """What all accounts were charged together; None where nothing was."""
         costs = [one.cost for one in self.endpoints if one.cost is not None]
-        return sum(costs) if costs else None
+        if costs:
+            return sum(costs)
+        return None
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,10 @@ class Connection:
         try:
             if lease.free_memory and not resume:
                 self._client.free_memory()
-            image = self._client.resume(request) if resume else self._client.run(request)
+            if resume:
+                image = self._client.resume(request)
+            else:
+                image = self._client.run(request)
         except CancelledRequestError:
             if lease.serial in self._cancelled:
                 raise

@@ -148,7 +148,10 @@ class PoolCore(Generic[R]):
             final = self._dispatcher.failed(lease, error, now)
             if is_fatal(error):
                 self._fatal = self._fatal or error
-        answered = self._answered(lease.request_id) if final else ()
+        if final:
+            answered = self._answered(lease.request_id)
+        else:
+            answered = ()
         if self._fatal is not None:
             self._end(self._fatal)
         self._assign(now)
@@ -180,7 +183,10 @@ class PoolCore(Generic[R]):
         self._actions += [ProbeEndpoint(endpoint) for endpoint in self._health.probes(now)]
         for request_id, url in self._orphans.unclaimed(now - self._dispatcher.policy.client_limit):
             self._cancel_orphan(request_id, url)
-        reason = None if self._fatal else self._health.exhausted(now)
+        if self._fatal:
+            reason = None
+        else:
+            reason = self._health.exhausted(now)
         if reason is not None:
             self._end(reason)
         self._assign(now)
@@ -214,7 +220,10 @@ class PoolCore(Generic[R]):
         core's).
         """
         events = self._health.events
-        first = since_event if since_event <= len(events) else 0
+        if since_event <= len(events):
+            first = since_event
+        else:
+            first = 0
         return PoolStatus(
             endpoints=self._health.status(),
             waiting=self._dispatcher.waiting,
@@ -228,7 +237,9 @@ class PoolCore(Generic[R]):
     def endpoint(self, url: str) -> Endpoint | None:
         """The endpoint of a URL, while it is part of the pool."""
         server = self._health.server(url)
-        return server.endpoint if server is not None else None
+        if server is not None:
+            return server.endpoint
+        return None
 
     @property
     def resting(self) -> bool:
@@ -316,7 +327,10 @@ class PoolCore(Generic[R]):
                 self._actions.append(Answer(task.owner, task.request, reason))
             elif _key(task.owner, task.request.id) != key:  # it goes on without the one it followed
                 self._submit(task.owner, task.request, task.priority, self._clock())
-        endpoint = self.endpoint(lease.url) if lease is not None else None
+        if lease is not None:
+            endpoint = self.endpoint(lease.url)
+        else:
+            endpoint = None
         if lease is not None and endpoint is not None:
             self._actions.append(CancelRun(lease, endpoint))
 

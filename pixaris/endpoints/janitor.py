@@ -77,7 +77,9 @@ class Janitor:
     @property
     def pid(self) -> int | None:
         """Its process, once it is started."""
-        return self._process.pid if self._process is not None else None
+        if self._process is not None:
+            return self._process.pid
+        return None
 
     def start(self) -> None:
         """Start its process, unless that is done; call it before the first request is submitted."""

@@ -78,7 +78,10 @@ class CachingSubmitter(Submitter):
         for layer in self._layers:
             key = layer.key(args)
             keys.append(key)
-            found = layer.store.get(key) if key is not None else None
+            if key is not None:
+                found = layer.store.get(key)
+            else:
+                found = None
             if found is not None:
                 return GeneratedImage(
                     uuid.uuid4().hex,

@@ -41,7 +41,10 @@ def placed(eval_set: EvalSet, generator: ImageGenerator) -> EvalSet:
     problems = _unknown(found)
     feeds = dict(found.feeds)
     remarks = list(found.remarks)
-    guesses = {} if problems else _guessed(found, generator, problems)
+    if problems:
+        guesses = {}
+    else:
+        guesses = _guessed(found, generator, problems)
     for column, (places, why) in guesses.items():
         feeds[column] = places
         remarks.append(f"column {column!r} feeds {_shown(places)}: {why}")
@@ -134,7 +137,9 @@ def _name(place: TextPlace, workflow: Workflow) -> str:
         alone = workflow.find(place.node.title) is place.node
     except WorkflowError:
         alone = False
-    return place.node.title if alone else place.node.id
+    if alone:
+        return place.node.title
+    return place.node.id
 
 
 def _shown(places: tuple[NodeInput, ...]) -> str:
@@ -152,7 +157,10 @@ def _with_params(
             if value is None:
                 continue
             param = GenerationParam(node_name, name, value)
-            number = _number(value) if isinstance(value, str) else None
+            if isinstance(value, str):
+                number = _number(value)
+            else:
+                number = None
             if generator.workflow is None and number is not None and generator.fault(param) is not None:
                 param = replace(param, value=number)  # a field that takes no text
             params.append(param)
@@ -179,7 +187,9 @@ def _value(text: str, own: ParamValue | None) -> ParamValue | None:
     number = _number(text)
     if number is None:
         return text  # refused with the rule when it is bound
-    return float(number) if isinstance(own, float) else number
+    if isinstance(own, float):
+        return float(number)
+    return number
 
 
 def _number(text: str) -> int | float | None:
@@ -189,7 +199,9 @@ def _number(text: str) -> int | float | None:
         return None
     if not math.isfinite(number):
         return None
-    return int(number) if number.is_integer() else number
+    if number.is_integer():
+        return int(number)
+    return number
 
 
 def _renamed(eval_set: EvalSet, generator: ImageGenerator) -> EvalSet:
@@ -220,4 +232,6 @@ def _renaming(
     if wanted in folders or not generator.loads(load_node(wanted)):
         return []
     plain = [one for one in folders if one.casefold() in words and not generator.loads(load_node(one))]
-    return [(plain[0], wanted)] if len(plain) == 1 else []
+    if len(plain) == 1:
+        return [(plain[0], wanted)]
+    return []

@@ -44,11 +44,10 @@ def score_images(eval_set: EvalSet, folder: str, metrics: Sequence[BaseMetric]) 
         scorer.close()
     whole: dict[str, float] = {}
     failures: dict[str, str] = {}
-    images = (
-        [item.image(folder).image for item in eval_set.items]
-        if not all(metric.per_item for metric in metrics)
-        else []
-    )
+    if not all(metric.per_item for metric in metrics):
+        images = [item.image(folder).image for item in eval_set.items]
+    else:
+        images = []
     for metric in (metric for metric in metrics if not metric.per_item):
         try:
             whole.update(metric.named(metric.calculate(images)))

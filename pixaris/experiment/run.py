@@ -294,7 +294,9 @@ class ExperimentRun:
 
 def _nth(item: ItemResult, number: int) -> GeneratedImage | None:
     """An item's image of a number; None where it failed, or has fewer."""
-    return item.each[number].generated if number < len(item.each) else None
+    if number < len(item.each):
+        return item.each[number].generated
+    return None
 
 
 def _remarks(items: Sequence[ItemResult]) -> list[str]:
@@ -314,6 +316,9 @@ def summarise(items: Sequence[ItemResult]) -> dict[str, MetricSummary]:
     summaries = {}
     for name in names:
         values = [item.scores[name] for item in items if name in item.scores]
-        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        if len(values) > 1:
+            spread = statistics.stdev(values)
+        else:
+            spread = 0.0
         summaries[name] = MetricSummary(statistics.fmean(values), spread, len(values))
     return summaries

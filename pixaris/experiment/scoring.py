@@ -84,7 +84,9 @@ class Scorer:
             places: Images that are generated at once.
         """
         with self._lock:
-            return round(places * self._scoring / self._generation) if self._generation else 0
+            if self._generation:
+                return round(places * self._scoring / self._generation)
+            return 0
 
     def close(self) -> None:
         """Let go of the threads, without waiting for scores that nobody waits for."""
@@ -131,7 +133,10 @@ class Scorer:
 
     def _took(self, generation: float, scoring: float) -> None:
         with self._lock:
-            weight = _NEWEST if self._generation else 1.0
+            if self._generation:
+                weight = _NEWEST
+            else:
+                weight = 1.0
             self._generation += weight * (generation - self._generation)
             self._scoring += weight * (scoring - self._scoring)
 
@@ -187,13 +192,18 @@ class _Sheet:
             name: value for place in sorted(self._scores) for name, value in self._scores[place].items()
         }
         failures = [self._failures[place] for place in sorted(self._failures)]
-        problem = MetricError("; ".join(failures)) if failures else None
+        if failures:
+            problem = MetricError("; ".join(failures))
+        else:
+            problem = None
         return ItemResult(self._item.index, self._item.name, self._generated, problem, scores)
 
 
 def reason(error: Exception) -> str:
     """What an exception of a metric is told as."""
-    return str(error) if isinstance(error, PixarisError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, PixarisError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _settle(result: Future[ItemResult], outcome: ItemResult | BaseException) -> None:

@@ -99,7 +99,10 @@ class RunSetup:
 
     def _column_problems(self, columns: Sequence[str]) -> list[str]:
         known = self.eval_set.columns
-        has = f"has {', '.join(map(repr, known))}" if known else "is no set of prompts and has no columns"
+        if known:
+            has = f"has {', '.join(map(repr, known))}"
+        else:
+            has = "is no set of prompts and has no columns"
         missing = [column for column in columns if column not in known]
         return [
             f"reads the column {column!r}{nearest(column, known)}; the eval set {self.eval_set.name!r} {has}"

@@ -63,7 +63,10 @@ def _made(result: ItemResult) -> Iterator[GeneratedImage]:
 
 
 def _bare(result: ItemResult) -> ItemResult:
-    generated = None if result.generated is None else result.generated.bare
+    if result.generated is None:
+        generated = None
+    else:
+        generated = result.generated.bare
     return replace(result, generated=generated, samples=tuple(map(_bare, result.samples)))
 
 

@@ -120,7 +120,10 @@ class OriginalHandler(ExperimentHandler):
 
 
 def _original_arguments(run: RunRecord) -> Mapping[str, Any]:
-    name = f"{run.search}_{run.name}" if run.search else run.name
+    if run.search:
+        name = f"{run.search}_{run.name}"
+    else:
+        name = run.name
     args = {
         **run.args,
         "project": run.project,

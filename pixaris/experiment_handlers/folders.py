@@ -47,7 +47,9 @@ def read_marker(path: Path) -> dict[str, Any]:
         marker = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return marker if isinstance(marker, dict) else {}
+    if isinstance(marker, dict):
+        return marker
+    return {}
 
 
 def _owner(path: Path) -> object:

@@ -304,8 +304,14 @@ class FeedbackHandler(ABC):
         files = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
         if not files:
             raise ConfigurationError(f"{folder} holds no images; name the folder that they lie in")
-        date = datetime.date.today().strftime("%y%m%d") if date_suffix is None else date_suffix
-        name = f"{date}_{feedback_iteration}" if date else feedback_iteration
+        if date_suffix is None:
+            date = datetime.date.today().strftime("%y%m%d")
+        else:
+            date = date_suffix
+        if date:
+            name = f"{date}_{feedback_iteration}"
+        else:
+            name = feedback_iteration
         images = [FeedbackImage(file.name, file, file.stem, experiment_name, dataset) for file in files]
         return self.create(Iteration(IterationKey(project, name), tuple(images), time.time()))
 
@@ -356,7 +362,10 @@ def check_iteration(iteration: Iteration) -> None:
         problems.append("a feedback iteration needs a project and a name")
     if not names:
         problems.append(f"feedback iteration {key.name!r} has no images; choose runs that have some")
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+    else:
+        twice = []
     problems += [f"feedback iteration {key.name!r} has two images {name!r}" for name in twice]
     if problems:
         raise ConfigurationError(problems)
@@ -372,7 +381,10 @@ def totals_of(entries: Sequence[AnyEntry]) -> dict[str, Totals]:
     found: dict[str, Totals] = {}
     for (image, rater), said in latest(entries).items():
         known = found.get(image, Totals())
-        comments = (*known.comments, (rater, said.comment)) if said.comment else known.comments
+        if said.comment:
+            comments = (*known.comments, (rater, said.comment))
+        else:
+            comments = known.comments
         likes = known.likes + (said.verdict == "like")
         dislikes = known.dislikes + (said.verdict == "dislike")
         found[image] = Totals(likes, dislikes, comments)

@@ -192,7 +192,10 @@ class BigqueryFeedbackHandler(FeedbackHandler):
         """Keep what a person said; it is in the table when this returns."""
         with self._lock:
             _, known = self._loaded.get(key, (0.0, None))
-        names = {image.name for image in known.images} if known is not None else set()
+        if known is not None:
+            names = {image.name for image in known.images}
+        else:
+            names = set()
         if not names.issuperset(images_of(entry)):
             known = None  # it may have been added to
         _require_images(known or self._load(key), entry)
@@ -206,7 +209,10 @@ class BigqueryFeedbackHandler(FeedbackHandler):
         """
         with self._lock:
             seen = self._seen.setdefault(key, set())
-            since = after - _LATE_MICROSECONDS if after and seen else after
+            if after and seen:
+                since = after - _LATE_MICROSECONDS
+            else:
+                since = after
         rows = self.table.rows("kind != 'iteration'", key, since)
         with self._lock:
             fresh = [row for row in rows if not after or row["id"] not in seen]

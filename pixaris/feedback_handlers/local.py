@@ -134,7 +134,10 @@ class LocalFeedbackHandler(FeedbackHandler):
         """A connection that nobody else uses meanwhile; as many are kept as were ever used at once."""
         with explained(self.file):
             with self._lock:
-                connection = self._idle.pop() if self._idle else None
+                if self._idle:
+                    connection = self._idle.pop()
+                else:
+                    connection = None
             connection = connection or open_database(self.file)
             try:
                 yield connection

@@ -160,7 +160,9 @@ def _find(database: sqlite3.Connection, key: IterationKey) -> int | None:
     row = database.execute(
         "select id from iterations where project = ? and name = ?", (key.project, key.name)
     ).fetchone()
-    return None if row is None else int(row[0])
+    if row is None:
+        return None
+    return int(row[0])
 
 
 def _add_images(

@@ -222,7 +222,10 @@ class FluxClient:
                 except (Failure, ImageError) as error:
                     why, row = f"its image could not be fetched: {error}", row + 1
                 else:
-                    seconds = state.seconds if state.seconds is not None else time.monotonic() - began
+                    if state.seconds is not None:
+                        seconds = state.seconds
+                    else:
+                        seconds = time.monotonic() - began
                     return GeneratedImage(request.id, request.item, image, self.base, seconds, cost=task.cost)
             elif isinstance(state, Missing):
                 why, row = "the API does not know the task (any more)", row + 1
@@ -259,9 +262,10 @@ class FluxClient:
         return EncodedImage.received(reply.body, "the image")
 
     def _given_up(self, task: Task, why: str) -> ChargedError:
-        charged = (
-            "the task is charged" if task.cost is None else f"the task is charged ({task.cost:g} credits)"
-        )
+        if task.cost is None:
+            charged = "the task is charged"
+        else:
+            charged = f"the task is charged ({task.cost:g} credits)"
         return ChargedError(f"task {task.id}: {why}; {charged}, and is not sent again", endpoint=self.base)
 
 

@@ -104,7 +104,9 @@ class Field:
             raise UnfitError(f"must be at most {self.high:g} (got {value!r})")
         if self.multiple and value % self.multiple:
             raise UnfitError(f"must be a multiple of {self.multiple} (got {value!r})")
-        return int(value) if self.kind == "integer" else float(value)
+        if self.kind == "integer":
+            return int(value)
+        return float(value)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,9 @@ class Journal:
         if self._folder is None or not self._path(request_id).is_file():
             return None
         row = read_json(self._path(request_id)) or {}
-        return Task(row["task"], row["polling_url"], row["cost"]) if "task" in row else "sending"
+        if "task" in row:
+            return Task(row["task"], row["polling_url"], row["cost"])
+        return "sending"
 
     def under_way(self) -> tuple[str, ...]:
         """Every request that is."""

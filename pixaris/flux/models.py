@@ -104,7 +104,10 @@ class Model:
         if self.price is None:
             return None
         sizes = list(inputs)
-        width, height = sizes[0] if sizes else (1024, 1024)
+        if sizes:
+            width, height = sizes[0]
+        else:
+            width, height = (1024, 1024)
         own_width, own_height = values.get("width"), values.get("height")
         if isinstance(own_width, int) and isinstance(own_height, int):
             width, height = own_width, own_height

@@ -99,11 +99,10 @@ def read_submission(reply: Reply, base: str) -> Task:
     if status in MODERATED or (status in FAILED and task_id):
         raise _refused_task(status, body, base)
     if isinstance(task_id, str) and task_id and (reply.status < 300 or polling_url):
-        url = (
-            polling_url
-            if isinstance(polling_url, str) and polling_url
-            else f"{base}/v1/get_result?id={task_id}"
-        )
+        if isinstance(polling_url, str) and polling_url:
+            url = polling_url
+        else:
+            url = f"{base}/v1/get_result?id={task_id}"
         return Task(task_id, url, _number(body.get("cost")))
     raise submission_error(reply, base)
 
@@ -156,10 +155,16 @@ def read_state(reply: Reply, base: str, *, with_key: bool = True) -> State:
         return Waiting(known=True)
     if status == "ready":
         result = body.get("result")
-        sample = result.get("sample") if isinstance(result, dict) else None
+        if isinstance(result, dict):
+            sample = result.get("sample")
+        else:
+            sample = None
         if not isinstance(sample, str) or not sample:
             return Waiting("says that the image is ready, but not where", lasting=True)
-        seconds = _number(result.get("duration")) if isinstance(result, dict) else None
+        if isinstance(result, dict):
+            seconds = _number(result.get("duration"))
+        else:
+            seconds = None
         return Ready(sample, seconds)
     if status in MODERATED or status in FAILED:
         raise _refused_task(status, body, base)
@@ -172,7 +177,10 @@ def read_state(reply: Reply, base: str, *, with_key: bool = True) -> State:
         raise refused
     passing = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
     lasting = 300 <= reply.status < 500 and reply.status not in passing
-    hint = "" if with_key or not lasting else "; the polling URL is on a host that the key is not sent to"
+    if with_key or not lasting:
+        hint = ""
+    else:
+        hint = "; the polling URL is on a host that the key is not sent to"
     return Waiting(
         f"{words}{hint}", lasting=lasting, seconds=_wait(reply) if reply.status in passing else None
     )
@@ -209,7 +217,9 @@ def gist(reply: Reply) -> str:
             (_line(body[key]) for key in ("detail", "message", "error") if isinstance(body.get(key), str)), ""
         )
         words = words or _line(detail)
-    return f"HTTP {reply.status}: {words[:_TOLD]}" if words else reply.gist
+    if words:
+        return f"HTTP {reply.status}: {words[:_TOLD]}"
+    return reply.gist
 
 
 def _account_error(code: int, words: str, base: str) -> AccountError | None:
@@ -225,10 +235,22 @@ def _account_error(code: int, words: str, base: str) -> AccountError | None:
 def _refused_task(status: str, body: Mapping[str, Any], base: str) -> PixarisError:
     details = body.get("details")
     if status in MODERATED:
-        found = details.get("Moderation Reasons") if isinstance(details, dict) else None
-        reasons = [_line(one) for one in found] if isinstance(found, list) else []
-        what = "the request" if status.startswith("request") else "the image"
-        told = f" ({', '.join(reasons)})" if reasons else ""
+        if isinstance(details, dict):
+            found = details.get("Moderation Reasons")
+        else:
+            found = None
+        if isinstance(found, list):
+            reasons = [_line(one) for one in found]
+        else:
+            reasons = []
+        if status.startswith("request"):
+            what = "the request"
+        else:
+            what = "the image"
+        if reasons:
+            told = f" ({', '.join(reasons)})"
+        else:
+            told = ""
         return ModeratedError(f"a content policy withheld {what}{told}", endpoint=base, reasons=reasons)
     said = _line(details) or _line(body.get("detail")) or _line(body.get("result")) or "without a reason"
     return ExecutionError(f"the task failed: {said}", endpoint=base)
@@ -239,8 +261,13 @@ def _fault(entry: object) -> str:
     if not isinstance(entry, dict):
         return _line(entry)
     place = entry.get("loc")
-    names = [str(part) for part in place if part != "body"] if isinstance(place, list) else []
-    return f"{'.'.join(names)}: {_line(entry.get('msg'))}" if names else _line(entry.get("msg"))
+    if isinstance(place, list):
+        names = [str(part) for part in place if part != "body"]
+    else:
+        names = []
+    if names:
+        return f"{'.'.join(names)}: {_line(entry.get('msg'))}"
+    return _line(entry.get("msg"))
 
 
 def _object(reply: Reply) -> Mapping[str, Any]:
@@ -248,12 +275,16 @@ def _object(reply: Reply) -> Mapping[str, Any]:
         body = reply.json()
     except ValueError:
         return {}
-    return body if isinstance(body, dict) else {}
+    if isinstance(body, dict):
+        return body
+    return {}
 
 
 def _status(body: Mapping[str, Any]) -> str:
     status = body.get("status")
-    return status.strip().casefold() if isinstance(status, str) else ""
+    if isinstance(status, str):
+        return status.strip().casefold()
+    return ""
 
 
 def _number(value: object) -> float | None:
@@ -264,7 +295,9 @@ def _number(value: object) -> float | None:
 
 def _wait(reply: Reply) -> float | None:
     """Seconds to wait: of the header, else of the body; neither is promised."""
-    return reply.retry_after if reply.retry_after is not None else _number(_object(reply).get("retry_after"))
+    if reply.retry_after is not None:
+        return reply.retry_after
+    return _number(_object(reply).get("retry_after"))
 
 
 def _line(value: object) -> str:

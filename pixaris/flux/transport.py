@@ -91,14 +91,19 @@ class Transport:
         body: bytes | None = None,
         limit: int = wire.MAX_JSON_BYTES,
     ) -> Reply:
-        headers = {"Accept": "application/json"} if limit == wire.MAX_JSON_BYTES else {}
+        if limit == wire.MAX_JSON_BYTES:
+            headers = {"Accept": "application/json"}
+        else:
+            headers = {}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if with_key and trust.may_have_key(url, self._base):
             headers["x-key"] = self._key
         limits = wire.Limits(self._connect, self._read, seconds, limit)
         reply = wire.exchange(session, method, url, limits, data=body, headers=headers)
-        return wire.without_secrets(reply, [self._key]) if limit == wire.MAX_JSON_BYTES else reply
+        if limit == wire.MAX_JSON_BYTES:
+            return wire.without_secrets(reply, [self._key])
+        return reply
 
     def _session(self, url: str) -> wire.Session:
         host = urlsplit(url).netloc

@@ -40,7 +40,10 @@ def base_url(text: str) -> str:
         or any(map(str.isspace, url))
     ):
         raise ConfigurationError(f"the URL of the Flux API must be like {DEFAULT_URL} (got {url!r})")
-    shown = f"[{host}]" if ":" in host else host
+    if ":" in host:
+        shown = f"[{host}]"
+    else:
+        shown = host
     return f"{parts.scheme}://{shown}{f':{port}' if port is not None else ''}{parts.path.rstrip('/')}"
 
 
@@ -55,7 +58,9 @@ def maker(base: str) -> str:
     """
     url = base_url(base)
     host = urlsplit(url).hostname or ""
-    return "" if host == _DOMAIN or host.endswith(f".{_DOMAIN}") else url
+    if host == _DOMAIN or host.endswith(f".{_DOMAIN}"):
+        return ""
+    return url
 
 
 def may_have_key(url: str, base: str) -> bool:
@@ -93,7 +98,9 @@ def _port(parts: SplitResult) -> int | None:
         ValueError: It is none.
     """
     own = {"http": 80, "https": 443}.get(parts.scheme)
-    return None if parts.port == own else parts.port
+    if parts.port == own:
+        return None
+    return parts.port
 
 
 def shown(url: str) -> str:

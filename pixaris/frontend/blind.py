@@ -150,7 +150,9 @@ class BlindQueue:
     def lease(self, identity: str, rater: str) -> Lease | None:
         """A question that somebody was asked; None if it was not asked, or of another."""
         lease = self._leases.get(identity)
-        return lease if lease is not None and lease.rater == rater else None
+        if lease is not None and lease.rater == rater:
+            return lease
+        return None
 
     def answered(self, identity: str) -> None:
         """A question was answered: it is lent to nobody any more."""
@@ -216,7 +218,9 @@ class BlindQueue:
             one, other = (self._images[item, self.runs[run]] for run in pair)
             if can_be_told_apart(one, other, self._visible):
                 swap = self._random.random() < 0.5
-                return self._keep(rater, other, one) if swap else self._keep(rater, one, other)
+                if swap:
+                    return self._keep(rater, other, one)
+                return self._keep(rater, one, other)
             self._items[pair].remove(item)
             self._alike.add(self._question(pair, item))
 

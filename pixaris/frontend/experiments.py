@@ -108,7 +108,10 @@ class Search:
         """One of its trials."""
         directions: dict[str, Direction] = {}
         for name, direction in self.part.directions.items():
-            directions[name] = "min" if direction == "min" else "max"
+            if direction == "min":
+                directions[name] = "min"
+            else:
+                directions[name] = "max"
         return Run(
             f"{self.id}-{trial.number}",
             f"{self.name}/{trial.name}",
@@ -247,7 +250,9 @@ class Experiments:
 def _table(record: Mapping[str, Any], key: str) -> dict[str, Any]:
     """A section of a record that somebody may have edited."""
     value = record.get(key)
-    return dict(value) if isinstance(value, Mapping) else {}
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {}
 
 
 def _version(folder: Path) -> tuple[str, float]:

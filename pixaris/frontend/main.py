@@ -87,7 +87,10 @@ def serve(
 
 def address(settings: PageSettings) -> str:
     """Where the page is opened."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    if ":" in settings.host:
+        host = f"[{settings.host}]"
+    else:
+        host = settings.host
     return f"http://{host}:{settings.port}{settings.root_path}/"
 
 

@@ -73,7 +73,10 @@ def _metrics(iteration: Iteration, decided: Sequence[Vote]) -> dict[str, Share]:
     scores = {image.name: image.scores for image in iteration.images}
     found = {}
     for name, direction in iteration.directions.items():
-        sign = 1 if direction == "max" else -1
+        if direction == "max":
+            sign = 1
+        else:
+            sign = -1
         agree = asked = 0
         for vote in decided:
             left, right = scores[vote.left].get(name), scores[vote.right].get(name)

@@ -50,7 +50,10 @@ class Pictures:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        data = _full(files) if side == FULL else thumbnail(files, side, _QUALITY[side])
+        if side == FULL:
+            data = _full(files)
+        else:
+            data = thumbnail(files, side, _QUALITY[side])
         if isinstance(data, ImageError):
             raise data
         with self._lock:

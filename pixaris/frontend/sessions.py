@@ -115,7 +115,9 @@ class Attempts:
         if not times:
             del self._failed[whose]
             return 0.0
-        return max(0.0, _WINDOW - (self._clock() - times[0])) if len(times) >= _TRIES else 0.0
+        if len(times) >= _TRIES:
+            return max(0.0, _WINDOW - (self._clock() - times[0]))
+        return 0.0
 
     def failed(self, whose: str) -> None:
         """Somebody has tried a wrong one."""

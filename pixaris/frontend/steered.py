@@ -56,4 +56,6 @@ def _prior(nearness: Nearness, runs: list[str]) -> Array | None:
 def _number(run: str) -> str:
     """``3`` of ``restore/trial_0003``; "" of what is no trial."""
     digits = run.rpartition("/trial_")[2]
-    return str(int(digits)) if digits.isascii() and digits.isdigit() else ""
+    if digits.isascii() and digits.isdigit():
+        return str(int(digits))
+    return ""

@@ -32,5 +32,8 @@ def passing_errors() -> tuple[type[Exception], ...]:
 def of_credentials(error: BaseException) -> str:
     """What to do about credentials that do not work; a wrong clock shows as a refused token."""
     said = words_of(error)
-    clock = " (is this machine's clock right?)" if "iat" in said or "clock" in said else ""
+    if "iat" in said or "clock" in said:
+        clock = " (is this machine's clock right?)"
+    else:
+        clock = ""
     return f"no valid Google credentials: {said}{clock}; {_LOGIN}"

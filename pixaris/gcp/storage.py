@@ -123,7 +123,10 @@ class Bucket:
     def __init__(self, name: str, project: str = "", seconds: float | None = None) -> None:
         self.name = name
         self.project = project
-        self.seconds = SECONDS if seconds is None else seconds
+        if seconds is None:
+            self.seconds = SECONDS
+        else:
+            self.seconds = seconds
 
     def __getstate__(self) -> dict[str, Any]:
         return {"name": self.name, "project": self.project, "seconds": self.seconds}
@@ -276,7 +279,9 @@ class Bucket:
         """
         with self._told(name, "read"):
             blob = self._handle.get_blob(name, timeout=self._timeout, retry=self._retry)
-            return None if blob is None else _object(blob)
+            if blob is None:
+                return None
+            return _object(blob)
 
     @cached_property
     def _retry(self) -> Any:  # noqa: ANN401  (the SDK carries no types)
@@ -294,7 +299,10 @@ class Bucket:
         try:
             yield
         except api.Forbidden as error:
-            role = "roles/storage.objectUser" if act in ("write", "delete") else "roles/storage.objectViewer"
+            if act in ("write", "delete"):
+                role = "roles/storage.objectUser"
+            else:
+                role = "roles/storage.objectViewer"
             raise BucketError(
                 f"{where}: this account may not {act} it: {words_of(error)}; an owner of the bucket runs:"
                 f" gcloud storage buckets add-iam-policy-binding gs://{self.name} --member=user:ACCOUNT"
@@ -345,7 +353,10 @@ def unsafe(names: Sequence[str], *, folds_case: bool) -> dict[str, str]:
             wrong[name] = "is too long for a file"
         else:
             key = unicodedata.normalize("NFC", name)
-            key = key.casefold() if folds_case else key
+            if folds_case:
+                key = key.casefold()
+            else:
+                key = key
             if taken.setdefault(key, name) != name:
                 wrong[name] = f"is the same file here as {taken[key]!r}"
     return wrong

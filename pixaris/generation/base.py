@@ -83,7 +83,10 @@ class ItemArgs(Mapping[str, Any]):
         """
         if not self.item:
             return None
-        text = self.item if self.repeat == 0 else f"{self.item}\0{self.repeat}"
+        if self.repeat == 0:
+            text = self.item
+        else:
+            text = f"{self.item}\0{self.repeat}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
     def for_item(self, item: EvalItem, repeat: int = 0) -> ItemArgs:
@@ -252,7 +255,9 @@ class ImageGenerator(ABC):
         Raises:
             ConfigurationError: The arguments do not fit the workflow.
         """
-        return self.request(args).cache_key if self.uses_endpoints else None
+        if self.uses_endpoints:
+            return self.request(args).cache_key
+        return None
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The endpoints it was made with, for use outside a search file."""

@@ -77,7 +77,10 @@ class ComfyGenerator(ImageGenerator):
         )
 
     def for_servers(self, object_infos: Sequence[ObjectInfo]) -> ComfyGenerator:
-        info = object_infos[0].with_files(_versions(object_infos)) if object_infos else None
+        if object_infos:
+            info = object_infos[0].with_files(_versions(object_infos))
+        else:
+            info = None
         return ComfyGenerator(
             self.workflow,
             self.api_host,
@@ -125,7 +128,10 @@ class ComfyGenerator(ImageGenerator):
 
     def _models(self, affinity_key: str) -> str:
         """The versions of the model files that are loaded, as far as they are known."""
-        known = self.object_info.files if self.object_info is not None else {}
+        if self.object_info is not None:
+            known = self.object_info.files
+        else:
+            known = {}
         loaded = [line.partition("=")[2] for line in affinity_key.splitlines()]
         return "\n".join(f"{name} {known[name]}" for name in dict.fromkeys(loaded) if name in known)
 
@@ -142,11 +148,16 @@ class ComfyGenerator(ImageGenerator):
     def _within(self, seed: int, node: Node, name: str) -> int:
         """A seed within the limits of its input, where the server has some below 32 bits."""
         info = self.object_info
-        spec = info.input(node.class_type, name, node.inputs) if info is not None else None
+        if info is not None:
+            spec = info.input(node.class_type, name, node.inputs)
+        else:
+            spec = None
         if spec is None or spec.max is None or seed <= spec.max:
             return seed
         least = max(0, math.ceil(spec.min or 0))
-        return least + seed % (math.floor(spec.max) - least + 1) if spec.max >= least else seed
+        if spec.max >= least:
+            return least + seed % (math.floor(spec.max) - least + 1)
+        return seed
 
     def _free_seeds(self, args: ItemArgs) -> list[tuple[Node, str]]:
         """Node and literal of every seed that no parameter sets."""

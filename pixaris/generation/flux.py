@@ -67,7 +67,10 @@ class FluxGenerator(ImageGenerator):
 
     def for_accounts(self, urls: Sequence[str]) -> FluxGenerator:
         known = copy.copy(self)
-        known.base_url = urls[0] if urls else self.base_url
+        if urls:
+            known.base_url = urls[0]
+        else:
+            known.base_url = self.base_url
         known._api_key = self._api_key  # a copy, as a pickle, goes without
         return known
 
@@ -128,7 +131,9 @@ class FluxGenerator(ImageGenerator):
         field = self.model.field(input)
         if field is None:
             return None
-        return "png" if field.name == "output_format" else field.default
+        if field.name == "output_format":
+            return "png"
+        return field.default
 
     def cost(self, eval_set: EvalSet, args: ItemArgs) -> float | None:
         values = self._settable(args)

@@ -190,7 +190,10 @@ class BaseMetric(ABC):
         Raises:
             MetricError: A value is not a finite number.
         """
-        given = value if isinstance(value, Mapping) else {self.name: value}
+        if isinstance(value, Mapping):
+            given = value
+        else:
+            given = {self.name: value}
         return {str(name): _number(str(name), one) for name, one in given.items()}
 
     def answering(self, row: Mapping[str, float], objectives: Sequence[str]) -> dict[str, float]:
@@ -336,7 +339,10 @@ def _number(name: str, value: object) -> float:
         number = float(value)  # type: ignore[arg-type]  # numpy's and torch's numbers come in too
     except (TypeError, ValueError, OverflowError):
         shown = repr(value)
-        short = shown if len(shown) <= 100 else f"{shown[:99]}…"
+        if len(shown) <= 100:
+            short = shown
+        else:
+            short = f"{shown[:99]}…"
         raise MetricError(f"{name} returned {short}, which is no score") from None
     if not math.isfinite(number):
         raise MetricError(f"{name} is {number}, which is no score")

@@ -108,7 +108,9 @@ class Prompt:
         """
         if self.column:
             return text_of(execution.item, self.column)
-        return str(execution.value(self.node_name, self.input)) if self.node_name else self.text
+        if self.node_name:
+            return str(execution.value(self.node_name, self.input))
+        return self.text
 
 
 def text_of(item: EvalItem, column: str) -> str:

@@ -45,4 +45,6 @@ class IoUMetric(OverlapMetric):
 
     def agreement(self, generated: Mask, true: Mask) -> float:
         union = int(np.count_nonzero(generated | true))
-        return int(np.count_nonzero(generated & true)) / union if union else 1.0
+        if union:
+            return int(np.count_nonzero(generated & true)) / union
+        return 1.0

@@ -103,7 +103,9 @@ class ItemImages:
         if self.given is not None:
             return self._place(item)
         encoded = item.inputs.get(self.folder) or item.references.get(self.folder)
-        return encoded.digest if encoded is not None else None
+        if encoded is not None:
+            return encoded.digest
+        return None
 
     def encoded_for(self, item: EvalItem) -> EncodedImage:
         """The same as it travels; a folder's images are not encoded anew.
@@ -147,7 +149,9 @@ def _names(images: Iterable[object]) -> tuple[str, ...]:
     """
     files = [str(getattr(image, "filename", "") or "") for image in images]
     stems = tuple(unicodedata.normalize("NFC", Path(file).stem) for file in files)
-    return stems if all(stems) and len(set(stems)) == len(stems) else ()
+    if all(stems) and len(set(stems)) == len(stems):
+        return stems
+    return ()
 
 
 def _decoded(images: Iterable[object], what: str, metric: str) -> tuple[Image.Image, ...]:

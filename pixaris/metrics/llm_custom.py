@@ -112,4 +112,6 @@ def _range(schema: Mapping[str, Any]) -> tuple[float, float]:
     if schema["type"] == "boolean":
         return 0.0, 1.0
     low, high = float(schema.get("minimum", -math.inf)), float(schema.get("maximum", math.inf))
-    return (low, high) if low < high else (low, math.inf)
+    if low < high:
+        return (low, high)
+    return (low, math.inf)

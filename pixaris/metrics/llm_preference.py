@@ -99,4 +99,6 @@ class LLMPreferenceMetric(JudgeMetric):
 def _agreed(as_shown: str, as_swapped: str) -> float:
     if (as_shown, as_swapped) == ("first", "second"):
         return 1.0
-    return 0.0 if (as_shown, as_swapped) == ("second", "first") else _TIE
+    if (as_shown, as_swapped) == ("second", "first"):
+        return 0.0
+    return _TIE

@@ -68,7 +68,9 @@ class DiceMetric(OverlapMetric):
 
     def agreement(self, generated: Mask, true: Mask) -> float:
         both = int(np.count_nonzero(generated)) + int(np.count_nonzero(true))
-        return 2 * int(np.count_nonzero(generated & true)) / both if both else 1.0
+        if both:
+            return 2 * int(np.count_nonzero(generated & true)) / both
+        return 1.0
 
 
 class PrecisionRecallMetric(OverlapMetric):

@@ -89,7 +89,10 @@ def fitted(
         return image
     width, height = image.size
     ref_width, ref_height = size
-    larger = max(width, height) if width * height > ref_width * ref_height else max(ref_width, ref_height)
+    if width * height > ref_width * ref_height:
+        larger = max(width, height)
+    else:
+        larger = max(ref_width, ref_height)
     if abs(width * ref_height - height * ref_width) > larger:
         raise MetricError(
             f"the {names[0]} is {width}×{height} and its {names[1]} {ref_width}×{ref_height}: sizes may"
@@ -106,10 +109,9 @@ def inside_and_outside(values: Pixels, image: Image.Image, mask: Image.Image) ->
     """
     inside = mask_of(fitted(mask, image.size, Image.Resampling.NEAREST, ("mask", "image")))
     if inside.all() or not inside.any():
-        what = (
-            "covers the whole image: there is nothing outside"
-            if inside.all()
-            else "is empty: there is nothing inside"
-        )
+        if inside.all():
+            what = "covers the whole image: there is nothing outside"
+        else:
+            what = "is empty: there is nothing inside"
         raise MetricError(f"the mask {what} to compare with")
     return values[inside], values[~inside]

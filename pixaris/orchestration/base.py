@@ -72,11 +72,15 @@ def generate_images_based_on_dataset(
     """
     eval_set = placed(load(data_loader, str(args.get("dataset", ""))), image_generator)
     item_args = ItemArgs.of(args)
-    own_endpoints = _endpoints(image_generator) if pool is None and image_generator.uses_endpoints else ()
+    if pool is None and image_generator.uses_endpoints:
+        own_endpoints = _endpoints(image_generator)
+    else:
+        own_endpoints = ()
     survey = survey_of(own_endpoints, image_generator.workflow)
-    image_generator = (
-        image_generator.for_servers(list(survey.infos.values())) if survey.infos else image_generator
-    )
+    if survey.infos:
+        image_generator = image_generator.for_servers(list(survey.infos.values()))
+    else:
+        image_generator = image_generator
     handler = adapted(experiment_handler)
     setup = RunSetup(
         project=str(args.get("project", "default")),
@@ -97,7 +101,10 @@ def generate_images_based_on_dataset(
         own_endpoints = tuple(
             replace(e, depth=min(e.depth, parallel)) if e.api.parallel else e for e in own_endpoints
         )
-    own = LocalPool(own_endpoints) if own_endpoints else None
+    if own_endpoints:
+        own = LocalPool(own_endpoints)
+    else:
+        own = None
     shared = pool or own
     submitter: Submitter = (
         PoolSubmitter(image_generator, shared)
@@ -175,7 +182,10 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         )
     scores = itertools.chain.from_iterable(metric.directions() for metric in metrics)
     direction = args.get("direction")
-    undirected = [metric.name for metric in metrics] if direction else []
+    if direction:
+        undirected = [metric.name for metric in metrics]
+    else:
+        undirected = []
     objective = str(args.get("objective") or next(itertools.chain(scores, undirected), ""))
     if not objective:
         raise ConfigurationError(
@@ -211,4 +221,6 @@ def _endpoints(generator: ImageGenerator) -> tuple[Endpoint, ...]:
 
 
 def _picture(image: Image.Image | None) -> EncodedImage | None:
-    return None if image is None else EncodedImage.of(image)
+    if image is None:
+        return None
+    return EncodedImage.of(image)

@@ -26,7 +26,9 @@ def main(path: Path) -> int:
         except PixarisError as error:
             sys.stderr.write(f"error: {error}\n")
             return error.exit_code
-    return 0 if run.status == "finished" else 1
+    if run.status == "finished":
+        return 0
+    return 1
 
 
 def _run(parts: dict[str, object], folder: Path) -> RunRecord:
@@ -56,7 +58,10 @@ def _run(parts: dict[str, object], folder: Path) -> RunRecord:
             done = push(group, place, handler.gcp_project_id)
             say(f"copied      {place}: {done.files + done.kept} files")
     scores = ", ".join(f"{name} {found.mean:.4f}" for name, found in run.metrics.items())
-    failed = f", {len(run.failures)} failed" if run.failures else ""
+    if run.failures:
+        failed = f", {len(run.failures)} failed"
+    else:
+        failed = ""
     say(f"{run.status:<11} {run.name}: {len(run.items)} items{failed} {scores}".rstrip())
     return run
 

@@ -108,7 +108,10 @@ def generate_images_on_cluster(
     with tempfile.TemporaryDirectory(prefix="pixaris-run-") as folder:
         call = Path(folder) / CALL
         write_call(call, parts)
-        beside = Path(working_dir) if working_dir is not None else Path(folder)
+        if working_dir is not None:
+            beside = Path(working_dir)
+        else:
+            beside = Path(folder)
         with package_of(beside, []).staged() as staged:
             call.replace(staged / CALL)
             words = ["python", "-m", _JOB, CALL]
@@ -149,7 +152,10 @@ def _checked(
         kind = type(data_loader).__name__
         rule = f"must be a GCPDatasetLoader or a LocalDatasetLoader (got {kind}): its files go to the bucket"
         problems.append(Problem("data_loader", rule))
-    bucket = experiment_handler.bucket_name if isinstance(experiment_handler, GCPTensorboardHandler) else None
+    if isinstance(experiment_handler, GCPTensorboardHandler):
+        bucket = experiment_handler.bucket_name
+    else:
+        bucket = None
     if not bucket:
         rule = "must be a GCPTensorboardHandler with a bucket_name: what a job keeps elsewhere goes with it"
         problems.append(Problem("experiment_handler", rule))

@@ -52,7 +52,9 @@ def write_comparison(report: Report) -> Path | None:
 
 def _in_order(pair: Pair) -> tuple[SetRow, SetRow]:
     """The winner comes second, or first where the baseline won."""
-    return (pair.after, pair.before) if pair.runner_up else (pair.before, pair.after)
+    if pair.runner_up:
+        return (pair.after, pair.before)
+    return (pair.before, pair.after)
 
 
 def _given(report: Report, places: Sequence[int], role: str) -> list[Column]:
@@ -65,7 +67,10 @@ def _given(report: Report, places: Sequence[int], role: str) -> list[Column]:
         images: list[Image.Image | None] = []
         for place in places:
             picture = pictures.get(report.items[place], {}).get(folder)
-            file = None if picture is None else part.pictures.file(part.paths, picture)
+            if picture is None:
+                file = None
+            else:
+                file = part.pictures.file(part.paths, picture)
             images.append(None if file is None else _image([file]))
         columns.append(Column(folder, role, images))
     return columns
@@ -83,7 +88,9 @@ def _made(report: Report, pair: Pair, row: SetRow, places: Sequence[int]) -> Col
 
 
 def _score(metric: str, score: float | None) -> str:
-    return "no score" if score is None else f"{metric} {score:.4f}"
+    if score is None:
+        return "no score"
+    return f"{metric} {score:.4f}"
 
 
 def _image(files: Sequence[Path]) -> Image.Image | None:

@@ -52,7 +52,9 @@ class Facts:
     @property
     def half(self) -> float | None:
         """Half the width of its 95 % interval."""
-        return None if self.own is None or self.own.high is None else self.own.high - self.own.mean
+        if self.own is None or self.own.high is None:
+            return None
+        return self.own.high - self.own.mean
 
 
 def facts_of(report: Report) -> list[Facts]:
@@ -86,7 +88,9 @@ def _why_not(result: SearchResult, trial: TrialResult) -> str:
     if trial.stop is not None:
         return stop_words(trial.stop, len(result.items))
     broken = result.broken(trial)
-    return f"cannot win: {broken}" if broken else ""
+    if broken:
+        return f"cannot win: {broken}"
+    return ""
 
 
 def mark_of(gain: MeanInterval | None, direction: str) -> Mark:
@@ -96,7 +100,9 @@ def mark_of(gain: MeanInterval | None, direction: str) -> Mark:
     low, high = (gain.low, gain.high) if direction == "max" else (-gain.high, -gain.low)
     if low > 0:
         return "better"
-    return "worse" if high < 0 else "tied"
+    if high < 0:
+        return "worse"
+    return "tied"
 
 
 def stop_words(stop: Stop, items: int) -> str:
@@ -108,7 +114,9 @@ def stop_words(stop: Stop, items: int) -> str:
         words += f": {stop.difference:+.3g}{half}{against}"
     else:
         words += f" by {stop.by}"
-    return f"{words} ({stop.note})" if stop.note else words
+    if stop.note:
+        return f"{words} ({stop.note})"
+    return words
 
 
 def line_of(facts: Facts, row: SetRow, metric: str) -> str:

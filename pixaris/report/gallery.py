@@ -88,7 +88,10 @@ def gallery(report: Report, thumbnails: Thumbnails) -> Gallery:
     each = [*given, *(source for sources in made.values() for source in sources)]
     found = Gallery(_side(each, room, len(given) + 2 * len(report.items), thumbnails))
     _add_small(found, [given, *made.values()], room, thumbnails)
-    side = _LARGE if count <= _FEW else _LARGE_OF_MANY
+    if count <= _FEW:
+        side = _LARGE
+    else:
+        side = _LARGE_OF_MANY
     for sources in [given, *(made[at] for at in _by_weight(report))]:
         if not _add_large(found, sources, side, room, thumbnails):
             break

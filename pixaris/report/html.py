@@ -50,12 +50,17 @@ def join(*children: Child) -> Markup:
 
 
 def _escaped(child: Child) -> str:
-    return child if isinstance(child, Markup) else html.escape(_text(child), quote=False)
+    if isinstance(child, Markup):
+        return child
+    return html.escape(_text(child), quote=False)
 
 
 def _text(value: object) -> str:
     """A value as text; coordinates are short. What UTF-8 has no bytes for is written out."""
-    text = f"{value:.{_PIECES}f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        text = f"{value:.{_PIECES}f}".rstrip("0").rstrip(".")
+    else:
+        text = str(value)
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -93,7 +93,10 @@ class ReportWriter:
             if result is not None and SearchPaths(result.folder).head.is_file():
                 if thumbnails is None:
                     thumbnails = self._begin(result)
-                every = 0.0 if ended else max(EVERY_SECONDS, pause)
+                if ended:
+                    every = 0.0
+                else:
+                    every = max(EVERY_SECONDS, pause)
                 spent = self._write(result, thumbnails, every)
                 pause = max(EVERY_SECONDS, _SHARE * spent)
             if ended:

@@ -88,7 +88,9 @@ class SearchPart:
     @property
     def best(self) -> TrialResult | None:
         """Its best trial."""
-        return self.ranking[0] if self.ranking else None
+        if self.ranking:
+            return self.ranking[0]
+        return None
 
     @property
     def title(self) -> str:
@@ -174,12 +176,16 @@ class Report:
     def interval(self, row: SetRow, metric: str) -> MeanInterval | None:
         """A set's mean over the report's items that have the score; None where none has."""
         known = [score for score in self.scores(row, metric) if score is not None]
-        return MeanInterval.of(known) if known else None
+        if known:
+            return MeanInterval.of(known)
+        return None
 
     def mean(self, row: SetRow, metric: str) -> float | None:
         """A set's mean score; of a metric without scores per item, the one that it has for all of them."""
         known = [score for score in self.scores(row, metric) if score is not None]
-        return statistics.fmean(known) if known else row.trial.scores.get(metric)
+        if known:
+            return statistics.fmean(known)
+        return row.trial.scores.get(metric)
 
 
 def read_report(results: Sequence[SearchResult]) -> Report:
@@ -263,7 +269,9 @@ def _ranked(report: Report) -> list[SetRow]:
 
 
 def _key(report: Report, number: int, row: SetRow) -> int:
-    return row.trial.number if len(report.parts) == 1 else number
+    if len(report.parts) == 1:
+        return row.trial.number
+    return number
 
 
 def _ranked_together(report: Report) -> list[int]:
@@ -273,7 +281,10 @@ def _ranked_together(report: Report) -> list[int]:
         scores = report.scores(row, metric)
         if any(score is not None for score in scores):
             whole = row.trial.items >= len(report.parts[row.search].result.items)
-            items = len(scores) if whole else sum(score is not None for score in scores)
+            if whole:
+                items = len(scores)
+            else:
+                items = sum(score is not None for score in scores)
             rows.append(Row(number, scores, items))
     direction = report.first.directions.get(metric, "max")
     failures = report.first.result.failures

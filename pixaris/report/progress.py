@@ -26,7 +26,10 @@ _LINE_SECONDS = 10.0
 
 def summary(progress: SearchProgress) -> str:
     """The state of a search in one line."""
-    planned = "?" if progress.images_planned is None else str(progress.images_planned)
+    if progress.images_planned is None:
+        planned = "?"
+    else:
+        planned = str(progress.images_planned)
     parts = [
         f"images {progress.images}/{planned}"
         + (f" ({progress.cached} from the cache)" if progress.cached else ""),
@@ -79,10 +82,22 @@ def _baseline_ended(progress: SearchProgress) -> bool:
 
 def trial_line(trial: TrialResult) -> str:
     """An ended trial in one line."""
-    score = "no score" if trial.objective is None else f"{trial.objective:.4f}"
-    what = "baseline " if trial.number == 0 else ""
-    failures = f" · {trial.failures} failed" if trial.failures else ""
-    error = f" · {trial.error.splitlines()[0]}" if trial.error and trial.objective is None else ""
+    if trial.objective is None:
+        score = "no score"
+    else:
+        score = f"{trial.objective:.4f}"
+    if trial.number == 0:
+        what = "baseline "
+    else:
+        what = ""
+    if trial.failures:
+        failures = f" · {trial.failures} failed"
+    else:
+        failures = ""
+    if trial.error and trial.objective is None:
+        error = f" · {trial.error.splitlines()[0]}"
+    else:
+        error = ""
     return (
         f"{trial.name} {trial.status:<11} {score} on {counted(trial.scored, 'image')}{failures} ·"
         f" {what}{listed(trial.values)}{error}{_reason(trial)}"
@@ -154,8 +169,14 @@ class LiveProgress:
         best = progress.best
         if best is not None and best.name == trial.name and trial.name != self._best:
             self._best = trial.name
-            head = "new best  " if _baseline_ended(progress) else "so far    "
-            head = head if trial.number else "baseline  "
+            if _baseline_ended(progress):
+                head = "new best  "
+            else:
+                head = "so far    "
+            if trial.number:
+                head = head
+            else:
+                head = "baseline  "
             self._console.print(Text(head, "bold green") + Text(safe(trial_line(trial))))
         elif trial.objective is None and trial.status == "failed":
             self._console.print(Text("failed    ", "bold red") + Text(safe(trial_line(trial))))
@@ -169,8 +190,14 @@ class LiveProgress:
         grid.add_column(style="dim", no_wrap=True)
         grid.add_column()
         planned = progress.images_planned
-        images = f"{progress.images} of {planned}" if planned is not None else str(progress.images)
-        extra = [f"{progress.cached} from the cache"] if progress.cached else []
+        if planned is not None:
+            images = f"{progress.images} of {planned}"
+        else:
+            images = str(progress.images)
+        if progress.cached:
+            extra = [f"{progress.cached} from the cache"]
+        else:
+            extra = []
         extra += [f"{progress.rate:.1f} images/s"] if progress.rate else []
         extra += [credits(progress.cost)] if progress.cost is not None else []
         extra += [f"{duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
@@ -193,13 +220,18 @@ class LiveProgress:
         resting = [endpoint for endpoint in progress.endpoints if endpoint.state != "healthy"]
         if progress.endpoints:
             healthy = f"{len(progress.endpoints) - len(resting)} of {len(progress.endpoints)} healthy"
-            failure = f" · {resting[0].url}: {_why_resting(resting[0])}" if resting else ""
+            if resting:
+                failure = f" · {resting[0].url}: {_why_resting(resting[0])}"
+            else:
+                failure = ""
             grid.add_row("endpoints", Text(safe(healthy + failure)))
         return Group(Text(safe(f"{progress.phase} · {duration(progress.seconds)}"), "bold"), grid)
 
 
 def _why_resting(endpoint: EndpointStatus) -> str:
-    return endpoint.state if endpoint.state == "drained" else endpoint.last_failure
+    if endpoint.state == "drained":
+        return endpoint.state
+    return endpoint.last_failure
 
 
 @contextmanager
@@ -215,4 +247,6 @@ def shown(progress: bool) -> Iterator[ProgressListener]:
 def listener() -> PlainProgress | LiveProgress:
     """The one that fits where the output goes."""
     screen = console()
-    return LiveProgress(screen) if screen.is_terminal and sys.stdout.isatty() else PlainProgress()
+    if screen.is_terminal and sys.stdout.isatty():
+        return LiveProgress(screen)
+    return PlainProgress()

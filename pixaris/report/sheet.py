@@ -60,7 +60,10 @@ def contact_sheet(
     width = _GAP + len(columns) * (cell + _GAP)
     title, small = ImageFont.load_default(17), ImageFont.load_default(13)
     lines = [line for sentence in heading for line in _wrapped(sentence, title, width - 2 * _GAP)]
-    top = _GAP + len(lines) * _LINE if lines else 0
+    if lines:
+        top = _GAP + len(lines) * _LINE
+    else:
+        top = 0
     heads = [_head(prompt, small, width - 2 * _GAP) for prompt in prompts] or [[]] * len(items)
     head = max(map(len, heads), default=0) * _PROMPT_LINE
     row = head + cell + _NOTE + _GAP
@@ -79,7 +82,10 @@ def contact_sheet(
         for down, name in enumerate(items):
             corner = (left, top + _HEAD + down * row + head)
             _paste(sheet, pen, column.images[down], corner, cell)
-            note = column.notes[down] if column.notes else name
+            if column.notes:
+                note = column.notes[down]
+            else:
+                note = name
             pen.text((left, corner[1] + cell + 4), _fitted(note, small, cell), _FAINT, font=small)
     return sheet
 
@@ -129,7 +135,10 @@ def _wrapped(text: str, font: Font, width: int) -> list[str]:
     """The text in lines that fit."""
     lines: list[str] = []
     for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
+        if lines:
+            longer = f"{lines[-1]} {word}"
+        else:
+            longer = word
         if lines and font.getlength(longer) <= width:
             lines[-1] = longer
         else:

@@ -37,8 +37,12 @@ class Pair:
     def role(self, row: SetRow) -> str:
         """What a set is, in words."""
         if row is self.after:
-            return "winner, the baseline" if self.runner_up else "winner"
-        return "runner-up" if self.runner_up else "baseline"
+            if self.runner_up:
+                return "winner, the baseline"
+            return "winner"
+        if self.runner_up:
+            return "runner-up"
+        return "baseline"
 
     def chosen(self, most: int) -> tuple[list[int], str]:
         """Items that show the difference, the largest gain first, and how they were chosen.

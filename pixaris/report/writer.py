@@ -41,10 +41,16 @@ def write(
     Raises:
         ConfigurationError: It cannot be written.
     """
-    each = [results] if isinstance(results, SearchResult) else list(results)
+    if isinstance(results, SearchResult):
+        each = [results]
+    else:
+        each = list(results)
     if not each:
         raise ConfigurationError("a report needs a search; name one")
-    file = default_file(each) if output is None else Path(output)
+    if output is None:
+        file = default_file(each)
+    else:
+        file = Path(output)
     with Thumbnails(SearchPaths(each[0].folder).thumbnails, os.cpu_count() or 1) as thumbnails:
         report = read_report(each)
         pictures = gallery(report, thumbnails)

@@ -65,4 +65,6 @@ class Budget:
 
 
 def _short(amount: float) -> str:
-    return str(amount) if isinstance(amount, int) else f"{amount:.4g}"
+    if isinstance(amount, int):
+        return str(amount)
+    return f"{amount:.4g}"

@@ -82,7 +82,9 @@ def latest_folder(parent: Path, name: str) -> Path | None:
         number = number_of(head.parent.name, name)
         if number is not None:
             found[number] = head.parent
-    return found[max(found)] if found else None
+    if found:
+        return found[max(found)]
+    return None
 
 
 @contextlib.contextmanager
@@ -170,7 +172,10 @@ def find_trial(search: Path, name: str, names: Sequence[str]) -> str:
     Raises:
         ConfigurationError: There is none.
     """
-    wanted = trial_name(int(name)) if name.isascii() and name.isdigit() and len(name) < 10 else name
+    if name.isascii() and name.isdigit() and len(name) < 10:
+        wanted = trial_name(int(name))
+    else:
+        wanted = name
     if wanted in names:
         return wanted
     if not names:

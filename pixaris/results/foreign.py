@@ -66,7 +66,9 @@ def _value(wanted: Any, value: object, name: str) -> object:  # noqa: ANN401  (a
     if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, Mapping):
         return {str(key): _value(arguments[1], inner, name) for key, inner in value.items()}
     if origin is None and _is_of(wanted, value):
-        return read_as(wanted, value) if is_dataclass(wanted) and isinstance(wanted, type) else value
+        if is_dataclass(wanted) and isinstance(wanted, type):
+            return read_as(wanted, value)
+        return value
     raise ForeignError(f"{name} has a value of another type")
 
 

@@ -104,7 +104,10 @@ def _numbers(values: Sequence[ParamValue | None], logarithmic: bool) -> tuple[li
         float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)
     ]
     if present and len(present) == sum(value is not None for value in values):
-        scaled = [math.log(value) for value in present] if logarithmic and min(present) > 0 else present
+        if logarithmic and min(present) > 0:
+            scaled = [math.log(value) for value in present]
+        else:
+            scaled = present
         middle, each = statistics.median_low(scaled), iter(scaled)
         return _scaled([middle if value is None else next(each) for value in values]), False
     categories = {key: float(number) for number, key in enumerate(dict.fromkeys(map(repr, values)))}

@@ -66,7 +66,10 @@ class Journal:
         self._paths = paths
         self._failed = failed
         self._ended = False
-        self._written = dict(history.latest) if history is not None else {}
+        if history is not None:
+            self._written = dict(history.latest)
+        else:
+            self._written = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_failed": None, "_written": {}}  # Tune keeps copies, which nobody writes to

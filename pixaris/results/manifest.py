@@ -214,7 +214,9 @@ def _whole(value: object) -> str:
 
 def _shown(value: object) -> str:
     text = _whole(value)
-    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
+    if len(text) <= _LONG:
+        return text
+    return f"{text[: _LONG - 1]}…"
 
 
 def _is_plain(value: object) -> bool:

@@ -21,4 +21,6 @@ class Objective:
         score = trial.scores.get(self.metric)
         if score is None or not math.isfinite(score):
             return math.inf
-        return -score if self.direction == "max" else score
+        if self.direction == "max":
+            return -score
+        return score

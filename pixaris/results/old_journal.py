@@ -51,7 +51,9 @@ def _state(result: Mapping[str, Any]) -> TrialState:
         return "broken"
     if result.get("interrupted"):
         return "interrupted"
-    return "ended" if result.get("ended") else "running"
+    if result.get("ended"):
+        return "ended"
+    return "running"
 
 
 def _number(value: object) -> float | None:

@@ -19,7 +19,9 @@ def trial_name(number: int) -> str:
 
 def numbered(name: str, number: int) -> str:
     """The folder's name of the first, second, … search or run of a name: ``name``, ``name-2``, …."""
-    return name if number == 1 else f"{name}-{number}"
+    if number == 1:
+        return name
+    return f"{name}-{number}"
 
 
 def recheck_name(search: str) -> str:
@@ -30,7 +32,9 @@ def recheck_name(search: str) -> str:
 def number_of(folder: str, name: str) -> int | None:
     """Which search of a name a folder's name means; None if it is another name's."""
     match = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", folder)
-    return int(match[1] or 1) if match else None
+    if match:
+        return int(match[1] or 1)
+    return None
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,10 @@ class RunPaths:
             item: The item's name.
             seed: Which of its seeds, from 0.
         """
-        folder = f"{cls.IMAGES}/seed_{seed + 1}" if seed else cls.IMAGES
+        if seed:
+            folder = f"{cls.IMAGES}/seed_{seed + 1}"
+        else:
+            folder = cls.IMAGES
         return f"{folder}/{safe_name(item)}.png"
 
     def images_of(self, item: str) -> list[Path]:

@@ -108,7 +108,9 @@ class SearchProgress:
     def baseline(self) -> TrialResult | None:
         """The baseline trial, once it has a score."""
         baseline = self.result.baseline
-        return baseline if baseline is not None and baseline.objective is not None else None
+        if baseline is not None and baseline.objective is not None:
+            return baseline
+        return None
 
     @property
     def budget(self) -> str:

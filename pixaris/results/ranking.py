@@ -92,7 +92,10 @@ def _fill_failures(scores: Scores, rows: Sequence[Row], rules: Rules) -> None:
     known = ~np.isnan(scores).all(axis=0)
     worst = np.full(scores.shape[1], np.nan if rules.failures.bound is None else rules.failures.bound)
     if rules.failures.bound is None and known.any():
-        extreme = np.nanmin if rules.direction == "max" else np.nanmax
+        if rules.direction == "max":
+            extreme = np.nanmin
+        else:
+            extreme = np.nanmax
         worst[known] = extreme(scores[:, known], axis=0)
     for place, row in enumerate(rows):
         if row.items >= rules.items:
@@ -120,7 +123,10 @@ def leader_of(scores: Scores, direction: Direction) -> int:
         scores: At least one trial, and every trial with a score.
         direction: Whether a higher score is better.
     """
-    sign = 1.0 if direction == "max" else -1.0
+    if direction == "max":
+        sign = 1.0
+    else:
+        sign = -1.0
     counts = (~np.isnan(scores)).sum(axis=1)
     means = sign * np.nanmean(scores, axis=1)
     leader = max(range(len(scores)), key=lambda place: (counts[place], means[place], -place))
@@ -159,12 +165,18 @@ def _by_difference(rows: Sequence[Row], rules: Rules) -> list[int]:
     if not rows:
         return []
     scores = matrix(rows, rules)
-    sign = 1.0 if rules.direction == "max" else -1.0
+    if rules.direction == "max":
+        sign = 1.0
+    else:
+        sign = -1.0
     losses = -sign * relative(scores, leader_of(scores, rules.direction))
     counts = (~np.isnan(scores)).sum(axis=1)
 
     def place(index: int) -> tuple[float, ...]:
-        loss = losses[index] if math.isfinite(losses[index]) else math.inf
+        if math.isfinite(losses[index]):
+            loss = losses[index]
+        else:
+            loss = math.inf
         return (round(loss, 12), -counts[index], *rows[index].ties, rows[index].number)
 
     return [rows[index].number for index in sorted(range(len(rows)), key=place)]
@@ -172,7 +184,10 @@ def _by_difference(rows: Sequence[Row], rules: Rules) -> list[int]:
 
 def _by_items(rows: Sequence[Row], rules: Rules) -> list[int]:
     """By the items that they have, then by their means."""
-    sign = 1.0 if rules.direction == "max" else -1.0
+    if rules.direction == "max":
+        sign = 1.0
+    else:
+        sign = -1.0
 
     def place(row: Row) -> tuple[float, ...]:
         known = [score for score in row.scores if score is not None]

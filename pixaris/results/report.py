@@ -81,7 +81,9 @@ class Stop:
             said += f": {self.difference:+.3g}"
             said += "" if self.half_width is None else f" ± {self.half_width:.2g}"
             said += f" against {trial_name(self.against)}"
-        return f"{said} ({self.note})" if self.note else said
+        if self.note:
+            return f"{said} ({self.note})"
+        return said
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ class TrialReport:
     @property
     def objective(self) -> float | None:
         """The leading objective's mean."""
-        return self.objectives[0] if self.objectives else None
+        if self.objectives:
+            return self.objectives[0]
+        return None
 
     def news(self, before: TrialReport | None) -> TrialReport:
         """The same with only those item scores that an earlier report of the trial did not have."""
@@ -158,7 +162,10 @@ class TrialReport:
             ForeignError: It is something else.
         """
         report = read_as(cls, row, without=["item_scores"])
-        given = row.get("item_scores", {}) if isinstance(row, Mapping) else {}
+        if isinstance(row, Mapping):
+            given = row.get("item_scores", {})
+        else:
+            given = {}
         return replace(report, item_scores=_item_scores(given))
 
 

@@ -57,7 +57,10 @@ class TrialResult:
     stop: Stop | None = None
 
     def __repr__(self) -> str:
-        score = "None" if self.objective is None else f"{self.objective:.4f}"
+        if self.objective is None:
+            score = "None"
+        else:
+            score = f"{self.objective:.4f}"
         values = ", ".join(f"{name}: {value!r}" for name, value in self.values.items())
         return f"<{self.name} {self.status}, objective={score} on {self.scored} items, {{{values}}}>"
 

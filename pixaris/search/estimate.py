@@ -50,7 +50,10 @@ class Price:
             return "not listed; every answer says what it cost"
         parts = [f"about {self.run / max(1, self.images):.4g} credits an image", f"{self.run:.6g} a trial"]
         if self.total is not None:
-            more = f" and {self.after} images of the re-check" if self.after else ""
+            if self.after:
+                more = f" and {self.after} images of the re-check"
+            else:
+                more = ""
             parts.append(f"at most {self.total:.6g} in all ({self.trials} trials{more})")
         return ", ".join(parts)
 
@@ -66,7 +69,10 @@ def price_of(checked: CheckedSearch) -> Price | None:
     run = checked.settings.generator.cost(setup.eval_set, args)
     if run == 0.0:
         return None
-    whole = None if run is None else run * setup.seeds
+    if run is None:
+        whole = None
+    else:
+        whole = run * setup.seeds
     return Price(whole, setup.images, checked.size.trials, checked.recheck_images)
 
 
@@ -116,7 +122,10 @@ def _time(checked: CheckedSearch, images: int) -> str:
     if not rate:
         return "not known: no earlier search has measured these endpoints"
     each = f"{at_once / rate:.3g} s an image, as earlier searches measured"
-    some = f"; {unknown} of the endpoints' sources are not measured" if unknown else ""
+    if unknown:
+        some = f"; {unknown} of the endpoints' sources are not measured"
+    else:
+        some = ""
     return f"about {_duration(images / rate)} ({each} on {at_once} endpoints){some}"
 
 
@@ -128,7 +137,9 @@ def _rates(source: EndpointSource, speeds: Sequence[Mapping[str, Any]], name: st
         own: Mapping[str, float] = next(
             (row["speeds"] for row in speeds if number_of(row["name"], name) is not None), {}
         )
-        return [1 / fmean(own.values())] * source.count if own else []
+        if own:
+            return [1 / fmean(own.values())] * source.count
+        return []
     urls = [endpoint.url for endpoint in source.endpoints()]
     return [1 / row["speeds"][url] for url in urls for row in _latest(url, speeds)]
 
@@ -142,8 +153,14 @@ def measured(results: Path) -> list[dict[str, Any]]:
     found = []
     for file in results.glob(f"*/*/{SearchPaths.ENDPOINTS}"):
         content = read_json(file)
-        rows = content.get("endpoints") if content else None
-        when = content.get("time") if content else None
+        if content:
+            rows = content.get("endpoints")
+        else:
+            rows = None
+        if content:
+            when = content.get("time")
+        else:
+            when = None
         speeds = {
             row["url"]: float(row["speed"])
             for row in (rows if isinstance(rows, list) else ())
@@ -169,4 +186,6 @@ def _is_speed(value: object) -> bool:
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

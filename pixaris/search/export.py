@@ -150,8 +150,6 @@ def _chosen_images(space: Mapping[str, Any], values: Mapping[str, Any]) -> list[
 
 def as_param(value: ParamValue) -> str:
     """A value as ``--param`` reads it."""
-    return (
-        value
-        if isinstance(value, str) and scalar(value)[0] == value
-        else json.dumps(value, ensure_ascii=False)
-    )
+    if isinstance(value, str) and scalar(value)[0] == value:
+        return value
+    return json.dumps(value, ensure_ascii=False)

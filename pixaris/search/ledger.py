@@ -245,4 +245,6 @@ class Ledger:
     def _pace(self, now: float) -> float | None:
         """Wall time for an image while all endpoints work, or None before the first one."""
         made = self._spent.images - self._before.images
-        return None if self._first is None or made < 2 else (now - self._first) / (made - 1)
+        if self._first is None or made < 2:
+            return None
+        return (now - self._first) / (made - 1)

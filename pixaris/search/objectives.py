@@ -83,7 +83,10 @@ def aim(reference: str, others: Sequence[str] = ()) -> Aim:
     """
     if not reference:
         return Aim({WATCHED: {}}, "", (CHOOSE, *(f"  {name}: {what}" for name, what in WAYS), PEOPLE))
-    name = "iou" if "mask" in reference.lower() else "ssim"
+    if "mask" in reference.lower():
+        name = "iou"
+    else:
+        name = "ssim"
     return Aim({name: {"reference": reference}}, name, _guesses(reference, others))
 
 
@@ -99,7 +102,10 @@ def asked_for(
         others: Folders that it could be as well.
     """
     compares = any("reference" in options for options in metrics.values())
-    about = _guesses(reference, others) if compares else ()
+    if compares:
+        about = _guesses(reference, others)
+    else:
+        about = ()
     if objective in _NO_AIM and objective not in _RESOURCES:
         about = (*about, f"{objective} alone is no measure of quality: look at what wins before you use it")
     return Aim(metrics, objective, about)
@@ -107,6 +113,6 @@ def asked_for(
 
 def _guesses(reference: str, others: Sequence[str]) -> tuple[str, ...]:
     shown = " or ".join(map(repr, others))
-    return (
-        (f"that results are compared with {reference!r} is a guess, it could be {shown}",) if others else ()
-    )
+    if others:
+        return (f"that results are compared with {reference!r} is a guess, it could be {shown}",)
+    return ()

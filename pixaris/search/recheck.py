@@ -44,7 +44,10 @@ def recheck_of(checked: CheckedSearch, result: SearchResult) -> CheckedSearch:
         A search of a few given sets, ready to run. It is the one that was begun before, if that asked the
         same; after one that asked for something else, it takes the seeds that follow.
     """
-    first = checked.setup.seeds if checked.settings.evidence.recheck is not None else 0
+    if checked.settings.evidence.recheck is not None:
+        first = checked.setup.seeds
+    else:
+        first = 0
     earlier = result.recheck
     if earlier is None:
         return _recheck(checked, result, first)
@@ -83,7 +86,10 @@ def _recheck(checked: CheckedSearch, result: SearchResult, first_seed: int) -> C
 
 def _best(result: SearchResult, count: int) -> list[TrialResult]:
     """The best sets besides the baseline, each once."""
-    known = [] if result.baseline is None else [result.baseline.values]
+    if result.baseline is None:
+        known = []
+    else:
+        known = [result.baseline.values]
     found = []
     for trial in result.ranking():
         if trial.values not in known:
@@ -94,7 +100,10 @@ def _best(result: SearchResult, count: int) -> list[TrialResult]:
 
 def _items(checked: CheckedSearch) -> tuple[EvalItem, ...]:
     """The whole eval set; without new seeds, the items that the search has not seen."""
-    seen = checked.setup.eval_set.items if checked.settings.evidence.recheck is not None else ()
+    if checked.settings.evidence.recheck is not None:
+        seen = checked.setup.eval_set.items
+    else:
+        seen = ()
     return tuple(replace(item, index=index) for index, item in enumerate((*seen, *checked.held_out)))
 
 

@@ -212,7 +212,9 @@ class Search:
         return collect(problems, lambda: adapted(given)) or given
 
     def _storage(self) -> BucketPath | None:
-        return None if self.storage is None else BucketPath.of(self.storage)
+        if self.storage is None:
+            return None
+        return BucketPath.of(self.storage)
 
     def _space(self) -> Space:
         if isinstance(self.space, Space):
@@ -277,7 +279,9 @@ class Search:
             read = replace(read, algorithm=Choice(self.algorithm))
         if not isinstance(self.scheduler, str):
             read = replace(read, scheduler=Choice(self.scheduler))
-        return replace(read, num_samples=None) if self.num_samples is None else read
+        if self.num_samples is None:
+            return replace(read, num_samples=None)
+        return read
 
     def _misplaced(self) -> list[Problem]:
         """What a named algorithm or scheduler takes, given beside an object."""

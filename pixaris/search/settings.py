@@ -98,7 +98,9 @@ class Choice:
     @property
     def name(self) -> str:
         """The name; of an object, its class."""
-        return self.type if isinstance(self.type, str) else type(self.type).__name__
+        if isinstance(self.type, str):
+            return self.type
+        return type(self.type).__name__
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,9 @@ class Keeping:
 
     def handler_in(self, folder: Path) -> ExperimentHandler:
         """What keeps the results of the search in this folder."""
-        return self.handler if isinstance(self.handler, ExperimentHandler) else self.handler(folder)
+        if isinstance(self.handler, ExperimentHandler):
+            return self.handler
+        return self.handler(folder)
 
 
 @dataclass(frozen=True)

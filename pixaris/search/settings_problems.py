@@ -41,7 +41,10 @@ def _objective_problems(settings: SearchSettings) -> list[Problem]:
     undeclared = any(not metric.directions() and not metric.scores for metric in settings.metrics)
     problems = []
     for index, name in enumerate(names):
-        path = "objective.metric" if len(names) == 1 else f"objective.{index}.metric"
+        if len(names) == 1:
+            path = "objective.metric"
+        else:
+            path = f"objective.{index}.metric"
         if name not in known and not (undeclared and name in given):
             rule = f"{name!r} is no score of this search{nearest(name, known)}; {_listed(known, undeclared)}"
             problems.append(Problem("", rule, path))

@@ -26,7 +26,9 @@ class SearchSize:
     @property
     def images(self) -> int | None:
         """Of all trials; None if that is up to the searcher."""
-        return None if self.trials is None else self.trials * self.images_per_trial
+        if self.trials is None:
+            return None
+        return self.trials * self.images_per_trial
 
     @classmethod
     def of(

@@ -56,7 +56,10 @@ class Survey:
         hint = "start it, correct its address, or leave it out"
         problems = []
         for url, error in self.silent.items():
-            message = error.message if isinstance(error, FarSideError) else str(error)
+            if isinstance(error, FarSideError):
+                message = error.message
+            else:
+                message = str(error)
             problems.append(
                 Problem(
                     f"endpoint {url}", message if isinstance(error, AccountError) else f"{message}; {hint}"
@@ -122,7 +125,10 @@ def kind_problems(sources: Sequence[EndpointSource], api: EndpointApi, path: str
     if not sources or any(source.api.kind == api.kind for source in sources):
         return []
     shown = ", ".join(source.label for source in sources)
-    wanted = f"{api.label or api.kind}; write {api.example}" if api.example else api.label or api.kind
+    if api.example:
+        wanted = f"{api.label or api.kind}; write {api.example}"
+    else:
+        wanted = api.label or api.kind
     return [Problem("", f"the generator needs {wanted} (got {shown})", path)]
 
 
@@ -270,5 +276,8 @@ def _output_problems(workflow: Workflow, info: ObjectInfo, output: str) -> list[
     if node is None or node.class_type not in info or info.is_output(node.class_type):
         return []
     saving = [other.title for other in workflow.nodes.values() if info.is_output(other.class_type)]
-    hint = f"; nodes that do: {', '.join(map(repr, saving))}" if saving else ""
+    if saving:
+        hint = f"; nodes that do: {', '.join(map(repr, saving))}"
+    else:
+        hint = ""
     return [Problem(f"output node {node.title!r}", f"its class {node.class_type} saves no image{hint}")]

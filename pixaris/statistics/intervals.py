@@ -32,13 +32,18 @@ class MeanInterval:
     def of(cls, values: Sequence[float]) -> Self:
         """From the values themselves (at least one)."""
         ends = sign_flip_interval(values)
-        low, high = (None, None) if ends is None else (float(ends[0]), float(ends[1]))
+        if ends is None:
+            low, high = (None, None)
+        else:
+            low, high = (float(ends[0]), float(ends[1]))
         return cls(statistics.fmean(values), low, high, len(values))
 
     @property
     def half(self) -> float | None:
         """Half the width of the 95 % interval: what stands after ±."""
-        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+        if self.low is None or self.high is None:
+            return None
+        return (self.high - self.low) / 2
 
     def excludes(self, value: float = 0.0) -> bool:
         """Whether there is an interval, and a value lies outside it."""

@@ -39,4 +39,6 @@ def smallest_difference(count: int, spread: float = 1.0) -> float:
     Returns:
         In the spread's unit; infinite below 6 items.
     """
-    return math.inf if count < 6 else spread * math.sqrt(_BOTH / (count - _SMALL))
+    if count < 6:
+        return math.inf
+    return spread * math.sqrt(_BOTH / (count - _SMALL))

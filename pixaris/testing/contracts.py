@@ -64,7 +64,10 @@ def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Seque
     require([digest(image) for image in images] == before, "a metric leaves the images as they are")
     for row in values:
         for name, value in row.items():
-            low, high = scales[name].range if name in scales else metric.range
+            if name in scales:
+                low, high = scales[name].range
+            else:
+                low, high = metric.range
             require(low <= value <= high, f"{name} = {value} is outside of the metric's range {(low, high)}")
     names = {name for row in values for name in row}
     unknown = set(metric.directions()) - names

@@ -85,7 +85,10 @@ def run_record(
     """
     results = tuple(_result(item, item.index in failed) for item in items.items[:done])
     scores = [result.scores["quality"] for result in results if result.scores]
-    spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
+    if len(scores) > 1:
+        spread = statistics.stdev(scores)
+    else:
+        spread = 0.0
     fields: dict[str, Any] = {
         "project": "samples",
         "params": (

@@ -35,7 +35,10 @@ def affinity_key(nodes: Mapping[str, Node], info: ObjectInfo | None = None) -> s
 
 def _works_on_images(node: Node, nodes: Mapping[str, Node], info: ObjectInfo | None) -> bool:
     for name, source, slot in node.links():
-        outputs = info.outputs(nodes[source].class_type) if info and source in nodes else ()
+        if info and source in nodes:
+            outputs = info.outputs(nodes[source].class_type)
+        else:
+            outputs = ()
         if slot < len(outputs):
             if outputs[slot] in _IMAGE_TYPES:
                 return True
@@ -47,7 +50,10 @@ def _works_on_images(node: Node, nodes: Mapping[str, Node], info: ObjectInfo | N
 def _loads_model(node: Node, name: str, value: str, info: ObjectInfo | None) -> bool:
     if node.is_off(name):
         return False
-    spec = info.input(node.class_type, name, node.inputs) if info else None
+    if info:
+        spec = info.input(node.class_type, name, node.inputs)
+    else:
+        spec = None
     if spec is not None:
         return spec.lists_models or (spec.type == "COMBO" and not spec.upload and is_model_file(value))
     if name not in node.inputs:  # in a structure, where names mean less

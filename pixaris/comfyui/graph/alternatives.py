@@ -51,7 +51,10 @@ def merged(graphs: Mapping[str, Mapping[str, Node]], outputs: Mapping[str, str])
             if ids[key] in found:
                 continue
             alone = counts[node.title] == 1 or node.title in shared
-            title = node.title if alone else f"{name}/{node.title}"
+            if alone:
+                title = node.title
+            else:
+                title = f"{name}/{node.title}"
             found[ids[key]] = _renamed(node, ids[key], title, ids)
         outputs = {**outputs, name: ids[outputs[name]]}
     inputs: dict[str, Any] = {CHOSEN: next(iter(graphs))}
@@ -90,4 +93,6 @@ def _renamed(node: Node, key: str, title: str, ids: Mapping[str, str]) -> Node:
 
 
 def _relinked(value: Any, ids: Mapping[str, str]) -> Any:  # noqa: ANN401  (any JSON value)
-    return (ids.get(value[0], value[0]), value[1]) if is_link(value) else value
+    if is_link(value):
+        return (ids.get(value[0], value[0]), value[1])
+    return value

@@ -60,7 +60,10 @@ def lacking_for(choice: str, option: object, known: NodeClass, given: Mapping[st
 
 def _choices(node: Node, info: ObjectInfo) -> dict[str, object]:
     known = info.node_class(node.class_type)
-    specs = known.inputs_with(node.inputs) if known is not None else {}
+    if known is not None:
+        specs = known.inputs_with(node.inputs)
+    else:
+        specs = {}
     return {name: node.get(name) for name, spec in specs.items() if spec.branches}
 
 

@@ -50,7 +50,10 @@ def intake(node: Node, info: ObjectInfo | None = None) -> Intake | str:
     name = _input(node, info)
     if name is None:
         return _NO_IMAGE
-    spec = info.input(node.class_type, name, node.inputs) if info is not None else None
+    if info is not None:
+        spec = info.input(node.class_type, name, node.inputs)
+    else:
+        spec = None
     sent_as = _sent_as(node, name, spec)
     if sent_as is not None:
         return Intake(name, sent_as)
@@ -73,7 +76,10 @@ def intake_of(node: Node, among: Mapping[str, Node], source: str, info: ObjectIn
     if isinstance(found, Intake):
         return found
     loaders = [repr(other.title) for other in among.values() if other.class_type in UPLOADERS]
-    known = f"; nodes that do: {', '.join(loaders)}" if loaders else "; add a LoadImage node"
+    if loaders:
+        known = f"; nodes that do: {', '.join(loaders)}"
+    else:
+        known = "; add a LoadImage node"
     raise WorkflowError(f"node {node.label} {found}{known if found == _NO_IMAGE else ''}", source)
 
 
@@ -83,7 +89,10 @@ def _input(node: Node, info: ObjectInfo | None) -> str | None:
         return "image"
     if node.class_type in UPLOADERS and "image" not in node.inputs:
         return "image"
-    known = info.node_class(node.class_type) if info is not None else None
+    if info is not None:
+        known = info.node_class(node.class_type)
+    else:
+        known = None
     uploads = [name for name, spec in (known.inputs if known else {}).items() if spec.upload]
     texts = [name for name, value in node.inputs.items() if isinstance(value, str)]
     files = [name for name in texts if str(node.inputs[name]).lower().endswith(SUFFIXES)]
@@ -96,12 +105,17 @@ def _input(node: Node, info: ObjectInfo | None) -> str | None:
     for candidates in (uploads, files, named):
         if len(candidates) == 1:
             return candidates[0]
-    return "image" if node.class_type.startswith("LoadImage") and "image" not in node.inputs else None
+    if node.class_type.startswith("LoadImage") and "image" not in node.inputs:
+        return "image"
+    return None
 
 
 def _sent_as(node: Node, name: str, spec: InputSpec | None) -> SentAs | None:
     value = node.inputs.get(name)
-    text = value if isinstance(value, str) else ""
+    if isinstance(value, str):
+        text = value
+    else:
+        text = ""
     if node.class_type in UPLOADERS or (spec is not None and spec.upload):
         return "file"
     if text.startswith("data:image/"):
@@ -109,13 +123,18 @@ def _sent_as(node: Node, name: str, spec: InputSpec | None) -> SentAs | None:
     if not _words(node.class_type, name).isdisjoint(_BASE64) or _is_base64(text):
         return "base64"
     foreign = spec is not None or not _words(node.class_type, name).isdisjoint(_ADDRESS | _FOLDER | _PATH)
-    return None if foreign or _is_elsewhere(text) else "file"
+    if foreign or _is_elsewhere(text):
+        return None
+    return "file"
 
 
 def _wanted(node: Node, name: str, spec: InputSpec | None) -> str:
     """What a node takes that Pixaris cannot give, as a verb and its object."""
     value = node.inputs.get(name)
-    text = value if isinstance(value, str) else ""
+    if isinstance(value, str):
+        text = value
+    else:
+        text = ""
     words = _words(node.class_type, name)
     if text.startswith(("http://", "https://")) or words & _ADDRESS:
         return "takes the address of an image"

@@ -50,7 +50,10 @@ class Node:
     @property
     def label(self) -> str:
         """How an error names it among others: title, class and id."""
-        kind = "" if self.title == self.class_type else f"{self.class_type}, "
+        if self.title == self.class_type:
+            kind = ""
+        else:
+            kind = f"{self.class_type}, "
         return f"{self.title!r} ({kind}id {self.id})"
 
     def literals(self) -> Iterator[tuple[str, Any]]:
@@ -64,7 +67,9 @@ class Node:
     def get(self, name: str) -> Any:  # noqa: ANN401  (any JSON value)
         """The value of an input or of a literal in a structure; None if there is none."""
         place = self.place(name)
-        return None if place is None else structure.value_at(self.inputs, place)
+        if place is None:
+            return None
+        return structure.value_at(self.inputs, place)
 
     def is_off(self, name: str) -> bool:
         """Whether a literal lies in a structure that its own switch turns off."""
@@ -172,7 +177,10 @@ def _read_json(source: str | Path, name: str) -> Mapping[str, Any]:
             "the file does not exist; give the path of a workflow exported in API format", name
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        else:
+            reason = str(error)
         raise WorkflowError(
             f"cannot be read ({reason}); give the path of a workflow exported in API format", name[:200]
         ) from None
@@ -216,7 +224,9 @@ def _refuse_constant(word: str) -> NoReturn:
 def _kind(value: object) -> str:
     if isinstance(value, list):
         return "list"
-    return "text" if isinstance(value, str) else "value"
+    if isinstance(value, str):
+        return "text"
+    return "value"
 
 
 def _nodes_of(raw: Mapping[str, Any], name: str) -> dict[str, Node]:
@@ -249,7 +259,10 @@ def _parse_node(key: str, raw: object) -> Node:
         raise ValueError("it has no 'class_type'; export the workflow again in API format")
     if not isinstance(inputs, Mapping):
         raise ValueError("it has no 'inputs' object (empty is {})")
-    title = meta.get("title") if isinstance(meta, Mapping) else None
+    if isinstance(meta, Mapping):
+        title = meta.get("title")
+    else:
+        title = None
     meant = [
         name
         for name in raw

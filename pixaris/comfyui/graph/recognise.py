@@ -78,7 +78,10 @@ def _inside(raw: object, place: str = "", depth: int = 0) -> Iterator[tuple[str,
     elif isinstance(raw, list | tuple):
         rows = [(str(index), value) for index, value in enumerate(raw[:_MANY])]
     for key, value in rows:
-        inner = f"{place}.{key}" if place else key
+        if place:
+            inner = f"{place}.{key}"
+        else:
+            inner = key
         yield inner, value
         if depth < _DEEP:
             yield from _inside(value, inner, depth + 1)

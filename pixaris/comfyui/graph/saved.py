@@ -23,19 +23,25 @@ def workflow_of(path: Path) -> Workflow:
         WorkflowError: It is neither, or the workflow is damaged.
         ImageError: The picture cannot be read.
     """
-    return _of_picture(path) if path.suffix.lower() == ".png" else Workflow.load(path)
+    if path.suffix.lower() == ".png":
+        return _of_picture(path)
+    return Workflow.load(path)
 
 
 def _of_picture(path: Path) -> Workflow:
     source = str(path)
     texts = text_chunks(read_image_file(path), source)
     if "prompt" not in texts:
-        only = (
-            "holds only the editor's own form of the workflow" if "workflow" in texts else "holds no workflow"
-        )
+        if "workflow" in texts:
+            only = "holds only the editor's own form of the workflow"
+        else:
+            only = "holds no workflow"
         raise WorkflowError(f"{only} (it has no text chunk 'prompt'); {_HINT}", source)
     prompt = _json(texts["prompt"], "prompt", source)
-    titles = _titles(_json(texts["workflow"], "workflow", source)) if "workflow" in texts else {}
+    if "workflow" in texts:
+        titles = _titles(_json(texts["workflow"], "workflow", source))
+    else:
+        titles = {}
     nodes = {key: _titled(key, node, titles) for key, node in prompt.items()}
     try:
         return Workflow(Workflow.load(nodes).nodes, source)
@@ -48,7 +54,10 @@ def _json(text: str, chunk: str, source: str) -> Mapping[str, Any]:
     try:
         value = json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        if isinstance(error, RecursionError):
+            reason = "it is nested too deeply"
+        else:
+            reason = str(error)
         raise WorkflowError(f"its text chunk {chunk!r} is no valid JSON: {reason}; {_HINT}", source) from None
     if not isinstance(value, dict):
         raise WorkflowError(f"its text chunk {chunk!r} holds no object; {_HINT}", source)
@@ -58,7 +67,10 @@ def _json(text: str, chunk: str, source: str) -> Mapping[str, Any]:
 def _titles(editor: Mapping[str, Any]) -> dict[str, str]:
     """Node id to title, of those that the editor's user gave one."""
     nodes = editor.get("nodes")
-    rows = [row for row in nodes if isinstance(row, dict)] if isinstance(nodes, list) else []
+    if isinstance(nodes, list):
+        rows = [row for row in nodes if isinstance(row, dict)]
+    else:
+        rows = []
     return {
         str(row.get("id")): row["title"] for row in rows if isinstance(row.get("title"), str) and row["title"]
     }

@@ -77,12 +77,20 @@ def _plain_numbers(node: Node) -> list[str]:
     named = [name for name in whole if name.lower() in _NUMBER_NAMES]
     if len(named) == 1:
         return named
-    return whole if len(whole) == 1 and not any(node.links()) else []
+    if len(whole) == 1 and not any(node.links()):
+        return whole
+    return []
 
 
 def _gives_a_number(node: Node, slot: int, info: ObjectInfo | None) -> bool:
-    outputs = info.outputs(node.class_type) if info is not None else ()
-    kind = outputs[slot] if 0 <= slot < len(outputs) else ""
+    if info is not None:
+        outputs = info.outputs(node.class_type)
+    else:
+        outputs = ()
+    if 0 <= slot < len(outputs):
+        kind = outputs[slot]
+    else:
+        kind = ""
     return kind.startswith("COMFY_") or not _NUMBER_TYPES.isdisjoint(part.strip() for part in kind.split(","))
 
 
@@ -90,8 +98,14 @@ def _is_a_size(nodes: Mapping[str, Node], source: str, info: ObjectInfo | None) 
     """Whether a node's number is linked to an input that counts or measures something, too."""
     for node in nodes.values():
         for name, key, _ in node.links():
-            spec = info.input(node.class_type, name, node.inputs) if info is not None else None
-            counts = name.rpartition(".")[2] in _SIZES if spec is None else spec.type in ("INT", "FLOAT")
+            if info is not None:
+                spec = info.input(node.class_type, name, node.inputs)
+            else:
+                spec = None
+            if spec is None:
+                counts = name.rpartition(".")[2] in _SIZES
+            else:
+                counts = spec.type in ("INT", "FLOAT")
             if key == source and counts and not is_seed(name):
                 return True
     return False

@@ -50,7 +50,10 @@ def replaced(value: Any, place: Place, new: object) -> Any:  # noqa: ANN401  (an
     if isinstance(value, tuple):
         assert isinstance(step, int)
         return (*value[:step], replaced(value[step], rest, new), *value[step + 1 :])
-    inner = replaced(value[step], rest, new) if rest else new
+    if rest:
+        inner = replaced(value[step], rest, new)
+    else:
+        inner = new
     return MappingProxyType({**value, step: inner})
 
 
@@ -63,7 +66,10 @@ def literals(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def switched_off(inputs: Mapping[str, Any], place: Place) -> bool:
     """Whether a value lies in a structure that a switch of its own turns off: ``{on: false, …}``."""
-    around = value_at(inputs, place[:-1]) if len(place) > 1 else None
+    if len(place) > 1:
+        around = value_at(inputs, place[:-1])
+    else:
+        around = None
     return isinstance(around, Mapping) and any(around.get(switch) is False for switch in _SWITCHES)
 
 

@@ -64,7 +64,9 @@ def side_of(node: Node, nodes: Mapping[str, Node]) -> str:
                 elif other.id not in seen:
                     seen.add(other.id)
                     ahead.append(other.id)
-    return found.pop() if len(found) == 1 else ""
+    if len(found) == 1:
+        return found.pop()
+    return ""
 
 
 def _is_prompt(node: Node, name: str) -> bool:

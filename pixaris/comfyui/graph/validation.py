@@ -41,7 +41,10 @@ def problems(nodes: Mapping[str, Node], info: ObjectInfo, pending: Collection[Pl
                 "", "no node is an output node, so nothing would run; add a SaveImage or PreviewImage node"
             )
         )
-    reached = _ancestors(nodes, ends) if ends and not _leads_nowhere(nodes) else set(nodes)
+    if ends and not _leads_nowhere(nodes):
+        reached = _ancestors(nodes, ends)
+    else:
+        reached = set(nodes)
     for node in nodes.values():
         known = info.node_class(node.class_type)
         if node.id in reached and known is not None:
@@ -73,7 +76,10 @@ def _node_problems(
             continue
         if name not in node.inputs:
             if not absent_is_fine(spec, name, node.inputs):
-                default = "" if spec.default is None else f"; its default is {spec.default!r}"
+                if spec.default is None:
+                    default = ""
+                else:
+                    default = f"; its default is {spec.default!r}"
                 yield Problem(
                     where,
                     f"is required ({spec.type}) and missing{default}; export the workflow again from this"
@@ -81,11 +87,10 @@ def _node_problems(
                 )
             continue
         value = node.inputs[name]
-        message = (
-            _link_fault(value, spec, nodes, info)
-            if isinstance(value, tuple)
-            else _literal_fault(value, spec, pending)
-        )
+        if isinstance(value, tuple):
+            message = _link_fault(value, spec, nodes, info)
+        else:
+            message = _literal_fault(value, spec, pending)
         if message:
             yield Problem(where, message)
     yield from _structure_faults(node, info, pending)
@@ -153,7 +158,9 @@ def _link_fault(
 
 def _listed(spec: InputSpec) -> str:
     shown = ", ".join(repr(option) for option in spec.options[:12])
-    return f"{shown}, …" if len(spec.options) > 12 else shown
+    if len(spec.options) > 12:
+        return f"{shown}, …"
+    return shown
 
 
 def _leads_nowhere(nodes: Mapping[str, Node]) -> bool:

@@ -88,7 +88,10 @@ def check(value: object, spec: InputSpec) -> None:
     elif spec.type == "COMBO" and spec.upload:
         _file_name(value)
     elif spec.closed:
-        chosen = value if spec.multiselect and isinstance(value, tuple) else (value,)
+        if spec.multiselect and isinstance(value, tuple):
+            chosen = value
+        else:
+            chosen = (value,)
         for one in chosen:
             if one not in spec.options:
                 raise UnfitError(_not_an_option(one, spec))
@@ -108,7 +111,9 @@ def _shown(value: object) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[: _SHOWN - 1]}…"
 
 
 def _like(value: ParamValue, current: object) -> ParamValue:
@@ -169,10 +174,12 @@ def _not_an_option(value: object, spec: InputSpec) -> str:
     if not spec.options:
         return f"has no options on this server (got {_shown(value)}); install the file it names there"
     shown = ", ".join(repr(option) for option in spec.options[:12])
-    more = f", … ({len(spec.options)} in all)" if len(spec.options) > 12 else ""
-    hint = (
-        nearest(value, [option for option in spec.options if isinstance(option, str)])
-        if isinstance(value, str)
-        else ""
-    )
+    if len(spec.options) > 12:
+        more = f", … ({len(spec.options)} in all)"
+    else:
+        more = ""
+    if isinstance(value, str):
+        hint = nearest(value, [option for option in spec.options if isinstance(option, str)])
+    else:
+        hint = ""
     return f"must be one of {shown}{more} (got {_shown(value)}){hint}"

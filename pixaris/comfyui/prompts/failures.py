@@ -42,16 +42,26 @@ class NodeNames:
             return self._titles[node_id]
         node = self._node(node_id)
         meta = node.get("_meta")
-        title = meta.get("title") if isinstance(meta, dict) else None
-        return str(title) if title else f"{node.get('class_type') or class_type or 'node'} (id {node_id})"
+        if isinstance(meta, dict):
+            title = meta.get("title")
+        else:
+            title = None
+        if title:
+            return str(title)
+        return f"{node.get('class_type') or class_type or 'node'} (id {node_id})"
 
     def _node(self, node_id: str) -> dict[str, Any]:
         try:
             graph = json.loads(self._payload)  # parsed only when something went wrong
         except (ValueError, RecursionError):
             return {}
-        node = graph.get(node_id) if isinstance(graph, dict) else None
-        return node if isinstance(node, dict) else {}
+        if isinstance(graph, dict):
+            node = graph.get(node_id)
+        else:
+            node = None
+        if isinstance(node, dict):
+            return node
+        return {}
 
 
 def outcome_error(record: PromptRecord, names: NodeNames, url: str) -> RequestError | EndpointError:
@@ -62,7 +72,10 @@ def outcome_error(record: PromptRecord, names: NodeNames, url: str) -> RequestEr
         )
     kind, message = _line(record.error.get("exception_type")), _line(record.error.get("exception_message"))
     node_id = record.error.get("node_id")
-    node = names.name(str(node_id), _line(record.error.get("node_type"))) if node_id is not None else ""
+    if node_id is not None:
+        node = names.name(str(node_id), _line(record.error.get("node_type")))
+    else:
+        node = ""
     text = (
         ": ".join(part for part in (kind, message) if part)
         or "the execution failed and the server does not say why"
@@ -94,17 +107,19 @@ def refusal(body: object, gist: str, names: NodeNames, url: str) -> Refusal:
         names: Names of the prompt's nodes.
         url: The server.
     """
-    reply = body if isinstance(body, dict) else {}
+    if isinstance(body, dict):
+        reply = body
+    else:
+        reply = {}
     faults = list(_node_faults(reply.get("node_errors")))
     if faults:
         node = names.name(faults[0].node_id, faults[0].class_type)
         texts = [faults[0].text]
         for fault in faults[1:]:
-            other = (
-                ""
-                if fault.node_id == faults[0].node_id
-                else f"node {names.name(fault.node_id, fault.class_type)!r}: "
-            )
+            if fault.node_id == faults[0].node_id:
+                other = ""
+            else:
+                other = f"node {names.name(fault.node_id, fault.class_type)!r}: "
             texts.append(other + fault.text)
         missing = any(fault.kind == "custom_validation_failed" for fault in faults)
         return Refusal(
@@ -113,12 +128,18 @@ def refusal(body: object, gist: str, names: NodeNames, url: str) -> Refusal:
     error = reply.get("error")
     if isinstance(error, dict):
         node_id = _node_id_of(error)
-        details = "" if node_id else _line(error.get("details"))
+        if node_id:
+            details = ""
+        else:
+            details = _line(error.get("details"))
         text = ": ".join(part for part in (_line(error.get("message")), details) if part)
         return Refusal(
             PromptRejectedError(text or gist, endpoint=url, node=names.name(node_id) if node_id else "")
         )
-    text = _line(error) if isinstance(error, str) else ""
+    if isinstance(error, str):
+        text = _line(error)
+    else:
+        text = ""
     return Refusal(PromptRejectedError(f"the server refused the prompt: {text or gist}", endpoint=url))
 
 
@@ -132,7 +153,10 @@ class _Fault:
 
 def _node_faults(raw: object) -> Iterator[_Fault]:
     for node_id, entry in raw.items() if isinstance(raw, dict) else ():
-        errors = entry.get("errors") if isinstance(entry, dict) else None
+        if isinstance(entry, dict):
+            errors = entry.get("errors")
+        else:
+            errors = None
         for error in errors if isinstance(errors, list) else []:
             if isinstance(error, dict):
                 yield _Fault(
@@ -142,13 +166,21 @@ def _node_faults(raw: object) -> Iterator[_Fault]:
 
 def _fault_text(error: Mapping[str, Any]) -> str:
     extra = error.get("extra_info")
-    input_name = _line(extra.get("input_name")) if isinstance(extra, dict) else ""
+    if isinstance(extra, dict):
+        input_name = _line(extra.get("input_name"))
+    else:
+        input_name = ""
     message, details = _line(error.get("message")), _line(error.get("details"))
     if not input_name and error.get("type") == "required_input_missing":
         input_name = details
     if details and details != input_name:
-        message = f"{message}: {details}" if message else details
-    return f"input {input_name!r}: {message}" if input_name else message
+        if message:
+            message = f"{message}: {details}"
+        else:
+            message = details
+    if input_name:
+        return f"input {input_name!r}: {message}"
+    return message
 
 
 def _node_id_of(error: Mapping[str, Any]) -> str:
@@ -156,9 +188,13 @@ def _node_id_of(error: Mapping[str, Any]) -> str:
     if isinstance(extra, dict) and isinstance(extra.get("node_id"), str):
         return str(extra["node_id"])
     match = re.fullmatch(r"Node ID '#(.+)'", _line(error.get("details")))
-    return match[1] if match else ""
+    if match:
+        return match[1]
+    return ""
 
 
 def _line(raw: object) -> str:
     """Text of a server as one line of bounded length."""
-    return " ".join(str(raw).split())[:_TEXT_LIMIT] if isinstance(raw, str | int | float) else ""
+    if isinstance(raw, str | int | float):
+        return " ".join(str(raw).split())[:_TEXT_LIMIT]
+    return ""

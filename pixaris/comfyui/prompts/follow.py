@@ -53,7 +53,10 @@ class Follower:
         watch, epoch = self._watch, self._listener.epoch
         while True:
             self._submission.raise_if_cancelled()
-            record = self._read_ended() if watch.ended else None
+            if watch.ended:
+                record = self._read_ended()
+            else:
+                record = None
             if epoch != self._listener.epoch:
                 epoch = self._listener.epoch
                 self._pacing.missed()
@@ -89,7 +92,10 @@ class Follower:
         asked, prompt_id = self._clock(), self._submission.id
         try:
             queue = self._api.queue_since(max(self._pacing.asked, asked - _SHARED))
-            record = None if prompt_id in queue else self._api.history(prompt_id)
+            if prompt_id in queue:
+                record = None
+            else:
+                record = self._api.history(prompt_id)
         except RateLimitedError as error:
             self._pacing.put_off(self._clock(), error.retry_after)
             return None

@@ -76,7 +76,9 @@ class Job:
     def cancel(self, reason: str) -> list[str]:
         """Let the call raise CancelledRequestError; gives the ids the caller must take off the server."""
         self._reason = reason
-        return self._submission.cancel(reason) if self._submission is not None else []
+        if self._submission is not None:
+            return self._submission.cancel(reason)
+        return []
 
     def raise_if_cancelled(self) -> None:
         """Return unless it was cancelled.
@@ -126,7 +128,9 @@ class Job:
             self._server.leftovers.cancel([prompt_id])
             raise
         images = self._fetched(record)
-        return self.generate() if images is None else (record, images)
+        if images is None:
+            return self.generate()
+        return (record, images)
 
     def _with_uploads(self) -> str:
         """The payload, with images under the names the server gave them."""
@@ -199,7 +203,9 @@ class Job:
         for _ in range(2):
             try:
                 data = self._api.view(ref)
-                return None if data is None else picking.decoded(data, ref, self._api.url)
+                if data is None:
+                    return None
+                return picking.decoded(data, ref, self._api.url)
             except DamagedImageError as error:
                 reason = str(error)
             except UnreachableError as error:

@@ -30,7 +30,10 @@ class Pacing:
         self.worker_died = False
         self._limits = limits
         self._deaf = deaf
-        self._probed = 0.0 if at_once else now
+        if at_once:
+            self._probed = 0.0
+        else:
+            self._probed = now
         self._probes = 0
         self._quiet_probes = 0  # since the websocket brought something
         self._pause: float | None = None
@@ -51,13 +54,18 @@ class Pacing:
         if self._deaf or not connected:
             doubled = _FIRST_PROBE * 2.0 ** min(self._probes, _MOST_DOUBLINGS)
             return self._probed + min(doubled, _LAST_PROBE, limits.quiet)
-        probes = self._quiet_probes if heard <= self._probed else 0
+        if heard <= self._probed:
+            probes = self._quiet_probes
+        else:
+            probes = 0
         quiet_at = max(self._probed, heard) + limits.quiet * 2.0 ** min(probes, _MOST_DOUBLINGS)
         return min(quiet_at, self._probed + max(limits.lively, limits.quiet))
 
     def deadline(self, started: float | None) -> float:
         """When a prompt that started then has run for too long."""
-        return float("inf") if started is None else started + self._limits.generation
+        if started is None:
+            return float("inf")
+        return started + self._limits.generation
 
     # What happened
 
@@ -83,7 +91,10 @@ class Pacing:
 
     def answered(self, now: float, heard: float) -> None:
         """A probe was answered, whatever the answer is."""
-        self._quiet_probes = 1 if heard > self._probed else self._quiet_probes + 1
+        if heard > self._probed:
+            self._quiet_probes = 1
+        else:
+            self._quiet_probes = self._quiet_probes + 1
         self._broken_off, self._pause = False, None
         self._probed = self.asked = now
         self._probes += 1
@@ -112,4 +123,6 @@ class Pacing:
             self._still_since = asked
         still = asked - self._still_since
         self.worker_died = still >= self._limits.dead_worker
-        return still if self.worker_died else 0.0
+        if self.worker_died:
+            return still
+        return 0.0

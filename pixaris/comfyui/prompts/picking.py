@@ -32,7 +32,10 @@ def picked(request: GenerationRequest, record: PromptRecord, url: str) -> tuple[
             )
     if request.pick == "all":
         return found
-    number = 1 if request.pick == "first" else request.pick
+    if request.pick == "first":
+        number = 1
+    else:
+        number = request.pick
     if number > len(found):
         text = f"it gave {_times(len(found))}, and the generator's images asks for number {number}"
         raise NoOutputError(text, endpoint=url, node=_name(request))
@@ -74,7 +77,10 @@ def decoded(data: bytes, ref: ImageRef, url: str) -> EncodedImage:
 def _images(request: GenerationRequest, record: PromptRecord) -> tuple[ImageRef, ...]:
     found = record.images.get(request.output, ())
     if not request.output:  # the only node that gave images
-        found = next(iter(record.images.values()), ()) if len(record.images) == 1 else ()
+        if len(record.images) == 1:
+            found = next(iter(record.images.values()), ())
+        else:
+            found = ()
     return tuple(ref for ref in found if is_image(ref.filename))
 
 
@@ -86,7 +92,9 @@ def _what_came(request: GenerationRequest, record: PromptRecord) -> str:
         if node_id != request.output and any(is_image(ref.filename) for ref in images)
     )
     text = f"the prompt ended well, but this node gave {_came(request, record).words}, no image"
-    return f"{text}; images came from {others}" if others else text
+    if others:
+        return f"{text}; images came from {others}"
+    return text
 
 
 def _came(request: GenerationRequest, record: PromptRecord) -> Came:
@@ -100,4 +108,6 @@ def _name(request: GenerationRequest) -> str:
 
 
 def _times(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
+    if count == 1:
+        return "1 image"
+    return f"{count} images"

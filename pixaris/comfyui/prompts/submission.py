@@ -114,7 +114,10 @@ class Submission:
         """
         with self._lock:
             self._cancelled = reason
-            ids = [self.id] if self._ours and self._named else []
+            if self._ours and self._named:
+                ids = [self.id]
+            else:
+                ids = []
             if ids:
                 self._ours = False  # the caller's business from now on
         self.watch.wake.set()

@@ -123,7 +123,10 @@ def _port(text: str) -> int:
 
 
 def _count(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
+    if text.isdecimal():
+        value = int(text)
+    else:
+        value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1 (got {text})")
     return value

@@ -73,7 +73,9 @@ async def _same_origin(request: web.Request, handler: Handler) -> web.StreamResp
         request.headers.get("Host", ""), request.headers.get("Origin", "")
     ):
         return web.Response(status=403)
-    return web.Response() if request.method == "OPTIONS" else await handler(request)
+    if request.method == "OPTIONS":
+        return web.Response()
+    return await handler(request)
 
 
 def _is_foreign(host: str, origin: str) -> bool:

@@ -126,7 +126,10 @@ class _Run:
             node = stack.pop()
             if node in pending:
                 continue
-            needs = [] if node in self._results else self._sources(node)
+            if node in self._results:
+                needs = []
+            else:
+                needs = self._sources(node)
             pending[node] = {source for source in needs if source not in self._results}
             stack += reversed([source for source in needs if source in pending[node]])
         return pending
@@ -261,8 +264,14 @@ def _now() -> int:
 
 def _exception(error: Exception) -> Json:
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    tips = _OOM_TIPS if kind is _TorchOutOfMemoryError else ""
+    if kind.__module__ == "builtins":
+        name = kind.__qualname__
+    else:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+    if kind is _TorchOutOfMemoryError:
+        tips = _OOM_TIPS
+    else:
+        tips = ""
     return {
         "exception_message": f"{error}\n{tips}",
         "exception_type": name,

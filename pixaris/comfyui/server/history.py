@@ -34,7 +34,10 @@ class History:
         with self._lock:
             if offset < 0 and max_items is not None:
                 offset = len(self._rows) - max_items
-            rows = list(self._rows.items())[max(offset, 0) :] if offset < len(self._rows) else []
+            if offset < len(self._rows):
+                rows = list(self._rows.items())[max(offset, 0) :]
+            else:
+                rows = []
             return dict(rows if max_items is None else rows[: max(max_items, 0)])
 
     def row(self, prompt_id: str) -> Json | None:

@@ -44,7 +44,10 @@ class Folders:
 
     def __init__(self, base: Path | None = None, keep_outputs: int | None = None) -> None:
         self._private = base is None
-        self.base = Path(tempfile.mkdtemp(prefix="pixaris-comfyui-")) if base is None else base.absolute()
+        if base is None:
+            self.base = Path(tempfile.mkdtemp(prefix="pixaris-comfyui-"))
+        else:
+            self.base = base.absolute()
         self._saved: deque[Path] = deque()
         self._keep_outputs = keep_outputs
         # Names of previews differ between servers that share a folder.
@@ -68,7 +71,10 @@ class Folders:
             OutsideFolderError: It leads out of the folder.
         """
         directory = self.directory(kind)
-        path = Path(os.path.abspath(directory / name)) if "\0" not in name else None
+        if "\0" not in name:
+            path = Path(os.path.abspath(directory / name))
+        else:
+            path = None
         if path is None or not path.is_relative_to(directory):
             raise OutsideFolderError(f"{name!r} leads out of the folder {kind!r}")
         return path

@@ -232,7 +232,10 @@ def _convert(name: str, spec: list[Any], inputs: Json) -> Json | None:
     value = inputs[name]
     if isinstance(value, dict) and "__value__" in value:
         value = inputs[name] = value["__value__"]
-    convert = _CONVERSIONS.get(spec[0]) if isinstance(spec[0], str) else None
+    if isinstance(spec[0], str):
+        convert = _CONVERSIONS.get(spec[0])
+    else:
+        convert = None
     if convert is None:
         return None
     try:

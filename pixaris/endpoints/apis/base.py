@@ -199,5 +199,8 @@ class _ClientProber(Prober):
 
 def failed_probe(error: PixarisError) -> ProbeResult:
     """The result of a probe that raised."""
-    message = error.message if isinstance(error, FarSideError) else str(error)
+    if isinstance(error, FarSideError):
+        message = error.message
+    else:
+        message = str(error)
     return ProbeResult(message, refused=isinstance(error, AccountError))

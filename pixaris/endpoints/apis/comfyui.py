@@ -32,7 +32,10 @@ class ComfyEndpointClient(ComfyClient, EndpointClient):
     def probe(self) -> dict[str, Any]:
         stats = super().probe()
         memory = device_memory(stats)
-        self._memory = memory[1] if memory is not None else None
+        if memory is not None:
+            self._memory = memory[1]
+        else:
+            self._memory = None
         return stats
 
     def free_memory(self) -> None:
@@ -65,7 +68,9 @@ class ComfyUIApi(EndpointApi):
         try:
             _knock(client)
             info = client.object_info()
-            return info.with_files(client.model_files()) if workflow.affinity_key(info) else info
+            if workflow.affinity_key(info):
+                return info.with_files(client.model_files())
+            return info
         finally:
             client.close()
 
@@ -107,7 +112,10 @@ class _ServerProber(Prober):
         except EndpointError as error:
             return failed_probe(error)
         devices = stats.get("devices")
-        first = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], dict) else {}
+        if isinstance(devices, list) and devices and isinstance(devices[0], dict):
+            first = devices[0]
+        else:
+            first = {}
 
         def split(prompt_ids: tuple[str, ...]) -> tuple[int, int]:
             ours = sum(prompt_id in queue.tags for prompt_id in prompt_ids)
@@ -126,5 +134,8 @@ class _ServerProber(Prober):
 
 
 def _line(value: object) -> str:
-    text = " ".join(value.split()) if isinstance(value, str) else ""
+    if isinstance(value, str):
+        text = " ".join(value.split())
+    else:
+        text = ""
     return "".join(letter for letter in text if letter.isprintable())[:60]

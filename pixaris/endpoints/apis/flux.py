@@ -81,7 +81,10 @@ def flux_endpoint(
     """
     key = key.strip()
     if not key:
-        also = ", or flux_api_key in config.yaml" if variable == KEY_VARIABLE else ""
+        if variable == KEY_VARIABLE:
+            also = ", or flux_api_key in config.yaml"
+        else:
+            also = ""
         raise ConfigurationError(
             f"the Flux API needs a key; set it where Pixaris is started: export {variable}=...{also}"
         )

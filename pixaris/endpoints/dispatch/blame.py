@@ -51,6 +51,9 @@ def unfit(server: Server, usable: Iterable[Server]) -> set[str]:
         return {server.endpoint.url}
     known = {one.endpoint.url: one.memory for one in usable if one.memory is not None}
     has_more = any(memory > server.memory for memory in known.values())
-    needed = server.memory + 1 if has_more else server.memory
+    if has_more:
+        needed = server.memory + 1
+    else:
+        needed = server.memory
     less = {url for url, memory in known.items() if memory < needed}
     return less or {server.endpoint.url}

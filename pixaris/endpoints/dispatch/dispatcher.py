@@ -78,7 +78,10 @@ class Dispatcher:
         Returns:
             The leases it held, which no longer count.
         """
-        server = self.health.server(url) if stays else self.health.leave(url, now)
+        if stays:
+            server = self.health.server(url)
+        else:
+            server = self.health.leave(url, now)
         if server is None:
             return []
         requests = list(server.leases.values())
@@ -143,7 +146,10 @@ class Dispatcher:
     def assign(self, now: float) -> list[Lease]:
         """Lease waiting requests to free slots, by the rules of `pixaris.endpoints.dispatch.placement`."""
         leases = []
-        expected = self.policy.models_at_once if now < self._began + self.policy.head_start else 1
+        if now < self._began + self.policy.head_start:
+            expected = self.policy.models_at_once
+        else:
+            expected = 1
         for kind in list(self._waiting.kinds()):
             servers = self.health.usable(kind)
             placement = Placement(servers, self._waiting, self.policy, self._load.value, expected, now)
@@ -168,7 +174,9 @@ class Dispatcher:
     def lease(self, request_id: str) -> Lease | None:
         """The lease of a request, if it has one."""
         request = self._requests.get(request_id)
-        return request.lease if request is not None else None
+        if request is not None:
+            return request.lease
+        return None
 
     # What came back
 
@@ -248,7 +256,9 @@ class Dispatcher:
         for kind in self._waiting.kinds():
             if any(one.free and one.rest_until <= now for one in self.health.usable(kind)):
                 times.append(now + _PLACE_AGAIN)
-        return max(0.0, min(times) - now) if times else None
+        if times:
+            return max(0.0, min(times) - now)
+        return None
 
     def unanswered(self) -> list[str]:
         """Ids of every request that has no result yet."""
@@ -289,7 +299,9 @@ class Dispatcher:
     def _current(self, lease: Lease) -> Request | None:
         """The request of a lease that still counts."""
         request = self._requests.get(lease.request_id)
-        return request if request is not None and request.lease == lease else None
+        if request is not None and request.lease == lease:
+            return request
+        return None
 
     def _lease(self, request: Request, server: Server) -> Lease:
         request.attempts += 1

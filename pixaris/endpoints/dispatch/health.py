@@ -83,7 +83,10 @@ class Health:
         for server in self._servers.values():
             if server.state == "quarantined" and server.kind == kind and len(server.blamed_by) == 1:
                 rests_for_another = owner not in server.blamed_by
-                server.rest_until = min(server.rest_until, now) if rests_for_another else server.rest_until
+                if rests_for_another:
+                    server.rest_until = min(server.rest_until, now)
+                else:
+                    server.rest_until = server.rest_until
         if not self._waiting.asks(kind) and not self._healthy(kind):
             self._none_healthy_since[kind] = now
 
@@ -172,7 +175,10 @@ class Health:
             self._note(kind, now)
             return False
         # the URL is told besides
-        reason = error.message if isinstance(error, FarSideError) else str(error)
+        if isinstance(error, FarSideError):
+            reason = error.message
+        else:
+            reason = str(error)
         is_new = server.state == "starting"
         if is_new:
             server.state = "quarantined"

@@ -54,7 +54,9 @@ class Joined:
 
     def leader(self, key: str) -> str:
         """The request whose answer a request will get: its own, where it follows nobody."""
-        return self._by_key[key][1].leader if key in self._by_key else key
+        if key in self._by_key:
+            return self._by_key[key][1].leader
+        return key
 
     def leave(self, key: str) -> list[str]:
         """Keep a request no longer; gives its followers, who then follow nobody."""

@@ -59,7 +59,9 @@ class Orphans:
 
     def release(self, key: str) -> str:
         """Keep a request's orphan no longer; the URL where it is, or "" if there is none."""
-        return self._urls.pop(key, "") if self._urls else ""
+        if self._urls:
+            return self._urls.pop(key, "")
+        return ""
 
     def unclaimed(self, before: float) -> list[tuple[str, str]]:
         """Keep orphans no longer whose request is not in the pool; their request ids and URLs.

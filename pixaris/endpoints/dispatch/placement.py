@@ -77,13 +77,19 @@ class Placement:
         self._waiting = waiting
         self._policy = policy
         self._now = now
-        self._levels = waiting.levels(servers[0].kind) if servers else []
+        if servers:
+            self._levels = waiting.levels(servers[0].kind)
+        else:
+            self._levels = []
         self._load = load or 0.0
         self._unknown = load is None
         self._expected = expected
         self._holders: dict[str, list[Server]] = {"": self._servers}
         known = [server.speed.value for server in servers if server.speed.value is not None]
-        typical = statistics.median(known) if known else None
+        if known:
+            typical = statistics.median(known)
+        else:
+            typical = None
         patience = max(policy.patience, _PATIENT_IMAGES * (typical or 0.0))
         self._overdue = now - patience
         self._tenure = max(patience, _TENURE * self._load)
@@ -148,7 +154,9 @@ class Placement:
             self._pick(server, depth, line) for key in ("", *server.models) if (line := level.lines.get(key))
         ]
         picks = [pick for pick in found if pick is not None]
-        return min(picks, key=lambda pick: pick[0])[1] if picks else None
+        if picks:
+            return min(picks, key=lambda pick: pick[0])[1]
+        return None
 
     def _other(self, server: Server, depth: int) -> Request | None:
         """What it takes over other models for."""
@@ -163,7 +171,9 @@ class Placement:
             merit = (-self._drain(key, line.count), rank)
             if best is None or merit < best[0]:
                 best = merit, request
-        return best[1] if best else None
+        if best:
+            return best[1]
+        return None
 
     def _may_load(self, server: Server, affinity: str) -> bool:
         """Whether it may join those who hold models already; anybody may where nobody does."""
@@ -198,7 +208,9 @@ class Placement:
             return None
         unheld = [line.oldest for key, line in level.lines.items() if not self._holders.get(key)]
         oldest = min(unheld, key=lambda request: request.order, default=None)
-        return oldest if oldest is not None and oldest.since <= self._overdue else None
+        if oldest is not None and oldest.since <= self._overdue:
+            return oldest
+        return None
 
     def _pick(self, server: Server, depth: int, line: Line) -> tuple[Rank, Request] | None:
         """The request of a line that this endpoint would be the first to finish, if there is one."""
@@ -219,7 +231,10 @@ class Placement:
         """How many more requests other endpoints finish before this one would finish its next; at most about
         `enough`.
         """
-        load = 0.0 if server.holds(affinity) else max(self._cost(server), 2 * _HAIR * server.pace)
+        if server.holds(affinity):
+            load = 0.0
+        else:
+            load = max(self._cost(server), 2 * _HAIR * server.pace)
         finish = self._finish(server, load)
         count = 0
         for other in others:

@@ -18,7 +18,10 @@ class MovingAverage:
 
     def learn(self, number: float) -> None:
         """Take a number into account."""
-        self.value = number if self.value is None else self.value + _WEIGHT * (number - self.value)
+        if self.value is None:
+            self.value = number
+        else:
+            self.value = self.value + _WEIGHT * (number - self.value)
 
 
 @dataclass
@@ -116,7 +119,10 @@ class Server:
         del self.leases[request.id]
         self.loading -= request.loads
         self.disturbed = now is None
-        self._since = self._since if now is None else now
+        if now is None:
+            self._since = self._since
+        else:
+            self._since = now
 
     def answer(self, request: Request, load: MovingAverage, now: float) -> None:
         """Take an image for a request, and learn from the time it took.
@@ -190,4 +196,6 @@ class Server:
 
     def silence(self, now: float) -> float:
         """Seconds it has been working on its present image."""
-        return now - self._since if self.leases else 0.0
+        if self.leases:
+            return now - self._since
+        return 0.0

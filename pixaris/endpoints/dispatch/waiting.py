@@ -136,7 +136,9 @@ class Level:
     def count(self, affinity: str) -> int:
         """How many wait in a line."""
         line = self.lines.get(affinity)
-        return line.count if line else 0
+        if line:
+            return line.count
+        return 0
 
     def add(self, request: Request) -> None:
         if request.tried:

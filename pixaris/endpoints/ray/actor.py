@@ -187,8 +187,14 @@ class PoolActor:
         return next((outcome for outcome in found if outcome is not None), None)
 
     async def _share(self, outcome: Outcome, asked: Envelope, client: str, priority: int) -> None:
-        worker = self._workers.named(outcome.ref.worker) if outcome.ref is not None else None
-        refs = await self._refs(worker, outcome, 2) if worker is not None else [None, None]
+        if outcome.ref is not None:
+            worker = self._workers.named(outcome.ref.worker)
+        else:
+            worker = None
+        if worker is not None:
+            refs = await self._refs(worker, outcome, 2)
+        else:
+            refs = [None, None]
         mailbox = self._mailboxes.get(client)
         if refs[1] is None:
             self._core.perform(Submit((asked,), priority), client)
@@ -248,7 +254,10 @@ class PoolActor:
         for asked, ref in zip(answered, refs, strict=True):
             mailbox = self._mailboxes.get(asked.owner)
             if mailbox is not None:  # else its owner is gone
-                content = asked.request.cache_key if asked.request is run.request else ""
+                if asked.request is run.request:
+                    content = asked.request.cache_key
+                else:
+                    content = ""
                 mailbox.put(outcome.answer_to(asked.request.request, ref), content)
         self._carry_out()
 

@@ -57,7 +57,9 @@ class Mailbox:
 
     def silence(self, now: float) -> float:
         """Seconds since the client called or waited here."""
-        return 0.0 if self._listeners or self._awaited else now - self._heard
+        if self._listeners or self._awaited:
+            return 0.0
+        return now - self._heard
 
     def acknowledge(self, seen: int) -> list[Outcome]:
         """Release what the client has.

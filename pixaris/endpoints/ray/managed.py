@@ -68,7 +68,10 @@ class ManagedServerActor:
         self._events: list[Event] = []
         self._changed = threading.Condition()
         _undo_rays_environment(server)
-        host = ray.util.get_node_ip_address() if on_cluster else "127.0.0.1"
+        if on_cluster:
+            host = ray.util.get_node_ip_address()
+        else:
+            host = "127.0.0.1"
         self._is_far = this_node() != home
         if self._is_far:
             log_file = Path(tempfile.mkdtemp(prefix="pixaris-")) / log_file.name
@@ -267,7 +270,10 @@ class ManagedServers(Discovery):
         for gpus, group in itertools.groupby(fresh, key=lambda one: one.server.num_gpus):
             some = list(group)
             several = len(some) > 1
-            count = f"{len(some)} managed servers wait" if several else f"{some[0].name} waits"
+            if several:
+                count = f"{len(some)} managed servers wait"
+            else:
+                count = f"{some[0].name} waits"
             emit(Note(f"{count} for num_gpus: {gpus:g}{' each' if several else ''}; {_gpus()}"))
             for one in some:
                 one.said = True
@@ -289,7 +295,9 @@ class ManagedServers(Discovery):
             any(one.token for one in self._placed)
             or ray.cluster_resources().get("GPU", 0.0) < server.num_gpus
         )
-        return self._patience if certain else 6 * self._patience
+        if certain:
+            return self._patience
+        return 6 * self._patience
 
 
 def _leave(one: _Placed, emit: Emitter) -> None:
@@ -302,7 +310,9 @@ def _gpus() -> str:
     """What the cluster has, in words."""
     total = ray.cluster_resources().get("GPU", 0.0)
     free = ray.available_resources().get("GPU", 0.0)
-    return f"the cluster has {total:g} GPU(s), {free:g} of them free" if total else "the cluster has no GPU"
+    if total:
+        return f"the cluster has {total:g} GPU(s), {free:g} of them free"
+    return "the cluster has no GPU"
 
 
 def _undo_rays_environment(server: ServerCommand) -> None:

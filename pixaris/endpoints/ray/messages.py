@@ -78,14 +78,19 @@ class Outcome:
         """
         if request.id == self.request_id:
             return self
-        image = self.image.as_answer_to(request) if self.image is not None else None
+        if self.image is not None:
+            image = self.image.as_answer_to(request)
+        else:
+            image = None
         return replace(self, request_id=request.id, image=image, ref=ref)
 
     @property
     def cost(self) -> float | None:
         """What the endpoint's account was charged for it, as far as that is known."""
         made = self.image or self.error
-        return made.cost if made is not None else None
+        if made is not None:
+            return made.cost
+        return None
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,10 @@ class Shelf:
         with self._lock:
             here = len(data) <= self._room
             self._room -= len(data) if here else 0
-        image = data if here else ray.put(data)
+        if here:
+            image = data
+        else:
+            image = ray.put(data)
         with self._lock:
             number = next(self._numbers)
             self._images[number] = image
@@ -41,13 +44,17 @@ class Shelf:
     def share(self, number: int) -> int:
         """Keep an image for one client more; gives the number under which that one finds it."""
         image = self.get(number)
-        return self.put(image) if image is not None else next(self._numbers)
+        if image is not None:
+            return self.put(image)
+        return next(self._numbers)
 
     def get(self, number: int) -> bytes | None:
         """An image; None if there is none of this number."""
         with self._lock:
             image = self._images.get(number)
-        return image if image is None or isinstance(image, bytes) else bytes(ray.get(image))
+        if image is None or isinstance(image, bytes):
+            return image
+        return bytes(ray.get(image))
 
     def release(self, numbers: Iterable[int]) -> None:
         """Keep them no longer. Those that are not here are none."""

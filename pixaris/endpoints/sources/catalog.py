@@ -40,7 +40,10 @@ def api_of_generator(name: str) -> EndpointApi:
     if name.startswith(_GENERATION):
         kind = name.removeprefix(_GENERATION).partition(":")[0]
     else:
-        kind = "" if ":" in name else name.partition("_")[0]
+        if ":" in name:
+            kind = ""
+        else:
+            kind = name.partition("_")[0]
     return APIS.get(kind, ComfyUIApi())
 
 
@@ -50,7 +53,10 @@ def source_of(address: str, api: EndpointApi) -> EndpointSource:
     Raises:
         ConfigurationError: It is no address of such an endpoint.
     """
-    url = address if "://" in address else f"http://{address}"
+    if "://" in address:
+        url = address
+    else:
+        url = f"http://{address}"
     scheme = url.partition("://")[0]
     for source in SOURCES.values():
         if source.api == api and scheme in source.schemes:
@@ -63,7 +69,9 @@ def serving(source: EndpointSource, api: EndpointApi) -> EndpointSource:
     kind has sources of its own.
     """
     own = any(known.api == api for known in SOURCES.values())
-    return source if own else source.serving(api)
+    if own:
+        return source
+    return source.serving(api)
 
 
 def bare_source(api: EndpointApi) -> str:

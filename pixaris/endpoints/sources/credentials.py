@@ -51,7 +51,9 @@ class Variable:
         if problem := self.problem(environment):
             raise ConfigurationError(problem)
         value = environment[self.name].strip()
-        return f"Basic {base64.b64encode(value.encode()).decode()}" if self.basic else value
+        if self.basic:
+            return f"Basic {base64.b64encode(value.encode()).decode()}"
+        return value
 
     @property
     def _hint(self) -> str:

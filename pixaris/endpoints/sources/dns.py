@@ -71,7 +71,10 @@ class DnsSource(EndpointSource):
         Raises:
             ConfigurationError: A header's variable cannot be used.
         """
-        host = f"[{address}]" if ":" in address else address
+        if ":" in address:
+            host = f"[{address}]"
+        else:
+            host = address
         headers = header_values(self.headers, environment)
         url = f"{self.scheme}://{host}:{self.port}"
         return Endpoint(url, headers=headers, api=self.api, depth=self.depth)
@@ -98,7 +101,10 @@ def dns_source(text: str, *, depth: int = DnsSource.depth, headers: Headers = ()
     Raises:
         ConfigurationError: It is neither; credentials are not shown.
     """
-    masked = text if "@" not in text else f"dns://***@{text.rpartition('@')[2]}"
+    if "@" not in text:
+        masked = text
+    else:
+        masked = f"dns://***@{text.rpartition('@')[2]}"
     shown = f"(got {masked!r})"
     way_out = "write dns://comfyui.batch.svc:8188, with ?scheme=https where the servers speak TLS"
     try:
@@ -132,7 +138,10 @@ def resolve(name: str, port: int) -> list[str]:
     """
     found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     families = {family for family, *_ in found}
-    wanted = socket.AF_INET if socket.AF_INET in families else socket.AF_INET6
+    if socket.AF_INET in families:
+        wanted = socket.AF_INET
+    else:
+        wanted = socket.AF_INET6
     return sorted({str(address[0]) for family, _, _, _, address in found if family == wanted})
 
 
@@ -205,7 +214,10 @@ class DnsDiscovery(Discovery):
                 emit(Failed(self._source.label, error))
         elif not self._failure:
             several = f"the {len(self._misses)} endpoints it had stay"
-            kept = several if len(self._misses) > 1 else "the endpoint it had stays"
+            if len(self._misses) > 1:
+                kept = several
+            else:
+                kept = "the endpoint it had stays"
             emit(Note(f"{error}; {kept}"))
         self._failure = error.message
 

@@ -101,8 +101,13 @@ class ManagedSource(EndpointSource):
         return replace(self, api=api)
 
     def problems(self, *, here: bool) -> list[Problem]:
-        problem = command_problem(self.servers()[0]) if here else None
-        return [problem] if problem is not None else []
+        if here:
+            problem = command_problem(self.servers()[0])
+        else:
+            problem = None
+        if problem is not None:
+            return [problem]
+        return []
 
 
 @dataclass(frozen=True)

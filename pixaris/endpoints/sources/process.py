@@ -115,7 +115,9 @@ class ServerProcess:
     def pid(self) -> int | None:
         """Process id while it runs."""
         process = self._process
-        return process.pid if process is not None and process.returncode is None else None
+        if process is not None and process.returncode is None:
+            return process.pid
+        return None
 
     def start(self) -> None:
         """Start it, without waiting for it to answer.
@@ -181,13 +183,15 @@ class ServerProcess:
             if self._stop.is_set():
                 break
             self.restarts += 1
-            deaths = 1 if time.monotonic() - began > _STEADY_SECONDS else deaths + 1
+            if time.monotonic() - began > _STEADY_SECONDS:
+                deaths = 1
+            else:
+                deaths = deaths + 1
             self.given_up = deaths > self.max_restarts
-            follows = (
-                f"after {deaths} times in a row it is not started again"
-                if self.given_up
-                else "it is started again"
-            )
+            if self.given_up:
+                follows = f"after {deaths} times in a row it is not started again"
+            else:
+                follows = "it is started again"
             self.died(
                 f"{self.url}: {self._ended}; {follows}; its last"
                 f" lines:\n{log_tail(self.log_file, _EVENT_LINES)}"
@@ -289,7 +293,10 @@ def command_problem(server: ServerCommand) -> Problem | None:
     folder = server.working_directory
     if folder and not Path(folder).is_dir():
         return Problem("", f"{folder!r} is not a folder", "endpoints.managed.working_directory")
-    command = server.command[0] if server.command else ""
+    if server.command:
+        command = server.command[0]
+    else:
+        command = ""
     if not _can_run(command, folder, server.environment.get("PATH")):
         message = f"{command!r} is not a program that can be run; give its full path"
         return Problem("", message, "endpoints.managed.command")

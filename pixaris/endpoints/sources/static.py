@@ -42,7 +42,9 @@ class StaticSource(EndpointSource):
 
     @property
     def label(self) -> str:
-        return self.url.rsplit("@", 1)[-1] if "@" in self.url else self.url
+        if "@" in self.url:
+            return self.url.rsplit("@", 1)[-1]
+        return self.url
 
     @property
     def slots(self) -> int:

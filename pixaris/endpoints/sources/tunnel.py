@@ -109,14 +109,22 @@ class TunnelSource(EndpointSource):
 
     def problems(self, *, here: bool) -> list[Problem]:
         problem = gcloud_problem(self)
-        return [Problem("", problem, "endpoints.iap")] if problem else []
+        if problem:
+            return [Problem("", problem, "endpoints.iap")]
+        return []
 
     def serving(self, api: EndpointApi) -> TunnelSource:
         return replace(self, api=api)
 
     def identities(self) -> frozenset[str]:
-        zone = f" in {self.zone}" if self.zone else ""
-        project = f" of {self.project}" if self.project else ""
+        if self.zone:
+            zone = f" in {self.zone}"
+        else:
+            zone = ""
+        if self.project:
+            project = f" of {self.project}"
+        else:
+            project = ""
         at = f"port {self.port}{zone}{project}"
         return frozenset(f"instance {instance} with {at}" for instance in self.instances)
 
@@ -329,8 +337,14 @@ class Tunnel:
 
 def explained(said: str, source: TunnelSource, instance: str) -> PixarisError | None:
     """What gcloud's output means for the user, or None if nobody knows."""
-    zone = f" in zone {source.zone!r}" if source.zone else ""
-    project = f" of project {source.project!r}" if source.project else ""
+    if source.zone:
+        zone = f" in zone {source.zone!r}"
+    else:
+        zone = ""
+    if source.project:
+        project = f" of project {source.project!r}"
+    else:
+        project = ""
     vm = f"instance {instance!r}{zone}{project}"
     quoted = _last_line(said)
     where = f"endpoints.iap, {vm}"

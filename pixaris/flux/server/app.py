@@ -84,7 +84,10 @@ class Server:
         ):
             if fault in faults:
                 seconds = faults[fault].seconds
-                headers = {} if seconds is None else {"Retry-After": f"{seconds:g}"}
+                if seconds is None:
+                    headers = {}
+                else:
+                    headers = {"Retry-After": f"{seconds:g}"}
                 return web.json_response({"detail": detail}, status=status, headers=headers)
         if "error500" in faults:
             return web.Response(
@@ -119,7 +122,10 @@ class Server:
             return web.Response(status=502, text="<html>Bad Gateway</html>", content_type="text/html")
         if "garbage" in faults:
             return web.Response(text="<html>Hello</html>", content_type="text/html")
-        home = FOREIGN if "stranger" in answer.faults else self.places.region
+        if "stranger" in answer.faults:
+            home = FOREIGN
+        else:
+            home = self.places.region
         row: dict[str, Any] = {"id": answer.id, "polling_url": f"{home}/v1/get_result?id={answer.id}"}
         row |= {"cost": answer.cost, "input_mp": None, "output_mp": None}
         for key in ("polling_url", "cost"):
@@ -157,7 +163,10 @@ class Server:
             return web.json_response({"detail": "Mask and image must have the same size"}, status=400)
         inputs = [size for name, several in sizes.items() if name not in masks for size in several]
         cost = model.credits(fields, inputs)
-        price = 5.0 if cost is None else cost
+        if cost is None:
+            price = 5.0
+        else:
+            price = cost
         if self.account.credits < price:
             return web.json_response({"detail": "Insufficient credits"}, status=402)
         image = await asyncio.to_thread(paint, model.name, fields, pictures, mask)
@@ -328,7 +337,10 @@ def _noting(account: Account, place: str) -> Any:  # noqa: ANN401  (aiohttp's mi
                 body = json.loads(await request.read())
             except ValueError:
                 body = None
-        where = "region" if request.path.startswith(f"{REGION}/") else place
+        if request.path.startswith(f"{REGION}/"):
+            where = "region"
+        else:
+            where = place
         account.asked.append(
             Asked(where, request.method, request.path_qs, request.headers.get("x-key", ""), body)
         )

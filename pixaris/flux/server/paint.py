@@ -52,7 +52,10 @@ def paint(model: str, fields: Mapping[str, Any], images: Sequence[bytes], mask: 
 def encode(image: Image.Image, output_format: str) -> bytes:
     """The image as a file."""
     buffer = io.BytesIO()
-    options = {} if output_format == "png" else {"quality": 90}
+    if output_format == "png":
+        options = {}
+    else:
+        options = {"quality": 90}
     image.save(buffer, output_format.upper(), **options)
     return buffer.getvalue()
 

@@ -31,7 +31,10 @@ async def listen(server: Server, host: str = HOST, port: int = 0) -> list[web.Ap
     except OSError:
         await stop(runners)
         raise
-    shown = f"[{host}]" if ":" in host else host
+    if ":" in host:
+        shown = f"[{host}]"
+    else:
+        shown = host
     server.listens_at(*(f"http://{shown}:{runner.addresses[0][1]}" for runner in runners))
     return runners
 

@@ -97,7 +97,10 @@ def _places(found: Opinions) -> Markup:
     rows: list[list[Child]] = []
     for place in found.standing.places:
         low, high = place.rank
-        rank = str(low) if low == high else f"{low}–{high}"
+        if low == high:
+            rank = str(low)
+        else:
+            rank = f"{low}–{high}"
         words = "tied first" if place.is_first and high > 1 else "first" if place.is_first else ""
         cells = [f"{rank} {words}".strip(), f"{place.theta:+.2f}", f"{place.best:.0%}", str(place.votes)]
         rows.append([found.runs[place.number], *cells])

@@ -74,7 +74,10 @@ def _given(frame: Frame, run: Run, name: str) -> list[dict[str, Any]]:
 
 
 def _cell(frame: Frame, run: Run, cells: Mapping[int, Cell], index: int | None) -> dict[str, Any]:
-    cell = None if index is None else cells.get(index)
+    if index is None:
+        cell = None
+    else:
+        cell = cells.get(index)
     if cell is None:
         return {"problem": "not made" if run.status != "running" else "not made yet"}
     scores = {name: value for name, value in cell.row.scores.items() if value is not None}

@@ -139,7 +139,9 @@ def _asking(project: str) -> Markup:
 
 def mean_words(run: Run, score: str) -> str:
     """A run's mean of a score."""
-    return f"{run.means[score]:.4f}" if score in run.means else "–"
+    if score in run.means:
+        return f"{run.means[score]:.4f}"
+    return "–"
 
 
 def scores_of(found: Search) -> list[str]:

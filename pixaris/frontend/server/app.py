@@ -75,7 +75,10 @@ def _failed(request: Request, error: Exception) -> Response:
         status = 422
     elif isinstance(error, HTTPException):
         status = error.status_code
-    sentence = str(error.detail) if isinstance(error, HTTPException) else str(error)
+    if isinstance(error, HTTPException):
+        sentence = str(error.detail)
+    else:
+        sentence = str(error)
     return _answer(request, sentence, status)
 
 

@@ -95,7 +95,10 @@ def given(request: Request, ref: Ref, item: int, folder: int, side: int) -> Resp
     if not 0 <= item < len(found.pictures.items) or not 0 <= folder < len(names):
         raise ImageError("there is no such picture")
     shown = found.pictures.items[item].pictures.get(names[folder])
-    file = None if shown is None else found.pictures.file(found.part.paths, shown)
+    if shown is None:
+        file = None
+    else:
+        file = found.pictures.file(found.part.paths, shown)
     if file is None:
         raise ImageError("there is no such picture")
     return picture(review.pictures.get([file], side))

@@ -102,7 +102,10 @@ class Guard:
         if scope["method"] != "GET" or "image" in path or path.endswith("/live"):
             return JSONResponse({"error": "say who you are first: open the page anew"}, 401)
         query = scope["query_string"].decode("latin-1")
-        following = f"{path}?{query}" if query else path
+        if query:
+            following = f"{path}?{query}"
+        else:
+            following = path
         login = f"{self._review.settings.root_path}/login?following={quote(following)}"
         return RedirectResponse(login, 303)
 

@@ -36,5 +36,8 @@ def frame_of(request: Request) -> Frame:
 
 def picture(data: bytes) -> Response:
     """An image for the browser, which may keep it for itself for a while."""
-    kind = "image/png" if data.startswith(b"\x89PNG") else "image/webp"
+    if data.startswith(b"\x89PNG"):
+        kind = "image/png"
+    else:
+        kind = "image/webp"
     return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=600"})

@@ -57,7 +57,10 @@ def image(request: Request, identity: Iteration, lease: LeaseId, side: Literal["
     asked = review.queue(review.key(identity)).lease(lease, rater_of(request))
     if asked is None:
         raise HTTPException(404, "that question is too old; load the page anew")
-    file = asked.left.file if side == "left" else asked.right.file
+    if side == "left":
+        file = asked.left.file
+    else:
+        file = asked.right.file
     return picture(review.pictures.get([file], FULL))
 
 

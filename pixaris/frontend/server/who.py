@@ -34,7 +34,10 @@ async def enter(request: Request) -> Response:
     form = {key: values[0] for key, values in fields.items()}
     following = _inside(form.get("following", "/"))
     name = clean_name(form.get("name", ""))
-    whose = request.client.host if request.client else ""
+    if request.client:
+        whose = request.client.host
+    else:
+        whose = ""
     status, problem = _problem(review, name, form.get("secret", ""), whose)
     if problem:
         closed = review.settings.is_closed
@@ -86,4 +89,6 @@ def _inside(following: str) -> str:
     """Where somebody goes on: an address of ours, whatever a link says."""
     if not following.startswith("/") or following[1:2] in ("/", "\\") or "\\" in following:
         return "/"
-    return "/" if any(ord(letter) < 32 for letter in following) else following
+    if any(ord(letter) < 32 for letter in following):
+        return "/"
+    return following

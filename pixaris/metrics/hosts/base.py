@@ -35,7 +35,9 @@ class HostedMetric(BaseMetric):
     @property
     def host(self) -> Host:
         """The host it was given, or this process."""
-        return this_process() if self._host is None else self._host
+        if self._host is None:
+            return this_process()
+        return self._host
 
     def services(self) -> tuple[Service[Any, Any], ...]:
         """The services it asks, as far as they reserve something."""

@@ -69,10 +69,16 @@ def read_answer(texts: Sequence[str], schema: Schema) -> dict[str, Any]:
     for found in _objects(texts):
         if validator.is_valid(found):
             return found
-        unfit = found if unfit is None else unfit
+        if unfit is None:
+            unfit = found
+        else:
+            unfit = unfit
     if unfit is None:
         text = "".join(texts).strip()
-        said = f"it wrote {_short(text)!r}" if text else "it is empty"
+        if text:
+            said = f"it wrote {_short(text)!r}"
+        else:
+            said = "it is empty"
         raise NoVerdictError(f"the judge's answer is no JSON object: {said}")
     error = best_match(validator.iter_errors(unfit))
     path = "".join(f"{step}: " for step in error.absolute_path)
@@ -88,7 +94,10 @@ def _objects(texts: Sequence[str]) -> Iterator[dict[str, Any]]:
         value = None
     if isinstance(value, dict):
         yield value
-    parts = [*reversed(texts), whole] if len(texts) > 1 else [whole]
+    if len(texts) > 1:
+        parts = [*reversed(texts), whole]
+    else:
+        parts = [whole]
     for text in parts:
         for said in _without_thoughts(text):
             yield from _inside(said)
@@ -119,7 +128,10 @@ def _without_thoughts(text: str) -> list[str]:
     """
     ends = list(_END_OF_THOUGHTS.finditer(text))
     begin = _BEGIN_OF_THOUGHTS.search(text)
-    before = [text[: begin.start()]] if begin else []
+    if begin:
+        before = [text[: begin.start()]]
+    else:
+        before = []
     if ends:
         return [text[ends[-1].end() :], *before]
     return before or [text]
@@ -130,7 +142,9 @@ def _no_number(name: str) -> float:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[:_SHOWN]}…"
 
 
 def simplified(schema: Schema) -> dict[str, Any]:

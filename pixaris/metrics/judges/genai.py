@@ -45,10 +45,14 @@ class GenaiJudge(GeminiJudge):
             else None,
         )
         answer = self._call("generate_content", contents=[*parts, prompt], config=config)
-        candidate = answer.candidates[0] if answer.candidates else None
-        written = (
-            (candidate.content.parts or []) if candidate is not None and candidate.content is not None else []
-        )
+        if answer.candidates:
+            candidate = answer.candidates[0]
+        else:
+            candidate = None
+        if candidate is not None and candidate.content is not None:
+            written = candidate.content.parts or []
+        else:
+            written = []
         feedback, usage = answer.prompt_feedback, answer.usage_metadata
         return Reply(
             texts=tuple(part.text for part in written if part.text and not part.thought),
@@ -78,9 +82,15 @@ class GenaiJudge(GeminiJudge):
         try:
             return getattr(self._connected().models, method)(model=self._account.model, **arguments)
         except errors.APIError as error:
-            body = error.details if isinstance(error.details, dict) else {}
+            if isinstance(error.details, dict):
+                body = error.details
+            else:
+                body = {}
             inner = body.get("error", body)
-            details = inner.get("details", []) if isinstance(inner, dict) else []
+            if isinstance(inner, dict):
+                details = inner.get("details", [])
+            else:
+                details = []
             headers = getattr(error.response, "headers", None) or {}
             after = str(headers.get("retry-after") or "")
             failure = self.failure(int(error.code or 0), str(error.message or ""), _list(details), after)
@@ -110,4 +120,6 @@ def _word(reason: Any) -> str:  # noqa: ANN401  (an enum of the SDK, or None)
 
 
 def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+    if isinstance(value, list):
+        return value
+    return []

@@ -35,7 +35,10 @@ class GenerativeAIJudge(GeminiJudge):
         sdk = self._configured_sdk()
         model = sdk.GenerativeModel(self._account.model)
         answer = self._call(model.generate_content, [*parts, prompt], generation_config=config)
-        candidate = answer.candidates[0] if answer.candidates else None
+        if answer.candidates:
+            candidate = answer.candidates[0]
+        else:
+            candidate = None
         usage = answer.usage_metadata
         blocked = answer.prompt_feedback.block_reason
         return Reply(
@@ -86,7 +89,10 @@ class GenerativeAIJudge(GeminiJudge):
         mine = (self._account.key, self._account.base_url)
         with _lock:
             if not _configured:
-                options = {"api_endpoint": self._account.base_url} if self._account.base_url else None
+                if self._account.base_url:
+                    options = {"api_endpoint": self._account.base_url}
+                else:
+                    options = None
                 sdk.configure(api_key=self._account.key, transport="rest", client_options=options)
                 _configured.append(mine)
         if _configured != [mine]:

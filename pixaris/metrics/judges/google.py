@@ -87,11 +87,9 @@ class GeminiJudge(Judge):
         """
         url = self._account.base_url
         host = urlsplit(url).hostname or ""
-        return (
-            ""
-            if not url or host.endswith(".googleapis.com")
-            else f"@{hashlib.sha256(url.encode()).hexdigest()[:12]}"
-        )
+        if not url or host.endswith(".googleapis.com"):
+            return ""
+        return f"@{hashlib.sha256(url.encode()).hexdigest()[:12]}"
 
     @property
     def account(self) -> str:
@@ -194,12 +192,16 @@ class GeminiJudge(Judge):
 
     def masked(self, text: str) -> str:
         """Text without the key."""
-        return text.replace(self._account.key, "***") if self._account.key else text
+        if self._account.key:
+            return text.replace(self._account.key, "***")
+        return text
 
 
 def mime_type(data: bytes) -> str:
     """Of a PNG or JPEG file."""
-    return "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+    if data.startswith(b"\x89PNG"):
+        return "image/png"
+    return "image/jpeg"
 
 
 def label(number: int) -> str:
@@ -234,4 +236,6 @@ def _delay(kinds: Mapping[str, Mapping[str, Any]], message: str, retry_after: st
         if match := re.fullmatch(pattern, text):
             return float(match.group(1))
     match = re.search(r"retry in (\d+(?:\.\d+)?)\s?s", message)
-    return float(match.group(1)) if match else None
+    if match:
+        return float(match.group(1))
+    return None

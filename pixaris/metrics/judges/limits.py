@@ -52,7 +52,10 @@ class Pace:
     ) -> None:
         self.clock = clock
         self.sleep = sleep
-        self._interval = 60.0 / per_minute if per_minute else 0.0
+        if per_minute:
+            self._interval = 60.0 / per_minute
+        else:
+            self._interval = 0.0
         self._next = self._open = clock()
         self._lock = threading.Lock()
 

@@ -140,7 +140,10 @@ class JudgeMetric(HostedMetric):
         """The mean of a score's samples, and their spread where more than one was asked for."""
         row = {name: statistics.fmean(values)}
         if self.samples > 1:
-            row[name + SPREAD] = statistics.stdev(values) if len(values) > 1 else 0.0
+            if len(values) > 1:
+                row[name + SPREAD] = statistics.stdev(values)
+            else:
+                row[name + SPREAD] = 0.0
         return row
 
 

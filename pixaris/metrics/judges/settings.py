@@ -64,7 +64,10 @@ def service_of(
     Raises:
         ConfigurationError: All that is wrong with it.
     """
-    environ = os.environ if environ is None else environ
+    if environ is None:
+        environ = os.environ
+    else:
+        environ = environ
     config = Config.load(environ)
     if isinstance(given, Judge):
         return JudgeService(given, Limits(), config.judge_cache.absolute()), Prices()
@@ -165,7 +168,10 @@ def _settings(given: object, problems: list[Problem]) -> dict[str, Any]:
         elif (fault := _fault(name, value)) is not None:
             problems.append(Problem(where, fault))
         elif name == "cache":
-            found[name] = Path(value) if value else None
+            if value:
+                found[name] = Path(value)
+            else:
+                found[name] = None
         elif name == "prices":
             found[name] = Prices(**{kind: float(price) for kind, price in value.items()})
         else:
@@ -176,30 +182,36 @@ def _settings(given: object, problems: list[Problem]) -> dict[str, Any]:
 def _fault(name: str, value: object) -> str | None:
     """What is wrong with a setting, or None."""
     if name == "thinking_level":
-        return None if value in LEVELS else f"must be one of {', '.join(LEVELS)} (got {value!r})"
+        if value in LEVELS:
+            return None
+        return f"must be one of {', '.join(LEVELS)} (got {value!r})"
     if name in _TEXTS:
-        return (
-            None if isinstance(value, str) and value.strip() else f"must be text (got {type(value).__name__})"
-        )
+        if isinstance(value, str) and value.strip():
+            return None
+        return f"must be text (got {type(value).__name__})"
     if name in _COUNTS:
         whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000
-        return None if whole else f"must be a whole number from 1 to 1000 (got {value!r})"
+        if whole:
+            return None
+        return f"must be a whole number from 1 to 1000 (got {value!r})"
     if name in _NUMBERS:
         least = _NUMBERS[name]
-        return None if _number(value) >= least else f"must be a number, at least {least:g} (got {value!r})"
+        if _number(value) >= least:
+            return None
+        return f"must be a number, at least {least:g} (got {value!r})"
     if name == "prices":
         right = (
             isinstance(value, Mapping)
             and set(value) <= {"prompt", "answer"}
             and all(_number(v) >= 0 for v in value.values())
         )
-        return (
-            None
-            if right
-            else f"must be dollars for a million tokens, {{prompt: 0.3, answer: 2.5}} (got {value!r})"
-        )
+        if right:
+            return None
+        return f"must be dollars for a million tokens, {{prompt: 0.3, answer: 2.5}} (got {value!r})"
     text = value is False or (isinstance(value, str | Path) and str(value))
-    return None if text else f"must be a folder, or false for no cache (got {value!r})"
+    if text:
+        return None
+    return f"must be a folder, or false for no cache (got {value!r})"
 
 
 def _is_url(text: str) -> bool:

@@ -58,8 +58,13 @@ class Verdicts:
     def get(self, key: str) -> Verdict | None:
         """The verdict of a question, or None; it costs nothing."""
         kept = read_json(self._path(key))
-        answer = kept.get("answer") if kept is not None else None
-        return Verdict(answer, Usage(cached=1)) if isinstance(answer, dict) else None
+        if kept is not None:
+            answer = kept.get("answer")
+        else:
+            answer = None
+        if isinstance(answer, dict):
+            return Verdict(answer, Usage(cached=1))
+        return None
 
     def put(self, key: str, identity: str, verdict: Verdict) -> None:
         """Keep a verdict."""

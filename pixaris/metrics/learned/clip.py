@@ -184,8 +184,6 @@ def weights_of(model: object, pretrained: object) -> str:
                 if not isinstance(value, str)
             ]
         )
-    return (
-        str(Path(model.removeprefix(_LOCAL)) / "open_clip_config.json")
-        if model.startswith(_LOCAL)
-        else pretrained
-    )
+    if model.startswith(_LOCAL):
+        return str(Path(model.removeprefix(_LOCAL)) / "open_clip_config.json")
+    return pretrained

@@ -139,7 +139,9 @@ class ModelService(Service[Q, A]):
 def _best_device(torch: Any) -> str:  # noqa: ANN401  (the module)
     if torch.cuda.is_available():
         return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
 
 
 class Remembered:
@@ -160,7 +162,10 @@ class Remembered:
 
     def __call__(self, requests: Sequence[Any]) -> list[Any]:
         new = {self._key(request): request for request in requests if self._key(request) not in self._known}
-        found = dict(zip(new, self._answer(list(new.values())), strict=True)) if new else {}
+        if new:
+            found = dict(zip(new, self._answer(list(new.values())), strict=True))
+        else:
+            found = {}
         answers = [
             found[key] if (key := self._key(request)) in found else self._known[key] for request in requests
         ]
@@ -198,7 +203,9 @@ class LearnedMetric(HostedMetric):
         """The model is loaded once before anything is generated: weights that are not there are told now."""
         service: ModelService[Any, Any] = vars(self)["_service"]
         problem = service.problem()
-        return [problem] if problem else []
+        if problem:
+            return [problem]
+        return []
 
     def placed(self, device: str, batch: int, num_gpus: float, weights: object = "") -> Placement:
         """Check what all networks have in common.

@@ -46,7 +46,10 @@ class QualityService(ModelService[EncodedImage, float]):
         import pyiqa
         import torch
 
-        own = {"pretrained_model_path": self.weights} if self.weights else {}
+        if self.weights:
+            own = {"pretrained_model_path": self.weights}
+        else:
+            own = {}
         metric = pyiqa.create_metric(self.model, device=device, **own)
 
         def rate(images: Sequence[EncodedImage]) -> list[float]:

@@ -55,7 +55,9 @@ def contour(subject: Subject, prefix: str) -> Chart | None:
 
 def _place(one: Measured, names: list[str], x: Scale, y: Scale) -> tuple[float, float] | None:
     across, up = x.share(one.values.get(names[0])), y.share(one.values.get(names[1]))
-    return None if across is None or up is None else (across, up)
+    if across is None or up is None:
+        return None
+    return (across, up)
 
 
 def _field(
@@ -72,7 +74,10 @@ def _field(
     if not known.any():
         return []
     low, high = smooth[known].min(), smooth[known].max()
-    shares = (smooth - low) / (high - low) if high > low else np.ones_like(smooth)
+    if high > low:
+        shares = (smooth - low) / (high - low)
+    else:
+        shares = np.ones_like(smooth)
     shades = np.minimum(((shares if higher else 1 - shares) * _SHADES).astype(int), _SHADES - 1)
     width, height = (x.end - x.start) / _CELLS, (y.end - y.start) / _CELLS
     parts = []

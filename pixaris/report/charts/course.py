@@ -116,9 +116,14 @@ def pareto(subject: Subject, result: SearchResult, prefix: str) -> Chart | None:
         data_chart=identity,
     )
     others = len(result.objectives) - 2
-    note = f"{others} further objectives are not drawn" if others else ""
+    if others:
+        note = f"{others} further objectives are not drawn"
+    else:
+        note = ""
     return Chart(identity, "Pareto front: the best compromises", svg, note, tuple(marks.points))
 
 
 def _wanted(direction: str) -> str:
-    return "higher is better" if direction == "max" else "lower is better"
+    if direction == "max":
+        return "higher is better"
+    return "lower is better"

@@ -103,7 +103,10 @@ def _apart(scale: Scale, gap: float = 6.2) -> list[tuple[float, str]]:
     shown: list[tuple[float, str]] = []
     until = -1e9
     for at, label in scale.ticks():
-        word = label if len(label) <= 14 else f"{label[:13]}…"
+        if len(label) <= 14:
+            word = label
+        else:
+            word = f"{label[:13]}…"
         half = len(word) * gap / 2
         if at - half >= until:
             shown.append((at, word))
@@ -115,13 +118,17 @@ def dots(points: Iterable[tuple[float, float]], class_: str, radius: float = _RA
     """Circles as one path, however many; None without any."""
     arc = f"a{radius:g} {radius:g} 0 1 0 {2 * radius:g} 0a{radius:g} {radius:g} 0 1 0 {-2 * radius:g} 0"
     path = "".join(f"M{x - radius:.1f} {y:.1f}{arc}" for x, y in points)
-    return tag("path", class_=class_, d=path) if path else None
+    if path:
+        return tag("path", class_=class_, d=path)
+    return None
 
 
 def bars(lines: Iterable[tuple[float, float, float]], class_: str) -> Markup | None:
     """Upright lines ``(x, from, to)`` as one path; None without any."""
     path = "".join(f"M{x:.1f} {low:.1f}V{high:.1f}" for x, low, high in lines)
-    return tag("path", class_=class_, d=path) if path else None
+    if path:
+        return tag("path", class_=class_, d=path)
+    return None
 
 
 def line(points: Sequence[tuple[float, float]], class_: str) -> Markup | None:

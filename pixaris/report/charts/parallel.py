@@ -27,7 +27,10 @@ def parallel(subject: Subject, prefix: str) -> Chart | None:
     def path(one: Measured) -> list[tuple[float, float]]:
         found = []
         for across, axis, name in zip(places, axes, [*names, ""], strict=True):
-            up = axis.at(one.values.get(name)) if name else axis.at(one.gain.mean)
+            if name:
+                up = axis.at(one.values.get(name))
+            else:
+                up = axis.at(one.gain.mean)
             if up is not None:
                 found.append((across, up))
         return found
@@ -40,9 +43,15 @@ def parallel(subject: Subject, prefix: str) -> Chart | None:
         if data:
             parts.append(tag("path", class_=f"strand shade-{shade}", d=data))
     best = next((one for one in subject.sets if one.trial.number == subject.winner), None)
-    winner = line(lines[best.place], "strand winner-line") if best else None
+    if best:
+        winner = line(lines[best.place], "strand winner-line")
+    else:
+        winner = None
     parts += [winner] if winner else []
-    gain = f"Δ {subject.metric}" if subject.paired else subject.metric
+    if subject.paired:
+        gain = f"Δ {subject.metric}"
+    else:
+        gain = subject.metric
     for across, axis, name in zip(places, axes, [*names, gain], strict=True):
         parts += _axis(frame, across, axis.ticks(4), name)
     svg = frame.drawing(
@@ -52,7 +61,10 @@ def parallel(subject: Subject, prefix: str) -> Chart | None:
         data_chart=f"{prefix}parallel",
     )
     left = len(subject.parameters) - len(names)
-    note = f"the {left} least important parameters are left out" if left else ""
+    if left:
+        note = f"the {left} least important parameters are left out"
+    else:
+        note = ""
     points = [Point(*lines[one.place][-1], one.place) for one in subject.sets if lines[one.place]]
     return Chart(f"{prefix}parallel", "All parameters of every set", svg, note, tuple(points))
 
@@ -68,7 +80,10 @@ def _shade(subject: Subject, one: Measured, gains: list[float]) -> int:
 
 
 def _axis(frame: Frame, across: float, ticks: list[tuple[float, str]], name: str) -> list[Markup]:
-    short = name if len(name) <= 13 else f"{name[:12]}…"
+    if len(name) <= 13:
+        short = name
+    else:
+        short = f"{name[:12]}…"
     floor = frame.height - frame.bottom
     found = [
         tag("path", class_="axis", d=f"M{across:.1f} {frame.top:.1f}V{floor:.1f}"),

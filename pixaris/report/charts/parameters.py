@@ -25,7 +25,10 @@ def importance(subject: Subject, prefix: str) -> Chart | None:
     for row, (name, share) in enumerate(subject.importance.items()):
         top = row * _ROW + 2
         length = share / most * (_WIDTH - _NAME - 56)
-        short = name if len(name) <= 18 else f"{name[:17]}…"
+        if len(name) <= 18:
+            short = name
+        else:
+            short = f"{name[:17]}…"
         parts.append(tag("text", short, x=_NAME - 8, y=top + 15, class_="tick end"))
         parts.append(tag("rect", x=_NAME, y=top + 3, width=max(length, 1.0), height=_ROW - 8, class_="bar"))
         parts.append(tag("text", f"{share:.0%}", x=_NAME + length + 6, y=top + 15, class_="tick"))
@@ -60,7 +63,10 @@ def _slice(subject: Subject, name: str, identity: str) -> Chart:
     stems = bars(whiskers, "whisker")
     parts = [frame.axes(x, y, name, subject.gain_label), *([stems] if stems else []), *marks.drawn()]
     winner = next((one for one in drawn if one.trial.number == subject.winner), None)
-    end = "" if winner is None else x.edge(winner.values[name])
+    if winner is None:
+        end = ""
+    else:
+        end = x.edge(winner.values[name])
     note = ""
     if winner is not None and end:
         value = number(winner.values[name])

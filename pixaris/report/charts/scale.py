@@ -55,21 +55,30 @@ class Scale:
             return 0.5
         if not self.logarithmic:
             return (value - self.low) / (self.high - self.low)
-        return math.log(value / self.low) / math.log(self.high / self.low) if value > 0 else None
+        if value > 0:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return None
 
     def at(self, value: object) -> float | None:
         """A value's coordinate; None for what is not on this axis."""
         share = self.share(value)
-        return None if share is None else self.start + share * (self.end - self.start)
+        if share is None:
+            return None
+        return self.start + share * (self.end - self.start)
 
     def edge(self, value: object) -> str:
         """ "lower" or "upper" where a value lies at an end of the domain, else ""."""
-        share = None if not self.bounded or self.options else self.share(value)
+        if not self.bounded or self.options:
+            share = None
+        else:
+            share = self.share(value)
         if share is None or self.high == self.low:
             return ""
         if share <= _EDGE:
             return "lower"
-        return "upper" if share >= 1 - _EDGE else ""
+        if share >= 1 - _EDGE:
+            return "upper"
+        return ""
 
     def ticks(self, most: int = 5) -> list[tuple[float, str]]:
         """Coordinates and labels of round values."""
@@ -84,14 +93,18 @@ class Scale:
 
 
 def _label(mark: object) -> str:
-    return f"{mark:g}" if isinstance(mark, float) else str(mark)
+    if isinstance(mark, float):
+        return f"{mark:g}"
+    return str(mark)
 
 
 def _powers(low: float, high: float) -> list[float]:
     """Powers of ten, or the ends where there are fewer than two of them."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     powers = [10.0**power for power in range(first, last + 1)]
-    return powers if len(powers) > 1 else [float(f"{low:.2g}"), float(f"{high:.2g}")]
+    if len(powers) > 1:
+        return powers
+    return [float(f"{low:.2g}"), float(f"{high:.2g}")]
 
 
 def _round_values(low: float, high: float, most: int) -> list[float]:
@@ -128,14 +141,19 @@ def of_domain(row: Mapping[str, Any], values: Sequence[object]) -> Scale:
     if not kind or not isinstance(ends, list) or not all(isinstance(end, int | float) for end in ends[:2]):
         return of_values(values)
     low, high = float(ends[0]), float(ends[1])
-    step = float(ends[2]) if len(ends) > 2 and isinstance(ends[2], int | float) else 0.0
+    if len(ends) > 2 and isinstance(ends[2], int | float):
+        step = float(ends[2])
+    else:
+        step = 0.0
     if kind in _EXCLUSIVE or step == 1:
         high -= 1
     logarithmic = kind in _LOGARITHMIC and low > 0
     scale = Scale(low, high, logarithmic=logarithmic, bounded=True)
     shares = [scale.share(value) for value in values]
     inside = [share for share in shares if share is not None and -1e-9 <= share <= 1 + 1e-9]
-    return scale if len(inside) == len(values) else _widened(scale, values)
+    if len(inside) == len(values):
+        return scale
+    return _widened(scale, values)
 
 
 def _widened(scale: Scale, values: Sequence[object]) -> Scale:

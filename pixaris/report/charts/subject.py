@@ -61,7 +61,9 @@ class Subject:
     @property
     def gain_label(self) -> str:
         """What the gain is, in words."""
-        return f"change of {self.metric} against the baseline" if self.paired else self.metric
+        if self.paired:
+            return f"change of {self.metric} against the baseline"
+        return self.metric
 
     @cached_property
     def parameters(self) -> list[str]:
@@ -81,7 +83,9 @@ class Subject:
         """ "winner", "baseline" or ""."""
         if trial.number == self.winner:
             return "winner"
-        return "baseline" if trial.number == 0 else ""
+        if trial.number == 0:
+            return "baseline"
+        return ""
 
     def is_whole(self, trial: TrialResult) -> bool:
         """Whether it went through all items."""
@@ -89,4 +93,6 @@ class Subject:
 
     def better(self, one: float, other: float) -> bool:
         """Whether a gain is better than another."""
-        return one > other if self.higher_is_better else one < other
+        if self.higher_is_better:
+            return one > other
+        return one < other

@@ -97,8 +97,14 @@ def charts_section(
 
 def figure(chart: Chart) -> Markup:
     """A chart with its title and note."""
-    wide = "wide" if 'class="chart wide"' in chart.svg else None
-    note = tag("span", chart.note, class_="note") if chart.note else None
+    if 'class="chart wide"' in chart.svg:
+        wide = "wide"
+    else:
+        wide = None
+    if chart.note:
+        note = tag("span", chart.note, class_="note")
+    else:
+        note = None
     return tag("figure", tag("figcaption", tag("b", chart.title), note), chart.svg, class_=wide)
 
 
@@ -118,7 +124,10 @@ def saved_words(part: SearchPart) -> str:
     """How many images were made, and how many all sets over all items would have been."""
     result = part.result
     seeds = part.manifest.get("seeds")
-    each = seeds if isinstance(seeds, int) and seeds > 0 else 1
+    if isinstance(seeds, int) and seeds > 0:
+        each = seeds
+    else:
+        each = 1
     full = len(result.trials) * len(result.items) * each
     made = sum(trial.items for trial in result.trials) * each
     stopped = [trial for trial in result.trials if trial.status == "stopped"]

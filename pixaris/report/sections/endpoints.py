@@ -63,9 +63,18 @@ def _table(part: SearchPart, made: Iterable[MadeImage]) -> Markup:
     rows = []
     for url in dict.fromkeys([*work, *states]):
         did, state = work.get(url, _Work()), states.get(url)
-        rate = f"{did.seconds / did.images:.3g}" if did.images else ""
-        busy = f"{min(did.seconds / part.result.seconds, 1):.0%}" if part.result.seconds else ""
-        failed = (str(state.failures), state.last_failure) if state else ("", "")
+        if did.images:
+            rate = f"{did.seconds / did.images:.3g}"
+        else:
+            rate = ""
+        if part.result.seconds:
+            busy = f"{min(did.seconds / part.result.seconds, 1):.0%}"
+        else:
+            busy = ""
+        if state:
+            failed = (str(state.failures), state.last_failure)
+        else:
+            failed = ("", "")
         cells = (str(did.images), rate, busy, *failed)
         rows.append(tag("tr", tag("th", url, scope="row"), *(tag("td", cell) for cell in cells)))
     if not rows and not cached:
@@ -76,7 +85,10 @@ def _table(part: SearchPart, made: Iterable[MadeImage]) -> Markup:
         tag("tbody", *rows),
         class_="values",
     )
-    note = tag("p", f"{cached} images were taken from the cache.", class_="note") if cached else None
+    if cached:
+        note = tag("p", f"{cached} images were taken from the cache.", class_="note")
+    else:
+        note = None
     scroll = tag("div", table, class_="scroll", tabindex=0, role="region", aria_label="Endpoints")
     busy_note = "Busy is the time that an endpoint ran for the images above, of the search's wall time."
     return join(scroll, tag("p", busy_note, class_="note"), note)

@@ -12,12 +12,18 @@ from pixaris.words import number
 
 def overview(report: Report, facts: Sequence[Facts]) -> Markup:
     """The section."""
-    metric = report.metrics[0] if report.metrics else ""
+    if report.metrics:
+        metric = report.metrics[0]
+    else:
+        metric = ""
     rows = []
     for one in facts:
         words = line_of(one, report.sets[one.place], metric)
         rows.append(tag("li", words, class_="set", data_set=one.place, tabindex=-1))
-    head = "Sets" if len(report.parts) == 1 else "Sets of all searches"
+    if len(report.parts) == 1:
+        head = "Sets"
+    else:
+        head = "Sets of all searches"
     return tag(
         "section",
         tag("h2", head),
@@ -47,7 +53,10 @@ def _table(report: Report, facts: Sequence[Facts]) -> Markup:
     for one in facts:
         row = report.sets[one.place]
         means = [report.mean(row, metric) for metric in report.metrics]
-        mark = "" if one.gain is None else f"{SIGNS[one.mark]} {gain_words(one.gain)}"
+        if one.gain is None:
+            mark = ""
+        else:
+            mark = f"{SIGNS[one.mark]} {gain_words(one.gain)}"
         values = [number(row.trial.values[name]) if name in row.trial.values else "" for name in names]
         cells = [
             *(str(one.place + 1), " ".join(filter(None, (one.name, one.role)))),

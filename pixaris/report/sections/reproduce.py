@@ -50,7 +50,10 @@ def _part(part: SearchPart) -> Markup:
 
 def _facts(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str, str]]:
     versions = manifest.get("versions")
-    known = versions if isinstance(versions, Mapping) else {"Pixaris": record.get("pixaris", "")}
+    if isinstance(versions, Mapping):
+        known = versions
+    else:
+        known = {"Pixaris": record.get("pixaris", "")}
     seeds = manifest.get("seeds")
     proposal = manifest.get("proposal_seed", manifest.get("seed"))
     return [
@@ -75,7 +78,10 @@ def _digest(value: object) -> str:
 def _download(part: SearchPart) -> Markup | None:
     """The winner's workflow, as the file that ComfyUI loads."""
     best = part.best
-    workflow = None if best is None else read_json(part.paths.trial(best.number).workflow)
+    if best is None:
+        workflow = None
+    else:
+        workflow = read_json(part.paths.trial(best.number).workflow)
     if best is None or workflow is None:
         return None
     data = base64.b64encode(json.dumps(workflow, indent=2).encode()).decode()

@@ -45,10 +45,16 @@ def _words(part: SearchPart, answer: Verdict) -> list[Markup]:
 def spent(result: SearchResult) -> list[str]:
     """What a search cost, and what ended it, a sentence each."""
     stopped = sum(trial.status == "stopped" for trial in result.trials)
-    cached = f" ({result.cached} of them from the cache)" if result.cached else ""
+    if result.cached:
+        cached = f" ({result.cached} of them from the cache)"
+    else:
+        cached = ""
     sets = f"{len(result.trials)} sets" + (f", {stopped} of them stopped early" if stopped else "")
     charged = credits(result.cost, result.unaccounted)
-    cost = f" and {charged}" if charged else ""
+    if charged:
+        cost = f" and {charged}"
+    else:
+        cost = ""
     found = [f"It took {result.images} images{cached} of {sets}, {duration(result.seconds)}{cost}."]
     if result.budget:
         found.append(f"Budget: {result.budget.compare(result.spent)}.")
@@ -64,7 +70,10 @@ def _next_steps(part: SearchPart, answer: Verdict) -> Markup | None:
         return None
     rows = []
     for step in answer.next_steps:
-        command = tag("code", pasteable(step.command), class_="command") if step.command else None
+        if step.command:
+            command = tag("code", pasteable(step.command), class_="command")
+        else:
+            command = None
         rows.append(tag("li", step.words, command))
     return join(tag("h3", "What to do now"), tag("ul", *rows, class_="steps"))
 
@@ -75,7 +84,9 @@ def _own(part: SearchPart, baseline: TrialResult | None, name: str) -> str:
         return ""
     if name in baseline.values:
         return number(baseline.values[name])
-    return "" if part.manifest.get("workflow") else "the generator's own"
+    if part.manifest.get("workflow"):
+        return ""
+    return "the generator's own"
 
 
 def _parameters(part: SearchPart, answer: Verdict) -> Markup | None:
@@ -89,11 +100,17 @@ def _parameters(part: SearchPart, answer: Verdict) -> Markup | None:
     for name, value in winner.values.items():
         own = _own(part, baseline, name)
         end = of_domain(part.manifest.get("space", {}).get(name, {}), [value]).edge(value)
-        remark = f"▸ at the {end} end of its domain" if end and winner.number != 0 else ""
+        if end and winner.number != 0:
+            remark = f"▸ at the {end} end of its domain"
+        else:
+            remark = ""
         note = tag("td", remark, class_="remark")
         cells = (tag("td", number(value), class_="strong"), tag("td", own), note)
         rows.append(tag("tr", tag("th", name, scope="row"), *cells))
-    whose = "workflow" if part.manifest.get("workflow") else "baseline"
+    if part.manifest.get("workflow"):
+        whose = "workflow"
+    else:
+        whose = "baseline"
     heads = (tag("th", head, scope="col") for head in ("parameter", winner.name, whose, ""))
     table = tag(
         "table",
@@ -107,11 +124,16 @@ def _parameters(part: SearchPart, answer: Verdict) -> Markup | None:
 
 def _evidence(report: Report, gallery: Gallery, pair: Pair | None, values: Markup | None) -> Markup | None:
     """The telling item's pictures, and the winner's values beside them."""
-    place = None if pair is None else pair.best
+    if pair is None:
+        place = None
+    else:
+        place = pair.best
     if pair is None or place is None:
         return values
     pictures = _pictures(report, gallery, pair, place)
-    return tag("div", *pictures, values, class_="showcase") if pictures else values
+    if pictures:
+        return tag("div", *pictures, values, class_="showcase")
+    return values
 
 
 def _pictures(report: Report, gallery: Gallery, pair: Pair, place: int) -> list[Markup]:
@@ -119,14 +141,20 @@ def _pictures(report: Report, gallery: Gallery, pair: Pair, place: int) -> list[
     images = []
     for row in (pair.before, pair.after):
         source = row.cells[place].source
-        address = None if source is None else gallery.data_url(source.digest)
+        if source is None:
+            address = None
+        else:
+            address = gallery.data_url(source.digest)
         if address is None:
             return []
         score = report.scores(row, metric)[place] or 0.0
         label = f"{pair.role(row)} {row.trial.name}, {metric} {score:.4f}"
         images.append(tag("img", src=address, alt=f"{name}, {label}", data_label=label))
     better = sum(gain > 0 for gain in pair.gains.values())
-    many = "all" if better == len(pair.gains) else str(better)
+    if better == len(pair.gains):
+        many = "all"
+    else:
+        many = str(better)
     words = f"{name}: the largest gain of {len(pair.gains)} items. The winner is better on {many} of them."
     compared = tag("figure", tag("div", *images, class_="pair", data_pair="slider"), tag("figcaption", words))
     return [compared, tag("div", *_given(report, gallery, place), class_="given")]
@@ -138,7 +166,10 @@ def _given(report: Report, gallery: Gallery, place: int) -> list[Markup]:
     pictures = next((item.pictures for item in report.first.pictures.items if item.name == name), {})
     found = []
     for folder, role in report.folders.items():
-        address = gallery.data_url(pictures[folder].digest) if folder in pictures else None
+        if folder in pictures:
+            address = gallery.data_url(pictures[folder].digest)
+        else:
+            address = None
         if address is not None:
             image = tag("img", src=address, alt=f"{name}, {role} {folder}")
             found.append(tag("figure", image, tag("figcaption", f"{role}: {folder}")))
@@ -152,7 +183,10 @@ def _several(report: Report) -> Sequence[Markup]:
         f"The best set of each search, over {len(report.items)} common items and {len(metrics)} common scores"
     )
     if not report.items or not metrics:
-        missing = "items" if not report.items else "scores"
+        if not report.items:
+            missing = "items"
+        else:
+            missing = "scores"
         caption = f"The searches have no {missing} in common, so their sets cannot be compared"
     heads = ["search", "set", *metrics, "verdict"]
     rows = []
@@ -162,7 +196,10 @@ def _several(report: Report) -> Sequence[Markup]:
         row = next((row for row in report.sets if row.search == number_of and row.trial == best), None)
         scores = [None if row is None else report.mean(row, metric) for metric in metrics]
         cells = ["none" if score is None else f"{score:.4f}" for score in scores]
-        name = "none" if best is None else best.name
+        if best is None:
+            name = "none"
+        else:
+            name = best.name
         rows.append(
             tag(
                 "tr",

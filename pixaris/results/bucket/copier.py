@@ -51,7 +51,10 @@ class BucketCopies:
             Where the copies are, or why they are not whole and how to send the rest, in a sentence; "" where
             nothing was copied.
         """
-        seconds = _HASTE_SECONDS if in_haste else None
+        if in_haste:
+            seconds = _HASTE_SECONDS
+        else:
+            seconds = None
         copiers, self._copiers = list(self._copiers.values()), {}
         return "; ".join([copier.close(seconds) for copier in copiers])
 

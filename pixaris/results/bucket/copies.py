@@ -71,8 +71,14 @@ def push(
         BucketError: The bucket cannot be written; what was sent is kept.
     """
     bucket = bucket or Bucket(place.bucket, project)
-    before = {} if sent is None else sent
-    there = {} if before else {one.name: one for one in bucket.objects(f"{place.prefix}/")}
+    if sent is None:
+        before = {}
+    else:
+        before = sent
+    if before:
+        there = {}
+    else:
+        there = {one.name: one for one in bucket.objects(f"{place.prefix}/")}
     names = [name for name in files_below(folder) if not left_out(name)]
     fresh = [name for name in names if state_of(folder / name) not in (None, before.get(name))]
     sizes: list[int] = []

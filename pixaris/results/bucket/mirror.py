@@ -61,7 +61,10 @@ class Mirror:
         self._paths = SearchPaths(folder)
         self._bucket = bucket
         self._lease = lease
-        self._patience = PATIENCE_SECONDS if patience is None else patience
+        if patience is None:
+            self._patience = PATIENCE_SECONDS
+        else:
+            self._patience = patience
         self._journal = Segments(bucket, f"{place.prefix}/{JOURNAL}")
         self._facts = Segments(bucket, f"{place.prefix}/{STORE}")
         self._written = len(self._journal.read())
@@ -153,7 +156,10 @@ class Mirror:
         found = {}
         for path in self._paths.store.glob("??/*.json"):
             name = f"{path.parent.name}/{path.name}"
-            facts = None if name in self._known else read_json(path)
+            if name in self._known:
+                facts = None
+            else:
+                facts = read_json(path)
             if facts is not None:
                 found[name] = json.dumps({"file": name, "facts": facts})
         return found
@@ -174,7 +180,9 @@ class Mirror:
         worker = threading.Thread(target=lambda: ended.append(self._last()), daemon=True)
         worker.start()
         worker.join(seconds)
-        return ended[0] if ended else self._unkept("there was no time")
+        if ended:
+            return ended[0]
+        return self._unkept("there was no time")
 
     def _last(self) -> PixarisError | None:
         self._thread.join()

@@ -52,4 +52,6 @@ class Segments:
 
 def _number(name: str) -> int:
     digits = name.rpartition("/")[2].partition(".")[0]
-    return int(digits) if digits.isascii() and digits.isdigit() else 0
+    if digits.isascii() and digits.isdigit():
+        return int(digits)
+    return 0

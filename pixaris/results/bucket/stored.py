@@ -55,7 +55,9 @@ class BucketHome:
             BucketError: They cannot be listed.
         """
         numbers = {found: folder for folder in self.names() if (found := number_of(folder, name)) is not None}
-        return numbers[max(numbers)] if numbers else None
+        if numbers:
+            return numbers[max(numbers)]
+        return None
 
     def fetch(self, folder: Path) -> str:
         """Bring a search here, unless what is here goes on from what is there.

@@ -48,7 +48,9 @@ class ScoreChange:
     @property
     def sign(self) -> float:
         """1 where more is better (or nothing is said), −1 where less is."""
-        return -1.0 if self.direction == "min" else 1.0
+        if self.direction == "min":
+            return -1.0
+        return 1.0
 
     def worst(self, count: int) -> list[tuple[str, float]]:
         """The items that lost, the worst first: name and difference."""
@@ -107,7 +109,10 @@ def score_change(first: ScoredRun, second: ScoredRun, metric: str) -> ScoreChang
     if not changes:
         return None
     direction = second.directions.get(metric) or first.directions.get(metric)
-    sign = -1.0 if direction == "min" else 1.0
+    if direction == "min":
+        sign = -1.0
+    else:
+        sign = 1.0
     difference = PairedDifference.of(list(changes.values()))
     ordered = dict(sorted(changes.items(), key=lambda pair: sign * pair[1]))
     return ScoreChange(metric, direction, difference, difference.p, ordered)
@@ -119,7 +124,10 @@ def _problems(first: ScoredRun, second: ScoredRun) -> list[str]:
         common = [name for name in first.eval_set if name in second.eval_set]
         other = [name for name in common if first.eval_set[name] != second.eval_set[name]]
         if other:
-            which = "item of the same name has" if len(other) == 1 else "items of the same names have"
+            if len(other) == 1:
+                which = "item of the same name has"
+            else:
+                which = "items of the same names have"
             found.append(f"{len(other)} {which} other images: {', '.join(other[:3])}")
     missing = set(first.items) ^ set(second.items)
     if missing:

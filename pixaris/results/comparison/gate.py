@@ -132,7 +132,10 @@ def _judged(baseline: ScoredRun, run: ScoredRun, metric: str, limit: float) -> G
 
 def junit(results: Sequence[GateResult], *, allow_undecided: bool = False) -> bytes:
     """The results as a JUnit file, which CI systems show: one test case for each limit."""
-    fails = {"worse"} if allow_undecided else {"worse", "undecided"}
+    if allow_undecided:
+        fails = {"worse"}
+    else:
+        fails = {"worse", "undecided"}
     failed = [one for one in results if one.outcome in fails]
     suite = ElementTree.Element(
         "testsuite", name="pixaris gate", tests=str(len(results)), failures=str(len(failed))

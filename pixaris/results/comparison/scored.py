@@ -53,7 +53,9 @@ class ScoredRun:
         if self.folder is None:
             return None
         found = RunPaths(self.folder).images_of(item)
-        return found[0] if found else None
+        if found:
+            return found[0]
+        return None
 
     def save(self, file: Path) -> None:
         """Keep it as a ``baseline.json``: scores per item and digests, no images.
@@ -114,7 +116,10 @@ def of_folder(folder: Path) -> ScoredRun:
         raise ConfigurationError(f"{folder} holds no run, or a damaged one: {error}") from None
     names = dict.fromkeys([*record.metrics, *(name for row in rows for name in row.scores)])
     scores = {name: {row.name: row.scores[name] for row in rows if name in row.scores} for name in names}
-    manifest = read_manifest(SearchPaths(folder.parent)) if record.search else {}
+    if record.search:
+        manifest = read_manifest(SearchPaths(folder.parent))
+    else:
+        manifest = {}
     digests = manifest.get("items") or record.eval_set
     workflow = read_json(paths.workflow)
     return ScoredRun(
@@ -180,4 +185,6 @@ class _Item:
 
 
 def _input(param: _Param) -> str:
-    return f"{param.node_name}.{param.input}" if param.node_name else param.input
+    if param.node_name:
+        return f"{param.node_name}.{param.input}"
+    return param.input

@@ -71,7 +71,9 @@ class PicturedSet:
     def file(self, paths: SearchPaths, picture: Picture) -> Path | None:
         """Where a picture lies; None if its path leads out of the search's folder."""
         path = (paths.eval_set / picture.file).resolve()
-        return path if path.is_relative_to(paths.eval_set.resolve()) else None
+        if path.is_relative_to(paths.eval_set.resolve()):
+            return path
+        return None
 
 
 def write_pictures(paths: SearchPaths, eval_set: EvalSet) -> None:
@@ -98,7 +100,10 @@ def write_pictures(paths: SearchPaths, eval_set: EvalSet) -> None:
         for folder, image in {**item.inputs, **item.references}.items():
             if image.digest not in known:
                 data = preview(image)
-                suffix = "png" if data.startswith(b"\x89PNG") else "jpg"
+                if data.startswith(b"\x89PNG"):
+                    suffix = "png"
+                else:
+                    suffix = "jpg"
                 file = f"{safe_name(folder)}/{safe_name(item.name)}.{suffix}"
                 write_bytes(paths.eval_set / file, data, make_folder=False)
                 known[image.digest] = file

@@ -33,7 +33,10 @@ def notebook_html(name: str, metric: str, verdict: Verdict, trials: Sequence[Tri
 
 
 def _row(trial: TrialResult, names: Sequence[str]) -> str:
-    score = "" if trial.objective is None else f"{trial.objective:.4f}"
+    if trial.objective is None:
+        score = ""
+    else:
+        score = f"{trial.objective:.4f}"
     values = [number(trial.values[name]) if name in trial.values else "" for name in names]
     cells = [trial.name, trial.status, score, str(trial.scored), *values]
     return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"

@@ -107,6 +107,8 @@ def read_preferences(paths: SearchPaths) -> Preferences | None:
     """What votes say of a search; None of one that none steer."""
     row = read_json(paths.votes)
     try:
-        return None if row is None else read_as(Preferences, row)
+        if row is None:
+            return None
+        return read_as(Preferences, row)
     except ForeignError:
         return None  # something else, or damaged: the next vote writes it anew

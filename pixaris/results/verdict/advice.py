@@ -55,7 +55,9 @@ class _Known:
 
     def again(self, *words: str) -> tuple[str | Path, ...]:
         """The command that searches again, changed; empty without a search file."""
-        return () if self.file is None else ("search", Path(self.file), *words)
+        if self.file is None:
+            return ()
+        return ("search", Path(self.file), *words)
 
     @property
     def takes_seeds(self) -> bool:
@@ -183,7 +185,9 @@ def _widened(kind: str, domain: Sequence[Any], value: float) -> tuple[str, list[
     if share >= 1.0 - near:
         return "upper", [low, high * _FARTHER if "log" in kind else high + (last - low), *rest]
     lower = _lower(kind, low, last)
-    return ("lower", [lower, high, *rest]) if share <= near and lower < low else None
+    if share <= near and lower < low:
+        return ("lower", [lower, high, *rest])
+    return None
 
 
 def _lower(kind: str, low: float, last: float) -> float:
@@ -194,7 +198,9 @@ def _lower(kind: str, low: float, last: float) -> float:
         return max(1, low // _FARTHER if "log" in kind else low - (last - low))
     if "log" in kind:
         return low / _FARTHER
-    return max(0.0, low - (last - low)) if low >= 0 else low - (last - low)
+    if low >= 0:
+        return max(0.0, low - (last - low))
+    return low - (last - low)
 
 
 def _of_influence(known: _Known, search: Judged) -> list[NextStep]:

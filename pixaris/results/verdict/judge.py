@@ -70,7 +70,10 @@ def verdict_of(search: Judged) -> Verdict:
         sentence = f"{winner.name} is the best of {counted(picked, 'set')}; the baseline has no score."
         return Verdict("no baseline", sentence, winner=winner.number, picked_from=picked, tied=_numbers(ties))
     evidence = _Evidence(search, winner, baseline, ties)
-    verdict = _of_baseline(evidence) if winner.number == 0 else _of_set(evidence)
+    if winner.number == 0:
+        verdict = _of_baseline(evidence)
+    else:
+        verdict = _of_set(evidence)
     verdict = replace(
         verdict,
         lines=(*verdict.lines, *_tie_lines(evidence)),
@@ -78,7 +81,9 @@ def verdict_of(search: Judged) -> Verdict:
         picked_from=len(evidence.sets),
         tied=_numbers(ties),
     )
-    return verdict if search.status == "running" else replace(verdict, next_steps=next_steps(search, verdict))
+    if search.status == "running":
+        return verdict
+    return replace(verdict, next_steps=next_steps(search, verdict))
 
 
 def _of_baseline(evidence: _Evidence) -> Verdict:
@@ -97,7 +102,10 @@ def _of_baseline(evidence: _Evidence) -> Verdict:
     lines: tuple[str, ...] = ()
     if closest is not None:
         items = counted(closest.count, "item")
-        place = "leads the others" if unfinished else "comes closest"
+        if unfinished:
+            place = "leads the others"
+        else:
+            place = "comes closest"
         lines = (f"{ranked[0].name} {place}: {evidence.metric} {interval(closest)} on {items}.",)
     return Verdict("baseline", sentence, lines)
 
@@ -108,7 +116,10 @@ def _of_set(evidence: _Evidence) -> Verdict:
     measured = _difference(winner, evidence.baseline)
     if measured is None or measured.low is None:
         return _too_few(evidence, measured)
-    of = f"picked from {picked} and so too good" if picked > 1 else "the only set that was tried"
+    if picked > 1:
+        of = f"picked from {picked} and so too good"
+    else:
+        of = "the only set that was tried"
     fact = (
         f"measured {evidence.metric} {signed(measured.mean, measured.half)} on these {measured.count} items,"
         f" {of}"
@@ -157,7 +168,10 @@ def _of_recheck(
         f"{head}: {evidence.metric} {', '.join(found)}; the search measured"
         f" {signed(measured.mean, measured.half)}, picked from {picked}."
     )
-    likely = None if expected is None else expected.told
+    if expected is None:
+        likely = None
+    else:
+        likely = expected.told
     lines = []
     if held_out is None and likely is not None:
         lines.append(f"Expect about {interval(likely)} on images like these.")
@@ -190,7 +204,9 @@ def _too_few(evidence: _Evidence, measured: PairedDifference | None) -> Verdict:
 
 def _difference(trial: TrialResult, baseline: TrialResult) -> PairedDifference | None:
     values = differences(trial.item_scores, baseline.item_scores)
-    return PairedDifference.of(values) if values else None
+    if values:
+        return PairedDifference.of(values)
+    return None
 
 
 def _ties(search: Judged, ranking: Sequence[TrialResult]) -> tuple[TrialResult, ...]:
@@ -206,12 +222,18 @@ def _tie_lines(evidence: _Evidence) -> tuple[str, ...]:
     if not evidence.ties:
         return ()
     count = len(evidence.ties)
-    which = "either of the two" if count == 1 else f"any of the {count + 1}"
+    if count == 1:
+        which = "either of the two"
+    else:
+        which = f"any of the {count + 1}"
     line = f"Tied with {names(_numbers(evidence.ties))}: {which} will do"
     next_best = differences(evidence.winner.item_scores, evidence.ties[0].item_scores)
     found = PairedDifference.of(next_best)
     needed = items_needed(found.mean, found.spread)
-    more = None if needed is None else max(1, needed - found.count)
+    if needed is None:
+        more = None
+    else:
+        more = max(1, needed - found.count)
     if more is None or more > _WORTH:
         return (f"{line}; no number of items worth making would tell the first two apart.",)
     return (f"{line}; about {counted(_rounded(more), 'more item')} would tell the first two apart.",)

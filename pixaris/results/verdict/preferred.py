@@ -72,4 +72,6 @@ def _rivals(others: Sequence[TrialResult], preferences: Preferences) -> tuple[in
 
 
 def _rival_lines(rivals: tuple[int, ...]) -> tuple[str, ...]:
-    return (f"So may be {names(rivals)}.",) if rivals else ()
+    if rivals:
+        return (f"So may be {names(rivals)}.",)
+    return ()

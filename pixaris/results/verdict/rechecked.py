@@ -64,7 +64,10 @@ class Rechecked:
             if trial.number not in (0, self.winner.number) and gain is not None and gain.low is not None:
                 found.append((names.get(tuple(trial.values.items()), trial.name), gain))
         adjusted = holm([gain.p for _, gain in found])
-        sign = 1.0 if search.objectives[0].direction == "max" else -1.0
+        if search.objectives[0].direction == "max":
+            sign = 1.0
+        else:
+            sign = -1.0
         return [
             f"{name} does better than the winner in the re-check: {interval(gain)}."
             for (name, gain), p in zip(found, adjusted, strict=True)
@@ -76,4 +79,6 @@ class Rechecked:
     ) -> PairedDifference | None:
         pairs = zip(self.again.items, one.item_scores, other.item_scores, strict=False)
         found = [a - b for name, a, b in pairs if name in items and a is not None and b is not None]
-        return PairedDifference.of(found) if found else None
+        if found:
+            return PairedDifference.of(found)
+        return None

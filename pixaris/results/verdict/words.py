@@ -16,7 +16,9 @@ _PLAIN = 4
 def signed(value: float, half: float | None) -> str:
     """A difference, rounded to the second digit of half its interval."""
     text = f"{value:+.{_decimals(half)}f}"
-    return text if float(text) != 0.0 else text.replace("-", "+")
+    if float(text) != 0.0:
+        return text
+    return text.replace("-", "+")
 
 
 def interval(found: MeanInterval) -> str:

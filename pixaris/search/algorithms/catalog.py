@@ -171,7 +171,10 @@ def strategy_options(name: str, strategy: AlgorithmInfo, given: Mapping[str, Any
     """
     if name == "optuna":
         sampler = sampler_name(str(given.get("sampler", "TPE")))
-        found = options_of((f"optuna.samplers:{sampler}",), ("seed",)) if sampler else {}
+        if sampler:
+            found = options_of((f"optuna.samplers:{sampler}",), ("seed",))
+        else:
+            found = {}
         return {**strategy.options, **found}
     if not (given and strategy.homes):
         return dict(strategy.options)

@@ -72,12 +72,16 @@ class SearcherContext:
     def metric(self) -> str | list[str]:
         """What a searcher reads in a trial's report; a list for several objectives."""
         keys = objective_keys(len(self.directions))
-        return keys[0] if len(keys) == 1 else keys
+        if len(keys) == 1:
+            return keys[0]
+        return keys
 
     @property
     def mode(self) -> str | list[str]:
         """The direction, or one for each objective."""
-        return self.directions[0] if len(self.directions) == 1 else list(self.directions)
+        if len(self.directions) == 1:
+            return self.directions[0]
+        return list(self.directions)
 
 
 def context_of(
@@ -270,7 +274,10 @@ class PatientZOOpt(ZOOptSearch):
 def _of_tune(name: str, options: Mapping[str, Any], context: SearcherContext) -> Searcher:
     strategy = ALGORITHMS[name]
     module, _, name_of_class = strategy.homes[0].partition(":")
-    cls = PatientZOOpt if name == "zoopt" else getattr(import_module(module), name_of_class)
+    if name == "zoopt":
+        cls = PatientZOOpt
+    else:
+        cls = getattr(import_module(module), name_of_class)
     settings = dict(options)
     if context.seed is not None and name in _SEEDED_BY_NUMPY:
         np.random.seed(context.seed)
@@ -315,12 +322,14 @@ def _telling(name: str) -> Iterator[None]:
             [f"search.algorithm {name}: {problem}" for problem in error.problems]
         ) from None
     except AttributeError as error:
-        packages = ALGORITHMS[name].packages if name in ALGORITHMS else ""
-        hint = (
-            f"; the installed version does not fit Ray's searcher, try pip install '{packages}'"
-            if packages
-            else ""
-        )
+        if name in ALGORITHMS:
+            packages = ALGORITHMS[name].packages
+        else:
+            packages = ""
+        if packages:
+            hint = f"; the installed version does not fit Ray's searcher, try pip install '{packages}'"
+        else:
+            hint = ""
         raise ConfigurationError(f"search.algorithm {name}: {error}{hint}") from error
     except Exception as error:
         raise ConfigurationError(f"search.algorithm {name}: {str(error) or type(error).__name__}") from error

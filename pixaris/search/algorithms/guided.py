@@ -29,7 +29,9 @@ def algorithm_of(settings: SearchSettings) -> str:
     name = settings.strategy.algorithm.name
     if name != AUTO:
         return name
-    return GP if guides(settings) else "tpe"
+    if guides(settings):
+        return GP
+    return "tpe"
 
 
 def reason(settings: SearchSettings) -> str:

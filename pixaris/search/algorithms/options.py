@@ -50,7 +50,9 @@ class Option:
         if self.form == "whole":
             return reader.whole(path, value, self.at_least or 0, self.at_most)
         if self.form == "number":
-            return reader.number(path, value) if self.above is None else reader.above(path, value, self.above)
+            if self.above is None:
+                return reader.number(path, value)
+            return reader.above(path, value, self.above)
         if self.form == "text":
             return reader.text(path, value) or None
         if self.form == "mapping":
@@ -85,7 +87,9 @@ def _guards(reader: Reader, path: str, value: object) -> list[dict[str, Any]] | 
         if fields.get("than", "baseline") != "baseline":
             reader.add_problem(join(where, "than"), f"must be baseline (got {shown(fields['than'])})")
         found.append({"metric": name, "worse_by": worse_by, "than": "baseline"})
-    return found if len(reader.problems) == before else None
+    if len(reader.problems) == before:
+        return found
+    return None
 
 
 def options_of(homes: Collection[str], not_ours: Collection[str] = ()) -> dict[str, Option]:
@@ -115,10 +119,20 @@ def _form(argument: inspect.Parameter) -> Form | None:
         return None
     if argument.annotation is argument.empty:
         return _FORMS.get(type(argument.default).__name__)
-    text = argument.annotation if isinstance(argument.annotation, str) else _name(argument.annotation)
-    word = None if re.search(r"Callable|[Ll]ist|Sequence", text) else _WORD.search(text)
-    return _FORMS[word.group(1)] if word else None
+    if isinstance(argument.annotation, str):
+        text = argument.annotation
+    else:
+        text = _name(argument.annotation)
+    if re.search(r"Callable|[Ll]ist|Sequence", text):
+        word = None
+    else:
+        word = _WORD.search(text)
+    if word:
+        return _FORMS[word.group(1)]
+    return None
 
 
 def _name(annotation: object) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    if isinstance(annotation, type):
+        return annotation.__name__
+    return str(annotation)

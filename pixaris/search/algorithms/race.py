@@ -109,7 +109,10 @@ class RaceScheduler(TrialScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ANN401  (Tune's controller)
         self._end_waiting(tune_controller)
-        trial = None if self.stopped() else self._next(tune_controller)
+        if self.stopped():
+            trial = None
+        else:
+            trial = self._next(tune_controller)
         if trial is None:
             if self.book.ended:
                 self._end_resting(tune_controller)
@@ -162,7 +165,10 @@ class RaceScheduler(TrialScheduler):
     def _free_a_process(self, tune_controller: Any, number: int) -> None:  # noqa: ANN401
         """Let a trial at rest give up its process, for the trial of a number."""
         resting = self._resting()
-        giver = number if number in resting else resting[0]
+        if number in resting:
+            giver = number
+        else:
+            giver = resting[0]
         self._at_rest.discard(giver)
         if giver in self.book.over:
             tune_controller.stop_trial(self._trials[giver])

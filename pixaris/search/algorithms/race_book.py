@@ -168,7 +168,9 @@ class Book(ABC):
     def items(self, number: int) -> int:
         """How many items a trial has reported."""
         report = self._reports.get(number)
-        return 0 if report is None else report.items
+        if report is None:
+            return 0
+        return report.items
 
     def snapshot(self, number: int) -> bytes | None:
         """What another process needs to go on with a trial."""
@@ -198,7 +200,9 @@ class Book(ABC):
 
 
 def _known(mean: float) -> float | None:
-    return None if math.isnan(mean) else mean
+    if math.isnan(mean):
+        return None
+    return mean
 
 
 class RaceBook(Book):
@@ -264,7 +268,9 @@ class RaceBook(Book):
         """
         most = max(map(self.items, self.living), default=0)
         rest = len(self._scores.order) - most - 1
-        return len(self.living) + max(0, rest) if self.living else 0
+        if self.living:
+            return len(self.living) + max(0, rest)
+        return 0
 
     # How far they are
 
@@ -317,7 +323,10 @@ class RaceBook(Book):
             return Stop("race", fall.items, note="the budget pays for no more sets to the end")
         name, sign = self._scores.names[fall.score], self._scores.signs[fall.score]
         guarded = fall.score >= self._race.rules.objectives
-        note = f"{name} is worse than the baseline's by more than is allowed" if guarded else ""
+        if guarded:
+            note = f"{name} is worse than the baseline's by more than is allowed"
+        else:
+            note = ""
         return Stop("race", fall.items, fall.against, sign * fall.difference, fall.half_width, note)
 
     def _estimates(self) -> Mapping[int, float]:

@@ -97,7 +97,9 @@ def rules_of(settings: SearchSettings, items: int, trials: int | None) -> Rules:
 def affordable_items(settings: SearchSettings) -> int | None:
     """Items that the budget pays for, where it counts images."""
     limit = settings.limits.budget.images
-    return None if limit is None else limit // settings.images.seeds
+    if limit is None:
+        return None
+    return limit // settings.images.seeds
 
 
 def side_by_side(settings: SearchSettings, items: int) -> int:
@@ -124,14 +126,20 @@ def described(settings: SearchSettings, items: int) -> str:
     if options.get("guarantee") is not None:
         sure = 100 * (1 - options["guarantee"])
         return f"race: with {sure:g} % the whole grid would name the same winner"
-    part = min(1.0, _COST / math.sqrt(items)) if items else 1.0
+    if items:
+        part = min(1.0, _COST / math.sqrt(items))
+    else:
+        part = 1.0
     return f"race: sets without a chance are stopped; about {part:.0%} of these images are made"
 
 
 def sizes(eval_set: EvalSet) -> list[int]:
     """What every item's size makes it: 0 for those with the smaller images, 1 for those with the larger."""
     pixels = [max((_pixels(image) for image in item.inputs.values()), default=0) for item in eval_set.items]
-    middle = statistics.median(pixels) if pixels else 0
+    if pixels:
+        middle = statistics.median(pixels)
+    else:
+        middle = 0
     return [int(count > middle) for count in pixels]
 
 

@@ -155,8 +155,14 @@ class BaselineFirst(Searcher):
         what is still to be learnt."""
         if not isinstance(self._inner, ListSearcher) or self._repeated is not None:
             return []
-        end = number if self._limit is None else min(number, self._limit)
-        first = [dict(self._baseline)] if self._count == 0 else []
+        if self._limit is None:
+            end = number
+        else:
+            end = min(number, self._limit)
+        if self._count == 0:
+            first = [dict(self._baseline)]
+        else:
+            first = []
         following = self._inner.upcoming[: max(0, end - self._count - len(first))]
         return [*first, *map(self._values, following)][: max(0, end - self._count)]
 
@@ -165,9 +171,14 @@ class BaselineFirst(Searcher):
             return self._again(trial_id, *self._repeated)
         if self._stopped() or (self._limit is not None and self._count >= self._limit):
             return Searcher.FINISHED
-        answer = "go" if self._affords is None else self._affords(self._count)
+        if self._affords is None:
+            answer = "go"
+        else:
+            answer = self._affords(self._count)
         if answer != "go":
-            return None if answer == "wait" else Searcher.FINISHED
+            if answer == "wait":
+                return None
+            return Searcher.FINISHED
         if self._count == 0:
             self._baseline_trial = trial_id
             values: dict[str, Any] = dict(self._baseline)
@@ -216,7 +227,9 @@ class BaselineFirst(Searcher):
 
     def _unknown(self, trial_id: str) -> dict[str, Any] | None:
         """The values of a trial that the inner searcher did not propose; None of the others."""
-        return self._baseline if trial_id == self._baseline_trial else self._foreign.get(trial_id)
+        if trial_id == self._baseline_trial:
+            return self._baseline
+        return self._foreign.get(trial_id)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._latest[trial_id] = result
@@ -285,7 +298,10 @@ class BaselineFirst(Searcher):
 
     def _clean(self, name: str, value: Any) -> ParamValue:  # noqa: ANN401  (numpy scalars in, Python values out)
         domain = self._domains[name]
-        value = value.item() if isinstance(value, np.generic) else value
+        if isinstance(value, np.generic):
+            value = value.item()
+        else:
+            value = value
         if domain.bounds is not None and not domain.contains(value):
             value = domain.nearest(value)  # many searchers know no steps and draw what lies between them
         cleaned: ParamValue = domain.clean(value)

@@ -58,8 +58,14 @@ def from_tune(domain: object) -> Domain:
         return Domain("choice", options=_plain(domain.categories))
     if isinstance(domain, Float | Integer):
         sampler = domain.get_sampler()
-        q = sampler.q if isinstance(sampler, Quantized) else None
-        inner = sampler.get_sampler() if isinstance(sampler, Quantized) else sampler
+        if isinstance(sampler, Quantized):
+            q = sampler.q
+        else:
+            q = None
+        if isinstance(sampler, Quantized):
+            inner = sampler.get_sampler()
+        else:
+            inner = sampler
         kind = _kind(domain, inner)
         if isinstance(inner, Normal):
             return Domain("randn" if q is None else "qrandn", mean=inner.mean, sd=inner.sd, q=q)
@@ -149,13 +155,17 @@ def _written_value(value: Any) -> Any:  # noqa: ANN401  (what a user gave)
         return [_written_value(inner) for inner in value]
     if isinstance(value, PurePath):
         return str(value)
-    return value.item() if hasattr(value, "item") else value
+    if hasattr(value, "item"):
+        return value.item()
+    return value
 
 
 def _kind(domain: TuneDomain, sampler: Sampler) -> str:
     whole = isinstance(domain, Integer)
     if isinstance(sampler, LogUniform):
-        return "lograndint" if whole else "loguniform"
+        if whole:
+            return "lograndint"
+        return "loguniform"
     return ("randint" if whole else "uniform") if isinstance(sampler, Uniform) else ""
 
 

@@ -104,11 +104,9 @@ def suggest(class_type: str, name: str, own: ParamValue, spec: InputSpec) -> Sug
     if isinstance(own, bool):
         return Suggestion("choice", [own, not own], False, "a switch")
     if isinstance(own, str):
-        return (
-            Suggestion("choice", [own], False, "text: write more of them into the list")
-            if len(own) <= _LONGEST_TEXT
-            else None
-        )
+        if len(own) <= _LONGEST_TEXT:
+            return Suggestion("choice", [own], False, "text: write more of them into the list")
+        return None
     last = name.rpartition(".")[2]
     if is_seed(name):
         return a_seed(own)
@@ -144,14 +142,20 @@ def _of_options(name: str, own: ParamValue, spec: InputSpec) -> Suggestion | Non
     known = USUAL.get(name)
     if known is not None:
         usual = [option for option in spec.options if option in known or option == own]
-        chosen = usual if len(usual) > 1 else list(spec.options[:6])
+        if len(usual) > 1:
+            chosen = usual
+        else:
+            chosen = list(spec.options[:6])
         return Suggestion(
             "choice", _with(own, chosen), True, _cut(len(spec.options), len(chosen), "the usual ones")
         )
     chosen = _with(own, list(spec.options[:_MOST_OPTIONS]))
     note = _cut(len(spec.options), len(chosen), "the first")
     if spec.lists_models:
-        what = "models: write more of them into the list" if spec.remote else "models that the server has"
+        if spec.remote:
+            what = "models: write more of them into the list"
+        else:
+            what = "models that the server has"
         return Suggestion("choice", chosen, False, note or what)
     if spec.branches:
         return Suggestion("choice", chosen, False, note or "each brings inputs of its own")
@@ -164,7 +168,9 @@ def _with(own: ParamValue, options: list[ParamValue]) -> list[ParamValue]:
 
 
 def _cut(all_of_them: int, chosen: int, which: str) -> str:
-    return f"{which} of the server's {all_of_them}" if chosen < all_of_them else ""
+    if chosen < all_of_them:
+        return f"{which} of the server's {all_of_them}"
+    return ""
 
 
 class _Limits:
@@ -172,8 +178,14 @@ class _Limits:
 
     def __init__(self, spec: InputSpec) -> None:
         self.whole = spec.type == "INT"
-        self.low = -math.inf if spec.min is None or not math.isfinite(spec.min) else float(spec.min)
-        self.high = math.inf if spec.max is None or not math.isfinite(spec.max) else float(spec.max)
+        if spec.min is None or not math.isfinite(spec.min):
+            self.low = -math.inf
+        else:
+            self.low = float(spec.min)
+        if spec.max is None or not math.isfinite(spec.max):
+            self.high = math.inf
+        else:
+            self.high = float(spec.max)
 
     def between(
         self, low: float, high: float, step: float, active: bool = True, note: str = ""
@@ -248,9 +260,9 @@ def _share(own: float, limits: _Limits) -> Suggestion | None:
 def _threshold(own: float, limits: _Limits) -> Suggestion | None:
     if limits.whole:
         return limits.between(own / 2, own * 2, 1)
-    return (
-        limits.between(own - 0.3, own + 0.3, 0.05) if 0 <= own <= 1 else limits.between(own / 2, own * 2, 0.5)
-    )
+    if 0 <= own <= 1:
+        return limits.between(own - 0.3, own + 0.3, 0.05)
+    return limits.between(own / 2, own * 2, 0.5)
 
 
 def _radius(own: float, limits: _Limits) -> Suggestion | None:
@@ -286,7 +298,9 @@ def _last_layer(own: float, limits: _Limits) -> Suggestion | None:
 
 def _step(own: float, limits: _Limits) -> Suggestion | None:
     kept = Suggestion("choice", [int(own)], False, "a step, to be changed together with steps")
-    return kept if limits.whole else None
+    if limits.whole:
+        return kept
+    return None
 
 
 def _unknown(own: float, limits: _Limits) -> Suggestion:
@@ -298,7 +312,10 @@ def _unknown(own: float, limits: _Limits) -> Suggestion:
     if limits.high - limits.low <= 1:
         low, high = limits.low, limits.high
     if math.isfinite(low) and math.isfinite(high) and (limits.whole or 1e-12 < high - low <= 1e6):
-        step = 1.0 if limits.whole else 10.0 ** math.floor(math.log10((high - low) / 20))
+        if limits.whole:
+            step = 1.0
+        else:
+            step = 10.0 ** math.floor(math.log10((high - low) / 20))
         if (found := limits.between(low, high, step, False, note)) is not None:
             return found
     return Suggestion("choice", [int(own) if limits.whole else own], False, note)

@@ -80,7 +80,10 @@ def roles(workflow: Workflow, given: Sequence[str], info: ObjectInfo) -> Roles:
                 f"that folder {folder!r} feeds it is a guess, it could be {shown}: if so, title the node"
                 f" {load_node(others[0])!r} in the copy"
             )
-    changed = Workflow(nodes, workflow.source) if notes else workflow
+    if notes:
+        changed = Workflow(nodes, workflow.source)
+    else:
+        changed = workflow
     return Roles(changed, tuple(kept[node.id] for node in loaders), tuple(notes))
 
 
@@ -89,7 +92,9 @@ def reference(folders: Sequence[str]) -> tuple[str, bool]:
     if not folders:
         return "", False
     named = _called(folders, (*_REFERENCES, *_MASKS))
-    return (named[0], len(named) > 1) if named else (folders[0], len(folders) > 1)
+    if named:
+        return (named[0], len(named) > 1)
+    return (folders[0], len(folders) > 1)
 
 
 def _chosen(node: Node, free: Sequence[str]) -> str:
@@ -110,16 +115,20 @@ def _called(folders: Sequence[str], names: Sequence[str]) -> list[str]:
 def _folder(title: str) -> str:
     """The folder whose images feed a node of this title, or ""."""
     match = _FOLDER.fullmatch(title)
-    return match[1] if match and safe_name(match[1]) == match[1] else ""
+    if match and safe_name(match[1]) == match[1]:
+        return match[1]
+    return ""
 
 
 def _new_folder(title: str, taken: set[str]) -> str:
     words = re.sub(r"\b(load|image)\b", " ", title, flags=re.IGNORECASE)
     base = " ".join(re.sub(r"[^\w ]", " ", words).split())[:40].strip()
-    base = (
-        base
-        if base and base.lower() not in ("loadimage", "loadimagemask", "mask") and safe_name(base) == base
-        else "Input"
-    )
-    base = "Mask" if "mask" in title.lower() and base == "Input" else base
+    if base and base.lower() not in ("loadimage", "loadimagemask", "mask") and safe_name(base) == base:
+        base = base
+    else:
+        base = "Input"
+    if "mask" in title.lower() and base == "Input":
+        base = "Mask"
+    else:
+        base = base
     return next(name for n in range(1, 10_000) if (name := base if n == 1 else f"{base} {n}") not in taken)

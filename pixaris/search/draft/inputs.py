@@ -159,8 +159,14 @@ class _Drafter:
         elif suggestion is not None and widget.left_out:
             lacking = ", ".join(map(repr, widget.left_out))
             suggestion = replace(suggestion, note=f"{suggestion.note}; {lacking} would need further links")
-        chooser = before.get(widget.choice) if widget.choice else None
-        when = (chooser.name, widget.options) if chooser is not None else None
+        if widget.choice:
+            chooser = before.get(widget.choice)
+        else:
+            chooser = None
+        if chooser is not None:
+            when = (chooser.name, widget.options)
+        else:
+            when = None
         words = about(own, spec, "workflow" if widget.there else "default")
         return DraftInput(self._namer.name(node, key), title, key, words, suggestion, when)
 
@@ -169,7 +175,9 @@ class _Drafter:
     ) -> Suggestion | None:
         if value is None:
             return None
-        return a_seed(value) if (node.id, key) in self._seeds else suggest(node.class_type, key, value, spec)
+        if (node.id, key) in self._seeds:
+            return a_seed(value)
+        return suggest(node.class_type, key, value, spec)
 
     def _why_not(self, node: Node, widget: Widget, fault: str) -> str:
         """Why an input is not searched although its purpose is known."""
@@ -179,7 +187,9 @@ class _Drafter:
             return "its node does not reach an output"
         if node.is_off(widget.name):
             return "it is switched off"
-        return f"with `{widget.choice}`" if widget.choice else ""
+        if widget.choice:
+            return f"with `{widget.choice}`"
+        return ""
 
 
 def about(own: ParamValue, spec: InputSpec, whose: str = "workflow") -> str:
@@ -194,7 +204,10 @@ def about(own: ParamValue, spec: InputSpec, whose: str = "workflow") -> str:
             f" {'…' if spec.min is None else f'{spec.min:g}'} to"
             f" {'…' if spec.max is None else f'{spec.max:g}'}"
         )
-    value = str(own).lower() if isinstance(own, bool) else repr(own)
+    if isinstance(own, bool):
+        value = str(own).lower()
+    else:
+        value = repr(own)
     return f"{kind}; {whose}: {value if len(value) <= 60 else f'{value[:59]}…'}"
 
 

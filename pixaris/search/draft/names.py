@@ -37,9 +37,13 @@ class Namer:
         if input in PROMPT_INPUTS and isinstance(node.get(input), str):
             side = side_of(node, self._workflow.nodes)
             if side:
-                return f"{side}_prompt" if input in _PLAIN else f"{side}_{input}"
+                if input in _PLAIN:
+                    return f"{side}_prompt"
+                return f"{side}_{input}"
         titled = node.title not in (node.class_type, node.id) and node.title.isprintable()
-        return node.title if input.lower() in _NOTHING and titled else input
+        if input.lower() in _NOTHING and titled:
+            return node.title
+        return input
 
 
 def _clean(text: str) -> str:

@@ -136,4 +136,6 @@ def _text(result: SearchResult, sets: Sequence[TrialResult], fields: Mapping[str
 def _relative(folder: Path, home: Path) -> str:
     """A path from a file's folder; as it is where it does not lie below."""
     whole, start = folder.resolve(), home.resolve()
-    return f"./{whole.relative_to(start).as_posix()}" if whole.is_relative_to(start) else str(whole)
+    if whole.is_relative_to(start):
+        return f"./{whole.relative_to(start).as_posix()}"
+    return str(whole)

@@ -79,7 +79,9 @@ def _parameter(row: DraftInput) -> list[str]:
         entry["when"] = {name: options[0] if len(options) == 1 else list(options)}
     text = f"{'' if found.active else '# '}{row.name}: {flow(entry)}"
     note = _comment(f"{about}; {found.note}" if found.note else about)
-    return [f"{text}  {note}"] if len(text) + len(note) < _WIDTH else [note, text]
+    if len(text) + len(note) < _WIDTH:
+        return [f"{text}  {note}"]
+    return [note, text]
 
 
 def _comment(text: str) -> str:
@@ -100,7 +102,9 @@ def flow(value: Any) -> str:  # noqa: ANN401  (any value of a search file)
         return _text(value)
     if value is None:
         return "null"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value)
 
 
 def _text(text: str) -> str:

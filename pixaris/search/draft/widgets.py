@@ -122,7 +122,9 @@ def _guessed(node: Node, name: str, own: ParamValue, info: ObjectInfo) -> InputS
     if name not in node.inputs and isinstance(own, str):  # in a structure, where most texts are no values
         files = sorted(info.model_files(name.rpartition(".")[2]))
         options = tuple(dict.fromkeys([*files, own]))
-        return InputSpec("COMBO", True, options=options) if is_model_file(own) else None
+        if is_model_file(own):
+            return InputSpec("COMBO", True, options=options)
+        return None
     if own == "" and node.class_type in info:  # a button of the user interface
         return None
     kind = _MADE_BY_TYPE[type(own)]
@@ -135,8 +137,13 @@ def _choice_of(node: Node, name: str, info: ObjectInfo) -> str:
     """The dynamic combo on whose options an input hangs."""
     known = info.node_class(node.class_type)
     around = name.rpartition(".")[0]
-    specs = known.every_input() if known is not None and around else {}
-    return around if around in specs and specs[around].branches else ""
+    if known is not None and around:
+        specs = known.every_input()
+    else:
+        specs = {}
+    if around in specs and specs[around].branches:
+        return around
+    return ""
 
 
 def _with_choice(widget: Widget, node: Node, known: NodeClass) -> Iterator[Widget]:
@@ -186,9 +193,19 @@ def _nearest(own: ParamValue, spec: InputSpec) -> ParamValue | None:
     if spec.type == "COMBO":
         words = [option for option in spec.options if isinstance(option, str)]
         close = get_close_matches(str(own), words, 1, 0.0)
-        return close[0] if close else next(iter(spec.options), None)
+        if close:
+            return close[0]
+        return next(iter(spec.options), None)
     if spec.type in ("INT", "FLOAT") and isinstance(own, int | float) and not isinstance(own, bool):
-        inside = max(own, spec.min) if spec.min is not None else own
-        inside = min(inside, spec.max) if spec.max is not None else inside
-        return int(inside) if spec.type == "INT" else float(inside)
+        if spec.min is not None:
+            inside = max(own, spec.min)
+        else:
+            inside = own
+        if spec.max is not None:
+            inside = min(inside, spec.max)
+        else:
+            inside = inside
+        if spec.type == "INT":
+            return int(inside)
+        return float(inside)
     return spec.default

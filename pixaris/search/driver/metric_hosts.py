@@ -63,11 +63,10 @@ class KeeperActor:
         graphic = sorted(
             each["NodeID"] for each in ray.nodes() if each["Alive"] and each["Resources"].get("GPU", 0) > 0
         )
-        place = (
-            ray.get_runtime_context().get_node_id()
-            if service.scope == "cluster"
-            else nearest_gpu(node, graphic)
-        )
+        if service.scope == "cluster":
+            place = ray.get_runtime_context().get_node_id()
+        else:
+            place = nearest_gpu(node, graphic)
         if (service.key, place) not in self._actors:
             options: dict[str, Any] = {
                 "num_cpus": 0,

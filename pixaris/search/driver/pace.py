@@ -92,7 +92,9 @@ class Pace:
         """
         limits = (self._budget.images, self._budget.endpoint_seconds, self._budget.credits)
         costly = self._generator.charges or any(limit is not None for limit in limits)
-        return 0 if self.races or (costly and self.stops) else self.step
+        if self.races or (costly and self.stops):
+            return 0
+        return self.step
 
     @property
     def known(self) -> bool:
@@ -119,7 +121,10 @@ class Pace:
             filling = min(filling, IN_FLIGHT if guides(self._settings) else _RACING)
         wanted = max(min(2, self.slots), filling, self._situation.models)
         if any(metric.parallel > COMPUTING for metric in self._metrics):
-            kept = min(self._items, 2 * self.step) if self.stops else self._items
+            if self.stops:
+                kept = min(self._items, 2 * self.step)
+            else:
+                kept = self._items
             scoring = math.ceil(3 * self.slots / max(1, kept * self._seeds))
             wanted = max(wanted, min(_FOR_SCORING, scoring))
         return min(wanted, self._trials or wanted)
@@ -171,7 +176,10 @@ class Pace:
 
     def describe(self) -> str:
         """How many trials run at once and why, in words."""
-        trials = f"{self.concurrent} trials at a time" if self.concurrent > 1 else "one trial at a time"
+        if self.concurrent > 1:
+            trials = f"{self.concurrent} trials at a time"
+        else:
+            trials = "one trial at a time"
         if self._strategy.max_concurrent is not None:
             return f"{trials} (as search.max_concurrent says)"
         if self.slots == 1:

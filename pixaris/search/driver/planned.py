@@ -21,4 +21,6 @@ def planned_images(plan: SearchPlan, trials: Iterable[TrialResult], made: int) -
         if trial.status in ("stopped", "failed", "interrupted"):
             spared += plan.items - trial.items
     planned = max(plan.size.images - plan.setup.seeds * spared, made)
-    return planned if limit is None else min(planned, limit)
+    if limit is None:
+        return planned
+    return min(planned, limit)

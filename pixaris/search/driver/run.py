@@ -299,7 +299,9 @@ def _settle(plan: SearchPlan) -> None:
 
 def _inner(plan: SearchPlan, scheduler: TrialScheduler) -> Searcher:
     searcher = guided_searcher(plan.settings, scheduler) or plan.searcher()
-    return _by_models(plan, searcher) if isinstance(searcher, ListSearcher) else searcher
+    if isinstance(searcher, ListSearcher):
+        return _by_models(plan, searcher)
+    return searcher
 
 
 def _by_models(plan: SearchPlan, searcher: ListSearcher) -> Searcher:

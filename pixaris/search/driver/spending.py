@@ -283,7 +283,10 @@ class BudgetedSubmitter(Submitter):
             self._ledger.settle.remote(ticket)
             entry.outer.set_exception(CancelledRequestError("the request was cancelled"))
         except Exception as error:  # noqa: BLE001  (passed on as it is)
-            cost = error.cost if isinstance(error, PixarisError) else None
+            if isinstance(error, PixarisError):
+                cost = error.cost
+            else:
+                cost = None
             if cost is None and isinstance(error, ChargedError):
                 cost = self._expected(entry)
             self._ledger.settle.remote(ticket, None, cost, withdrawn=isinstance(error, CancelledRequestError))
@@ -293,13 +296,18 @@ class BudgetedSubmitter(Submitter):
                 self._ledger.settle.remote(ticket)
                 entry.outer.set_result(image)
                 return
-            cost = self._expected(entry) if image.cost is None else image.cost
+            if image.cost is None:
+                cost = self._expected(entry)
+            else:
+                cost = image.cost
             self._ledger.settle.remote(ticket, image.seconds, cost)
             entry.outer.set_result(image)
 
     def _expected(self, entry: _Entry) -> float | None:
         try:
-            return self._price(entry.args) if self._price is not None else None
+            if self._price is not None:
+                return self._price(entry.args)
+            return None
         except Exception:
             log.debug("item %r has no price", entry.args.item, exc_info=True)
             return None  # a generator of the user's: who waits for the image gets it all the same

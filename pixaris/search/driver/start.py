@@ -70,7 +70,9 @@ def run(
     if steering is not None:
         return _steered(checked, steering, listener or Silent(), resume=resume, place=place)
     result = _run(checked.without_recheck(), listener, resume=resume)
-    return rechecked(checked, result, listener) if is_due(checked, result) else result
+    if is_due(checked, result):
+        return rechecked(checked, result, listener)
+    return result
 
 
 def rechecked(
@@ -105,7 +107,10 @@ def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: b
     home, tell = checked.settings.home, (listener or Silent()).event
     if resume:
         fetch_earlier(home)
-    earlier = earlier_of(checked) if resume else None
+    if resume:
+        earlier = earlier_of(checked)
+    else:
+        earlier = None
     if earlier is not None:
         with holding(earlier.folder), mirrored(home, earlier.folder, tell) as mirror:
             earlier.raise_problems(checked.settings.source_name)
@@ -165,7 +170,10 @@ def _steered(
 ) -> SearchResult:
     """Run a search that votes steer, its rounds one after the other in one folder."""
     raise_immovable(checked)
-    earlier = earlier_of(checked) if resume else None
+    if resume:
+        earlier = earlier_of(checked)
+    else:
+        earlier = None
     if earlier is not None:
         with holding(earlier.folder):
             earlier.raise_problems(checked.settings.source_name)

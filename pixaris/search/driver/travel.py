@@ -59,7 +59,9 @@ def _fault(thing: object) -> str:
     try:
         cloudpickle.dumps(thing)
     except Exception as error:  # noqa: BLE001  (pickling raises whatever the object's own methods raise)
-        return str(error).splitlines()[0] if str(error) else type(error).__name__
+        if str(error):
+            return str(error).splitlines()[0]
+        return type(error).__name__
     return ""
 
 

@@ -301,7 +301,9 @@ class ExperimentTrial(tune.Trainable):
         """
         pace = self._config.pace
         wanted = math.ceil(self._scorer.ahead(pace.slots) / self._setup.seeds)
-        return min(wanted, pace.ahead) if pace.stops else max(wanted, pace.ahead)
+        if pace.stops:
+            return min(wanted, pace.ahead)
+        return max(wanted, pace.ahead)
 
     def _report(self, record: RunRecord, state: TrialState, error: str = "") -> TrialReport:
         if not error and record.failures:
@@ -371,7 +373,9 @@ def _price(generator: ImageGenerator, args: ItemArgs) -> float | None:
 
 def _remote(storage: DriverStorage | None, folder: Path) -> RemoteStorage | None:
     """How this process reaches the search's folder; None where it has the folder itself."""
-    return None if storage is None or storage.is_shared(folder) else storage.connect()
+    if storage is None or storage.is_shared(folder):
+        return None
+    return storage.connect()
 
 
 def kept_remotely(trials: TrialConfig, remote: RemoteStorage) -> TrialConfig:

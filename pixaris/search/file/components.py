@@ -112,7 +112,10 @@ def _read_columns(reader: Reader, value: object) -> dict[str, tuple[NodeInput, .
     found = {}
     for column, given in reader.mapping("dataset.columns", value).items():
         path = f"dataset.columns.{column}"
-        places = given if isinstance(given, list) else [given]
+        if isinstance(given, list):
+            places = given
+        else:
+            places = [given]
         found[column] = tuple(_read_place(reader, path, place) for place in places)
     return found
 
@@ -124,7 +127,10 @@ def _read_place(reader: Reader, path: str, value: object) -> NodeInput:
     hint = "write {node_name: Positive Prompt, input: text}"
     if not reader.required(path, inner, "input", hint):
         return "", ""
-    node_name = reader.text(f"{path}.node_name", inner["node_name"]) if "node_name" in inner else ""
+    if "node_name" in inner:
+        node_name = reader.text(f"{path}.node_name", inner["node_name"])
+    else:
+        node_name = ""
     return node_name, reader.text(f"{path}.input", inner["input"])
 
 
@@ -174,5 +180,8 @@ def _read_one(reader: Reader, path: str, value: object, folder: Path) -> Generat
             )
         return GeneratorSpec(component.type, None, options)
     text = reader.text(f"{path}.workflow", workflow)
-    file = located(reader, f"{path}.workflow", text, folder) if text else None
+    if text:
+        file = located(reader, f"{path}.workflow", text, folder)
+    else:
+        file = None
     return GeneratorSpec(component.type, file, options)

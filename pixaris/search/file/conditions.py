@@ -43,15 +43,22 @@ def _condition(
 ) -> Condition | None:
     if isinstance(wanted, dict) and not (parameter is not None and parameter.parts):
         return _limited(reader, path, name, wanted)
-    values = wanted if isinstance(wanted, list) else [wanted]
+    if isinstance(wanted, list):
+        values = wanted
+    else:
+        values = [wanted]
     if not values:
         reader.add_problem(path, f"needs at least one value (got an empty list); {_EXAMPLE}")
         return None
     if parameter is not None and parameter.parts:
         labels = [label for one in values for label in _labels(reader, path, one, parameter)]
-        return Condition(name, tuple(dict.fromkeys(labels))) if labels else None
+        if labels:
+            return Condition(name, tuple(dict.fromkeys(labels)))
+        return None
     plain = _values(reader, path, values)
-    return Condition(name, plain) if plain else None
+    if plain:
+        return Condition(name, plain)
+    return None
 
 
 def _limited(reader: Reader, path: str, name: str, wanted: dict[str, object]) -> Condition | None:
@@ -104,7 +111,9 @@ def _labels(reader: Reader, path: str, wanted: object, parameter: Parameter) -> 
             f"{parameter.name!r} never has {shown(wanted)}; its options are"
             f" {', '.join(map(str, parameter.domain.options))}",
         )
-    return found if len(fields) == len(wanted) else []
+    if len(fields) == len(wanted):
+        return found
+    return []
 
 
 def _is(given: object, value: object) -> bool:

@@ -78,7 +78,10 @@ def read_variable(reader: Reader, path: str, value: object, example: str) -> str
 def _header(
     reader: Reader, path: str, name: str, value: object, *, basic: bool
 ) -> list[tuple[str, Variable]]:
-    example = "{env: COMFY_AUTH}, a variable that holds user:password" if basic else "{env: COMFY_TOKEN}"
+    if basic:
+        example = "{env: COMFY_AUTH}, a variable that holds user:password"
+    else:
+        example = "{env: COMFY_TOKEN}"
     name_of_variable = read_variable(reader, path, value, example)
     if not name_of_variable:
         return []

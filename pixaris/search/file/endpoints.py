@@ -97,7 +97,9 @@ def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[Endpo
         if value in SOURCES and SOURCES[value].bare:
             return _section(reader, path, SOURCES[value], {}, folder)
         source = _address(reader, path, value)
-        return [source] if source else []
+        if source:
+            return [source]
+        return []
     if not isinstance(value, dict):
         reader.add_problem(path, f"must be a URL, or a mapping such as {{embedded: 2}} (got {shown(value)})")
         return []
@@ -123,7 +125,10 @@ def _addresses(reader: Reader, path: str, fields: Mapping[str, Any]) -> list[End
     if not given:
         for key in _BESIDE:
             if key in fields:
-                example = "depth: 2" if key == "depth" else f"{key}: ..."
+                if key == "depth":
+                    example = "depth: 2"
+                else:
+                    example = f"{key}: ..."
                 reader.add_problem(join(path, key), f"belongs to a url; write {{url: http://..., {example}}}")
         return []
     depth = StaticSource.depth
@@ -147,12 +152,17 @@ def _address(
 ) -> EndpointSource | None:
     """The source of an address, by what it begins with; of a name alone, by the scheme."""
     if isinstance(value, str):
-        known = value.partition("://")[0] if "://" in value else scheme
+        if "://" in value:
+            known = value.partition("://")[0]
+        else:
+            known = scheme
         for source in _ADDRESSED.values():
             if known in source.schemes and source is not StaticSource:
                 return _ruled(reader, path, source.at, value if "://" in value else f"{scheme}://{value}")
     url = _url(reader, path, value, typed=typed)
-    return StaticSource(url) if url else None
+    if url:
+        return StaticSource(url)
+    return None
 
 
 def _url(reader: Reader, path: str, value: object, *, typed: bool = False) -> str | None:
@@ -172,9 +182,10 @@ def _url(reader: Reader, path: str, value: object, *, typed: bool = False) -> st
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        reason = (
-            "the port must be a number up to 65535" if "ort" in str(error) else "a part of it is malformed"
-        )
+        if "ort" in str(error):
+            reason = "the port must be a number up to 65535"
+        else:
+            reason = "a part of it is malformed"
         reader.add_problem(path, f"is no URL: {reason} (got {got})")
         return None
     if any(letter.isspace() or not letter.isprintable() for letter in text):
@@ -222,7 +233,9 @@ def _own(reader: Reader, path: str, name: str, value: object, folder: Path) -> l
     options = reader.mapping(path, {} if value is None else value)
     source: EndpointSource | None = _ruled(reader, path, lambda given: make(found, given), options)
     _tell_missing(reader, path, source)
-    return [source] if source is not None else []
+    if source is not None:
+        return [source]
+    return []
 
 
 def _sections(
@@ -243,7 +256,9 @@ def _section(
     if known.short and not isinstance(value, dict):
         options = {option.key: option for option in known.options}
         read = _value(reader, path, options[known.short], value, folder)
-        return [known(**{options[known.short].name: read})] if read is not None else []
+        if read is not None:
+            return [known(**{options[known.short].name: read})]
+        return []
     fields = reader.section(path, value, [option.key for option in known.options])
     if not isinstance(value, dict):
         return []
@@ -274,24 +289,34 @@ def _value(reader: Reader, path: str, option: Option, value: object, folder: Pat
             return reader.whole(path, value, at_least=option.least, at_most=option.most)
         case Seconds():
             seconds = reader.above(path, value, 0)
-            return None if seconds is None else float(seconds)
+            if seconds is None:
+                return None
+            return float(seconds)
         case Number():
             number = reader.number(path, value)
-            return None if number is None else _ruled(reader, path, option.rule, number)
+            if number is None:
+                return None
+            return _ruled(reader, path, option.rule, number)
         case Text():
             text = reader.text(path, value)
-            return _ruled(reader, path, option.rule, text) if text else None
+            if text:
+                return _ruled(reader, path, option.rule, text)
+            return None
         case Texts():
             return _texts(reader, path, option, value) or None
         case Words():
             words = _words(reader, path, value)
-            return _ruled(reader, path, option.rule, words) if words else None
+            if words:
+                return _ruled(reader, path, option.rule, words)
+            return None
         case Variables():
             variables = reader.mapping(path, value)
             return {name: _word(reader, join(path, name), word) for name, word in variables.items()}
         case Folder():
             text = reader.text(path, value)
-            return str(located(reader, path, text, folder)) if text else None
+            if text:
+                return str(located(reader, path, text, folder))
+            return None
         case Secret():
             return read_variable(reader, path, value, option.example) or None
     raise AssertionError(f"nobody reads a {type(option).__name__}")
@@ -340,4 +365,6 @@ def _word(reader: Reader, path: str, value: object) -> str:
     """Text; a number is text here too, because a command line knows nothing else."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    return value if value == "" and isinstance(value, str) else reader.text(path, value)
+    if value == "" and isinstance(value, str):
+        return value
+    return reader.text(path, value)

@@ -50,6 +50,8 @@ def read_evidence(reader: Reader, fields: Mapping[str, Any]) -> EvidenceSettings
 
 def _recheck(reader: Reader, value: object) -> Recheck | None:
     if isinstance(value, bool):
-        return Recheck() if value else None
+        if value:
+            return Recheck()
+        return None
     fields = reader.section("recheck", value, names(RECHECK))
     return Recheck(**read_values(reader, "recheck", fields, RECHECK))

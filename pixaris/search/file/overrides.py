@@ -33,14 +33,16 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> Document:
                 raise _UnusableError(f"must be key=value, as in search.num_samples=4 (got {shown(override)})")
             if not text.strip():
                 raise _UnusableError(f"has no value; write --set {path}=null to remove the key")
-            read = parse_yaml(text) if text.strip() not in ("null", "~") else Document(None)
+            if text.strip() not in ("null", "~"):
+                read = parse_yaml(text)
+            else:
+                read = Document(None)
             _put(value, keys, read.value)
         except (_UnusableError, ConfigurationError) as error:
-            where = (
-                f"--set {shown(override)}"
-                if isinstance(error, _UnusableError) and "=" not in override
-                else f"--set {masked(path)}"
-            )
+            if isinstance(error, _UnusableError) and "=" not in override:
+                where = f"--set {shown(override)}"
+            else:
+                where = f"--set {masked(path)}"
             faults.append((where, str(error)))
             continue
         lines = {
@@ -80,8 +82,14 @@ def _put(root: Any, keys: Sequence[str], value: Any) -> None:  # noqa: ANN401  (
         elif last:
             here[slot] = value
         else:
-            inner = here[slot] if isinstance(here, list) else here.get(slot)
-            here[slot] = {} if inner is None else inner
+            if isinstance(here, list):
+                inner = here[slot]
+            else:
+                inner = here.get(slot)
+            if inner is None:
+                here[slot] = {}
+            else:
+                here[slot] = inner
             here = here[slot]
 
 

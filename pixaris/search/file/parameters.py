@@ -171,18 +171,14 @@ def _with_node(entry: object, name: str) -> Any:  # noqa: ANN401  (an entry as i
         targets = entry["targets"]
         if isinstance(targets, dict):
             return {**entry, "targets": {part: _with_node(one, part) for part, one in targets.items()}}
-        return (
-            {**entry, "targets": [_with_node(one, "") for one in targets]}
-            if isinstance(targets, list)
-            else entry
-        )
+        if isinstance(targets, list):
+            return {**entry, "targets": [_with_node(one, "") for one in targets]}
+        return entry
     given = entry if entry.get("input") is not None or not name else {**entry, "input": name}
     field = given.get("input")
-    return (
-        given
-        if given.get("node_name") is not None or not isinstance(field, str)
-        else {**given, "node_name": field}
-    )
+    if given.get("node_name") is not None or not isinstance(field, str):
+        return given
+    return {**given, "node_name": field}
 
 
 def _unfolded(reader: Reader, path: str, value: dict[str, object]) -> list[object]:
@@ -255,7 +251,9 @@ def _entry(
     if kind == "template":
         return _template(reader, path, name, fields, targets)
     domain = read_domain(reader, path, kind, fields[kind])
-    return Parameter(name, targets, domain) if domain is not None else None
+    if domain is not None:
+        return Parameter(name, targets, domain)
+    return None
 
 
 def _template(
@@ -319,11 +317,9 @@ def _moving(
     if options is None or len(found) < len(targets):
         return None
     domain = read_domain(reader, path, kind, list(options))
-    return (
-        Parameter(name, found, domain, gives=tuple(options.values()), parts=tuple(targets))
-        if domain is not None
-        else None
-    )
+    if domain is not None:
+        return Parameter(name, found, domain, gives=tuple(options.values()), parts=tuple(targets))
+    return None
 
 
 def _labels(images: Mapping[str, object]) -> Domain:
@@ -336,7 +332,9 @@ def _targets(
     """The inputs a parameter sets, or None if something is wrong with one."""
     if "targets" not in fields:
         target = _target(reader, path, entry)
-        return (target,) if target else None
+        if target:
+            return (target,)
+        return None
     if doubled := [key for key in _TARGET if key in fields]:
         reader.add_problem(join(path, doubled[0]), "stands beside targets; move it into the list")
     where = join(path, "targets")
@@ -348,7 +346,9 @@ def _targets(
         reader.section(join(where, index), inner, _TARGET)
         found.append(_target(reader, join(where, index), inner))
     targets = tuple(target for target in found if target is not None)
-    return targets if targets and len(targets) == len(found) else None
+    if targets and len(targets) == len(found):
+        return targets
+    return None
 
 
 def _target(reader: Reader, path: str, entry: object) -> Target | None:
@@ -360,4 +360,6 @@ def _target(reader: Reader, path: str, entry: object) -> Target | None:
         reader.required(path, given, "input", "give the name of the node's input"),
     ]
     words = [reader.text(join(path, key), word) for key, word in given.items()]
-    return Target(*words) if all(present) and all(words) else None
+    if all(present) and all(words):
+        return Target(*words)
+    return None

@@ -36,11 +36,10 @@ def read_search_module(path: Path) -> Document:
     search = getattr(module, SEARCH, None)
     if not isinstance(search, Mapping):
         example = 'SEARCH = {"project": "demo", "dataset": "photos", ...}'
-        has = (
-            "has no SEARCH"
-            if search is None
-            else f"has a SEARCH that is no mapping ({type(search).__name__})"
-        )
+        if search is None:
+            has = "has no SEARCH"
+        else:
+            has = f"has a SEARCH that is no mapping ({type(search).__name__})"
         message = (
             f"{has}; write {example} with the keys of a search file, or name the module in one: parameters:"
             f" {path.name}"
@@ -75,7 +74,10 @@ def _space(module: ModuleType, path: Path) -> dict[str, Any]:
 def _load(path: Path) -> ModuleType:
     """Run the module, under a name of its own, so that it hides no other."""
     if not path.is_file():
-        siblings = [other.name for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        if path.parent.is_dir():
+            siblings = [other.name for other in path.parent.glob("*.py")]
+        else:
+            siblings = []
         raise ConfigurationError(f"there is no such file{nearest(path.name, siblings)}", str(path))
     module = ModuleType(f"pixaris_space_{path.stem}")
     module.__file__ = str(path)
@@ -93,11 +95,17 @@ def _load(path: Path) -> ModuleType:
 
 def _failure(error: BaseException, path: Path) -> Problem:
     """What went wrong, at the line of the module that it went wrong in."""
-    line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
+    if isinstance(error, SyntaxError):
+        line = getattr(error, "lineno", None)
+    else:
+        line = None
     for frame in traceback.extract_tb(error.__traceback__):
         if Path(frame.filename) == path:
             line = frame.lineno
-    reason = error.msg if isinstance(error, SyntaxError) else str(error)
+    if isinstance(error, SyntaxError):
+        reason = error.msg
+    else:
+        reason = str(error)
     return Problem(
         f"line {line}" if line else "", f"cannot be run: {type(error).__name__}: {reason or 'without a word'}"
     )
@@ -110,7 +118,10 @@ def _plain(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN4
         return [_plain(inner, join(path, index), problems) for index, inner in enumerate(value)]
     if isinstance(value, PurePath):
         return str(value)
-    value = value.item() if hasattr(value, "item") else value
+    if hasattr(value, "item"):
+        value = value.item()
+    else:
+        value = value
     if value is None or isinstance(value, str | bool | int | float):
         return value
     problems.append(

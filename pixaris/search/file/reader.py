@@ -179,7 +179,10 @@ class Reader:
             return ComponentSpec(self.text(path, value), {}, path)
         options = {key: inner for key, inner in value.items() if key != "type"}
         given = self.required(path, value, "type", "give its name")
-        name = self.text(join(path, "type"), value["type"]) if given else ""
+        if given:
+            name = self.text(join(path, "type"), value["type"])
+        else:
+            name = ""
         return ComponentSpec(name, options, path)
 
     def above(self, path: str, value: object, limit: float) -> float | None:
@@ -194,7 +197,9 @@ class Reader:
 def shown(value: object) -> str:
     """A value as a message quotes it: as YAML has it, cut short, never with the credentials of a URL."""
     text = _yaml(value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[: _SHOWN - 1]}…"
 
 
 def masked(text: str) -> str:
@@ -202,7 +207,9 @@ def masked(text: str) -> str:
     if "@" not in text:
         return text
     head, slashes, _ = text.partition("//")
-    return f"{head}//***@{text.rpartition('@')[2]}" if slashes else f"***@{text.rpartition('@')[2]}"
+    if slashes:
+        return f"{head}//***@{text.rpartition('@')[2]}"
+    return f"***@{text.rpartition('@')[2]}"
 
 
 def _yaml(value: object) -> str:
@@ -229,4 +236,6 @@ def located(reader: Reader, path: str, text: str, folder: Path) -> Path:
         folder: Where relative names in the file start; those of the command line start where the user is.
     """
     is_of_command_line = line_of(path, reader.lines) == 0
-    return Path(text) if is_of_command_line else folder / text
+    if is_of_command_line:
+        return Path(text)
+    return folder / text

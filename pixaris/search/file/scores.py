@@ -38,7 +38,10 @@ def with_resources(metrics: Sequence[ComponentSpec], objective: object) -> tuple
     options.
     """
     types = [metric.type for metric in metrics]
-    entries = objective if isinstance(objective, list) else [objective]
+    if isinstance(objective, list):
+        entries = objective
+    else:
+        entries = [objective]
     named = [entry.get("metric") if isinstance(entry, dict) else entry for entry in entries]
     if any(":" in one for one in types):  # the user's own metric may give such a score
         return tuple(metrics)
@@ -60,7 +63,10 @@ def read_objective(
     example = f"objective: {{metric: {types[0] if types else 'ssim'}}}"
     if "objective" not in fields:
         if required:
-            missing = choose_one(types) if types else f"is missing; write {example}"
+            if types:
+                missing = choose_one(types)
+            else:
+                missing = f"is missing; write {example}"
             reader.add_problem("objective", missing)
         return ObjectiveSettings()
     if not reader.has(fields, "objective", example):
@@ -113,7 +119,9 @@ def _failures(reader: Reader, path: str, value: object, *, first: bool) -> Failu
     if value not in get_args(FailurePolicy):
         known = "skip (compare over the items that both sets have) or worst"
         reader.add_problem(path, f"must be {known} (got {shown(value)})")
-    return "worst" if value == "worst" else "skip"
+    if value == "worst":
+        return "worst"
+    return "skip"
 
 
 def _direction(reader: Reader, path: str, value: object) -> Direction | None:

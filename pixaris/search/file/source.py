@@ -37,7 +37,10 @@ class FileSource:
         """Problems of the file, with their lines."""
         found = []
         for problem in problems:
-            path = place(problem.path, self.lines) if problem.path else ""
+            if problem.path:
+                path = place(problem.path, self.lines)
+            else:
+                path = ""
             found.append(replace(problem, path=path))
         return found
 

@@ -163,7 +163,10 @@ def _document(path: Path, overrides: Sequence[str], *, trust: bool) -> Document:
     _refuse_workflows(path)
     if path.suffix == ".py" and not trust:
         raise ConfigurationError("is a Python module, which would have to be run; add --trust", str(path))
-    document = read_search_module(path) if path.suffix == ".py" else read_yaml(path)
+    if path.suffix == ".py":
+        document = read_search_module(path)
+    else:
+        document = read_yaml(path)
     if not isinstance(document.value, dict):
         raise ConfigurationError(
             f"must be a mapping, starting with name: ... (got {shown(document.value)})", source=str(path)
@@ -176,7 +179,10 @@ def _document(path: Path, overrides: Sequence[str], *, trust: bool) -> Document:
 
 
 def _tell_missing_parameters(reader: Reader, fields: Mapping[str, Any]) -> None:
-    word = "empty" if fields.get("parameters") == {} else "missing"
+    if fields.get("parameters") == {}:
+        word = "empty"
+    else:
+        word = "missing"
     hint = "name what to vary: radius: {node_name: Blur, input: blur_radius, randint: [1, 6]}"
     reader.add_problem("parameters", f"is {word}; {hint} (pixaris run needs none)")
 
@@ -246,7 +252,10 @@ def _refuse_workflows(path: Path) -> None:
     what = "a picture"
     if path.suffix.lower() == ".json":
         try:
-            what = "a workflow" if is_workflow(json.loads(path.read_bytes())) else ""
+            if is_workflow(json.loads(path.read_bytes())):
+                what = "a workflow"
+            else:
+                what = ""
         except (OSError, ValueError, RecursionError):
             what = ""
     if what:
@@ -290,7 +299,10 @@ def _api(generator: object) -> EndpointApi:
     """What kind of endpoint it asks, by its name alone."""
     if isinstance(generator, dict) and "choice" in generator:
         return api_of_generator("comfyui")
-    name = generator.get("type") if isinstance(generator, dict) else generator
+    if isinstance(generator, dict):
+        name = generator.get("type")
+    else:
+        name = generator
     return api_of_generator(name if isinstance(name, str) else "")
 
 

@@ -40,7 +40,10 @@ def read_strategy(
     """
     fields = reader.section("search", value, names(SEARCH))
     kinds = {parameter.domain.kind for parameter in space.parameters}
-    default = "grid" if kinds == {"grid_search"} else AUTO
+    if kinds == {"grid_search"}:
+        default = "grid"
+    else:
+        default = AUTO
     before = len(reader.problems)
     algorithm = _strategy(reader, "search.algorithm", fields.get("algorithm", default), ALGORITHMS)
     sound = len(reader.problems) == before
@@ -58,7 +61,10 @@ def read_strategy(
         if not strategy.samples:
             samples = 1
         elif "num_samples" not in fields:
-            samples = None if algorithm.type in (AUTO, GP) else DEFAULT_SAMPLES
+            if algorithm.type in (AUTO, GP):
+                samples = None
+            else:
+                samples = DEFAULT_SAMPLES
         if strategy.samples and samples is not None and len(points) > samples:
             needed = (
                 f"must be at least {len(points)}, as many as search.points_to_evaluate has (got {samples})"
@@ -83,7 +89,10 @@ def _choice(component: ComponentSpec) -> Choice:
 def _strategy(reader: Reader, path: str, value: object, known: Mapping[str, AlgorithmInfo]) -> ComponentSpec:
     component = reader.component(path, value)
     name = ALIASES.get(component.type, component.type)
-    where = join(path, "type") if isinstance(value, dict) else path
+    if isinstance(value, dict):
+        where = join(path, "type")
+    else:
+        where = path
     if name in REFUSED and known is SCHEDULERS:
         reader.add_problem(where, f"{name} {REFUSED[name]}; known are {', '.join(known)}")
         return component
@@ -128,7 +137,10 @@ def _sampler(reader: Reader, path: str, given: Mapping[str, Any]) -> None:
 
 
 def _needs(name: str, modules: Sequence[str], packages: str) -> str:
-    one = "package" if len(modules) == 1 else "packages"
+    if len(modules) == 1:
+        one = "package"
+    else:
+        one = "packages"
     return f"{name} needs the {one} {' and '.join(modules)}, not installed here: pip install {packages}"
 
 
@@ -148,7 +160,10 @@ def _fits_space(reader: Reader, name: str, strategy: AlgorithmInfo, space: Space
                 path, f"belongs to the algorithms grid and random, and {name} draws samples; use choice"
             )
         elif kind in strategy.lacks or (strategy.only and kind not in strategy.only):
-            can = f"it draws from {', '.join(sorted(strategy.only))}" if strategy.only else "most others can"
+            if strategy.only:
+                can = f"it draws from {', '.join(sorted(strategy.only))}"
+            else:
+                can = "most others can"
             reader.add_problem(
                 path, f"algorithm {name} cannot draw from {kind}; {can}; use another domain, or algorithm tpe"
             )
@@ -174,7 +189,10 @@ def _fit_each_other(reader: Reader, algorithm: str, scheduler: str, objectives: 
     for path, name, known in (("algorithm", algorithm, ALGORITHMS), ("scheduler", scheduler, SCHEDULERS)):
         if name in known and not known[name].many:
             able = ", ".join(other for other, strategy in known.items() if strategy.many)
-            does = "learns from" if known is ALGORITHMS else "stops trials by"
+            if known is ALGORITHMS:
+                does = "learns from"
+            else:
+                does = "stops trials by"
             reader.add_problem(
                 f"search.{path}",
                 f"{name} {does} one objective, and there are {objectives}; with several use {able}",
@@ -256,4 +274,6 @@ def _fitting(values: Mapping[str, ParamValue], space: Space) -> dict[str, ParamV
     counting = space.active(known)
     domains = {parameter.name: parameter.domain for parameter in space.parameters}
     fits = all(name in known and domains[name].contains(known[name]) for name in counting)
-    return {name: domains[name].clean(known[name]) for name in counting} if fits else None
+    if fits:
+        return {name: domains[name].clean(known[name]) for name in counting}
+    return None

@@ -46,7 +46,9 @@ def read_domain(reader: Reader, path: str, kind: str, value: object) -> Domain |
             return Domain(kind, options=tuple(value))
         numbers = _numbers(reader, where, kind, value)
         by_name: dict[str, Any] = dict(zip(KINDS[kind].names, numbers or (), strict=False))
-        return Domain(kind, **by_name) if numbers else None
+        if numbers:
+            return Domain(kind, **by_name)
+        return None
     except ConfigurationError as error:
         for problem in error.problems:
             reader.add_problem(where, problem.message)
@@ -71,7 +73,9 @@ def _numbers(reader: Reader, path: str, kind: str, value: object) -> list[float]
         reader.add_problem(path, f"{kind} takes {KINDS[kind].form} (got {shown(value)})")
         return None
     numbers = [number for number in found if number is not None]
-    return numbers if len(numbers) == len(names) else None
+    if len(numbers) == len(names):
+        return numbers
+    return None
 
 
 def read_pairs(
@@ -119,7 +123,9 @@ def read_pairs(
         else:
             found[label] = values
             seen.add(same)
-    return found if whole and found else None
+    if whole and found:
+        return found
+    return None
 
 
 def _given(reader: Reader, path: str, value: object, folder: Path) -> Given | None:
@@ -131,7 +137,9 @@ def _given(reader: Reader, path: str, value: object, folder: Path) -> Given | No
             return None
         file = reader.text(join(path, "image"), fields["image"])
         where = join(path, "image")
-        return _image(reader, where, located(reader, where, file, folder)) if file else None
+        if file:
+            return _image(reader, where, located(reader, where, file, folder))
+        return None
     if isinstance(value, float) and not math.isfinite(value):
         reader.add_problem(path, f"numbers must be finite (got {value})")
         return None
@@ -144,7 +152,9 @@ def _given(reader: Reader, path: str, value: object, folder: Path) -> Given | No
 def _written(value: object) -> str:
     if isinstance(value, dict):
         value = value.get("image")
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
 
 
 def read_images(reader: Reader, path: str, value: object, folder: Path) -> dict[str, EncodedImage] | None:
@@ -167,17 +177,25 @@ def read_images(reader: Reader, path: str, value: object, folder: Path) -> dict[
     for index, name in enumerate(names):
         if (image := _image(reader, join(path, index), folder / name)) is not None:
             images[name] = image
-    return _once_each(reader, path, images) if len(images) == len(names) else None
+    if len(images) == len(names):
+        return _once_each(reader, path, images)
+    return None
 
 
 def _folder(reader: Reader, path: str, name: str, folder: Path) -> dict[str, EncodedImage] | None:
     try:
-        inside = list((folder / name).iterdir()) if (folder / name).is_dir() else None
+        if (folder / name).is_dir():
+            inside = list((folder / name).iterdir())
+        else:
+            inside = None
     except (OSError, ValueError) as error:
         reader.add_problem(path, f"the folder {shown(name)} cannot be read: {error}")
         return None
     if inside is None:
-        one = f"; for one file write images: [{name}]" if name.lower().endswith(SUFFIXES) else ""
+        if name.lower().endswith(SUFFIXES):
+            one = f"; for one file write images: [{name}]"
+        else:
+            one = ""
         reader.add_problem(path, f"there is no folder {shown(name)}{one}")
         return None
     files = sorted(
@@ -195,7 +213,9 @@ def _folder(reader: Reader, path: str, name: str, folder: Path) -> dict[str, Enc
         )
     else:
         images = {file.name: image for file in files if (image := _image(reader, path, file)) is not None}
-        return _once_each(reader, path, images) if len(images) == len(files) else None
+        if len(images) == len(files):
+            return _once_each(reader, path, images)
+        return None
     return None
 
 
@@ -203,7 +223,10 @@ def _image(reader: Reader, path: str, file: Path) -> EncodedImage | None:
     try:
         if file.is_file():
             return EncodedImage.from_file(file)
-        siblings = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
+        if file.parent.is_dir():
+            siblings = [other.name for other in file.parent.iterdir()]
+        else:
+            siblings = []
         reader.add_problem(path, f"there is no file {str(file)!r}{nearest(file.name, siblings)}")
     except ImageError as error:
         reader.add_problem(path, str(error))

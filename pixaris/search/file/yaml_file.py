@@ -61,12 +61,18 @@ def read_yaml(path: Path) -> Document:
         if path.is_dir():
             raise ConfigurationError("is a folder; name a YAML file", source)
         if not path.is_file():
-            siblings = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+            if path.parent.is_dir():
+                siblings = [other.name for other in path.parent.glob("*.y*ml")]
+            else:
+                siblings = []
             raise ConfigurationError(f"there is no such file{nearest(path.name, siblings)}", source)
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        else:
+            reason = str(error)
         raise ConfigurationError(f"cannot be read: {reason}", source) from None
     if len(data) > MAX_BYTES:
         raise ConfigurationError(
@@ -97,7 +103,10 @@ def parse_yaml(text: str, source: str = "") -> Document:
     except yaml.MarkedYAMLError as error:
         said = " ".join(part for part in (error.context, error.problem) if part)
         mark = error.problem_mark or error.context_mark
-        where = _at(mark.line, mark.column) if mark else ""
+        if mark:
+            where = _at(mark.line, mark.column)
+        else:
+            where = ""
         raise ConfigurationError(Problem(where, f"is not valid YAML: {said}"), source) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -125,7 +134,9 @@ def _built(text: str) -> _Builder:
 
 def join(path: str, key: object) -> str:
     """The dotted path of a key below a path."""
-    return f"{path}.{key}" if path else str(key)
+    if path:
+        return f"{path}.{key}"
+    return str(key)
 
 
 def place(path: str, lines: Mapping[str, int]) -> str:
@@ -135,13 +146,17 @@ def place(path: str, lines: Mapping[str, int]) -> str:
     parent = _known_parent(path, lines)
     if parent is None:
         return path
-    return f"{path} (line {lines[parent]})" if lines[parent] else f"{path} (--set {parent})"
+    if lines[parent]:
+        return f"{path} (line {lines[parent]})"
+    return f"{path} (--set {parent})"
 
 
 def line_of(path: str, lines: Mapping[str, int]) -> int | None:
     """The line of a path or its nearest parent: 0 for ``--set``, None for what stands nowhere."""
     parent = _known_parent(path, lines)
-    return None if parent is None else lines[parent]
+    if parent is None:
+        return None
+    return lines[parent]
 
 
 def _known_parent(path: str, lines: Mapping[str, int]) -> str | None:
@@ -215,7 +230,10 @@ class _Builder:
                 where,
                 f"holds the character U+{ord(found[0]):04X}, which neither a file name nor a server takes",
             )
-        parent = self._stack[-1] if self._stack else None
+        if self._stack:
+            parent = self._stack[-1]
+        else:
+            parent = None
         if parent is not None and isinstance(parent.container, dict) and parent.key is None:
             self._key(parent, event, where, line)
             return
@@ -241,7 +259,10 @@ class _Builder:
     def _alias(self, event: yaml.AliasEvent, where: str, line: int) -> None:
         """An alias has no value here; what else is wrong with the file is told with it."""
         message = f"uses the alias *{event.anchor}; aliases are not allowed, write the value out"
-        parent = self._stack[-1] if self._stack else None
+        if self._stack:
+            parent = self._stack[-1]
+        else:
+            parent = None
         if parent is None or (isinstance(parent.container, dict) and parent.key is None):
             raise _RefusedError(where, message)
         path = self._path(parent)
@@ -316,7 +337,10 @@ def _ambiguous(text: str) -> str:
         value = yaml.safe_load(text)
     except (ValueError, OverflowError, yaml.YAMLError):
         return f'`{text}` is no number; put it in quotes if text is meant: "{text}"'
-    read = str(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, bool):
+        read = str(value).lower()
+    else:
+        read = repr(value)
     return (
         f'`{text}` is ambiguous: YAML reads it as {read}; write {read}, or "{text}" in quotes if text is'
         " meant"

@@ -39,7 +39,10 @@ class Choices:
     def specs(self, node: Node, name: str) -> tuple[list[InputSpec], list[str]]:
         """What an input may be while its parameter counts, and why it may not be there at all."""
         known = self.info.node_class(node.class_type)
-        around = [] if known is None else _around(name, known)
+        if known is None:
+            around = []
+        else:
+            around = _around(name, known)
         if known is None or not around:
             spec = self.info.input(node.class_type, name, node.inputs)
             return ([] if spec is None else [spec]), []
@@ -85,7 +88,9 @@ class Choices:
         values = _values(setter, node, choice)
         found = [value for label, value in values if _allows(when, setter.name, label)]
         always = not setter.when or any(condition.parameter == setter.name for condition in when)
-        return found if always else [*found, node.get(choice)]
+        if always:
+            return found
+        return [*found, node.get(choice)]
 
     def _conditions(self, when: Iterable[Condition]) -> list[Condition]:
         """Conditions, and those of the parameters that they ask about: these must count, too."""
@@ -118,12 +123,21 @@ class Choices:
         for choice, option in given.items():
             spec = known.inputs_with({**node.inputs, **given}).get(choice)
             below = name.removeprefix(f"{choice}.")
-            with_it = [key for key, inputs in spec.branches if _has(inputs, below)] if spec else []
+            if spec:
+                with_it = [key for key, inputs in spec.branches if _has(inputs, below)]
+            else:
+                with_it = []
             if not with_it or any(same(option, one) for one in with_it):
                 continue
             setter = self._owner(node, choice)
-            one_of = f"[{', '.join(map(str, with_it))}]" if len(with_it) > 1 else str(with_it[0])
-            way_out = f"add when: {{{setter.name}: {one_of}}}" if setter else f"give {choice!r} such a value"
+            if len(with_it) > 1:
+                one_of = f"[{', '.join(map(str, with_it))}]"
+            else:
+                one_of = str(with_it[0])
+            if setter:
+                way_out = f"add when: {{{setter.name}: {one_of}}}"
+            else:
+                way_out = f"give {choice!r} such a value"
             shown = " or ".join(map(repr, with_it))
             return f"is there only while `{choice}` is {shown}, and not while it is {option!r}; {way_out}"
         return "hangs on no option that is chosen"

@@ -64,7 +64,10 @@ class Condition:
     @property
     def demand(self) -> str:
         """What the value must be, in words."""
-        words = [" or ".join(_shown(value) for value in self.values)] if self.values else []
+        if self.values:
+            words = [" or ".join(_shown(value) for value in self.values)]
+        else:
+            words = []
         words += [f"not {_shown(value)}" for value in self.excluded]
         words += [f"{name.replace('_', ' ')} {limit}" for name, limit in self.limits.items()]
         return ", ".join(words)
@@ -181,7 +184,10 @@ def _value_faults(condition: Condition, domain: Domain) -> list[str]:
     for value in (*condition.values, *condition.excluded):
         if not domain.contains(value):
             options = [option for option in domain.options if isinstance(option, str)]
-            hint = nearest(value, options) if isinstance(value, str) else ""
+            if isinstance(value, str):
+                hint = nearest(value, options)
+            else:
+                hint = ""
             faults.append(
                 f"{condition.parameter!r} is never {_shown(value)}{hint}; it is {domain.describe()}"
             )
@@ -259,4 +265,6 @@ def _names(when: tuple[Condition, ...]) -> str:
 
 
 def _shown(value: ParamValue) -> str:
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value)

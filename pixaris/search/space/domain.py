@@ -96,7 +96,10 @@ class Domain:
                 f"{self.kind!r} is no domain{nearest(self.kind, KINDS)}; known are {', '.join(KINDS)}"
             )
         object.__setattr__(self, "options", tuple(self.options))
-        faults = _listed_faults(self) if self._kind.listed else _number_faults(self)
+        if self._kind.listed:
+            faults = _listed_faults(self)
+        else:
+            faults = _number_faults(self)
         if faults:
             raise ConfigurationError(faults, source=self.kind)
         whole = self._kind.whole or (
@@ -140,11 +143,9 @@ class Domain:
             return None
         if self.mean is not None and self.sd is not None:
             low, high = self.mean - SPREAD * self.sd, self.mean + SPREAD * self.sd
-            return (
-                (low, high)
-                if self.q is None
-                else (self._step(round(low / self.q)), self._step(round(high / self.q)))
-            )
+            if self.q is None:
+                return (low, high)
+            return (self._step(round(low / self.q)), self._step(round(high / self.q)))
         return self._low, self._high - 1 if self._excludes_high else self._high
 
     @property
@@ -163,7 +164,9 @@ class Domain:
         """A value to start from: the first one listed, the lowest, or the mean's nearest."""
         if self._kind.listed:
             return self.options[0]
-        return self._low if self.mean is None else self.nearest(self.mean)
+        if self.mean is None:
+            return self._low
+        return self.nearest(self.mean)
 
     def size(self) -> int | None:
         """How many values there are, or None for a domain without a list of them."""
@@ -183,7 +186,10 @@ class Domain:
             return self.options
         size = self.size()
         if size is None:
-            what = "has no bounds" if self._kind.stepped else "is continuous"
+            if self._kind.stepped:
+                what = "has no bounds"
+            else:
+                what = "is continuous"
             raise ConfigurationError(
                 f"{self.describe()} {what} and has no list of values; use quniform or choice"
             )
@@ -220,7 +226,9 @@ class Domain:
             return value
         if self.q is not None and (step := self._nearest_step(value)) is not None:
             return step
-        return int(value) if self._kind.whole and value == int(value) else value
+        if self._kind.whole and value == int(value):
+            return int(value)
+        return value
 
     def nearest(self, value: float) -> float:
         """The value of the domain that is nearest to a number: many a searcher draws what lies between the
@@ -243,19 +251,25 @@ class Domain:
         """What stands behind the kind in a search file."""
         if self.kind == "constant":
             return self.options[0]
-        return list(self.options) if self._kind.listed else self._numbers
+        if self._kind.listed:
+            return list(self.options)
+        return self._numbers
 
     def _step(self, index: int) -> float:
         assert self.q is not None
         value = index * self.q
-        return value if isinstance(value, int) else float(f"{value:.15g}")
+        if isinstance(value, int):
+            return value
+        return float(f"{value:.15g}")
 
     def _nearest_step(self, value: float) -> float | None:
         assert self.q is not None
         if not math.isfinite(value) or not abs(value / self.q) < _LARGEST:
             return None
         step = self._step(round(value / self.q))
-        return step if math.isclose(value, step, rel_tol=1e-9, abs_tol=1e-9 * self.q) else None
+        if math.isclose(value, step, rel_tol=1e-9, abs_tol=1e-9 * self.q):
+            return step
+        return None
 
 
 def _listed_faults(domain: Domain) -> list[str]:
@@ -301,7 +315,10 @@ def _number_faults(domain: Domain) -> list[str]:
     if first > second:
         faults.append(f"low must be below high (got {got}); swap them")
     elif first == second and not (kind.whole and q not in (None, 1)):
-        also = "; high itself is never drawn" if kind.whole and q in (None, 1) else ""
+        if kind.whole and q in (None, 1):
+            also = "; high itself is never drawn"
+        else:
+            also = ""
         faults.append(
             f"low must be below high (got {got}){also}; a fixed value belongs into generation_params"
         )
@@ -325,11 +342,11 @@ def _step_size_faults(q: float, reach: float, got: str) -> list[str]:
 def _grid_faults(kind: Kind, low: float, high: float, q: float, got: str) -> list[str]:
     if kind.whole:
         empty = low < high and -(-low // q) > high // q
-        return (
-            [f"no multiple of the step q lies between low and high (got {got}); it would have no value"]
-            if empty
-            else []
-        )
+        if empty:
+            return [
+                f"no multiple of the step q lies between low and high (got {got}); it would have no value"
+            ]
+        return []
     # Tune draws whole multiples of q, so that other bounds would never be reached (it refuses them)
     off = [
         bound
@@ -342,7 +359,9 @@ def _grid_faults(kind: Kind, low: float, high: float, q: float, got: str) -> lis
 
 
 def _stepped(kind: str) -> str:
-    return f"q{kind}" if f"q{kind}" in KINDS else "quniform"
+    if f"q{kind}" in KINDS:
+        return f"q{kind}"
+    return "quniform"
 
 
 def _fractional(kind: str) -> str:
@@ -359,4 +378,6 @@ def _text(value: Any) -> str:  # noqa: ANN401  (whatever a user wrote)
         return f"[{', '.join(_text(inner) for inner in value)}]"
     if isinstance(value, bool):
         return str(value).lower()
-    return "null" if value is None else str(value)
+    if value is None:
+        return "null"
+    return str(value)

@@ -32,11 +32,9 @@ class Target:
     input: str
 
     def __str__(self) -> str:
-        return (
-            f"`{self.input}`"
-            if self.node_name == self.input
-            else f"`{self.input}` of node {self.node_name!r}"
-        )
+        if self.node_name == self.input:
+            return f"`{self.input}`"
+        return f"`{self.input}` of node {self.node_name!r}"
 
 
 class Surroundings(Protocol):
@@ -64,7 +62,10 @@ def faults_of_domain(
         node = workflow.node(target.node_name)
     except WorkflowError as error:
         return [Fault(str(problem), of_target=True) for problem in error.problems]
-    specs, faults = around.specs(node, target.input) if around is not None else ([], [])
+    if around is not None:
+        specs, faults = around.specs(node, target.input)
+    else:
+        specs, faults = ([], [])
     found = [Fault(f"{target} {message}", of_target=True) for message in faults]
     possible: list[InputSpec | None] = list(specs)
     for spec in possible or ([] if found else [None]):
@@ -99,7 +100,10 @@ def _faults(target: Target, domain: Domain, workflow: Workflow, spec: InputSpec 
             return [Fault(message, of_target=True)]
         # an optional input that the workflow leaves out is known from the server alone
         absent = spec is not None and node.place(target.input) is None
-        own = None if absent else workflow.value(target.node_name, target.input)
+        if absent:
+            own = None
+        else:
+            own = workflow.value(target.node_name, target.input)
     except WorkflowError as error:
         return [Fault(str(problem), of_target=True) for problem in error.problems]
     if spec is not None and spec.type not in WIDGET_TYPES:
@@ -115,9 +119,15 @@ def _faults(target: Target, domain: Domain, workflow: Workflow, spec: InputSpec 
         ]
     values: tuple[ParamValue, ...] = domain.bounds or domain.options
     unfit = [reason for value in values if (reason := _unfit(value, spec, own))]
-    drawn = f", drawn by {domain.describe()}" if domain.bounds else ""
+    if domain.bounds:
+        drawn = f", drawn by {domain.describe()}"
+    else:
+        drawn = ""
     drawn += f", which reaches {SPREAD:g} standard deviations" if domain.sd is not None else ""
-    more = [f"… and {len(unfit) - _MOST_TOLD} more values do not fit"] if len(unfit) > _MOST_TOLD else []
+    if len(unfit) > _MOST_TOLD:
+        more = [f"… and {len(unfit) - _MOST_TOLD} more values do not fit"]
+    else:
+        more = []
     return [Fault(f"{target} {message}{drawn}") for message in unfit[:_MOST_TOLD]] + [
         Fault(f"{target}: {text}") for text in more
     ]
@@ -138,20 +148,18 @@ def faults_by_trying(
         found = (fault(GenerationParam(target.node_name, target.input, value)) for value in values)
         return [one for one in found if one is not None]
 
-    faults = (
-        tried(domain.options)
-        if domain.bounds is None
-        else tried(domain.bounds) or tried(_between(domain))[:1]
-    )
+    if domain.bounds is None:
+        faults = tried(domain.options)
+    else:
+        faults = tried(domain.bounds) or tried(_between(domain))[:1]
     of_target = [one for one in faults if one.of_target]
     if of_target:
         return of_target[:1]
     if domain.bounds is None:
-        more = (
-            [Fault(f"{target}: … and {len(faults) - _MOST_TOLD} more values do not fit")]
-            if len(faults) > _MOST_TOLD
-            else []
-        )
+        if len(faults) > _MOST_TOLD:
+            more = [Fault(f"{target}: … and {len(faults) - _MOST_TOLD} more values do not fit")]
+        else:
+            more = []
         return [*faults[:_MOST_TOLD], *more]
     return [
         Fault(f"{one.message}, drawn by {domain.describe()}{_fewer(domain, one.message)}") for one in faults
@@ -166,13 +174,17 @@ def _between(domain: Domain) -> Sequence[ParamValue]:
         return domain.values()
     low, high = domain.bounds
     values = [low + part * (high - low) for part in _BETWEEN]
-    return [int(value) for value in values] if domain.whole else values
+    if domain.whole:
+        return [int(value) for value in values]
+    return values
 
 
 def _fewer(domain: Domain, message: str) -> str:
     if "whole number" in message and not domain.whole:
         return f"; {_whole_instead(domain)}"
-    return "; use quniform with that step" if "multiple of" in message else ""
+    if "multiple of" in message:
+        return "; use quniform with that step"
+    return ""
 
 
 def faults_of_image(target: Target, workflow: Workflow) -> list[Fault]:
@@ -193,7 +205,9 @@ def _wanted_instead_of_numbers(spec: InputSpec | None, own: ParamValue | None) -
         )
     if isinstance(own, bool):
         return "true or false"
-    return "text" if isinstance(own, str) else ""
+    if isinstance(own, str):
+        return "text"
+    return ""
 
 
 def _unfit(value: ParamValue, spec: InputSpec | None, own: ParamValue | None) -> str:
@@ -209,8 +223,6 @@ def _whole_instead(domain: Domain) -> str:
         return "use qrandn with q = 1"
     if domain.kind in ("loguniform", "qloguniform"):
         return f"use {domain.kind.replace('uniform', 'randint')}"
-    return (
-        "use a whole step q and whole bounds"
-        if domain.q is not None
-        else "use randint, or quniform with q = 1"
-    )
+    if domain.q is not None:
+        return "use a whole step q and whole bounds"
+    return "use randint, or quniform with q = 1"

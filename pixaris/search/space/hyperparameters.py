@@ -65,4 +65,6 @@ def _listed(values: Any) -> Any:  # noqa: ANN401  (whatever the user gave)
     """Arrays and ranges as lists; everything else as it is."""
     if hasattr(values, "tolist"):
         return values.tolist()
-    return list(values) if isinstance(values, range) else values
+    if isinstance(values, range):
+        return list(values)
+    return values

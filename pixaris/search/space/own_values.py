@@ -67,17 +67,25 @@ def _own_of(parameter: Parameter, workflow: Workflow, object_info: ObjectInfo | 
         for target, loaded in zip(parameter.targets, loads, strict=True)
     ]
     label = parameter.label_of(tuple(own))
-    return parameter.domain.options[0] if label is None and any(loads) else label
+    if label is None and any(loads):
+        return parameter.domain.options[0]
+    return label
 
 
 def _own_value(target: Target, workflow: Workflow, object_info: ObjectInfo | None) -> ParamValue:
     node = workflow.node(target.node_name)
-    spec = object_info.input(node.class_type, target.input, node.inputs) if object_info else None
+    if object_info:
+        spec = object_info.input(node.class_type, target.input, node.inputs)
+    else:
+        spec = None
     own = None
     if spec is None or node.place(target.input) is not None:
         own = workflow.value(target.node_name, target.input)
     if own is None and spec is not None:
-        own = spec.initial if spec.required else spec.default
+        if spec.required:
+            own = spec.initial
+        else:
+            own = spec.default
     if own is None:
         raise WorkflowError(
             f"{target} has no value in the workflow and no default on the server; give it one in the workflow"

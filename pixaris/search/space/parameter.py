@@ -79,8 +79,14 @@ class Parameter:
         """Its values as a person would write them: ``randint [1, 6]``."""
         if not self.gives:
             return self.domain.describe()
-        separator = " | " if self.parts else ", "
-        what = self.domain.kind if self.parts else "images"
+        if self.parts:
+            separator = " | "
+        else:
+            separator = ", "
+        if self.parts:
+            what = self.domain.kind
+        else:
+            what = "images"
         return f"{what} [{separator.join(map(str, self.domain.options))}]"
 
     def as_dict(self) -> dict[str, Any]:
@@ -111,13 +117,17 @@ def written_targets(targets: tuple[Target, ...]) -> dict[str, Any]:
     """Targets as a search file has them."""
     if not targets:
         return {}
-    return _target(targets[0]) if len(targets) == 1 else {"targets": [_target(target) for target in targets]}
+    if len(targets) == 1:
+        return _target(targets[0])
+    return {"targets": [_target(target) for target in targets]}
 
 
 def written_conditions(when: tuple[Condition, ...]) -> dict[str, Any]:
     """Conditions as a search file has them."""
     found: Mapping[str, Any] = {condition.parameter: condition.written() for condition in when}
-    return {"when": found} if found else {}
+    if found:
+        return {"when": found}
+    return {}
 
 
 def _target(target: Target) -> dict[str, Any]:
@@ -125,4 +135,6 @@ def _target(target: Target) -> dict[str, Any]:
 
 
 def _written(given: Given) -> Any:  # noqa: ANN401  (a value, or {image: digest})
-    return {"image": given.digest} if isinstance(given, EncodedImage) else given
+    if isinstance(given, EncodedImage):
+        return {"image": given.digest}
+    return given

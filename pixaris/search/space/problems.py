@@ -91,7 +91,10 @@ def unknown_inputs(
     workflow = generator.workflow
     judge = _judge_of_generator(generator)
     if workflow is not None:
-        around = Choices(object_info) if object_info is not None else None
+        if object_info is not None:
+            around = Choices(object_info)
+        else:
+            around = None
         judge = _judge_of_workflow(workflow, around)
     problems = []
     for path, target in unbound.items():
@@ -111,7 +114,9 @@ def _judge_of_workflow(workflow: Workflow, around: Choices | None) -> Judge:
 
 def _judge_of_generator(generator: ImageGenerator) -> Judge:
     def judge(target: Target, domain: Domain | None) -> list[Fault]:
-        return [] if domain is None else faults_by_trying(target, domain, generator.fault)
+        if domain is None:
+            return []
+        return faults_by_trying(target, domain, generator.fault)
 
     return judge
 
@@ -131,7 +136,10 @@ def _rows(space: Space, fixed: Sequence[GenerationParam]) -> Iterator[_Row]:
     for parameter in space.parameters:
         key = _key_of(parameter)
         for index, target in enumerate(parameter.targets):
-            domain = None if parameter.loads(index) else parameter.domain_of(index)
+            if parameter.loads(index):
+                domain = None
+            else:
+                domain = parameter.domain_of(index)
             yield _Row(f"parameters.{parameter.name}", key, target, domain)
     for template in space.templates:
         texts = Domain("choice", options=tuple(template.texts(space.domains)))
@@ -155,7 +163,9 @@ def _column_rows(eval_set: EvalSet) -> Iterator[_Row]:
 
 def _key_of(parameter: Parameter) -> str:
     """The key of a search file that has a parameter's values."""
-    return "images" if parameter.gives and not parameter.parts else parameter.domain.kind
+    if parameter.gives and not parameter.parts:
+        return "images"
+    return parameter.domain.kind
 
 
 def _problems(
@@ -180,6 +190,9 @@ def _problems(
             if fault.of_target:
                 problems.append(Problem("", fault.message, row.path))
             else:
-                path = f"{row.path}.{row.key}" if row.key else row.path
+                if row.key:
+                    path = f"{row.path}.{row.key}"
+                else:
+                    path = row.path
                 problems.append(Problem("", f"{fault.message}; change {path}", path))
     return problems

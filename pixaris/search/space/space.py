@@ -334,10 +334,17 @@ def idle(parameters: Iterable[Parameter], templates: Iterable[Template]) -> list
 
 
 def _plain(value: Any) -> ParamValue | None:  # noqa: ANN401  (numpy scalars come in too)
-    value = value.item() if hasattr(value, "item") else value
+    if hasattr(value, "item"):
+        value = value.item()
+    else:
+        value = value
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int | bool) else None
+        if math.isfinite(value):
+            return value
+        return None
+    if isinstance(value, str | int | bool):
+        return value
+    return None
 
 
 def _loaders(parameter: Parameter) -> list[Target]:

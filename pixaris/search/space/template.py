@@ -112,7 +112,9 @@ class Template:
             )
             for at, name in enumerate(self.placeholders)
         }
-        return read if self.render(read) == text else None
+        if self.render(read) == text:
+            return read
+        return None
 
     def _forms(self, name: str) -> list[str]:
         return [form for _, placeholder, form in self._pieces if placeholder == name]
@@ -126,7 +128,10 @@ class Template:
         faults = []
         for name in self.placeholders:
             if name not in domains:
-                known = f"{nearest(name, domains)}; parameters are {', '.join(domains)}" if domains else ""
+                if domains:
+                    known = f"{nearest(name, domains)}; parameters are {', '.join(domains)}"
+                else:
+                    known = ""
                 faults.append(
                     f"has the placeholder {{{name}}}, which is no parameter{known}; write {{{{ and }}}} for"
                     " braces that stay"

@@ -61,7 +61,10 @@ class Stage:
             StorageError: The images cannot be kept.
         """
         present = self.present()
-        known = set() if present is None else set(present.runs)
+        if present is None:
+            known = set()
+        else:
+            known = set(present.runs)
         whole = [trial for trial in result.trials if trial.status == "finished"]
         if all(trial.number for trial in whole):
             raise SearchFailedError("the baseline has no image of some item, and votes compare with it")

@@ -78,7 +78,9 @@ def of_round(checked: CheckedSearch, sets: int) -> CheckedSearch:
 
 def _sets(checked: CheckedSearch) -> int:
     trials = checked.size.trials
-    return DEFAULT_SAMPLES if trials is None else trials - 1
+    if trials is None:
+        return DEFAULT_SAMPLES
+    return trials - 1
 
 
 def _is_divisible(checked: CheckedSearch) -> bool:

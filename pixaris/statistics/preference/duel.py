@@ -117,7 +117,9 @@ def _entropy(shares: Array) -> Array:
 
 
 def _ordered(one: int, other: int) -> Pair:
-    return (one, other) if one < other else (other, one)
+    if one < other:
+        return (one, other)
+    return (other, one)
 
 
 def least_asked(items: Sequence[str], asked: Mapping[str, int], random: np.random.Generator) -> str:

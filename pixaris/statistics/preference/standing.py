@@ -38,7 +38,9 @@ class Share:
     @property
     def share(self) -> float | None:
         """Between 0 and 1; None of nothing."""
-        return self.count / self.of if self.of else None
+        if self.of:
+            return self.count / self.of
+        return None
 
     @property
     def interval(self) -> tuple[float, float]:

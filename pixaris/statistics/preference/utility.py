@@ -103,7 +103,10 @@ def utility(points: Array, categorical: npt.NDArray[np.bool_], votes: Sequence[C
     """
     apart = Kernel(categorical, 1).apart(points, points)
     start = Hyperparameters(np.full(points.shape[1], _LENGTH))
-    found = _fitted(apart, votes, start) if len(votes) >= ENOUGH else start
+    if len(votes) >= ENOUGH:
+        found = _fitted(apart, votes, start)
+    else:
+        found = start
     return Utility(fit(len(points), votes, _covariance(apart, found)), found)
 
 

@@ -198,7 +198,10 @@ class Look:
         nonzero = (filled != 0.0).sum(axis=1)
         telling = counts >= 2
         telling[against] = False
-        pooled = float(np.median(own[telling])) if telling.any() else 0.0
+        if telling.any():
+            pooled = float(np.median(own[telling]))
+        else:
+            pooled = 0.0
         behind = int(nonzero[telling].sum())
         mine = list(rows)
         variances = np.maximum(moderated_variance(own[mine], counts[mine], pooled), self._floor(pooled))

@@ -153,7 +153,10 @@ class Race:
     def means(self) -> dict[int, float]:
         """Every set's mean, corrected for which items it has."""
         numbers = list(self._entrants)
-        adjusted = adjusted_means(self._table(self.rules.items)[0]) if numbers else np.zeros(0)
+        if numbers:
+            adjusted = adjusted_means(self._table(self.rules.items)[0])
+        else:
+            adjusted = np.zeros(0)
         return dict(zip(numbers, map(float, adjusted), strict=True))
 
     def _table(self, items: int) -> Array:

@@ -108,4 +108,6 @@ def _png(levels: Bytes, texts: PngInfo) -> bytes:
 
 def _png_kind(data: bytes) -> tuple[int, int]:
     """Return colour type and bit depth of a PNG file, (-1, 0) of others."""
-    return (data[25], data[24]) if data.startswith(_PNG) and len(data) > 25 else (-1, 0)
+    if data.startswith(_PNG) and len(data) > 25:
+        return (data[25], data[24])
+    return (-1, 0)

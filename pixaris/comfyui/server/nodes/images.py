@@ -103,7 +103,10 @@ def image_quantize(image: Image, colors: int, dither: str) -> Image:
         palette = frame.quantize(colors=colors)
         if dither.startswith("bayer-"):
             frame = PIL.Image.fromarray(_bayer(levels, palette, int(dither.removeprefix("bayer-"))))
-        mode = PIL.Image.Dither.FLOYDSTEINBERG if dither == "floyd-steinberg" else PIL.Image.Dither.NONE
+        if dither == "floyd-steinberg":
+            mode = PIL.Image.Dither.FLOYDSTEINBERG
+        else:
+            mode = PIL.Image.Dither.NONE
         frames.append(np.asarray(frame.quantize(colors=colors, palette=palette, dither=mode).convert("RGB")))
     return from_levels(np.stack(frames))
 

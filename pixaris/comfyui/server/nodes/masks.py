@@ -89,9 +89,14 @@ def grow_mask(mask: Mask, expand: int, tapered_corners: bool) -> Mask:
     """
     if expand == 0 or mask.size == 0:
         return mask
-    dilate = _dilate_diamond if tapered_corners else _dilate_square
+    if tapered_corners:
+        dilate = _dilate_diamond
+    else:
+        dilate = _dilate_square
     grown = np.stack([dilate(frame if expand > 0 else -frame, abs(expand)) for frame in mask])
-    return grown if expand > 0 else -grown
+    if expand > 0:
+        return grown
+    return -grown
 
 
 def _dilate_square(frame: Mask, n: int) -> Mask:
@@ -128,11 +133,10 @@ def _sweep(work: Mask, n: int, *, rightwards: bool) -> None:
     reached = 1
     while reached < n:
         step = min(reached, n - reached)
-        target, moved = (
-            (work[:-step, :-step], work[step:, step:])
-            if rightwards
-            else (work[:-step, step:], work[step:, :-step])
-        )
+        if rightwards:
+            target, moved = (work[:-step, :-step], work[step:, step:])
+        else:
+            target, moved = (work[:-step, step:], work[step:, :-step])
         np.maximum(target, moved, out=target)
         reached += step
 

@@ -67,7 +67,9 @@ def refuse(class_type: str, folders: Folders, inputs: Mapping[str, Any]) -> str 
         exists = folders.source(name).exists()
     except ValueError:
         exists = False
-    return None if exists else f"Invalid image file: {name}"
+    if exists:
+        return None
+    return f"Invalid image file: {name}"
 
 
 def fingerprint(class_type: str, folders: Folders, inputs: Mapping[str, Any]) -> str:

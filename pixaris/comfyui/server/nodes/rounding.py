@@ -81,7 +81,9 @@ def _runs(flags: Flags, length: int, axis: int) -> Flags:
 
 
 def _cut(flags: Flags, start: int, size: int, axis: int) -> Flags:
-    return flags[:, start : start + size] if axis == 1 else flags[:, :, start : start + size]
+    if axis == 1:
+        return flags[:, start : start + size]
+    return flags[:, :, start : start + size]
 
 
 def _fill_flat(result: Image, image: Image, flat: Flags, kernel: Kernel) -> None:

@@ -27,15 +27,24 @@ def resize(image: Image, width: int, height: int, method: str, crop: str = "disa
         return _lanczos(image, width, height)
     weigh = {"nearest-exact": _nearest, "bilinear": _bilinear, "bicubic": _bicubic}.get(method)
     for axis, size in ((2, width), (1, height)):
-        image = _weighted(image, axis, *weigh(image.shape[axis], size)) if weigh else _area(image, axis, size)
+        if weigh:
+            image = _weighted(image, axis, *weigh(image.shape[axis], size))
+        else:
+            image = _area(image, axis, size)
     return np.ascontiguousarray(image)
 
 
 def _crop_to_aspect(image: Image, width: int, height: int) -> Image:
     old_height, old_width = image.shape[1:3]
     old, new = old_width / old_height, width / height
-    x = round((old_width - old_width * (new / old)) / 2) if old > new else 0
-    y = round((old_height - old_height * (old / new)) / 2) if old < new else 0
+    if old > new:
+        x = round((old_width - old_width * (new / old)) / 2)
+    else:
+        x = 0
+    if old < new:
+        y = round((old_height - old_height * (old / new)) / 2)
+    else:
+        y = 0
     return image[:, y : old_height - y, x : old_width - x]
 
 
@@ -95,7 +104,10 @@ def _weighted(
     for index, weight in zip(indices, weights, strict=True):
         part = np.take(image, index, axis=axis)
         part *= weight.reshape(shape)
-        total = part if total is None else np.add(total, part, out=total)
+        if total is None:
+            total = part
+        else:
+            total = np.add(total, part, out=total)
     assert total is not None
     return total
 

@@ -72,7 +72,10 @@ async def view(request: web.Request) -> web.StreamResponse:
     if "\0" in filename or not path.is_file():
         return web.Response(status=404)
     headers = {"Content-Disposition": f'filename="{path.name}"'}
-    rule = worker.faults.strike("truncate", "/view") if worker.options.faults is not None else None
+    if worker.options.faults is not None:
+        rule = worker.faults.strike("truncate", "/view")
+    else:
+        rule = None
     if rule is not None:
         return await _truncated(request, path, rule)
     if "preview" in query or query.get("channel") in ("rgb", "a"):
@@ -81,7 +84,10 @@ async def view(request: web.Request) -> web.StreamResponse:
         )
         return web.Response(body=data, content_type=content_type, headers=headers)
     content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    headers["Content-Type"] = "application/octet-stream" if content_type in _ACTIVE_TYPES else content_type
+    if content_type in _ACTIVE_TYPES:
+        headers["Content-Type"] = "application/octet-stream"
+    else:
+        headers["Content-Type"] = content_type
     return web.FileResponse(path, headers=headers)
 
 
@@ -92,7 +98,10 @@ def _encode(path: Path, preview: str | None, channel: str) -> tuple[bytes, str]:
     kind, *rest = preview.split(";")
     if kind not in ("webp", "jpeg") or "a" in channel:
         kind = "webp"
-    quality = int(rest[-1]) if rest and rest[-1].isdigit() else 90
+    if rest and rest[-1].isdigit():
+        quality = int(rest[-1])
+    else:
+        quality = 90
     if kind == "jpeg" or channel == "rgb":
         image = image.convert("RGB")
     buffer = io.BytesIO()

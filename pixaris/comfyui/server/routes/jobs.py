@@ -31,8 +31,13 @@ def _head(prompt: list[Any], status: str) -> Json:
 
 def _workflow_id(extra_data: Json) -> Json:
     workflow = (extra_data.get("extra_pnginfo") or {}).get("workflow")
-    found = workflow.get("id") if isinstance(workflow, dict) else None
-    return {} if found is None else {"workflow_id": found}
+    if isinstance(workflow, dict):
+        found = workflow.get("id")
+    else:
+        found = None
+    if found is None:
+        return {}
+    return {"workflow_id": found}
 
 
 def _ended(row: Json) -> Json:
@@ -70,7 +75,10 @@ async def list_jobs(request: web.Request) -> web.Response:
         statuses = _choices("status", [part for part in query.get("status", "").split(",") if part], STATUSES)
         sort_key = _SORT_KEYS[_choices("sort_by", [query.get("sort_by", "created_at")], _SORT_KEYS)[0]]
         newest_first = _choices("sort_order", [query.get("sort_order", "desc")], ("asc", "desc"))[0] == "desc"
-        limit = _whole("limit", query["limit"], 1) if "limit" in query else None
+        if "limit" in query:
+            limit = _whole("limit", query["limit"], 1)
+        else:
+            limit = None
         offset = _whole("offset", query.get("offset", "0"), 0)
     except ValueError as error:
         return web.json_response({"error": str(error)}, status=400)
@@ -78,7 +86,10 @@ async def list_jobs(request: web.Request) -> web.Response:
     if "workflow_id" in query:
         jobs = [job for job in jobs if job.get("workflow_id") == query["workflow_id"]]
     jobs.sort(key=lambda job: _sort_value(job, sort_key), reverse=newest_first)
-    page = jobs[offset:] if limit is None else jobs[offset : offset + limit]
+    if limit is None:
+        page = jobs[offset:]
+    else:
+        page = jobs[offset : offset + limit]
     pagination = {
         "offset": offset,
         "limit": limit,

@@ -59,7 +59,9 @@ def _number(worker: Worker, body: Any) -> float:  # noqa: ANN401  (any JSON valu
         return float(body["number"])
     number = worker.next_number
     worker.next_number += 1
-    return -number if isinstance(body, dict) and body.get("front") else number
+    if isinstance(body, dict) and body.get("front"):
+        return -number
+    return number
 
 
 def _refusal(error: dict[str, Any], node_errors: dict[str, Any] | None = None) -> web.Response:
@@ -113,7 +115,10 @@ async def free(request: web.Request) -> web.Response:
 async def show_history(request: web.Request) -> web.Response:
     """``GET /history``, newest rows last; a ``max_items`` that is no number is a 500."""
     query = request.query
-    max_items = int(query["max_items"]) if "max_items" in query else None
+    if "max_items" in query:
+        max_items = int(query["max_items"])
+    else:
+        max_items = None
     return web.json_response(worker_of(request).queue.history.rows(max_items, int(query.get("offset", -1))))
 
 

@@ -53,7 +53,9 @@ class GuidedBook(Book):
         """How many sets may be proposed now: those that have a turn and no trial."""
         self._decide()
         wanted = max((turn.row for turn in self._turns), default=-1) + 1
-        return 0 if self.exhausted else max(0, wanted - len(self._known))
+        if self.exhausted:
+            return 0
+        return max(0, wanted - len(self._known))
 
     @property
     def ended(self) -> bool:
@@ -84,7 +86,9 @@ class GuidedBook(Book):
     def urgency(self, number: int) -> float:
         """The place of a trial's next turn."""
         place = self._turn_of(number)
-        return math.inf if place is None else place
+        if place is None:
+            return math.inf
+        return place
 
     def _turn_of(self, number: int) -> int | None:
         wanted = Turn(number, self.items(number))
@@ -144,7 +148,10 @@ class GuidedBook(Book):
             if not self._has_come(turn):
                 return False
             self._fed += 1
-            score = None if self._is_lost(turn.row) else self._landed.get((turn.row, turn.item))
+            if self._is_lost(turn.row):
+                score = None
+            else:
+                score = self._landed.get((turn.row, turn.item))
             for row in self.guide.record(turn.row, turn.item, score):
                 self._fall(row)
         return True

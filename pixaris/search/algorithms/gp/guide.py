@@ -181,7 +181,10 @@ class Guide:
 
     def _by_model(self, begun: list[int], *, may_begin: bool) -> int | None:
         process, best = self._process()
-        fresh = self._candidates() if may_begin else []
+        if may_begin:
+            fresh = self._candidates()
+        else:
+            fresh = []
         points = [self._rows[number].point for number in begun] + fresh
         if not points:
             return None
@@ -191,7 +194,9 @@ class Guide:
             if row is not None:
                 return row
         place = int(expected_improvement(mean, sd, best).argmax())
-        return begun[place] if place < len(begun) else self._add(fresh[place - len(begun)])
+        if place < len(begun):
+            return begun[place]
+        return self._add(fresh[place - len(begun)])
 
     @property
     def _is_late(self) -> bool:
@@ -230,7 +235,10 @@ class Guide:
             The rows of sets that fell by it.
         """
         one = self._rows[row]
-        one.scores[item] = math.nan if score is None else score
+        if score is None:
+            one.scores[item] = math.nan
+        else:
+            one.scores[item] = score
         one.landed += 1
         return self._fallen()
 
@@ -259,7 +267,9 @@ class Guide:
         """Mean paired difference of two sets over the items that both have; NaN without any."""
         differences = self._rows[row].scores - self._rows[other].scores
         known = differences[~np.isnan(differences)]
-        return float(known.mean()) if known.size else math.nan
+        if known.size:
+            return float(known.mean())
+        return math.nan
 
     def _seen(self) -> list[int]:
         return [number for number, row in enumerate(self._rows) if not np.isnan(row.scores).all()]

@@ -90,7 +90,9 @@ def _ranked(domain: Domain) -> list[ParamValue]:
     size = domain.size()
     if kind.listed:
         numbers = [value for value in domain.options if _is_number(value)]
-        return sorted(numbers, key=float) if len(numbers) == len(domain.options) else list(domain.options)
+        if len(numbers) == len(domain.options):
+            return sorted(numbers, key=float)
+        return list(domain.options)
     if kind.log or size is None or size > _MOST_LEVELS:
         return []
     return list(domain.values())

@@ -29,7 +29,9 @@ def other_versions() -> str:
     has told.
     """
     told = os.environ.get(SUBMITTED_WITH, "")
-    return "" if told == own_versions() else told
+    if told == own_versions():
+        return ""
+    return told
 
 
 def write_call(path: Path, parts: Mapping[str, object]) -> None:

@@ -212,7 +212,10 @@ def _no_client() -> str:
 
 
 def _job(found: Any) -> Job:  # noqa: ANN401  (Ray's own record)
-    started = None if found.start_time is None else found.start_time / 1000
+    if found.start_time is None:
+        started = None
+    else:
+        started = found.start_time / 1000
     search = (found.metadata or {}).get(_SEARCH, "")
     status = str(getattr(found.status, "value", found.status))
     identity = found.submission_id or found.job_id or ""

@@ -139,7 +139,10 @@ def _travel(folder: Path, take: Callable[[Path], None], excludes: Sequence[Path]
 def _too_large(package: Package, most: int) -> str:
     folders: dict[str, int] = {}
     for path, count in package.files.items():
-        name = f"{path.parts[0]}/" if len(path.parts) > 1 else path.name
+        if len(path.parts) > 1:
+            name = f"{path.parts[0]}/"
+        else:
+            name = path.name
         folders[name] = folders.get(name, 0) + count
     largest = sorted(folders, key=lambda name: -folders[name])[:3]
     named = ", ".join(f"{name} {size(folders[name])}" for name in largest)

@@ -17,7 +17,9 @@ _MOST_SHOWN = 200
 def named() -> str:
     """The cluster that the environment names; "" where a search is to begin a Ray of its own."""
     given = os.environ.get(VARIABLE, "")
-    return "" if given == "local" else given
+    if given == "local":
+        return ""
+    return given
 
 
 def check(address: str) -> None:
@@ -78,7 +80,10 @@ def explained(error: BaseException, address: str) -> str:
     """One line, with a way out, for what Ray raises when it is started or joined."""
     text = str(error)
     lowered = text.lower()
-    where = f"the Ray at {address}" if address else "Ray"
+    if address:
+        where = f"the Ray at {address}"
+    else:
+        where = "Ray"
     for words, cause in _CAUSES.items():
         if any(word in lowered for word in words):
             return cause.format(where=where, said=_first(text), ways_out=_ways_out(address))
@@ -118,4 +123,6 @@ _CAUSES = {
 def _first(text: str) -> str:
     """The first line of what Ray said."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return line if len(line) <= _MOST_SHOWN else f"{line[: _MOST_SHOWN - 1]}…"
+    if len(line) <= _MOST_SHOWN:
+        return line
+    return f"{line[: _MOST_SHOWN - 1]}…"

@@ -30,7 +30,10 @@ def one_node(cpus: float) -> PlacementGroupFactory:
     """
     sizes = {node["NodeID"]: float(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]}
     here = this_node()
-    node = here if sizes.get(here, 0.0) >= cpus else max(sizes, key=lambda each: sizes[each])
+    if sizes.get(here, 0.0) >= cpus:
+        node = here
+    else:
+        node = max(sizes, key=lambda each: sizes[each])
     return PlacementGroupFactory([{"CPU": cpus}], bundle_label_selector=[{"ray.io/node-id": node}])
 
 
@@ -58,15 +61,23 @@ class NodeBook:
         for node in alive.keys() - before.keys():
             told.append(f"the node {alive[node]} has joined: {_has(rows[node])}")
         for node in before.keys() - alive.keys():
-            reason = rows[node].get("DeathReason") if node in rows else None
-            left = "has left" if reason in _IN_ORDER else "is lost"
+            if node in rows:
+                reason = rows[node].get("DeathReason")
+            else:
+                reason = None
+            if reason in _IN_ORDER:
+                left = "has left"
+            else:
+                left = "is lost"
             told.append(f"the node {before[node]} {left}; what ran there runs again elsewhere")
         return told
 
 
 def _called(row: Mapping[str, Any]) -> str:
     name, address = str(row.get("NodeName") or ""), str(row.get("NodeManagerAddress"))
-    return address if name in ("", address) else f"{name} ({address})"
+    if name in ("", address):
+        return address
+    return f"{name} ({address})"
 
 
 def _has(row: Mapping[str, Any]) -> str:

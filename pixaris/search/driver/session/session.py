@@ -93,7 +93,10 @@ class RaySession:
         """
         if self._thread is None:
             return
-        limit = JOIN_SECONDS if self._address else START_SECONDS
+        if self._address:
+            limit = JOIN_SECONDS
+        else:
+            limit = START_SECONDS
         deadline = time.monotonic() + limit
         while not self._up.wait(_LOOK_SECONDS):  # in pieces: a signal's handler runs in between
             if time.monotonic() > deadline:
@@ -105,7 +108,9 @@ class RaySession:
 
     def fault(self) -> str:
         """Why Ray has ended although nobody asked it to; "" while it runs, or where that cannot be told."""
-        return self._head.fault() if self._up.is_set() and not self._address else ""
+        if self._up.is_set() and not self._address:
+            return self._head.fault()
+        return ""
 
     def __exit__(
         self,

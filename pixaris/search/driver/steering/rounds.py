@@ -90,10 +90,16 @@ class Rounds:
                 result = self._run_round(sets)
                 if result.error is not None or result.status in ("interrupted", "failed"):
                     return result
-                spent = result.reason if result.status == "stopped" else ""
+                if result.status == "stopped":
+                    spent = result.reason
+                else:
+                    spent = ""
             result = SearchResult.load(self._paths.folder)
             last = sets == self._steering.rounds[-1] or bool(spent)
-            due = self._steering.votes if last else self._steering.due(sets)
+            if last:
+                due = self._steering.votes
+            else:
+                due = self._steering.due(sets)
             try:
                 waited = self._wait(result, due)
             except SearchFailedError as error:

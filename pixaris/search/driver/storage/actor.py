@@ -177,7 +177,9 @@ class StorageActor:
             return image
         file = self._files.get(image.digest)
         try:
-            return EncodedImage(file.read_bytes(), image.digest, file) if file is not None else None
+            if file is not None:
+                return EncodedImage(file.read_bytes(), image.digest, file)
+            return None
         except OSError:  # the cache has made room
             return None
 
@@ -197,4 +199,6 @@ class StorageActor:
         return replace(made, image=image, others=tuple(others))
 
     def _on_disk(self, image: EncodedImage) -> EncodedImage:
-        return image if image.data else _ImageOnDisk(image.digest, self._files[image.digest])
+        if image.data:
+            return image
+        return _ImageOnDisk(image.digest, self._files[image.digest])

@@ -35,7 +35,9 @@ def taken_names(home: Home) -> frozenset[str]:
         BucketError: It cannot be listed.
     """
     kept = bucket_home(home)
-    return frozenset() if kept is None else kept.names()
+    if kept is None:
+        return frozenset()
+    return kept.names()
 
 
 def fetch_earlier(home: Home) -> str:
@@ -49,8 +51,13 @@ def fetch_earlier(home: Home) -> str:
         StorageError: The results folder cannot be written.
     """
     kept = bucket_home(home)
-    newest = None if kept is None else kept.newest(safe_name(home.name))
-    return "" if kept is None or newest is None else kept.fetch(home.project_folder / newest)
+    if kept is None:
+        newest = None
+    else:
+        newest = kept.newest(safe_name(home.name))
+    if kept is None or newest is None:
+        return ""
+    return kept.fetch(home.project_folder / newest)
 
 
 @contextlib.contextmanager
@@ -88,7 +95,9 @@ def kept_whole(mirror: Mirror | None, result: SearchResult, tell: Tell) -> Searc
     if error is None:
         tell(f"kept in {mirror.place}; from anywhere: pixaris show {mirror.place}")
         return result
-    return result if result.error is not None else replace(result, error=error)
+    if result.error is not None:
+        return result
+    return replace(result, error=error)
 
 
 def forget(home: Home, folder: Path) -> None:

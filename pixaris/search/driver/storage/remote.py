@@ -40,7 +40,9 @@ class RemoteStorage:
 
     def bare(self, image: EncodedImage) -> EncodedImage:
         """An image without its bytes, where the actor has them."""
-        return EncodedImage(b"", image.digest) if image.digest in self._there else image
+        if image.digest in self._there:
+            return EncodedImage(b"", image.digest)
+        return image
 
     def there(self, images: Iterable[EncodedImage]) -> None:
         """The actor has these on its disk."""

@@ -101,4 +101,6 @@ def _last_error(path: str | None) -> str:
     except OSError:
         return "it was killed"
     errors = [line.strip() for line in lines if re.match(r"\s*[\w.]*(Error|Exception|Exit)\b.*: ", line)]
-    return errors[-1] if errors else "it was killed"
+    if errors:
+        return errors[-1]
+    return "it was killed"

@@ -178,7 +178,9 @@ class JournaledScheduler(TrialScheduler):
         """Why the scheduler has just stopped a trial: its own word, where it has one."""
         told = getattr(self._inner, "why_stopped", None)
         stop = told(trial.config["number"]) if told is not None else None
-        return stop if isinstance(stop, Stop) else Stop(self._name, report.items)
+        if isinstance(stop, Stop):
+            return stop
+        return Stop(self._name, report.items)
 
     def on_trial_complete(self, tune_controller: Controller, trial: Trial, result: _Result) -> None:
         if not self._apart(trial):

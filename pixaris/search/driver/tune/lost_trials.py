@@ -56,7 +56,10 @@ class LostTrials:
             return None
         trial = lost.reset()
         trial.config = copy.deepcopy(lost.config)
-        trial.config["reported"] = int(lost.last_result.get("items", 0)) if lost.last_result else 0
+        if lost.last_result:
+            trial.config["reported"] = int(lost.last_result.get("items", 0))
+        else:
+            trial.config["reported"] = 0
         self._first_ids[trial.trial_id] = self.first_id(trial_id)
         self.waiting.add(number)
         return trial

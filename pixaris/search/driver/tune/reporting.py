@@ -28,4 +28,6 @@ def remembered_result(report: TrialReport) -> dict[str, Any]:
 def report_of(result: Mapping[str, Any] | None) -> TrialReport | None:
     """What a trial told; None where it told nothing."""
     report = (result or {}).get(REPORT)
-    return report if isinstance(report, TrialReport) else None
+    if isinstance(report, TrialReport):
+        return report
+    return None

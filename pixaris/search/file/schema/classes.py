@@ -65,8 +65,13 @@ def schema_of_type(hint: Any) -> Schema | None:  # noqa: ANN401  (an annotation)
     if (origin or hint) in _WHOLE_MAPPINGS:
         return {"type": "object"}
     if (origin or hint) in _LISTS:
-        inner = schema_of_type(arguments[0]) if arguments else {}
-        return None if inner is None else {"type": "array", "items": inner}
+        if arguments:
+            inner = schema_of_type(arguments[0])
+        else:
+            inner = {}
+        if inner is None:
+            return None
+        return {"type": "array", "items": inner}
     return None
 
 
@@ -74,4 +79,6 @@ def _any_of(schemas: Sequence[Schema | None]) -> Schema | None:
     known = [schema for schema in schemas if schema is not None]
     if len(known) > 1:
         return {"anyOf": known}
-    return known[0] if known else None
+    if known:
+        return known[0]
+    return None

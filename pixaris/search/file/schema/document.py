@@ -119,7 +119,9 @@ def _takes(cls: type) -> Schema:
     """What a metric's section has besides its type."""
     takes: Schema = {"type": "object", "properties": options_of(cls), "additionalProperties": False}
     needed = required_options(cls)
-    return {**takes, "required": needed} if needed else takes
+    if needed:
+        return {**takes, "required": needed}
+    return takes
 
 
 def _parameter() -> Schema:

@@ -36,7 +36,10 @@ def endpoints() -> Schema:
 def _entry() -> Schema:
     properties: dict[str, Schema] = {}
     for key, source in SOURCES.items():
-        properties[key] = TEXT if source.addressed else _source(source)
+        if source.addressed:
+            properties[key] = TEXT
+        else:
+            properties[key] = _source(source)
     properties["depth"] = {**_whole(1, MOST), "description": "requests it is given at once"}
     properties["headers"] = {
         "type": "object",
@@ -67,7 +70,9 @@ def _source(source: type[EndpointSource]) -> Schema:
         shapes.append(options[source.short])
     if source.several:
         shapes.append(listed(whole))
-    return any_of(*shapes) if len(shapes) > 1 else whole
+    if len(shapes) > 1:
+        return any_of(*shapes)
+    return whole
 
 
 def _option(option: Option) -> Schema:

@@ -52,7 +52,9 @@ def of_option(option: Option) -> Schema:
             limits["maximum"] = option.at_most
         return {"type": ["integer", "string"], "pattern": NUMERIC, **limits}
     if option.form == "number":
-        return NUMBER if option.above is None else {**NUMBER, "exclusiveMinimum": option.above}
+        if option.above is None:
+            return NUMBER
+        return {**NUMBER, "exclusiveMinimum": option.above}
     if option.form == "guards":
         return listed(_guard())
     plain = {"flag": "boolean", "text": "string", "mapping": "object"}
@@ -87,7 +89,9 @@ def section(
             shape = or_nothing(shape)
         properties[key.name] = {**shape, "description": _described(key)}
     found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**found, "required": list(required)} if required else found
+    if required:
+        return {**found, "required": list(required)}
+    return found
 
 
 def _described(key: Key) -> str:
