@@ -34,7 +34,7 @@ def summary(progress: SearchProgress) -> str:
         f"images {progress.images}/{planned}"
         + (f" ({progress.cached} from the cache)" if progress.cached else ""),
         f"trials {progress.finished} done, {progress.stopped} stopped"
-        + (f", {progress.running} running" if progress.running else "")
+        + (f", {progress.running} under way" if progress.running else "")
         + (f", {progress.failed} failed" if progress.failed else "")
         + (f" of {progress.trials}" if progress.trials is not None else ""),
     ]
@@ -205,7 +205,7 @@ class LiveProgress:
         grid.add_row("images", " · ".join([images, *extra]))
         states = [f"{progress.finished} done", f"{progress.stopped} stopped"]
         if progress.running:
-            states.append(f"{progress.running} running")
+            states.append(f"{progress.running} under way")
         if progress.failed:
             states.append(f"{progress.failed} failed")
         if progress.trials is not None:
