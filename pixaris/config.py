@@ -77,8 +77,6 @@ class Config:
         """
         if environ is None:
             environ = os.environ
-        else:
-            environ = environ
         sources = _found(environ, folder)[1]
         if "flux_api_key" not in sources and environ.get("BFL_API_KEY"):
             sources["flux_api_key"] = "BFL_API_KEY"
@@ -100,8 +98,6 @@ class Config:
         values, _ = _found(environ, folder)
         if environ is None:
             environ = os.environ
-        else:
-            environ = environ
         return cls(
             eval_dir_local=Path(values.get("eval_dir_local", cls.eval_dir_local)),
             results_dir=Path(values.get("results_dir", cls.results_dir)),
@@ -128,8 +124,6 @@ def _found(environ: Mapping[str, str] | None, folder: Path | None) -> tuple[dict
     """Settings that are given, and where each is."""
     if environ is None:
         environ = os.environ
-    else:
-        environ = environ
     named = environ.get("PIXARIS_CONFIG")
     if named:
         path = Path(named)

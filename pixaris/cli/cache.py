@@ -49,8 +49,6 @@ def main(options: argparse.Namespace) -> int:
             since = time.time() - _told("--unused-for", options.unused_for, _seconds)
             if limit is None:
                 limit = cache.limit
-            else:
-                limit = limit
     count, removed = cache.prune(limit, since)
     left = sum(entry.size for entry in cache.entries())
     print(f"removed {count} images, {size(removed)}; {size(left)} are left in {cache.folder}")

@@ -355,8 +355,6 @@ def unsafe(names: Sequence[str], *, folds_case: bool) -> dict[str, str]:
             key = unicodedata.normalize("NFC", name)
             if folds_case:
                 key = key.casefold()
-            else:
-                key = key
             if taken.setdefault(key, name) != name:
                 wrong[name] = f"is the same file here as {taken[key]!r}"
     return wrong

@@ -79,8 +79,6 @@ def generate_images_based_on_dataset(
     survey = survey_of(own_endpoints, image_generator.workflow)
     if survey.infos:
         image_generator = image_generator.for_servers(list(survey.infos.values()))
-    else:
-        image_generator = image_generator
     handler = adapted(experiment_handler)
     setup = RunSetup(
         project=str(args.get("project", "default")),

@@ -173,9 +173,7 @@ class LiveProgress:
                 head = "new best  "
             else:
                 head = "so far    "
-            if trial.number:
-                head = head
-            else:
+            if not trial.number:
                 head = "baseline  "
             self._console.print(Text(head, "bold green") + Text(safe(trial_line(trial))))
         elif trial.objective is None and trial.status == "failed":

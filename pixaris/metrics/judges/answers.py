@@ -71,8 +71,6 @@ def read_answer(texts: Sequence[str], schema: Schema) -> dict[str, Any]:
             return found
         if unfit is None:
             unfit = found
-        else:
-            unfit = unfit
     if unfit is None:
         text = "".join(texts).strip()
         if text:

@@ -66,8 +66,6 @@ def service_of(
     """
     if environ is None:
         environ = os.environ
-    else:
-        environ = environ
     config = Config.load(environ)
     if isinstance(given, Judge):
         return JudgeService(given, Limits(), config.judge_cache.absolute()), Prices()

@@ -300,8 +300,6 @@ class BaselineFirst(Searcher):
         domain = self._domains[name]
         if isinstance(value, np.generic):
             value = value.item()
-        else:
-            value = value
         if domain.bounds is not None and not domain.contains(value):
             value = domain.nearest(value)  # many searchers know no steps and draw what lies between them
         cleaned: ParamValue = domain.clean(value)

@@ -123,12 +123,8 @@ def _folder(title: str) -> str:
 def _new_folder(title: str, taken: set[str]) -> str:
     words = re.sub(r"\b(load|image)\b", " ", title, flags=re.IGNORECASE)
     base = " ".join(re.sub(r"[^\w ]", " ", words).split())[:40].strip()
-    if base and base.lower() not in ("loadimage", "loadimagemask", "mask") and safe_name(base) == base:
-        base = base
-    else:
+    if not (base and base.lower() not in ("loadimage", "loadimagemask", "mask") and safe_name(base) == base):
         base = "Input"
     if "mask" in title.lower() and base == "Input":
         base = "Mask"
-    else:
-        base = base
     return next(name for n in range(1, 10_000) if (name := base if n == 1 else f"{base} {n}") not in taken)

@@ -203,8 +203,6 @@ def _nearest(own: ParamValue, spec: InputSpec) -> ParamValue | None:
             inside = own
         if spec.max is not None:
             inside = min(inside, spec.max)
-        else:
-            inside = inside
         if spec.type == "INT":
             return int(inside)
         return float(inside)

@@ -25,7 +25,7 @@ from pixaris.results.bucket.mirror import Mirror
 from pixaris.results.folders import holding, new_folder
 from pixaris.results.manifest import write_manifest
 from pixaris.results.paths import SearchPaths
-from pixaris.results.progress import ProgressListener, Silent
+from pixaris.results.progress import Planned, ProgressListener, SearchProgress, Silent
 from pixaris.results.records import SearchResult
 from pixaris.search.check import CheckedSearch, strategies_may_fail, try_strategies
 from pixaris.search.driver.ahead.first_images import FirstImages, can_be_made
@@ -125,6 +125,7 @@ def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: b
         try:
             with holding(folder), mirrored(home, folder, tell) as mirror:
                 with _first_images(checked, folder, session) as (identity, first):
+                    _announce(checked, folder, listener)
                     session.wait_for_import()
                     plan = _plan(checked, folder, mirror, identity)
                     result = _search(plan, session, listener, first)
@@ -135,6 +136,16 @@ def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: b
         with contextlib.suppress(BucketError):  # what is left there only takes the name
             forget(home, folder)
     return result
+
+
+def _announce(checked: CheckedSearch, folder: Path, listener: ProgressListener | None) -> None:
+    """Say that Ray comes up: the first time, its import alone may take many seconds."""
+    if listener is None:
+        return
+    items = tuple(item.name for item in checked.setup.eval_set.items)
+    nothing = SearchResult(folder.name, folder, "running", checked.objectives, (), items)
+    planned = Planned(checked.size.trials, checked.size.images)
+    listener.update(SearchProgress("starting Ray", nothing, planned))
 
 
 def _remove_unbegun(folder: Path) -> bool:
@@ -220,6 +231,7 @@ def _go_on(
     mirror: Mirror | None,
 ) -> SearchResult:
     """Go on with an earlier search, if anything is left of it."""
+    _announce(checked, earlier.folder, listener)
     session.wait_for_import()
     plan = _plan(checked, earlier.folder, mirror)
     if not earlier.left(checked.size.trials):

@@ -120,8 +120,6 @@ def _plain(value: Any, path: str, problems: list[Problem]) -> Any:  # noqa: ANN4
         return str(value)
     if hasattr(value, "item"):
         value = value.item()
-    else:
-        value = value
     if value is None or isinstance(value, str | bool | int | float):
         return value
     problems.append(

@@ -336,8 +336,6 @@ def idle(parameters: Iterable[Parameter], templates: Iterable[Template]) -> list
 def _plain(value: Any) -> ParamValue | None:  # noqa: ANN401  (numpy scalars come in too)
     if hasattr(value, "item"):
         value = value.item()
-    else:
-        value = value
     if isinstance(value, float):
         if math.isfinite(value):
             return value
