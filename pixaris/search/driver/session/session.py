@@ -69,8 +69,7 @@ class RaySession:
         """
         address.check(self._address)
         os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
-        for name in ("ray", "ray.tune", "ray.train"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        _silence()
         ray = sys.modules.get("ray")
         if ray is not None and ray.is_initialized():
             self._imported.set()
@@ -143,8 +142,16 @@ class RaySession:
     def _import(self) -> None:
         try:
             import ray  # noqa: F401  (here, as it takes a second)
+
+            _silence()  # importing it makes its loggers anew
         finally:
             self._imported.set()
+
+
+def _silence() -> None:
+    """Keep Ray's own words from the terminal."""
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _join() -> None:
