@@ -85,8 +85,8 @@ def example(cluster: TwoNodes, folder: Path, url: str) -> subprocess.CompletedPr
 
 def upload(bucket: BucketServer, folder: Path) -> None:
     script = EXAMPLES / "helpful_scripts" / "setup_local_experiment_inputs_dummy.py"
-    subprocess.run([sys.executable, str(script), str(folder / "made")], check=True, capture_output=True)
-    made = folder / "made" / "dummy_project" / "dummy_dataset"
+    subprocess.run([sys.executable, str(script)], cwd=folder, check=True, capture_output=True)
+    made = folder / "local_experiment_inputs" / "dummy_project" / "dummy_dataset"
     for file in made.rglob("*.png"):
         bucket.put(f"{INPUTS}/{file.relative_to(made)}", file.read_bytes())
 

@@ -162,7 +162,9 @@ def test_a_thousand_open_streams_end_nothing(ann: Visitor) -> None:
             stream = socket.create_connection((host, int(port)), timeout=30)
             stream.sendall(request)
             opened.append(stream)
-        assert opened[-1].recv(16).startswith(b"HTTP/1.1 503")
+        answers = [stream.recv(12) for stream in opened]  # they are not answered in their order
+        assert set(answers) == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+        assert answers.count(b"HTTP/1.1 503") >= 600, "a few may come in while others are being counted"
         assert ann.get("/").status_code == 200
         assert ann.post(f"{url}/say", {"id": "ef" * 10, "image": 0, "verdict": "like"}).status_code == 200
     finally:
