@@ -148,7 +148,7 @@ class ComfyClient:
         Prompts that this client had to leave there while it could not be reached are cancelled first.
 
         Returns:
-            EndpointError: As of `system_stats`.
+            What `system_stats` gives.
 
         Raises:
             EndpointError: It cannot: unreachable, not a ComfyUI, or its worker thread is dead.

@@ -39,11 +39,10 @@ def api_of_generator(name: str) -> EndpointApi:
     """
     if name.startswith(_GENERATION):
         kind = name.removeprefix(_GENERATION).partition(":")[0]
+    elif ":" in name:
+        kind = ""
     else:
-        if ":" in name:
-            kind = ""
-        else:
-            kind = name.partition("_")[0]
+        kind = name.partition("_")[0]
     return APIS.get(kind, ComfyUIApi())
 
 
