@@ -89,7 +89,7 @@ class Jobs:
         if reason := knock(parts.hostname, port):
             raise ClusterError(
                 f"no Ray dashboard can be reached at {address} ({reason}); start the cluster, or forward its"
-                " port 8265 to here"
+                f" dashboard to port {port} here"
             )
         with self._explaining():
             from ray.job_submission import JobSubmissionClient
