@@ -66,8 +66,10 @@ def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 def test_they_lie_where_the_baselines_trial_looks_for_them(
     cells_loader: LocalDatasetLoader, endpoints: list[str], tmp_path: Path
 ) -> None:
-    checked = search(cells_loader, tmp_path, endpoints).check()
+    cache = LocalCache(tmp_path / "cache", NO_LIMIT)
+    checked = search(cells_loader, tmp_path, endpoints, cache=cache).check()
     assert can_be_made(checked)
+    assert not can_be_made(search(cells_loader, tmp_path, endpoints).check())
     first, paths = begun(checked, tmp_path)
     until(lambda: first.made == 6)
     first.hand_over()
@@ -129,7 +131,13 @@ def test_a_search_makes_every_image_once_and_counts_it_once(
 ) -> None:
     with start_servers(tmp_path, 2) as servers:
         urls = [process.url for process in servers.processes]
-        result = search(cells_loader, tmp_path, urls, budget=Budget(images=18)).run()
+        result = search(
+            cells_loader,
+            tmp_path,
+            urls,
+            budget=Budget(images=18),
+            cache=LocalCache(tmp_path / "kept", NO_LIMIT),
+        ).run()
         executed = sum(len(requests.get(f"{url}/history", timeout=10).json()) for url in urls)
     assert result.status == "finished"
     assert (result.images, result.cached, result.spent.images) == (18, 0, 18)
