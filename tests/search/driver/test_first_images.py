@@ -131,13 +131,8 @@ def test_a_search_makes_every_image_once_and_counts_it_once(
 ) -> None:
     with start_servers(tmp_path, 2) as servers:
         urls = [process.url for process in servers.processes]
-        result = search(
-            cells_loader,
-            tmp_path,
-            urls,
-            budget=Budget(images=18),
-            cache=LocalCache(tmp_path / "kept", NO_LIMIT),
-        ).run()
+        kept = LocalCache(tmp_path / "kept", NO_LIMIT)
+        result = search(cells_loader, tmp_path, urls, budget=Budget(images=18), cache=kept).run()
         executed = sum(len(requests.get(f"{url}/history", timeout=10).json()) for url in urls)
     assert result.status == "finished"
     assert (result.images, result.cached, result.spent.images) == (18, 0, 18)
