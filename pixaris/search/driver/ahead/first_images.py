@@ -37,7 +37,7 @@ def can_be_made(checked: CheckedSearch) -> bool:
     images, as what counts the rest is an actor.
     """
     if checked.settings.keeping.cache is None:
-        # the baseline would end sooner than the next trials' images are kept, and a set that is proposed twice
+        # the baseline would end before the next trials' images are kept, and a set that is proposed twice
         # at once be made twice more often
         return False
     generator, budget = checked.generator, checked.settings.limits.budget
