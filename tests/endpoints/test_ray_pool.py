@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -34,7 +35,7 @@ from pool_kit import (
 from pixaris.comfyui.server.inprocess import serve_in_thread
 from pixaris.comfyui.server.worker import Options
 from pixaris.endpoints.base import Submit
-from pixaris.endpoints.ray import RayPool, RayPoolConfig, start_pool
+from pixaris.endpoints.ray import RayPool, RayPoolConfig, recent, start_pool
 from pixaris.endpoints.ray.actor import PoolActor
 from pixaris.endpoints.ray.messages import Delivery, Envelope, ImageRef
 from pixaris.exceptions import RequestError
@@ -88,10 +89,11 @@ def test_images_wait_where_they_were_made_until_they_are_acknowledged(started: S
     data = fetched(outcome.ref)
     assert data is not None
     asked.check(replace(outcome.image, image=replace(outcome.image.image, data=data)))
-    assert collect(actor, "somebody") == delivery, "until they are acknowledged"
+    (again,) = collect(actor, "somebody").outcomes
+    assert (again.request_id, again.ref) == (asked.id, outcome.ref), "until they are acknowledged"
     assert fetched(outcome.ref) == data
     assert ray.get(actor.collect.remote("somebody", delivery.token, 1)).outcomes == ()
-    until(lambda: outcome.ref is not None and fetched(outcome.ref) is None)
+    until(lambda: outcome.ref is not None and fetched(outcome.ref) is None, seconds=3 * recent.SECONDS)
     assert pool.status().failed == 0
 
 
@@ -102,7 +104,24 @@ def test_images_of_a_client_that_is_gone_are_released(started: Started) -> None:
     config.connect("gone").send([one.request for one in asked])
     until(lambda: idle(pool))
     refs = [outcome.ref for outcome in collect(actor, "gone").outcomes]  # and is never heard of again
-    until(lambda: all(ref is not None and fetched(ref) is None for ref in refs))
+    until(lambda: all(ref is not None and fetched(ref) is None for ref in refs), seconds=3 * recent.SECONDS)
+
+
+def test_who_asks_for_what_another_client_has_just_got_is_given_the_same_image(started: Started) -> None:
+    config, pool, urls = started
+    asked = colour(0x51D5)
+    one, other, late = config.connect(), config.connect(), config.connect()
+    (made,) = run(one, [asked])
+    until(lambda: idle(pool))
+    for client in (other, late):
+        same = Asked(replace(asked.request, id=uuid.uuid4().hex), asked.colour)
+        (given,) = run(client, [same])
+        assert (given.cached, given.image) == (True, made.image)
+    (twice,) = run(one, [Asked(replace(asked.request, id=uuid.uuid4().hex), asked.colour)])
+    assert not twice.cached, "who asks twice wants two images"
+    assert sum(ran(url).count(0x51D5) for url in urls) == 2
+    for client in (one, other, late):
+        client.close()
 
 
 def envelope(asked: Asked, data: ray.ObjectRef) -> Envelope:

@@ -18,8 +18,9 @@ from pixaris.endpoints.base import Command, Emit, Endpoint, Join, PoolStatus, Su
 from pixaris.endpoints.connection import Probed
 from pixaris.endpoints.core import PoolCore
 from pixaris.endpoints.dispatch.policy import Policy
-from pixaris.endpoints.ray.mailbox import Mailbox
+from pixaris.endpoints.ray.mailbox import Kept, Mailbox
 from pixaris.endpoints.ray.messages import Delivery, Envelope, ImageRef, Outcome
+from pixaris.endpoints.ray.recent import Recent
 from pixaris.endpoints.ray.worker import Worker
 from pixaris.endpoints.ray.workers import Workers
 from pixaris.exceptions import CancelledRequestError, UnreachableError
@@ -51,6 +52,7 @@ class PoolActor:
         self._core: PoolCore[Envelope] = PoolCore(self._policy, successor=succeeds)
         self._workers = Workers(session, endpoints)
         self._mailboxes: dict[str, Mailbox] = {}
+        self._recent = Recent()
         self._stopping = False
         self._tidied = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,7 +128,7 @@ class PoolActor:
         mailbox = self._mailbox(client)
         if token != mailbox.token:
             return Delivery(mailbox.token)
-        self._release_images(mailbox.acknowledge(seen))
+        self._take_out(mailbox.acknowledge(seen), client)
         outcomes = await mailbox.take(self._policy.client_limit / 3)
         mailbox.hear(time.monotonic())
         return Delivery(token, outcomes)
@@ -184,7 +186,8 @@ class PoolActor:
         """
         boxes = [box for name, box in self._mailboxes.items() if name != client]
         found = (box.image_of(asked.cache_key) for box in boxes)
-        return next((outcome for outcome in found if outcome is not None), None)
+        waiting = next((outcome for outcome in found if outcome is not None), None)
+        return waiting or self._recent.image_of(asked.cache_key, client)
 
     async def _share(self, outcome: Outcome, asked: Envelope, client: str, priority: int) -> None:
         if outcome.ref is not None:
@@ -192,14 +195,13 @@ class PoolActor:
         else:
             worker = None
         if worker is not None:
-            refs = await self._refs(worker, outcome, 2)
+            (ref,) = await self._refs(worker, outcome, 1)
         else:
-            refs = [None, None]
-        mailbox = self._mailboxes.get(client)
-        if refs[1] is None:
+            ref = None
+        if ref is None:
             self._core.perform(Submit((asked,), priority), client)
-        elif mailbox is not None:
-            mailbox.put(outcome.answer_to(asked.request, refs[1]))
+        else:
+            self._deliver(Kept(outcome.answer_to(asked.request, ref)), client)
         self._carry_out()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -232,7 +234,7 @@ class PoolActor:
                     self._workers.leave(endpoint.url)
                 case Answer(owner, request, error):
                     # a client who is gone has no requests
-                    self._mailboxes[owner].put(Outcome(request.id, error=error))
+                    self._mailboxes[owner].put(Kept(Outcome(request.id, error=error)))
         self._changed.set()
 
     async def _run(self, run: Run[Envelope]) -> None:
@@ -248,29 +250,34 @@ class PoolActor:
         if died:
             self._replace(worker)
         answered = self._core.settle(run, outcome.error, outcome.cost, died=died)
-        if not answered:
-            self._release_images([outcome])
-        refs = await self._refs(worker, outcome, len(answered))
-        for asked, ref in zip(answered, refs, strict=True):
-            mailbox = self._mailboxes.get(asked.owner)
-            if mailbox is not None:  # else its owner is gone
-                if asked.request is run.request:
-                    content = asked.request.cache_key
-                else:
-                    content = ""
-                mailbox.put(outcome.answer_to(asked.request.request, ref), content)
+        if answered:
+            # before anything is waited for: who asks for the same from now on has to find it
+            self._deliver(Kept(outcome, run.request.cache_key), run.owner)
+        elif outcome.ref is not None:
+            self._workers.unwanted([outcome.ref])
+        followers = answered[1:]
+        refs = await self._refs(worker, outcome, len(followers))
+        for asked, ref in zip(followers, refs, strict=True):
+            self._deliver(Kept(outcome.answer_to(asked.request.request, ref)), asked.owner)
         self._carry_out()
 
+    def _deliver(self, kept: Kept, client: str) -> None:
+        mailbox = self._mailboxes.get(client)
+        if mailbox is not None:
+            mailbox.put(kept)
+        else:  # it is gone
+            self._take_out([kept], client)
+
     async def _refs(self, worker: Worker, outcome: Outcome, count: int) -> list[ImageRef | None]:
-        """References to an outcome's image, one for each who is to have it."""
-        if outcome.ref is None or count < 2:
-            return [outcome.ref] * count
+        """References to an outcome's image, one for each who is to have it besides whoever has one."""
+        if outcome.ref is None or count == 0:
+            return [None] * count
         try:
-            more: list[int] = await worker.actor.share.remote(outcome.ref.number, count - 1)
+            more: list[int] = await worker.actor.share.remote(outcome.ref.number, count)
         except RayError as error:  # whoever looks for the image there finds that it is lost, and asks again
             log.debug("an image could not be shared: %s", error)
-            more = [-1] * (count - 1)
-        return [outcome.ref, *(replace(outcome.ref, number=number) for number in more)]
+            more = [-1] * count
+        return [replace(outcome.ref, number=number) for number in more]
 
     async def _outcome(self, worker: Worker, run: Run[Envelope]) -> Outcome:
         """What comes of a run. Where the connection to the worker is cut, the worker goes on: it is asked
@@ -300,11 +307,11 @@ class PoolActor:
         self._core.release(client)
         mailbox = self._mailboxes.pop(client, None)
         if mailbox is not None:
-            self._release_images(mailbox.close())
+            self._take_out(mailbox.close(), client)
 
-    def _release_images(self, outcomes: Iterable[Outcome]) -> None:
-        """Nobody will fetch the images of these outcomes."""
-        self._workers.unwanted(outcome.ref for outcome in outcomes if outcome.ref is not None)
+    def _take_out(self, gone: Iterable[Kept], client: str) -> None:
+        """A client has these, or is gone."""
+        self._workers.unwanted(self._recent.add(gone, client, time.monotonic()))
 
     async def _keep(self) -> None:
         """Let the core do what is due, and keep nothing for clients that are gone."""
@@ -315,6 +322,7 @@ class PoolActor:
                 self._release(client)
             if now - self._tidied > _TIDY_SECONDS:
                 self._tidied = now
+                self._workers.unwanted(self._recent.take_old(now))
                 self._workers.tidy()
             due = self._core.keep()
             self._carry_out()

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import dataclass
 
 from pixaris.endpoints.ray.messages import Outcome
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An outcome that is kept for a client.
+
+    Attributes:
+        outcome: What became of a request.
+        content: Equal for requests whose images are equal; "" where nobody else is given this one.
+    """
+
+    outcome: Outcome
+    content: str = ""
 
 
 class Mailbox:
@@ -21,8 +35,7 @@ class Mailbox:
 
     def __init__(self, now: float, *, awaited: bool = False) -> None:
         self.token = uuid.uuid4().hex
-        self._outcomes: list[Outcome] = []
-        self._contents: list[str] = []
+        self._kept: list[Kept] = []
         self._acknowledged = 0
         self._changed = asyncio.Event()
         self._closed = False
@@ -30,25 +43,18 @@ class Mailbox:
         self._heard = now
         self._awaited = awaited
 
-    def put(self, outcome: Outcome, content: str = "") -> None:
-        """Add an outcome.
-
-        Args:
-            outcome: What became of a request.
-            content: Equal for requests whose images are equal.
-        """
-        self._outcomes.append(outcome)
-        self._contents.append(content)
+    def put(self, kept: Kept) -> None:
+        """Add an outcome."""
+        self._kept.append(kept)
         self._changed.set()
 
     def image_of(self, content: str) -> Outcome | None:
         """The outcome with an image of this content, if there is one that the client may not have yet."""
-        found = zip(self._outcomes, self._contents, strict=True)
-        return next((one for one, known in found if known == content and one.ref is not None), None)
+        return next((one.outcome for one in self._kept if one.content == content and one.outcome.ref), None)
 
     def holds(self, request_id: str) -> bool:
         """Whether there is an outcome of this request that the client may not have yet."""
-        return any(outcome.request_id == request_id for outcome in self._outcomes)
+        return any(one.outcome.request_id == request_id for one in self._kept)
 
     def hear(self, now: float) -> None:
         """The client has called."""
@@ -61,7 +67,7 @@ class Mailbox:
             return 0.0
         return now - self._heard
 
-    def acknowledge(self, seen: int) -> list[Outcome]:
+    def acknowledge(self, seen: int) -> list[Kept]:
         """Release what the client has.
 
         Args:
@@ -71,8 +77,7 @@ class Mailbox:
             Those that it had not acknowledged before.
         """
         count = max(0, seen - self._acknowledged)
-        gone, self._outcomes = self._outcomes[:count], self._outcomes[count:]
-        self._contents = self._contents[count:]
+        gone, self._kept = self._kept[:count], self._kept[count:]
         self._acknowledged += len(gone)
         return gone
 
@@ -80,17 +85,17 @@ class Mailbox:
         """Wait for outcomes that the client has not acknowledged, at most some seconds."""
         self._listeners += 1
         try:
-            while not (self._outcomes or self._closed):
+            while not (self._kept or self._closed):
                 self._changed.clear()
                 await asyncio.wait_for(self._changed.wait(), seconds)
         except TimeoutError:
             return ()
         finally:
             self._listeners -= 1
-        return tuple(self._outcomes)
+        return tuple(one.outcome for one in self._kept)
 
-    def close(self) -> list[Outcome]:
+    def close(self) -> list[Kept]:
         """Let nobody wait here any more; gives what nobody will fetch."""
         self._closed = True
         self._changed.set()
-        return self._outcomes
+        return self._kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -14,7 +14,7 @@ from pixaris.feedback_handlers.base import Feedback, Verdict
 from pixaris.frontend.iterations import MOST_RUNS, iteration_of
 from pixaris.frontend.pages import feedback as pages
 from pixaris.frontend.pictures import FULL, SIDES
-from pixaris.frontend.server.live import MOST_STREAMS
+from pixaris.frontend.server.live import LiveResponse
 from pixaris.frontend.server.requests import IDENTITY, frame_of, live_of, picture, rater_of, review_of
 
 routes = APIRouter()
@@ -97,9 +97,5 @@ def say(request: Request, identity: Iteration, said: Said) -> Response:
 @routes.get("/feedback/{identity}/live")
 async def follow(request: Request, identity: Iteration) -> Response:
     """Totals whenever they change."""
-    live = live_of(request)
-    if live.streams >= MOST_STREAMS:
-        raise HTTPException(503, "too many pages are open; this one shows no news until it is loaded anew")
     key = review_of(request).key(identity)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(live.stream(key), media_type="text/event-stream", headers=headers)
+    return LiveResponse(live_of(request), key)

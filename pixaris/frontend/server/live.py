@@ -8,6 +8,9 @@ import time
 from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from pixaris.exceptions import PixarisError
 from pixaris.feedback_handlers.base import IterationKey
@@ -18,6 +21,7 @@ MOST_STREAMS = 200
 
 _EVERY = 0.25
 _STILL_HERE = 15.0
+_TOO_MANY = "too many pages are open; this one shows no news until it is loaded anew"
 
 
 class Live:
@@ -25,6 +29,9 @@ class Live:
 
     Args:
         review: Has the totals.
+
+    Attributes:
+        streams: Pages that are being told.
     """
 
     def __init__(self, review: Review) -> None:
@@ -35,20 +42,16 @@ class Live:
 
     async def stream(self, key: IterationKey) -> AsyncIterator[str]:
         """What one page is sent, as server-sent events."""
-        self.streams += 1
-        try:
-            sent, at = "", time.monotonic()
-            while True:
-                text = await self._text(key)
-                if text != sent:
-                    sent, at = text, time.monotonic()
-                    yield f"data: {text}\n\n"
-                elif time.monotonic() - at > _STILL_HERE:
-                    at = time.monotonic()
-                    yield ": still here\n\n"
-                await asyncio.sleep(_EVERY)
-        finally:
-            self.streams -= 1
+        sent, at = "", time.monotonic()
+        while True:
+            text = await self._text(key)
+            if text != sent:
+                sent, at = text, time.monotonic()
+                yield f"data: {text}\n\n"
+            elif time.monotonic() - at > _STILL_HERE:
+                at = time.monotonic()
+                yield ": still here\n\n"
+            await asyncio.sleep(_EVERY)
 
     async def _text(self, key: IterationKey) -> str:
         lock = self._locks.setdefault(key, asyncio.Lock())
@@ -63,3 +66,30 @@ class Live:
                 pass  # the store is busy: the next look tells
             self._known[key] = (time.monotonic(), text)
             return text
+
+
+class LiveResponse(StreamingResponse):
+    """The totals of an iteration, to one page.
+
+    It is counted from before its first byte to its end, however it ends.
+
+    Args:
+        live: Looks for news.
+        key: The iteration.
+    """
+
+    def __init__(self, live: Live, key: IterationKey) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(live.stream(key), media_type="text/event-stream", headers=headers)
+        self._live = live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._live.streams >= MOST_STREAMS:
+            raise HTTPException(
+                503, "too many pages are open; this one shows no news until it is loaded anew"
+            )
+        self._live.streams += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._live.streams -= 1
