@@ -36,10 +36,6 @@ def can_be_made(checked: CheckedSearch) -> bool:
     charge nothing, so that an image on its way may be given up; and within a budget that counts nothing but
     images, as what counts the rest is an actor.
     """
-    if checked.settings.keeping.cache is None:
-        # the baseline would end before the next trials' images are kept, and a set that is proposed twice
-        # at once be made twice more often
-        return False
     generator, budget = checked.generator, checked.settings.limits.budget
     if not generator.uses_endpoints or generator.charges or budget.as_dict().keys() - {"images"}:
         return False
