@@ -16,6 +16,7 @@ from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.workflow import Workflow
 from pixaris.components import METRICS
 from pixaris.config import Config
+from pixaris.data_loaders import prompts
 from pixaris.data_loaders.leftovers import PLACEHOLDER, placeholder
 from pixaris.data_loaders.local import INPUT, ITEM_LIST, LocalDatasetLoader, folders_of, is_flat
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
@@ -81,7 +82,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset",
         metavar="SET",
-        help="the eval set: a folder, or a name; without it, one with placeholders is made",
+        help=(
+            "the eval set: a folder, a name, or a file of prompts (.csv, .tsv, .txt, .jsonl); without it, one"
+            " with placeholders is made"
+        ),
     )
     parser.add_argument(
         "--metric",
@@ -249,13 +253,26 @@ def _eval_set(options: argparse.Namespace, output: Path) -> EvalSetOnDisk:
         path = output.parent / f"{safe_name(output.stem)}_images"
         entry = {"path": f"./{path.name}"}
         return EvalSetOnDisk(entry, _folders(path) if path.is_dir() else None, path)
-    path, entry = Path(options.dataset), {"path": _from(output.parent, Path(options.dataset))}
+    path = Path(options.dataset)
+    if path.suffix.lower() in prompts.SUFFIXES:
+        return _prompts(path, output)
+    entry = {"path": _from(output.parent, path)}
     if not path.is_dir():
         named = Config.load().eval_dir_local / options.project / options.dataset
         if not named.is_dir():
             LocalDatasetLoader(options.project, options.dataset, Config.load().eval_dir_local).load_dataset()
         path, entry = named, {"name": options.dataset}
     return EvalSetOnDisk(entry, _folders(path), path)
+
+
+def _prompts(path: Path, output: Path) -> EvalSetOnDisk:
+    """A file of prompts; its columns of images are the folders.
+
+    Raises:
+        DatasetError: It cannot be read as one.
+    """
+    eval_set = prompts.PromptDatasetLoader(path).load_dataset()
+    return EvalSetOnDisk({"prompts": _from(output.parent, path)}, tuple(eval_set.items[0].inputs), path)
 
 
 def _folders(path: Path) -> tuple[str, ...]:

@@ -76,13 +76,14 @@ def slow_server(tmp_path: Path) -> Iterator[str]:
         yield servers.processes[0].url
 
 
-def started(file: Path, url: str, images: int = 0) -> subprocess.Popen[str]:
-    """The search as a process that has made so many images."""
+def started(file: Path, url: str, images: int = 0, *, own_group: bool = False) -> subprocess.Popen[str]:
+    """The search as a process, maybe in a process group of its own, that has made so many images."""
     search = subprocess.Popen(
         command("search", file, "--endpoint", url),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        process_group=0 if own_group else None,
     )
     deadline = time.monotonic() + 120
     folder = file.parent / "results" / "tests" / "cells"
@@ -94,10 +95,13 @@ def started(file: Path, url: str, images: int = 0) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_a_search_whose_ray_is_killed_says_so_and_can_be_resumed(file: Path, slow_server: str) -> None:
+@pytest.mark.parametrize("process", ["raylet/raylet", "gcs/gcs_server"])
+def test_a_search_whose_ray_is_killed_says_so_and_can_be_resumed(
+    file: Path, slow_server: str, process: str
+) -> None:
     search = started(file, slow_server, images=8)
-    raylets = [pid for pid in children_of(["raylet/raylet"]) if parent(pid) == search.pid]
-    os.kill(raylets[0], signal.SIGKILL)
+    (of_ray,) = [pid for pid in children_of([process]) if parent(pid) == search.pid]
+    os.kill(of_ray, signal.SIGKILL)
     killed = time.monotonic()
     out, err = search.communicate(timeout=90)
     assert time.monotonic() - killed < 45
@@ -130,6 +134,18 @@ def test_a_signal_before_anything_ran_ends_it_and_leaves_no_folder(
     assert f"it was interrupted ({number.name})" in err
     assert "Traceback" not in out + err
     assert not folder.exists()
+    assert children_of(["ray", str(search.pid)]) == []
+
+
+@pytest.mark.slow
+def test_a_signal_to_its_whole_process_group_stops_it_in_order(file: Path, slow_server: str) -> None:
+    search = started(file, slow_server, images=5, own_group=True)
+    os.killpg(search.pid, signal.SIGTERM)
+    out, err = search.communicate(timeout=60)
+    assert search.returncode == 130, err
+    assert "it was interrupted (SIGTERM)" in err
+    assert "--resume" in err
+    assert "Failed to connect" not in out + err
     assert children_of(["ray", str(search.pid)]) == []
 
 

@@ -85,6 +85,8 @@ def run_search(
             tracker.begin()
             _search(plan, session, tracker, signals, first)
     except KeyboardInterrupt:
+        if tracker.fatal is not None:
+            return replace(tracker.close("interrupted", str(tracker.fatal)), error=tracker.fatal)
         return tracker.close("interrupted", tracker.reason or "it was interrupted")
     except (NoEndpointError, StorageError, ClusterError) as error:
         return replace(tracker.close("interrupted", str(error)), error=error)

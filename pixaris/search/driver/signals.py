@@ -66,7 +66,8 @@ class Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if isinstance(self._tracker.fatal, ClusterError):
-            raise self._tracker.fatal
+            # no `Exception`: after one, Tune would wait for its processes, which nobody can end any more
+            raise KeyboardInterrupt
         again = self._tracker.stopped
         self._tracker.interrupt(f"it was interrupted ({signal.Signals(number).name})")
         if again or self._stop is None:

@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -19,13 +20,16 @@ _LONGEST_TEMP = 36
 
 _SHORT_TEMP = "/tmp"
 
+_MAIN = ("gcs_server", "raylet")
+"""The processes without which Ray does nothing."""
+
 
 class Head:
     """Ray's processes on this machine."""
 
     def __init__(self) -> None:
         self._before = set(_children())
-        self._raylet: int | None = None
+        self._main: dict[str, int] = {}
 
     def start(self) -> None:
         """Start Ray; once more, where the first try fails: a busy machine often takes longer than Ray waits.
@@ -52,12 +56,19 @@ class Head:
                 if again:
                     raise
         keep_quiet()
-        self._raylet = next((pid for pid, name in _children().items() if name == "raylet"), None)
+        self._main = {name: pid for pid, name in _children().items() if name in _MAIN}
 
     def fault(self) -> str:
-        """Why it has ended; "" while it runs, or where that cannot be told."""
-        if self._raylet is None or _is_alive(self._raylet):
+        """Why it has ended; "" while it runs, or where that cannot be told.
+
+        Where only the process that knows of all others has ended, those are ended here: they would ask for it
+        for a minute, and so would this process, which Ray ends then.
+        """
+        lost = [name for name, pid in self._main.items() if not _is_alive(pid)]
+        if not lost:
             return ""
+        if lost == ["gcs_server"]:
+            self.end_leftovers()
         return (
             "Ray has ended unexpectedly: its main process was killed, for instance because the machine had no"
             " memory left; free some, and resume"
@@ -124,6 +135,9 @@ def _lean() -> Iterator[None]:
     """Start Ray without what nobody asks for here: the autoscaler's monitor, the log monitor, and the server
     of the dashboard. `ray start` has flags for them (``--no-monitor``); `ray.init` has none, so that it is
     given other parameters. They cost a second of CPU each.
+
+    And start it in a process group of its own: what is sent to the search's whole group (by `timeout`, by a
+    shell's `kill -- -PID`, by a batch system) would end Ray before the search can stop in order.
     """
     from ray._private import parameter, services
 
@@ -131,12 +145,14 @@ def _lean() -> Iterator[None]:
         def __init__(self, **given: object) -> None:
             super().__init__(**{**given, "no_monitor": True, "include_log_monitor": False})
 
-    before = parameter.RayParams, services.start_api_server
+    before = parameter.RayParams, services.start_api_server, services.ConsolePopen
+    own_group = partial(services.ConsolePopen, process_group=0)
     parameter.RayParams, services.start_api_server = Parameters, lambda *given, **options: (None, None)
+    services.ConsolePopen = own_group
     try:
         yield
     finally:
-        parameter.RayParams, services.start_api_server = before
+        parameter.RayParams, services.start_api_server, services.ConsolePopen = before
 
 
 def keep_quiet() -> None:
