@@ -23,6 +23,7 @@ from pixaris.endpoints.apis.comfyui import ComfyUIApi
 from pixaris.endpoints.sources.catalog import source_of
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import safe_name, write_bytes, write_json, write_text
+from pixaris.images import has_image_suffix
 from pixaris.metrics.base import BaseMetric
 from pixaris.plugins import resolve
 from pixaris.results.folders import find_search
@@ -109,11 +110,13 @@ class EvalSetOnDisk:
         entry: Its name or path, as the file has it.
         folders: Its folders; None if it is still to be made.
         path: Where it lies.
+        items: How many it has.
     """
 
     entry: Mapping[str, str]
     folders: tuple[str, ...] | None
     path: Path
+    items: int = 1
 
 
 def main(options: argparse.Namespace) -> int:
@@ -173,6 +176,7 @@ def _of_workflow(options: argparse.Namespace) -> int:
         endpoints=endpoints,
         aim=chosen,
         head=_head(options, found, unfed, advice, copied=copied),
+        items=eval_set.items,
     )
     text = _schema_line(output.parent) + render(found, frame)
     if copied:
@@ -252,7 +256,7 @@ def _eval_set(options: argparse.Namespace, output: Path) -> EvalSetOnDisk:
     if options.dataset is None:
         path = output.parent / f"{safe_name(output.stem)}_images"
         entry = {"path": f"./{path.name}"}
-        return EvalSetOnDisk(entry, _folders(path) if path.is_dir() else None, path)
+        return _images(path, entry) if path.is_dir() else EvalSetOnDisk(entry, None, path)
     path = Path(options.dataset)
     if path.suffix.lower() in prompts.SUFFIXES:
         return _prompts(path, output)
@@ -262,7 +266,7 @@ def _eval_set(options: argparse.Namespace, output: Path) -> EvalSetOnDisk:
         if not named.is_dir():
             LocalDatasetLoader(options.project, options.dataset, Config.load().eval_dir_local).load_dataset()
         path, entry = named, {"name": options.dataset}
-    return EvalSetOnDisk(entry, _folders(path), path)
+    return _images(path, entry)
 
 
 def _prompts(path: Path, output: Path) -> EvalSetOnDisk:
@@ -272,14 +276,21 @@ def _prompts(path: Path, output: Path) -> EvalSetOnDisk:
         DatasetError: It cannot be read as one.
     """
     eval_set = prompts.PromptDatasetLoader(path).load_dataset()
-    return EvalSetOnDisk({"prompts": _from(output.parent, path)}, tuple(eval_set.items[0].inputs), path)
+    entry = {"prompts": _from(output.parent, path)}
+    return EvalSetOnDisk(entry, tuple(eval_set.items[0].inputs), path, len(eval_set.items))
 
 
-def _folders(path: Path) -> tuple[str, ...]:
-    """The folders of an eval set; photographs in it directly are its input."""
+def _images(path: Path, entry: Mapping[str, str]) -> EvalSetOnDisk:
+    """Folders of images; photographs in the eval set directly are its input."""
     if is_flat(path):
-        return (INPUT,)
-    return folders_of(path)
+        return EvalSetOnDisk(entry, (INPUT,), path, _count(path))
+    folders = folders_of(path)
+    return EvalSetOnDisk(entry, folders, path, _count(path / next(iter(folders), "")))
+
+
+def _count(folder: Path) -> int:
+    """How many images lie in a folder."""
+    return sum(map(has_image_suffix, os.listdir(folder)))
 
 
 def _unfed(eval_set: EvalSetOnDisk, found: Draft) -> tuple[str, ...]:

@@ -107,6 +107,26 @@ def test_a_title_that_names_a_folder_is_no_guess(server: str, capsys: pytest.Cap
     assert "The workflow reads folder 'Clean'; 'Input' is only compared with." in Path("x.yaml").read_text()
 
 
+def test_a_file_of_prompts_is_an_eval_set(server: str) -> None:
+    Path("prompts").mkdir()
+    rows = [f"p{number},a boat {number},{number}" for number in range(20)]
+    Path("prompts/scenes.csv").write_text("\n".join(["name,prompt,expected", *rows, ""]))
+    content = drafted(
+        text_to_image(), "--endpoint", server, "--dataset", "prompts/scenes.csv", "--metric", "contrast"
+    )
+    assert content["dataset"] == {"prompts": "./prompts/scenes.csv"}
+    assert content["budget"] == {"images": 240}, "twelve whole sets"
+    assert main(["check", "x.yaml"]) == 0
+
+
+def test_what_is_no_file_of_prompts_is_told(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty.csv").write_text("prompt\n")
+    Path("workflow.json").write_text(json.dumps(text_to_image()))
+    for name, words in (("empty.csv", "has no prompts"), ("gone.csv", "gone.csv")):
+        assert main(["space", "workflow.json", "--dataset", name]) == 2
+        assert words in capsys.readouterr().err
+
+
 # The objective
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +19,8 @@ from pixaris.endpoints.connection import Probed
 from pixaris.endpoints.core import PoolCore
 from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.ray.mailbox import Kept, Mailbox
+from pixaris.endpoints.ray.mailboxes import Mailboxes
 from pixaris.endpoints.ray.messages import Delivery, Envelope, ImageRef, Outcome
-from pixaris.endpoints.ray.recent import Recent
 from pixaris.endpoints.ray.worker import Worker
 from pixaris.endpoints.ray.workers import Workers
 from pixaris.exceptions import CancelledRequestError, UnreachableError
@@ -51,8 +51,7 @@ class PoolActor:
         self._died = succeeds
         self._core: PoolCore[Envelope] = PoolCore(self._policy, successor=succeeds)
         self._workers = Workers(session, endpoints)
-        self._mailboxes: dict[str, Mailbox] = {}
-        self._recent = Recent()
+        self._mailboxes = Mailboxes()
         self._stopping = False
         self._tidied = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,7 +83,7 @@ class PoolActor:
             if not self._stopping:
                 self._join(command.endpoint)
         elif isinstance(command, Submit):
-            self._submit(command, client, self._mailbox(client))
+            self._submit(command, client, self._mailboxes.of(client))
         else:
             self._core.perform(command, client)
         self._carry_out()
@@ -92,13 +91,13 @@ class PoolActor:
     async def submit_early(self, client: str, command: Submit[Envelope]) -> None:
         """Queue requests for a client who may come much later."""
         await self.ready()
-        self._submit(command, client, self._mailbox(client, early=True))
+        self._submit(command, client, self._mailboxes.of(client, early=True))
         self._carry_out()
 
     async def submit_lost(self, client: str, command: Submit[Envelope]) -> None:
         """Queue requests again that were answered with images whose bytes are gone."""
         await self.ready()
-        self._mailbox(client)
+        self._mailboxes.of(client)
         for _ in command.requests:
             self._core.lost()
         self._core.perform(command, client)
@@ -125,10 +124,10 @@ class PoolActor:
         )
 
     async def _collect(self, client: str, token: str, seen: int) -> Delivery:
-        mailbox = self._mailbox(client)
+        mailbox = self._mailboxes.of(client)
         if token != mailbox.token:
             return Delivery(mailbox.token)
-        self._take_out(mailbox.acknowledge(seen), client)
+        self._mailboxes.acknowledge(client, seen)
         outcomes = await mailbox.take(self._policy.client_limit / 3)
         mailbox.hear(time.monotonic())
         return Delivery(token, outcomes)
@@ -172,22 +171,13 @@ class PoolActor:
 
     def _submit(self, command: Submit[Envelope], client: str, mailbox: Mailbox) -> None:
         fresh = [one for one in command.requests if not mailbox.holds(one.id)]
-        made = {one.id: self._uncollected(one, client) for one in fresh}
+        made = {one.id: self._mailboxes.image_of(one.cache_key, client) for one in fresh}
         for one in fresh:
             outcome = made[one.id]
             if outcome is not None:
                 self._spawn(self._share(outcome, one, client, command.priority))
         missing = tuple(one for one in fresh if made[one.id] is None)
         self._core.perform(replace(command, requests=missing), client)
-
-    def _uncollected(self, asked: Envelope, client: str) -> Outcome | None:
-        """The image that a client asks for, where it was made for another one who may not have kept it yet,
-        so that nobody finds it in a store.
-        """
-        boxes = [box for name, box in self._mailboxes.items() if name != client]
-        found = (box.image_of(asked.cache_key) for box in boxes)
-        waiting = next((outcome for outcome in found if outcome is not None), None)
-        return waiting or self._recent.image_of(asked.cache_key, client)
 
     async def _share(self, outcome: Outcome, asked: Envelope, client: str, priority: int) -> None:
         if outcome.ref is not None:
@@ -201,21 +191,13 @@ class PoolActor:
         if ref is None:
             self._core.perform(Submit((asked,), priority), client)
         else:
-            self._deliver(Kept(outcome.answer_to(asked.request, ref)), client)
+            self._mailboxes.put(Kept(outcome.answer_to(asked.request, ref)), client)
         self._carry_out()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _mailbox(self, client: str, *, early: bool = False) -> Mailbox:
-        mailbox = self._mailboxes.get(client)
-        if mailbox is None:
-            mailbox = self._mailboxes[client] = Mailbox(time.monotonic(), awaited=early)
-        if not early:
-            mailbox.hear(time.monotonic())
-        return mailbox
 
     def _carry_out(self) -> None:
         """Begin what the core has decided."""
@@ -234,7 +216,7 @@ class PoolActor:
                     self._workers.leave(endpoint.url)
                 case Answer(owner, request, error):
                     # a client who is gone has no requests
-                    self._mailboxes[owner].put(Kept(Outcome(request.id, error=error)))
+                    self._mailboxes.put(Kept(Outcome(request.id, error=error)), owner)
         self._changed.set()
 
     async def _run(self, run: Run[Envelope]) -> None:
@@ -252,21 +234,14 @@ class PoolActor:
         answered = self._core.settle(run, outcome.error, outcome.cost, died=died)
         if answered:
             # before anything is waited for: who asks for the same from now on has to find it
-            self._deliver(Kept(outcome, run.request.cache_key), run.owner)
+            self._mailboxes.put(Kept(outcome, run.request.cache_key), run.owner)
         elif outcome.ref is not None:
             self._workers.unwanted([outcome.ref])
         followers = answered[1:]
         refs = await self._refs(worker, outcome, len(followers))
         for asked, ref in zip(followers, refs, strict=True):
-            self._deliver(Kept(outcome.answer_to(asked.request.request, ref)), asked.owner)
+            self._mailboxes.put(Kept(outcome.answer_to(asked.request.request, ref)), asked.owner)
         self._carry_out()
-
-    def _deliver(self, kept: Kept, client: str) -> None:
-        mailbox = self._mailboxes.get(client)
-        if mailbox is not None:
-            mailbox.put(kept)
-        else:  # it is gone
-            self._take_out([kept], client)
 
     async def _refs(self, worker: Worker, outcome: Outcome, count: int) -> list[ImageRef | None]:
         """References to an outcome's image, one for each who is to have it besides whoever has one."""
@@ -305,24 +280,18 @@ class PoolActor:
 
     def _release(self, client: str) -> None:
         self._core.release(client)
-        mailbox = self._mailboxes.pop(client, None)
-        if mailbox is not None:
-            self._take_out(mailbox.close(), client)
-
-    def _take_out(self, gone: Iterable[Kept], client: str) -> None:
-        """A client has these, or is gone."""
-        self._workers.unwanted(self._recent.add(gone, client, time.monotonic()))
+        self._mailboxes.remove(client)
 
     async def _keep(self) -> None:
         """Let the core do what is due, and keep nothing for clients that are gone."""
         while True:
             now = time.monotonic()
             limit = self._policy.client_limit
-            for client in [name for name, box in self._mailboxes.items() if box.silence(now) > limit]:
+            for client in self._mailboxes.silent(limit):
                 self._release(client)
             if now - self._tidied > _TIDY_SECONDS:
                 self._tidied = now
-                self._workers.unwanted(self._recent.take_old(now))
+                self._workers.unwanted(self._mailboxes.take_unwanted())
                 self._workers.tidy()
             due = self._core.keep()
             self._carry_out()

@@ -14,6 +14,9 @@ from pixaris.search.objectives import Aim
 
 _PLAIN = re.compile(r"(\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./()-]*( [A-Za-z0-9_./()-]+)*")
 _WIDTH = 120
+_SETS = 12
+_FEWEST_IMAGES = 150
+"""A budget: images of so many whole sets, and as many as find the best set of a small eval set."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Frame:
         endpoints: URLs; none for the endpoint that comes with Pixaris.
         aim: What scores the images, and what is optimised.
         head: Sentences for the file's head.
+        items: Of the eval set.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Frame:
     endpoints: Sequence[str]
     aim: Aim
     head: Sequence[str]
+    items: int
 
 
 def render(draft: Draft, frame: Frame) -> str:
@@ -65,7 +70,9 @@ def render(draft: Draft, frame: Frame) -> str:
         lines += [f"  {line}" for row in group.rows for line in _parameter(row)]
     lines += [*map(_comment, frame.aim.about), f"metrics: {flow(metrics)}"]
     lines += [f"objective: {flow({'metric': frame.aim.objective})}"] if frame.aim.objective else []
-    return "\n".join([*lines, "search: {algorithm: tpe, num_samples: 40, seed: 7}", ""])
+    lines += ["# every set begins with a few images, and those without a chance are stopped; resume for more"]
+    lines += [f"budget: {flow({'images': max(_FEWEST_IMAGES, _SETS * frame.items)})}"]
+    return "\n".join([*lines, "search: {seed: 7}", ""])
 
 
 def _parameter(row: DraftInput) -> list[str]:
