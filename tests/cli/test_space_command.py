@@ -283,6 +283,9 @@ def test_the_documentation_is_right(server: str) -> None:
     commands = re.findall(r"^pixaris (space .*)$", text, flags=re.M)
     assert len(commands) >= 4
     saved(image_to_image(), "portrait_apiformat.json")
+    saved(text_to_image(), "text_to_image_apiformat.json")
+    Path("prompts").mkdir()
+    Path("prompts/scenes.csv").write_text("name,prompt\nboat,a small red boat\n")
     picture(image_to_image())
     Path("photos/Input").mkdir(parents=True)
     Path("photos/Original").mkdir()
