@@ -134,6 +134,7 @@ def assemble(spec: SearchSpec, problems: list[Problem], *, trust: bool = True) -
             handler=partial(files_and_events, spec.home.results),
             cache=_cache(spec, config),
             source=spec.source.path,
+            changes=spec.source.changes,
             feedback=_feedback(metrics, config, spec.home.results, problems),
         ),
     )

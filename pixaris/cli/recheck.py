@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,7 @@ def _checked(options: argparse.Namespace, result: SearchResult) -> CheckedSearch
             f"{result.folder} cannot be checked again from here: {where}; in Python, give Search(recheck=…)"
         )
     options.file = Path(file)
+    _change_as_before(options, kept.get("changes", ()))
     spec, problems = files.read(options, [])
     wanted = _wanted(options, spec.evidence.recheck)
     spec = replace(spec, evidence=replace(spec.evidence, recheck=wanted))
@@ -93,6 +95,20 @@ def _checked(options: argparse.Namespace, result: SearchResult) -> CheckedSearch
     changed = tuple(differences(kept, manifest_of(checked)))
     Earlier(result, kept, History.read(paths), changed).raise_problems(file)
     return checked
+
+
+def _change_as_before(options: argparse.Namespace, words: Sequence[str]) -> None:
+    """Let the command line say what it said for the search, unless it says otherwise now.
+
+    Args:
+        options: Of this command.
+        words: As `Keeping.changes`: options and their values, in turn.
+    """
+    said = list(zip(words[::2], words[1::2], strict=True))
+    if not options.endpoint:
+        options.endpoint = [value for name, value in said if name == "--endpoint"]
+    before = [value for name, value in said if name == "--set"]
+    options.overrides = [*before, *options.overrides]
 
 
 def _wanted(options: argparse.Namespace, given: Recheck | None) -> Recheck:

@@ -8,7 +8,6 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -86,7 +85,7 @@ def main(options: argparse.Namespace) -> int:
     with listener() as progress:
         result = run(checked, progress, resume=resume, place=partial(voting_page, checked))
     if result.trials or result.error is None:
-        report(result, files.owner(checked), _changes(options))
+        report(result, files.owner(checked))
         flush()
     if result.error is None and result.status in ("interrupted", "stopped"):
         print(f"stopped: {result.reason}; what was done is kept", file=sys.stderr)
@@ -166,13 +165,12 @@ def _changes(options: argparse.Namespace) -> list[str]:
     return words
 
 
-def report(result: SearchResult, owner: str = "workflow", changes: Sequence[str] = ()) -> None:
+def report(result: SearchResult, owner: str = "workflow") -> None:
     """Print what was found and where to look at it.
 
     Args:
         result: It.
         owner: Whose values the baseline has.
-        changes: What the search was told beside its file: a command that searches again has it too.
     """
     from pixaris.words import credits, duration, number
 
@@ -214,7 +212,7 @@ def report(result: SearchResult, owner: str = "workflow", changes: Sequence[str]
         if trial.stop is None and (broken := result.broken(trial)):
             print(f"left out  {trial.name}: {broken}")
     if verdict.next_steps:
-        print("\n".join(["\nnext", *next_lines(verdict, changes)]))
+        print("\n".join(["\nnext", *next_lines(verdict)]))
     print("\n".join(["\nlook at it", *looking.lines(result)]))
 
 
@@ -234,15 +232,13 @@ def said(verdict: Verdict) -> str:
     return "\n".join(textwrap.fill(line, width) if width else line for line in lines)
 
 
-def next_lines(verdict: Verdict, changes: Sequence[str] = ()) -> list[str]:
+def next_lines(verdict: Verdict) -> list[str]:
     """What to do now, with the commands to paste."""
     lines = []
     for step in verdict.next_steps:
         lines.append(f"  {step.words}")
         if step.command:
             words = [shown(word) if isinstance(word, Path) else word for word in step.command]
-            if words[0] == "search":
-                words[2:2] = changes
             lines.append(f"    {command(*words)}")
     return lines
 

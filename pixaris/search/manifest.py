@@ -24,6 +24,7 @@ def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
     source = settings.keeping.source
     return {
         **({} if source is None else {"file": str(source.resolve())}),
+        **({"changes": settings.keeping.changes} if settings.keeping.changes else {}),
         "space": checked.space.as_dict(),
         "objectives": [asdict(objective) for objective in checked.objectives],
         "baseline": checked.baseline(),

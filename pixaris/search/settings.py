@@ -203,12 +203,14 @@ class Keeping:
         handler: Keeps the trials' results, or makes what does.
         cache: Images that it has are not generated again, and those that are generated are kept in it.
         source: The search file, of which a copy is kept; None without one.
+        changes: What a command line changed in it, as options of that.
         feedback: Keeps the votes of a search that votes steer.
     """
 
     handler: ExperimentHandler | HandlerMaker
     cache: CacheStore | None = None
     source: Path | None = None
+    changes: tuple[str, ...] = ()
     feedback: FeedbackHandler | None = None
 
     def handler_in(self, folder: Path) -> ExperimentHandler:

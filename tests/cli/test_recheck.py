@@ -49,7 +49,7 @@ def test_the_command_that_a_search_ends_with_checks_its_best_sets_again(cells: P
         "project": "tests",
         "dataset": str(cells),
         "generator": {"type": "painting:Painter"},
-        "parameters": {"x": {"node_name": "Any", "input": "x", "grid_search": [0.0, 0.5, 1.0]}},
+        "parameters": {"x": {"node_name": "Any", "input": "x", "grid_search": [0.0, 0.25]}},
         "metrics": ["painting:Lightness"],
         "objective": {"metric": "lightness"},
         "search": {"algorithm": "grid"},
@@ -58,7 +58,8 @@ def test_the_command_that_a_search_ends_with_checks_its_best_sets_again(cells: P
     }
     file = tmp_path / "gray.yaml"
     file.write_text(yaml.safe_dump(content))
-    ended = pixaris(tmp_path, "search", "gray.yaml")
+    changes = ("--set", "parameters.x.grid_search=[0.0, 0.5, 1.0]")  # the re-check must have them, too
+    ended = pixaris(tmp_path, "search", "gray.yaml", *changes)
     assert ended.returncode == 0, ended.stderr
     (line,) = (line for line in ended.stdout.splitlines() if " recheck " in line)
     words = line.split()

@@ -116,10 +116,13 @@ def test_the_next_search_is_told_with_what_the_last_one_was_told_beside_its_file
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "other"
-    write_manifest(SearchPaths(folder), {"algorithm": "random", "file": "s.yaml", "num_samples": 1})
+    write_manifest(
+        SearchPaths(folder),
+        {"algorithm": "random", "file": "s.yaml", "num_samples": 1, "changes": ["--set", "name=other"]},
+    )
     sets = [results_kit.trial_of(number, {}, (0.5 - 0.1 * number,) * 8) for number in (0, 1)]
     names = tuple(f"item {number}" for number in range(8))
-    report(results_kit.search_of(*sets, folder=folder, items=names), changes=["--set", "name=other"])
+    report(results_kit.search_of(*sets, folder=folder, items=names))
     out = capsys.readouterr().out
     assert "search s.yaml --set name=other --resume --num-samples=2\n" in out
 

@@ -219,6 +219,20 @@ def test_a_baseline_that_won_sets_that_are_all_tied_and_too_few_items_have_a_nex
     assert any(words.startswith("Add items") for words in advised(search([0.1], items=4), tmp_path))
 
 
+def test_a_search_that_was_interrupted_is_gone_on_with_before_anything_else(tmp_path: Path) -> None:
+    changes = ["--endpoint", "http://gpu:8188", "--set", "name=other"]
+    for found in (search([0.1], items=4), search([-0.1, -0.05, -0.2])):
+        told = advised(replace(found, status="interrupted"), tmp_path, changes=changes)
+        assert told == {
+            "The search has not come to its end; go on with it.": ["search", "s.yaml", *changes, "--resume"]
+        }
+
+
+def test_a_search_that_was_planned_by_its_images_is_begun_anew_with_more(tmp_path: Path) -> None:
+    told = advised(search([-0.1, -0.05, -0.2]), tmp_path, guided_images=150)
+    assert ["search", "s.yaml", "--set", "budget.images=300"] in told.values()
+
+
 def test_a_running_search_is_given_no_advice() -> None:
     assert search([0.0, 0.0]).verdict().next_steps
     assert not replace(search([0.0, 0.0]), status="running").verdict().next_steps

@@ -33,7 +33,8 @@ def _part(part: SearchPart) -> Markup:
     rows = [join(tag("dt", name), tag("dd", text)) for name, text in facts]
     how: list[Markup] = []
     if file is not None:
-        command = pasteable(["search", str(part.manifest.get("file") or file.name)])
+        changes = part.manifest.get("changes", ())
+        command = pasteable(["search", str(part.manifest.get("file") or file.name), *changes])
         how.append(tag("p", "Command: ", tag("code", command, class_="command")))
     else:
         how.append(tag("p", "The search was made in Python; its folder keeps what it was made from."))

@@ -54,10 +54,12 @@ class _Known:
         return cls(search.folder, file if isinstance(file, str) else None, manifest)
 
     def again(self, *words: str) -> tuple[str | Path, ...]:
-        """The command that searches again, changed; empty without a search file."""
+        """The command that searches again, with what the search was told beside its file, and changed;
+        empty without a search file.
+        """
         if self.file is None:
             return ()
-        return ("search", Path(self.file), *words)
+        return ("search", Path(self.file), *self.manifest.get("changes", ()), *words)
 
     @property
     def takes_seeds(self) -> bool:
@@ -99,6 +101,8 @@ def _of_kind(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
     again = search.recheck
     if again is not None and again.status != "finished":
         return [NextStep("The re-check has not come to its end; go on with it.", ("recheck", known.folder))]
+    if search.status == "interrupted" and verdict.kind in ("baseline", "too few items"):
+        return [NextStep("The search has not come to its end; go on with it.", known.again("--resume"))]
     winner = next((trial for trial in search.trials if trial.number == verdict.winner), None)
     checked = winner is not None and Rechecked.of(search, winner) is not None
     if verdict.kind in ("better", "needs a re-check", "no evidence") and not checked:
@@ -111,6 +115,10 @@ def _of_kind(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
         if known.manifest.get("algorithm") in _EXHAUSTIVE:
             words = "Every set of the grid was tried: widen a domain, or vary another input."
             return [NextStep(words, ("space", known.folder / "trial_0000" / "workflow_apiformat.json"))]
+        images = known.manifest.get("guided_images")
+        if isinstance(images, int):
+            words = "Try more sets, with twice the images; those that were made are in the cache."
+            return [NextStep(words, known.again("--set", f"budget.images={2 * images}"))]
         words = "Try more sets; the search goes on where it ended."
         samples = known.manifest.get("num_samples")
         more = (2 * samples,) if isinstance(samples, int) else ()

@@ -70,7 +70,7 @@ def render(draft: Draft, frame: Frame) -> str:
         lines += [f"  {line}" for row in group.rows for line in _parameter(row)]
     lines += [*map(_comment, frame.aim.about), f"metrics: {flow(metrics)}"]
     lines += [f"objective: {flow({'metric': frame.aim.objective})}"] if frame.aim.objective else []
-    lines += ["# every set begins with a few images, and those without a chance are stopped; resume for more"]
+    lines += ["# in all: sets without a chance are stopped after a few images"]
     lines += [f"budget: {flow({'images': max(_FEWEST_IMAGES, _SETS * frame.items)})}"]
     return "\n".join([*lines, "search: {seed: 7}", ""])
 

@@ -25,6 +25,7 @@ class FileSource:
         unbound: Dotted path to input, of parameters that are left out of the space because their values are
             wrong.
         faulty: Dotted paths that something was found wrong with while the file was read.
+        changes: What the command line changes, as options of it: ``("--set", "name=other")``.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class FileSource:
     fixed_at: tuple[int, ...] = ()
     unbound: Mapping[str, Target] = field(default_factory=dict)
     faulty: frozenset[str] = frozenset()
+    changes: tuple[str, ...] = ()
 
     def located(self, problems: Iterable[Problem]) -> list[Problem]:
         """Problems of the file, with their lines."""

@@ -139,7 +139,7 @@ def read_search_file(
     cache, shared_cache = _cache(reader, fields.get("cache", True))
     problems = reader.problems
     spec = SearchSpec(
-        source=_source(path, reader, problems),
+        source=_source(path, reader, problems, _changes(endpoints, overrides)),
         home=home,
         dataset=dataset,
         generator=generator,
@@ -209,10 +209,17 @@ def _space(
     return read_parameters(reader, "parameters", parameters, fixed, images_at, nodes=nodes)
 
 
-def _source(path: Path, reader: Reader, problems: Sequence[Problem]) -> FileSource:
+def _changes(endpoints: Sequence[str], overrides: Sequence[str]) -> tuple[str, ...]:
+    """What a file is read with, as options of a command."""
+    words = [word for url in endpoints for word in ("--endpoint", url)]
+    words += [word for override in overrides for word in ("--set", override)]
+    return tuple(words)
+
+
+def _source(path: Path, reader: Reader, problems: Sequence[Problem], changes: tuple[str, ...]) -> FileSource:
     unbound = {where: Target(*target) for where, target in reader.unbound}
     faulty = frozenset(problem.path for problem in problems)
-    return FileSource(path, reader.lines, tuple(reader.fixed_at), unbound, faulty)
+    return FileSource(path, reader.lines, tuple(reader.fixed_at), unbound, faulty, changes)
 
 
 def _home(reader: Reader, fields: Mapping[str, Any], path: Path) -> Home:
