@@ -131,7 +131,7 @@ def test_a_search_is_shown_while_it_runs_and_takes_its_prompts_along_when_it_is_
             )
             theirs = stranger(url)
             assert re.search(r"busy +1 +1 \+ 1 of others .* healthy +4 +[\d.]+ +0 +– +–", shown(file, url))
-            assert len(janitors_of(search.pid)) == 1
+            assert len(janitors_of(search.pid)) == 2, "of the pool of the first images, and of the one on Ray"
             assert [name for name in started_by(search.pid) if name in UNASKED] == []
             search.kill()
             requests.delete(f"{url}/pixaris/faults", timeout=5)

@@ -117,17 +117,17 @@ def _search(
         session.wait()
         signals.install()
         with _managed(plan, session, registry), _pool(plan, registry, tracker) as (config, pool):
-            if first is not None:
-                first.hand_over()
-                tracker.emit(*first.status.events)
             nodes = telling_nodes(tracker.emit) if session.on_cluster else contextlib.nullcontext()
-            following = watching(tracker, pool, session.fault, signals.end_waiting, plan)
             hosting = metric_hosts(plan.setup.metrics, pool.emit)
             processes = following_processes(tracker.emit, pool.workers)
-            with nodes, following, processes, _account(plan, tracker, pool, first), hosting as hosts:
-                plan = _admitted(plan, registry, tracker)
-                with driver_storage(plan.paths, _kept(plan), on_cluster=session.on_cluster) as storage:
-                    _tune(plan, (config, pool), hosts, storage, tracker, signals)
+            with watching(tracker, pool, session.fault, signals.end_waiting, plan):
+                if first is not None:
+                    first.hand_over()
+                    tracker.emit(*first.status.events)
+                with nodes, processes, _account(plan, tracker, pool, first), hosting as hosts:
+                    plan = _admitted(plan, registry, tracker)
+                    with driver_storage(plan.paths, _kept(plan), on_cluster=session.on_cluster) as storage:
+                        _tune(plan, (config, pool), hosts, storage, tracker, signals)
 
 
 def _finished(plan: SearchPlan, tracker: SearchTracker) -> SearchResult:

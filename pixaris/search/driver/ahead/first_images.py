@@ -12,7 +12,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 
-from pixaris.endpoints.base import PoolStatus
+from pixaris.endpoints.base import EndpointStatus, PoolStatus
 from pixaris.endpoints.local import LocalPool
 from pixaris.experiment.caching import CachingSubmitter, Layer
 from pixaris.experiment.submitters import AHEAD, PoolSubmitter
@@ -77,9 +77,9 @@ class FirstImages:
         return self.status.done
 
     def added_to(self, later: PoolStatus) -> PoolStatus:
-        """How a later pool of the same endpoints stands, with what each of them has made here."""
-        made = {endpoint.url: endpoint.done for endpoint in self.status.endpoints}
-        endpoints = [replace(one, done=one.done + made.get(one.url, 0)) for one in later.endpoints]
+        """How a later pool of the same endpoints stands, with what each of them has made and makes here."""
+        here = {endpoint.url: endpoint for endpoint in self.status.endpoints}
+        endpoints = [_together(here.get(one.url), one) for one in later.endpoints]
         return replace(later, endpoints=tuple(endpoints))
 
     def start(self) -> None:
@@ -127,6 +127,26 @@ class FirstImages:
             if future.done():  # a cache has it, and most likely the others: the trial reads them itself
                 return
             self._under_way.add(future)
+
+
+def _together(earlier: EndpointStatus | None, later: EndpointStatus) -> EndpointStatus:
+    """How an endpoint stands that two pools use, the one after the other."""
+    if earlier is None:
+        return later
+    if later.state == "starting":
+        state = earlier.state
+    else:
+        state = later.state
+    return replace(
+        later,
+        state=state,
+        in_flight=earlier.in_flight + later.in_flight,
+        done=earlier.done + later.done,
+        failures=earlier.failures + later.failures,
+        last_failure=later.last_failure or earlier.last_failure,
+        speed=earlier.speed if later.speed is None else later.speed,
+        models=later.models or earlier.models,
+    )
 
 
 def _baseline_items(checked: CheckedSearch, search: str) -> list[ItemArgs]:
