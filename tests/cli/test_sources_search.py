@@ -31,7 +31,7 @@ def write(folder: Path, cells: Path, endpoints: Any) -> str:
         "parameters": {"value": {"node_name": "Threshold", "input": "value", "grid_search": [0.4, 0.6]}},
         "metrics": [{"type": "iou", "reference": "Mask"}],
         "objective": {"metric": "iou"},
-        "search": {"algorithm": "grid"},
+        "search": {"algorithm": "grid", "scheduler": "fifo"},
         "results": "./results",
     }
     file.write_text(yaml.safe_dump(content))
@@ -68,14 +68,15 @@ def test_credentials_reach_the_server_and_nobody_else(
         assert main(["search", file]) == 0
         assert all(each.count("POST /prompt") > 0 for each in (first, second, third))
         second.required["Authorization"] = third.required["Authorization"] = "changed"
-        assert main(["check", file]) == 2
-    out, err = capfd.readouterr()
-    assert err.count("401") == 2
+        shown = "".join(capfd.readouterr())
+        assert main(["check", file]) == 0, "one of three is enough"
+        checked = "".join(capfd.readouterr())
+        assert checked.count("401") == 2
     copy = (tmp_path / "results" / "tests" / "found" / "search.yaml").read_text()
     assert "COMFY_TOKEN" in copy
     assert "http://***@127.0.0.1" in copy
     for secret in ("do-not-show-me", "bWU6ZG8tbm90LXNob3ctbWU"):
-        assert secret not in out + err
+        assert secret not in shown + checked
         assert secret.encode() not in kept(tmp_path / "results")
 
 
@@ -101,7 +102,7 @@ def test_if_no_server_comes_up_its_log_says_why(
     broken = {"managed": {"command": ["sh", "-c", "echo no model called sd15; exit 3", "{port}"]}}
     assert main([command, write(tmp_path, cells, broken)]) == 3
     out, err = capfd.readouterr()
-    assert err.startswith("error: ")
+    assert "\nerror: " in f"\n{err}"
     assert "ended with code 3" in err
     assert "no model called sd15" in err
     assert "no trial has a score" not in out
