@@ -100,18 +100,16 @@ def _parameters(part: SearchPart, answer: Verdict) -> Markup | None:
     for name, value in winner.values.items():
         own = _own(part, baseline, name)
         end = of_domain(part.manifest.get("space", {}).get(name, {}), [value]).edge(value)
+        held = [tag("span", number(value), class_="strong")]
         if end and winner.number != 0:
-            remark = f"▸ at the {end} end of its domain"
-        else:
-            remark = ""
-        note = tag("td", remark, class_="remark")
-        cells = (tag("td", number(value), class_="strong"), tag("td", own), note)
+            held.append(tag("small", f"▸ at the {end} end of its domain", class_="remark"))
+        cells = (tag("td", *held), tag("td", own))
         rows.append(tag("tr", tag("th", name, scope="row"), *cells))
     if part.manifest.get("workflow"):
         whose = "workflow"
     else:
         whose = "baseline"
-    heads = (tag("th", head, scope="col") for head in ("parameter", winner.name, whose, ""))
+    heads = (tag("th", head, scope="col") for head in ("parameter", winner.name, whose))
     table = tag(
         "table",
         tag("caption", f"Parameters of {winner.name}"),
