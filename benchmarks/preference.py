@@ -2,7 +2,8 @@
 
 The product's own choice of pairs is held against random pairs. Regret is in logits: how much worse the set
 that is named is than the best. Searches that votes steer go in rounds of eight sets, over a smooth random
-function of two parameters; their regret is against the best of the whole space.
+function of two parameters; their regret is against the best of the whole space. The product's own choice of
+sets is held against TPE, too.
 
     python benchmarks/preference.py [repetitions]
 """
