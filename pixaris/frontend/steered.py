@@ -14,9 +14,6 @@ from pixaris.search.steering.settings import searches_of
 from pixaris.statistics.preference.davidson import Array
 from pixaris.statistics.preference.utility import Hyperparameters, prior_of
 
-_FARTHEST = 50.0
-"""Logarithms beyond that are none that were fitted."""
-
 
 def shared_prior(results: Path, iteration: Iteration) -> Array | None:
     """How far an iteration's runs share what votes say of them [runs × runs].
@@ -41,14 +38,9 @@ def shared_prior(results: Path, iteration: Iteration) -> Array | None:
 
 
 def _prior(nearness: Nearness, runs: list[str]) -> Array | None:
-    dimensions = len(nearness.lengths)
-    points = [nearness.points.get(_number(run), ()) for run in runs]
-    if not dimensions or len(nearness.categorical) != dimensions:
-        return None
-    if any(len(point) != dimensions for point in points):
-        return None  # a set that is just being put up, or a file that somebody has edited
-    if max(map(abs, [*nearness.lengths, nearness.scale, nearness.own])) > _FARTHEST:
-        return None
+    points = [nearness.points.get(_number(run)) for run in runs]
+    if not nearness.is_sound or None in points:
+        return None  # a file that somebody has edited, or a set that is just being put up
     parameters = Hyperparameters(np.array(nearness.lengths), nearness.scale, nearness.own)
     return prior_of(np.array(points), np.array(nearness.categorical, dtype=bool), parameters)
 

@@ -16,8 +16,18 @@ from pixaris.exceptions import ConfigurationError, SearchFailedError
 from pixaris.feedback_handlers.base import FeedbackImage, Iteration, Vote
 from pixaris.feedback_handlers.local import LocalFeedbackHandler
 from pixaris.metrics.votes import VotesMetric
+from pixaris.results.evidence.preferences import (
+    Nearness,
+    Preferences,
+    Said,
+    keep_preferences,
+    read_preferences,
+)
+from pixaris.results.paths import SearchPaths
+from pixaris.search.algorithms.gp.thompson import Heard
+from pixaris.search.algorithms.guided import algorithm_of, reason
 from pixaris.search.steering.comparisons import comparisons
-from pixaris.search.steering.opinion import preferences_of
+from pixaris.search.steering.opinion import heard, preferences_of
 from pixaris.search.steering.problems import SUBMITTED
 from pixaris.search.steering.putting_up import Stage
 from pixaris.search.steering.steering import Steering, of_round
@@ -179,6 +189,44 @@ def test_the_baseline_is_what_sets_are_held_against(tmp_path: Path) -> None:
     assert found.sets["0"].rate == 0.5
     assert found.sets["2"].rate > 0.7 > found.sets["1"].rate > 0.5
     assert (found.sets["0"].votes, found.sets["1"].votes, found.sets["2"].votes) == (6, 0, 6)
+
+    keep_preferences(SearchPaths(tmp_path), found)
+    again = heard(read_preferences(SearchPaths(tmp_path)), dimensions=1)
+    assert again.points == ((0.0,), (0.4,), (0.8,))
+    assert again.said is not None
+    rates = [again.said.win_rate(place, 0).rate for place in range(3)]
+    assert rates == pytest.approx([found.sets[str(number)].rate for number in range(3)])
+
+
+@pytest.mark.parametrize(
+    "nearness",
+    [
+        Nearness(),
+        Nearness({"0": (0.1,), "1": (0.2, 0.3)}, (False,), (0.0,)),
+        Nearness({"0": (0.1,)}, (False,), (900.0,)),
+        Nearness({"first": (0.1,)}, (False,), (0.0,)),
+        Nearness({"0": (0.1, 0.2)}, (False, False), (0.0, 0.0)),
+    ],
+)
+def test_what_votes_said_is_passed_over_where_somebody_has_edited_it(nearness: Nearness) -> None:
+    assert heard(Preferences("preference", "looks", nearness=nearness), dimensions=1) == Heard()
+
+
+def test_votes_on_sets_that_are_gone_are_not_heard() -> None:
+    nearness = Nearness({"0": (0.1,), "2": (0.9,)}, (False,), (0.0,), own=-2.0)
+    said = (Said(0, 2, "second"), Said(0, 1, "first"))
+    found = heard(Preferences("preference", "looks", nearness=nearness, said=said), dimensions=1).said
+    assert found is not None
+    assert found.win_rate(1, 0).rate > 0.5
+
+
+def test_sets_are_drawn_from_votes_unless_another_algorithm_is_named(tmp_path: Path) -> None:
+    settings = search(tmp_path).check().settings
+    assert algorithm_of(settings) == "thompson"
+    assert "a draw of what the votes say" in reason(settings)
+    assert algorithm_of(search(tmp_path, algorithm="tpe").check().settings) == "tpe"
+    without = search(tmp_path, metrics=[Redness()], objective="redness").check().settings
+    assert algorithm_of(without) == "tpe"
 
 
 def test_votes_on_images_that_are_gone_are_left_out() -> None:

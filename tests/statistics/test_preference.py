@@ -153,13 +153,19 @@ def test_a_share_of_nothing_is_anything() -> None:
 
 def test_the_duel_finds_better_sets_than_random_pairs() -> None:
     """What raters who are simulated can tell in so few repetitions; `benchmarks/preference.py` has more."""
-    duel = np.array([regrets(8, (60,), seed, duel=True)[0] for seed in range(40)])
+    duel = np.array([regrets(8, (60,), seed, duel=True)[0] for seed in range(100)])
     chance = np.array([regrets(8, (60,), seed, duel=False)[0] for seed in range(40)])
-    assert duel.mean() <= 0.2
+    assert duel.mean() <= 0.15
     assert duel.mean() < chance.mean()
+    assert np.mean(duel == 0) >= 0.68, "0.73 in 5 000 repetitions; 0.8 for who knows the four best beforehand"
 
 
-def test_a_search_that_votes_steer_does_better_than_with_sets_by_themselves_and_random_pairs() -> None:
+def test_a_search_that_votes_steer_does_better_than_with_random_pairs() -> None:
     """A small form of the case in `benchmarks/preference.py`."""
-    ours, others = ([steered_regret(arm, 24, 60, seed) for seed in range(8)] for arm in (ARMS[0], ARMS[2]))
-    assert np.mean(ours) < np.mean(others)
+    found = {
+        arm: np.array([steered_regret(arm, 24, 60, seed) for seed in range(8)])
+        for arm in (ARMS[0], ARMS[1], ARMS[3])
+    }
+    ours = found.pop(ARMS[0])
+    for arm, others in found.items():
+        assert ours.mean() < 0.8 * others.mean(), arm

@@ -13,6 +13,10 @@ from pixaris.files import read_json, storing, write_json
 from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.paths import SearchPaths
 from pixaris.results.report import TrialReport
+from pixaris.statistics.preference.davidson import Answer
+
+_FARTHEST = 50.0
+"""Logarithms beyond that are none that were fitted."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,33 @@ class Nearness:
     scale: float = 0.0
     own: float = 0.0
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it can have been fitted: a file that somebody has edited may hold anything."""
+        dimensions = len(self.lengths)
+        if not dimensions or len(self.categorical) != dimensions:
+            return False
+        if any(len(point) != dimensions for point in self.points.values()):
+            return False
+        if not all(number.isascii() and number.isdigit() for number in self.points):
+            return False
+        return max(map(abs, [*self.lengths, self.scale, self.own])) <= _FARTHEST
+
+
+@dataclass(frozen=True)
+class Said:
+    """One vote.
+
+    Attributes:
+        first: Number of a trial.
+        second: Of another one.
+        answer: Which is better.
+    """
+
+    first: int
+    second: int
+    answer: Answer
+
 
 @dataclass(frozen=True)
 class Preferences:
@@ -70,6 +101,7 @@ class Preferences:
         raters: How many people have voted.
         sets: Number of a trial, as text, to what is said of it.
         nearness: Which of them share that.
+        said: The votes, in their order.
     """
 
     score: str
@@ -79,6 +111,7 @@ class Preferences:
     raters: int = 0
     sets: Mapping[str, Preferred] = field(default_factory=dict)
     nearness: Nearness = Nearness()
+    said: tuple[Said, ...] = ()
 
     def of(self, number: int) -> Preferred | None:
         """What is said of a trial; None of one that was not put up."""

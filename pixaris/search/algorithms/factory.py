@@ -23,6 +23,9 @@ from ray.tune.search.zoopt import ZOOptSearch
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.results.report import objective_keys
 from pixaris.search.algorithms.catalog import ALGORITHMS, sampler_name, strategy_options
+from pixaris.search.algorithms.gp.thompson import Heard
+from pixaris.search.algorithms.gp.values import ValueCube
+from pixaris.search.algorithms.gp.voted import VotedSearcher
 from pixaris.search.algorithms.optuna_space import OptunaSpace
 from pixaris.search.algorithms.searchers import ListSearcher, neutral, tune_domains
 from pixaris.search.settings import SearchSettings, StrategySettings
@@ -46,6 +49,7 @@ class SearcherContext:
         seed: Of the algorithm.
         parallel: Whether several trials run at once; proposals then keep away from those still running.
         points: Parameter sets to propose first.
+        heard: What votes say, where they propose; else None.
     """
 
     space: Space
@@ -55,6 +59,7 @@ class SearcherContext:
     seed: int | None = None
     parallel: bool = True
     points: tuple[Mapping[str, ParamValue], ...] = ()
+    heard: Heard | None = None
 
     def neutral_points(self) -> list[dict[str, ParamValue]]:
         """The points under the names that searchers see, who know no conditions: what does not count in one
@@ -151,6 +156,8 @@ def build(name: str, options: Mapping[str, Any], context: SearcherContext) -> Se
             return _grid(context)
         if name == "random":
             return _random(context)
+        if name == "auto" and context.heard is not None:
+            return _voted(context, context.heard)
         if name in ("auto", "gp", "tpe", "optuna"):  # what a process cannot guide, TPE proposes
             return _optuna({"sampler": "TPE", **options}, context)
         return _of_tune(name, options, context)
@@ -194,6 +201,18 @@ def _random(context: SearcherContext) -> ListSearcher:
         context,
         [*first, *({names[key]: value for key, value in found.items()} for found in drawn)],
         len(first),
+    )
+
+
+def _voted(context: SearcherContext, heard: Heard) -> VotedSearcher:
+    return VotedSearcher(
+        ValueCube(context.space),
+        heard,
+        {parameter: key for key, parameter in neutral(context.space).items()},
+        context.metric,
+        context.mode,
+        first=context.neutral_points(),
+        seed=context.seed,
     )
 
 

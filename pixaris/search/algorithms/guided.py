@@ -8,8 +8,9 @@ from pixaris.exceptions import Problem
 from pixaris.results.budget import Budget
 from pixaris.search.algorithms.racing import races
 from pixaris.search.settings import DEFAULT_SAMPLES, SearchSettings, StrategySettings
+from pixaris.search.steering.settings import voting_of
 
-GP, AUTO = "gp", "auto"
+GP, AUTO, THOMPSON = "gp", "auto", "thompson"
 MOST_IMAGES = 300
 """Images up to which ``auto`` takes the process: it finds more in few images, and its own time grows with the
 third power of their number.
@@ -25,19 +26,33 @@ def guides(settings: SearchSettings) -> bool:
 
 
 def algorithm_of(settings: SearchSettings) -> str:
-    """The algorithm that proposes: ``auto`` becomes ``gp`` or ``tpe``."""
+    """The algorithm that proposes: ``auto`` becomes ``gp``, ``thompson`` or ``tpe``."""
     name = settings.strategy.algorithm.name
     if name != AUTO:
         return name
+    if votes_propose(settings):
+        return THOMPSON
     if guides(settings):
         return GP
     return "tpe"
+
+
+def votes_propose(settings: SearchSettings) -> bool:
+    """Whether a search's sets are drawn from what votes say: where they steer it, nobody names another
+    algorithm, and its parameters have no conditions.
+    """
+    space = settings.space
+    if settings.strategy.algorithm.type != AUTO or voting_of(settings) is None:
+        return False
+    return bool(space.varying) and not any(parameter.when for parameter in space.parameters)
 
 
 def reason(settings: SearchSettings) -> str:
     """What ``auto`` has chosen and why, in a sentence; "" where something else is given."""
     if settings.strategy.algorithm.type != AUTO:
         return ""
+    if votes_propose(settings):
+        return "thompson: each set is the best one of a draw of what the votes say"
     obstacle = _obstacle(settings)
     if obstacle:
         return f"tpe: {obstacle}"

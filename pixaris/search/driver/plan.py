@@ -14,10 +14,12 @@ from pixaris.exceptions import ConfigurationError
 from pixaris.experiment.setup import RunSetup
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.results.bucket.mirror import Mirror
+from pixaris.results.evidence.preferences import read_preferences
 from pixaris.results.journal import History
 from pixaris.results.objective import Objective
 from pixaris.results.paths import SearchPaths
 from pixaris.search.algorithms import factory, ordering, schedulers
+from pixaris.search.algorithms.guided import votes_propose
 from pixaris.search.algorithms.raced import RacedSearch
 from pixaris.search.algorithms.racing import order_of, races
 from pixaris.search.check import CheckedSearch
@@ -27,6 +29,7 @@ from pixaris.search.resume import Earlier
 from pixaris.search.settings import SearchSettings
 from pixaris.search.size import SearchSize
 from pixaris.search.space.space import Space
+from pixaris.search.steering.opinion import heard
 from pixaris.types import ParamValue
 
 
@@ -144,6 +147,8 @@ class SearchPlan:
         """
         seed, parallel = self.identity.proposal_seed, races(self.settings) or self.pace.concurrent > 1
         context = factory.context_of(self.settings, self.baseline, seed=seed, parallel=parallel)
+        if votes_propose(self.settings):
+            context = replace(context, heard=heard(read_preferences(self.paths), len(self.space.varying)))
         return factory.make(self.settings.strategy, context)
 
     def scheduler(self) -> TrialScheduler:

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixaris.feedback_handlers.base import Iteration, Vote
-from pixaris.results.evidence.preferences import Nearness, Preferences, Preferred
+from pixaris.results.evidence.preferences import Nearness, Preferences, Preferred, Said
 from pixaris.results.trial import TrialResult
+from pixaris.search.algorithms.gp.thompson import Heard
 from pixaris.search.algorithms.gp.values import ValueCube
 from pixaris.search.space.space import Space
 from pixaris.search.steering.comparisons import comparisons
 from pixaris.search.steering.putting_up import Stage
-from pixaris.statistics.preference.utility import utility
+from pixaris.statistics.preference.davidson import Comparison, fit
+from pixaris.statistics.preference.utility import Hyperparameters, Utility, prior_of, utility
 
 _SEED = 7
 
@@ -55,4 +57,31 @@ def preferences_of(
     )
     steering = stage.steering
     raters = len({vote.rater for vote in votes})
-    return Preferences(steering.score, steering.key.name, len(votes), steering.votes, raters, sets, nearness)
+    kept = tuple(Said(numbers[one.first], numbers[one.second], one.answer) for one in said)
+    return Preferences(
+        steering.score, steering.key.name, len(votes), steering.votes, raters, sets, nearness, kept
+    )
+
+
+def heard(preferences: Preferences | None, dimensions: int) -> Heard:
+    """What the next round is proposed by: what votes said of earlier rounds' sets, fitted as it was then.
+
+    Args:
+        preferences: As they were kept; None before the first round.
+        dimensions: Of the space: what does not fit it is passed over.
+    """
+    if preferences is None or not preferences.nearness.is_sound:
+        return Heard()
+    nearness = preferences.nearness
+    if not nearness.points or len(nearness.lengths) != dimensions:
+        return Heard()
+    places = {int(number): place for place, number in enumerate(nearness.points)}
+    votes = [
+        Comparison(places[one.first], places[one.second], one.answer)
+        for one in preferences.said
+        if one.first in places and one.second in places
+    ]
+    points = tuple(nearness.points.values())
+    parameters = Hyperparameters(np.array(nearness.lengths), nearness.scale, nearness.own)
+    prior = prior_of(np.array(points), np.array(nearness.categorical, dtype=bool), parameters)
+    return Heard(points, Utility(fit(len(points), votes, prior), parameters))

@@ -1,7 +1,9 @@
 """Which pair to ask about next: first those that connect all sets, then the duel of two draws.
 
 Two samples of the posterior each name their best set, and these two meet (double Thompson sampling; Wu and
-Liu 2016): pairs that could be the best are asked for often, pairs that cannot hardly ever.
+Liu 2016): pairs that could be the best are asked for often, pairs that cannot hardly ever. The pair whose
+better one is expected to be worth most (Lin et al. 2022) finds as much where one person votes, and less where
+several have a pair each, since it names the same one to all.
 
 Where sets share what votes say of them, all are connected from the start, and the pair is asked about whose
 answer tells most of which set is the best: the mutual information of the two, over draws of the posterior

@@ -16,6 +16,7 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve, cholesky
 from scipy.optimize import minimize
 
 from pixaris.statistics.gaussian_process import Kernel
@@ -26,11 +27,11 @@ ENOUGH = 30
 
 _Z = NormalDist().inv_cdf(0.975)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
-_LENGTH, _SCALE, _OWN = math.log(0.5), math.log(0.9), math.log(0.1)
+_LENGTH, _SCALE, _OWN = math.log(0.5), math.log(0.9), math.log(0.03)
 _SPREADS = (0.7, 0.7, 1.0)
 _FARTHEST = 2.5
 _EVALUATIONS = 120
-_NUGGET = 1e-6
+_NUGGET, _JITTER = 1e-6, 1e-5
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,35 @@ def utility(points: Array, categorical: npt.NDArray[np.bool_], votes: Sequence[C
     else:
         found = start
     return Utility(fit(len(points), votes, _covariance(apart, found)), found)
+
+
+def draw(
+    points: Array,
+    categorical: npt.NDArray[np.bool_],
+    found: Utility,
+    at: Array,
+    random: np.random.Generator,
+) -> Array:
+    """A sample of what sets may be worth that nobody has seen: of f, with all of them together [at].
+
+    Args:
+        points: The sets that `found` was fitted to [sets, dimensions].
+        categorical: Which dimensions have no order [dimensions].
+        found: What votes say of them.
+        at: Other sets [at, dimensions].
+        random: Draws.
+    """
+    kernel, parameters, posterior = Kernel(categorical, 1), found.parameters, found.posterior
+    prior = prior_of(points, categorical, parameters)
+    across, _ = kernel.matern(kernel.apart(at, points), parameters.lengths)
+    among, _ = kernel.matern(kernel.apart(at, at), parameters.lengths)
+    scale = math.exp(parameters.scale)
+    weights = cho_solve(cho_factor(prior), scale * across.T).T
+    covariance = scale * among - weights @ (prior - posterior.covariance) @ weights.T
+    covariance[np.diag_indices_from(covariance)] += _JITTER
+    sample: Array = weights @ posterior.mean
+    sample += cholesky(covariance, lower=True) @ random.standard_normal(len(at))
+    return sample
 
 
 def prior_of(points: Array, categorical: npt.NDArray[np.bool_], parameters: Hyperparameters) -> Array:
