@@ -160,6 +160,7 @@ def test_the_duel_finds_better_sets_than_random_pairs() -> None:
     assert np.mean(duel == 0) >= 0.68, "0.73 in 5 000 repetitions; 0.8 for who knows the four best beforehand"
 
 
+@pytest.mark.slow
 def test_a_search_that_votes_steer_does_better_than_with_random_pairs() -> None:
     """A small form of the case in `benchmarks/preference.py`."""
     found = {
