@@ -23,6 +23,7 @@ from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandle
 from pixaris.feedback_handlers.base import FeedbackHandler
 from pixaris.feedback_handlers.bigquery import BigqueryFeedbackHandler
 from pixaris.feedback_handlers.local import LocalFeedbackHandler
+from pixaris.gcp.storage import BucketPath
 from pixaris.generation.base import ImageGenerator, load_node
 from pixaris.generation.choice import GeneratorChoice
 from pixaris.generation.comfyui import ComfyGenerator, alternatives
@@ -160,7 +161,23 @@ def _cache(spec: SearchSpec, config: Config) -> CacheStore | None:
     near = cache_of(config)
     if spec.shared_cache is None:
         return near
-    return BucketCache(spec.shared_cache, near, config.gcp_project_id)
+    return bucket_cache(spec.shared_cache, near, config)
+
+
+def bucket_cache(place: BucketPath, near: CacheStore, config: Config) -> BucketCache:
+    """The cache in a bucket, within the installation's limit.
+
+    Raises:
+        ConfigurationError: Its size is no size.
+    """
+    if not config.cache_bucket_size:
+        return BucketCache(place, near, config.gcp_project_id)
+    try:
+        limit = size_of(config.cache_bucket_size)
+    except ConfigurationError as error:
+        problems = [Problem("cache_bucket_size", problem.message) for problem in error.problems]
+        raise ConfigurationError(problems, "configuration") from None
+    return BucketCache(place, near, config.gcp_project_id, limit)
 
 
 def cache_of(config: Config) -> LocalCache:

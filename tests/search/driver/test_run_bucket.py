@@ -9,6 +9,8 @@ import pytest
 import resume_kit
 from gcs_stand_in import BucketServer
 
+from pixaris.cache.bucket import BucketCache
+from pixaris.cache.local import LocalCache
 from pixaris.experiment_handlers.gcp_tensorboard import GCPTensorboardHandler
 from pixaris.gcp.storage import BucketPath
 from pixaris.results.bucket.copies import pull
@@ -67,3 +69,16 @@ def test_a_bucket_that_cannot_be_written_costs_a_sentence(server: BucketServer, 
     assert result.status == "finished"
     assert "not copied to the bucket" in told.sentences[-1]
     assert f"pixaris results push {result.folder} gs://pixels/results" in told.sentences[-1]
+
+
+def test_a_cache_in_a_bucket_is_kept_within_its_limit_when_a_search_ends(
+    server: BucketServer, tmp_path: Path
+) -> None:
+    place = BucketPath("pixels", "images")
+    cache = BucketCache(place, LocalCache(tmp_path / "near"), limit=400)
+    told = Told()
+    resume_kit.search(tmp_path, 0.0, cache=cache, num_samples=2, scheduler="fifo").run(listener=told)
+    (sentence,) = [one for one in told.sentences if "gs://pixels/images" in one]
+    assert "was over 400 bytes" in sentence
+    left = [blob for name, blob in server.buckets["pixels"].items() if name.startswith("images/")]
+    assert 0 < sum(len(blob.data) for blob in left) <= 360
