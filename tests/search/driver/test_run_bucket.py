@@ -9,7 +9,6 @@ import pytest
 import resume_kit
 from gcs_stand_in import BucketServer
 
-from pixaris.cache.bucket import BucketCache
 from pixaris.cache.local import LocalCache
 from pixaris.experiment_handlers.gcp_tensorboard import GCPTensorboardHandler
 from pixaris.gcp.storage import BucketPath
@@ -71,14 +70,16 @@ def test_a_bucket_that_cannot_be_written_costs_a_sentence(server: BucketServer, 
     assert f"pixaris results push {result.folder} gs://pixels/results" in told.sentences[-1]
 
 
-def test_a_cache_in_a_bucket_is_kept_within_its_limit_when_a_search_ends(
-    server: BucketServer, tmp_path: Path
-) -> None:
-    place = BucketPath("pixels", "images")
-    cache = BucketCache(place, LocalCache(tmp_path / "near"), limit=400)
+class Trimming(LocalCache):
+    """Says that it makes room, and how much it had to make it among."""
+
+    def trim(self) -> str:
+        return f"room is made among {len(list(self.entries()))}"
+
+
+def test_a_cache_makes_room_once_when_a_search_has_ended(tmp_path: Path) -> None:
     told = Told()
-    resume_kit.search(tmp_path, 0.0, cache=cache, num_samples=2, scheduler="fifo").run(listener=told)
-    (sentence,) = [one for one in told.sentences if "gs://pixels/images" in one]
-    assert "was over 400 bytes" in sentence
-    left = [blob for name, blob in server.buckets["pixels"].items() if name.startswith("images/")]
-    assert 0 < sum(len(blob.data) for blob in left) <= 360
+    cache = Trimming(tmp_path / "cache")
+    result = resume_kit.search(tmp_path, 0.0, cache=cache, num_samples=2, scheduler="fifo").run(listener=told)
+    assert result.images == 18
+    assert [one for one in told.sentences if "room is made" in one] == ["room is made among 18"]
