@@ -1,5 +1,5 @@
 """What the dispatcher itself costs: 256 endpoints of two places, 5 000 requests that wait, every image
-answered one by one.
+answered one by one; and 10 000 endpoints that 100 searches share.
 
 The clock is a number, the endpoints take no time: what is measured is the bookkeeping between an image and
 the next lease.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ from pixaris.endpoints.dispatch.dispatcher import Dispatcher, Lease, Policy
 
 LIMIT = 1.0
 """Milliseconds for an image: its success and the assignment that follows."""
+
+LARGE_LIMIT = 0.05
+"""The same with 10 000 endpoints and 100 searches: the clock of this process, not the wall's."""
 
 
 @dataclass
@@ -80,6 +84,54 @@ def say(name: str, costs: Costs) -> None:
     )
 
 
+def share(endpoints: int, searches: int, images: int, seconds: Callable[[int], float]) -> None:
+    """Searches that share a large pool, each always with the same number of requests; prints what a decision
+    costs, and how evenly they are served.
+    """
+    dispatcher = Dispatcher(Policy())
+    for index in range(endpoints):
+        dispatcher.join(Endpoint(f"http://{index}"), 0.0, healthy=True)
+    speeds = {f"http://{index}": seconds(index) for index in range(endpoints)}
+    numbers: Iterator[int] = iter(range(10**9))
+    busy_until = dict.fromkeys(speeds, 0.0)
+    ends: list[tuple[float, int, Lease]] = []
+    served: Counter[str] = Counter()
+
+    def ask(search: str, now: float) -> None:
+        key = f"{search}/{next(numbers)}"
+        dispatcher.submit(key, "comfyui", 0, now, owner=search, affinity=f"model of {search}")
+
+    def assign(now: float) -> int:
+        leases = dispatcher.assign(now)
+        for lease in leases:
+            busy_until[lease.url] = max(now, busy_until[lease.url]) + speeds[lease.url]
+            heapq.heappush(ends, (busy_until[lease.url], lease.serial, lease))
+        return len(leases)
+
+    for number in range(3 * endpoints):
+        ask(f"search {number % searches}", 0.0)
+    assign(0.0)
+    spent, decisions = 0.0, 0
+    for _ in range(images):
+        now, _, lease = heapq.heappop(ends)
+        search = lease.request_id.partition("/")[0]
+        served[search] += 1
+        ask(search, now)
+        began = time.process_time()
+        dispatcher.succeeded(lease, now)
+        spent -= began - time.process_time()
+        began = time.process_time()
+        decisions += assign(now)
+        spent -= began - time.process_time()
+    cost = spent / max(1, decisions) * 1e3
+    good = "yes" if cost <= LARGE_LIMIT else "NO"
+    print(
+        f"{endpoints:,} endpoints, {searches} searches with a model each: {cost * 1e3:.0f} µs a decision"
+        f" (≤ {LARGE_LIMIT * 1e3:g}: {good}); images of a search:"
+        f" {min(served.values())} to {max(served.values())}"
+    )
+
+
 if __name__ == "__main__":
     cases: dict[str, tuple[Callable[[int], float], int, int]] = {
         "equal endpoints, no models, 16 trials": (lambda index: 1.0 + index / 1e4, 16, 0),
@@ -92,3 +144,5 @@ if __name__ == "__main__":
             f"256 endpoints, 5 000 waiting, {name}",
             play(256, 5000, 5000, seconds=seconds, owners=owners, models=models),
         )
+    share(10_000, 100, 20_000, lambda index: 10.0 + index / 1e3)
+    share(10_000, 100, 20_000, lambda index: 5.0 + index % 11)

@@ -23,7 +23,9 @@ from pixaris.experiment_handlers.base import ExperimentHandler, ExperimentHandle
 from pixaris.feedback_handlers.base import FeedbackHandler
 from pixaris.feedback_handlers.bigquery import BigqueryFeedbackHandler
 from pixaris.feedback_handlers.local import LocalFeedbackHandler
+from pixaris.gcp.storage import BucketPath
 from pixaris.generation.base import ImageGenerator, load_node
+from pixaris.generation.choice import GeneratorChoice
 from pixaris.generation.comfyui import ComfyGenerator, alternatives
 from pixaris.metrics.base import BaseMetric
 from pixaris.plugins import make, resolve
@@ -110,7 +112,7 @@ def assemble(spec: SearchSpec, problems: list[Problem], *, trust: bool = True) -
         The search, also of a file with problems as far as it can be made, so that more of them can be found;
         None if not.
     """
-    if not trust and is_foreign(spec.generator.type):
+    if not trust and any(map(is_foreign, spec.generator.types.values())):
         return None
     generator = _generator(spec, problems)
     named = [one for one in spec.metrics if trust or not is_foreign(one.type)]
@@ -160,7 +162,23 @@ def _cache(spec: SearchSpec, config: Config) -> CacheStore | None:
     near = cache_of(config)
     if spec.shared_cache is None:
         return near
-    return BucketCache(spec.shared_cache, near, config.gcp_project_id)
+    return bucket_cache(spec.shared_cache, near, config)
+
+
+def bucket_cache(place: BucketPath, near: CacheStore, config: Config) -> BucketCache:
+    """The cache in a bucket, within the installation's limit.
+
+    Raises:
+        ConfigurationError: Its size is no size.
+    """
+    if not config.cache_bucket_size:
+        return BucketCache(place, near, config.gcp_project_id)
+    try:
+        limit = size_of(config.cache_bucket_size)
+    except ConfigurationError as error:
+        problems = [Problem("cache_bucket_size", problem.message) for problem in error.problems]
+        raise ConfigurationError(problems, "configuration") from None
+    return BucketCache(place, near, config.gcp_project_id, limit)
 
 
 def cache_of(config: Config) -> LocalCache:
@@ -212,12 +230,15 @@ def _generator(spec: SearchSpec, problems: list[Problem]) -> ImageGenerator | No
 
 
 def _alternatives(choice: Mapping[str, GeneratorSpec], problems: list[Problem]) -> ImageGenerator | None:
-    """Several workflows as one generator, of which a parameter chooses."""
+    """Several generators as one, of which a parameter chooses; of ComfyUI workflows alone, one workflow."""
     made = {name: _one_generator(one, f"generator.choice.{name}", problems) for name, one in choice.items()}
-    found = {name: one for name, one in made.items() if isinstance(one, ComfyGenerator)}
+    found = {name: one for name, one in made.items() if one is not None}
     if len(found) < len(made):
         return None  # the reasons are among the problems
-    return collect(problems, lambda: alternatives(found), "generator.choice")
+    workflows = {name: one for name, one in found.items() if type(one) is ComfyGenerator}
+    if len(workflows) == len(found):
+        return collect(problems, lambda: alternatives(workflows), "generator.choice")
+    return collect(problems, lambda: GeneratorChoice(found), "generator.choice")
 
 
 def _one_generator(given: GeneratorSpec, where: str, problems: list[Problem]) -> ImageGenerator | None:

@@ -49,6 +49,8 @@ class Config:
         gcp_feedback_bucket: The bucket of its images; by default that of eval sets and results.
         cache_dir: Folder of generated images that later runs take instead of generating them again.
         cache_size: How large it may grow, such as ``20 GB``; what was not used for longest goes first.
+        cache_bucket_size: How large a cache in a bucket may be when a search has ended; what was stored first
+            goes first. By default nothing is removed there.
     """
 
     eval_dir_local: Path = Path("local_experiment_inputs")
@@ -67,6 +69,7 @@ class Config:
     gcp_feedback_bucket: str = ""
     cache_dir: Path = Path("~/.cache/pixaris/images")
     cache_size: str = "20 GB"
+    cache_bucket_size: str = ""
 
     @classmethod
     def sources(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> dict[str, str]:
@@ -117,6 +120,7 @@ class Config:
             gcp_feedback_bucket=values.get("gcp_feedback_bucket", ""),
             cache_dir=Path(values.get("cache_dir", cls.cache_dir)),
             cache_size=values.get("cache_size", cls.cache_size),
+            cache_bucket_size=values.get("cache_bucket_size", ""),
         )
 
 

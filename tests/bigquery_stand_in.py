@@ -42,6 +42,15 @@ class BigQueryServer(StandIn):
         """What makes the real client use it."""
         return {"BIGQUERY_EMULATOR_HOST": self.url}
 
+    def add(self, name: str, fields: dict[str, str], rows: list[dict[str, Any]]) -> None:
+        """A table that somebody else has made and written to; its columns must be filled."""
+        columns = [{"name": one, "type": kind, "mode": "REQUIRED"} for one, kind in fields.items()]
+        project, dataset, table = name.split(".")
+        self.datasets.add(dataset)
+        place = {"projectId": project, "datasetId": dataset, "tableId": table}
+        self._make(name, {"tableReference": place, "schema": {"fields": columns}})
+        self._insert(name, {"rows": [{"json": row} for row in rows]})
+
     async def answer(self, request: web.Request) -> web.Response:
         words = f"{request.method} {request.path}"
         body = await request.json() if request.can_read_body else {}

@@ -84,6 +84,7 @@ LONG = {
     "test_flux_ray_deaths.py",
     "test_left_behind.py",
     "test_more_of_two_nodes.py",
+    "test_own_classes_on_two_nodes.py",
     "test_nodes_come_and_go.py",
     "test_ray_orphans.py",
     "test_ray_pool.py",

@@ -14,6 +14,7 @@ import re
 import time
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email import message_from_bytes
 from typing import Any
 from urllib.parse import unquote
@@ -160,7 +161,7 @@ class BucketServer(StandIn):
             "md5Hash": blob.md5,
             "contentType": blob.content_type,
             "metadata": blob.metadata,
-            "updated": "2026-01-01T00:00:00.000Z",
+            "updated": f"{datetime.fromtimestamp(blob.generation / 1e6, UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
         }
 
     async def _object(

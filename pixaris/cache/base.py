@@ -49,3 +49,12 @@ class CacheStore(ABC):
         Returns:
             The same image, knowing its file; None where it has none.
         """
+
+    def trim(self) -> str:
+        """Keep within the store's limit, where it has one that `put` does not keep. Called when a search has
+        ended, in its driver.
+
+        Returns:
+            What was done, in a sentence for the user, or "".
+        """
+        return ""

@@ -75,7 +75,7 @@ def _for_people(options: argparse.Namespace) -> int:
         foreign = []
     else:
         foreign = files.foreign_code(spec)
-    if foreign and is_foreign(spec.generator.type):
+    if foreign and any(map(is_foreign, spec.generator.types.values())):
         return _without_generator(foreign, spec, problems)
     searching = bool(spec.space.parameters)
     checked = files.check(spec, problems, probing=True, searching=searching, trust=options.trust)

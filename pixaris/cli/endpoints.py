@@ -10,11 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from pixaris.cli import searches
+from pixaris.config import Config
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
-from pixaris.endpoints.base import Use
+from pixaris.endpoints.base import EndpointStatus, Use
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import SOURCES
 from pixaris.exceptions import ConfigurationError, Problem
+from pixaris.files import safe_name
+from pixaris.gcp.storage import Bucket, BucketPath
 from pixaris.results.evidence.switches import ask
 from pixaris.results.paths import SearchPaths
 from pixaris.search.file.spec import SearchSpec, read_search_file
@@ -104,18 +107,20 @@ def _switch(specs: Sequence[SearchSpec], options: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: None runs, or none has such an endpoint.
         StorageError: It cannot be written down.
+        BucketError: A search is kept in a bucket that cannot be used.
     """
     from pixaris.results.endpoints_file import running_search
 
-    found = [
-        running_search(spec.home.project_folder, spec.home.name, time.time(), spec.source.path)
-        for spec in specs
-    ]
-    running = {one[0]: [status.url for status in one[1]] for one in found if one is not None}
+    running: dict[Path | BucketPath, list[str]] = {}
+    for spec in specs:
+        here = running_search(spec.home.project_folder, spec.home.name, time.time(), spec.source.path)
+        found = here or _in_bucket(spec)
+        if found is not None:
+            running[found[0]] = [status.url for status in found[1]]
     if not running:
         raise ConfigurationError(
             "no search of these files runs here; name the file of one that does, on the machine where its"
-            " results are"
+            " results are, or one with storage: gs://…"
         )
     wanted = [(use, url) for use in _USES for url in getattr(options, use)]
     known = sorted({url for urls in running.values() for url in urls})
@@ -127,9 +132,46 @@ def _switch(specs: Sequence[SearchSpec], options: argparse.Namespace) -> int:
     for folder, urls in running.items():
         for use, url in wanted:
             if full[url] in urls:
-                ask(SearchPaths(folder), full[url], use)
+                _ask(folder, full[url], use)
                 say(f"{folder} is told: {use} {full[url]}")
     return 0
+
+
+def _in_bucket(spec: SearchSpec) -> tuple[BucketPath, tuple[EndpointStatus, ...]] | None:
+    """The newest search of a file that is kept in a bucket, with its endpoints, if it runs on some machine.
+
+    Raises:
+        BucketError: The bucket cannot be read.
+    """
+    from pixaris.results.bucket.wanted import running_in_bucket
+    from pixaris.search.driver.storage.bucket import bucket_home
+
+    kept = bucket_home(spec.home)
+    if kept is None:
+        return None
+    newest = kept.newest(safe_name(spec.home.name))
+    if newest is None:
+        return None
+    place = kept.place / newest
+    endpoints = running_in_bucket(place, kept.bucket, time.time())
+    if endpoints is None:
+        return None
+    return place, endpoints
+
+
+def _ask(where: Path | BucketPath, url: str, use: Use) -> None:
+    """Tell a search, through its folder or through its bucket.
+
+    Raises:
+        BucketError: The bucket cannot be written.
+        StorageError: The folder cannot be written.
+    """
+    from pixaris.results.bucket.wanted import ask_in_bucket
+
+    if isinstance(where, Path):
+        ask(SearchPaths(where), url, use)
+    else:
+        ask_in_bucket(where, Bucket(where.bucket, Config.load().gcp_project_id), url, use)
 
 
 def known_as(url: str, known: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.components import assemble, is_foreign
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment.setup import RunSetup
+from pixaris.generation.base import each
 from pixaris.search.check import CheckedSearch
 from pixaris.search.check import check as check_search
 from pixaris.search.estimate import price_of
@@ -130,7 +131,7 @@ def check(
 
 def foreign_code(spec: SearchSpec) -> list[str]:
     """What the file names that would run code of somebody's own when it is checked: one line each."""
-    named = {"generator": spec.generator.type}
+    named = spec.generator.types
     named.update({one.where: one.type for one in spec.metrics})
     own = [f"{where}: {name}" for where, name in named.items() if is_foreign(name)]
     return [*own, *spec.unread]
@@ -147,7 +148,8 @@ def _unknown_inputs(spec: SearchSpec, checked: CheckedSearch) -> list[Problem]:
 
 def owner(checked: CheckedSearch) -> str:
     """Whose values the baseline has."""
-    if checked.settings.generator.workflow is not None:
+    first = next(iter(each(checked.settings.generator).values()))
+    if first.workflow is not None:
         return "workflow"
     return "default"
 

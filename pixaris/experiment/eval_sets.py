@@ -44,7 +44,7 @@ def placed(eval_set: EvalSet, generator: ImageGenerator) -> EvalSet:
     if problems:
         guesses = {}
     else:
-        guesses = _guessed(found, generator, problems)
+        guesses = _guessed_of_all(found, generator, problems)
     for column, (places, why) in guesses.items():
         feeds[column] = places
         remarks.append(f"column {column!r} feeds {_shown(places)}: {why}")
@@ -75,6 +75,22 @@ def _unknown(eval_set: EvalSet) -> list[Problem]:
         for column in eval_set.feeds
         if column not in eval_set.columns
     ]
+
+
+def _guessed_of_all(
+    eval_set: EvalSet, generator: ImageGenerator, problems: list[Problem]
+) -> dict[str, tuple[tuple[NodeInput, ...], str]]:
+    """As `_guessed`; of several generators for each, its inputs under its name."""
+    if generator.choice is None:
+        return _guessed(eval_set, generator, problems)
+    found: dict[str, tuple[tuple[NodeInput, ...], str]] = {}
+    for name, one in generator.choice.generators.items():
+        own = _guessed(generator.choice.eval_set(name, eval_set), one, problems)
+        for column, (places, why) in own.items():
+            named = tuple((f"{name}/{node}" if node else name, input) for node, input in places)
+            known, reason = found.get(column, ((), why))
+            found[column] = ((*known, *named), reason)
+    return found
 
 
 def _guessed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pixaris.exceptions import ConfigurationError, Problem, WorkflowError, nearest
@@ -60,6 +60,23 @@ class RunSetup:
     def repeats(self) -> range:
         """Numbers of the seeds that every item is generated with."""
         return range(self.first_seed, self.first_seed + self.seeds)
+
+    def each(self) -> dict[str, RunSetup]:
+        """Where a parameter chooses one of several generators, name to the setup of each by itself; else
+        itself under no name.
+        """
+        choice = self.generator.choice
+        if choice is None:
+            return {"": self}
+        return {
+            name: replace(
+                self,
+                generator=one,
+                args=choice.args(name, self.args),
+                eval_set=choice.eval_set(name, self.eval_set),
+            )
+            for name, one in choice.generators.items()
+        }
 
     def problems(self) -> list[Problem]:
         """Everything that would make every image fail, found without generating."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pixaris.endpoints.base import EndpointPool
 from pixaris.exceptions import ExecutionError, PixarisError
-from pixaris.generation.base import ImageGenerator, ItemArgs
+from pixaris.generation.base import ImageGenerator, ItemArgs, choose, makes_itself
 from pixaris.images import EncodedImage
 from pixaris.types import GeneratedImage, GenerationRequest
 
@@ -70,6 +70,10 @@ class PoolSubmitter:
         if waiting := self._unanswered(futures):
             self.pool.cancel(waiting)
 
+    def has(self, future: Future[GeneratedImage]) -> bool:
+        """Whether it is one of its own."""
+        return future in self._ids
+
     def _unanswered(self, futures: Sequence[Future[GeneratedImage]]) -> list[str]:
         return [self._ids[future] for future in futures if not future.done() and future in self._ids]
 
@@ -108,17 +112,63 @@ class ThreadSubmitter:
             future.cancel()
 
     def _generate(self, args: ItemArgs) -> GeneratedImage:
+        generator, own = choose(self._generator, args)
         started = time.monotonic()
         try:
-            image, _ = self._generator.generate_single_image(args)
+            image, _ = generator.generate_single_image(own)
             encoded = EncodedImage.of(image)
         except PixarisError:
             raise
         except Exception as error:
-            log.debug("%s failed for %s", type(self._generator).__name__, args.item, exc_info=True)
+            log.debug("%s failed for %s", type(generator).__name__, args.item, exc_info=True)
             raise ExecutionError(
-                f"{type(self._generator).__name__} raised {type(error).__name__}: {error}"
+                f"{type(generator).__name__} raised {type(error).__name__}: {error}"
             ) from error
         return GeneratedImage(
-            uuid.uuid4().hex, args.item, encoded, type(self._generator).__name__, time.monotonic() - started
+            uuid.uuid4().hex, args.item, encoded, type(generator).__name__, time.monotonic() - started
         )
+
+
+class RoutingSubmitter:
+    """Items of several generators, some of which ask endpoints and some make their images themselves.
+
+    Args:
+        generator: A choice between them.
+        pooled: Has those made that go to endpoints.
+        called: Calls the generators that need none.
+    """
+
+    def __init__(self, generator: ImageGenerator, pooled: PoolSubmitter, called: ThreadSubmitter) -> None:
+        self._generator = generator
+        self._pooled = pooled
+        self._called = called
+
+    def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
+        at_endpoints = [choose(self._generator, args)[0].uses_endpoints for args in items]
+        pooled = [args for args, is_pooled in zip(items, at_endpoints, strict=True) if is_pooled]
+        called = [args for args, is_pooled in zip(items, at_endpoints, strict=True) if not is_pooled]
+        of_pool = iter(self._pooled.submit(pooled, priority) if pooled else ())
+        of_calls = iter(self._called.submit(called, priority))
+        return [next(of_pool if is_pooled else of_calls) for is_pooled in at_endpoints]
+
+    def promote(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        self._pooled.promote(futures)
+
+    def cancel(self, futures: Sequence[Future[GeneratedImage]]) -> None:
+        self._pooled.cancel(futures)
+        self._called.cancel([future for future in futures if not self._pooled.has(future)])
+
+
+def submitter_of(generator: ImageGenerator, pooled: PoolSubmitter | None, parallel: int) -> Submitter:
+    """What has a generator's images made.
+
+    Args:
+        generator: One, or a choice between several.
+        pooled: For those that ask endpoints.
+        parallel: Calls at once of those that make their images themselves.
+    """
+    if pooled is None:
+        return ThreadSubmitter(generator, parallel)
+    if makes_itself(generator):
+        return RoutingSubmitter(generator, pooled, ThreadSubmitter(generator, parallel))
+    return pooled

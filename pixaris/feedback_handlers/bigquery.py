@@ -2,7 +2,8 @@
 
 One table holds everything as rows that are only ever added: an iteration is a row, and so is what a person
 said. What is written goes through streaming inserts with an insert id, which drop a row that is sent again;
-reads drop what slipped through. Queries take what they look for as parameters.
+reads drop what slipped through. Queries take what they look for as parameters. Rows that the first Pixaris
+wrote into the same table count too, and stay as they are.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pixaris.feedback_handlers.base import (
     check_iteration,
 )
 from pixaris.feedback_handlers.bigquery_table import FeedbackTable
+from pixaris.feedback_handlers.earlier import Earlier, earlier_of
 from pixaris.feedback_handlers.entries import entry_of, images_of, row_of
 from pixaris.files import safe_name, storing
 from pixaris.gcp.storage import Bucket
@@ -140,10 +142,16 @@ class BigqueryFeedbackHandler(FeedbackHandler):
 
     def _load(self, key: IterationKey) -> Iteration:
         rows = self.table.rows("kind = 'iteration'", key)
+        earlier = self._earlier(key)
+        if earlier is not None and not rows:
+            self._remember(earlier.iteration)
+            return earlier.iteration
         if not rows:
             hint = nearest(key.name, [other.name for other in self._keys()])
             raise ConfigurationError(f"project {key.project!r} has no feedback iteration {key.name!r}{hint}")
         parts = [_unpacked(key, row["content"], self._folder(key)) for row in rows]
+        if earlier is not None:
+            parts = [earlier.iteration, *parts]
         images = {image.name: image for part in parts for image in part.images}
         found = replace(parts[0], images=tuple(images.values()))
         self._remember(found)
@@ -154,8 +162,13 @@ class BigqueryFeedbackHandler(FeedbackHandler):
             self._loaded[iteration.key] = time.monotonic(), iteration
 
     def _keys(self) -> set[IterationKey]:
-        rows = self.table.rows("kind = 'iteration'")
+        rows = [*self.table.rows("kind = 'iteration'"), *self.table.earlier_rows()]
         return {IterationKey(row["project"], row["feedback_iteration"]) for row in rows}
+
+    def _earlier(self, key: IterationKey) -> Earlier | None:
+        """What the first Pixaris kept of an iteration in this table; None if nothing."""
+        found = earlier_of(key.project, self.table.earlier_rows(key), self._folder(key).parent)
+        return next(found, None)
 
     def _folder(self, key: IterationKey) -> Path:
         return self.folder / safe_name(key.project) / safe_name(key.name)
@@ -177,6 +190,8 @@ class BigqueryFeedbackHandler(FeedbackHandler):
         if image.file.is_file():
             return
         found = self.bucket.find(self._object(key, image.file))
+        if found is None:  # where the first Pixaris had it
+            found = self.bucket.find(f"{key.project}/{key.name}/{image.name}")
         if found is None:
             raise StorageError(
                 f"gs://{self.bucket.name}/{self._object(key, image.file)}, an image of feedback iteration"
@@ -217,7 +232,14 @@ class BigqueryFeedbackHandler(FeedbackHandler):
         with self._lock:
             fresh = [row for row in rows if not after or row["id"] not in seen]
             seen.update(row["id"] for row in rows)
-        return Log(tuple(map(entry_of, fresh)), max([after, *(row["written"] for row in fresh)]))
+        entries = [entry_of(row) for row in fresh]
+        until = max([after, *(row["written"] for row in fresh)])
+        if after:
+            return Log(tuple(entries), until)
+        earlier = self._earlier(key)
+        if earlier is not None:
+            entries = [*earlier.entries, *entries]
+        return Log(tuple(entries), max(until, 1))
 
 
 def _require_images(iteration: Iteration, entry: AnyEntry) -> None:

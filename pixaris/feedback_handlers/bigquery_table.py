@@ -36,6 +36,19 @@ _COLUMNS = {
     "written": "INT64",
     "day": "DATE",
 }
+_EARLIER = (
+    "project",
+    "feedback_iteration",
+    "dataset",
+    "image_name",
+    "experiment_name",
+    "date",
+    "comment",
+    "likes",
+    "dislikes",
+)
+"""Columns of the first Pixaris' table; its rows have no ``kind``."""
+
 _NAME = re.compile(r"[a-zA-Z0-9:.-]+\.\w+\.[\w-]+")
 _SECONDS = 30.0
 
@@ -60,6 +73,7 @@ class FeedbackTable:
         self.name = name
         self._lock = threading.Lock()
         self._last = 0
+        self._earlier = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {"project": self.project, "name": self.name}
@@ -158,6 +172,36 @@ class FeedbackTable:
                 rows.setdefault(row["id"], dict(row))
         return list(rows.values())
 
+    def earlier_rows(self, key: IterationKey | None = None) -> list[dict[str, Any]]:
+        """Rows that the first Pixaris wrote into this table, the oldest first; none where it is another.
+
+        Args:
+            key: Only of this iteration; None: a row for every iteration there is, with its key alone.
+        """
+        from google.cloud import bigquery
+
+        self._ready()
+        if not self._earlier:
+            return []
+        query = f"select distinct project, feedback_iteration from `{self.name}` where image_name is not null"
+        parameters = []
+        if key is not None:
+            columns = ", ".join(_EARLIER)
+            query = (
+                f"select {columns} from `{self.name}` where image_name is not null"
+                " and project = @project and feedback_iteration = @iteration order by date, image_name, likes"
+            )
+            named = {"project": key.project, "iteration": key.name}
+            parameters = [bigquery.ScalarQueryParameter(name, "STRING", one) for name, one in named.items()]
+        with self._told("read"):
+            found = self._client.query_and_wait(
+                query,
+                job_config=bigquery.QueryJobConfig(query_parameters=parameters),
+                api_timeout=_SECONDS,
+                retry=self._retry,
+            )
+            return [dict(row) for row in found]
+
     def _sql(self, where: str) -> str:
         """A query of everything; the table's name was checked, and nothing else comes from outside."""
         columns = ", ".join(name for name in _COLUMNS if name != "day")
@@ -183,9 +227,11 @@ class FeedbackTable:
                     self._client.create_table(table, timeout=_SECONDS)
                 return True
             known = {field.name for field in table.schema}
+            self._earlier = known.issuperset(_EARLIER)
             missing = [field for field in fields if field.name not in known]
-            if missing:
-                table.schema = [*table.schema, *missing]
+            there = [_optional(field) for field in table.schema]
+            if missing or there != list(table.schema):
+                table.schema = [*there, *missing]
                 table.labels = {**table.labels, "pixaris_schema": VERSION}
                 self._client.update_table(table, ["schema", "labels"], timeout=_SECONDS)
         return True
@@ -239,6 +285,15 @@ class FeedbackTable:
                 f"{self.name}: BigQuery could not {act} it within {_SECONDS:.0f} s: {words_of(error)};"
                 " try again"
             ) from None
+
+
+def _optional(field: Any) -> Any:  # noqa: ANN401  (the SDK carries no types)
+    """A column as it stands, but for one of somebody else's that must be filled: our rows leave it empty."""
+    from google.cloud import bigquery
+
+    if field.mode != "REQUIRED":
+        return field
+    return bigquery.SchemaField(field.name, field.field_type, mode="NULLABLE", description=field.description)
 
 
 def _day(microseconds: int) -> datetime.date:

@@ -2,12 +2,13 @@
 
 Each line is a like, a dislike or neither, of nobody in particular, on an image that lies in
 ``<project>/feedback_iterations/<iteration>/``; lines with the comment ``upload`` say only that it is there.
+In BigQuery it kept the same as rows of one table, and the images in a bucket.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,16 +40,26 @@ def files_of(root: Path) -> list[Path]:
 
 def read_earlier(file: Path) -> Iterator[Earlier]:
     """The iterations of a file; lines of something else are passed over."""
-    project = file.parent.parent.name
+    return earlier_of(file.parent.parent.name, read_json_lines(file), file.parent)
+
+
+def earlier_of(project: str, lines: Iterable[dict[str, Any]], folder: Path) -> Iterator[Earlier]:
+    """The iterations of a project's rows; rows of something else are passed over.
+
+    Args:
+        project: The project's name.
+        lines: Its rows, in the order in which they were written.
+        folder: Has a folder of images for each iteration.
+    """
     rows: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    for number, row in enumerate(read_json_lines(file)):
+    for number, row in enumerate(lines):
         if _is_file_name(row.get("feedback_iteration")) and _is_file_name(row.get("image_name")):
             rows.setdefault(row["feedback_iteration"], []).append((number, row))
-    for name, lines in rows.items():
-        images = {row["image_name"]: _image(file.parent / name, row) for _, row in reversed(lines)}
-        said = [_entry(project, number, row) for number, row in lines if _says_something(row)]
+    for name, own in rows.items():
+        images = {row["image_name"]: _image(folder / name, row) for _, row in reversed(own)}
+        said = [_entry(project, number, row) for number, row in own if _says_something(row)]
         key = IterationKey(project, name)
-        created = min(_when(row.get("date")) for _, row in lines)
+        created = min(_when(row.get("date")) for _, row in own)
         yield Earlier(Iteration(key, tuple(images[image] for image in sorted(images)), created), tuple(said))
 
 

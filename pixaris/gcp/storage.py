@@ -17,7 +17,7 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,14 @@ class BucketObject:
         generation: Which content it has: another one after every change.
         size: Bytes.
         crc32c: Checksum of its content, as Google writes it (base64).
+        stored: When this content was stored, in Unix time.
     """
 
     name: str
     generation: int
     size: int
     crc32c: str
+    stored: float = field(default=0.0, compare=False)
 
 
 def checksum(path: Path) -> str:
@@ -329,7 +331,8 @@ class Bucket:
 
 
 def _object(blob: Any) -> BucketObject:  # noqa: ANN401  (the SDK carries no types)
-    return BucketObject(blob.name, int(blob.generation), int(blob.size), blob.crc32c)
+    stored = blob.updated.timestamp() if blob.updated is not None else 0.0
+    return BucketObject(blob.name, int(blob.generation), int(blob.size), blob.crc32c, stored)
 
 
 def unsafe(names: Sequence[str], *, folds_case: bool) -> dict[str, str]:

@@ -2,150 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
 
+from pixaris.comfyui.graph.alternatives import CHOOSER, CHOSEN
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
 from pixaris.endpoints.base import Endpoint, EndpointApi
 from pixaris.endpoints.sources.base import EndpointSource
-from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.images import EncodedImage
+from pixaris.exceptions import ConfigurationError, Problem, nearest
+from pixaris.generation.arguments import (
+    ItemArgs,
+    load_node,
+    max_parallel_jobs,
+    read_generation_params,
+    read_pillow_images,
+)
 from pixaris.plugins import half_unpickled
 from pixaris.types import EvalItem, EvalSet, GenerationParam, GenerationRequest, ParamValue
 
-
-def load_node(folder: str) -> str:
-    """Title of the node that a folder of the eval set feeds: ``Input`` feeds "Load Input Image"."""
-    return f"Load {folder} Image"
-
-
-class ItemArgs(Mapping[str, Any]):
-    """The arguments for one image: the run's ``args`` with what belongs to the item.
-
-    It reads like the dict that users know (``args["pillow_images"]`` gives Pillow images,
-    ``args["generation_params"]`` dicts) and gives our own generators the typed values without decoding
-    anything.
-
-    Attributes:
-        item: The eval item's name, or "" outside a run.
-        repeat: Which of the item's seeds it is, from 0.
-        images: Node title to image, the item's own and the run's.
-        params: The parameter set.
-        texts: The item's texts by column, of an eval set of prompts: ``args["prompt"]`` is one of them.
-    """
-
-    def __init__(
-        self,
-        args: Mapping[str, Any],
-        *,
-        item: str = "",
-        images: Mapping[str, EncodedImage] | None = None,
-        params: Sequence[GenerationParam] = (),
-        repeat: int = 0,
-        texts: Mapping[str, str] | None = None,
-    ) -> None:
-        self._args = dict(args)
-        self.item = item
-        self.repeat = repeat
-        self.images = dict(images or {})
-        self.params = tuple(params)
-        self.texts = dict(texts or {})
-
-    @classmethod
-    def of(cls, args: Mapping[str, Any], *, item: str = "") -> ItemArgs:
-        """Read a plain dict: its ``generation_params`` and ``pillow_images``.
-
-        Raises:
-            ConfigurationError: One of them has the wrong form; all faults are told at once.
-        """
-        if isinstance(args, ItemArgs):
-            return args
-        problems: list[Problem] = []
-        params = read_generation_params(args.get("generation_params") or (), problems)
-        images = read_pillow_images(args.get("pillow_images") or (), problems)
-        if problems:
-            raise ConfigurationError(problems, "args")
-        return cls(args, item=item, images=images, params=params)
-
-    @property
-    def seed(self) -> int | None:
-        """The seed that belongs to the item and the repeat, the same in every run: 32 bits, which every node
-        accepts.
-
-        It is ``args["seed"]`` too, unless the user gave one. None outside a run.
-        """
-        if not self.item:
-            return None
-        if self.repeat == 0:
-            text = self.item
-        else:
-            text = f"{self.item}\0{self.repeat}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-
-    def for_item(self, item: EvalItem, repeat: int = 0) -> ItemArgs:
-        """The same arguments with what belongs to an item added: its images, its values, its texts.
-
-        Args:
-            item: The item.
-            repeat: Which of the item's seeds it is.
-        """
-        images = {load_node(folder): image for folder, image in item.inputs.items()}
-        own = self.with_images(images).with_params(item.params)
-        return ItemArgs(
-            self._args,
-            item=item.name,
-            images=own.images,
-            params=own.params,
-            repeat=repeat,
-            texts=item.texts,
-        )
-
-    def without_params(self) -> ItemArgs:
-        """The same arguments without parameters."""
-        return self._with(self.images, ())
-
-    @property
-    def given(self) -> Mapping[str, Any]:
-        """The run's ``args`` as the user gave them."""
-        return dict(self._args)
-
-    def with_images(self, images: Mapping[str, EncodedImage]) -> ItemArgs:
-        """The same arguments with images added; a later one for the same node wins."""
-        return self._with({**self.images, **images}, self.params)
-
-    def with_params(self, params: Sequence[GenerationParam]) -> ItemArgs:
-        """The same arguments with parameters added; a later value for the same input wins."""
-        merged = {(p.node_name, p.input): p for p in (*self.params, *params)}
-        return self._with(self.images, tuple(merged.values()))
-
-    def _with(self, images: Mapping[str, EncodedImage], params: Sequence[GenerationParam]) -> ItemArgs:
-        return ItemArgs(
-            self._args, item=self.item, images=images, params=params, repeat=self.repeat, texts=self.texts
-        )
-
-    def __getitem__(self, key: str) -> Any:  # noqa: ANN401  (whatever the user's components need)
-        if key == "pillow_images":
-            return [{"node_name": name, "pillow_image": image.image} for name, image in self.images.items()]
-        if key == "generation_params":
-            return [param.as_dict() for param in self.params]
-        if key in self.texts:
-            return self.texts[key]
-        if key == "seed" and key not in self._args and self.seed is not None:
-            return self.seed
-        return self._args[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys([*self._args, *self.texts, "pillow_images", "generation_params"]))
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
+__all__ = [
+    "Choice",
+    "Fault",
+    "ImageGenerator",
+    "ItemArgs",
+    "choose",
+    "each",
+    "has_own_values",
+    "load_node",
+    "makes_itself",
+    "max_parallel_jobs",
+    "read_generation_params",
+    "read_pillow_images",
+]
 
 
 @dataclass(frozen=True)
@@ -198,6 +92,8 @@ class ImageGenerator(ABC):
     """
     object_info: ObjectInfo | None = None
     """What its servers say about their nodes, once that is known (`for_servers`)."""
+    choice: Choice | None = None
+    """The generators of which a parameter chooses one for every set, where it is several."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -296,8 +192,8 @@ class ImageGenerator(ABC):
         """The same generator, knowing what its ComfyUI servers say about their nodes."""
         return self
 
-    def for_accounts(self, urls: Sequence[str]) -> ImageGenerator:
-        """The same generator, knowing at which addresses its endpoints are, where it is made for these."""
+    def for_accounts(self, endpoints: Sequence[Endpoint]) -> ImageGenerator:
+        """The same generator, knowing the search's endpoints, where it is made for those of its kind."""
         return self
 
     def problems(self, eval_set: EvalSet, args: ItemArgs) -> list[Problem]:
@@ -311,65 +207,131 @@ class ImageGenerator(ABC):
         return None
 
 
-def has_own_values(generator: ImageGenerator) -> bool:
-    """Whether what no parameter sets has a value of the generator's own, which a search's baseline leaves as
-    it is: a workflow's, or a default in the code of one that makes its images itself.
+@dataclass(frozen=True)
+class Choice:
+    """Several generators in one search, of which the parameter for ``workflow`` of the node "Generator"
+    chooses.
+
+    A parameter whose ``node_name`` begins with a generator's name (``soft/Blur``, or ``api`` alone where it
+    has no nodes) is that one's; every other is for all that have such an input. An image goes to all that
+    load it.
+
+    Attributes:
+        generators: Name to generator; the first one is the baseline's.
     """
-    return generator.workflow is not None or not generator.uses_endpoints
+
+    generators: Mapping[str, ImageGenerator]
+
+    def name(self, params: Sequence[GenerationParam]) -> str:
+        """Which one a parameter set chooses; the first where it does not say.
+
+        Raises:
+            ConfigurationError: There is no such generator.
+        """
+        names = [str(one.value) for one in params if (one.node_name, one.input) == (CHOOSER, CHOSEN)]
+        name = [next(iter(self.generators)), *names][-1]
+        if name not in self.generators:
+            known = ", ".join(self.generators)
+            rule = f"no generator is called {name!r}{nearest(name, self.generators)}; there are {known}"
+            raise ConfigurationError(rule, "generator")
+        return name
+
+    def target(self, name: str, node_name: str, input: str) -> str | None:
+        """What a generator calls the node of a parameter; None if the parameter is not for it.
+
+        Args:
+            name: The generator's.
+            node_name: The parameter's.
+            input: The parameter's.
+        """
+        if (node_name, input) == (CHOOSER, CHOSEN):
+            return None
+        owner, _, rest = node_name.partition("/")
+        if owner in self.generators:
+            return rest if owner == name else None
+        knowing = {key: one for key, one in self.generators.items() if _knows_inputs(one)}
+        having = [key for key, one in knowing.items() if _has(one, node_name, input)]
+        if name in having or name not in knowing or not having:
+            return node_name
+        return None
+
+    def title(self, name: str, title: str) -> str | None:
+        """What a generator calls the node that loads an image; None if the image is not for it."""
+        owner, _, rest = title.partition("/")
+        if owner in self.generators:
+            return rest if owner == name else None
+        one = self.generators[name]
+        if one.loads(title) or not one.uses_endpoints:
+            return title
+        elsewhere = any(other.loads(title) for other in self.generators.values())
+        return None if elsewhere else title
+
+    def params(self, name: str, params: Sequence[GenerationParam]) -> tuple[GenerationParam, ...]:
+        """The parameters that are for a generator, as it knows them."""
+        found = [(self.target(name, one.node_name, one.input), one) for one in params]
+        return tuple(replace(one, node_name=node) for node, one in found if node is not None)
+
+    def args(self, name: str, args: ItemArgs) -> ItemArgs:
+        """The arguments that are for a generator, as it knows them."""
+        found = [(self.title(name, title), image) for title, image in args.images.items()]
+        images = {title: image for title, image in found if title is not None}
+        return args.replaced(images, self.params(name, args.params))
+
+    def eval_set(self, name: str, eval_set: EvalSet) -> EvalSet:
+        """An eval set with the folders and columns that are for a generator."""
+        items = [self._item(name, item) for item in eval_set.items]
+        feeds = {}
+        for column, places in eval_set.feeds.items():
+            found = [(self.target(name, *place), place[1]) for place in places]
+            if own := [(node, input) for node, input in found if node is not None]:
+                feeds[column] = tuple(own)
+        return replace(eval_set, items=tuple(items), feeds=feeds)
+
+    def _item(self, name: str, item: EvalItem) -> EvalItem:
+        inputs = {key: one for key, one in item.inputs.items() if self.title(name, load_node(key))}
+        return replace(item, inputs=inputs, params=self.params(name, item.params))
 
 
-def max_parallel_jobs(args: Mapping[str, Any]) -> int:
-    """How many images a generator of the user's own may make at once: ``args["max_parallel_jobs"]``, 1 by
-    default.
+def _knows_inputs(generator: ImageGenerator) -> bool:
+    """Whether it can tell which inputs it has."""
+    return generator.workflow is not None or type(generator).fault is not ImageGenerator.fault
+
+
+def _has(generator: ImageGenerator, node_name: str, input: str) -> bool:
+    if generator.workflow is not None:
+        return generator.workflow.has(node_name)
+    fault = generator.fault(GenerationParam(node_name, input, ""))
+    return fault is None or not fault.of_target
+
+
+def choose(generator: ImageGenerator, args: ItemArgs) -> tuple[ImageGenerator, ItemArgs]:
+    """Of several generators the one that makes an image, with what is for it; else the generator itself.
 
     Raises:
-        ConfigurationError: It is no whole number from 1.
+        ConfigurationError: The arguments choose one that there is not.
     """
-    value = args.get("max_parallel_jobs", 1)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(f"max_parallel_jobs must be a whole number from 1 (got {value!r})", "args")
-    return value
+    if generator.choice is None:
+        return generator, args
+    name = generator.choice.name(args.params)
+    return generator.choice.generators[name], generator.choice.args(name, args)
 
 
-def read_generation_params(given: Any, problems: list[Problem]) -> tuple[GenerationParam, ...]:  # noqa: ANN401  (user input)
-    """Read ``[{node_name, input, value}, …]``; faults are added to `problems`."""
-    params = []
-    for index, entry in enumerate(given):
-        where = f"generation_params[{index}]"
-        if isinstance(entry, GenerationParam):
-            params.append(entry)
-        elif not isinstance(entry, Mapping) or not {"node_name", "input", "value"} <= set(entry):
-            problems.append(Problem(where, f"must be {{node_name, input, value}} (got {entry!r})"))
-        else:
-            value = (
-                entry["value"].item() if hasattr(entry["value"], "item") else entry["value"]
-            )  # numpy scalars
-            if isinstance(value, str | int | float | bool):
-                params.append(GenerationParam(str(entry["node_name"]), str(entry["input"]), value))
-            else:
-                problems.append(
-                    Problem(where, f"value must be text, a number or a truth value (got {value!r})")
-                )
-    return tuple(params)
+def each(generator: ImageGenerator) -> Mapping[str, ImageGenerator]:
+    """Name to generator of those that a parameter chooses from; else itself under no name."""
+    if generator.choice is None:
+        return {"": generator}
+    return generator.choice.generators
 
 
-def read_pillow_images(given: Any, problems: list[Problem]) -> dict[str, EncodedImage]:  # noqa: ANN401  (user input)
-    """Read ``[{node_name, pillow_image}, …]``; faults are added to `problems`."""
-    images: dict[str, EncodedImage] = {}
-    for index, entry in enumerate(given):
-        where = f"pillow_images[{index}]"
-        if not isinstance(entry, Mapping) or not {"node_name", "pillow_image"} <= set(entry):
-            problems.append(Problem(where, f"must be {{node_name, pillow_image}} (got {entry!r})"))
-            continue
-        image = entry["pillow_image"]
-        if isinstance(image, Image.Image):
-            try:
-                image = EncodedImage.of(image)
-            except OSError as error:  # Pillow opens lazily: a damaged file shows now
-                problems.append(Problem(where, f"the image cannot be read: {error}"))
-                continue
-        if not isinstance(image, EncodedImage):
-            problems.append(Problem(where, f"pillow_image must be a PIL image (got {type(image).__name__})"))
-            continue
-        images[str(entry["node_name"])] = image
-    return images
+def makes_itself(generator: ImageGenerator) -> bool:
+    """Whether it makes some images itself, without an endpoint."""
+    return any(not one.uses_endpoints for one in each(generator).values())
+
+
+def has_own_values(generator: ImageGenerator) -> bool:
+    """Whether what no parameter sets has a value of the generator's own, which a search's baseline leaves as
+    it is: a workflow's, or a default in the code of one that makes its images itself. Of several generators
+    the baseline's counts.
+    """
+    first = next(iter(each(generator).values()))
+    return first.workflow is not None or not first.uses_endpoints

@@ -16,7 +16,16 @@ from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.sources.static import StaticSource
 from pixaris.exceptions import ConfigurationError, Problem, nearest
 from pixaris.generation.base import ImageGenerator, ItemArgs, load_node
-from pixaris.types import EvalItem, EvalSet, GenerationParam, GenerationRequest, InputImage, Pick, upload_name
+from pixaris.types import (
+    EvalItem,
+    EvalSet,
+    GenerationParam,
+    GenerationRequest,
+    InputImage,
+    ParamValue,
+    Pick,
+    upload_name,
+)
 
 
 class ComfyGenerator(ImageGenerator):
@@ -168,6 +177,16 @@ class ComfyGenerator(ImageGenerator):
 
     def takes_seed(self, args: ItemArgs) -> bool:
         return bool(self._free_seeds(args))
+
+    def own_value(self, node_name: str, input: str) -> ParamValue | None:
+        node = self.workflow.find(node_name)
+        if node is None or node.is_linked(input):
+            return None
+        value = node.get(input) if node.place(input) is not None else None
+        if value is None and self.object_info is not None:
+            spec = self.object_info.input(node.class_type, input, node.inputs)
+            value = spec.default if spec is not None else None
+        return value if isinstance(value, str | int | float | bool) else None
 
     def bound_workflow(self, args: ItemArgs) -> Mapping[str, Any]:
         bound, _ = chosen(self.workflow.bind(args.params, self.object_info))

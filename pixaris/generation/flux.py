@@ -65,8 +65,9 @@ class FluxGenerator(ImageGenerator):
         key = self._api_key or config.flux_api_key
         return (flux_endpoint(key, self.base_url or config.flux_base_url, depth=self.model.active_tasks),)
 
-    def for_accounts(self, urls: Sequence[str]) -> FluxGenerator:
+    def for_accounts(self, endpoints: Sequence[Endpoint]) -> FluxGenerator:
         known = copy.copy(self)
+        urls = [endpoint.url for endpoint in endpoints if endpoint.kind == self.kind]
         if urls:
             known.base_url = urls[0]
         else:

@@ -19,7 +19,7 @@ from pixaris.experiment.caching import CachingSubmitter, Layer
 from pixaris.experiment.eval_sets import placed
 from pixaris.experiment.run import ExperimentRun
 from pixaris.experiment.setup import RunSetup, seeds_of
-from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
+from pixaris.experiment.submitters import PoolSubmitter, submitter_of
 from pixaris.experiment_handlers.base import ExperimentHandler, adapted
 from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
 from pixaris.images import EncodedImage
@@ -28,7 +28,7 @@ from pixaris.results.progress import ProgressListener
 from pixaris.results.records import SearchResult
 from pixaris.search.search import Search
 from pixaris.search.space.hyperparameters import space_of_hyperparameters
-from pixaris.search.survey import survey_of
+from pixaris.search.survey import graph_of, survey_of
 from pixaris.types import RunRecord
 
 Progress = Callable[[RunRecord], None]
@@ -76,7 +76,7 @@ def generate_images_based_on_dataset(
         own_endpoints = _endpoints(image_generator)
     else:
         own_endpoints = ()
-    survey = survey_of(own_endpoints, image_generator.workflow)
+    survey = survey_of(own_endpoints, graph_of(image_generator))
     if survey.infos:
         image_generator = image_generator.for_servers(list(survey.infos.values()))
     handler = adapted(experiment_handler)
@@ -90,8 +90,9 @@ def generate_images_based_on_dataset(
         seeds=seeds_of(args),
     )
     problems = [*([] if survey.has_endpoint else survey.silences()), *setup.problems()]
-    if image_generator.workflow is not None:
-        problems += survey.workflow_problems(image_generator.workflow, setup)
+    chosen = setup.each()[image_generator.choice.name(item_args.params) if image_generator.choice else ""]
+    if chosen.generator.workflow is not None:
+        problems += survey.workflow_problems(chosen.generator.workflow, chosen)
     if problems:
         raise ConfigurationError(tuple(dict.fromkeys(problems)))
     parallel = max_parallel_jobs(args)
@@ -104,11 +105,10 @@ def generate_images_based_on_dataset(
     else:
         own = None
     shared = pool or own
-    submitter: Submitter = (
-        PoolSubmitter(image_generator, shared)
-        if shared is not None and image_generator.uses_endpoints
-        else ThreadSubmitter(image_generator, parallel)
-    )
+    pooled = None
+    if shared is not None and image_generator.uses_endpoints:
+        pooled = PoolSubmitter(image_generator, shared)
+    submitter = submitter_of(image_generator, pooled, parallel)
     if cache is not None:
         submitter = CachingSubmitter(submitter, [Layer(image_generator.cache_key, cache)])
     name = str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))

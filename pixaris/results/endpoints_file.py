@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,6 +68,14 @@ def read_endpoints(folder: Path) -> tuple[EndpointStatus, ...]:
     try:
         return read_as(_Content, read_json(SearchPaths(folder).endpoints)).endpoints
     except ForeignError:
+        return ()
+
+
+def endpoints_in(content: bytes) -> tuple[EndpointStatus, ...]:
+    """The endpoints of a file's content; empty if it says something else."""
+    try:
+        return read_as(_Content, json.loads(content)).endpoints
+    except (ForeignError, ValueError):
         return ()
 
 

@@ -42,6 +42,9 @@ FIXED = {
 }
 """Key of a manifest that must stay the same, and the words for it in a search file."""
 
+GENERATORS, WORKFLOW = "generators", "workflow"
+"""Keys of a choice of generators: name to each, and of each its workflow."""
+
 _SECRET = ("key", "token", "secret", "password")
 _WHERE = ("api_host", "host", "url")
 _TEXTS = "texts"
@@ -63,6 +66,13 @@ def read_manifest(paths: SearchPaths) -> dict[str, Any]:
             del found[key]
     if found.get("space", {}) is None:
         del found["space"]
+    return found
+
+
+def workflow_of(manifest: Mapping[str, Any], chosen: str) -> dict[str, Any]:
+    """A search's own workflow; of several generators the chosen one's. Empty where there is none."""
+    generators = (manifest.get("generator") or {}).get(GENERATORS) or {}
+    found: dict[str, Any] = manifest.get("workflow") or (generators.get(chosen) or {}).get(WORKFLOW) or {}
     return found
 
 

@@ -15,7 +15,7 @@ from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ConfigurationError, NoEndpointError, Problem
 from pixaris.experiment.eval_sets import placed
 from pixaris.experiment.setup import SEEDLESS, RunSetup
-from pixaris.generation.base import ImageGenerator, ItemArgs, load_node, max_parallel_jobs
+from pixaris.generation.base import ImageGenerator, ItemArgs, each, load_node, max_parallel_jobs
 from pixaris.images import EncodedImage
 from pixaris.results.folders import fault_of
 from pixaris.results.objective import Objective
@@ -24,6 +24,7 @@ from pixaris.search.problems import collect
 from pixaris.search.settings import SearchSettings
 from pixaris.search.settings_problems import settings_problems
 from pixaris.search.size import SearchSize
+from pixaris.search.space.one_generator import space_of_one
 from pixaris.search.space.problems import problems_with_generator, problems_with_workflow
 from pixaris.search.space.space import Space
 from pixaris.search.steering.problems import steering_problems
@@ -99,8 +100,7 @@ class CheckedSearch:
     def generator(self) -> ImageGenerator:
         """The generator, knowing its servers or its account."""
         generator = self.settings.generator.for_servers(list(self.survey.infos.values()))
-        found = [one.url for one in surveys.static(self.sources) if one.kind == generator.kind]
-        return generator.for_accounts(found)
+        return generator.for_accounts(surveys.static(self.sources))
 
     def baseline(self) -> dict[str, ParamValue]:
         """The workflow's own values; without a workflow, the generator's, as far as it says them (see
@@ -110,10 +110,27 @@ class CheckedSearch:
             WorkflowError: The workflow has no such value.
         """
         workflow = self.settings.generator.workflow
-        if workflow is None:
-            return self.space.own_values(self.settings.generator)
         infos = list(self.survey.infos.values())
+        if workflow is None:
+            return self.space.own_values(self.settings.generator.for_servers(infos))
         return self.space.baseline(workflow, infos[0] if infos else None)
+
+    def each(self) -> dict[str, CheckedSearch]:
+        """Where a parameter chooses one of several generators, name to the search with that one alone; else
+        itself under no name.
+
+        Raises:
+            ConfigurationError: Two parameters set one input of a generator.
+        """
+        choice = self.settings.generator.choice
+        if choice is None:
+            return {"": self}
+        found = {}
+        for name, setup in self.setup.each().items():
+            space = space_of_one(self.space, choice, name)
+            settings = replace(self.settings, generator=setup.generator, space=space)
+            found[name] = replace(self, settings=settings, setup=setup)
+        return found
 
     def setup_in(self, name: str) -> RunSetup:
         """What its trials share.
@@ -153,7 +170,7 @@ class CheckedSearch:
         """
         if not self.survey.others:
             return self
-        ours = surveys.survey_of(endpoints, self.settings.generator.workflow)
+        ours = surveys.survey_of(endpoints, surveys.graph_of(self.settings.generator))
         if ours.infos:
             found = replace(self, survey=ours)
             found.with_problems(fit_problems(found)).raise_problems()
@@ -178,15 +195,18 @@ def check(settings: SearchSettings, *, probing: bool = True, searching: bool = T
     if searching:
         setup, held_out = _split(settings, setup)
     settings = replace(settings, sources=_limited(settings))
-    problems += _setup_problems(settings, setup)
+    bare = CheckedSearch(settings, setup, surveys.Survey())
+    parts = collect(problems, bare.each, "parameters") or {}
+    for one in parts.values():
+        problems += _setup_problems(one.settings, one.setup)
     if searching:
         problems += settings_problems(settings, len(setup.eval_set))
         problems += steering_problems(settings)
     problems += _place_problems(settings)
-    survey = _asked(settings, probing=probing)
-    unreachable = () if survey.has_endpoint else tuple(survey.silences())
-    checked = CheckedSearch(settings, setup, survey, unreachable=unreachable, held_out=held_out)
-    problems += fit_problems(checked)
+    survey, unreachable = _asked(settings, probing=probing)
+    checked = CheckedSearch(settings, setup, survey, unreachable=tuple(unreachable), held_out=held_out)
+    if parts:
+        problems += fit_problems(checked)
     if searching and not (problems or unreachable) and strategies_may_fail(checked):
         collect(problems, lambda: try_strategies(checked), "search")
     return checked.with_problems(problems)
@@ -265,22 +285,30 @@ def _place_problems(settings: SearchSettings) -> list[Problem]:
     """What is wrong with where images are generated and results go."""
     problems = surveys.program_problems(settings.sources)
     generator = settings.generator
-    if generator.uses_endpoints:
-        problems += surveys.kind_problems(settings.sources, generator.api, "endpoints")
+    problems += surveys.kind_problems(settings.sources, generator, "endpoints")
     home = settings.home
     if unkept := fault_of(home.results, kept_elsewhere=home.storage is not None):
         problems.append(Problem("", unkept, "results"))
     return problems
 
 
-def _asked(settings: SearchSettings, *, probing: bool) -> surveys.Survey:
-    if probing and not settings.generator.has_nodes:
-        return surveys.probed(settings.sources, settings.generator.kind)
-    return surveys.survey(settings.sources, settings.generator.workflow)
+def _asked(settings: SearchSettings, *, probing: bool) -> tuple[surveys.Survey, list[Problem]]:
+    """What the endpoints say, and why none answers of a kind of which none does."""
+    graph = surveys.graph_of(settings.generator)
+    answers = [surveys.survey(settings.sources, graph)]
+    nodeless = {one.kind for one in each(settings.generator).values() if not one.has_nodes}
+    if probing:
+        answers += [surveys.probed(settings.sources, kind) for kind in sorted(nodeless)]
+    silences = [problem for one in answers if not one.has_endpoint for problem in one.silences()]
+    return surveys.together(answers), silences
 
 
 def fit_problems(checked: CheckedSearch) -> list[Problem]:
-    """What keeps workflow and space from running on the endpoints."""
+    """What keeps workflow and space from running on the endpoints; of several generators, each."""
+    return [problem for one in checked.each().values() for problem in _fit_problems(one)]
+
+
+def _fit_problems(checked: CheckedSearch) -> list[Problem]:
     generator, fixed = checked.settings.generator, checked.setup.args.params
     workflow = generator.workflow
     if workflow is None:

@@ -59,21 +59,29 @@ class Price:
 
 
 def price_of(checked: CheckedSearch) -> Price | None:
-    """Estimate a search; None where nothing is charged."""
+    """Estimate a search; None where nothing is charged. Of several generators the dearest counts."""
+    runs = [_cost_of_run(one) for one in checked.each().values()]
+    if None in runs:
+        dearest = None
+    else:
+        dearest = max(run for run in runs if run is not None)
+    if dearest == 0.0:
+        return None
+    return Price(dearest, checked.setup.images, checked.size.trials, checked.recheck_images)
+
+
+def _cost_of_run(checked: CheckedSearch) -> float | None:
+    """What the baseline costs, in credits: 0 where nothing is charged, None where no price is listed."""
     args, setup = checked.setup.args, checked.setup
     partial = has_own_values(checked.settings.generator)
     try:
         args = args.with_params(checked.space.bind(checked.baseline(), partial=partial))
     except ConfigurationError:
-        return None  # told as a problem
+        return 0.0  # told as a problem
     run = checked.settings.generator.cost(setup.eval_set, args)
-    if run == 0.0:
-        return None
     if run is None:
-        whole = None
-    else:
-        whole = run * setup.seeds
-    return Price(whole, setup.images, checked.size.trials, checked.recheck_images)
+        return None
+    return run * setup.seeds
 
 
 def estimate(checked: CheckedSearch) -> list[tuple[str, str]]:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pixaris.comfyui.graph.alternatives import CHOOSER
+from pixaris.comfyui.graph.alternatives import CHOOSER, CHOSEN
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import read_json
-from pixaris.results.manifest import changes, read_manifest
+from pixaris.results.manifest import changes, read_manifest, workflow_of
 from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
 from pixaris.results.trial import TrialResult
@@ -54,11 +54,28 @@ def export(result: SearchResult, trial: TrialResult) -> Export:
             reason = f"{trial.name} has no results yet, or they are kept elsewhere"
             raise ConfigurationError(f"{files.folder} holds no workflow: {reason}")
         raise ConfigurationError(_without_workflow(trial, run))
-    bound = _as_drawn(bound, run or {})
-    own = manifest.get("workflow") or read_json(paths.trial(0).workflow) or {}
+    chosen = _chosen(run or {})
+    run = _of_chosen(run or {}, chosen)
+    bound = _as_drawn(bound, run)
+    own: Mapping[str, Any] = workflow_of(manifest, chosen) or read_json(paths.trial(0).workflow) or {}
     own = _beside(own, bound)
-    notes = _notes(Workflow.load(bound), manifest, trial, run or {})
+    notes = _notes(Workflow.load(bound), manifest, trial, run)
     return Export(bound, tuple(changes(own, bound)), tuple(notes))
+
+
+def _chosen(run: Mapping[str, Any]) -> str:
+    """Of several generators, the name of the one that a trial ran; "" where there is one."""
+    params = run.get("params", ())
+    names = [one["value"] for one in params if (one["node_name"], one["input"]) == (CHOOSER, CHOSEN)]
+    return str(names[-1]) if names else ""
+
+
+def _of_chosen(run: Mapping[str, Any], chosen: str) -> dict[str, Any]:
+    """A run's record with nodes called as the chosen generator's workflow calls them."""
+    params = [
+        {**one, "node_name": one["node_name"].removeprefix(f"{chosen}/")} for one in run.get("params", ())
+    ]
+    return {**run, "params": params if chosen else list(run.get("params", ()))}
 
 
 def _beside(own: Mapping[str, Any], bound: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from pixaris.results.manifest import component, items
+from pixaris.generation.base import ImageGenerator
+from pixaris.results.manifest import GENERATORS, WORKFLOW, component, items
 from pixaris.search.algorithms.guided import algorithm_of, guides
 from pixaris.search.algorithms.racing import races
 from pixaris.search.check import CheckedSearch
@@ -42,7 +43,7 @@ def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
         "max_concurrent": strategy.max_concurrent,
         "endpoints": [*urls, *(type(source).__name__ for source in checked.sources)],
         "metrics": [component(metric) for metric in settings.metrics],
-        "generator": component(generator),
+        "generator": _generator(generator),
         "workflow": None if workflow is None else workflow.as_dict(),
         "items": items(checked.setup.eval_set),
         **({"columns": _columns(checked)} if checked.setup.eval_set.columns else {}),
@@ -50,6 +51,18 @@ def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
         **_of_evidence(checked),
         **_shared(checked),
     }
+
+
+def _generator(generator: ImageGenerator) -> dict[str, Any]:
+    """Of a choice, each of its generators with its workflow."""
+    found = component(generator)
+    if generator.choice is None:
+        return found
+    rows = {name: component(one) for name, one in generator.choice.generators.items()}
+    for name, one in generator.choice.generators.items():
+        if one.workflow is not None:
+            rows[name][WORKFLOW] = one.workflow.as_dict()
+    return {"type": found["type"], GENERATORS: rows}
 
 
 def _columns(checked: CheckedSearch) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pixaris.comfyui.graph.intake import intake_of
 from pixaris.comfyui.object_info import ObjectInfo
-from pixaris.comfyui.workflow import Workflow
+from pixaris.comfyui.workflow import Workflow, alternatives_of
 from pixaris.endpoints.base import Endpoint, EndpointApi
 from pixaris.endpoints.discovery import Discovery
 from pixaris.endpoints.sources.base import EndpointSource, ServerCommand
@@ -26,7 +26,7 @@ from pixaris.exceptions import (
     WorkflowError,
 )
 from pixaris.experiment.setup import RunSetup
-from pixaris.generation.base import ImageGenerator, load_node
+from pixaris.generation.base import ImageGenerator, each, load_node
 from pixaris.search.driver.session.session import begins_here
 
 
@@ -108,23 +108,70 @@ class Survey:
         ]
 
 
+def graph_of(generator: ImageGenerator) -> Workflow | None:
+    """The nodes that a generator's servers are asked about: its workflow, or those of all that a parameter
+    chooses from; None where there is none.
+    """
+    found = {name: one for name, one in each(generator).items() if one.workflow is not None}
+    graphs = {name: (one.workflow, one.output_id) for name, one in found.items() if one.workflow is not None}
+    if len(graphs) > 1:
+        return alternatives_of(graphs)
+    return next((workflow for workflow, _ in graphs.values()), None)
+
+
+def apis_of(generator: ImageGenerator) -> list[EndpointApi]:
+    """The kinds of endpoint that a generator asks, each once."""
+    found = {one.kind: one.api for one in each(generator).values() if one.uses_endpoints}
+    return list(found.values())
+
+
+def together(answers: Sequence[Survey]) -> Survey:
+    """Several surveys of a search's endpoints as one."""
+    found = Survey()
+    for one in answers:
+        found = Survey(
+            {**found.infos, **one.infos},
+            {**found.silent, **one.silent},
+            (*found.answering, *one.answering),
+            others=found.others or one.others,
+        )
+    return found
+
+
 def limited(source: EndpointSource, generator: ImageGenerator, jobs: int | None) -> EndpointSource:
     """A source as a generator needs it: of its kind, and given no more requests at once than its service
     allows and the user wants.
 
     Args:
-        source: Any.
+        source: Any. Of several generators' kinds it has its own, if that is one of them, else the first one's
+            that it can serve.
         generator: Its service may have a limit.
         jobs: ``args["max_parallel_jobs"]``, where it is given.
     """
-    return serving(source, generator.api).limited(generator.most_at_once, jobs)
+    apis = apis_of(generator) or [generator.api]
+    if source.api.kind not in [api.kind for api in apis]:
+        offers = [serving(source, api) for api in apis]
+        kinds = [(offer, api) for offer, api in zip(offers, apis, strict=True) if offer.api.kind == api.kind]
+        source = next((offer for offer, _ in kinds), source)
+    limits = [
+        one.most_at_once
+        for one in each(generator).values()
+        if one.kind == source.api.kind and one.most_at_once is not None
+    ]
+    return source.limited(min(limits, default=None), jobs)
 
 
-def kind_problems(sources: Sequence[EndpointSource], api: EndpointApi, path: str) -> list[Problem]:
-    """Sources without one that serves requests of a kind."""
-    if not sources or any(source.api.kind == api.kind for source in sources):
+def kind_problems(sources: Sequence[EndpointSource], generator: ImageGenerator, path: str) -> list[Problem]:
+    """Kinds of endpoint that a generator asks and that no source has."""
+    if not sources and generator.choice is None:
         return []
-    shown = ", ".join(source.label for source in sources)
+    return [problem for api in apis_of(generator) for problem in _kind_problems(sources, api, path)]
+
+
+def _kind_problems(sources: Sequence[EndpointSource], api: EndpointApi, path: str) -> list[Problem]:
+    if any(source.api.kind == api.kind for source in sources):
+        return []
+    shown = ", ".join(source.label for source in sources) or "none"
     if api.example:
         wanted = f"{api.label or api.kind}; write {api.example}"
     else:

@@ -14,6 +14,7 @@ from gcs_stand_in import BucketServer, Fault
 from pixaris.cache.base import CachedImage
 from pixaris.cache.bucket import BucketCache
 from pixaris.cache.local import LocalCache
+from pixaris.cli import main
 from pixaris.gcp.storage import BucketPath
 from pixaris.images import EncodedImage
 from pixaris.testing import samples
@@ -96,3 +97,79 @@ def test_a_passing_fault_costs_nothing(server: BucketServer, tmp_path: Path) -> 
     cache.put(KEY, image(1))
     server.faults.append(Fault("GET /download", status=503))
     assert BucketCache(PLACE, LocalCache(tmp_path / "b")).get(KEY) is not None
+
+
+# The limit
+
+
+def keys(count: int) -> list[str]:
+    return [f"{number:02x}{62 * '0'}" for number in range(count)]
+
+
+def filled(tmp_path: Path, count: int, limit: int | None = None) -> BucketCache:
+    """A cache with images of much the same size, the first one stored first."""
+    cache = BucketCache(PLACE, LocalCache(tmp_path / "near"), limit=limit)
+    for number, key in enumerate(keys(count)):
+        cache.put(key, image(number))
+    return cache
+
+
+def test_what_was_stored_first_goes_until_there_is_room(server: BucketServer, tmp_path: Path) -> None:
+    server.put("images/readme.txt", b"not an image")
+    server.put("images/00/notes", b"neither")
+    cache = filled(tmp_path, 10)
+    sizes = [entry.size for entry in cache.entries()]
+    cache.limit = sum(sizes) - 1
+    told = cache.trim()
+    left = [entry.name for entry in cache.entries()]
+    assert left == [f"images/{key[:2]}/{key}" for key in keys(10)][10 - len(left) :]
+    assert sum(sizes[10 - len(left) :]) <= 0.9 * cache.limit < sum(sizes[9 - len(left) :])
+    assert f"{10 - len(left)} images removed" in told
+    assert {"images/readme.txt", "images/00/notes"} <= server.buckets["pixels"].keys()
+    before = len(server.requests)
+    assert cache.trim() == "", "there is room now"
+    assert len(server.requests) - before == 1, "which one request tells"
+
+
+def test_two_that_make_room_at_once_remove_the_same(server: BucketServer, tmp_path: Path) -> None:
+    cache = filled(tmp_path, 12)
+    limit = sum(entry.size for entry in cache.entries()) // 2
+    threads = [
+        threading.Thread(target=BucketCache(PLACE, LocalCache(tmp_path / str(n)), limit=limit).trim)
+        for n in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    left = cache.entries()
+    assert 0.6 * limit < sum(entry.size for entry in left) <= 0.9 * limit
+    assert server.buckets["pixels"].keys() == {entry.name for entry in left}
+
+
+def test_without_a_limit_nothing_is_removed_and_a_bucket_that_fails_is_told(
+    server: BucketServer, tmp_path: Path
+) -> None:
+    cache = filled(tmp_path, 3)
+    assert cache.trim() == ""
+    assert len(cache.entries()) == 3
+    cache.limit = 1
+    server.denied.add("pixels")
+    assert "is not kept within 1 bytes" in cache.trim()
+    server.denied.clear()
+    assert len(cache.entries()) == 3
+
+
+def test_the_command_tells_and_prunes_a_bucket(
+    server: BucketServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled(tmp_path, 4)
+    assert main(["cache", "info", str(PLACE)]) == 0
+    assert "images   4\n" in capsys.readouterr().out
+    assert main(["cache", "prune", str(PLACE)]) == 2
+    assert "write --to SIZE or --unused-for TIME" in capsys.readouterr().err
+    assert main(["cache", "prune", str(PLACE), "--unused-for", "30d"]) == 0
+    assert "removed 0 images" in capsys.readouterr().out
+    assert main(["cache", "prune", str(PLACE), "--to", "0MB"]) == 0
+    assert "removed 4 images" in capsys.readouterr().out
+    assert server.buckets["pixels"] == {}

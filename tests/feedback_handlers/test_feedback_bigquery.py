@@ -173,3 +173,74 @@ def test_ten_thousand_rows_are_read_and_their_cost_is_told(tables: BigQueryServe
     assert time.monotonic() - began < 60
     assert ours.table.read_bytes() > 500_000
     assert ours.notes == []
+
+
+# What the first Pixaris kept in its table
+
+EARLIER = dict.fromkeys(
+    ("project", "feedback_iteration", "dataset", "image_name", "experiment_name", "date", "comment"), "STRING"
+) | {"likes": "INTEGER", "dislikes": "INTEGER"}
+
+
+def earlier_row(**changes: object) -> dict[str, object]:
+    row = {
+        "project": "demo",
+        "feedback_iteration": "250301_masks",
+        "dataset": "photos",
+        "image_name": "cat.png",
+        "experiment_name": "run 1",
+        "date": "2025-03-01T10:00:00",
+        "comment": "",
+        "likes": 0,
+        "dislikes": 0,
+    }
+    return {**row, **changes}
+
+
+@pytest.fixture
+def earlier(servers: tuple[BigQueryServer, BucketServer], tmp_path: Path) -> IterationKey:
+    """Feedback of the first Pixaris: its rows in the table, its image in the bucket."""
+    tables, objects = servers
+    rows = [
+        earlier_row(comment="upload"),
+        earlier_row(likes=1, comment="good edges", date="2025-03-01T11:00:00"),
+        earlier_row(likes=1, date="2025-03-01T12:00:00"),
+        earlier_row(dislikes=1, comment="hole", date="2025-03-01T13:00:00"),
+        earlier_row(image_name="../../../config.yaml", likes=1),
+        earlier_row(project="other", feedback_iteration="250302_more", likes=1),
+    ]
+    tables.add(TABLE, EARLIER, rows)
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "cat.png")
+    objects.put("demo/250301_masks/cat.png", (tmp_path / "cat.png").read_bytes())
+    return IterationKey("demo", "250301_masks")
+
+
+def test_rows_of_the_first_pixaris_are_read_where_they_are(earlier: IterationKey, tmp_path: Path) -> None:
+    one = handler(tmp_path / "here")
+    assert one.iterations() == [earlier, IterationKey("other", "250302_more")]
+    (image,) = one.load(earlier).images
+    assert (image.name, image.run, image.dataset) == ("cat.png", "run 1", "photos")
+    assert Image.open(image.file).getpixel((0, 0)) == (255, 0, 0)
+    totals = one.totals(earlier)["cat.png"]
+    assert (totals.likes, totals.dislikes) == (2, 1)
+    assert [comment for _, comment in totals.comments] == ["good edges", "hole"]
+    log = one.read(earlier)
+    assert one.read(earlier, log.until).entries == (), "they are told once"
+
+
+def test_what_is_said_from_now_on_stands_beside_them(
+    earlier: IterationKey, tables: BigQueryServer, tmp_path: Path
+) -> None:
+    one = handler(tmp_path / "here")
+    until = one.read(earlier).until
+    one.write(earlier, Feedback("ann", image="cat.png", verdict="like", comment="still good"))
+    assert [entry.rater for entry in one.read(earlier, until).entries] == ["ann"]
+    assert one.totals(earlier)["cat.png"].likes == 3
+    modes = {field["name"]: field.get("mode") for field in tables.tables[TABLE]["schema"]["fields"]}
+    assert "REQUIRED" not in modes.values(), "our rows have none of its columns"
+    Image.new("RGB", (8, 8), "blue").save(tmp_path / "dog.png")
+    one.extend(earlier, [FeedbackImage("dog.png", tmp_path / "dog.png", "dog", "run 2")])
+    again = handler(tmp_path / "there")
+    assert [image.name for image in again.load(earlier).images] == ["cat.png", "dog.png"]
+    with pytest.raises(ConfigurationError, match="already"):
+        one.create(Iteration(earlier, (FeedbackImage("dog.png", tmp_path / "dog.png"),), 1.0))

@@ -168,7 +168,9 @@ def test_a_search_compares_both_and_exports_the_better(
 
 def test_the_documentation_s_choice_is_right(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "search-file.md").read_text(encoding="utf-8")
-    (block,) = (one for one in re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S) if "choice:\n" in one)
+    (block,) = (
+        one for one in re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S) if "choice:\n    soft:" in one
+    )
     file = tmp_path / "choice.yaml"
     rest = "project: p\nname: n\ndataset: ./x\nendpoints: {embedded: 1}\n"
     file.write_text(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixaris import components
+from pixaris.endpoints.apis.flux import flux_endpoint
 from pixaris.exceptions import ConfigurationError, ModeratedError
 from pixaris.flux.models import ACTIVE_TASKS, MODELS
 from pixaris.generation import flux
@@ -236,7 +237,7 @@ def test_a_stand_ins_images_are_not_taken_for_the_apis(monkeypatch: pytest.Monke
     stand_in = key(FluxFillGenerator())
     assert stand_in != api
     monkeypatch.delenv("PIXARIS_FLUX_BASE_URL")
-    told = FluxFillGenerator(api_key=KEY).for_accounts([there])
+    told = FluxFillGenerator(api_key=KEY).for_accounts([flux_endpoint(KEY, there)])
     assert key(told) == key(pickle.loads(pickle.dumps(told))) == stand_in
     assert told.endpoints()[0].headers == (("x-key", KEY),)
 

@@ -13,10 +13,13 @@ endpoints may be used in `pixaris.endpoints.dispatch.health`; their docstrings h
 
 from __future__ import annotations
 
+from functools import partial
+from math import ceil
+
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.dispatch.blame import unfit
 from pixaris.endpoints.dispatch.health import Health
-from pixaris.endpoints.dispatch.placement import Placement
+from pixaris.endpoints.dispatch.placement import Part, Placement
 from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.dispatch.server import MovingAverage, Server
 from pixaris.endpoints.dispatch.waiting import Lease, Request, Waiting
@@ -89,6 +92,7 @@ class Dispatcher:
         for request in requests:
             server.release(request)
             self._waiting.add(request)
+        self._freed(server)
         return leases
 
     # Requests
@@ -139,7 +143,9 @@ class Dispatcher:
             return False, None
         lease = request.lease
         if lease is not None:
-            self._server(lease).release(request)
+            server = self._server(lease)
+            server.release(request)
+            self._freed(server)
         self._release(request)
         return True, lease
 
@@ -151,9 +157,13 @@ class Dispatcher:
         else:
             expected = 1
         for kind in list(self._waiting.kinds()):
-            servers = self.health.usable(kind)
-            placement = Placement(servers, self._waiting, self.policy, self._load.value, expected, now)
-            leases += [self._lease(request, server) for request, server in placement.run()]
+            cells = self.health.roster.cells(kind)
+            count = self._waiting.count
+            for cell in cells.due(self._waiting.arrived, now):
+                share = cells.share(cell)
+                part = Part(cell.servers, share, ceil(count * share), partial(cells.elsewhere, cell))
+                placement = Placement(part, self._waiting, self.policy, self._load.value, expected, now)
+                leases += [self._lease(request, server) for request, server in placement.run()]
         return leases
 
     def claim(self, request_id: str, url: str, now: float) -> Lease | None:
@@ -189,6 +199,7 @@ class Dispatcher:
             return False
         server = self._server(lease)
         server.answer(request, self._load, now)
+        self._freed(server)
         self._release(request)
         server.done += 1
         server.relapses = 0
@@ -211,6 +222,7 @@ class Dispatcher:
             return False
         server = self._server(lease)
         server.release(request, now)
+        self._freed(server)
         if isinstance(error, OutOfMemoryError) and request.short_on is None:
             self._ran_out_of_memory(request, server)
             return False
@@ -237,7 +249,9 @@ class Dispatcher:
         request = self._current(lease)
         if request is None:
             return False
-        self._server(lease).release(request)
+        server = self._server(lease)
+        server.release(request)
+        self._freed(server)
         request.returns += 1
         if request.returns < self.policy.max_attempts:
             self._waiting.add(request)
@@ -254,7 +268,8 @@ class Dispatcher:
         """
         times = self.health.due(now, working=bool(self._requests))
         for kind in self._waiting.kinds():
-            if any(one.free and one.rest_until <= now for one in self.health.usable(kind)):
+            cells = self.health.roster.cells(kind)
+            if cells.has_free and any(one.free and one.rest_until <= now for one in cells.servers):
                 times.append(now + _PLACE_AGAIN)
         if times:
             return max(0.0, min(times) - now)
@@ -289,6 +304,10 @@ class Dispatcher:
 
     def _is_charged(self, request: Request) -> bool:
         return request.lease is not None and self._server(request.lease).endpoint.api.charges
+
+    def _freed(self, server: Server) -> None:
+        """An endpoint has a slot more."""
+        self.health.roster.cells(server.kind).freed(server.endpoint.url)
 
     def _server(self, lease: Lease) -> Server:
         """The endpoint of a current lease."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
 from pixaris.endpoints.dispatch.blame import Blame
 from pixaris.endpoints.dispatch.policy import Policy
+from pixaris.endpoints.dispatch.roster import Roster
 from pixaris.endpoints.dispatch.server import Server
 from pixaris.endpoints.dispatch.waiting import Waiting
 from pixaris.exceptions import (
@@ -42,9 +43,10 @@ class Health:
         self.blame = Blame()
         self._policy = policy
         self._waiting = waiting
-        self._servers: dict[str, Server] = {}
+        self.roster = Roster()
         self._none_healthy_since: dict[str, float] = {}
         self._told: dict[tuple[str, str], int] = {}
+        self._limited: dict[str, Server] = {}
 
     def emit(self, sentence: str) -> None:
         """Add an event."""
@@ -52,53 +54,51 @@ class Health:
 
     def join(self, endpoint: Endpoint, now: float, *, healthy: bool = False) -> None:
         """Add an endpoint, unless it is known. Unless it is known to be healthy, its first probe is due."""
-        if endpoint.url in self._servers:
+        if endpoint.url in self.roster.servers:
             return
         state: EndpointState = "healthy" if healthy else "starting"
         rest = self._policy.first_quarantine
-        self._servers[endpoint.url] = Server(endpoint, state, rest_until=now, rest=rest)
+        server = Server(endpoint, state, rest_until=now, rest=rest)
+        self.roster.add(server)
         self._note(endpoint.kind, now)
 
     def leave(self, url: str, now: float) -> Server | None:
         """Remove an endpoint; None if there is none."""
-        server = self._servers.pop(url, None)
+        server = self.roster.remove(url)
         if server is not None:
+            self._limited.pop(url, None)
             self._note(server.kind, now)
         return server
 
     def server(self, url: str) -> Server | None:
         """An endpoint, while it is part of the pool."""
-        return self._servers.get(url)
+        return self.roster.servers.get(url)
 
-    def _healthy(self, kind: str) -> list[Server]:
-        """The endpoints of a kind that work."""
-        return [one for one in self._servers.values() if one.state == "healthy" and one.kind == kind]
-
-    def usable(self, kind: str) -> list[Server]:
-        """Those of them that may be given requests."""
-        return [one for one in self._healthy(kind) if not one.doubted and not one.held]
+    def usable(self, kind: str) -> Sequence[Server]:
+        """The endpoints of a kind that may be given requests, in the order in which they joined."""
+        return self.roster.cells(kind).servers
 
     def asked(self, kind: str, owner: str, now: float) -> None:
         """A request of a kind comes: if it is the only one, an idle pool's past does not count against it."""
-        for server in self._servers.values():
-            if server.state == "quarantined" and server.kind == kind and len(server.blamed_by) == 1:
+        for server in self.roster.quarantined:
+            if server.kind == kind and len(server.blamed_by) == 1:
                 rests_for_another = owner not in server.blamed_by
                 if rests_for_another:
                     server.rest_until = min(server.rest_until, now)
                 else:
                     server.rest_until = server.rest_until
-        if not self._waiting.asks(kind) and not self._healthy(kind):
+        if not self._waiting.asks(kind) and not self.roster.has_healthy(kind):
             self._none_healthy_since[kind] = now
 
     def charge(self, url: str, cost: float | None) -> None:
         """Add what an endpoint's account was charged, whether or not anybody waits for the image any more."""
-        server = self._servers.get(url)
+        server = self.roster.servers.get(url)
         if server is not None and cost is not None:
             server.cost = (server.cost or 0.0) + cost
 
     def ran_out(self, url: str, owner: str, now: float) -> None:
         """An endpoint had no memory for what another one has made."""
-        server = self._servers.get(url)
+        server = self.roster.servers.get(url)
         if server is None or server.state != "healthy":
             return
         server.failures += 1
@@ -121,6 +121,7 @@ class Health:
         if isinstance(error, RateLimitedError):
             asked = error.retry_after or self._policy.rate_rest
             server.rest_until = max(server.rest_until, now + min(asked, self._policy.max_rate_rest))
+            self._limited[server.endpoint.url] = server
             return
         if server.state == "healthy":
             self._blame(server, owner, self._policy.first_quarantine, now)
@@ -131,6 +132,7 @@ class Health:
         may_be_the_sets = self.blame.falls_on_owner(server, owner, is_last=is_last)
         if may_be_the_sets and self._waiting.owners(server.kind).difference([owner]):
             server.doubted = True
+            self.roster.changed(server)
         else:
             self._quarantine(server, first, now)
 
@@ -141,6 +143,7 @@ class Health:
         server.rest_until = now + server.rest
         server.relapses += 1
         server.state = "quarantined"
+        self.roster.changed(server)
         server.reset()
         self._emit_quarantine(server)
         self._note(server.kind, now)
@@ -150,7 +153,7 @@ class Health:
 
     def probes(self, now: float) -> list[Endpoint]:
         """Endpoints whose probe is due; each is named once until `probed` answers."""
-        waiting = [one for one in self._servers.values() if one.awaits_probe and not one.probing]
+        waiting = [one for one in self.roster.awaiting if not one.probing]
         due = [one for one in waiting if one.doubted or one.rest_until <= now]
         for server in due:
             server.probing = True
@@ -162,7 +165,7 @@ class Health:
         Returns:
             Whether the error ends everything: the account is refused, and there are requests for it.
         """
-        server = self._servers.get(url)
+        server = self.roster.servers.get(url)
         if server is None or not server.probing:
             return False
         server.probing = False
@@ -172,6 +175,7 @@ class Health:
                 self.emit(f"{url} is back")
             server.state = "healthy"
             server.doubted = False
+            self.roster.changed(server)
             self._note(kind, now)
             return False
         # the URL is told besides
@@ -182,6 +186,7 @@ class Health:
         is_new = server.state == "starting"
         if is_new:
             server.state = "quarantined"
+            self.roster.changed(server)
             self.emit(f"{url} does not answer yet: {first_line(reason)}")
         if server.state == "healthy":  # it was doubted
             server.last_failure = reason
@@ -200,10 +205,11 @@ class Health:
         """When something is due of itself: a probe; and with requests, the end of a rest or of the wait
         limit.
         """
-        servers = self._servers.values()
-        times = [one.rest_until for one in servers if one.awaits_probe and not one.probing]
+        times = [one.rest_until for one in self.roster.awaiting if not one.probing]
+        self._limited = {url: one for url, one in self._limited.items() if one.rest_until > now}
         if working:
-            times += [one.rest_until for one in servers if one.state == "healthy" and one.rest_until > now]
+            limited = self._limited.values()
+            times += [one.rest_until for one in limited if one.state == "healthy"]
             times += [since + self._policy.wait_limit for _, since in self._stranded()]
         return times
 
@@ -214,7 +220,7 @@ class Health:
         for kind, since in self._stranded():
             if now - since < self._policy.wait_limit:
                 continue
-            servers = [one for one in self._servers.values() if one.kind == kind]
+            servers = [one for one in self.roster.servers.values() if one.kind == kind]
             reasons = "; ".join(f"{one.endpoint.url}: {one.last_failure or 'no answer'}" for one in servers)
             waited = f"no endpoint has been healthy for {now - since:.0f} s"
             return NoEndpointError(f"{waited} ({reasons or 'there is none'})")
@@ -225,17 +231,17 @@ class Health:
         """Whether an endpoint is quarantined: then it may still have what it was given, because it could not
         be told.
         """
-        return any(one.state == "quarantined" for one in self._servers.values())
+        return any(one.state == "quarantined" for one in self.roster.servers.values())
 
     def status(self) -> tuple[EndpointStatus, ...]:
         """Every endpoint as it stands."""
-        return tuple(one.status() for one in self._servers.values())
+        return tuple(one.status() for one in self.roster.servers.values())
 
     def _stranded(self) -> Sequence[tuple[str, float]]:
         """Kinds that are asked for and have no healthy endpoint, nor one whose first probe is under way, and
         since when.
         """
-        starting = {one.kind for one in self._servers.values() if one.state == "starting"}
+        starting = {one.kind for one in self.roster.awaiting if one.state == "starting"}
         since = self._none_healthy_since.items()
         return [(kind, moment) for kind, moment in since if self._waiting.asks(kind) and kind not in starting]
 
@@ -251,17 +257,17 @@ class Health:
 
     def _emit_if_none_is_left(self, kind: str, now: float) -> None:
         """Say that requests wait for nobody, unless an endpoint may still answer its first probe."""
-        states: Iterable[str] = (one.state for one in self._servers.values() if one.kind == kind)
+        states: Iterable[str] = (one.state for one in self.roster.servers.values() if one.kind == kind)
         if set(states) == {"quarantined"} and self._waiting.asks(kind):
             limit = self._policy.wait_limit
-            next_try = min(one.rest_until for one in self._servers.values() if one.kind == kind) - now
+            next_try = min(one.rest_until for one in self.roster.servers.values() if one.kind == kind) - now
             self.emit(
                 f"no endpoint is healthy; trying again in {max(0.0, next_try):.0f} s, for {limit:g} s at most"
             )
 
     def _note(self, kind: str, now: float) -> None:
         """Note since when a kind has no healthy endpoint."""
-        if self._healthy(kind):
+        if self.roster.has_healthy(kind):
             self._none_healthy_since.pop(kind, None)
         else:
             self._none_healthy_since.setdefault(kind, now)

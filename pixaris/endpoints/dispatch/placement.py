@@ -34,8 +34,8 @@ for them.
 from __future__ import annotations
 
 import heapq
-import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from math import ceil, inf
 
 from pixaris.endpoints.dispatch.policy import Policy
@@ -52,11 +52,28 @@ _PATIENT_IMAGES = 20
 _HAIR = 1e-6
 
 
+@dataclass(frozen=True)
+class Part:
+    """The endpoints of one round.
+
+    Attributes:
+        servers: Healthy ones of one kind.
+        share: Their part of all of that kind.
+        most: Requests that are placed in the round: a part takes no more than its share of what waits.
+        elsewhere: Gives how many of the others hold the models of an affinity key.
+    """
+
+    servers: Sequence[Server]
+    share: float = 1.0
+    most: float = inf
+    elsewhere: Callable[[str], int] = lambda affinity: 0
+
+
 class Placement:
     """One round. It changes what it is given: the requests it places are taken from those that wait.
 
     Args:
-        servers: The healthy endpoints of one kind.
+        part: The endpoints, and what is to be known of the others of their kind.
         waiting: All requests that wait.
         policy: `Policy.patience` and `Policy.models_held`.
         load: Seconds that loading models adds to an image, or None if nobody knows yet.
@@ -66,13 +83,15 @@ class Placement:
 
     def __init__(
         self,
-        servers: Sequence[Server],
+        part: Part,
         waiting: Waiting,
         policy: Policy,
         load: float | None,
         expected: int,
         now: float,
     ) -> None:
+        servers = part.servers
+        self._part = part
         self._servers = [server for server in servers if server.rest_until <= now]
         self._waiting = waiting
         self._policy = policy
@@ -87,7 +106,7 @@ class Placement:
         self._holders: dict[str, list[Server]] = {"": self._servers}
         known = [server.speed.value for server in servers if server.speed.value is not None]
         if known:
-            typical = statistics.median(known)
+            typical = sorted(known)[len(known) // 2]
         else:
             typical = None
         patience = max(policy.patience, _PATIENT_IMAGES * (typical or 0.0))
@@ -110,13 +129,15 @@ class Placement:
         """Place what can be placed; each request has been given to its endpoint when it comes out."""
         free = [(*self._place(server), index) for index, server in enumerate(self._servers) if server.free]
         heapq.heapify(free)
-        while free and any(level.waiting for level in self._levels):
+        placed = 0
+        while free and placed < self._part.most and any(level.waiting for level in self._levels):
             index = heapq.heappop(free)[-1]
             server = self._servers[index]
             request = self._next(server)
             if request is None:
                 continue
             self._give(request, server)
+            placed += 1
             yield request, server
             if server.free:
                 heapq.heappush(free, (*self._place(server), index))
@@ -164,6 +185,8 @@ class Placement:
         for key, line in self._levels[depth].lines.items():
             if server.holds(key) or not self._may_load(server, key):
                 continue
+            if not self._holders.get(key) and not self._is_worth_a_load(server, line):
+                continue
             pick = self._pick(server, depth, line)
             if pick is None:
                 continue
@@ -174,6 +197,11 @@ class Placement:
         if best:
             return best[1]
         return None
+
+    def _is_worth_a_load(self, server: Server, line: Line) -> bool:
+        """Whether those of other cells who hold a line's models would take longer for it than a load pays."""
+        others = self._part.elsewhere(line.affinity)
+        return not others or line.count * server.pace / others > self._cost(server)
 
     def _may_load(self, server: Server, affinity: str) -> bool:
         """Whether it may join those who hold models already; anybody may where nobody does."""
@@ -206,7 +234,12 @@ class Placement:
     def _starving(self, server: Server, level: Level) -> Request | None:
         if server.turned + self._tenure > self._now or all(map(server.holds, level.lines)):
             return None
-        unheld = [line.oldest for key, line in level.lines.items() if not self._holders.get(key)]
+        elsewhere = self._part.elsewhere
+        unheld = [
+            line.oldest
+            for key, line in level.lines.items()
+            if not self._holders.get(key) and not elsewhere(key)
+        ]
         oldest = min(unheld, key=lambda request: request.order, default=None)
         if oldest is not None and oldest.since <= self._overdue:
             return oldest
@@ -215,11 +248,12 @@ class Placement:
     def _pick(self, server: Server, depth: int, line: Line) -> tuple[Rank, Request] | None:
         """The request of a line that this endpoint would be the first to finish, if there is one."""
         ahead = sum(level.count(line.affinity) for level in self._levels[:depth])
-        enough = ahead + line.count
+        enough = ceil((ahead + line.count) * self._part.share)
         sooner = self._sooner(self._holders.get(line.affinity, []), server, line.affinity, enough)
         if sooner >= enough:
             return None
-        return self._levels[depth].pick(line, max(0, sooner - ahead), self._overdue)
+        skip = min(max(0, sooner - int(ahead * self._part.share)), line.count - 1)
+        return self._levels[depth].pick(line, skip, self._overdue)
 
     # Reckoning
 

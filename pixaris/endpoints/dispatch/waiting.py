@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
+
+_STALE = 8
+"""Entries of an owner in a heap, beyond which those that count no longer are thrown out."""
 
 Rank: TypeAlias = tuple[bool, int, int]
 """Smaller goes first: has it not waited too long; unanswered requests of its owner; its age."""
@@ -106,11 +109,50 @@ class Line:
         self.affinity = affinity
         self.count = 0
         self.queues: dict[str, Queue] = {}
+        self._by_age: list[tuple[int, str]] = []
+        self._by_unanswered: list[tuple[int, int, str]] = []
+
+    def changed(self, owner: str, unanswered: Mapping[str, int]) -> None:
+        """An owner's oldest request here is another one than before, or it has more or fewer without a
+        result: what was noted of it counts no longer.
+
+        Args:
+            owner: It.
+            unanswered: Owner to its requests without a result.
+        """
+        queue = self.queues.get(owner)
+        if queue is None:
+            return
+        order = queue.oldest.order
+        heapq.heappush(self._by_age, (order, owner))
+        heapq.heappush(self._by_unanswered, (unanswered.get(owner, 0), order, owner))
+        if len(self._by_unanswered) > _STALE * (len(self.queues) + _STALE):
+            orders = [(queue.oldest.order, name) for name, queue in self.queues.items()]
+            self._by_age = sorted(orders)
+            self._by_unanswered = sorted((unanswered.get(name, 0), age, name) for age, name in orders)
+
+    def _is_oldest(self, order: int, owner: str) -> bool:
+        queue = self.queues.get(owner)
+        return queue is not None and queue.oldest.order == order
 
     @property
     def oldest(self) -> Request:
         """The one that waits the longest."""
-        return min((queue.oldest for queue in self.queues.values()), key=lambda request: request.order)
+        while not self._is_oldest(*self._by_age[0]):
+            heapq.heappop(self._by_age)
+        return self.queues[self._by_age[0][1]].oldest
+
+    def nearest(self, unanswered: Mapping[str, int]) -> Request:
+        """The oldest of the owner that has the fewest requests without a result.
+
+        Args:
+            unanswered: Owner to how many these are.
+        """
+        while True:
+            count, order, owner = self._by_unanswered[0]
+            if count == unanswered.get(owner, 0) and self._is_oldest(order, owner):
+                return self.queues[owner].oldest
+            heapq.heappop(self._by_unanswered)
 
 
 class Level:
@@ -127,6 +169,7 @@ class Level:
         self.lines: dict[str, Line] = {}
         self.retries: dict[int, Request] = {}
         self.unanswered: Counter[str] = Counter()
+        self._lines_of: dict[str, dict[str, Line]] = {}
 
     @property
     def waiting(self) -> bool:
@@ -152,6 +195,8 @@ class Level:
             queue = line.queues[request.owner] = Queue()
         queue.add(request)
         line.count += 1
+        self._lines_of.setdefault(request.owner, {})[request.affinity] = line
+        line.changed(request.owner, self.unanswered)
 
     def remove(self, request: Request) -> None:
         if self.retries.pop(request.order, None) is not None:
@@ -162,8 +207,20 @@ class Level:
         line.count -= 1
         if not queue:
             del line.queues[request.owner]
+            del self._lines_of[request.owner][request.affinity]
+            if not self._lines_of[request.owner]:
+                del self._lines_of[request.owner]
         if not line.count:
             del self.lines[request.affinity]
+        line.changed(request.owner, self.unanswered)
+
+    def has_more(self, owner: str, count: int) -> None:
+        """An owner has so many more requests without a result, or fewer."""
+        self.unanswered[owner] += count
+        if not self.unanswered[owner]:
+            del self.unanswered[owner]
+        for line in self._lines_of.get(owner, {}).values():
+            line.changed(owner, self.unanswered)
 
     def rank(self, request: Request, overdue: float) -> Rank:
         """Who goes first: what waits since `overdue` or longer, oldest first; then the owner whose decision
@@ -180,10 +237,15 @@ class Level:
         """The most urgent request of a line after the first `skip` (fewer than it has), each queue taken as a
         whole.
         """
+        if len(line.queues) == 1:
+            (queue,) = line.queues.values()
+            return self.rank(queue.oldest, overdue), queue.oldest
+        if skip == 0:
+            request = line.oldest
+            if request.since > overdue:
+                request = line.nearest(self.unanswered)
+            return self.rank(request, overdue), request
         heads = [(self.rank(queue.oldest, overdue), queue) for queue in line.queues.values()]
-        if skip == 0 or len(heads) == 1:
-            rank, queue = min(heads, key=lambda head: head[0])
-            return rank, queue.oldest
         for rank, queue in sorted(heads, key=lambda head: head[0]):
             skip -= len(queue)
             if skip < 0:
@@ -196,15 +258,17 @@ class Waiting:
 
     Attributes:
         count: How many.
+        arrived: How often one has come to wait, or come back to it.
     """
 
     def __init__(self) -> None:
         self.count = 0
+        self.arrived = 0
         self._levels: dict[str, dict[int, Level]] = {}
 
     def enter(self, request: Request) -> None:
         """Take a new request, which waits."""
-        self._level(request).unanswered[request.owner] += 1
+        self._level(request).has_more(request.owner, 1)
         self.add(request)
 
     def add(self, request: Request) -> None:
@@ -212,6 +276,7 @@ class Waiting:
         request.lease = None
         self._level(request).add(request)
         self.count += 1
+        self.arrived += 1
 
     def remove(self, request: Request) -> None:
         """A request waits no longer: it has a lease."""
@@ -223,9 +288,7 @@ class Waiting:
         if request.lease is None:
             self.remove(request)
         level = self._level(request)
-        level.unanswered[request.owner] -= 1
-        if not level.unanswered[request.owner]:
-            del level.unanswered[request.owner]
+        level.has_more(request.owner, -1)
         if not level.unanswered:
             del self._levels[request.kind][request.priority]
 

@@ -20,9 +20,9 @@ from pixaris.endpoints.core import PoolCore
 from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.ray.mailbox import Kept, Mailbox
 from pixaris.endpoints.ray.mailboxes import Mailboxes
-from pixaris.endpoints.ray.messages import Delivery, Envelope, ImageRef, Outcome
+from pixaris.endpoints.ray.messages import Delivery, Envelope, Outcome
 from pixaris.endpoints.ray.worker import Worker
-from pixaris.endpoints.ray.workers import Workers
+from pixaris.endpoints.ray.workers import Workers, refs_of
 from pixaris.exceptions import CancelledRequestError, UnreachableError
 
 log = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ class PoolActor:
         else:
             worker = None
         if worker is not None:
-            (ref,) = await self._refs(worker, outcome, 1)
+            (ref,) = await refs_of(worker, outcome, 1)
         else:
             ref = None
         if ref is None:
@@ -238,21 +238,10 @@ class PoolActor:
         elif outcome.ref is not None:
             self._workers.unwanted([outcome.ref])
         followers = answered[1:]
-        refs = await self._refs(worker, outcome, len(followers))
+        refs = await refs_of(worker, outcome, len(followers))
         for asked, ref in zip(followers, refs, strict=True):
             self._mailboxes.put(Kept(outcome.answer_to(asked.request.request, ref)), asked.owner)
         self._carry_out()
-
-    async def _refs(self, worker: Worker, outcome: Outcome, count: int) -> list[ImageRef | None]:
-        """References to an outcome's image, one for each who is to have it besides whoever has one."""
-        if outcome.ref is None or count == 0:
-            return [None] * count
-        try:
-            more: list[int] = await worker.actor.share.remote(outcome.ref.number, count)
-        except RayError as error:  # whoever looks for the image there finds that it is lost, and asks again
-            log.debug("an image could not be shared: %s", error)
-            more = [-1] * count
-        return [replace(outcome.ref, number=number) for number in more]
 
     async def _outcome(self, worker: Worker, run: Run[Envelope]) -> Outcome:
         """What comes of a run. Where the connection to the worker is cut, the worker goes on: it is asked

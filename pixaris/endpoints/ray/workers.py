@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import ray
+from ray.exceptions import RayError
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.ray.messages import ImageRef
+from pixaris.endpoints.ray.messages import ImageRef, Outcome
 from pixaris.endpoints.ray.worker import SLOTS, Worker, start_worker
+
+log = logging.getLogger(__name__)
 
 
 class Workers:
@@ -98,3 +103,15 @@ class Workers:
 
     def _start(self) -> Worker:
         return start_worker(self._session, self._slots)
+
+
+async def refs_of(worker: Worker, outcome: Outcome, count: int) -> list[ImageRef | None]:
+    """References to an outcome's image, one for each who is to have it besides whoever has one."""
+    if outcome.ref is None or count == 0:
+        return [None] * count
+    try:
+        more: list[int] = await worker.actor.share.remote(outcome.ref.number, count)
+    except RayError as error:  # whoever looks for the image there finds that it is lost, and asks again
+        log.debug("an image could not be shared: %s", error)
+        more = [-1] * count
+    return [replace(outcome.ref, number=number) for number in more]

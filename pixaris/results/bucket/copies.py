@@ -24,6 +24,10 @@ STORE = ".store"
 """The folder there that tells, in segments, which images the search has made."""
 
 
+_NO_RESULTS = (JOURNAL, STORE, LEASE, ".wanted.jsonl")
+"""What lies beside a search's files in a bucket and is none of them: see `lease` and `wanted`."""
+
+
 @dataclass(frozen=True)
 class Copied:
     """What a copy did.
@@ -128,7 +132,7 @@ def pull(
     prefix = f"{place.prefix}/"
     listed = {one.name.removeprefix(prefix): one for one in bucket.objects(prefix + inside)}
     found = {name: one for name, one in listed.items() if name and not name.endswith("/")}
-    found = {name: one for name, one in found.items() if name.split("/")[0] not in (JOURNAL, STORE, LEASE)}
+    found = {name: one for name, one in found.items() if name.split("/")[0] not in _NO_RESULTS}
     if not found:
         raise BucketError(f"{place} holds no results")
     wrong = unsafe(list(found), folds_case=False)

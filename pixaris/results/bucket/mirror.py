@@ -13,6 +13,7 @@ from pixaris.gcp.storage import Bucket, BucketPath
 from pixaris.results.bucket.copies import JOURNAL, STORE, Sent, push
 from pixaris.results.bucket.lease import Lease
 from pixaris.results.bucket.segments import Segments
+from pixaris.results.bucket.wanted import Wishes
 from pixaris.results.paths import SearchPaths
 
 BETWEEN_SECONDS = 1.0
@@ -69,6 +70,7 @@ class Mirror:
         self._facts = Segments(bucket, f"{place.prefix}/{STORE}")
         self._written = len(self._journal.read())
         self._known = _facts_of(self._facts.read())
+        self._wishes = Wishes(place, bucket, self._paths)
         self._sent: Sent = {}
         self._seldom_at = -SELDOM_SECONDS
         self._ending = threading.Event()
@@ -84,6 +86,7 @@ class Mirror:
                 return
             try:
                 self._round()
+                self._wishes.look(time.monotonic())
                 good = time.monotonic()
             except BucketChangedError as error:
                 self.failed = self._unkept(f"another process writes there ({error})")

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+from pixaris.generation.base import makes_itself
 from pixaris.metrics.base import COMPUTING
 from pixaris.search.algorithms import schedulers
 from pixaris.search.algorithms.guided import IN_FLIGHT, guides
@@ -67,6 +68,8 @@ class Pace:
         self._trials = checked.size.trials
         self._situation = situation
         self.slots = sum(source.slots for source in checked.sources) or checked.parallel
+        if makes_itself(self._generator) and self._generator.uses_endpoints:
+            self.slots += checked.parallel
 
     @cached_property
     def step(self) -> int:
@@ -167,7 +170,8 @@ class Pace:
         Nobody has to be asked first, no trial changes its process, and nobody pays for an image that no trial
         is there to keep if the account is empty before.
         """
-        free = self._generator.uses_endpoints and not self._generator.charges and not self._budget
+        pooled = self._generator.uses_endpoints and not makes_itself(self._generator)
+        free = pooled and not self._generator.charges and not self._budget
         return free and not self._situation.resumed and not self._situation.pauses
 
     @property

@@ -13,6 +13,7 @@ from pixaris.endpoints.base import Endpoint
 from pixaris.exceptions import ConfigurationError
 from pixaris.experiment.setup import RunSetup
 from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.generation.base import choose
 from pixaris.results.bucket.mirror import Mirror
 from pixaris.results.evidence.preferences import read_preferences
 from pixaris.results.journal import History
@@ -190,11 +191,13 @@ class SearchPlan:
         return ordering.deciding(self.space, self.baseline, self._affinity_key)
 
     def _affinity_key(self, values: Mapping[str, ParamValue]) -> str:
-        generator = self.setup.generator
+        args = self.setup.args.with_params(self.space.bind(values, partial=True))
+        generator, args = choose(self.setup.generator, args)
         if generator.workflow is None:
             return ""
-        params = self.setup.args.with_params(self.space.bind(values, partial=True)).params
         try:
-            return generator.workflow.bind(params, generator.object_info).affinity_key(generator.object_info)
+            return generator.workflow.bind(args.params, generator.object_info).affinity_key(
+                generator.object_info
+            )
         except ConfigurationError:
             return ""  # only the servers know of such an input, and they have not been asked yet

@@ -40,6 +40,7 @@ from pixaris.search.driver.metric_hosts import RayHostConfig, metric_hosts
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.processes import following_processes
 from pixaris.search.driver.racing.course import Course
+from pixaris.search.driver.session.imports import raise_missing
 from pixaris.search.driver.session.nodes import one_node, telling_nodes, telling_what_it_waits_for
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.driver.signals import Signals
@@ -116,6 +117,8 @@ def _search(
     with _registry(plan, session) as registry:
         session.wait()
         signals.install()
+        if session.on_cluster:
+            raise_missing(plan.checked)
         with _managed(plan, session, registry), _pool(plan, registry, tracker) as (config, pool):
             nodes = telling_nodes(tracker.emit) if session.on_cluster else contextlib.nullcontext()
             hosting = metric_hosts(plan.setup.metrics, pool.emit)

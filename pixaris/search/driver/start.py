@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixaris.cache.base import CacheStore
 from pixaris.data_loaders.base import changed
 from pixaris.exceptions import BucketError, ConfigurationError, PixarisError, SearchFailedError
 from pixaris.experiment.setup import directions
@@ -260,9 +261,17 @@ def _search(
         told = [plan.handler.search_ended(in_haste=interrupted)]
         if not interrupted:
             told.append(changed(plan.settings.data_loader))
+            told.append(_trimmed(plan.settings.keeping.cache))
         for sentence in filter(None, told):
             reporting.event(sentence)
         return kept_whole(plan.mirror, result, reporting.event)
+
+
+def _trimmed(cache: CacheStore | None) -> str:
+    """Keep the cache within its limit; gives what was done, in a sentence, or ""."""
+    if cache is None:
+        return ""
+    return cache.trim()
 
 
 def _plan(

@@ -26,6 +26,7 @@ from pixaris.search.driver.ahead.first_images import FirstImages
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.planned import planned_images
 from pixaris.search.driver.spending import Account
+from pixaris.search.driver.travel import HAVING_MODULES
 
 _LAST_REPORTS_SECONDS = 10.0
 _BEGUN_SECONDS = 300.0
@@ -260,7 +261,8 @@ class SearchTracker:
             if trial.report.state == "broken":
                 self.fail(SearchFailedError(f"{trial.name} broke off: {self._details(trial)}"))
             elif error and not any(trial.items for trial in self._trials.values()):
-                self.fail(SearchFailedError(f"no trial's process comes up: {error}"))
+                hint = f"; {HAVING_MODULES}" if "ModuleNotFoundError" in error else ""
+                self.fail(SearchFailedError(f"no trial's process comes up: {error}{hint}"))
             elif error:
                 self.fail(SearchFailedError(f"the process of {trial.name} died again and again: {error}"))
 

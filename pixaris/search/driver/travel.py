@@ -7,7 +7,17 @@ from collections.abc import Iterator
 
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment_handlers.base import ExperimentHandler
+from pixaris.generation.base import ImageGenerator, each
 from pixaris.search.check import CheckedSearch
+
+HAVING_MODULES = (
+    "send its folder with the search (pixaris submit --working-dir FOLDER), install its package on every"
+    " node, or name its folder in PYTHONPATH where the nodes are started"
+)
+"""The way out where a node lacks a module."""
+
+_EVERYWHERE = frozenset(("pixaris", "__main__", "builtins"))
+"""Packages that every node has, and what travels by value."""
 
 WAY_OUT = (
     "open files, connections and models where they are first used, not when it is made, and keep its class in"
@@ -29,6 +39,22 @@ def raise_immovable(checked: CheckedSearch) -> None:
             problems.append(Problem("", f"{rule}; {WAY_OUT}", path))
     if problems:
         raise ConfigurationError(problems, checked.settings.source_name)
+
+
+def own_modules(checked: CheckedSearch) -> dict[str, str]:
+    """Modules of the user's own that the processes of trials must import, each with the setting that names
+    it first. What a script of the user's defines travels itself.
+    """
+    found: dict[str, str] = {}
+    for path, thing in _travellers(checked):
+        parts: list[object] = [thing]
+        if isinstance(thing, ImageGenerator):
+            parts = list(each(thing).values())
+        for part in parts:
+            module = type(part).__module__
+            if module.partition(".")[0] not in _EVERYWHERE:
+                found.setdefault(module, path)
+    return found
 
 
 def _travellers(checked: CheckedSearch) -> Iterator[tuple[str, object]]:

@@ -30,7 +30,7 @@ from pixaris.experiment.caching import CachingSubmitter, Layer
 from pixaris.experiment.run import ExperimentRun
 from pixaris.experiment.scoring import Scorer
 from pixaris.experiment.setup import RunSetup
-from pixaris.experiment.submitters import PoolSubmitter, Submitter, ThreadSubmitter
+from pixaris.experiment.submitters import PoolSubmitter, Submitter, submitter_of
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.files import append_text, storing
 from pixaris.generation.base import ImageGenerator, ItemArgs, has_own_values
@@ -203,7 +203,7 @@ class ExperimentTrial(tune.Trainable):
             setup = replace(setup, metrics=hosted(setup.metrics, services.hosts.connect()))
         self._setup = setup
         self._pooled = PoolSubmitter(setup.generator, self._pool) if setup.generator.uses_endpoints else None
-        self._submitter: Submitter = self._pooled or ThreadSubmitter(setup.generator, trials.pace.parallel)
+        self._submitter = submitter_of(setup.generator, self._pooled, trials.pace.parallel)
         self._scorer = Scorer(setup.metrics, setup.objectives)
         self._first = True  # of this process's trials
         self._budgeted: BudgetedSubmitter | None = None

@@ -47,13 +47,20 @@ class GeneratorSpec:
         type: Its name (``comfyui``), or ``module:Class``.
         workflow: The workflow file in API format.
         options: Everything else, for the generator itself.
-        choice: Of several workflows in one search, name to generator; the others are then empty.
+        choice: Of several generators in one search, name to generator; the others are then empty.
     """
 
     type: str
     workflow: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     choice: Mapping[str, GeneratorSpec] = field(default_factory=dict)
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Dotted path of every generator to its type."""
+        if self.choice:
+            return {f"generator.choice.{name}": one.type for name, one in self.choice.items()}
+        return {"generator": self.type}
 
 
 def read_dataset(reader: Reader, fields: Mapping[str, Any], folder: Path) -> DatasetSpec:
@@ -149,18 +156,15 @@ def read_generator(reader: Reader, fields: Mapping[str, Any], folder: Path) -> G
 
 
 def _read_choice(reader: Reader, value: object, folder: Path) -> GeneratorSpec:
-    """Several workflows, of which a parameter chooses."""
+    """Several generators, of which a parameter chooses."""
     given = reader.mapping("generator.choice", value)
     found = {name: _read_one(reader, f"generator.choice.{name}", one, folder) for name, one in given.items()}
-    for name, one in found.items():
-        if one.type not in ("", "comfyui"):
-            reader.add_problem(f"generator.choice.{name}", f"must be of type comfyui (got {one.type})")
-    return GeneratorSpec("comfyui", choice=found)
+    return GeneratorSpec("choice", choice=found)
 
 
 def chooser(generator: object) -> dict[str, Any]:
-    """The parameter that chooses one of several workflows, as a search file's parameters have it; nothing
-    where there is one workflow.
+    """The parameter that chooses one of several generators, as a search file's parameters have it; nothing
+    where there is one.
     """
     if not isinstance(generator, dict) or not isinstance(generator.get("choice"), dict):
         return {}

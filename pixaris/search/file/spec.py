@@ -118,14 +118,15 @@ def read_search_file(
     fields = reader.section("", document.value, names(FILE))
     if need_parameters and not fields.get("parameters"):
         _tell_missing_parameters(reader, fields)
-    folder, api = path.parent, _api(fields.get("generator"))
+    folder, apis = path.parent, _apis(fields.get("generator"))
+    nodes = any(api.has_nodes for api in apis)
     home = _home(reader, fields, path)
     dataset = read_dataset(reader, fields, folder)
     generator = read_generator(reader, fields, folder)
-    sources = _endpoints(reader, fields, folder, endpoints, api)
+    sources = _endpoints(reader, fields, folder, endpoints, apis)
     params = fields.get("generation_params", [])
-    fixed = read_generation_params(reader, "generation_params", params, nodes=api.has_nodes)
-    space = _space(reader, fields, folder, fixed, nodes=api.has_nodes)
+    fixed = read_generation_params(reader, "generation_params", params, nodes=nodes)
+    space = _space(reader, fields, folder, fixed, nodes=nodes)
     metrics = read_metrics(reader, fields, required=need_parameters or "objective" in fields)
     metrics = with_resources(metrics, fields.get("objective"))
     objective = read_objective(reader, fields, metrics, required=need_parameters)
@@ -302,29 +303,36 @@ def _parameters(reader: Reader, value: object, folder: Path) -> tuple[object, Pa
         return {}, folder
 
 
-def _api(generator: object) -> EndpointApi:
-    """What kind of endpoint it asks, by its name alone."""
-    if isinstance(generator, dict) and "choice" in generator:
-        return api_of_generator("comfyui")
+def _types(generator: object) -> list[str]:
+    """Names of the generators: one, or those of a choice."""
+    if isinstance(generator, dict) and isinstance(generator.get("choice"), dict):
+        return [name for one in generator["choice"].values() for name in _types(one)]
     if isinstance(generator, dict):
         name = generator.get("type")
     else:
         name = generator
-    return api_of_generator(name if isinstance(name, str) else "")
+    return [name if isinstance(name, str) else ""]
+
+
+def _apis(generator: object) -> list[EndpointApi]:
+    """What kinds of endpoint are asked, by the generators' names alone, each once."""
+    apis = [api_of_generator(name) for name in _types(generator)] or [api_of_generator("")]
+    return list({api.kind: api for api in apis}.values())
 
 
 def _endpoints(
-    reader: Reader, fields: Mapping[str, Any], folder: Path, urls: Sequence[str], api: EndpointApi
+    reader: Reader, fields: Mapping[str, Any], folder: Path, urls: Sequence[str], apis: Sequence[EndpointApi]
 ) -> tuple[EndpointSource, ...]:
     """The section ``endpoints``, or the command line's URLs in its place."""
     if urls:
-        return endpoints_of_urls(reader, urls, api)
+        return endpoints_of_urls(reader, urls, apis[0])
     if "endpoints" in fields:
         return read_endpoints(reader, "endpoints", fields["endpoints"], folder)
-    if bare := bare_source(api):
+    bare = [key for key in map(bare_source, apis) if key]
+    if len(bare) == len(apis):
         return read_endpoints(reader, "endpoints", bare, folder)
-    generator = fields.get("generator")
-    if isinstance(generator, dict) and ":" in str(generator.get("type", "")):
+    types = _types(fields.get("generator"))
+    if types and all(":" in name for name in types):
         return ()  # a generator of the user's own may make its images itself
     reader.has(fields, "endpoints", "endpoints: {embedded: 2}, or endpoints: [http://10.0.0.5:8188]")
     return ()

@@ -48,14 +48,14 @@ def test_the_second_search_on_a_full_cluster_says_what_it_waits_for(
     cluster: TwoNodes, results: Path, tmp_path: Path
 ) -> None:
     (results / "other").mkdir()
-    first = nodes_kit.start(cluster, results, tmp_path, 0.3)
+    first = nodes_kit.start(cluster, results, tmp_path, 1.0)
     deadline = time.monotonic() + 90
     while not nodes_kit.made(tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     second = nodes_kit.start(cluster, results / "other", tmp_path, 0.01)
     out, _ = second.communicate(timeout=150)
-    first.communicate(timeout=60)
+    first.communicate(timeout=120)
     assert "no trial runs yet: " in out, out
     assert "CPUs are free" in out
     assert "finished" in out

@@ -9,6 +9,7 @@ import pytest
 import resume_kit
 from gcs_stand_in import BucketServer
 
+from pixaris.cache.local import LocalCache
 from pixaris.experiment_handlers.gcp_tensorboard import GCPTensorboardHandler
 from pixaris.gcp.storage import BucketPath
 from pixaris.results.bucket.copies import pull
@@ -67,3 +68,18 @@ def test_a_bucket_that_cannot_be_written_costs_a_sentence(server: BucketServer, 
     assert result.status == "finished"
     assert "not copied to the bucket" in told.sentences[-1]
     assert f"pixaris results push {result.folder} gs://pixels/results" in told.sentences[-1]
+
+
+class Trimming(LocalCache):
+    """Says that it makes room, and how much it had to make it among."""
+
+    def trim(self) -> str:
+        return f"room is made among {len(list(self.entries()))}"
+
+
+def test_a_cache_makes_room_once_when_a_search_has_ended(tmp_path: Path) -> None:
+    told = Told()
+    cache = Trimming(tmp_path / "cache")
+    result = resume_kit.search(tmp_path, 0.0, cache=cache, num_samples=2, scheduler="fifo").run(listener=told)
+    assert result.images == 18
+    assert [one for one in told.sentences if "room is made" in one] == ["room is made among 18"]

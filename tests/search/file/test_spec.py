@@ -1056,6 +1056,7 @@ def blocks() -> list[str]:
 def test_every_example_of_the_page_is_valid(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMFY_TOKEN", "Bearer x")
     monkeypatch.setenv("COMFY_AUTH", "user:password")
+    monkeypatch.setenv("PIXARIS_FLUX_API_KEY", "key")
     examples = blocks()
     assert len(examples) > 5
     whole = yaml.safe_load(examples[0])

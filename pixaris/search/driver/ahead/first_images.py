@@ -16,7 +16,7 @@ from pixaris.endpoints.base import EndpointStatus, PoolStatus
 from pixaris.endpoints.local import LocalPool
 from pixaris.experiment.caching import CachingSubmitter, Layer
 from pixaris.experiment.submitters import AHEAD, PoolSubmitter
-from pixaris.generation.base import ItemArgs, has_own_values
+from pixaris.generation.base import ItemArgs, has_own_values, makes_itself
 from pixaris.results.paths import SearchPaths
 from pixaris.search.algorithms.racing import order_of
 from pixaris.search.check import CheckedSearch
@@ -37,7 +37,7 @@ def can_be_made(checked: CheckedSearch) -> bool:
     images, as what counts the rest is an actor.
     """
     generator, budget = checked.generator, checked.settings.limits.budget
-    if not generator.uses_endpoints or generator.charges or budget.as_dict().keys() - {"images"}:
+    if makes_itself(generator) or generator.charges or budget.as_dict().keys() - {"images"}:
         return False
     return bool(static(checked.sources)) and not checked.survey.others
 

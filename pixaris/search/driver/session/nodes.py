@@ -53,7 +53,7 @@ class NodeBook:
             A sentence for each node that has joined, was lost, or was let go since.
         """
         rows = {str(row["NodeID"]): row for row in nodes}
-        alive = {node: _called(row) for node, row in rows.items() if row["Alive"]}
+        alive = {node: called(row) for node, row in rows.items() if row["Alive"]}
         before, self._alive = self._alive, alive
         if before is None:
             return []
@@ -73,7 +73,8 @@ class NodeBook:
         return told
 
 
-def _called(row: Mapping[str, Any]) -> str:
+def called(row: Mapping[str, Any]) -> str:
+    """A node as a user knows it: its name, where it has one, and its address."""
     name, address = str(row.get("NodeName") or ""), str(row.get("NodeManagerAddress"))
     if name in ("", address):
         return address
