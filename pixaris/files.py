@@ -34,6 +34,7 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes], *, make_folder: bool 
         os.chmod(beside, 0o644)
         os.replace(beside, path)
     except BaseException:
+        # Ctrl-C among them: no half-written file is left beside the real one
         Path(beside).unlink(missing_ok=True)
         raise
 

@@ -236,6 +236,7 @@ class Listener:
                     raw, server_hostname=self._address.host
                 )
         except BaseException:
+            # Ctrl-C among them: nobody else knows this socket, so nobody else could close it
             raw.close()
             raise
         return raw

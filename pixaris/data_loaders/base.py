@@ -71,6 +71,7 @@ def load(loader: object, name: str = "") -> EvalSet:
     except ConfigurationError:
         raise
     except Exception as error:
+        # the loader may be a user's own class
         raise DatasetError(f"{kind}.load_dataset raised {type(error).__name__}: {error}") from error
     return adapted(loaded, called)
 

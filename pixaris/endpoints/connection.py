@@ -84,6 +84,7 @@ class Connection:
         except PixarisError:
             raise
         except Exception as error:
+            # the client may be a user's own class; the request goes to another endpoint
             log.exception("the client of %s failed", self._url)
             raise UnreachableError(f"{type(error).__name__}: {error}", endpoint=self._url) from error
         finally:
@@ -104,6 +105,7 @@ class Connection:
         except PixarisError as error:
             return Probed(error)
         except Exception as error:
+            # the client may be a user's own class; the endpoint counts as one that does not answer
             log.exception("the client of %s failed", self._url)
             return Probed(UnreachableError(f"{type(error).__name__}: {error}", endpoint=self._url))
         return Probed(None, self._client.memory)
@@ -121,6 +123,7 @@ class Connection:
             try:
                 self._client.cancel(request_id)
             except Exception as error:
+                # asked again below; an image that is made all the same is only dropped
                 log.debug("could not cancel %s on %s: %s", request_id, self._url, error, exc_info=True)
             with self._changed:
                 self._changed.wait_for(lambda: lease.serial not in self._running, timeout=pause)
@@ -132,6 +135,7 @@ class Connection:
         try:
             return self._client.orphans()
         except Exception as error:
+            # the endpoint may be gone: what it had is then made again elsewhere
             log.debug("%s does not say what it has: %s", self._url, error, exc_info=True)
             return ()
 
@@ -140,6 +144,7 @@ class Connection:
         try:
             self._client.cancel_orphans(request_ids)
         except Exception as error:
+            # nobody waits for these images any more; that some are still made is a loss of time, no fault
             log.debug("could not cancel orphans on %s: %s", self._url, error, exc_info=True)
 
     def close(self) -> None:
@@ -149,4 +154,5 @@ class Connection:
         try:
             self._client.close()
         except Exception:
+            # a user's own close() must not keep the other endpoints from being closed
             log.exception("the client of %s did not close in order", self._url)

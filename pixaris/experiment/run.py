@@ -288,6 +288,7 @@ class ExperimentRun:
             except ConfigurationError:  # no failure of this run alone
                 raise
             except Exception as error:
+                # a user's own metric may run here; the run keeps its images and its other scores
                 log.debug("%s could not score the run", metric.name, exc_info=True)
                 self._failures[metric.name] = reason(error)
 

@@ -115,6 +115,7 @@ class ThreadSubmitter:
         except PixarisError:
             raise
         except Exception as error:
+            # a user's own generator runs here
             log.debug("%s failed for %s", type(self._generator).__name__, args.item, exc_info=True)
             raise ExecutionError(
                 f"{type(self._generator).__name__} raised {type(error).__name__}: {error}"

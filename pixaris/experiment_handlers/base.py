@@ -110,6 +110,7 @@ class OriginalHandler(ExperimentHandler):
         except PixarisError:
             raise
         except Exception as error:
+            # a user's own handler runs here
             kind = type(self.handler).__name__
             raise StorageError(f"{kind}.store_results raised {type(error).__name__}: {error}") from error
 

@@ -212,6 +212,7 @@ class ServerProcess:
                     self._ended = f"it ended with code {process.returncode}"
                 _end_group(process, self.grace, self.signals)
         except BaseException:
+            # Ctrl-C among them: a server must not outlive who started it
             _end_group(process, 0.0)
             raise
 

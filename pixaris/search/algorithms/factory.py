@@ -332,6 +332,7 @@ def _telling(name: str) -> Iterator[None]:
             hint = ""
         raise ConfigurationError(f"search.algorithm {name}: {error}{hint}") from error
     except Exception as error:
+        # each searcher's library has errors of its own for options that it cannot use
         raise ConfigurationError(f"search.algorithm {name}: {str(error) or type(error).__name__}") from error
     finally:
         logger.setLevel(level)

@@ -278,6 +278,7 @@ class BaselineFirst(Searcher):
         try:
             yield
         except Exception as error:
+            # Tune would print the error of somebody else's searcher and end the search without a reason
             raise SearchFailedError(
                 f"{self._name} failed after {self._count} trials: {type(error).__name__}: {error}"
             ) from error

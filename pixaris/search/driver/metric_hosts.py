@@ -48,6 +48,7 @@ class ServiceActor:
         except PixarisError as error:
             return error
         except Exception as error:
+            # a service may run a user's code, and the trial may be unable to unpickle what that raises
             log.debug("%s failed", type(service).__name__, exc_info=True)
             return MetricError(f"{type(service).__name__}: {type(error).__name__}: {error}")
 

@@ -148,6 +148,7 @@ def _actors() -> list[Mapping[str, Any]]:
     try:
         table: Mapping[str, Mapping[str, Any]] = actors()
     except Exception:
+        # a private call, whose errors differ between Ray's versions; the caller asks again in a moment
         log.debug("Ray does not say which processes there are", exc_info=True)
         return []
     return [row for row in table.values() if row.get("JobID") == job]

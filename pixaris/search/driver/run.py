@@ -91,8 +91,11 @@ def run_search(
     except PixarisError as error:
         return replace(tracker.close("failed", str(error)), error=error)
     except BaseException as error:
+        # Ray that is gone shows in many ways (Tune's own errors, assertions, a thread's exit): ask first what
+        # became of it.
         lost = session.fault()
-        if lost:  # whatever Tune makes of that
+        if lost:
+            log.debug("%s ended the search", type(error).__name__, exc_info=True)
             return replace(tracker.close("interrupted", lost), error=ClusterError(lost))
         tracker.close("interrupted", f"the program was ended ({type(error).__name__})")
         raise

@@ -89,6 +89,7 @@ def _load(path: Path) -> ModuleType:
     except ConfigurationError:
         raise
     except (Exception, SystemExit) as error:
+        # the user's module runs here, and may end the program as well
         raise ConfigurationError(_failure(error, path), str(path)) from error
     return module
 

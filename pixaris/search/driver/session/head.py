@@ -46,6 +46,7 @@ class Head:
                     )
                 break
             except Exception:
+                # Ray has no one class of error for a start that fails; the second one is raised
                 log.debug("Ray did not start", exc_info=True)
                 ray.shutdown()
                 self.end_leftovers()
