@@ -22,7 +22,7 @@ from pixaris.comfyui.messages import (
 )
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.prompts.failures import NodeNames, Refusal, refusal
-from pixaris.comfyui.transport import Transport
+from pixaris.comfyui.transport import HttpRequest, Transport
 from pixaris.exceptions import EndpointError, NoOutputError, UnreachableError
 from pixaris.http import Failure
 from pixaris.images import MAX_BYTES
@@ -167,7 +167,10 @@ class ComfyApi:
         """
         head = json.dumps({"client_id": client_id, "prompt_id": prompt_id, "extra_data": tag.extra_data()})
         body = f'{head[:-1]}, "prompt": {payload}}}'.encode()
-        reply = self._http.call("POST", "/prompt", data=body, content_type="application/json", repeat=False)
+        # Once only: a prompt that is sent twice is made twice.
+        reply = self._http.call(
+            HttpRequest("POST", "/prompt", body=body, content_type="application/json", repeat=False)
+        )
         if reply.status in (
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -238,7 +241,9 @@ class ComfyApi:
         """
         params = {"filename": ref.filename, "subfolder": ref.subfolder, "type": ref.type}
         seconds = self._http.timeouts.transfer
-        reply = self._http.call("GET", "/view", params=params, seconds=seconds, limit=MAX_BYTES, repeat=False)
+        reply = self._http.call(
+            HttpRequest("GET", "/view", params, seconds=seconds, limit=MAX_BYTES, repeat=False)
+        )
         if reply.status == HTTPStatus.NOT_FOUND:
             return None
         if reply.status == HTTPStatus.BAD_REQUEST:  # what `filename_prefix` made of the name is to blame
