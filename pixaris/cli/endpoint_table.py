@@ -210,11 +210,13 @@ def search_row(status: EndpointStatus | None) -> dict[str, str]:
         "failures": str(status.failures),
         "last failure": status.last_failure or _NONE,
         **({"charged": f"{status.cost:.10g}"} if status.cost is not None else {}),
-        "models": "; ".join(
-            ", ".join(line.rpartition("=")[2] for line in key.split("\n")) for key in status.models
-        )
-        or _NONE,
+        "models": "; ".join(map(_model_files, status.models)) or _NONE,
     }
+
+
+def _model_files(affinity_key: str) -> str:
+    """The files of a key, which has a line for each: ``input=file``."""
+    return ", ".join(line.rpartition("=")[2] for line in affinity_key.split("\n"))
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> Table:

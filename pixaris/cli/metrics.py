@@ -102,21 +102,18 @@ def markdown(metrics: Mapping[str, type[BaseMetric]]) -> list[str]:
 
 def entry(name: str, cls: type[BaseMetric]) -> dict[str, Any]:
     """A metric as JSON has it; a limit that does not exist is null."""
-    scores = {
-        score: {
-            "direction": scale.direction,
-            "range": [None if math.isinf(limit) else limit for limit in scale.range],
-            "unit": scale.unit,
-        }
-        for score, scale in class_scales(cls).items()
-    }
     return {
         "name": name,
-        "scores": scores,
+        "scores": {score: _scale(scale) for score, scale in class_scales(cls).items()},
         "needs": list(cls.needs),
         "extra": cls.extra,
         "per_item": cls.per_item,
     }
+
+
+def _scale(scale: Scale) -> dict[str, object]:
+    limits = [None if math.isinf(limit) else limit for limit in scale.range]
+    return {"direction": scale.direction, "range": limits, "unit": scale.unit}
 
 
 def description(name: str, cls: type[BaseMetric]) -> str:

@@ -162,10 +162,7 @@ def _eval_set(folder: Path, metrics: list[BaseMetric]) -> EvalSet:
     if missing:
         raise DatasetError(missing)
     try:
-        files = {
-            path: {file.name: file for file in sorted(Path(path).iterdir()) if not file.is_dir()}
-            for path in paths
-        }
+        files = {path: _files(Path(path)) for path in paths}
     except OSError as error:
         raise DatasetError(f"cannot be read: {error.strerror}", str(error.filename)) from None
     eval_set = aligned(
@@ -174,6 +171,10 @@ def _eval_set(folder: Path, metrics: list[BaseMetric]) -> EvalSet:
     for sentence in eval_set.passed_over:
         print(f"not used: {sentence}", file=sys.stderr)
     return eval_set
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {file.name: file for file in sorted(folder.iterdir()) if not file.is_dir()}
 
 
 def as_json(scores: Scores, directions: Mapping[str, str]) -> str:

@@ -86,6 +86,8 @@ class ComfyClient:
         self._changed = threading.Condition()
         self._jobs: list[Job] = []
         self._closed = False
+        # A client that nobody closes is collected all the same: its listener knows nothing of it, and ends
+        # then.
         weakref.finalize(self, self._listener.stop, 0.0)
 
     @property
@@ -155,6 +157,8 @@ class ComfyClient:
         """
         stats = self._api.system_stats()
         self._leftovers.cancel_all()
+        # Last: where the thread was found dead before, it sends a prompt, which those that were left there
+        # would hold up.
         self._worker.check()
         return stats
 
@@ -243,6 +247,8 @@ class ComfyClient:
     def _orphans(self) -> dict[str, str]:
         waiting = self._api.queue().of(self._session)
         with self._changed:
+            # Under the lock, and after the queue was read: a job that has submitted its prompt meanwhile is
+            # among the jobs.
             followed = {job.request.id for job in self._jobs}
         return {prompt_id: request for prompt_id, request in waiting.items() if request not in followed}
 

@@ -250,20 +250,19 @@ def _verdict(status: object, last_message: str) -> PromptStatus:
 def _images(raw: object) -> dict[str, tuple[ImageRef, ...]]:
     found: dict[str, tuple[ImageRef, ...]] = {}
     for node_id, output in raw.items() if isinstance(raw, dict) else ():
-        if isinstance(output, dict):
-            entries = output.get("images")
-        else:
-            entries = None
-        found[node_id] = tuple(
-            ImageRef(
-                _text(entry.get("filename")),
-                _text(entry.get("subfolder", "")),
-                _text(entry.get("type", "output")),
-            )
-            for entry in (entries if isinstance(entries, list) else ())
-            if isinstance(entry, dict)
-        )
+        entries = output.get("images") if isinstance(output, dict) else None
+        found[node_id] = tuple(_image_refs(entries))
     return found
+
+
+def _image_refs(entries: object) -> Iterator[ImageRef]:
+    if not isinstance(entries, list):
+        return
+    for entry in entries:
+        if isinstance(entry, dict):
+            name = _text(entry.get("filename"))
+            folder = _text(entry.get("subfolder", ""))
+            yield ImageRef(name, folder, _text(entry.get("type", "output")))
 
 
 def _seconds(messages: Mapping[str, Mapping[str, Any]]) -> float | None:

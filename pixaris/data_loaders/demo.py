@@ -216,9 +216,8 @@ def _shows(path: Path, image: Image.Image) -> bool:
 
 def _images() -> Iterator[tuple[Path, Image.Image]]:
     """Every image with its path below the folder."""
-    photos = {
-        name: _photograph(crop) for name, crop in PHOTOS.items()
-    }  # all of them before anything is written
+    # all of them before anything is written
+    photos = {name: _photograph(crop) for name, crop in PHOTOS.items()}
     for name, photo in photos.items():
         yield Path("photos", "Original", f"{name}.png"), photo
         yield Path("photos", "Input", f"{name}.png"), _degraded(_levels(photo), OF_PHOTOS, name)

@@ -78,6 +78,8 @@ class Connection:
             else:
                 image = self._client.run(request)
         except CancelledRequestError:
+            # The server tells one word for whoever cancelled it; somebody else's wish is not ours, and the
+            # request is tried again.
             if lease.serial in self._cancelled:
                 raise
             raise InterruptedPromptError("somebody else cancelled the request", endpoint=self._url) from None
@@ -114,6 +116,8 @@ class Connection:
         """End the run of a lease, whether it has begun or is about to."""
         with self._changed:
             self._cancelled[lease.serial] = None
+            # A lease may be cancelled before its run reaches this process, so marks cannot be dropped when
+            # nothing runs; the oldest are of runs that are long over.
             while len(self._cancelled) > _REMEMBERED:
                 self._cancelled.popitem(last=False)
         for pause in _PAUSES:
@@ -150,6 +154,7 @@ class Connection:
     def close(self) -> None:
         """Cancel what runs and release the client's connections."""
         with self._changed:
+            # Marked first: the client ends the runs while it closes, and they are to end as cancelled.
             self._cancelled.update(dict.fromkeys(self._running))
         try:
             self._client.close()

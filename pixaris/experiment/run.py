@@ -279,10 +279,10 @@ class ExperimentRun:
                 self._failures[metric.name] = f"needs every image, and {missing} failed"
                 continue
             try:
-                rows = [
-                    metric.named(metric.calculate([made.image.image for made in row if made]))
-                    for row in by_seed
-                ]
+                rows = []
+                for made in by_seed:
+                    images = [one.image.image for one in made if one]
+                    rows.append(metric.named(metric.calculate(images)))
                 means = {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
                 self._whole.update(metric.answering(means, self.setup.objectives))
             except ConfigurationError:  # no failure of this run alone

@@ -233,9 +233,8 @@ def _image_file(item: ItemResult, number: int = 0) -> str:
 
 def _last_line_of(run_id: str, path: Path) -> dict[str, Any]:
     needle = json.dumps(run_id, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    if (
-        not path.is_file() or needle not in path.read_bytes()
-    ):  # most runs end once: do not parse the file for them
+    # Most runs end once: their id is not in the file, which then need not be parsed.
+    if not path.is_file() or needle not in path.read_bytes():
         return {}
     return next((row for row in reversed(read_json_lines(path)) if row.get("id") == run_id), {})
 

@@ -149,15 +149,14 @@ class Review:
         """What was said of each image, by its place, and how many votes there are: what is sent to pages."""
         entries = self.log(key)
         places = self._read(key).places
-        images = {
-            places[name]: {
-                "likes": totals.likes,
-                "dislikes": totals.dislikes,
-                "comments": [list(pair) for pair in totals.comments],
-            }
-            for name, totals in totals_of(entries).items()
-            if name in places
-        }
+        images = {}
+        for name, totals in totals_of(entries).items():
+            if name in places:
+                images[places[name]] = {
+                    "likes": totals.likes,
+                    "dislikes": totals.dislikes,
+                    "comments": [list(pair) for pair in totals.comments],
+                }
         return {"images": images, "votes": len(votes_of(entries))}
 
     def own(self, key: IterationKey, rater: str) -> dict[int, dict[str, str]]:

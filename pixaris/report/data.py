@@ -177,12 +177,12 @@ def data_of(
         "folders": [{"name": name, "role": role} for name, role in report.folders.items()],
         "items": _items(report, gallery),
         "sets": [_set(report, one, gallery, originals) for one in facts],
-        "charts": {
-            chart.identity: [[_short(p.x), _short(p.y), p.place] for p in chart.points]
-            for chart in charts
-            if chart.points
-        },
+        "charts": {chart.identity: _points(chart) for chart in charts if chart.points},
     }
+
+
+def _points(chart: Chart) -> list[list[object]]:
+    return [[_short(point.x), _short(point.y), point.place] for point in chart.points]
 
 
 def _items(report: Report, gallery: Gallery) -> list[dict[str, Any]]:

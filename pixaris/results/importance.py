@@ -91,10 +91,11 @@ def _scaled(values: Sequence[float]) -> list[float]:
     """Values from 0 to 1: shares do not change, and a forest, which reckons in 32 bits, tells neighbours
     apart at any size.
     """
+    # halves, because the largest minus the smallest may be too large a number
     low, high = (
         min(values) / 2,
         max(values) / 2,
-    )  # halves, because the largest minus the smallest may be too large a number
+    )
     return [(value / 2 - low) / (high - low) if high > low else 0.0 for value in values]
 
 

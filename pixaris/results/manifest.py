@@ -137,11 +137,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two workflows in API format, one line for each input."""
     before, after = workflow_inputs(old), workflow_inputs(new)
-    return [
-        f"{words}: {_whole(before[words]) if words in before else 'nothing'} → {_whole(after.get(words))}"
-        for words in dict.fromkeys([*before, *after])
-        if before.get(words) != after.get(words)
-    ]
+    found = []
+    for words in dict.fromkeys([*before, *after]):
+        if before.get(words) != after.get(words):
+            was = _whole(before[words]) if words in before else "nothing"
+            found.append(f"{words}: {was} → {_whole(after.get(words))}")
+    return found
 
 
 def _between(words: str, was: Any, is_: Any, joint: str = ".") -> list[str]:  # noqa: ANN401  (any JSON value)
@@ -166,9 +167,8 @@ def _between(words: str, was: Any, is_: Any, joint: str = ".") -> list[str]:  # 
 
 
 def _same(was: object, is_: object) -> bool:
-    return json.dumps(was, sort_keys=True) == json.dumps(
-        is_, sort_keys=True
-    )  # text, because 1, 1.0 and True are equal values
+    # text, because 1, 1.0 and True are equal values
+    return json.dumps(was, sort_keys=True) == json.dumps(is_, sort_keys=True)
 
 
 def item_differences(was: Mapping[str, Any] | None, is_: Mapping[str, Any] | None) -> list[str]:

@@ -292,10 +292,10 @@ class SearchResult:
         if self.baseline is None or not self.baseline.values:
             return False
         others = [trial.values for trial in self.trials if trial.number != 0]
-        return all(
-            _is_among(value, [values[name] for values in others if name in values])
-            for name, value in self.baseline.values.items()
-        )
+        for name, value in self.baseline.values.items():
+            if not _is_among(value, [values[name] for values in others if name in values]):
+                return False
+        return True
 
     def table(self) -> pandas.DataFrame:
         """All trials as a table for pandas, one row each, by number.

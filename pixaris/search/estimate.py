@@ -5,7 +5,7 @@ generated.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -152,29 +152,22 @@ def measured(results: Path) -> list[dict[str, Any]]:
     """Seconds per image of every endpoint that earlier searches measured, the latest search first."""
     found = []
     for file in results.glob(f"*/*/{SearchPaths.ENDPOINTS}"):
-        content = read_json(file)
-        if content:
-            rows = content.get("endpoints")
-        else:
-            rows = None
-        if content:
-            when = content.get("time")
-        else:
-            when = None
-        speeds = {
-            row["url"]: float(row["speed"])
-            for row in (rows if isinstance(rows, list) else ())
-            if isinstance(row, dict) and isinstance(row.get("url"), str) and _is_speed(row.get("speed"))
-        }
-        if speeds:
-            found.append(
-                {
-                    "name": file.parent.name,
-                    "time": when if isinstance(when, int | float) else 0,
-                    "speeds": speeds,
-                }
-            )
+        content = read_json(file) or {}
+        speeds = dict(_speeds(content.get("endpoints")))
+        if not speeds:
+            continue
+        when = content.get("time")
+        if not isinstance(when, int | float):
+            when = 0
+        found.append({"name": file.parent.name, "time": when, "speeds": speeds})
     return sorted(found, key=lambda row: row["time"], reverse=True)
+
+
+def _speeds(rows: object) -> Iterator[tuple[str, float]]:
+    """URL and seconds per image of the endpoints that a file tells them of."""
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict) and isinstance(row.get("url"), str) and _is_speed(row.get("speed")):
+            yield row["url"], float(row["speed"])
 
 
 def _is_speed(value: object) -> bool:

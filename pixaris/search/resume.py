@@ -65,10 +65,11 @@ class Earlier:
         Args:
             trials: How many trials are to run; None if that is up to the searcher.
         """
+        # "running": whoever asks holds its folder
         if trials is None or self.result.status in (
             "interrupted",
             "running",
-        ):  # "running": whoever asks holds its folder
+        ):
             return self.result.status != "finished"
         return bool(self.history.unfinished) or len(self.history.values) < trials
 

@@ -197,9 +197,8 @@ def _values(
         rows = [metric.named(metric.calculate(images))]
     for row in rows:
         require(all(map(math.isfinite, row.values())), f"values are finite numbers (got {row})")
-    if (
-        metric.per_item and not metric.reference_folders()
-    ):  # calculate() has no eval set to read references from
+    # calculate() has no eval set to read references from
+    if metric.per_item and not metric.reference_folders():
         means = metric.calculate(images)
         for name in {name for row in rows for name in row}:
             mean = math.fsum(row[name] for row in rows if name in row) / sum(name in row for row in rows)

@@ -39,7 +39,9 @@ def merged(graphs: Mapping[str, Mapping[str, Node]], outputs: Mapping[str, str])
         raise WorkflowError(
             [Problem("", f"{rule} (got {', '.join(map(repr, graphs)) or 'none'})")], "generator"
         )
-    counts = Counter(title for graph in graphs.values() for title in {node.title for node in graph.values()})
+    counts: Counter[str] = Counter()
+    for graph in graphs.values():
+        counts.update({node.title for node in graph.values()})  # once, though two of its nodes have the title
     shared: dict[str, str] = {}
     found: dict[str, Node] = {}
     for name, graph in graphs.items():

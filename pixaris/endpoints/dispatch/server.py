@@ -119,9 +119,7 @@ class Server:
         del self.leases[request.id]
         self.loading -= request.loads
         self.disturbed = now is None
-        if now is None:
-            self._since = self._since
-        else:
+        if now is not None:
             self._since = now
 
     def answer(self, request: Request, load: MovingAverage, now: float) -> None:

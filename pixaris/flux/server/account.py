@@ -128,9 +128,8 @@ class Account:
             frozenset(struck),
         )
         self.works[work.id] = work
-        self.most_active = max(
-            self.most_active, self.active() - 1
-        )  # it is still among those that arrive, too
+        # it is still among those that arrive, too
+        self.most_active = max(self.most_active, self.active() - 1)
         if not {"request", "content"} & work.faults:
             self.credits -= cost
         return work

@@ -42,11 +42,15 @@ def _differences(frame: Frame, runs: Sequence[Run]) -> Child:
 
 def _scores(runs: Sequence[Run]) -> Child:
     names = list(dict.fromkeys(name for run in runs for name in run.means))
-    rows = [
-        [name, *(f"{run.means[name]:.4f}" if name in run.means else "–" for run in runs)] for name in names
-    ]
+    rows = [[name, *(_mean(run, name) for run in runs)] for name in names]
     rows.append(["failures", *(str(run.failures) for run in runs)])
     return table(["score", *(run.name for run in runs)], rows, "Scores")
+
+
+def _mean(run: Run, name: str) -> str:
+    if name in run.means:
+        return f"{run.means[name]:.4f}"
+    return "–"
 
 
 def _data(frame: Frame, runs: Sequence[Run], cells: Sequence[Mapping[int, Cell]]) -> dict[str, Any]:

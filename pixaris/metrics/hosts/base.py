@@ -44,9 +44,8 @@ class HostedMetric(BaseMetric):
         return ()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            name: value for name, value in self.__dict__.items() if name != "_host"
-        }  # a host stays in its process
+        # a host stays in its process
+        return {name: value for name, value in self.__dict__.items() if name != "_host"}
 
     def calculate(self, images: Sequence[Image.Image]) -> dict[str, float]:
         """Return the means of `score` over the images that have one, asked for side by side.

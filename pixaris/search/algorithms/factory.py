@@ -223,9 +223,8 @@ class TeachableOptuna(OptunaSearch):
 def _optuna(options: Mapping[str, Any], context: SearcherContext) -> Searcher:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    warnings.filterwarnings(
-        "ignore", message="Define-by-run function passed"
-    )  # some samplers think for a second or two
+    # some samplers think for a second or two
+    warnings.filterwarnings("ignore", message="Define-by-run function passed")
     settings = {key: value for key, value in options.items() if key != "sampler"}
     name = sampler_name(str(options["sampler"]))
     if not name:

@@ -84,12 +84,14 @@ class RaceScheduler(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401
         number = trial.config["number"]
+        # The process has it now; it would travel along with every further change of the trial.
         trial.config.pop(SNAPSHOT, None)
         self.book.hear(number, result[REPORT], result.get(SNAPSHOT))
         goes_on = number not in self.book.over and not self.stopped()
         if goes_on and self._next(tune_controller, number) is trial:
             return str(TrialScheduler.CONTINUE)
         self._at_rest.add(number)
+        # Neither goes on nor gives its process up, until it is known who needs it.
         return str(TrialScheduler.NOOP)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:  # noqa: ANN401
@@ -173,6 +175,8 @@ class RaceScheduler(TrialScheduler):
         if giver in self.book.over:
             tune_controller.stop_trial(self._trials[giver])
         else:
+            # Without a checkpoint: what it has is in its configuration, and its images in the search's
+            # store.
             tune_controller.pause_trial(self._trials[giver], should_checkpoint=False)
 
     def _end_waiting(self, tune_controller: Any) -> None:  # noqa: ANN401

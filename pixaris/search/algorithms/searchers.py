@@ -190,6 +190,7 @@ class BaselineFirst(Searcher):
                     f"{self._name} proposes nothing after {self._count} trials, though none of them is"
                     " under way"
                 )
+            # None is "not now": it waits for the end of trials that are under way.
             if proposed is None or proposed == Searcher.FINISHED:
                 return proposed
             values = self._values(proposed)
@@ -218,6 +219,7 @@ class BaselineFirst(Searcher):
 
     def _values(self, proposed: Mapping[str, Any]) -> dict[str, Any]:
         """Parameter name to value, of what the inner searcher proposes."""
+        # Conditions are ours, not the searcher's: what does not apply is left out of what it proposes.
         names = neutral(self._space)
         return dict(
             self._space.active(
@@ -293,6 +295,7 @@ class BaselineFirst(Searcher):
         varying = {parameter.name for parameter in self._space.varying}
         if hasattr(self._inner, "learn"):
             self._inner.learn(dict(given), scores)
+        # Ray's searcher for Optuna takes points from elsewhere only whole, and with one score.
         elif isinstance(self._inner, OptunaSearch) and len(scores) == 1 and varying <= given.keys():
             values = {key: given[name] for key, name in neutral(self._space).items() if name in varying}
             self._inner.add_evaluated_point(values, scores[0])

@@ -33,9 +33,8 @@ def to_tune(domain: Domain) -> Any:  # noqa: ANN401  (a Tune domain, or its grid
         return tune.grid_search(list(domain.options))
     if KINDS[domain.kind].listed:
         return tune.choice(list(domain.options))
-    if (
-        KINDS[domain.kind].whole and domain.q == 1
-    ):  # the same, and searchers that take over Tune's domains get `high` right
+    # Steps of 1 are no steps; and searchers that take over Tune's domains get `high` right without them.
+    if KINDS[domain.kind].whole and domain.q == 1:
         return getattr(tune, domain.kind.removeprefix("q"))(domain.low, domain.high)
     return getattr(tune, domain.kind)(*domain.arguments())
 

@@ -48,6 +48,7 @@ class StartBarrier:
     @classmethod
     def start(cls, processes: int) -> StartBarrier:
         """Start it for so many processes; one alone needs none."""
+        # Tune could give its process to nobody else.
         if processes == 1:
             return cls()
         actor_class = ray.remote(num_cpus=0)(_Arrivals)

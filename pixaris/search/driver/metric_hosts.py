@@ -99,6 +99,7 @@ def nearest_gpu(node: str, graphic: Sequence[str]) -> str:
     """The node whose actor serves a node: itself, unless only others have a GPU; those are shared evenly."""
     if node in graphic or not graphic:
         return node
+    # By the node's id, so that every process of a node comes to the same one without asking.
     return graphic[int(node[:12], 16) % len(graphic)]
 
 
@@ -170,6 +171,7 @@ class RayHost(Host):
         with self._lock:
             self._actors.pop(service.key, None)
         if tries > 1 and isinstance(error, ray.exceptions.RayError):
+            # Not slept here: this thread is Ray's, and all other answers come in it.
             timer = threading.Timer(_AGAIN_SECONDS, self._ask, (service, request, answer, tries - 1))
             timer.daemon = True
             timer.start()
@@ -198,9 +200,8 @@ def metric_hosts(
     largest = max((each["Resources"].get("GPU", 0.0) for each in ray.nodes() if each["Alive"]), default=0.0)
     if waits := waiting_for_gpus(leaning, largest, ray.available_resources().get("GPU", 0.0)):
         tell(waits)
-    here = NodeAffinitySchedulingStrategy(
-        ray.get_runtime_context().get_node_id(), soft=True
-    )  # where the verdicts are kept
+    # where the verdicts are kept
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     keeper = (
         ray.remote(KeeperActor)
         .options(num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1)
@@ -229,14 +230,12 @@ def waiting_for_gpus(metrics: Sequence[HostedMetric], largest: float, free: floa
     }
     if not largest:
         return ""
-    if problems := [
-        Problem(
-            f"metric {name!r}",
-            f"reserves {gpus:g} GPUs, and no node has more than {largest:g}; lower num_gpus",
-        )
-        for name, gpus in wanted.values()
-        if gpus > largest
-    ]:
+    problems = []
+    for name, gpus in wanted.values():
+        if gpus > largest:
+            rule = f"reserves {gpus:g} GPUs, and no node has more than {largest:g}; lower num_gpus"
+            problems.append(Problem(f"metric {name!r}", rule))
+    if problems:
         raise ConfigurationError(problems)
     total = sum(gpus for _, gpus in wanted.values())
     if total <= free:

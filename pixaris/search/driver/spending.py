@@ -108,6 +108,7 @@ class Account:
         self._file = file
         self.reason = ""
         kept = Amounts(**(read_json(self._file) or {}))
+        # A killed process may have made images that it had no time to count.
         self.spent = replace(kept, images=max(kept.images, made))
         actor_class = ray.remote(num_cpus=0)(LedgerActor)
         placing = actor_class.options(scheduling_strategy=beside_this())
@@ -194,6 +195,7 @@ class BudgetedSubmitter(Submitter):
     def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
         entries = [_Entry(self.trial, args, priority, Future()) for args in items]
         for entry in entries:
+            # Nobody else may cancel it: its result can then always be set.
             entry.outer.set_running_or_notify_cancel()
         with self._changed:
             self._queue += entries
@@ -233,6 +235,8 @@ class BudgetedSubmitter(Submitter):
                 trial = self._queue[0].trial
                 count = sum(entry.trial == trial for entry in self._queue)
             try:
+                # Without the lock: it may take as long as other trials take to give back what they do not
+                # need.
                 tickets, refusal = ray.get(self._ledger.admit.remote(trial, self._process, count))
             except RayError:
                 tickets, refusal = [], _GONE

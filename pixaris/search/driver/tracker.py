@@ -84,6 +84,7 @@ class SearchTracker:
         history, paths = self._plan.before.history, self._plan.paths
         written = ended_trials(paths) if history.events else {}
         for number in history.over:
+            # A trial that was interrupted when it was written down may have ended in the journal since.
             known = written.get(number)
             if known is None or known.status == "interrupted":
                 known = over_trial(history, number, self._eval_items)
@@ -212,6 +213,7 @@ class SearchTracker:
         """A trial begins (or begins again after its process died)."""
         with self._lock:
             known = self._trials.get(config["number"])
+            # One whose process died begins with nothing, unless it goes on from what it has reported.
             goes_on = known is not None and known.status == "running" and config.get("reported")
             report = known.report if known is not None and goes_on else TrialReport()
             self._trials[config["number"]] = self._from(config, report, "running")
@@ -329,6 +331,7 @@ class SearchTracker:
         with self._lock:
             self._pool = status if self._first is None else self._first.added_to(status)
             self._write_endpoints()
+            # From the first image on, and without it: until it comes, models are loaded.
             if self._first_image is None and (done := self._images()):
                 self._first_image = (time.monotonic(), done)
             for sentence in status.events:

@@ -191,6 +191,7 @@ class ExperimentTrial(tune.Trainable):
         self._search_folder = trials.log_file.parent.parent
         self._shares_folder = self._search_folder.is_dir()
         self._remote = _remote(trials.services.storage, self._search_folder)
+        # A folder of this name on this node is another one: nobody looks into it.
         if self._remote is not None:
             self._shares_folder = False
             trials = kept_remotely(trials, self._remote)
@@ -200,6 +201,7 @@ class ExperimentTrial(tune.Trainable):
         self._pool = services.pool.connect()
         setup = trials.setup
         if services.hosts is not None:
+            # Networks that metrics share are held once for each node, not in every trial's process.
             setup = replace(setup, metrics=hosted(setup.metrics, services.hosts.connect()))
         self._setup = setup
         self._pooled = PoolSubmitter(setup.generator, self._pool) if setup.generator.uses_endpoints else None
@@ -228,6 +230,7 @@ class ExperimentTrial(tune.Trainable):
         if self._pooled is not None:
             self._pooled.pool, self._pooled.run = self._pool, ""
         if self._pooled is not None and self._taking_over:
+            # Under the run's own name: what the driver has queued for it is then answered here.
             self._pooled.pool, self._pooled.run = trials.services.pool.connect(self._run_id), self._run_id
         self._reported = int(config.get("reported", 0))
         self._stepped = False
@@ -287,6 +290,7 @@ class ExperimentTrial(tune.Trainable):
         scored = all(name in record.metrics for name in self._config.objectives)
         record = self._run.finish("finished" if scored else "failed")
         if self._first:
+            # Only a process's first trial: see `StartBarrier` for what Tune would do with the process.
             barrier.wait(self._run_id, lambda: self._pool.stopping)
         self._first = False
         return self._report(record, "ended")
@@ -346,6 +350,7 @@ class ExperimentTrial(tune.Trainable):
     def cleanup(self) -> None:
         """End with the process."""
         self._end()
+        # The run first: it stores what has been scored.
         self._scorer.close()
         self._config.handler.close()
         self._pool.close()
@@ -359,6 +364,7 @@ class ExperimentTrial(tune.Trainable):
         if self._broken or not self._stepped:
             return
         fatal = self._pool.status().fatal if self._setup.generator.charges else None
+        # What had begun is charged all the same: its images are taken before the run is stored.
         if isinstance(fatal, AccountError):
             self._run.collect_started()
         self._run.finish("interrupted" if fatal is not None or self._pool.stopping else "stopped")

@@ -57,9 +57,10 @@ def read_search_module(path: Path) -> Document:
 
 
 def _space(module: ModuleType, path: Path) -> dict[str, Any]:
+    # it needs Ray, which takes a second to import
     from pixaris.search.algorithms.tune_domains import (
         written_parameters,
-    )  # it needs Ray, which takes a second to import
+    )
 
     if not hasattr(module, SPACE):
         names = [name for name in vars(module) if not name.startswith("_")]

@@ -223,9 +223,8 @@ class _Builder:
     def _node(self, event: yaml.NodeEvent, where: str, line: int) -> None:
         if (tag := getattr(event, "tag", None)) is not None:
             raise _RefusedError(where, f"has the tag {tag}; tags are not allowed, write a plain value")
-        if isinstance(event, yaml.ScalarEvent) and (
-            found := _UNUSABLE.search(event.value)
-        ):  # made by an escape: "\0"
+        # made by an escape: "\0"
+        if isinstance(event, yaml.ScalarEvent) and (found := _UNUSABLE.search(event.value)):
             raise _RefusedError(
                 where,
                 f"holds the character U+{ord(found[0]):04X}, which neither a file name nor a server takes",

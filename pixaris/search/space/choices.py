@@ -64,11 +64,11 @@ class Choices:
         owner = self._owner(node, name)
         given = {**node.inputs, **self._fixed(node), name: option}
         for one in self._setters:
-            allowed = owner is None or any(
-                _allows(one.when, owner.name, label)
-                for label, value in _values(owner, node, name)
-                if same(value, option)
-            )
+            if owner is None:
+                allowed = True
+            else:
+                labels = [label for label, value in _values(owner, node, name) if same(value, option)]
+                allowed = any(_allows(one.when, owner.name, label) for label in labels)
             if allowed:
                 given |= {target.input: one.name for target in one.targets if _is_of(target.node_name, node)}
         return lacking_for(name, option, known, {**given, name: option})

@@ -171,11 +171,7 @@ class Space:
         plain = self._read(values, partial=partial)
         params = [
             GenerationParam(target.node_name, target.input, given)
-            for parameter in self.parameters
-            if parameter.name in plain
-            for target, given in zip(
-                parameter.targets, parameter.given(plain[parameter.name]) or (), strict=False
-            )
+            for target, given in self._given(plain)
             if not isinstance(given, EncodedImage)
         ]
         for template in self.templates:
@@ -193,15 +189,18 @@ class Space:
             ConfigurationError: As `bind`.
         """
         plain = self._read(values, partial=True)
-        return {
-            target.node_name: given
-            for parameter in self.parameters
-            if parameter.name in plain
-            for target, given in zip(
-                parameter.targets, parameter.given(plain[parameter.name]) or (), strict=False
-            )
-            if isinstance(given, EncodedImage)
-        }
+        images = {}
+        for target, given in self._given(plain):
+            if isinstance(given, EncodedImage):
+                images[target.node_name] = given
+        return images
+
+    def _given(self, plain: Mapping[str, ParamValue]) -> Iterator[tuple[Target, ParamValue | EncodedImage]]:
+        """What every input gets of a parameter that has a value; none where it keeps the workflow's own."""
+        for parameter in self.parameters:
+            if parameter.name in plain:
+                given = parameter.given(plain[parameter.name]) or ()
+                yield from zip(parameter.targets, given, strict=False)
 
     def _read(self, values: Mapping[str, Any], *, partial: bool) -> dict[str, ParamValue]:
         problems = [

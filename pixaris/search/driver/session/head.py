@@ -76,6 +76,7 @@ class Head:
             for pid in leftovers:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            # By the parents as they were before anybody was ended: orphans get another parent.
             leftovers = {pid for pid, parent in parents.items() if parent in leftovers} - ended
 
 
@@ -175,6 +176,7 @@ def _processes() -> dict[int, tuple[str, int]]:
 
 def _is_alive(pid: int) -> bool:
     try:
+        # A zombie has ended; only its parent has not asked how.
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False

@@ -125,8 +125,11 @@ class Replay(SearchGenerator):
             self._waiting.remove(trial)
         result = remembered_result(over.report)
         if over.estimate is not None:
+            # A set that fell early has a mean over a few items; corrected for which they were, it can be
+            # compared with the others.
             result[OBJECTIVE] = over.estimate
         own = self._lost.first_id(trial.trial_id)
+        # The searcher hears of it here, and not again when Tune ends the trial.
         self._heard[own] = math.inf
         self._proposals.on_trial_complete(own, result)
 
@@ -150,6 +153,7 @@ class Replay(SearchGenerator):
         self._lost.any_reported |= not error  # a trial of one step is told here alone
         again = self._lost.another(trial_id) if error else None
         if again is not None:
+            # Its old id is over for Tune; the searcher goes on knowing the trial by that id.
             self._waiting.append(again)
             self._live.discard(trial_id)
             self._live.add(again.trial_id)
