@@ -55,7 +55,7 @@ class Reply:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def json(self) -> Any:  # noqa: ANN401  (any JSON value)
+    def json(self) -> object:
         """The body as JSON.
 
         Raises:

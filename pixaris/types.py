@@ -115,7 +115,7 @@ class EvalSet:
         sha = hashlib.sha256()
         for item in self.items:
             folders = {**item.inputs, **item.references}
-            row: list[Any] = [item.name, {k: v.digest for k, v in sorted(folders.items())}]
+            row: list[object] = [item.name, {k: v.digest for k, v in sorted(folders.items())}]
             if item.texts or item.params:
                 row += [dict(sorted(item.texts.items())), [param.as_dict() for param in item.params]]
             sha.update(json.dumps(row).encode())
@@ -332,12 +332,12 @@ class RunRecord:
     metrics: Mapping[str, MetricSummary] = field(default_factory=dict)
     directions: Mapping[str, Direction] = field(default_factory=dict)
     search: str = ""
-    workflow: Mapping[str, Any] | None = None
+    workflow: Mapping[str, object] | None = None
     workflow_image: EncodedImage | None = None
     started: float = 0.0
     seconds: float = 0.0
     notes: Mapping[str, Any] = field(default_factory=dict)
-    args: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    args: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def image_name_pairs(self) -> list[tuple[Image.Image, str]]:

@@ -7,7 +7,6 @@ import inspect
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pixaris.components import METRICS
 from pixaris.metrics.base import BaseMetric, Scale
@@ -100,7 +99,7 @@ def markdown(metrics: Mapping[str, type[BaseMetric]]) -> list[str]:
     return lines
 
 
-def entry(name: str, cls: type[BaseMetric]) -> dict[str, Any]:
+def entry(name: str, cls: type[BaseMetric]) -> dict[str, object]:
     """A metric as JSON has it; a limit that does not exist is null."""
     return {
         "name": name,

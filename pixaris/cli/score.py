@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pixaris.components import METRICS
 from pixaris.exceptions import ConfigurationError, DatasetError, Problem
@@ -134,7 +133,7 @@ def _metrics(options: argparse.Namespace) -> list[BaseMetric]:
     return metrics
 
 
-def _named(text: str) -> tuple[str, Mapping[str, Any]]:
+def _named(text: str) -> tuple[str, Mapping[str, object]]:
     """A metric's name and options, as written on the command line."""
     from pixaris.search.file.yaml_file import parse_yaml
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
 from pixaris.comfyui.messages import (
@@ -53,7 +52,7 @@ class ComfyApi:
         """The server, without credentials."""
         return self._http.address.url
 
-    def system_stats(self) -> dict[str, Any]:
+    def system_stats(self) -> dict[str, object]:
         """Versions, memory and devices."""
         stats = self._http.get("/system_stats")
         if not isinstance(stats, dict) or not isinstance(stats.get("system"), dict):
@@ -74,7 +73,7 @@ class ComfyApi:
                     self._http.get("/object_info", seconds=self._http.timeouts.transfer), "GET /object_info"
                 )
             )
-        found: dict[str, Any] = {}
+        found: dict[str, object] = {}
         for name in dict.fromkeys(classes):
             found.update(
                 self._object(self._http.get(f"/object_info/{quote(name, safe='')}"), "GET /object_info")
@@ -256,7 +255,7 @@ class ComfyApi:
             raise self._http.nonsense(f"answered GET /view with {reply.gist}")
         return reply.body
 
-    def _object(self, value: Any, what: str) -> dict[str, Any]:  # noqa: ANN401  (any JSON value)
+    def _object(self, value: object, what: str) -> dict[str, object]:
         if not isinstance(value, dict):
             raise self._http.nonsense(
                 f"answered {what} with JSON that is not ComfyUI's; is this a ComfyUI server?"
@@ -271,7 +270,7 @@ def _json_or_none(body: bytes) -> object:
         return None
 
 
-def device_memory(stats: Mapping[str, Any]) -> tuple[int, int] | None:
+def device_memory(stats: Mapping[str, object]) -> tuple[int, int] | None:
     """Free and total bytes of a server's first device, as ``/system_stats`` has them; None where it does not
     say.
     """

@@ -8,7 +8,6 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from pixaris.comfyui.address import Address, Timeouts
 from pixaris.comfyui.api import ComfyApi
@@ -22,6 +21,7 @@ from pixaris.comfyui.transport import Transport
 from pixaris.comfyui.uploads import Uploads
 from pixaris.comfyui.websocket import Listener
 from pixaris.exceptions import CancelledRequestError, EndpointError
+from pixaris.files import JsonObject
 from pixaris.images import EncodedImage
 from pixaris.types import GeneratedImage, GenerationRequest
 
@@ -144,7 +144,7 @@ class ComfyClient:
             note=picking.note(request, record),
         )
 
-    def probe(self) -> dict[str, Any]:
+    def probe(self) -> dict[str, object]:
         """Return if the server can take prompts.
 
         Prompts that this client had to leave there while it could not be reached are cancelled first.
@@ -162,7 +162,7 @@ class ComfyClient:
         self._worker.check()
         return stats
 
-    def system_stats(self) -> dict[str, Any]:
+    def system_stats(self) -> JsonObject:
         """The server's versions, memory and devices.
 
         Raises:
@@ -271,7 +271,7 @@ class ComfyClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self._address, self._timeouts, self._session)
 
     def __repr__(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from pixaris.types import ParamValue
 
@@ -86,7 +85,7 @@ class InputSpec:
             kind = parts[0]
         else:
             kind = "*"
-        details: Mapping[str, Any] = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
+        details: Mapping[str, object] = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
         options: object = ()
         if isinstance(kind, list | tuple):
             kind, options = "COMBO", kind
@@ -130,7 +129,7 @@ class NodeClass:
     output_node: bool = False
 
     @classmethod
-    def parse(cls, name: str, raw: Mapping[str, Any]) -> NodeClass:
+    def parse(cls, name: str, raw: Mapping[str, object]) -> NodeClass:
         """Read one entry of ``/object_info``; parts that are absent or of another form count as empty."""
         outputs = raw.get("output")
         if isinstance(outputs, list | tuple):
@@ -182,7 +181,7 @@ class ObjectInfo:
         files: As given.
     """
 
-    def __init__(self, raw: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
+    def __init__(self, raw: Mapping[str, object], files: Mapping[str, str] | None = None) -> None:
         self._classes = {
             name: NodeClass.parse(name, entry) for name, entry in raw.items() if isinstance(entry, Mapping)
         }

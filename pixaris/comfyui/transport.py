@@ -76,7 +76,7 @@ class Transport:
         self._lock = threading.Lock()
         self._session: wire.Session | None = None
 
-    def get(self, path: str, *, seconds: float | None = None) -> Any:  # noqa: ANN401  (any JSON value)
+    def get(self, path: str, *, seconds: float | None = None) -> object:
         """Read JSON.
 
         Raises:
@@ -88,7 +88,7 @@ class Transport:
             raise self.nonsense(f"answered GET {path} with {reply.gist}")
         return self.parsed(reply, f"GET {path}")
 
-    def post(self, path: str, body: Mapping[str, Any], *, seconds: float | None = None) -> None:
+    def post(self, path: str, body: Mapping[str, object], *, seconds: float | None = None) -> None:
         """Send a JSON command that may safely be sent twice, and whose answer says nothing.
 
         Raises:
@@ -134,7 +134,7 @@ class Transport:
         request.rewound()
         return self._exchange(request)
 
-    def parsed(self, reply: Reply, what: str) -> Any:  # noqa: ANN401  (any JSON value)
+    def parsed(self, reply: Reply, what: str) -> object:
         """The JSON of a reply.
 
         Raises:

@@ -36,10 +36,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from pixaris.endpoints.base import Endpoint, EndpointApi
 from pixaris.exceptions import PixarisError
+from pixaris.files import JsonMapping
 
 log = logging.getLogger(__name__)
 
@@ -148,14 +148,14 @@ class Janitor:
             with suppress(OSError):  # where it may not be larger, `start` waits until the janitor reads
                 fcntl.fcntl(self._process.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: Mapping[str, object]) -> None:
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError, ValueError):  # it was killed; or dismissed
                 self._process.stdin.write(json.dumps(message).encode() + b"\n")
                 self._process.stdin.flush()
 
 
-def _joins(endpoint: Endpoint) -> dict[str, Any]:
+def _joins(endpoint: Endpoint) -> dict[str, object]:
     api = type(endpoint.api)
     headers = dict(endpoint.headers)
     return {"join": endpoint.url, "headers": headers, "api": f"{api.__module__}:{api.__qualname__}"}
@@ -195,7 +195,7 @@ def _end(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _endpoint(message: Mapping[str, Any]) -> Endpoint | None:
+def _endpoint(message: JsonMapping) -> Endpoint | None:
     """The endpoint that joins; None if its API cannot be made here, because the program itself defines it."""
     module, _, name = message["api"].partition(":")
     try:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from pixaris.exceptions import (
     AccountError,
@@ -84,7 +83,7 @@ class ExperimentRun:
     params: tuple[GenerationParam, ...] = ()
     images: Mapping[str, EncodedImage] = field(default_factory=dict)
     values: Mapping[str, ParamValue] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, object] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     scorer: Scorer | None = None
 
@@ -104,7 +103,7 @@ class ExperimentRun:
         self._finished: RunStatus | None = None
 
     @cached_property
-    def _workflow(self) -> Mapping[str, Any] | None:
+    def _workflow(self) -> Mapping[str, object] | None:
         return self.setup.generator.bound_workflow(self._args)
 
     @property
@@ -306,7 +305,7 @@ def _remarks(items: Sequence[ItemResult]) -> list[str]:
     return list(dict.fromkeys(image.note for image in images if image is not None and image.note))
 
 
-def _others(args: ItemArgs) -> dict[str, Any]:
+def _others(args: ItemArgs) -> dict[str, object]:
     """What the user gave for components of his own, as far as it is plain and no secret."""
     return plain_facts({key: value for key, value in args.given.items() if key not in _RECORDED})
 

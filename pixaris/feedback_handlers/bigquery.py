@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pixaris.exceptions import ConfigurationError, StorageError, nearest
 from pixaris.feedback_handlers.base import (
@@ -69,11 +68,11 @@ class BigqueryFeedbackHandler(FeedbackHandler):
         self.folder = Path(local_feedback_directory).absolute() / ".feedback"
         self._open()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         kept = ("table", "bucket", "folder")
         return {name: self.__dict__[name] for name in kept}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._open()
 

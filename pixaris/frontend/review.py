@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pixaris.exceptions import ConfigurationError
 from pixaris.feedback_handlers.base import (
@@ -145,7 +144,7 @@ class Review:
             self._known[key] = known
         return known
 
-    def totals(self, key: IterationKey) -> dict[str, Any]:
+    def totals(self, key: IterationKey) -> dict[str, object]:
         """What was said of each image, by its place, and how many votes there are: what is sent to pages."""
         entries = self.log(key)
         places = self._read(key).places

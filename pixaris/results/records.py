@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pixaris.exceptions import ConfigurationError, PixarisError, nearest
 from pixaris.files import read_json
@@ -350,10 +350,10 @@ class SearchResult:
             guardrails=head.guardrails,
         )
 
-    def head(self) -> dict[str, Any]:
+    def head(self) -> dict[str, object]:
         """Everything but the trials, as plain JSON values: what ``search.json`` holds."""
         best = self.best
-        row: dict[str, Any] = {key: getattr(self, key) for key in _HEAD if key not in _TOTALS}
+        row: dict[str, object] = {key: getattr(self, key) for key in _HEAD if key not in _TOTALS}
         row |= asdict(self.totals)
         row["failures"] = asdict(self.failures)
         row["best"] = best.name if best else None

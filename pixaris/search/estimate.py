@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ConfigurationError
-from pixaris.files import read_json, safe_name
+from pixaris.files import JsonMapping, JsonObject, read_json, safe_name
 from pixaris.generation.base import has_own_values
 from pixaris.results.paths import SearchPaths, number_of
 from pixaris.search.algorithms.guided import guides, reason
@@ -129,7 +128,7 @@ def _time(checked: CheckedSearch, images: int) -> str:
     return f"about {_duration(images / rate)} ({each} on {at_once} endpoints){some}"
 
 
-def _rates(source: EndpointSource, speeds: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+def _rates(source: EndpointSource, speeds: Sequence[JsonMapping], name: str) -> list[float]:
     """Images per second of every endpoint of a source that was measured; of those that a search starts, its
     own last ones'.
     """
@@ -144,11 +143,11 @@ def _rates(source: EndpointSource, speeds: Sequence[Mapping[str, Any]], name: st
     return [1 / row["speeds"][url] for url in urls for row in _latest(url, speeds)]
 
 
-def _latest(url: str, speeds: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _latest(url: str, speeds: Sequence[JsonMapping]) -> list[JsonMapping]:
     return [row for row in speeds if url in row["speeds"]][:1]
 
 
-def measured(results: Path) -> list[dict[str, Any]]:
+def measured(results: Path) -> list[JsonObject]:
     """Seconds per image of every endpoint that earlier searches measured, the latest search first."""
     found = []
     for file in results.glob(f"*/*/{SearchPaths.ENDPOINTS}"):

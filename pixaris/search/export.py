@@ -8,12 +8,11 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pixaris.comfyui.graph.alternatives import CHOOSER
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import ConfigurationError
-from pixaris.files import read_json
+from pixaris.files import JsonMapping, JsonObject, read_json
 from pixaris.results.manifest import changes, read_manifest
 from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
@@ -35,7 +34,7 @@ class Export:
         notes: What the trial used besides, which a workflow does not hold.
     """
 
-    workflow: Mapping[str, Any]
+    workflow: Mapping[str, object]
     changes: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -61,14 +60,14 @@ def export(result: SearchResult, trial: TrialResult) -> Export:
     return Export(bound, tuple(changes(own, bound)), tuple(notes))
 
 
-def _beside(own: Mapping[str, Any], bound: Mapping[str, Any]) -> Mapping[str, Any]:
+def _beside(own: Mapping[str, object], bound: Mapping[str, object]) -> Mapping[str, object]:
     """The search's own workflow, of several the one that was chosen: the nodes that the trial ran."""
     if CHOOSER not in own or CHOOSER in bound:
         return own
     return {key: node for key, node in own.items() if key in bound}
 
 
-def _without_workflow(trial: TrialResult, run: Mapping[str, Any]) -> str:
+def _without_workflow(trial: TrialResult, run: JsonMapping) -> str:
     options = ", ".join(f"{param['input']}: {param['value']!r}" for param in run.get("params", ()))
     arguments = " ".join(
         f"--param {shlex.quote(f'{name}={as_param(value)}')}" for name, value in trial.values.items()
@@ -79,9 +78,7 @@ def _without_workflow(trial: TrialResult, run: Mapping[str, Any]) -> str:
     )
 
 
-def _notes(
-    bound: Workflow, manifest: Mapping[str, Any], trial: TrialResult, run: Mapping[str, Any]
-) -> list[str]:
+def _notes(bound: Workflow, manifest: JsonMapping, trial: TrialResult, run: JsonMapping) -> list[str]:
     notes = [
         f"node {node!r} loaded {image}, which is no part of a workflow: load it there"
         for node, image in _chosen_images(manifest.get("space", {}), trial.values)
@@ -103,10 +100,10 @@ _PRECISE = 12
 """Digits of a searched number that may stand for it, if the rest is only left over from counting in steps."""
 
 
-def _as_drawn(bound: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+def _as_drawn(bound: JsonMapping, run: JsonMapping) -> JsonObject:
     """The workflow with searched fractions as they were drawn: 0.3, not 0.30000000000000004."""
     workflow = Workflow.load(bound)
-    graph: dict[str, Any] = json.loads(json.dumps(bound))
+    graph: JsonObject = json.loads(json.dumps(bound))
     for param in run.get("params", ()):
         node, value = workflow.find(param["node_name"]), param["value"]
         if node is not None and isinstance(value, float):
@@ -117,7 +114,7 @@ def _as_drawn(bound: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any
     return graph
 
 
-def _files(bound: Workflow, run: Mapping[str, Any]) -> list[str]:
+def _files(bound: Workflow, run: Mapping[str, object]) -> list[str]:
     """Names of files that the workflow still loads: those of whoever exported it."""
     found = []
     for node in bound.nodes.values():
@@ -129,7 +126,7 @@ def _files(bound: Workflow, run: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _chosen_images(space: Mapping[str, Any], values: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _chosen_images(space: JsonMapping, values: JsonMapping) -> list[tuple[str, str]]:
     """Title of the node and the image, for every image that the trial chose."""
     found: list[tuple[str, str]] = []
     for name, row in space.items():

@@ -59,7 +59,7 @@ def merged(graphs: Mapping[str, Mapping[str, Node]], outputs: Mapping[str, str])
                 title = f"{name}/{node.title}"
             found[ids[key]] = _renamed(node, ids[key], title, ids)
         outputs = {**outputs, name: ids[outputs[name]]}
-    inputs: dict[str, Any] = {CHOSEN: next(iter(graphs))}
+    inputs: dict[str, object] = {CHOSEN: next(iter(graphs))}
     inputs |= {name: (outputs[name], 0) for name in graphs}
     found[CHOOSER] = Node(CHOOSER, CHOOSER_CLASS, CHOOSER, inputs, {"_meta": {"title": CHOOSER}})
     return found

@@ -137,8 +137,10 @@ class Server:
                 image without.
             now: Seconds.
         """
+        # Idle until the request came, or at work on the image before.
         seconds = now - max(request.leased, self._since)
         disturbed = self.disturbed
+        # Before the lease is released: the other one must still be among them.
         if not request.loads:
             self._swap_load(request)
         self.release(request, now)

@@ -7,12 +7,11 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
 
-from pixaris.endpoints.ray.messages import NAMESPACE, Delivery, Outcome
+from pixaris.endpoints.ray.messages import NAMESPACE, ActorHandle, Delivery, Outcome
 from pixaris.endpoints.unanswered import Unanswered
 from pixaris.exceptions import CancelledRequestError, NoEndpointError
 
@@ -41,7 +40,7 @@ class Collector:
 
     def __init__(
         self,
-        actor: Any,  # noqa: ANN401  (an actor handle)
+        actor: ActorHandle,
         client: str,
         unanswered: Unanswered,
         send_again: Callable[[], None],
@@ -52,7 +51,7 @@ class Collector:
         self._unanswered = unanswered
         self._send_again = send_again
         self._send_lost = send_lost
-        self._workers: dict[str, Any] = {}
+        self._workers: dict[str, ActorHandle] = {}
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:

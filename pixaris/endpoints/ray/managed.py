@@ -13,12 +13,12 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from pixaris.endpoints.discovery import Discovery, Down, Emitter, Event, Failed, Note, Up, run_thread
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.endpoints.ray.nodes import this_node
 from pixaris.endpoints.sources.base import ServerCommand
 from pixaris.endpoints.sources.local_servers import Replica
@@ -126,7 +126,7 @@ class _Placed:
 
     name: str
     server: ServerCommand
-    actor: Any
+    actor: ActorHandle
     deadline: float
     log_file: Path
     token: str = ""

@@ -27,7 +27,7 @@ from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.janitor import Janitor
 from pixaris.endpoints.ray.actor import PoolActor
 from pixaris.endpoints.ray.collector import Collector
-from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, without_bytes
+from pixaris.endpoints.ray.messages import NAMESPACE, ActorHandle, Envelope, without_bytes
 from pixaris.endpoints.ray.nodes import beside_this
 from pixaris.exceptions import NoEndpointError, first_line
 from pixaris.images import EncodedImage
@@ -112,7 +112,7 @@ class RayPool(EndpointPool):
 
     def __init__(
         self,
-        actor: Any,  # noqa: ANN401  (an actor handle)
+        actor: ActorHandle,
         images: Mapping[str, ray.ObjectRef],
         janitor: Janitor | None = None,
         client: str = "",

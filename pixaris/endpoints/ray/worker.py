@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import ray
 from ray.exceptions import RayError
@@ -18,7 +17,7 @@ from ray.exceptions import RayError
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.connection import Connection, Probed
 from pixaris.endpoints.dispatch.waiting import Lease
-from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, ImageRef, Outcome
+from pixaris.endpoints.ray.messages import NAMESPACE, ActorHandle, Envelope, ImageRef, Outcome
 from pixaris.endpoints.ray.shelf import Shelf
 from pixaris.exceptions import CancelledRequestError, PixarisError, RequestError
 from pixaris.images import EncodedImage
@@ -43,7 +42,7 @@ class Worker:
     """
 
     name: str
-    actor: Any
+    actor: ActorHandle
 
 
 def start_worker(session: str, slots: int = SLOTS) -> Worker:

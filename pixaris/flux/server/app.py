@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from pixaris.exceptions import ImageError
+from pixaris.files import JsonMapping, JsonObject
 from pixaris.flux.fields import UnfitError
 from pixaris.flux.models import MODELS, MOST_PIXELS, Model
 from pixaris.flux.server.account import Account, Asked, Options, Work
@@ -106,7 +107,7 @@ class Server:
             home = FOREIGN
         else:
             home = self.places.region
-        row: dict[str, Any] = {"id": answer.id, "polling_url": f"{home}/v1/get_result?id={answer.id}"}
+        row: dict[str, object] = {"id": answer.id, "polling_url": f"{home}/v1/get_result?id={answer.id}"}
         row |= {"cost": answer.cost, "input_mp": None, "output_mp": None}
         for key in ("polling_url", "cost"):
             if f"no_{key}" in faults:
@@ -192,7 +193,7 @@ class Server:
         }
         return web.json_response(row, status=code)
 
-    def _state(self, work: Work) -> tuple[str, Any, Any, int]:
+    def _state(self, work: Work) -> tuple[str, object, object, int]:
         if work.done_at > self.account.now():
             return (
                 "Generating" if work.polls % 2 else "Pending",
@@ -260,10 +261,10 @@ class Server:
         return web.json_response({"detail": detail}, status=403)
 
 
-def split(model: Model, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+def split(model: Model, body: JsonMapping) -> tuple[JsonObject, dict[str, list[Any]]]:
     """A body's fields, and its images by field."""
     names = {image.name for image in model.images if image.position is None} | {model.images_field} - {""}
-    fields: dict[str, Any] = {}
+    fields: JsonObject = {}
     images: dict[str, list[Any]] = {}
     for key, value in body.items():
         if key not in names and value is not None:
@@ -274,8 +275,8 @@ def split(model: Model, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[s
 
 
 def faults_of(
-    model: Model, fields: Mapping[str, Any], images: Mapping[str, list[Any]]
-) -> list[dict[str, Any]]:
+    model: Model, fields: Mapping[str, object], images: Mapping[str, list[object]]
+) -> list[dict[str, object]]:
     """What is wrong with a request, as FastAPI tells it. Most models pass over fields they do not know."""
     found = []
 
@@ -306,7 +307,7 @@ def faults_of(
     return found
 
 
-def _unprocessable(wrong: list[dict[str, Any]]) -> web.Response:
+def _unprocessable(wrong: list[dict[str, object]]) -> web.Response:
     return web.json_response({"detail": wrong}, status=422)
 
 

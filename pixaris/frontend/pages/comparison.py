@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pixaris.frontend.experiments import Run
 from pixaris.frontend.pages.experiments import parameters_of
@@ -53,7 +52,7 @@ def _mean(run: Run, name: str) -> str:
     return "–"
 
 
-def _data(frame: Frame, runs: Sequence[Run], cells: Sequence[Mapping[int, Cell]]) -> dict[str, Any]:
+def _data(frame: Frame, runs: Sequence[Run], cells: Sequence[Mapping[int, Cell]]) -> dict[str, object]:
     names = list(dict.fromkeys(name for run in runs for name in run.items))
     indices = [{name: index for index, name in enumerate(run.items)} for run in runs]
     items = []
@@ -63,7 +62,7 @@ def _data(frame: Frame, runs: Sequence[Run], cells: Sequence[Mapping[int, Cell]]
     return {"runs": [run.name for run in runs], "items": items}
 
 
-def _given(frame: Frame, run: Run, name: str) -> list[dict[str, Any]]:
+def _given(frame: Frame, run: Run, name: str) -> list[dict[str, object]]:
     if run.search is None:
         return []
     pictures = run.search.pictures
@@ -77,7 +76,7 @@ def _given(frame: Frame, run: Run, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _cell(frame: Frame, run: Run, cells: Mapping[int, Cell], index: int | None) -> dict[str, Any]:
+def _cell(frame: Frame, run: Run, cells: Mapping[int, Cell], index: int | None) -> dict[str, object]:
     if index is None:
         cell = None
     else:
@@ -85,7 +84,7 @@ def _cell(frame: Frame, run: Run, cells: Mapping[int, Cell], index: int | None) 
     if cell is None:
         return {"problem": "not made" if run.status != "running" else "not made yet"}
     scores = {name: value for name, value in cell.row.scores.items() if value is not None}
-    known: dict[str, Any] = {"scores": scores, "problem": cell.problem or cell.row.error or ""}
+    known: dict[str, object] = {"scores": scores, "problem": cell.problem or cell.row.error or ""}
     if cell.source is not None:
         url = frame.url(f"/image/{run.ref}/{index}")
         known |= {"url": f"{url}/768", "full": f"{url}/0"}

@@ -20,20 +20,22 @@ class GenaiJudge(GeminiJudge):
         self._open()
 
     def _open(self) -> None:
-        self._client: Any = None  # made by the process that uses it: it neither pickles nor survives a fork
+        self._client: object = (
+            None  # made by the process that uses it: it neither pickles nor survives a fork
+        )
         self._lock = threading.Lock()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {"_account": self._account}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._open()
 
     def ask(self, images: Sequence[bytes], prompt: str, schema: Schema) -> Reply:
         from google.genai import types
 
-        parts: list[Any] = []
+        parts: list[object] = []
         for number, data in enumerate(images, 1):
             parts += [label(number), types.Part.from_bytes(data=data, mime_type=mime_type(data))]
         level = self._account.thinking_level

@@ -28,7 +28,7 @@ class GenerativeAIJudge(GeminiJudge):
     sdk = "google-generativeai"
 
     def ask(self, images: Sequence[bytes], prompt: str, schema: Schema) -> Reply:
-        parts: list[Any] = []
+        parts: list[object] = []
         for number, data in enumerate(images, 1):
             parts += [label(number), {"mime_type": mime_type(data), "data": data}]
         config = {"response_mime_type": "application/json", "response_schema": simplified(schema)}
@@ -101,5 +101,5 @@ class GenerativeAIJudge(GeminiJudge):
         return sdk
 
 
-def _word(reason: Any) -> str:  # noqa: ANN401  (an enum of the SDK, or a number that it does not know)
+def _word(reason: object) -> str:
     return str(getattr(reason, "name", reason))

@@ -49,7 +49,7 @@ class Prices:
 
 
 def service_of(
-    given: Judge | Mapping[str, Any] | None, environ: Mapping[str, str] | None = None
+    given: Judge | Mapping[str, object] | None, environ: Mapping[str, str] | None = None
 ) -> tuple[JudgeService, Prices]:
     """Make the judge.
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.endpoints.ray.nodes import beside_this
 
 _SECONDS = 15.0
@@ -43,7 +43,7 @@ class StartBarrier:
         actor: The handle; None where nobody waits for anybody.
     """
 
-    actor: Any = None
+    actor: ActorHandle = None
 
     @classmethod
     def start(cls, processes: int) -> StartBarrier:

@@ -23,6 +23,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.exceptions import ConfigurationError, MetricError, PixarisError, Problem
 from pixaris.metrics.base import BaseMetric
 from pixaris.metrics.hosts.base import A, Host, HostedMetric, Q, Service, this_process
@@ -57,9 +58,9 @@ class KeeperActor:
     """Starts service actors, one for each service and place."""
 
     def __init__(self) -> None:
-        self._actors: dict[tuple[str, str], Any] = {}
+        self._actors: dict[tuple[str, str], ActorHandle] = {}
 
-    def actor(self, service: Service[Any, Any], node: str) -> Any:  # noqa: ANN401  (an actor handle)
+    def actor(self, service: Service[Any, Any], node: str) -> ActorHandle:
         """The actor that answers a service's requests from a node."""
         graphic = sorted(
             each["NodeID"] for each in ray.nodes() if each["Alive"] and each["Resources"].get("GPU", 0) > 0
@@ -111,7 +112,7 @@ class RayHostConfig:
         keeper: Handle of the keeper actor.
     """
 
-    keeper: Any
+    keeper: ActorHandle
 
     def connect(self) -> RayHost:
         """Reach them from this process."""
@@ -125,10 +126,10 @@ class RayHost(Host):
         keeper: Handle of the keeper actor.
     """
 
-    def __init__(self, keeper: Any) -> None:  # noqa: ANN401  (an actor handle)
+    def __init__(self, keeper: ActorHandle) -> None:
         self._keeper = keeper
         self._node = ray.get_runtime_context().get_node_id()
-        self._actors: dict[str, Any] = {}
+        self._actors: dict[str, ActorHandle] = {}
         self._lock = threading.Lock()
 
     def submit(self, service: Service[Q, A], request: Q) -> Future[A]:
@@ -145,7 +146,7 @@ class RayHost(Host):
             return
         asked.add_done_callback(lambda done: self._settle(service, request, answer, tries, done))
 
-    def _actor(self, service: Service[Q, A]) -> Any:  # noqa: ANN401  (an actor handle)
+    def _actor(self, service: Service[Q, A]) -> ActorHandle:
         with self._lock:
             if service.key not in self._actors:
                 self._actors[service.key] = ray.get(self._keeper.actor.remote(service, self._node))

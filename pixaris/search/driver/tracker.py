@@ -6,9 +6,8 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from pixaris.endpoints.base import EndpointPool, PoolStatus
 from pixaris.exceptions import AccountError, PixarisError, SearchFailedError, StorageError
@@ -22,6 +21,7 @@ from pixaris.results.records import SearchResult, SearchStatus, Totals
 from pixaris.results.report import Stop, TrialReport
 from pixaris.results.trial import EvalItems, TrialResult, TrialStatus, ended_trials, over_trial
 from pixaris.search.algorithms.racing import guardrails
+from pixaris.search.algorithms.searchers import ProposedTrial
 from pixaris.search.driver.ahead.first_images import FirstImages
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.planned import planned_images
@@ -209,7 +209,7 @@ class SearchTracker:
 
     # Tune's side
 
-    def trial_started(self, config: Mapping[str, Any]) -> None:
+    def trial_started(self, config: ProposedTrial) -> None:
         """A trial begins (or begins again after its process died)."""
         with self._lock:
             known = self._trials.get(config["number"])
@@ -218,7 +218,7 @@ class SearchTracker:
             report = known.report if known is not None and goes_on else TrialReport()
             self._trials[config["number"]] = self._from(config, report, "running")
 
-    def trial_reported(self, config: Mapping[str, Any], report: TrialReport) -> None:
+    def trial_reported(self, config: ProposedTrial, report: TrialReport) -> None:
         """A trial has more items."""
         with self._lock:
             self._trials[config["number"]] = self._from(config, report, "running")
@@ -234,7 +234,7 @@ class SearchTracker:
 
     def trial_ended(
         self,
-        config: Mapping[str, Any],
+        config: ProposedTrial,
         report: TrialReport | None,
         *,
         stop: Stop | None = None,
@@ -266,7 +266,7 @@ class SearchTracker:
             elif error:
                 self.fail(SearchFailedError(f"the process of {trial.name} died again and again: {error}"))
 
-    def trial_lost(self, config: Mapping[str, Any], error: str) -> None:
+    def trial_lost(self, config: ProposedTrial, error: str) -> None:
         """A trial's process died, and the trial is going to be run again."""
         with self._lock:
             number = config["number"]
@@ -314,7 +314,7 @@ class SearchTracker:
         facts = (before.status, before.objective, before.items)
         return facts == (trial.status, trial.objective, trial.items)
 
-    def _from(self, config: Mapping[str, Any], report: TrialReport, status: TrialStatus) -> TrialResult:
+    def _from(self, config: ProposedTrial, report: TrialReport, status: TrialStatus) -> TrialResult:
         return TrialResult.of_report(config["number"], config["values"], status, report, self._eval_items)
 
     # The pool's side

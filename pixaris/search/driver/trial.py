@@ -18,6 +18,7 @@ from ray import tune
 
 from pixaris.cache.base import CacheStore
 from pixaris.endpoints.ray import RayPoolConfig
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.exceptions import (
     AccountError,
     CancelledRequestError,
@@ -108,7 +109,7 @@ class Services:
 
     pool: RayPoolConfig
     barrier: StartBarrier
-    ledger: Any
+    ledger: ActorHandle
     hosts: RayHostConfig | None
     store: CacheStore
     cache: CacheStore
@@ -186,7 +187,7 @@ class ExperimentTrial(tune.Trainable):
     `reset_config` or in `cleanup`.
     """
 
-    def setup(self, config: dict[str, Any], trials: TrialConfig) -> None:
+    def setup(self, config: dict[str, object], trials: TrialConfig) -> None:
         # on the driver's machine, or where folders are shared: a folder that is gone is not made anew
         self._search_folder = trials.log_file.parent.parent
         self._shares_folder = self._search_folder.is_dir()
@@ -341,7 +342,7 @@ class ExperimentTrial(tune.Trainable):
         """Go on with a run that was paused."""
         self._run.go_on_from(pickle.loads((Path(checkpoint_dir) / _CHECKPOINT).read_bytes()))
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
+    def reset_config(self, new_config: dict[str, object]) -> bool:
         """Take the next parameter set in this process."""
         self._end()
         self._begin(new_config)

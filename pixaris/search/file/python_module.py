@@ -16,7 +16,7 @@ SPACE = "SPACE"
 SEARCH = "SEARCH"
 
 
-def read_space_module(path: Path) -> dict[str, Any]:
+def read_space_module(path: Path) -> dict[str, object]:
     """The ``SPACE`` of a module, in the form that ``parameters`` has in a search file.
 
     Raises:
@@ -56,7 +56,7 @@ def read_search_module(path: Path) -> Document:
     return Document(value)
 
 
-def _space(module: ModuleType, path: Path) -> dict[str, Any]:
+def _space(module: ModuleType, path: Path) -> dict[str, object]:
     # it needs Ray, which takes a second to import
     from pixaris.search.algorithms.tune_domains import (
         written_parameters,

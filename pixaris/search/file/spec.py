@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pixaris.comfyui.graph.recognise import is_workflow
 from pixaris.config import Config
@@ -178,7 +177,7 @@ def _document(path: Path, overrides: Sequence[str], *, trust: bool) -> Document:
     return apply_overrides(document, overrides)
 
 
-def _tell_missing_parameters(reader: Reader, fields: Mapping[str, Any]) -> None:
+def _tell_missing_parameters(reader: Reader, fields: Mapping[str, object]) -> None:
     if fields.get("parameters") == {}:
         word = "empty"
     else:
@@ -189,7 +188,7 @@ def _tell_missing_parameters(reader: Reader, fields: Mapping[str, Any]) -> None:
 
 def _space(
     reader: Reader,
-    fields: Mapping[str, Any],
+    fields: Mapping[str, object],
     folder: Path,
     fixed: tuple[GenerationParam, ...],
     *,
@@ -215,7 +214,7 @@ def _source(path: Path, reader: Reader, problems: Sequence[Problem]) -> FileSour
     return FileSource(path, reader.lines, tuple(reader.fixed_at), unbound, faulty)
 
 
-def _home(reader: Reader, fields: Mapping[str, Any], path: Path) -> Home:
+def _home(reader: Reader, fields: Mapping[str, object], path: Path) -> Home:
     name = reader.folder_name("name", fields.get("name", path.stem))
     project = ""
     if reader.has(fields, "project", "project: demo"):
@@ -226,7 +225,7 @@ def _home(reader: Reader, fields: Mapping[str, Any], path: Path) -> Home:
     return Home(project, name, results, _storage(reader, fields))
 
 
-def _storage(reader: Reader, fields: Mapping[str, Any]) -> BucketPath | None:
+def _storage(reader: Reader, fields: Mapping[str, object]) -> BucketPath | None:
     if "storage" not in fields:
         return None
     given = reader.text("storage", fields["storage"])
@@ -307,7 +306,7 @@ def _api(generator: object) -> EndpointApi:
 
 
 def _endpoints(
-    reader: Reader, fields: Mapping[str, Any], folder: Path, urls: Sequence[str], api: EndpointApi
+    reader: Reader, fields: Mapping[str, object], folder: Path, urls: Sequence[str], api: EndpointApi
 ) -> tuple[EndpointSource, ...]:
     """The section ``endpoints``, or the command line's URLs in its place."""
     if urls:

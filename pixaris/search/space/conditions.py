@@ -72,7 +72,7 @@ class Condition:
         words += [f"{name.replace('_', ' ')} {limit}" for name, limit in self.limits.items()]
         return ", ".join(words)
 
-    def written(self) -> Any:  # noqa: ANN401  (a value, a list or a mapping)
+    def written(self) -> object:
         """What stands behind the parameter's name in a search file."""
         if self.values:
             return list(self.values)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from pixaris.cache.base import CachedImage, CacheStore
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.exceptions import PixarisError, StorageError, first_line
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.images import EncodedImage
@@ -27,7 +27,7 @@ class RemoteStorage:
         actor: Its handle.
     """
 
-    def __init__(self, actor: Any) -> None:  # noqa: ANN401  (an actor handle)
+    def __init__(self, actor: ActorHandle) -> None:
         self.actor = actor
         self._there: set[str] = set()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from ray.tune.experiment import Trial
@@ -16,7 +16,7 @@ from pixaris.search.algorithms.race_book import Over
 from pixaris.search.algorithms.schedulers import pauses
 from pixaris.search.driver.tune.reporting import remembered_result, report_of
 
-_Result = dict[str, Any]
+_Result = dict[str, object]
 
 
 class Controller(Protocol):
@@ -94,7 +94,7 @@ class JournaledScheduler(TrialScheduler):
         self.told_over: Callable[[Over, bool], object] = _nobody_listens
         self.rejected: Callable[[int], str | None] = _nobody_rejects
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         nobody = {"told_over": _nobody_listens, "rejected": _nobody_rejects}
         return {**self.__dict__, **nobody}  # Tune keeps copies, which nobody reads
 
@@ -102,7 +102,7 @@ class JournaledScheduler(TrialScheduler):
         return self._pauses and bool(trial.config["number"] == 0)
 
     @property
-    def metric(self) -> Any:  # noqa: ANN401  (the inner scheduler's own)
+    def metric(self) -> object:
         return self._inner.metric
 
     @property
