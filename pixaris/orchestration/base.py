@@ -91,13 +91,17 @@ def generate_images_based_on_dataset(
     _raise_problems(setup, survey)
     own = _own_pool(own_endpoints, args)
     submitter = _submitter(image_generator, pool or own, cache, max_parallel_jobs(args))
-    name = str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
-    run = ExperimentRun(setup=setup, submitter=submitter, handler=handler, name=name)
+    run = ExperimentRun(setup=setup, submitter=submitter, handler=handler, name=run_name(args))
     try:
         return _go_through(run, progress)
     finally:
         if own is not None:
             own.close()
+
+
+def run_name(args: Mapping[str, Any]) -> str:
+    """What a run is called: as ``args`` say, else by the time."""
+    return str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
 
 
 def _raise_problems(setup: RunSetup, survey: Survey) -> None:

@@ -8,7 +8,6 @@ import os
 import secrets
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from pixaris.gcp.storage import Bucket, BucketPath
 from pixaris.generation.base import ItemArgs
 from pixaris.generation.comfyui_cluster import ComfyClusterGenerator
 from pixaris.metrics.base import BaseMetric
+from pixaris.orchestration.base import run_name
 from pixaris.results.bucket.copies import RESULTS, pull
 from pixaris.results.paths import SearchPaths, numbered
 from pixaris.terminal import say
@@ -97,7 +97,7 @@ def generate_images_on_cluster(
     project = str(args.get("project", "default"))
     eval_set = _in_bucket(data_loader, bucket, project)
     home = bucket / RESULTS / safe_name(project) / safe_name(eval_set.path.name)
-    name = _free_name(home, _name(args), eval_set.bucket.project)
+    name = _free_name(home, run_name(args), eval_set.bucket.project)
     parts = {
         "data_loader": eval_set,
         "image_generator": image_generator,
@@ -193,10 +193,6 @@ def _in_bucket(data_loader: DatasetLoader, bucket: BucketPath, project: str) -> 
     done = uploaded.create_dataset(data_loader.path)
     say(f"eval set    {place}: {len(done.moved)} files sent, {done.kept} were there")
     return uploaded
-
-
-def _name(args: Mapping[str, Any]) -> str:
-    return str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
 
 
 def _free_name(home: BucketPath, name: str, gcp_project: str) -> str:
