@@ -178,14 +178,10 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def as_json(scores: Scores, directions: Mapping[str, str]) -> str:
     """The scores as JSON: per item, and summed up."""
-    items = [
-        {
-            "name": item.name,
-            "scores": dict(item.scores),
-            "error": None if item.error is None else str(item.error),
-        }
-        for item in scores.items
-    ]
+    items = []
+    for item in scores.items:
+        error = None if item.error is None else str(item.error)
+        items.append({"name": item.name, "scores": dict(item.scores), "error": error})
     metrics = {
         name: {"mean": value.mean, "std": value.std, "count": value.count, "direction": directions.get(name)}
         for name, value in scores.metrics.items()

@@ -226,13 +226,13 @@ class ObjectInfo:
 
     def model_files(self, name: str) -> frozenset[str]:
         """The model files that the server offers for inputs of a name, with ``_name`` behind it or not."""
-        specs = (
-            spec
-            for known in self._classes.values()
-            for key, spec in known.inputs.items()
-            if key in (name, f"{name}_name") and spec.lists_models
-        )
-        return frozenset(option for spec in specs for option in spec.options if isinstance(option, str))
+        files: set[str] = set()
+        for known in self._classes.values():
+            for key in (name, f"{name}_name"):
+                spec = known.inputs.get(key)
+                if spec is not None and spec.lists_models:
+                    files.update(option for option in spec.options if isinstance(option, str))
+        return frozenset(files)
 
     def outputs(self, class_type: str) -> tuple[str, ...]:
         """Types of a class's output slots; empty if the class is unknown."""

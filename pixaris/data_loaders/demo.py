@@ -149,11 +149,9 @@ def prepare(folder: Path) -> dict[str, int]:
             photograph: nothing has been written. Or a file cannot be written.
     """
     try:
-        faults = [
-            fault
-            for name, (folders, items) in _LAYOUT.items()
-            for fault in _foreign(folder / name, folders, items)
-        ]
+        faults = []
+        for name, (folders, items) in _LAYOUT.items():
+            faults += _foreign(folder / name, folders, items)
         if faults:
             raise ConfigurationError(faults, str(folder))
         for path, image in _images():

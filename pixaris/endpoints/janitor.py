@@ -230,12 +230,11 @@ def sweep(session: str, endpoints: Sequence[Endpoint], quiet: float, seconds: fl
         seconds: The longest it takes, also where an endpoint does not answer.
     """
     deadline = time.monotonic() + seconds
-    threads = [
-        threading.Thread(target=_clean, args=(endpoint, session, quiet, deadline), daemon=True)
-        for endpoint in endpoints
-    ]
-    for thread in threads:
-        thread.start()
+    threads = []
+    for endpoint in endpoints:
+        arguments = (endpoint, session, quiet, deadline)
+        threads.append(threading.Thread(target=_clean, args=arguments, daemon=True))
+        threads[-1].start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
 

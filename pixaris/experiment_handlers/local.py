@@ -193,10 +193,11 @@ def _summary(run: RunRecord) -> dict[str, object]:
 
 
 def _failures(run: RunRecord) -> list[dict[str, object]]:
-    return [
-        {"index": item.index, "name": item.name, "type": type(item.error).__name__, "error": str(item.error)}
-        for item in run.failures
-    ]
+    rows: list[dict[str, object]] = []
+    for item in run.failures:
+        kind = type(item.error).__name__
+        rows.append({"index": item.index, "name": item.name, "type": kind, "error": str(item.error)})
+    return rows
 
 
 def _item_row(item: ItemResult) -> dict[str, object]:

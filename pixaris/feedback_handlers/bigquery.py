@@ -227,21 +227,22 @@ def _require_images(iteration: Iteration, entry: AnyEntry) -> None:
 
 
 def _packed(iteration: Iteration) -> str:
-    images = [
-        {
-            "name": image.name,
-            "file": image.file.name,
-            "item": image.item,
-            "run": image.run,
-            "dataset": image.dataset,
-            "digest": image.digest,
-            "scores": dict(image.scores),
-        }
-        for image in iteration.images
-    ]
+    images = [_packed_image(image) for image in iteration.images]
     return json.dumps(
         {"created": iteration.created, "directions": dict(iteration.directions), "images": images}
     )
+
+
+def _packed_image(image: FeedbackImage) -> dict[str, object]:
+    return {
+        "name": image.name,
+        "file": image.file.name,
+        "item": image.item,
+        "run": image.run,
+        "dataset": image.dataset,
+        "digest": image.digest,
+        "scores": dict(image.scores),
+    }
 
 
 def _unpacked(key: IterationKey, content: str, folder: Path) -> Iteration:

@@ -71,14 +71,10 @@ def _shares(columns: Mapping[str, tuple[list[float], bool]], scores: Sequence[fl
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study()
-        study.add_trials(
-            optuna.trial.create_trial(
-                params={name: column[index] for name, (column, _) in columns.items()},
-                distributions=distributions,
-                value=score,
-            )
-            for index, score in enumerate(_scaled(scores))
-        )
+        for index, score in enumerate(_scaled(scores)):
+            params = {name: column[index] for name, (column, _) in columns.items()}
+            trial = optuna.trial.create_trial(params=params, distributions=distributions, value=score)
+            study.add_trial(trial)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=list(columns))

@@ -148,7 +148,7 @@ class Ledger:
             now: When it said so.
         """
         fresh = [since for since in self._withdrawn if now - since < _SETTLES_SECONDS]
-        # or seen in a moment, while some are under way
+        # At most what the pool has made and nobody has settled; some of that is seen in a moment.
         made_unseen = max(0, self._before.images + made - self._spent.images)
         self._unseen = min(self._unseen + len(self._withdrawn) - len(fresh), made_unseen)
         self._withdrawn = fresh

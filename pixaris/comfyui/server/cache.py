@@ -44,10 +44,12 @@ def _ancestors(node: JsonMapping) -> list[str]:
 
 
 def _digest(node: JsonMapping, ancestors: Mapping[str, str], folders: Folders) -> str:
-    inputs = {
-        name: {"node": ancestors.get(value[0]), "slot": value[1]} if is_link(value) else {"is": value}
-        for name, value in sorted(node["inputs"].items())
-    }
+    inputs = {}
+    for name, value in sorted(node["inputs"].items()):
+        if is_link(value):
+            inputs[name] = {"node": ancestors.get(value[0]), "slot": value[1]}
+        else:
+            inputs[name] = {"is": value}
     try:
         loaded = registry.fingerprint(node["class_type"], folders, node["inputs"])
         # NaN is equal to nothing, not even to itself: such a node always runs, as in ComfyUI.

@@ -159,10 +159,13 @@ class _Run:
         inputs: JsonObject = {}
         try:
             self._check_interrupt()
-            inputs = {
-                name: self._results[value[0]].values[value[1]] if is_link(value) else value
-                for name, value in self._inputs(node).items()
-            }
+            given = {}
+            for name, value in self._inputs(node).items():
+                if is_link(value):
+                    given[name] = self._results[value[0]].values[value[1]]
+                else:
+                    given[name] = value
+            inputs = given  # all of them or none: a failure tells them
             self._suffer(node)
             outputs = registry.run(class_type, self._context, inputs)
         except _InterruptedError:

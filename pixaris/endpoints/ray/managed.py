@@ -267,11 +267,8 @@ class ManagedServers(Discovery):
         placed after all.
         """
         waiting = [one for one in self._placed if not one.token and one.server.num_gpus]
-        fresh = [
-            one
-            for one in waiting
-            if not one.said and now - self._last_placed >= self._patience_with(one.server)
-        ]
+        quiet = now - self._last_placed
+        fresh = [one for one in waiting if not one.said and quiet >= self._patience_with(one.server)]
         for gpus, group in itertools.groupby(fresh, key=lambda one: one.server.num_gpus):
             some = list(group)
             several = len(some) > 1

@@ -127,7 +127,7 @@ class Account:
             frozenset(struck),
         )
         self.works[work.id] = work
-        # it is still among those that arrive, too
+        # Less one: it is counted among those that arrive, too.
         self.most_active = max(self.most_active, self.active() - 1)
         if not {"request", "content"} & work.faults:
             self.credits -= cost

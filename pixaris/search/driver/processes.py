@@ -136,10 +136,8 @@ def _stopped(processes: Iterable[Process], here: str) -> list[Process]:
 
 def has_trials() -> bool:
     """Whether Ray has given this search a place for any trial, though its process may be coming up yet."""
-    return any(
-        str(row.get("ActorClassName")).endswith("Trainable") and row.get("State") != "DEAD"
-        for row in _actors()
-    )
+    alive = (row for row in _actors() if row.get("State") != "DEAD")
+    return any(str(row.get("ActorClassName")).endswith("Trainable") for row in alive)
 
 
 def _actors() -> list[Mapping[str, Any]]:

@@ -121,11 +121,9 @@ class SearchTracker:
         if not self.stopped:
             return False
         with self._lock:
-            running = any(
-                trial.status == "running" and not self.at_rest(trial.number)
-                for trial in self._trials.values()
-            )
-        return not running or time.monotonic() > self._stop_by
+            running = [trial for trial in self._trials.values() if trial.status == "running"]
+            waited_for = any(not self.at_rest(trial.number) for trial in running)
+        return not waited_for or time.monotonic() > self._stop_by
 
     @property
     def seconds(self) -> float:

@@ -41,27 +41,22 @@ class Parameter:
         """What each target is given for a value; None for a label that is none of the domain's."""
         if not self.gives:
             return (value,) * len(self.targets)
-        return next(
-            (
-                given
-                for option, given in zip(self.domain.options, self.gives, strict=True)
-                if same(option, value)
-            ),
-            None,
-        )
+        for option, given in zip(self.domain.options, self.gives, strict=True):
+            if same(option, value):
+                return given
+        return None
 
     def domain_of(self, index: int) -> Domain:
         """The values of one target that are no images."""
         if not self.gives:
             return self.domain
-        values = dict.fromkeys(
-            (isinstance(g[index], bool), g[index])
-            for g in self.gives
-            if not isinstance(g[index], EncodedImage)
-        )
-        return Domain(
-            "choice", options=tuple(value for _, value in values if not isinstance(value, EncodedImage))
-        )
+        # By value and by whether it is a boolean, which Python takes for 0 or 1.
+        options: dict[tuple[bool, ParamValue], ParamValue] = {}
+        for gives in self.gives:
+            value = gives[index]
+            if not isinstance(value, EncodedImage):
+                options.setdefault((isinstance(value, bool), value), value)
+        return Domain("choice", options=tuple(options.values()))
 
     def loads(self, index: int) -> bool:
         """Whether a target is given images."""

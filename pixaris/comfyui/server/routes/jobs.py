@@ -44,12 +44,10 @@ def _ended(row: JsonObject) -> JsonObject:
     messages: list[list[Any]] = row["status"]["messages"]
     last, details = messages[-1]
     status = {"execution_error": "failed", "execution_interrupted": "cancelled"}.get(last, "completed")
-    files = [
-        {**file, "nodeId": node, "mediaType": media}
-        for node, shown in row["outputs"].items()
-        for media, found in shown.items()
-        for file in found
-    ]
+    files = []
+    for node, shown in row["outputs"].items():
+        for media, found in shown.items():
+            files += [{**file, "nodeId": node, "mediaType": media} for file in found]
     job = _head(row["prompt"], status)
     job |= {"execution_start_time": messages[0][1]["timestamp"], "execution_end_time": details["timestamp"]}
     job["outputs_count"] = len(files)
