@@ -111,11 +111,7 @@ def _switch(specs: Sequence[SearchSpec], options: argparse.Namespace) -> int:
         running_search(spec.home.project_folder, spec.home.name, time.time(), spec.source.path)
         for spec in specs
     ]
-    running = {}
-    for one in found:
-        if one is not None:
-            folder, statuses = one
-            running[folder] = [status.url for status in statuses]
+    running = {one[0]: [status.url for status in one[1]] for one in found if one is not None}
     if not running:
         raise ConfigurationError(
             "no search of these files runs here; name the file of one that does, on the machine where its"

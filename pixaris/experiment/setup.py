@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pixaris.exceptions import ConfigurationError, Problem, WorkflowError, nearest
 from pixaris.generation.base import ImageGenerator, ItemArgs
@@ -122,7 +123,7 @@ class RunSetup:
         return self.order or tuple(range(len(self.eval_set)))
 
 
-def seeds_of(args: Mapping[str, object]) -> int:
+def seeds_of(args: Mapping[str, Any]) -> int:
     """How many images every item is generated as, each with a seed of its own: ``args["seeds"]``, 1 by
     default.
 

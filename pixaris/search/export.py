@@ -8,11 +8,12 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pixaris.comfyui.graph.alternatives import CHOOSER
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import ConfigurationError
-from pixaris.files import JsonMapping, JsonObject, read_json
+from pixaris.files import read_json
 from pixaris.results.manifest import changes, read_manifest
 from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
@@ -34,7 +35,7 @@ class Export:
         notes: What the trial used besides, which a workflow does not hold.
     """
 
-    workflow: Mapping[str, object]
+    workflow: Mapping[str, Any]
     changes: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -60,14 +61,14 @@ def export(result: SearchResult, trial: TrialResult) -> Export:
     return Export(bound, tuple(changes(own, bound)), tuple(notes))
 
 
-def _beside(own: Mapping[str, object], bound: Mapping[str, object]) -> Mapping[str, object]:
+def _beside(own: Mapping[str, Any], bound: Mapping[str, Any]) -> Mapping[str, Any]:
     """The search's own workflow, of several the one that was chosen: the nodes that the trial ran."""
     if CHOOSER not in own or CHOOSER in bound:
         return own
     return {key: node for key, node in own.items() if key in bound}
 
 
-def _without_workflow(trial: TrialResult, run: JsonMapping) -> str:
+def _without_workflow(trial: TrialResult, run: Mapping[str, Any]) -> str:
     options = ", ".join(f"{param['input']}: {param['value']!r}" for param in run.get("params", ()))
     arguments = " ".join(
         f"--param {shlex.quote(f'{name}={as_param(value)}')}" for name, value in trial.values.items()
@@ -78,7 +79,9 @@ def _without_workflow(trial: TrialResult, run: JsonMapping) -> str:
     )
 
 
-def _notes(bound: Workflow, manifest: JsonMapping, trial: TrialResult, run: JsonMapping) -> list[str]:
+def _notes(
+    bound: Workflow, manifest: Mapping[str, Any], trial: TrialResult, run: Mapping[str, Any]
+) -> list[str]:
     notes = [
         f"node {node!r} loaded {image}, which is no part of a workflow: load it there"
         for node, image in _chosen_images(manifest.get("space", {}), trial.values)
@@ -100,10 +103,10 @@ _PRECISE = 12
 """Digits of a searched number that may stand for it, if the rest is only left over from counting in steps."""
 
 
-def _as_drawn(bound: JsonMapping, run: JsonMapping) -> JsonObject:
+def _as_drawn(bound: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     """The workflow with searched fractions as they were drawn: 0.3, not 0.30000000000000004."""
     workflow = Workflow.load(bound)
-    graph: JsonObject = json.loads(json.dumps(bound))
+    graph: dict[str, Any] = json.loads(json.dumps(bound))
     for param in run.get("params", ()):
         node, value = workflow.find(param["node_name"]), param["value"]
         if node is not None and isinstance(value, float):
@@ -114,7 +117,7 @@ def _as_drawn(bound: JsonMapping, run: JsonMapping) -> JsonObject:
     return graph
 
 
-def _files(bound: Workflow, run: Mapping[str, object]) -> list[str]:
+def _files(bound: Workflow, run: Mapping[str, Any]) -> list[str]:
     """Names of files that the workflow still loads: those of whoever exported it."""
     found = []
     for node in bound.nodes.values():
@@ -126,7 +129,7 @@ def _files(bound: Workflow, run: Mapping[str, object]) -> list[str]:
     return found
 
 
-def _chosen_images(space: JsonMapping, values: JsonMapping) -> list[tuple[str, str]]:
+def _chosen_images(space: Mapping[str, Any], values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Title of the node and the image, for every image that the trial chose."""
     found: list[tuple[str, str]] = []
     for name, row in space.items():

@@ -5,6 +5,7 @@ against.
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from pixaris.results.manifest import component, items
 from pixaris.search.algorithms.guided import algorithm_of, guides
@@ -13,7 +14,7 @@ from pixaris.search.check import CheckedSearch
 from pixaris.search.survey import static
 
 
-def manifest_of(checked: CheckedSearch) -> dict[str, object]:
+def manifest_of(checked: CheckedSearch) -> dict[str, Any]:
     """The manifest of a search without problems."""
     settings, strategy = checked.settings, checked.settings.strategy
     generator = settings.generator
@@ -50,7 +51,7 @@ def manifest_of(checked: CheckedSearch) -> dict[str, object]:
     }
 
 
-def _columns(checked: CheckedSearch) -> dict[str, object]:
+def _columns(checked: CheckedSearch) -> dict[str, Any]:
     """Column to the inputs that it feeds."""
     feeds = checked.setup.eval_set.feeds
     return {
@@ -59,14 +60,14 @@ def _columns(checked: CheckedSearch) -> dict[str, object]:
     }
 
 
-def _of_evidence(checked: CheckedSearch) -> dict[str, object]:
+def _of_evidence(checked: CheckedSearch) -> dict[str, Any]:
     """What is held out, and of a re-check what it re-checks."""
     evidence, first = checked.settings.evidence, checked.setup.first_seed
-    found: dict[str, object] = {"holdout": evidence.holdout} if evidence.holdout else {}
+    found: dict[str, Any] = {"holdout": evidence.holdout} if evidence.holdout else {}
     return found | ({"rechecks": evidence.rechecks, "first_seed": first} if evidence.rechecks else {})
 
 
-def _shared(checked: CheckedSearch) -> dict[str, object]:
+def _shared(checked: CheckedSearch) -> dict[str, Any]:
     """What decisions are planned by from the start, and must stay as it was."""
     settings = checked.settings
     if guides(settings):

@@ -10,12 +10,12 @@ from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.search.check import CheckedSearch
 
-log = logging.getLogger(__name__)
-
 WAY_OUT = (
     "open files, connections and models where they are first used, not when it is made, and keep its class in"
     " a module that can be imported"
 )
+
+log = logging.getLogger(__name__)
 
 
 def raise_immovable(checked: CheckedSearch) -> None:

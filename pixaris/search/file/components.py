@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pixaris.comfyui.graph.alternatives import CHOOSER, CHOSEN
 from pixaris.exceptions import ConfigurationError, nearest
@@ -51,11 +52,11 @@ class GeneratorSpec:
 
     type: str
     workflow: Path | None = None
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     choice: Mapping[str, GeneratorSpec] = field(default_factory=dict)
 
 
-def read_dataset(reader: Reader, fields: Mapping[str, object], folder: Path) -> DatasetSpec:
+def read_dataset(reader: Reader, fields: Mapping[str, Any], folder: Path) -> DatasetSpec:
     if not reader.has(fields, "dataset", "dataset: photos"):
         return DatasetSpec("")
     value: object = fields["dataset"]
@@ -137,7 +138,7 @@ def _last_name(path: Path) -> str:
     return os.path.basename(os.path.abspath(path))
 
 
-def read_generator(reader: Reader, fields: Mapping[str, object], folder: Path) -> GeneratorSpec:
+def read_generator(reader: Reader, fields: Mapping[str, Any], folder: Path) -> GeneratorSpec:
     example = "generator: {type: comfyui, workflow: workflows/restore_apiformat.json}"
     if not reader.has(fields, "generator", example):
         return GeneratorSpec("")
@@ -157,7 +158,7 @@ def _read_choice(reader: Reader, value: object, folder: Path) -> GeneratorSpec:
     return GeneratorSpec("comfyui", choice=found)
 
 
-def chooser(generator: object) -> dict[str, object]:
+def chooser(generator: object) -> dict[str, Any]:
     """The parameter that chooses one of several workflows, as a search file's parameters have it; nothing
     where there is one workflow.
     """

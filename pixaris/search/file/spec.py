@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pixaris.comfyui.graph.recognise import is_workflow
 from pixaris.config import Config
@@ -177,7 +178,7 @@ def _document(path: Path, overrides: Sequence[str], *, trust: bool) -> Document:
     return apply_overrides(document, overrides)
 
 
-def _tell_missing_parameters(reader: Reader, fields: Mapping[str, object]) -> None:
+def _tell_missing_parameters(reader: Reader, fields: Mapping[str, Any]) -> None:
     if fields.get("parameters") == {}:
         word = "empty"
     else:
@@ -188,7 +189,7 @@ def _tell_missing_parameters(reader: Reader, fields: Mapping[str, object]) -> No
 
 def _space(
     reader: Reader,
-    fields: Mapping[str, object],
+    fields: Mapping[str, Any],
     folder: Path,
     fixed: tuple[GenerationParam, ...],
     *,
@@ -214,7 +215,7 @@ def _source(path: Path, reader: Reader, problems: Sequence[Problem]) -> FileSour
     return FileSource(path, reader.lines, tuple(reader.fixed_at), unbound, faulty)
 
 
-def _home(reader: Reader, fields: Mapping[str, object], path: Path) -> Home:
+def _home(reader: Reader, fields: Mapping[str, Any], path: Path) -> Home:
     name = reader.folder_name("name", fields.get("name", path.stem))
     project = ""
     if reader.has(fields, "project", "project: demo"):
@@ -225,7 +226,7 @@ def _home(reader: Reader, fields: Mapping[str, object], path: Path) -> Home:
     return Home(project, name, results, _storage(reader, fields))
 
 
-def _storage(reader: Reader, fields: Mapping[str, object]) -> BucketPath | None:
+def _storage(reader: Reader, fields: Mapping[str, Any]) -> BucketPath | None:
     if "storage" not in fields:
         return None
     given = reader.text("storage", fields["storage"])
@@ -306,7 +307,7 @@ def _api(generator: object) -> EndpointApi:
 
 
 def _endpoints(
-    reader: Reader, fields: Mapping[str, object], folder: Path, urls: Sequence[str], api: EndpointApi
+    reader: Reader, fields: Mapping[str, Any], folder: Path, urls: Sequence[str], api: EndpointApi
 ) -> tuple[EndpointSource, ...]:
     """The section ``endpoints``, or the command line's URLs in its place."""
     if urls:

@@ -43,7 +43,7 @@ class NodeBook:
     def __init__(self) -> None:
         self._alive: dict[str, str] | None = None
 
-    def look(self, nodes: Iterable[Mapping[str, object]]) -> list[str]:
+    def look(self, nodes: Iterable[Mapping[str, Any]]) -> list[str]:
         """Take in the cluster's nodes as Ray has them.
 
         Args:
@@ -73,7 +73,7 @@ class NodeBook:
         return told
 
 
-def _called(row: Mapping[str, object]) -> str:
+def _called(row: Mapping[str, Any]) -> str:
     name, address = str(row.get("NodeName") or ""), str(row.get("NodeManagerAddress"))
     if name in ("", address):
         return address
