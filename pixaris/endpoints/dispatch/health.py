@@ -81,10 +81,12 @@ class Health:
     def asked(self, kind: str, owner: str, now: float) -> None:
         """A request of a kind comes: if it is the only one, an idle pool's past does not count against it."""
         for server in self._servers.values():
-            rests = server.state == "quarantined" and server.kind == kind
-            if rests and len(server.blamed_by) == 1 and owner not in server.blamed_by:
-                # It rests for what one other owner asked of it, which says nothing about this request.
-                server.rest_until = min(server.rest_until, now)
+            if server.state == "quarantined" and server.kind == kind and len(server.blamed_by) == 1:
+                rests_for_another = owner not in server.blamed_by
+                if rests_for_another:
+                    server.rest_until = min(server.rest_until, now)
+                else:
+                    server.rest_until = server.rest_until
         if not self._waiting.asks(kind) and not self._healthy(kind):
             self._none_healthy_since[kind] = now
 
