@@ -77,6 +77,8 @@ class RemoteCache(CacheStore):
         try:
             kept = self._put(key, short)
             if kept is None:
+                # The bytes were to be there and are not: the actor was started again, or its cache has made
+                # room.
                 kept = self._put(key, made)
         except RayError as error:
             _help_only(error)
@@ -110,6 +112,7 @@ class RemoteHandler(ExperimentHandler):
         """
         if run.id != self._run_id:  # a process works at one run after the other
             self._run_id, self._sent = run.id, {}
+        # By identity: an item that has changed is another object.
         fresh = [item for item in run.items if self._sent.get(item.index) is not item]
         if not self._send(run, [_mapped(item, self._storage.bare) for item in fresh]):
             self._send(run, run.items)

@@ -118,6 +118,7 @@ class JournaledScheduler(TrialScheduler):
             return
         if self._apart(trial):
             return
+        # Tune's schedulers draw from NumPy's own generator, which is everybody's.
         before = np.random.get_state()
         np.random.seed((self._seed + trial.config["number"]) % 2**32)
         try:
@@ -137,6 +138,8 @@ class JournaledScheduler(TrialScheduler):
         stop = decision == TrialScheduler.STOP
         if wish is not None and self.race is None:
             stop, decision = True, str(TrialScheduler.STOP)
+        # The inner scheduler goes on without it; it runs to its end all the same, as the others are
+        # compared with it.
         if stop and trial.config["number"] == 0:
             stop, decision = False, str(TrialScheduler.CONTINUE)
         report = report_of(result) or TrialReport()
@@ -144,6 +147,8 @@ class JournaledScheduler(TrialScheduler):
         if why is not None:
             self.stops[trial.config["number"]] = why
             self._stopped.add(trial.trial_id)
+        # Before Tune acts on the decision: a process that is killed in between stops the trial when it goes
+        # on.
         self._journal.reported(trial.config["number"], report, why)
         self.tell_over()
         return decision
