@@ -10,9 +10,10 @@ import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pixaris.feedback_handlers.base import Feedback, FeedbackImage, Iteration, IterationKey, Verdict
-from pixaris.files import JsonObject, read_json_lines
+from pixaris.files import read_json_lines
 
 FOLDER, FILE = "feedback_iterations", "feedback_tracking.jsonl"
 _UPLOAD = "upload"
@@ -39,7 +40,7 @@ def files_of(root: Path) -> list[Path]:
 def read_earlier(file: Path) -> Iterator[Earlier]:
     """The iterations of a file; lines of something else are passed over."""
     project = file.parent.parent.name
-    rows: dict[str, list[tuple[int, JsonObject]]] = {}
+    rows: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     for number, row in enumerate(read_json_lines(file)):
         if _is_file_name(row.get("feedback_iteration")) and _is_file_name(row.get("image_name")):
             rows.setdefault(row["feedback_iteration"], []).append((number, row))
@@ -64,18 +65,18 @@ def _when(text: object) -> float:
         return 0.0
 
 
-def _says_something(row: dict[str, object]) -> bool:
+def _says_something(row: dict[str, Any]) -> bool:
     comment = row.get("comment") or ""
     return bool(row.get("likes") or row.get("dislikes") or (comment and comment != _UPLOAD))
 
 
-def _image(folder: Path, row: JsonObject) -> FeedbackImage:
+def _image(folder: Path, row: dict[str, Any]) -> FeedbackImage:
     name = row["image_name"]
     run, dataset = str(row.get("experiment_name") or ""), str(row.get("dataset") or "")
     return FeedbackImage(name, folder / name, Path(name).stem, run, dataset)
 
 
-def _entry(project: str, number: int, row: JsonObject) -> Feedback:
+def _entry(project: str, number: int, row: dict[str, Any]) -> Feedback:
     verdict: Verdict = "neither"
     if row.get("likes"):
         verdict = "like"
