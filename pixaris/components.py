@@ -242,7 +242,7 @@ def _alternatives(choice: Mapping[str, GeneratorSpec], problems: list[Problem]) 
 
 
 def _one_generator(given: GeneratorSpec, where: str, problems: list[Problem]) -> ImageGenerator | None:
-    options: dict[str, Any] = dict(given.options)
+    options: dict[str, object] = dict(given.options)
     if given.workflow is not None:
         options["workflow_apiformat_json"] = given.workflow
     if given.type in _FLUX and options:

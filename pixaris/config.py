@@ -85,7 +85,8 @@ class Config:
             sources["flux_api_key"] = "BFL_API_KEY"
         if "bfl_api_key" in sources:
             sources.setdefault("flux_api_key", sources["bfl_api_key"])
-        return {name: sources[name] for name in (f.name for f in fields(cls)) if name in sources}
+        known = [field.name for field in fields(cls)]
+        return {name: sources[name] for name in known if name in sources}
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Config:

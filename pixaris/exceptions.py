@@ -41,7 +41,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ def first_line(text: str) -> str:
     return ""
 
 
-def _rebuild(cls: type[PixarisError], args: tuple[Any, ...], state: dict[str, Any]) -> PixarisError:
+def _rebuild(cls: type[PixarisError], args: tuple[object, ...], state: dict[str, object]) -> PixarisError:
     error = cls.__new__(cls)
     error.args = args
     error.__dict__.update(state)
@@ -143,7 +142,7 @@ class PixarisError(Exception):
     cost: float | None = None
     """What the endpoint's account was charged for the attempt all the same, where that is known."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
 
 

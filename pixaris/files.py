@@ -12,9 +12,15 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pixaris.exceptions import StorageError
+
+JsonObject: TypeAlias = dict[str, Any]
+"""A JSON object of a file or a reply. Anybody may have written it: what is in it is checked where it is read.
+"""
+JsonMapping: TypeAlias = Mapping[str, Any]
+"""The same, for those who only read it."""
 
 
 def write_bytes(path: Path, data: bytes | Iterable[bytes], *, make_folder: bool = True) -> None:
@@ -34,6 +40,7 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes], *, make_folder: bool 
         os.chmod(beside, 0o644)
         os.replace(beside, path)
     except BaseException:
+        # Ctrl-C among them: no half-written file is left beside the real one
         Path(beside).unlink(missing_ok=True)
         raise
 
@@ -107,18 +114,18 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, _utf8(text))
 
 
-def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:  # noqa: ANN401  (any JSON value)
+def write_json(path: Path, value: object, *, make_folder: bool = True) -> None:
     """Write indented JSON atomically. NaN and infinity become null: JSON has neither."""
     text = json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n"
     write_bytes(path, _utf8(text), make_folder=make_folder)
 
 
-def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write a whole JSON-lines file atomically."""
     write_text(path, "".join(_line(row) for row in rows))
 
 
-def append_json_line(path: Path, row: Mapping[str, Any], *, make_folder: bool = True) -> None:
+def append_json_line(path: Path, row: Mapping[str, object], *, make_folder: bool = True) -> None:
     """Append one line with a single write, so that lines of several processes never mix.
 
     A torn last line (a writer was killed) is closed first, so that it spoils only itself.
@@ -131,7 +138,7 @@ def append_json_line(path: Path, row: Mapping[str, Any], *, make_folder: bool = 
     append_json_lines(path, [row], make_folder=make_folder)
 
 
-def append_json_lines(path: Path, rows: Iterable[Mapping[str, Any]], *, make_folder: bool = True) -> None:
+def append_json_lines(path: Path, rows: Iterable[Mapping[str, object]], *, make_folder: bool = True) -> None:
     """As `append_json_line`, several lines with one write."""
     if make_folder:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +153,7 @@ def append_json_lines(path: Path, rows: Iterable[Mapping[str, Any]], *, make_fol
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
+def read_json_lines(path: Path) -> list[JsonObject]:
     """Read a JSON-lines file that may still be growing: torn or foreign lines are passed over, a missing file
     is empty.
     """
@@ -165,7 +172,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _line(row: Mapping[str, object]) -> str:
     return json.dumps(plain(row), ensure_ascii=False, separators=(", ", ": ")) + "\n"
 
 
@@ -216,7 +223,7 @@ def safe_name(name: str, limit: int = 120) -> str:
     return f"{cleaned or 'unnamed'}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> JsonObject | None:
     """Read a JSON object; None if the file is missing or holds anything else."""
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))

@@ -55,7 +55,7 @@ class Reply:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def json(self) -> Any:  # noqa: ANN401  (any JSON value)
+    def json(self) -> object:
         """The body as JSON.
 
         Raises:
@@ -170,9 +170,8 @@ def exchange(
     """
     deadline = time.monotonic() + limits.seconds
     wait = (limits.connect, min(limits.seconds, max(limits.read, limits.seconds / 4)))
-    request = (
-        requests.PreparedRequest()
-    )  # Session.request takes twice as long to merge what is the same in all of ours
+    # Session.request takes twice as long: it merges again what is the same in all of ours.
+    request = requests.PreparedRequest()
     try:
         request.prepare(
             method, url, {**session.headers, **(headers or {})}, None, data, params, cookies=session.cookies
@@ -187,10 +186,8 @@ def exchange(
         ) as response:
             body = b"".join(_pieces(response, deadline, limits.size))
             return Reply(response.status_code, body, response.headers)
-    except (
-        requests.RequestException,
-        HTTPError,
-    ) as error:  # HTTPError: host names that requests lets pass, such as a..b
+    except (requests.RequestException, HTTPError) as error:
+        # HTTPError comes of host names that requests lets pass, such as a..b
         raise _failure(error, *wait) from error
 
 
@@ -280,9 +277,8 @@ class _Head:
                 if left <= 0:
                     raise TimeoutError("timed out")
                 self._sock.settimeout(left)
-            piece = self._file.peek(
-                1
-            )  # waits for one arrival at most, and for none if there are bytes left of the last one
+            # This waits for one arrival at most, and for none if there are bytes left of the last one.
+            piece = self._file.peek(1)
             if not piece:
                 break
             taken = self._file.read(min(piece.find(b"\n") + 1 or len(piece), limit - len(line)))

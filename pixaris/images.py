@@ -388,9 +388,8 @@ def read_image_file(path: Path) -> bytes:
         ImageError: The file cannot be read or is too large.
     """
     try:
-        if (
-            path.exists() and not path.is_file()
-        ):  # to open a named pipe would wait for somebody to write into it
+        # Not a named pipe, say: to open one waits until somebody writes into it.
+        if path.exists() and not path.is_file():
             raise ImageError(f"{path} cannot be read: it is not a file")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)

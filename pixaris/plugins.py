@@ -56,6 +56,7 @@ def resolve(name: str, known: Mapping[str, str], base: type) -> type:
     except AttributeError:
         raise ConfigurationError(f"{name!r}: module {module_name!r} has no {class_name!r}") from None
     except Exception as error:
+        # the import runs a user's module
         reason = f"{type(error).__name__}: {error}"
         raise ConfigurationError(f"{name!r}: module {module_name!r} cannot be imported: {reason}") from error
     if not (isinstance(found, type) and issubclass(found, base)):
@@ -84,4 +85,5 @@ def make(cls: type, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  (whatev
     except ConfigurationError:
         raise
     except Exception as error:
+        # a user's own __init__ runs here
         raise ConfigurationError(f"{cls.__name__} cannot be made: {type(error).__name__}: {error}") from error

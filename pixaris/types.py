@@ -115,7 +115,7 @@ class EvalSet:
         sha = hashlib.sha256()
         for item in self.items:
             folders = {**item.inputs, **item.references}
-            row: list[Any] = [item.name, {k: v.digest for k, v in sorted(folders.items())}]
+            row: list[object] = [item.name, {k: v.digest for k, v in sorted(folders.items())}]
             if item.texts or item.params:
                 row += [dict(sorted(item.texts.items())), [param.as_dict() for param in item.params]]
             sha.update(json.dumps(row).encode())
@@ -332,12 +332,12 @@ class RunRecord:
     metrics: Mapping[str, MetricSummary] = field(default_factory=dict)
     directions: Mapping[str, Direction] = field(default_factory=dict)
     search: str = ""
-    workflow: Mapping[str, Any] | None = None
+    workflow: Mapping[str, object] | None = None
     workflow_image: EncodedImage | None = None
     started: float = 0.0
     seconds: float = 0.0
     notes: Mapping[str, Any] = field(default_factory=dict)
-    args: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    args: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def image_name_pairs(self) -> list[tuple[Image.Image, str]]:
@@ -358,16 +358,7 @@ class RunRecord:
         """What the items were charged, those without an image too, and not those from a cache; None where
         nothing was.
         """
-        results = [result for item in self.items for result in item.each]
-        made = [
-            result.generated
-            for result in results
-            if result.generated is not None and not result.generated.cached
-        ]
-        failed = [result.error for result in results if result.generated is None and result.error is not None]
-        costs = [
-            cost for cost in (*(one.cost for one in made), *(one.cost for one in failed)) if cost is not None
-        ]
+        costs = [cost for item in self.items for cost in map(_charged, item.each) if cost is not None]
         if costs:
             return sum(costs)
         return None
@@ -397,3 +388,12 @@ class RunRecord:
     def failures(self) -> tuple[ItemResult, ...]:
         """Items that have an error."""
         return tuple(item for item in self.items if item.error is not None)
+
+
+def _charged(result: ItemResult) -> float | None:
+    """What an image was charged, or the attempt that failed; None where nothing was, or nobody knows it."""
+    if result.generated is None:
+        return None if result.error is None else result.error.cost
+    if result.generated.cached:
+        return None
+    return result.generated.cost

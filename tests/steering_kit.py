@@ -11,10 +11,10 @@ from threading import Event
 from typing import Any
 
 import numpy as np
+from gray_kit import Blank
 from PIL import Image
 from ray import tune
 
-from pixaris.data_loaders.base import DatasetLoader
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.feedback_handlers.base import (
     FeedbackHandler,
@@ -28,22 +28,15 @@ from pixaris.feedback_handlers.local import LocalFeedbackHandler
 from pixaris.files import append_json_line
 from pixaris.frontend.blind import BlindQueue
 from pixaris.generation.base import ImageGenerator, ItemArgs
-from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.metrics.votes import VotesMetric
 from pixaris.search import Search
 from pixaris.threads import beside
-from pixaris.types import EvalItem, EvalSet, ParamValue
+from pixaris.types import EvalItem, ParamValue
 
 KEY = IterationKey("tests", "looks")
 ITEMS = 3
 BASELINE = 0.95
-
-
-class Blank(DatasetLoader):
-    def load_dataset(self) -> EvalSet:
-        picture = EncodedImage.of(Image.new("RGB", (8, 8)))
-        return EvalSet("blank", tuple(EvalItem(i, f"i{i}", {}, {"Seen": picture}) for i in range(ITEMS)))
 
 
 class Painter(ImageGenerator):
@@ -71,7 +64,7 @@ class Redness(BaseMetric):
 
 def search(results: Path, **changes: Any) -> Search:
     settings: dict[str, Any] = {
-        "data_loader": Blank(),
+        "data_loader": Blank(ITEMS),
         "image_generator": Painter(results / "made.jsonl"),
         "space": {"x": ("Any", "x", tune.uniform(0.0, 1.0))},
         "metrics": [VotesMetric("looks", votes=36, sets_per_round=4), Redness()],

@@ -69,9 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "…" must not end a search
     if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(
-            0, os.getcwd()
-        )  # module:Class in a search file finds the user's modules, as python -m would
+        # module:Class in a search file finds the user's modules, as python -m would
+        sys.path.insert(0, os.getcwd())
     with safe_streams():
         return _run(arguments)
 

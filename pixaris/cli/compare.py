@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pixaris.cli import searches
 
@@ -119,7 +119,7 @@ def _value(value: object) -> str:
     return number(value)
 
 
-def _as_dict(found: Comparison) -> Mapping[str, Any]:
+def _as_dict(found: Comparison) -> Mapping[str, object]:
     changes = []
     for change in found.scores:
         changes.append({**asdict(change), "conclusion": conclusion(change)})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.console import Group
 from rich.table import Table
@@ -115,7 +114,7 @@ class Board:
         results = [self._watched[url].result for url in self._present]
         return any(result is not None and not result.error for result in results)
 
-    def facts(self) -> list[dict[str, Any]]:
+    def facts(self) -> list[dict[str, object]]:
         """The endpoints as they stand, for scripts; what is not known is null."""
         return [facts(url, self._watched[url].result, self._statuses.get(url)) for url in self._present]
 
@@ -135,7 +134,7 @@ def _own(spec: SearchSpec) -> list[str]:
     return [line for line in spec.unread if line.startswith("endpoints: ")]
 
 
-def facts(url: str, result: ProbeResult | None, status: EndpointStatus | None) -> dict[str, Any]:
+def facts(url: str, result: ProbeResult | None, status: EndpointStatus | None) -> dict[str, object]:
     """What is known of an endpoint, by name.
 
     Args:
@@ -145,7 +144,7 @@ def facts(url: str, result: ProbeResult | None, status: EndpointStatus | None) -
     """
     told = result or ProbeResult(error="has not answered yet")
     free, total = told.memory or (None, None)
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "endpoint": url,
         "answers": not told.error,
         "error": told.error or None,
@@ -210,11 +209,13 @@ def search_row(status: EndpointStatus | None) -> dict[str, str]:
         "failures": str(status.failures),
         "last failure": status.last_failure or _NONE,
         **({"charged": f"{status.cost:.10g}"} if status.cost is not None else {}),
-        "models": "; ".join(
-            ", ".join(line.rpartition("=")[2] for line in key.split("\n")) for key in status.models
-        )
-        or _NONE,
+        "models": "; ".join(map(_model_files, status.models)) or _NONE,
     }
+
+
+def _model_files(affinity_key: str) -> str:
+    """The files of a key, which has a line for each: ``input=file``."""
+    return ", ".join(line.rpartition("=")[2] for line in affinity_key.split("\n"))
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> Table:

@@ -7,7 +7,6 @@ import inspect
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pixaris.components import METRICS
 from pixaris.metrics.base import BaseMetric, Scale
@@ -100,23 +99,20 @@ def markdown(metrics: Mapping[str, type[BaseMetric]]) -> list[str]:
     return lines
 
 
-def entry(name: str, cls: type[BaseMetric]) -> dict[str, Any]:
+def entry(name: str, cls: type[BaseMetric]) -> dict[str, object]:
     """A metric as JSON has it; a limit that does not exist is null."""
-    scores = {
-        score: {
-            "direction": scale.direction,
-            "range": [None if math.isinf(limit) else limit for limit in scale.range],
-            "unit": scale.unit,
-        }
-        for score, scale in class_scales(cls).items()
-    }
     return {
         "name": name,
-        "scores": scores,
+        "scores": {score: _scale(scale) for score, scale in class_scales(cls).items()},
         "needs": list(cls.needs),
         "extra": cls.extra,
         "per_item": cls.per_item,
     }
+
+
+def _scale(scale: Scale) -> dict[str, object]:
+    limits = [None if math.isinf(limit) else limit for limit in scale.range]
+    return {"direction": scale.direction, "range": limits, "unit": scale.unit}
 
 
 def description(name: str, cls: type[BaseMetric]) -> str:

@@ -77,9 +77,8 @@ def prepare(options: argparse.Namespace) -> Prepared:
     spec, problems = files.read(options, [], need_parameters=False)
     checked = files.check(spec, problems, probing=False, searching=False)
     given = chosen(options.param, checked.baseline(), str(options.file), checked.space.names)
-    whole = bool(options.param) and not checked.space.lacking(
-        given
-    )  # else what has no value keeps the workflow's own
+    # Where a parameter has no value the set is not whole: that one keeps the workflow's own.
+    whole = bool(options.param) and not checked.space.lacking(given)
     if unfit := _unfit(checked, options.param, given):
         raise ConfigurationError(unfit, str(options.file))
     name = options.name or f"{spec.home.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"

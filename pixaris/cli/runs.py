@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pixaris.cli import searches
 from pixaris.exceptions import ConfigurationError
+from pixaris.files import JsonObject
 from pixaris.results.paths import RunPaths, SearchPaths
 
 _SEARCH = ("search", "changed", "status", "trials", "images", "best")
@@ -80,7 +80,7 @@ def _delete(results: Path, names: Sequence[str], *, really: bool) -> int:
     return 0
 
 
-def _search(folder: Path, results: Path) -> dict[str, Any] | None:
+def _search(folder: Path, results: Path) -> JsonObject | None:
     from pixaris.results.records import SearchResult
 
     try:
@@ -102,7 +102,7 @@ def _search(folder: Path, results: Path) -> dict[str, Any] | None:
     }
 
 
-def _run(folder: Path, results: Path) -> dict[str, Any]:
+def _run(folder: Path, results: Path) -> JsonObject:
     from pixaris.files import read_json
 
     record = read_json(RunPaths(folder).record) or {}
@@ -118,7 +118,7 @@ def _run(folder: Path, results: Path) -> dict[str, Any]:
     }
 
 
-def _inner(record: dict[str, Any], key: str) -> dict[str, Any]:
+def _inner(record: dict[str, object], key: str) -> dict[str, object]:
     """A section of a record that somebody may have edited."""
     value = record.get(key)
     if isinstance(value, dict):
@@ -126,16 +126,16 @@ def _inner(record: dict[str, Any], key: str) -> dict[str, Any]:
     return {}
 
 
-def _facts(row: dict[str, Any]) -> tuple[str, str, str]:
+def _facts(row: JsonObject) -> tuple[str, str, str]:
     return row["name"], time.strftime("%Y-%m-%d %H:%M", time.localtime(row["changed"])), str(row["status"])
 
 
-def _best(row: dict[str, Any]) -> str:
+def _best(row: dict[str, object]) -> str:
     if row["score"] is None:
         return "no score"
     return f"{row['metric']} {row['score']:.4f} ({row['best']})"
 
 
-def _scores(row: dict[str, Any]) -> str:
+def _scores(row: JsonObject) -> str:
     means = row["scores"].items()
     return ", ".join(f"{name} {mean:.4f}" for name, mean in means if isinstance(mean, int | float)) or "none"

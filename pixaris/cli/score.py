@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pixaris.components import METRICS
 from pixaris.exceptions import ConfigurationError, DatasetError, Problem
@@ -134,7 +133,7 @@ def _metrics(options: argparse.Namespace) -> list[BaseMetric]:
     return metrics
 
 
-def _named(text: str) -> tuple[str, Mapping[str, Any]]:
+def _named(text: str) -> tuple[str, Mapping[str, object]]:
     """A metric's name and options, as written on the command line."""
     from pixaris.search.file.yaml_file import parse_yaml
 
@@ -162,10 +161,7 @@ def _eval_set(folder: Path, metrics: list[BaseMetric]) -> EvalSet:
     if missing:
         raise DatasetError(missing)
     try:
-        files = {
-            path: {file.name: file for file in sorted(Path(path).iterdir()) if not file.is_dir()}
-            for path in paths
-        }
+        files = {path: _files(Path(path)) for path in paths}
     except OSError as error:
         raise DatasetError(f"cannot be read: {error.strerror}", str(error.filename)) from None
     eval_set = aligned(
@@ -176,16 +172,16 @@ def _eval_set(folder: Path, metrics: list[BaseMetric]) -> EvalSet:
     return eval_set
 
 
+def _files(folder: Path) -> dict[str, Path]:
+    return {file.name: file for file in sorted(folder.iterdir()) if not file.is_dir()}
+
+
 def as_json(scores: Scores, directions: Mapping[str, str]) -> str:
     """The scores as JSON: per item, and summed up."""
-    items = [
-        {
-            "name": item.name,
-            "scores": dict(item.scores),
-            "error": None if item.error is None else str(item.error),
-        }
-        for item in scores.items
-    ]
+    items = []
+    for item in scores.items:
+        error = None if item.error is None else str(item.error)
+        items.append({"name": item.name, "scores": dict(item.scores), "error": error})
     metrics = {
         name: {"mean": value.mean, "std": value.std, "count": value.count, "direction": directions.get(name)}
         for name, value in scores.metrics.items()

@@ -172,45 +172,12 @@ def report(result: SearchResult, owner: str = "workflow") -> None:
         result: It.
         owner: Whose values the baseline has.
     """
-    from pixaris.words import credits, duration, number
-
-    ended = {
-        status: sum(trial.status == status for trial in result.trials) for status in get_args(TrialStatus)
-    }
-    counts = ", ".join(f"{count} {status}" for status, count in ended.items() if count)
-    images = f"{result.images} images" + (f" ({result.cached} from the cache)" if result.cached else "")
-    did = f"{len(result.trials)} trials ({counts or 'none ended'}), {images}, {duration(result.seconds)}"
-    charged = credits(result.cost, result.unaccounted)
-    print(f"\n{result.name}: {did}{f', {charged}' if charged else ''}")
-    if result.budget:
-        print(f"budget    {result.budget.compare(result.spent)}")
-    best, baseline = result.best, result.baseline
+    _print_totals(result)
     verdict = result.verdict()
     print(f"\n{said(verdict)}")
-    if best is not None:
-        higher = "higher is better" if result.direction == "max" else "lower is better"
-        first = "best so far" if result.status == "running" else "winner"
-        print(f"\n{first:<9} {best.name}{' (the baseline itself)' if best.number == 0 else ''}")
-        print(f"{result.metric:<9} {best.objective:.4f} {_on_what(result, best)} ({higher})")
-        if baseline is not None and baseline.objective is not None:
-            print(f"baseline  {baseline.objective:.4f} ({_OWN[owner]})")
-        if result.others:
-            print("\n".join(front(result)))
-        width = max(map(len, best.values), default=0)
-        print("parameters")
-        for name, value in best.values.items():
-            print(f"  {name:<{width}}  {number(value)}{own_value(baseline, name, owner)}")
-    reasons = Counter(
-        trial.error.splitlines()[0] for trial in result.trials if trial.failures and trial.error
-    )
-    for reason, count in reasons.most_common(5):
-        print(f"failed    {reason} ({count} trials)" if count > 1 else f"failed    {reason}")
-    for trial in result.thin():
-        few = f"a score on {trial.scored} of {len(result.items)} images"
-        print(f"left out  {trial.name} has {few}; a winner needs one on half of them")
-    for trial in result.trials:
-        if trial.stop is None and (broken := result.broken(trial)):
-            print(f"left out  {trial.name}: {broken}")
+    if result.best is not None:
+        _print_best(result, result.best, owner)
+    _print_left_out(result)
     if verdict.next_steps:
         print("\n".join(["\nnext", *next_lines(verdict)]))
     print("\n".join(["\nlook at it", *looking.lines(result)]))
@@ -260,3 +227,50 @@ def front(result: SearchResult) -> list[str]:
         scores = "".join(f"{trial.scores[name]:>{width}.4f}  " for name in names)
         lines.append(f"  {trial.name:<12}{scores}{listed(trial.values)}")
     return lines
+
+
+def _print_totals(result: SearchResult) -> None:
+    """What the search did, and what of its budget that took."""
+    from pixaris.words import credits, duration
+
+    ended = Counter(trial.status for trial in result.trials)
+    counts = ", ".join(f"{ended[status]} {status}" for status in get_args(TrialStatus) if ended[status])
+    images = f"{result.images} images" + (f" ({result.cached} from the cache)" if result.cached else "")
+    did = f"{len(result.trials)} trials ({counts or 'none ended'}), {images}, {duration(result.seconds)}"
+    charged = credits(result.cost, result.unaccounted)
+    print(f"\n{result.name}: {did}{f', {charged}' if charged else ''}")
+    if result.budget:
+        print(f"budget    {result.budget.compare(result.spent)}")
+
+
+def _print_best(result: SearchResult, best: TrialResult, owner: str) -> None:
+    """The winner beside the baseline, and its values."""
+    from pixaris.words import number
+
+    baseline = result.baseline
+    higher = "higher is better" if result.direction == "max" else "lower is better"
+    first = "best so far" if result.status == "running" else "winner"
+    print(f"\n{first:<9} {best.name}{' (the baseline itself)' if best.number == 0 else ''}")
+    print(f"{result.metric:<9} {best.objective:.4f} {_on_what(result, best)} ({higher})")
+    if baseline is not None and baseline.objective is not None:
+        print(f"baseline  {baseline.objective:.4f} ({_OWN[owner]})")
+    if result.others:
+        print("\n".join(front(result)))
+    width = max(map(len, best.values), default=0)
+    print("parameters")
+    for name, value in best.values.items():
+        print(f"  {name:<{width}}  {number(value)}{own_value(baseline, name, owner)}")
+
+
+def _print_left_out(result: SearchResult) -> None:
+    """The reasons why trials failed, the most frequent first, and who could not win for another reason."""
+    failed = [trial for trial in result.trials if trial.failures and trial.error]
+    reasons = Counter(trial.error.splitlines()[0] for trial in failed)
+    for reason, count in reasons.most_common(5):
+        print(f"failed    {reason} ({count} trials)" if count > 1 else f"failed    {reason}")
+    for trial in result.thin():
+        few = f"a score on {trial.scored} of {len(result.items)} images"
+        print(f"left out  {trial.name} has {few}; a winner needs one on half of them")
+    for trial in result.trials:
+        if trial.stop is None and (broken := result.broken(trial)):
+            print(f"left out  {trial.name}: {broken}")

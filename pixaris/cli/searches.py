@@ -8,7 +8,6 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pixaris.config import Config
 from pixaris.exceptions import ConfigurationError
@@ -105,7 +104,7 @@ def trial_of(result: SearchResult, name: str) -> TrialResult:
     return trials[find_trial(result.folder, name, list(trials))]
 
 
-def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+def print_json(value: Mapping[str, object] | Sequence[object]) -> None:
     """Print a value as JSON; what is no number is null."""
     print(json.dumps(plain(value), indent=2, ensure_ascii=False))
 

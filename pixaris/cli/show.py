@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from typing import Any
 
 from pixaris.cli import searches
 from pixaris.cli.trial_table import Wanted, print_trials, sorted_trials
 from pixaris.exceptions import ConfigurationError
+from pixaris.files import JsonObject
 from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
 from pixaris.results.trial import TrialResult
@@ -111,27 +111,7 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
     print("\nparameters")
     for name, value in trial.values.items():
         print(f"  {name:<{width}}  {number(value)}{searches.own_value(baseline, name, _owner(result))}")
-    print("\nscores")
-    width = max(map(len, trial.scores), default=0)
-    for name, mean in trial.scores.items():
-        if name == result.metric:
-            interval = ends(result.interval(trial))
-        else:
-            interval = ""
-        print(f"  {name:<{width}}  {mean:.4f}{f'   95 % interval {interval}' if interval else ''}")
-    if trial.number != 0:
-        difference = result.difference(trial)
-    else:
-        difference = None
-    if difference is not None:
-        if ends(difference):
-            interval = f", 95 % interval {ends(difference, '+')}"
-        else:
-            interval = ""
-        over = f"spread {difference.spread:.4f} over {difference.count} items"
-        print(f"  change of {result.metric} per item {difference.mean:+.4f}{interval}, {over}")
-        for remark in difference.remarks:
-            print(f"  mind: {remark}")
+    _print_scores(result, trial)
     if charged := credits(trial.cost, trial.unaccounted):
         print(f"  charged {charged}")
     if trial.cached:
@@ -150,7 +130,30 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
     print(f"\nimages  {shown(SearchPaths(result.folder).trial(trial.number).images)}")
 
 
-def _item_row(row: dict[str, Any], names: list[str]) -> tuple[str, ...]:
+def _print_scores(result: SearchResult, trial: TrialResult) -> None:
+    """A trial's means, and how far the leading one is from the baseline's."""
+    print("\nscores")
+    width = max(map(len, trial.scores), default=0)
+    for name, mean in trial.scores.items():
+        interval = ""
+        if name == result.metric:
+            interval = ends(result.interval(trial))
+        print(f"  {name:<{width}}  {mean:.4f}{f'   95 % interval {interval}' if interval else ''}")
+    if trial.number == 0:
+        return
+    difference = result.difference(trial)
+    if difference is None:
+        return
+    interval = ""
+    if ends(difference):
+        interval = f", 95 % interval {ends(difference, '+')}"
+    over = f"spread {difference.spread:.4f} over {difference.count} items"
+    print(f"  change of {result.metric} per item {difference.mean:+.4f}{interval}, {over}")
+    for remark in difference.remarks:
+        print(f"  mind: {remark}")
+
+
+def _item_row(row: JsonObject, names: list[str]) -> tuple[str, ...]:
     scores = row.get("scores") or {}
     return (
         str(row.get("name")),
@@ -158,13 +161,13 @@ def _item_row(row: dict[str, Any], names: list[str]) -> tuple[str, ...]:
     )
 
 
-def _items(result: SearchResult, trial: TrialResult) -> list[dict[str, Any]]:
+def _items(result: SearchResult, trial: TrialResult) -> list[dict[str, object]]:
     from pixaris.files import read_json_lines
 
     return read_json_lines(SearchPaths(result.folder).trial(trial.number).items)
 
 
-def _described(result: SearchResult, trial: TrialResult) -> dict[str, Any]:
+def _described(result: SearchResult, trial: TrialResult) -> dict[str, object]:
     interval, difference = result.interval(trial), result.difference(trial)
     return {
         **trial.as_dict(),

@@ -189,6 +189,19 @@ def _of_workflow(options: argparse.Namespace) -> int:
             " --dataset"
         )
     write_text(output, text)
+    _print_draft(output, found, chosen, advice)
+    if advice and endpoints == [_DEFAULT_SERVER]:
+        return 0  # nobody can say yet what that server takes
+    spec, problems = read_search_file(output, need_parameters=False)
+    searching = bool(spec.space.parameters and spec.objective.names)
+    files.check(spec, problems, probing=True, searching=searching)
+    if chosen.objective:
+        print(f"pixaris check {output} finds no problems")
+    return 0
+
+
+def _print_draft(output: Path, found: Draft, chosen: Aim, advice: Sequence[str]) -> None:
+    """Say what the file holds, and what is left to its user."""
     active = found.active
     searched = f"{active} parameter{'' if active == 1 else 's'} to search"
     print(f"{output}: {searched}; {len(found.rows) - active} more are commented out")
@@ -199,14 +212,6 @@ def _of_workflow(options: argparse.Namespace) -> int:
     if not chosen.objective:
         names = ", ".join(name for name, _ in WAYS)
         print(f"note: the objective is left open: choose one of {names} in {output} before you search")
-    if advice and endpoints == [_DEFAULT_SERVER]:
-        return 0  # nobody can say yet what that server takes
-    spec, problems = read_search_file(output, need_parameters=False)
-    searching = bool(spec.space.parameters and spec.objective.names)
-    files.check(spec, problems, probing=True, searching=searching)
-    if chosen.objective:
-        print(f"pixaris check {output} finds no problems")
-    return 0
 
 
 def _refuse_overwriting(path: Path, *, force: bool) -> None:

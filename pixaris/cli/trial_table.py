@@ -72,8 +72,14 @@ def scores_of(result: SearchResult) -> list[str]:
 def parameters_of(result: SearchResult) -> list[str]:
     """Names of the parameters, those that vary first."""
     names = dict.fromkeys(name for trial in result.trials for name in trial.values)
-    fixed = [name for name in names if len({repr(trial.values.get(name)) for trial in result.trials}) == 1]
-    return [*(name for name in names if name not in fixed), *fixed]
+    varying, fixed = [], []
+    for name in names:
+        values = {repr(trial.values.get(name)) for trial in result.trials}
+        if len(values) > 1:
+            varying.append(name)
+        else:
+            fixed.append(name)
+    return [*varying, *fixed]
 
 
 def sorted_trials(result: SearchResult, wanted: Wanted) -> list[TrialResult]:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
 from pixaris.comfyui.messages import (
@@ -22,7 +21,7 @@ from pixaris.comfyui.messages import (
 )
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.prompts.failures import NodeNames, Refusal, refusal
-from pixaris.comfyui.transport import Transport
+from pixaris.comfyui.transport import HttpRequest, Transport
 from pixaris.exceptions import EndpointError, NoOutputError, UnreachableError
 from pixaris.http import Failure
 from pixaris.images import MAX_BYTES
@@ -53,7 +52,7 @@ class ComfyApi:
         """The server, without credentials."""
         return self._http.address.url
 
-    def system_stats(self) -> dict[str, Any]:
+    def system_stats(self) -> dict[str, object]:
         """Versions, memory and devices."""
         stats = self._http.get("/system_stats")
         if not isinstance(stats, dict) or not isinstance(stats.get("system"), dict):
@@ -74,7 +73,7 @@ class ComfyApi:
                     self._http.get("/object_info", seconds=self._http.timeouts.transfer), "GET /object_info"
                 )
             )
-        found: dict[str, Any] = {}
+        found: dict[str, object] = {}
         for name in dict.fromkeys(classes):
             found.update(
                 self._object(self._http.get(f"/object_info/{quote(name, safe='')}"), "GET /object_info")
@@ -167,7 +166,10 @@ class ComfyApi:
         """
         head = json.dumps({"client_id": client_id, "prompt_id": prompt_id, "extra_data": tag.extra_data()})
         body = f'{head[:-1]}, "prompt": {payload}}}'.encode()
-        reply = self._http.call("POST", "/prompt", data=body, content_type="application/json", repeat=False)
+        # Once only: a prompt that is sent twice is made twice.
+        reply = self._http.call(
+            HttpRequest("POST", "/prompt", body=body, content_type="application/json", repeat=False)
+        )
         if reply.status in (
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -238,7 +240,9 @@ class ComfyApi:
         """
         params = {"filename": ref.filename, "subfolder": ref.subfolder, "type": ref.type}
         seconds = self._http.timeouts.transfer
-        reply = self._http.call("GET", "/view", params=params, seconds=seconds, limit=MAX_BYTES, repeat=False)
+        reply = self._http.call(
+            HttpRequest("GET", "/view", params, seconds=seconds, limit=MAX_BYTES, repeat=False)
+        )
         if reply.status == HTTPStatus.NOT_FOUND:
             return None
         if reply.status == HTTPStatus.BAD_REQUEST:  # what `filename_prefix` made of the name is to blame
@@ -251,7 +255,7 @@ class ComfyApi:
             raise self._http.nonsense(f"answered GET /view with {reply.gist}")
         return reply.body
 
-    def _object(self, value: Any, what: str) -> dict[str, Any]:  # noqa: ANN401  (any JSON value)
+    def _object(self, value: object, what: str) -> dict[str, object]:
         if not isinstance(value, dict):
             raise self._http.nonsense(
                 f"answered {what} with JSON that is not ComfyUI's; is this a ComfyUI server?"
@@ -266,7 +270,7 @@ def _json_or_none(body: bytes) -> object:
         return None
 
 
-def device_memory(stats: Mapping[str, Any]) -> tuple[int, int] | None:
+def device_memory(stats: Mapping[str, object]) -> tuple[int, int] | None:
     """Free and total bytes of a server's first device, as ``/system_stats`` has them; None where it does not
     say.
     """

@@ -8,7 +8,6 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from pixaris.comfyui.address import Address, Timeouts
 from pixaris.comfyui.api import ComfyApi
@@ -22,6 +21,7 @@ from pixaris.comfyui.transport import Transport
 from pixaris.comfyui.uploads import Uploads
 from pixaris.comfyui.websocket import Listener
 from pixaris.exceptions import CancelledRequestError, EndpointError
+from pixaris.files import JsonObject
 from pixaris.images import EncodedImage
 from pixaris.types import GeneratedImage, GenerationRequest
 
@@ -86,6 +86,8 @@ class ComfyClient:
         self._changed = threading.Condition()
         self._jobs: list[Job] = []
         self._closed = False
+        # A client that nobody closes is collected all the same: its listener knows nothing of it, and ends
+        # then.
         weakref.finalize(self, self._listener.stop, 0.0)
 
     @property
@@ -142,7 +144,7 @@ class ComfyClient:
             note=picking.note(request, record),
         )
 
-    def probe(self) -> dict[str, Any]:
+    def probe(self) -> dict[str, object]:
         """Return if the server can take prompts.
 
         Prompts that this client had to leave there while it could not be reached are cancelled first.
@@ -155,10 +157,12 @@ class ComfyClient:
         """
         stats = self._api.system_stats()
         self._leftovers.cancel_all()
+        # Last: where the thread was found dead before, it sends a prompt, which those that were left there
+        # would hold up.
         self._worker.check()
         return stats
 
-    def system_stats(self) -> dict[str, Any]:
+    def system_stats(self) -> JsonObject:
         """The server's versions, memory and devices.
 
         Raises:
@@ -243,6 +247,8 @@ class ComfyClient:
     def _orphans(self) -> dict[str, str]:
         waiting = self._api.queue().of(self._session)
         with self._changed:
+            # Under the lock, and after the queue was read: a job that has submitted its prompt meanwhile is
+            # among the jobs.
             followed = {job.request.id for job in self._jobs}
         return {prompt_id: request for prompt_id, request in waiting.items() if request not in followed}
 
@@ -265,7 +271,7 @@ class ComfyClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self._address, self._timeouts, self._session)
 
     def __repr__(self) -> str:

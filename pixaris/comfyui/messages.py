@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pixaris.comfyui.outputs import Came, read_came
 
@@ -55,7 +55,7 @@ class Tag:
     session: str
     request: str = ""
 
-    def extra_data(self) -> dict[str, Any]:
+    def extra_data(self) -> dict[str, object]:
         """What is sent along with the prompt."""
         return {_TAG_KEY: {"session": self.session, "request": self.request}}
 
@@ -107,7 +107,7 @@ class PromptRecord:
     status: PromptStatus
     images: Mapping[str, tuple[ImageRef, ...]] = field(default_factory=dict)
     seconds: float | None = None
-    error: Mapping[str, Any] = field(default_factory=dict)
+    error: Mapping[str, object] = field(default_factory=dict)
     came: Mapping[str, Came] = field(default_factory=dict)
 
 
@@ -233,7 +233,7 @@ def parse_history(body: object, prompt_id: str) -> PromptRecord | None:
     )
 
 
-def _status_messages(raw: object) -> Iterator[tuple[str, dict[str, Any]]]:
+def _status_messages(raw: object) -> Iterator[tuple[str, dict[str, object]]]:
     for message in raw if isinstance(raw, list) else []:
         if isinstance(message, list) and len(message) == 2 and isinstance(message[0], str):
             yield message[0], message[1] if isinstance(message[1], dict) else {}
@@ -250,23 +250,22 @@ def _verdict(status: object, last_message: str) -> PromptStatus:
 def _images(raw: object) -> dict[str, tuple[ImageRef, ...]]:
     found: dict[str, tuple[ImageRef, ...]] = {}
     for node_id, output in raw.items() if isinstance(raw, dict) else ():
-        if isinstance(output, dict):
-            entries = output.get("images")
-        else:
-            entries = None
-        found[node_id] = tuple(
-            ImageRef(
-                _text(entry.get("filename")),
-                _text(entry.get("subfolder", "")),
-                _text(entry.get("type", "output")),
-            )
-            for entry in (entries if isinstance(entries, list) else ())
-            if isinstance(entry, dict)
-        )
+        entries = output.get("images") if isinstance(output, dict) else None
+        found[node_id] = tuple(_image_refs(entries))
     return found
 
 
-def _seconds(messages: Mapping[str, Mapping[str, Any]]) -> float | None:
+def _image_refs(entries: object) -> Iterator[ImageRef]:
+    if not isinstance(entries, list):
+        return
+    for entry in entries:
+        if isinstance(entry, dict):
+            name = _text(entry.get("filename"))
+            folder = _text(entry.get("subfolder", ""))
+            yield ImageRef(name, folder, _text(entry.get("type", "output")))
+
+
+def _seconds(messages: Mapping[str, Mapping[str, object]]) -> float | None:
     start = messages.get("execution_start", {}).get("timestamp")
     end = messages.get("execution_success", {}).get("timestamp")
     if isinstance(start, int | float) and isinstance(end, int | float) and end >= start:

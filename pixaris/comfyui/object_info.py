@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from pixaris.types import ParamValue
 
@@ -86,7 +85,7 @@ class InputSpec:
             kind = parts[0]
         else:
             kind = "*"
-        details: Mapping[str, Any] = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
+        details: Mapping[str, object] = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
         options: object = ()
         if isinstance(kind, list | tuple):
             kind, options = "COMBO", kind
@@ -130,7 +129,7 @@ class NodeClass:
     output_node: bool = False
 
     @classmethod
-    def parse(cls, name: str, raw: Mapping[str, Any]) -> NodeClass:
+    def parse(cls, name: str, raw: Mapping[str, object]) -> NodeClass:
         """Read one entry of ``/object_info``; parts that are absent or of another form count as empty."""
         outputs = raw.get("output")
         if isinstance(outputs, list | tuple):
@@ -182,7 +181,7 @@ class ObjectInfo:
         files: As given.
     """
 
-    def __init__(self, raw: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
+    def __init__(self, raw: Mapping[str, object], files: Mapping[str, str] | None = None) -> None:
         self._classes = {
             name: NodeClass.parse(name, entry) for name, entry in raw.items() if isinstance(entry, Mapping)
         }
@@ -227,13 +226,13 @@ class ObjectInfo:
 
     def model_files(self, name: str) -> frozenset[str]:
         """The model files that the server offers for inputs of a name, with ``_name`` behind it or not."""
-        specs = (
-            spec
-            for known in self._classes.values()
-            for key, spec in known.inputs.items()
-            if key in (name, f"{name}_name") and spec.lists_models
-        )
-        return frozenset(option for spec in specs for option in spec.options if isinstance(option, str))
+        files: set[str] = set()
+        for known in self._classes.values():
+            for key in (name, f"{name}_name"):
+                spec = known.inputs.get(key)
+                if spec is not None and spec.lists_models:
+                    files.update(option for option in spec.options if isinstance(option, str))
+        return frozenset(files)
 
     def outputs(self, class_type: str) -> tuple[str, ...]:
         """Types of a class's output slots; empty if the class is unknown."""

@@ -6,6 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +25,43 @@ def failure_kind(error: UnreachableError) -> FailureKind | None:
     return None
 
 
+@dataclass(frozen=True)
+class HttpRequest:
+    """One request to a server.
+
+    Attributes:
+        method: HTTP method.
+        path: Below the base URL.
+        params: Query.
+        body: What is sent.
+        content_type: Of the body.
+        seconds: For the whole exchange; by default the time-out `read`.
+        limit: Bytes the answer may have.
+        repeat: Whether it may be sent a second time if a kept-alive connection turns out to be closed.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] | None = None
+    body: bytes | io.BytesIO | None = None
+    content_type: str = ""
+    seconds: float | None = None
+    limit: int = MAX_JSON_BYTES
+    repeat: bool = True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is told beside the body."""
+        if self.content_type:
+            return {"Content-Type": self.content_type}
+        return {}
+
+    def rewound(self) -> None:
+        """Read the body from its beginning again."""
+        if isinstance(self.body, io.BytesIO):
+            self.body.seek(0)
+
+
 class Transport:
     """A pool of keep-alive connections to one server. Thread-safe; opens nothing until it is used.
 
@@ -38,27 +76,28 @@ class Transport:
         self._lock = threading.Lock()
         self._session: wire.Session | None = None
 
-    def get(self, path: str, *, seconds: float | None = None) -> Any:  # noqa: ANN401  (any JSON value)
+    def get(self, path: str, *, seconds: float | None = None) -> object:
         """Read JSON.
 
         Raises:
             UnreachableError: No answer, or one that is not 200 with JSON.
             RateLimitedError: HTTP 429.
         """
-        reply = self.call("GET", path, seconds=seconds)
+        reply = self.call(HttpRequest("GET", path, seconds=seconds))
         if reply.status != HTTPStatus.OK:
             raise self.nonsense(f"answered GET {path} with {reply.gist}")
         return self.parsed(reply, f"GET {path}")
 
-    def post(self, path: str, body: Mapping[str, Any], *, seconds: float | None = None) -> None:
+    def post(self, path: str, body: Mapping[str, object], *, seconds: float | None = None) -> None:
         """Send a JSON command that may safely be sent twice, and whose answer says nothing.
 
         Raises:
             UnreachableError: No answer, or one that is not 200.
             RateLimitedError: HTTP 429.
         """
+        command = json.dumps(body).encode()
         reply = self.call(
-            "POST", path, data=json.dumps(body).encode(), content_type="application/json", seconds=seconds
+            HttpRequest("POST", path, body=command, content_type="application/json", seconds=seconds)
         )
         if reply.status != HTTPStatus.OK:
             raise self.nonsense(f"answered POST {path} with {reply.gist}")
@@ -73,51 +112,29 @@ class Transport:
         body, content_type = encode_multipart_formdata(fields)
         # As a file it goes out in pieces, each with its own time-out: one sendall of it all would have to end
         # within `connect`.
+        seconds = self.timeouts.transfer
         return self.call(
-            "POST", path, data=io.BytesIO(body), content_type=content_type, seconds=self.timeouts.transfer
+            HttpRequest("POST", path, body=io.BytesIO(body), content_type=content_type, seconds=seconds)
         )
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        data: bytes | io.BytesIO | None = None,
-        content_type: str = "",
-        seconds: float | None = None,
-        limit: int = MAX_JSON_BYTES,
-        repeat: bool = True,
-    ) -> Reply:
+    def call(self, request: HttpRequest) -> Reply:
         """Send one request and read its answer whole.
-
-        Args:
-            method: HTTP method.
-            path: Below the base URL.
-            params: Query.
-            data: Body.
-            content_type: Of the body.
-            seconds: For the whole exchange; by default the time-out `read`.
-            limit: Bytes the answer may have.
-            repeat: Whether it may be sent a second time if a kept-alive connection turns out to be closed.
 
         Raises:
             UnreachableError: No answer, a redirect, or refused credentials; `failure_kind` tells how far it
                 got.
             RateLimitedError: HTTP 429.
         """
-        limits = Limits(self.timeouts.connect, self.timeouts.read, seconds or self.timeouts.read, limit)
-        for last in (not repeat, True):
-            try:
-                return self._exchange(method, path, params, data, content_type, limits)
-            except UnreachableError as error:
-                if last or failure_kind(error) != "broken off":
-                    raise
-                if data is not None and not isinstance(data, bytes):
-                    data.seek(0)
-        raise AssertionError("unreachable")
+        try:
+            return self._exchange(request)
+        except UnreachableError as error:
+            # A server closes kept-alive connections when it likes, also while a request is on its way there.
+            if not request.repeat or failure_kind(error) != "broken off":
+                raise
+        request.rewound()
+        return self._exchange(request)
 
-    def parsed(self, reply: Reply, what: str) -> Any:  # noqa: ANN401  (any JSON value)
+    def parsed(self, reply: Reply, what: str) -> object:
         """The JSON of a reply.
 
         Raises:
@@ -147,26 +164,21 @@ class Transport:
         if session is not None:
             session.close()
 
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None,
-        data: bytes | io.BytesIO | None,
-        content_type: str,
-        limits: Limits,
-    ) -> Reply:
+    def _exchange(self, request: HttpRequest) -> Reply:
+        waits = self.timeouts
+        limits = Limits(waits.connect, waits.read, request.seconds or waits.read, request.limit)
         try:
             reply = wire.exchange(
                 self._connections(),
-                method,
-                self.address.url + path,
+                request.method,
+                self.address.url + request.path,
                 limits,
-                params=params,
-                data=data,
-                headers={"Content-Type": content_type} if content_type else None,
+                params=request.params,
+                data=request.body,
+                headers=request.headers,
             )
         except Failure as failure:
+            # without its kind: an answer that is too large did arrive
             raise self.nonsense(failure.message) from (None if failure.kind == "too large" else failure)
         if limits.size == MAX_JSON_BYTES:  # not a file
             reply = wire.without_secrets(reply, self.address.headers.values())

@@ -110,6 +110,7 @@ class Listener:
         with self._changed:
             self._watches[prompt_id] = watch
             if self._thread is None and not self._stopped:
+                # At the first prompt and not before: a client that only probes needs no socket.
                 name = f"pixaris-websocket-{self._address.host}:{self._address.port}"
                 self._thread = threading.Thread(target=self._run, name=name, daemon=True)
                 self._thread.start()
@@ -182,6 +183,8 @@ class Listener:
                 if connection is not None:
                     connection.shutdown()
                 self._close()
+            # A socket that is closed at once counts as a failure too: the pauses would stay short, and the
+            # server be asked all the time.
             if opened and self._clock() - opened > 1.0:
                 failures = 0
             else:
@@ -203,13 +206,17 @@ class Listener:
             return not self._stopped
 
     def _connect(self) -> Any:  # noqa: ANN401  (websocket-client has no types)
+        # Messages are parsed as JSON, which checks their text anyway.
         connection = websocket.WebSocket(skip_utf8_validation=True)
         # Asked for a byte or two, it takes what has come: it keeps the rest, and a message costs one wake-up,
         # not three.
         connection.frame_buffer = _BoundedFrames(lambda _: connection._recv(_PIECE), True)
         options: dict[str, Any] = {
             "timeout": self._timeouts.connect,
+            # ComfyUI on this machine refuses a socket whose Origin is not its Host: localhost and 127.0.0.1
+            # differ.
             "suppress_origin": True,
+            # The credentials in the headers would go to wherever the redirect leads.
             "redirect_limit": 0,
         }
         if not environment_proxies(self._address):
@@ -236,6 +243,7 @@ class Listener:
                     raw, server_hostname=self._address.host
                 )
         except BaseException:
+            # Ctrl-C among them: nobody else knows this socket, so nobody else could close it
             raw.close()
             raise
         return raw
@@ -255,6 +263,7 @@ class Listener:
             self._switch("new" if self._renew else "down")
 
     def _switch(self, state: str) -> None:
+        # Whoever follows a prompt compares epochs, and probes once where one has changed.
         if "connected" in (state, self._state):
             self._epoch += 1
         self._state = state
@@ -269,6 +278,7 @@ class Listener:
             try:
                 frame = connection.recv_frame()
             except websocket.WebSocketTimeoutException:
+                # A second silence after a ping: the connection is dead, though nobody closed it.
                 if pinged:
                     return
                 connection.ping()

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from pixaris.comfyui.graph import affinity, alternatives, seeds, structure, validation
 from pixaris.comfyui.graph.branches import filled_in
@@ -43,7 +42,7 @@ class Workflow:
         self.nodes = MappingProxyType(dict(nodes))
 
     @classmethod
-    def load(cls, source: str | Path | Mapping[str, Any]) -> Workflow:
+    def load(cls, source: str | Path | Mapping[str, object]) -> Workflow:
         """Read an API-format workflow.
 
         Args:
@@ -245,7 +244,7 @@ class Workflow:
         }
         return json.dumps(graph, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """A fresh API-format dict with titles, ready to load into ComfyUI."""
         return {node.id: node.as_dict() for node in self.nodes.values()}
 
@@ -322,7 +321,7 @@ class Workflow:
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"a Workflow does not change (tried to delete {name!r})")
 
-    def __reduce__(self) -> tuple[Any, ...]:  # mapping proxies do not pickle
+    def __reduce__(self) -> tuple[object, ...]:  # mapping proxies do not pickle
         return Workflow, (dict(self.nodes), self.source)
 
     def __repr__(self) -> str:

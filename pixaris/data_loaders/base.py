@@ -7,7 +7,7 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
@@ -71,6 +71,7 @@ def load(loader: object, name: str = "") -> EvalSet:
     except ConfigurationError:
         raise
     except Exception as error:
+        # the loader may be a user's own class
         raise DatasetError(f"{kind}.load_dataset raised {type(error).__name__}: {error}") from error
     return adapted(loaded, called)
 
@@ -114,45 +115,45 @@ def aligned(
         references = (references,)
     else:
         references = tuple(references)
-    problems = [
-        Problem(
-            f"references: {folder!r}",
-            f"no such folder{nearest(folder, folders)}; there are {_listed(sorted(folders))}",
-        )
-        for folder in references
-        if folder not in folders
-    ]
+    problems = list(_unknown_references(references, folders))
     images: dict[str, dict[str, tuple[str, Source]]] = {}
     for folder, files in folders.items():
         images[folder], found = _by_stem(folder, files)
         problems += [Problem(f"folder {folder!r}", message) for message in found]
+    # Before names are compared: a forgotten placeholder would be a name that no other folder has.
     forgotten = _take_out_placeholders(images)
     names = sorted({stem for stems in images.values() for stem in stems}, key=natural)
-    for folder, stems in images.items():
-        missing = [stem for stem in names if stem not in stems]
-        if stems and missing:
-            problems.append(
-                Problem(
-                    f"folder {folder!r}",
-                    f"has no image for {len(missing)} of {len(names)} names: {_listed(missing)}",
-                )
-            )
+    problems += _lacking(images, names)
     decoded, unreadable = _decoded(images)
     problems += unreadable
     if not folders:
         problems.append(Problem("", "no folders of images"))
     if problems:
         raise DatasetError(problems, place or f"eval set {name!r}")
-    items = tuple(
-        EvalItem(
-            index,
-            stem,
-            inputs={folder: decoded[folder, stem] for folder in images if folder not in references},
-            references={folder: decoded[folder, stem] for folder in images if folder in references},
-        )
-        for index, stem in enumerate(names)
-    )
+
+    def item(index: int, stem: str) -> EvalItem:
+        inputs = {folder: decoded[folder, stem] for folder in images if folder not in references}
+        compared = {folder: decoded[folder, stem] for folder in images if folder in references}
+        return EvalItem(index, stem, inputs=inputs, references=compared)
+
+    items = tuple(item(index, stem) for index, stem in enumerate(names))
     return EvalSet(name, items, passed_over(folders, beside, forgotten))
+
+
+def _unknown_references(references: Collection[str], folders: Collection[str]) -> Iterator[Problem]:
+    for folder in references:
+        if folder not in folders:
+            rule = f"no such folder{nearest(folder, folders)}; there are {_listed(sorted(folders))}"
+            yield Problem(f"references: {folder!r}", rule)
+
+
+def _lacking(images: Mapping[str, Collection[str]], names: Sequence[str]) -> Iterator[Problem]:
+    """The folders that lack names which others have; one without any image has been told of already."""
+    for folder, stems in images.items():
+        missing = [stem for stem in names if stem not in stems]
+        if stems and missing:
+            rule = f"has no image for {len(missing)} of {len(names)} names: {_listed(missing)}"
+            yield Problem(f"folder {folder!r}", rule)
 
 
 def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
@@ -162,9 +163,14 @@ def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
     ['img1', 'IMG2', 'img10']
     """
     parts = re.split(r"(\d+)", name.casefold())
-    return [
-        (not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts if part
-    ], name
+    return [_natural_part(part) for part in parts if part], name
+
+
+def _natural_part(part: str) -> tuple[bool, int, str]:
+    """Digits stand before letters; of equal numbers the one with fewer zeros in front comes last."""
+    if part.isdecimal():
+        return False, int(part), part
+    return True, 0, part
 
 
 def _by_stem(folder: str, files: Mapping[str, Source]) -> tuple[dict[str, tuple[str, Source]], list[str]]:

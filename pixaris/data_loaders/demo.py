@@ -149,11 +149,9 @@ def prepare(folder: Path) -> dict[str, int]:
             photograph: nothing has been written. Or a file cannot be written.
     """
     try:
-        faults = [
-            fault
-            for name, (folders, items) in _LAYOUT.items()
-            for fault in _foreign(folder / name, folders, items)
-        ]
+        faults = []
+        for name, (folders, items) in _LAYOUT.items():
+            faults += _foreign(folder / name, folders, items)
         if faults:
             raise ConfigurationError(faults, str(folder))
         for path, image in _images():
@@ -216,9 +214,8 @@ def _shows(path: Path, image: Image.Image) -> bool:
 
 def _images() -> Iterator[tuple[Path, Image.Image]]:
     """Every image with its path below the folder."""
-    photos = {
-        name: _photograph(crop) for name, crop in PHOTOS.items()
-    }  # all of them before anything is written
+    # all of them before anything is written
+    photos = {name: _photograph(crop) for name, crop in PHOTOS.items()}
     for name, photo in photos.items():
         yield Path("photos", "Original", f"{name}.png"), photo
         yield Path("photos", "Input", f"{name}.png"), _degraded(_levels(photo), OF_PHOTOS, name)

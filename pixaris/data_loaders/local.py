@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -155,14 +155,17 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     """A folder's files by name, then those of the folders inside it, by their path from it."""
     entries = sorted(folder.iterdir())
     yield from ((entry.name, entry) for entry in entries if not entry.is_dir())
-    inside = (
-        Path(where, file)
-        for entry in entries
-        if entry.is_dir()
-        for where, _, files in os.walk(entry)
-        for file in sorted(files)
-    )
-    yield from ((file.relative_to(folder).as_posix(), file) for file in islice(inside, _MOST_INSIDE))
+    folders = [entry for entry in entries if entry.is_dir()]
+    for file in islice(_inside(folders), _MOST_INSIDE):
+        yield file.relative_to(folder).as_posix(), file
+
+
+def _inside(folders: Iterable[Path]) -> Iterator[Path]:
+    """All files below some folders."""
+    for folder in folders:
+        for where, _, names in os.walk(folder):
+            for name in sorted(names):
+                yield Path(where, name)
 
 
 def _listed_items(listing: Path) -> tuple[EvalItem, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pixaris.exceptions import DatasetError, Problem
 from pixaris.generation.base import read_generation_params, read_pillow_images
@@ -46,7 +45,7 @@ def eval_set_of_dicts(name: str, rows: Iterable[object]) -> EvalSet:
     return EvalSet(name, tuple(items))
 
 
-def _item(index: int, row: Mapping[Any, Any], where: str, problems: list[Problem]) -> EvalItem:
+def _item(index: int, row: Mapping[object, object], where: str, problems: list[Problem]) -> EvalItem:
     found: list[Problem] = []
     images = read_pillow_images(_entries(row, "pillow_images", found), found)
     params = read_generation_params(_entries(row, "generation_params", found), found)
@@ -63,7 +62,7 @@ def _item(index: int, row: Mapping[Any, Any], where: str, problems: list[Problem
     return EvalItem(index, _name(row, index), inputs=inputs, texts=texts, params=params)
 
 
-def _entries(row: Mapping[Any, Any], key: str, problems: list[Problem]) -> list[Any]:
+def _entries(row: Mapping[object, object], key: str, problems: list[Problem]) -> list[object]:
     given = row.get(key) or ()
     if isinstance(given, list | tuple):
         return list(given)
@@ -71,7 +70,7 @@ def _entries(row: Mapping[Any, Any], key: str, problems: list[Problem]) -> list[
     return []
 
 
-def _name(row: Mapping[Any, Any], index: int) -> str:
+def _name(row: Mapping[object, object], index: int) -> str:
     """What the item is called: by itself, by the file of its first image, or by its place."""
     for key in _NAMES:
         if row.get(key):
@@ -89,7 +88,7 @@ def _name(row: Mapping[Any, Any], index: int) -> str:
     return file or f"item_{index + 1:03}"
 
 
-def _texts(row: Mapping[Any, Any], problems: list[Problem]) -> dict[str, str]:
+def _texts(row: Mapping[object, object], problems: list[Problem]) -> dict[str, str]:
     texts = {}
     for key, value in row.items():
         if key in _OWN or key in _NAMES:

@@ -78,12 +78,15 @@ class Connection:
             else:
                 image = self._client.run(request)
         except CancelledRequestError:
+            # The server tells one word for whoever cancelled it; somebody else's wish is not ours, and the
+            # request is tried again.
             if lease.serial in self._cancelled:
                 raise
             raise InterruptedPromptError("somebody else cancelled the request", endpoint=self._url) from None
         except PixarisError:
             raise
         except Exception as error:
+            # the client may be a user's own class; the request goes to another endpoint
             log.exception("the client of %s failed", self._url)
             raise UnreachableError(f"{type(error).__name__}: {error}", endpoint=self._url) from error
         finally:
@@ -104,6 +107,7 @@ class Connection:
         except PixarisError as error:
             return Probed(error)
         except Exception as error:
+            # the client may be a user's own class; the endpoint counts as one that does not answer
             log.exception("the client of %s failed", self._url)
             return Probed(UnreachableError(f"{type(error).__name__}: {error}", endpoint=self._url))
         return Probed(None, self._client.memory)
@@ -112,6 +116,8 @@ class Connection:
         """End the run of a lease, whether it has begun or is about to."""
         with self._changed:
             self._cancelled[lease.serial] = None
+            # A lease may be cancelled before its run reaches this process, so marks cannot be dropped when
+            # nothing runs; the oldest are of runs that are long over.
             while len(self._cancelled) > _REMEMBERED:
                 self._cancelled.popitem(last=False)
         for pause in _PAUSES:
@@ -121,6 +127,7 @@ class Connection:
             try:
                 self._client.cancel(request_id)
             except Exception as error:
+                # asked again below; an image that is made all the same is only dropped
                 log.debug("could not cancel %s on %s: %s", request_id, self._url, error, exc_info=True)
             with self._changed:
                 self._changed.wait_for(lambda: lease.serial not in self._running, timeout=pause)
@@ -132,6 +139,7 @@ class Connection:
         try:
             return self._client.orphans()
         except Exception as error:
+            # the endpoint may be gone: what it had is then made again elsewhere
             log.debug("%s does not say what it has: %s", self._url, error, exc_info=True)
             return ()
 
@@ -140,13 +148,16 @@ class Connection:
         try:
             self._client.cancel_orphans(request_ids)
         except Exception as error:
+            # nobody waits for these images any more; that some are still made is a loss of time, no fault
             log.debug("could not cancel orphans on %s: %s", self._url, error, exc_info=True)
 
     def close(self) -> None:
         """Cancel what runs and release the client's connections."""
         with self._changed:
+            # Marked first: the client ends the runs while it closes, and they are to end as cancelled.
             self._cancelled.update(dict.fromkeys(self._running))
         try:
             self._client.close()
         except Exception:
+            # a user's own close() must not keep the other endpoints from being closed
             log.exception("the client of %s did not close in order", self._url)

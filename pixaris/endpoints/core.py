@@ -135,6 +135,7 @@ class PoolCore(Generic[R]):
             nobody, if it is no answer.
         """
         lease, now = run.lease, self._clock()
+        # First of all: the account was charged even where nobody waits for the image any more.
         self._health.charge(lease.url, cost)
         if run.resume and isinstance(error, EndpointError):
             self._orphans.suspect(lease.url)
@@ -219,6 +220,8 @@ class PoolCore(Generic[R]):
         """The pool as it stands; all events, if there never were `since_event` (the number is another
         core's).
         """
+        # Events are only ever added, so that "since" is a position; a pool that was started again has fewer
+        # than its caller knows.
         events = self._health.events
         if since_event <= len(events):
             first = since_event
@@ -306,6 +309,7 @@ class PoolCore(Generic[R]):
             self._assign(now)
 
     def _assign(self, now: float) -> None:
+        # First what endpoints have already: it must not be placed elsewhere, and be made twice.
         claimed = [self._dispatcher.claim(key, url, now) for key, url in self._orphans.known()]
         for lease in (*filter(None, claimed), *self._dispatcher.assign(now)):
             endpoint, task = self.endpoint(lease.url), self._tasks[lease.request_id]
@@ -321,6 +325,8 @@ class PoolCore(Generic[R]):
         if key not in self._tasks:
             return
         _, lease = self._dispatcher.cancel(key)
+        # Taken apart before anybody is answered: who followed is submitted anew below, and must not follow
+        # the one that goes.
         followers = self._joined.leave(key)
         for task in (self._release(key), *map(self._release, followers)):
             if reason is not None:

@@ -98,6 +98,7 @@ def run_thread(names: Sequence[str], work: Callable[[], None], emit: Emitter) ->
             for name in names:
                 emit(Failed(name, error))
         except Exception as error:
+            # a thread of its own, maybe with a user's code: whoever waits for these endpoints is told
             log.exception("the watch over %s failed", ", ".join(names))
             for name in names:
                 emit(Failed(name, UnreachableError(f"{name}: {type(error).__name__}: {error}")))

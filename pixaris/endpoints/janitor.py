@@ -36,10 +36,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from pixaris.endpoints.base import Endpoint, EndpointApi
 from pixaris.exceptions import PixarisError
+from pixaris.files import JsonMapping
 
 log = logging.getLogger(__name__)
 
@@ -148,14 +148,14 @@ class Janitor:
             with suppress(OSError):  # where it may not be larger, `start` waits until the janitor reads
                 fcntl.fcntl(self._process.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: Mapping[str, object]) -> None:
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError, ValueError):  # it was killed; or dismissed
                 self._process.stdin.write(json.dumps(message).encode() + b"\n")
                 self._process.stdin.flush()
 
 
-def _joins(endpoint: Endpoint) -> dict[str, Any]:
+def _joins(endpoint: Endpoint) -> dict[str, object]:
     api = type(endpoint.api)
     headers = dict(endpoint.headers)
     return {"join": endpoint.url, "headers": headers, "api": f"{api.__module__}:{api.__qualname__}"}
@@ -195,7 +195,7 @@ def _end(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _endpoint(message: Mapping[str, Any]) -> Endpoint | None:
+def _endpoint(message: JsonMapping) -> Endpoint | None:
     """The endpoint that joins; None if its API cannot be made here, because the program itself defines it."""
     module, _, name = message["api"].partition(":")
     try:
@@ -230,12 +230,11 @@ def sweep(session: str, endpoints: Sequence[Endpoint], quiet: float, seconds: fl
         seconds: The longest it takes, also where an endpoint does not answer.
     """
     deadline = time.monotonic() + seconds
-    threads = [
-        threading.Thread(target=_clean, args=(endpoint, session, quiet, deadline), daemon=True)
-        for endpoint in endpoints
-    ]
-    for thread in threads:
-        thread.start()
+    threads = []
+    for endpoint in endpoints:
+        arguments = (endpoint, session, quiet, deadline)
+        threads.append(threading.Thread(target=_clean, args=arguments, daemon=True))
+        threads[-1].start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
 

@@ -224,20 +224,21 @@ def _renamed(eval_set: EvalSet, generator: ImageGenerator) -> EvalSet:
     """The eval set with folders called ``Input`` and ``Mask`` where their own names feed nothing and are
     plain.
     """
-    names = dict(
-        pair
-        for wanted, words in (("Input", _PHOTOS), ("Mask", _MASKS))
-        for pair in _renaming(eval_set, generator, wanted, words)
-    )
+    names: dict[str, str] = {}
+    for wanted, words in (("Input", _PHOTOS), ("Mask", _MASKS)):
+        names.update(_renaming(eval_set, generator, wanted, words))
     if not names:
         return eval_set
     remarks = [
         f"folder {old!r} feeds {load_node(new)!r}: the only one of its kind" for old, new in names.items()
     ]
-    items = tuple(
-        replace(item, inputs={names.get(folder, folder): image for folder, image in item.inputs.items()})
-        for item in eval_set.items
-    )
+
+    def renamed(item: EvalItem) -> EvalItem:
+        return replace(
+            item, inputs={names.get(folder, folder): image for folder, image in item.inputs.items()}
+        )
+
+    items = tuple(map(renamed, eval_set.items))
     return replace(eval_set, items=items, remarks=(*eval_set.remarks, *remarks))
 
 

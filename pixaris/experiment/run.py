@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from pixaris.exceptions import (
     AccountError,
@@ -84,7 +83,7 @@ class ExperimentRun:
     params: tuple[GenerationParam, ...] = ()
     images: Mapping[str, EncodedImage] = field(default_factory=dict)
     values: Mapping[str, ParamValue] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, object] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     scorer: Scorer | None = None
 
@@ -104,7 +103,7 @@ class ExperimentRun:
         self._finished: RunStatus | None = None
 
     @cached_property
-    def _workflow(self) -> Mapping[str, Any] | None:
+    def _workflow(self) -> Mapping[str, object] | None:
         return self.setup.generator.bound_workflow(self._args)
 
     @property
@@ -279,15 +278,16 @@ class ExperimentRun:
                 self._failures[metric.name] = f"needs every image, and {missing} failed"
                 continue
             try:
-                rows = [
-                    metric.named(metric.calculate([made.image.image for made in row if made]))
-                    for row in by_seed
-                ]
+                rows = []
+                for made in by_seed:
+                    images = [one.image.image for one in made if one]
+                    rows.append(metric.named(metric.calculate(images)))
                 means = {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
                 self._whole.update(metric.answering(means, self.setup.objectives))
             except ConfigurationError:  # no failure of this run alone
                 raise
             except Exception as error:
+                # a user's own metric may run here; the run keeps its images and its other scores
                 log.debug("%s could not score the run", metric.name, exc_info=True)
                 self._failures[metric.name] = reason(error)
 
@@ -305,7 +305,7 @@ def _remarks(items: Sequence[ItemResult]) -> list[str]:
     return list(dict.fromkeys(image.note for image in images if image is not None and image.note))
 
 
-def _others(args: ItemArgs) -> dict[str, Any]:
+def _others(args: ItemArgs) -> dict[str, object]:
     """What the user gave for components of his own, as far as it is plain and no secret."""
     return plain_facts({key: value for key, value in args.given.items() if key not in _RECORDED})
 

@@ -174,6 +174,7 @@ class _Sheet:
             _settle(self._result, error)
             return
         except Exception as error:
+            # a user's own metric may run here; the item keeps its image and its other scores
             log.debug("%s could not score %s", metric.name, self._item.name, exc_info=True)
             failure = f"{metric.name}: {reason(error)}"
         except BaseException as error:  # noqa: BLE001  (else the result would never come)

@@ -23,16 +23,21 @@ def averaged(samples: Sequence[ItemResult]) -> ItemResult:
     first = samples[0]
     if len(samples) == 1:
         return first
-    shared = [name for name in first.scores if all(name in sample.scores for sample in samples)]
+    scores = {}
+    for name in first.scores:
+        values = [sample.scores[name] for sample in samples if name in sample.scores]
+        if len(values) == len(samples):
+            scores[name] = statistics.fmean(values)
+    made = (sample.generated for sample in samples if sample.generated is not None)
     errors: list[PixarisError] = [sample.error for sample in samples if sample.error is not None]
+    # What ends the run first: it would be hidden behind an image's own failure.
+    errors.sort(key=lambda error: not isinstance(error, ENDS_THE_RUN))
     return ItemResult(
         first.index,
         first.name,
-        generated=next((sample.generated for sample in samples if sample.generated is not None), None),
-        error=next(
-            (error for error in errors if isinstance(error, ENDS_THE_RUN)), errors[0] if errors else None
-        ),
-        scores={name: statistics.fmean(sample.scores[name] for sample in samples) for name in shared},
+        generated=next(made, None),
+        error=errors[0] if errors else None,
+        scores=scores,
         samples=tuple(one for sample in samples for one in sample.each),
     )
 

@@ -120,6 +120,7 @@ class ThreadSubmitter:
         except PixarisError:
             raise
         except Exception as error:
+            # a user's own generator runs here
             log.debug("%s failed for %s", type(generator).__name__, args.item, exc_info=True)
             raise ExecutionError(
                 f"{type(generator).__name__} raised {type(error).__name__}: {error}"

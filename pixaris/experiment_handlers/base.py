@@ -110,6 +110,7 @@ class OriginalHandler(ExperimentHandler):
         except PixarisError:
             raise
         except Exception as error:
+            # a user's own handler runs here
             kind = type(self.handler).__name__
             raise StorageError(f"{kind}.store_results raised {type(error).__name__}: {error}") from error
 
@@ -119,7 +120,7 @@ class OriginalHandler(ExperimentHandler):
             close()
 
 
-def _original_arguments(run: RunRecord) -> Mapping[str, Any]:
+def _original_arguments(run: RunRecord) -> Mapping[str, object]:
     if run.search:
         name = f"{run.search}_{run.name}"
     else:
@@ -141,7 +142,7 @@ def _original_arguments(run: RunRecord) -> Mapping[str, Any]:
     }
 
 
-def adapted(handler: Any) -> ExperimentHandler:  # noqa: ANN401  (whatever the user gives)
+def adapted(handler: object) -> ExperimentHandler:
     """The handler, or one that stands in for a handler of the original's kind.
 
     Raises:

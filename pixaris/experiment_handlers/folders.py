@@ -10,14 +10,13 @@ import tempfile
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-from pixaris.files import safe_name, write_json
+from pixaris.files import JsonObject, safe_name, write_json
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
-def run_folder(parent: Path, name: str, marker: str, record: Mapping[str, Any]) -> Path:
+def run_folder(parent: Path, name: str, marker: str, record: Mapping[str, object]) -> Path:
     """Return the folder of a run, made where there is none yet.
 
     It is ``<parent>/<safe name>``; if another run has that, ``<safe name>-2``, and so on. Safe among
@@ -41,7 +40,7 @@ def run_folder(parent: Path, name: str, marker: str, record: Mapping[str, Any]) 
     raise AssertionError("count() ended")
 
 
-def read_marker(path: Path) -> dict[str, Any]:
+def read_marker(path: Path) -> JsonObject:
     """Return what a marker says; an empty dict if there is none or it is damaged."""
     try:
         marker = json.loads(path.read_bytes())
@@ -56,7 +55,7 @@ def _owner(path: Path) -> object:
     return read_marker(path).get("id")
 
 
-def _make(folder: Path, marker: str, record: Mapping[str, Any]) -> bool:
+def _make(folder: Path, marker: str, record: Mapping[str, object]) -> bool:
     """Make the folder beside and rename it into place; False if another process was faster."""
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
     try:

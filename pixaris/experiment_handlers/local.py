@@ -7,7 +7,6 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pixaris import __version__
 from pixaris.experiment_handlers.base import ExperimentHandler
@@ -158,13 +157,13 @@ class LocalExperimentHandler(ExperimentHandler):
         stored.rows.update({item.index: item for item in fresh})
 
     def _track(self, run: RunRecord, folder: Path) -> None:
-        row: dict[str, Any] = plain({**_summary(run), "folder": folder.relative_to(self.root).as_posix()})
+        row: dict[str, object] = plain({**_summary(run), "folder": folder.relative_to(self.root).as_posix()})
         path = self.root / TRACKING
         if _untimed(row) != _untimed(_last_line_of(run.id, path)):
             append_json_line(path, row)
 
 
-def _summary(run: RunRecord) -> dict[str, Any]:
+def _summary(run: RunRecord) -> dict[str, object]:
     return {
         "id": run.id,
         "name": run.name,
@@ -193,14 +192,15 @@ def _summary(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _failures(run: RunRecord) -> list[dict[str, Any]]:
-    return [
-        {"index": item.index, "name": item.name, "type": type(item.error).__name__, "error": str(item.error)}
-        for item in run.failures
-    ]
+def _failures(run: RunRecord) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for item in run.failures:
+        kind = type(item.error).__name__
+        rows.append({"index": item.index, "name": item.name, "type": kind, "error": str(item.error)})
+    return rows
 
 
-def _item_row(item: ItemResult) -> dict[str, Any]:
+def _item_row(item: ItemResult) -> dict[str, object]:
     row = {"index": item.index, "name": item.name, **_image_row(item, 0)}
     if not item.samples:
         return row
@@ -211,7 +211,7 @@ def _item_row(item: ItemResult) -> dict[str, Any]:
     return {**row, "image": samples[first]["image"], "samples": samples}
 
 
-def _image_row(result: ItemResult, number: int) -> dict[str, Any]:
+def _image_row(result: ItemResult, number: int) -> dict[str, object]:
     made = result.generated
     return {
         "scores": dict(result.scores),
@@ -231,14 +231,13 @@ def _image_file(item: ItemResult, number: int = 0) -> str:
     return RunPaths.image_name(item.name, number)
 
 
-def _last_line_of(run_id: str, path: Path) -> dict[str, Any]:
+def _last_line_of(run_id: str, path: Path) -> dict[str, object]:
     needle = json.dumps(run_id, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    if (
-        not path.is_file() or needle not in path.read_bytes()
-    ):  # most runs end once: do not parse the file for them
+    # Most runs end once: their id is not in the file, which then need not be parsed.
+    if not path.is_file() or needle not in path.read_bytes():
         return {}
     return next((row for row in reversed(read_json_lines(path)) if row.get("id") == run_id), {})
 
 
-def _untimed(row: dict[str, Any]) -> dict[str, Any]:
+def _untimed(row: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in row.items() if key != "seconds"}

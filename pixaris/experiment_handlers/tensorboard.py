@@ -32,7 +32,7 @@ from pixaris.exceptions import ConfigurationError
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.experiment_handlers.folders import read_marker, run_folder
 from pixaris.experiment_handlers.records import RecordFile
-from pixaris.files import storing, write_json
+from pixaris.files import JsonMapping, storing, write_json
 from pixaris.images import EncodedImage
 from pixaris.preview import preview
 from pixaris.results.manifest import read_manifest
@@ -113,7 +113,7 @@ class _Run:
     ended: str
     writer: RecordFile | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return {
             "id": self.id,
             "hparams": self.hparams,
@@ -176,7 +176,7 @@ class TensorboardHandler(ExperimentHandler):
         """Return the folder of the run's events, which is made for it if it has none yet."""
         return self._state(run).folder
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # what was written is on disk
         return {"logdir": self.logdir, "search": self.search, "_runs": {}, "_previews": {}}
 
@@ -337,7 +337,7 @@ def _code(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def _experiment(run: RunRecord, manifest: Mapping[str, Any]) -> Summary:
+def _experiment(run: RunRecord, manifest: JsonMapping) -> Summary:
     """The columns of a search's table: its parameters and their domains, its scores, the objective first.
 
     It stands in every run, because that of a folder of its own would be shown as a run.
@@ -352,7 +352,7 @@ def _experiment(run: RunRecord, manifest: Mapping[str, Any]) -> Summary:
     return _hparams(hparams_metadata.EXPERIMENT_TAG, content)
 
 
-def _column(name: str, domain: Mapping[str, Any]) -> api_pb2.HParamInfo:
+def _column(name: str, domain: JsonMapping) -> api_pb2.HParamInfo:
     """A parameter with its domain, which TensorBoard filters by; without one where it is no range or list."""
     info = api_pb2.HParamInfo(name=name, type=api_pb2.DATA_TYPE_STRING)
     for kind in _RANGES:
@@ -392,6 +392,6 @@ def _session_end(status: RunStatus, when: float) -> Summary:
     )
 
 
-def _hparams(tag: str, content: Any) -> Summary:  # noqa: ANN401  (a protocol buffer)
+def _hparams(tag: str, content: object) -> Summary:
     described = hparams_metadata.create_summary_metadata(content)
     return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=hparams_metadata.NULL_TENSOR)])

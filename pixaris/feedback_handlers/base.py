@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.types import Direction
@@ -315,7 +315,7 @@ class FeedbackHandler(ABC):
         images = [FeedbackImage(file.name, file, file.stem, experiment_name, dataset) for file in files]
         return self.create(Iteration(IterationKey(project, name), tuple(images), time.time()))
 
-    def write_single_feedback(self, feedback: Mapping[str, Any]) -> None:
+    def write_single_feedback(self, feedback: Mapping[str, object]) -> None:
         """Keep feedback on one image, given as a mapping.
 
         Args:

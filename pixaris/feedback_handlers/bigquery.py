@@ -15,7 +15,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pixaris.exceptions import ConfigurationError, StorageError, nearest
 from pixaris.feedback_handlers.base import (
@@ -71,11 +70,11 @@ class BigqueryFeedbackHandler(FeedbackHandler):
         self.folder = Path(local_feedback_directory).absolute() / ".feedback"
         self._open()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         kept = ("table", "bucket", "folder")
         return {name: self.__dict__[name] for name in kept}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._open()
 
@@ -250,21 +249,22 @@ def _require_images(iteration: Iteration, entry: AnyEntry) -> None:
 
 
 def _packed(iteration: Iteration) -> str:
-    images = [
-        {
-            "name": image.name,
-            "file": image.file.name,
-            "item": image.item,
-            "run": image.run,
-            "dataset": image.dataset,
-            "digest": image.digest,
-            "scores": dict(image.scores),
-        }
-        for image in iteration.images
-    ]
+    images = [_packed_image(image) for image in iteration.images]
     return json.dumps(
         {"created": iteration.created, "directions": dict(iteration.directions), "images": images}
     )
+
+
+def _packed_image(image: FeedbackImage) -> dict[str, object]:
+    return {
+        "name": image.name,
+        "file": image.file.name,
+        "item": image.item,
+        "run": image.run,
+        "dataset": image.dataset,
+        "digest": image.digest,
+        "scores": dict(image.scores),
+    }
 
 
 def _unpacked(key: IterationKey, content: str, folder: Path) -> Iteration:

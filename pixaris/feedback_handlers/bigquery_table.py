@@ -14,6 +14,7 @@ from typing import Any
 
 from pixaris.exceptions import ConfigurationError, StorageError
 from pixaris.feedback_handlers.base import IterationKey
+from pixaris.files import JsonObject
 from pixaris.gcp.errors import credential_errors, of_credentials, passing_errors, words_of
 from pixaris.words import pip
 
@@ -75,10 +76,10 @@ class FeedbackTable:
         self._last = 0
         self._earlier = False
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {"project": self.project, "name": self.name}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
     def looked_at(self) -> int | None:
@@ -116,7 +117,7 @@ class FeedbackTable:
             job = self._client.query(query, job_config=settings, timeout=_SECONDS)
             return int(job.total_bytes_processed)
 
-    def insert(self, key: IterationKey, values: Mapping[str, Any]) -> None:
+    def insert(self, key: IterationKey, values: Mapping[str, object]) -> None:
         with self._lock:
             self._last = max(self._last + 1, time.time_ns() // 1000)
             written = self._last
@@ -136,7 +137,7 @@ class FeedbackTable:
         if faults:
             raise StorageError(f"{self.name} does not take the row: {faults[0]['errors'][0]['message']}")
 
-    def rows(self, wanted: str, key: IterationKey | None = None, after: int = 0) -> list[dict[str, Any]]:
+    def rows(self, wanted: str, key: IterationKey | None = None, after: int = 0) -> list[JsonObject]:
         """Rows in the order in which they were written, each id once.
 
         Args:
@@ -167,7 +168,7 @@ class FeedbackTable:
                 api_timeout=_SECONDS,
                 retry=self._retry,
             )
-            rows: dict[str, dict[str, Any]] = {}
+            rows: dict[str, JsonObject] = {}
             for row in found:
                 rows.setdefault(row["id"], dict(row))
         return list(rows.values())
@@ -258,7 +259,7 @@ class FeedbackTable:
             )
 
     @cached_property
-    def _retry(self) -> Any:  # noqa: ANN401
+    def _retry(self) -> object:
         from google.cloud.bigquery import DEFAULT_RETRY
 
         return DEFAULT_RETRY.with_timeout(_SECONDS)

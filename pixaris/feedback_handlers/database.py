@@ -61,6 +61,7 @@ def open_database(file: Path) -> sqlite3.Connection:
             connection.execute("pragma synchronous = full")
             _bring_up_to_date(connection, file)
         except BaseException:
+            # Ctrl-C among them: the file would stay open
             connection.close()
             raise
     return connection
@@ -115,6 +116,7 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        # Ctrl-C among them: the lock of all writers would stay held
         connection.execute("rollback")
         raise
     connection.execute("commit")

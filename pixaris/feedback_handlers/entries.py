@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from pixaris.feedback_handlers.base import AnyEntry, Feedback, Retraction, Vote
+from pixaris.files import JsonMapping
 
 COLUMNS = ("id", "kind", "rater", "at", "subject", "said", "comment", "rival", "item")
 """Of a row. The subject is the image, the one on the left, or the vote that is taken back; the rival is the
@@ -13,9 +11,14 @@ image on the right.
 """
 
 
-def row_of(entry: AnyEntry) -> dict[str, Any]:
+def row_of(entry: AnyEntry) -> dict[str, object]:
     """An entry as a row; what it does not have is ""."""
-    row: dict[str, Any] = {**dict.fromkeys(COLUMNS, ""), "id": entry.id, "rater": entry.rater, "at": entry.at}
+    row: dict[str, object] = {
+        **dict.fromkeys(COLUMNS, ""),
+        "id": entry.id,
+        "rater": entry.rater,
+        "at": entry.at,
+    }
     if isinstance(entry, Feedback):
         said = {"kind": "feedback", "subject": entry.image, "said": entry.verdict, "comment": entry.comment}
     elif isinstance(entry, Vote):
@@ -26,7 +29,7 @@ def row_of(entry: AnyEntry) -> dict[str, Any]:
     return {**row, **said}
 
 
-def entry_of(row: Mapping[str, Any]) -> AnyEntry:
+def entry_of(row: JsonMapping) -> AnyEntry:
     """A row as the entry that it was."""
     rater, at, identity, subject = row["rater"], row["at"], row["id"], row["subject"]
     if row["kind"] == "feedback":

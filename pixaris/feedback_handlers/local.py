@@ -50,7 +50,7 @@ class LocalFeedbackHandler(FeedbackHandler):
         self.root = Path(os.path.abspath(local_feedback_directory))
         self._open()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {"root": self.root}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -172,18 +172,9 @@ def _add_images(
     root: Path,
     already: int = 0,
 ) -> None:
-    rows = [
-        (
-            number,
-            place,
-            image.name,
-            os.path.relpath(image.file, root),
-            image.item,
-            image.run,
-            image.dataset,
-            image.digest,
-            json.dumps(dict(image.scores)),
-        )
-        for place, image in enumerate(images, already)
-    ]
+    rows: list[tuple[object, ...]] = []
+    for place, image in enumerate(images, already):
+        file, scores = os.path.relpath(image.file, root), json.dumps(dict(image.scores))
+        where = (image.item, image.run, image.dataset)
+        rows.append((number, place, image.name, file, *where, image.digest, scores))
     database.executemany("insert or ignore into images values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)

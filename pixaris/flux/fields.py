@@ -138,9 +138,8 @@ class ImageField:
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, Integral) or (
-        isinstance(value, Real) and math.isfinite(value)
-    )  # no float holds every integer
+    # An integer is not made a float first: no float holds every integer.
+    return isinstance(value, Integral) or (isinstance(value, Real) and math.isfinite(value))
 
 
 def _letters(title: str) -> str:

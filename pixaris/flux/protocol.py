@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pixaris.exceptions import (
     AccountError,
@@ -232,7 +232,7 @@ def _account_error(code: int, words: str, base: str) -> AccountError | None:
     return None
 
 
-def _refused_task(status: str, body: Mapping[str, Any], base: str) -> PixarisError:
+def _refused_task(status: str, body: Mapping[str, object], base: str) -> PixarisError:
     details = body.get("details")
     if status in MODERATED:
         if isinstance(details, dict):
@@ -270,7 +270,7 @@ def _fault(entry: object) -> str:
     return _line(entry.get("msg"))
 
 
-def _object(reply: Reply) -> Mapping[str, Any]:
+def _object(reply: Reply) -> Mapping[str, object]:
     try:
         body = reply.json()
     except ValueError:
@@ -280,7 +280,7 @@ def _object(reply: Reply) -> Mapping[str, Any]:
     return {}
 
 
-def _status(body: Mapping[str, Any]) -> str:
+def _status(body: Mapping[str, object]) -> str:
     status = body.get("status")
     if isinstance(status, str):
         return status.strip().casefold()

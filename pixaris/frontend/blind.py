@@ -188,14 +188,11 @@ class BlindQueue:
         times = Counter(frozenset((vote.left, vote.right)) for vote in mine)
         by_name = {image.name: image for image in self._images.values()}
         held = {lease.question for lease in self._lent()}
-        old = [
-            vote
-            for vote in mine[:-APART]
-            if times[frozenset((vote.left, vote.right))] == 1
-            and frozenset((vote.left, vote.right)) not in held
-            and vote.left in by_name
-            and vote.right in by_name
-        ]
+        old = []
+        for vote in mine[:-APART]:
+            pair = frozenset((vote.left, vote.right))
+            if times[pair] == 1 and pair not in held and pair <= by_name.keys():
+                old.append(vote)
         if not old:
             return None
         vote = old[int(self._random.integers(len(old)))]

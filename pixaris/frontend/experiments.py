@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pixaris.exceptions import ConfigurationError
-from pixaris.files import read_json
+from pixaris.files import JsonMapping, JsonObject, read_json
 from pixaris.frontend.sessions import Keyring
 from pixaris.report.model import Cell, SearchPart, cell_of
 from pixaris.results import folders
@@ -247,7 +246,7 @@ class Experiments:
         )
 
 
-def _table(record: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _table(record: JsonMapping, key: str) -> JsonObject:
     """A section of a record that somebody may have edited."""
     value = record.get(key)
     if isinstance(value, Mapping):

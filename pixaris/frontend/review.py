@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pixaris.exceptions import ConfigurationError
 from pixaris.feedback_handlers.base import (
@@ -145,19 +144,18 @@ class Review:
             self._known[key] = known
         return known
 
-    def totals(self, key: IterationKey) -> dict[str, Any]:
+    def totals(self, key: IterationKey) -> dict[str, object]:
         """What was said of each image, by its place, and how many votes there are: what is sent to pages."""
         entries = self.log(key)
         places = self._read(key).places
-        images = {
-            places[name]: {
-                "likes": totals.likes,
-                "dislikes": totals.dislikes,
-                "comments": [list(pair) for pair in totals.comments],
-            }
-            for name, totals in totals_of(entries).items()
-            if name in places
-        }
+        images = {}
+        for name, totals in totals_of(entries).items():
+            if name in places:
+                images[places[name]] = {
+                    "likes": totals.likes,
+                    "dislikes": totals.dislikes,
+                    "comments": [list(pair) for pair in totals.comments],
+                }
         return {"images": images, "votes": len(votes_of(entries))}
 
     def own(self, key: IterationKey, rater: str) -> dict[int, dict[str, str]]:

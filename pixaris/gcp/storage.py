@@ -130,7 +130,7 @@ class Bucket:
         else:
             self.seconds = seconds
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {"name": self.name, "project": self.project, "seconds": self.seconds}
 
     @property
@@ -286,7 +286,7 @@ class Bucket:
             return _object(blob)
 
     @cached_property
-    def _retry(self) -> Any:  # noqa: ANN401  (the SDK carries no types)
+    def _retry(self) -> object:
         from google.cloud.storage.retry import DEFAULT_RETRY
 
         return DEFAULT_RETRY.with_timeout(self.seconds)

@@ -33,7 +33,7 @@ class Aspect:
     """
 
     name: str
-    schema: Mapping[str, Any]
+    schema: Mapping[str, object]
     value: Callable[[float], float] = float
     compared_with: str = ""
 
@@ -94,7 +94,7 @@ class _AspectMetric(JudgeMetric):
         scene = prompt_text("scene", images=" ".join(images), generated=words["generated"])
         return "\n\n".join([scene, *(prompt_text(aspect.name, **words) for aspect in self._aspects)])
 
-    def _schema(self) -> dict[str, Any]:
+    def _schema(self) -> dict[str, object]:
         values = {aspect.name: dict(aspect.schema) for aspect in self._aspects}
         return {
             "type": "object",

@@ -97,7 +97,7 @@ _QUESTIONS_SCHEMA = {
 }
 
 
-def _answers_schema(count: int) -> dict[str, Any]:
+def _answers_schema(count: int) -> dict[str, object]:
     one = {
         "type": "object",
         "properties": {
@@ -110,7 +110,7 @@ def _answers_schema(count: int) -> dict[str, Any]:
     return {"type": "object", "properties": {"answers": answers}, "required": ["answers"]}
 
 
-def _share(answers: Sequence[Mapping[str, Any]], count: int) -> float | None:
+def _share(answers: Sequence[Mapping[str, object]], count: int) -> float | None:
     """The share of yes; None where a question has no answer, or two."""
     said = {answer["number"]: answer["answer"] for answer in answers}
     return sum(word == "yes" for word in said.values()) / count if len(said) == count else None

@@ -86,11 +86,10 @@ class LLMPreferenceMetric(JudgeMetric):
             for order in orders
         ]
         results = self._results(asked)
-        values = [
-            _agreed(first.answer["better"], second.answer["better"])
-            for first, second in zip(results[::2], results[1::2], strict=True)
-            if isinstance(first, Verdict) and isinstance(second, Verdict)
-        ]
+        values = []
+        for first, second in zip(results[::2], results[1::2], strict=True):
+            if isinstance(first, Verdict) and isinstance(second, Verdict):
+                values.append(_agreed(first.answer["better"], second.answer["better"]))
         if not values:
             raise next(result for result in results if isinstance(result, MetricError))
         return values

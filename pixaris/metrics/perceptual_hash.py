@@ -51,8 +51,7 @@ def _hash(image: Image.Image) -> Mask:
         from scipy.fft import dctn
 
     small = flat(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    low = dctn(np.asarray(small, np.float64))[:_BITS, :_BITS].round(
-        6
-    )  # what is 0 shall not be above 0 by a rounding error
+    # Rounded: what is 0 must not count as above 0 by an error in the last digit.
+    low = dctn(np.asarray(small, np.float64))[:_BITS, :_BITS].round(6)
     bits: Mask = low > np.median(low)
     return bits

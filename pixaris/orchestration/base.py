@@ -19,7 +19,7 @@ from pixaris.experiment.caching import CachingSubmitter, Layer
 from pixaris.experiment.eval_sets import placed
 from pixaris.experiment.run import ExperimentRun
 from pixaris.experiment.setup import RunSetup, seeds_of
-from pixaris.experiment.submitters import PoolSubmitter, submitter_of
+from pixaris.experiment.submitters import PoolSubmitter, Submitter, submitter_of
 from pixaris.experiment_handlers.base import ExperimentHandler, adapted
 from pixaris.generation.base import ImageGenerator, ItemArgs, max_parallel_jobs
 from pixaris.images import EncodedImage
@@ -28,7 +28,7 @@ from pixaris.results.progress import ProgressListener
 from pixaris.results.records import SearchResult
 from pixaris.search.search import Search
 from pixaris.search.space.hyperparameters import space_of_hyperparameters
-from pixaris.search.survey import graph_of, survey_of
+from pixaris.search.survey import Survey, graph_of, survey_of
 from pixaris.types import RunRecord
 
 Progress = Callable[[RunRecord], None]
@@ -72,10 +72,9 @@ def generate_images_based_on_dataset(
     """
     eval_set = placed(load(data_loader, str(args.get("dataset", ""))), image_generator)
     item_args = ItemArgs.of(args)
+    own_endpoints: tuple[Endpoint, ...] = ()
     if pool is None and image_generator.uses_endpoints:
         own_endpoints = _endpoints(image_generator)
-    else:
-        own_endpoints = ()
     survey = survey_of(own_endpoints, graph_of(image_generator))
     if survey.infos:
         image_generator = image_generator.for_servers(list(survey.infos.values()))
@@ -89,35 +88,64 @@ def generate_images_based_on_dataset(
         workflow_image=_picture(args.get("workflow_pillow_image")),
         seeds=seeds_of(args),
     )
-    problems = [*([] if survey.has_endpoint else survey.silences()), *setup.problems()]
-    chosen = setup.each()[image_generator.choice.name(item_args.params) if image_generator.choice else ""]
-    if chosen.generator.workflow is not None:
-        problems += survey.workflow_problems(chosen.generator.workflow, chosen)
-    if problems:
-        raise ConfigurationError(tuple(dict.fromkeys(problems)))
-    parallel = max_parallel_jobs(args)
-    if args.get("max_parallel_jobs"):  # a server that works on one request after the other has its own number
-        own_endpoints = tuple(
-            replace(e, depth=min(e.depth, parallel)) if e.api.parallel else e for e in own_endpoints
-        )
-    if own_endpoints:
-        own = LocalPool(own_endpoints)
-    else:
-        own = None
-    shared = pool or own
-    pooled = None
-    if shared is not None and image_generator.uses_endpoints:
-        pooled = PoolSubmitter(image_generator, shared)
-    submitter = submitter_of(image_generator, pooled, parallel)
-    if cache is not None:
-        submitter = CachingSubmitter(submitter, [Layer(image_generator.cache_key, cache)])
-    name = str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
-    run = ExperimentRun(setup=setup, submitter=submitter, handler=handler, name=name)
+    _raise_problems(setup, survey, item_args)
+    own = _own_pool(own_endpoints, args)
+    submitter = _submitter(image_generator, pool or own, cache, max_parallel_jobs(args))
+    run = ExperimentRun(setup=setup, submitter=submitter, handler=handler, name=run_name(args))
     try:
         return _go_through(run, progress)
     finally:
         if own is not None:
             own.close()
+
+
+def run_name(args: Mapping[str, Any]) -> str:
+    """What a run is called: as ``args`` say, else by the time."""
+    return str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
+
+
+def _raise_problems(setup: RunSetup, survey: Survey, args: ItemArgs) -> None:
+    """Raise all that is wrong with the run and its servers; a problem that both tell is told once."""
+    problems = list(setup.problems())
+    if not survey.has_endpoint:
+        problems = [*survey.silences(), *problems]
+    choice = setup.generator.choice
+    chosen = setup.each()[choice.name(args.params) if choice else ""]
+    if chosen.generator.workflow is not None:
+        problems += survey.workflow_problems(chosen.generator.workflow, chosen)
+    if problems:
+        raise ConfigurationError(tuple(dict.fromkeys(problems)))
+
+
+def _own_pool(endpoints: Sequence[Endpoint], args: Mapping[str, Any]) -> LocalPool | None:
+    """Threads for the generator's own endpoints; None where it has none, or somebody else's pool is used."""
+    if not endpoints:
+        return None
+    if args.get("max_parallel_jobs"):
+        most = max_parallel_jobs(args)
+        endpoints = [_with_at_most(most, endpoint) for endpoint in endpoints]
+    return LocalPool(tuple(endpoints))
+
+
+def _with_at_most(requests: int, endpoint: Endpoint) -> Endpoint:
+    """An endpoint that is given so many requests at once; one that works on one after the other has a number
+    of its own.
+    """
+    if endpoint.api.parallel:
+        return replace(endpoint, depth=min(endpoint.depth, requests))
+    return endpoint
+
+
+def _submitter(
+    generator: ImageGenerator, pool: EndpointPool | None, cache: CacheStore | None, parallel: int
+) -> Submitter:
+    pooled = None
+    if pool is not None and generator.uses_endpoints:
+        pooled = PoolSubmitter(generator, pool)
+    submitter = submitter_of(generator, pooled, parallel)
+    if cache is None:
+        return submitter
+    return CachingSubmitter(submitter, [Layer(generator.cache_key, cache)])
 
 
 def _go_through(run: ExperimentRun, progress: Progress | None) -> RunRecord:
@@ -129,9 +157,10 @@ def _go_through(run: ExperimentRun, progress: Progress | None) -> RunRecord:
             step = max(_FEWEST, len(record.items) // 20)
             if progress is not None:
                 progress(record)
-        record = run.finish(
-            "finished" if any(item.generated for item in run.record("running").items) else "failed"
-        )
+        if any(item.generated for item in run.record("running").items):
+            record = run.finish("finished")
+        else:
+            record = run.finish("failed")
     except PixarisError:
         run.finish("interrupted")
         raise
@@ -178,19 +207,8 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         raise ConfigurationError(
             "hyperparameters: name at least one {node_name, input, value: [...]}", "args"
         )
-    scores = itertools.chain.from_iterable(metric.directions() for metric in metrics)
     direction = args.get("direction")
-    if direction:
-        undirected = [metric.name for metric in metrics]
-    else:
-        undirected = []
-    objective = str(args.get("objective") or next(itertools.chain(scores, undirected), ""))
-    if not objective:
-        raise ConfigurationError(
-            "a search compares scores: give at least one metric that says whether higher is better, with"
-            " direction = 'max' or 'min' in its class, or args['direction']",
-            "metrics",
-        )
+    objective = _objective(metrics, args)
     return Search(
         data_loader=data_loader,
         image_generator=image_generator,
@@ -209,6 +227,23 @@ def generate_images_for_hyperparameter_search_based_on_dataset(
         results_dir=adapted(experiment_handler).results_dir,
         cache=cache,
     ).run(listener)
+
+
+def _objective(metrics: Sequence[BaseMetric], args: Mapping[str, Any]) -> str:
+    """The score that the runs are compared by: the one that is named, else the first with a direction."""
+    if args.get("objective"):
+        return str(args["objective"])
+    directed = itertools.chain.from_iterable(metric.directions() for metric in metrics)
+    objective = next(directed, "")
+    if not objective and args.get("direction"):
+        objective = next((metric.name for metric in metrics), "")
+    if not objective:
+        raise ConfigurationError(
+            "a search compares scores: give at least one metric that says whether higher is better, with"
+            " direction = 'max' or 'min' in its class, or args['direction']",
+            "metrics",
+        )
+    return objective
 
 
 def _endpoints(generator: ImageGenerator) -> tuple[Endpoint, ...]:

@@ -8,11 +8,10 @@ import os
 import secrets
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixaris.data_loaders.base import DatasetLoader
 from pixaris.data_loaders.gcp import INPUTS, BucketDatasetLoader
@@ -24,9 +23,13 @@ from pixaris.gcp.storage import Bucket, BucketPath
 from pixaris.generation.base import ItemArgs
 from pixaris.generation.comfyui_cluster import ComfyClusterGenerator
 from pixaris.metrics.base import BaseMetric
+from pixaris.orchestration.base import run_name
 from pixaris.results.bucket.copies import RESULTS, pull
 from pixaris.results.paths import SearchPaths, numbered
 from pixaris.terminal import say
+
+if TYPE_CHECKING:
+    from pixaris.search.driver.jobs.client import Jobs  # needs Ray
 
 CALL = "run.pickle"
 """The file of the job's folder that holds what the run is made with."""
@@ -86,9 +89,7 @@ def generate_images_on_cluster(
         ClusterError: The cluster does not take the job, or the run failed there; its log says why.
         BucketError: The bucket cannot be read or written.
     """
-    from pixaris.search.driver.jobs.calls import SUBMITTED_WITH, own_versions, write_call  # needs Ray
-    from pixaris.search.driver.jobs.client import DEFAULT_ADDRESS, Jobs
-    from pixaris.search.driver.jobs.package import package_of
+    from pixaris.search.driver.jobs.client import DEFAULT_ADDRESS, Jobs  # needs Ray
 
     bucket = _checked(data_loader, image_generator, experiment_handler, args)
     where = address or os.environ.get("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS
@@ -96,7 +97,7 @@ def generate_images_on_cluster(
     project = str(args.get("project", "default"))
     eval_set = _in_bucket(data_loader, bucket, project)
     home = bucket / RESULTS / safe_name(project) / safe_name(eval_set.path.name)
-    name = _free_name(home, _name(args), eval_set.bucket.project)
+    name = _free_name(home, run_name(args), eval_set.bucket.project)
     parts = {
         "data_loader": eval_set,
         "image_generator": image_generator,
@@ -105,18 +106,7 @@ def generate_images_on_cluster(
         "args": {**args, "experiment_run_name": name},
     }
     job = f"pixaris-{safe_name(name, 40)}-{secrets.token_hex(4)}".replace(" ", "_")
-    with tempfile.TemporaryDirectory(prefix="pixaris-run-") as folder:
-        call = Path(folder) / CALL
-        write_call(call, parts)
-        if working_dir is not None:
-            beside = Path(working_dir)
-        else:
-            beside = Path(folder)
-        with package_of(beside, []).staged() as staged:
-            call.replace(staged / CALL)
-            words = ["python", "-m", _JOB, CALL]
-            variables = {SUBMITTED_WITH: own_versions()}
-            jobs.submit(job, words, str(staged), search=f"{project}/{name}", variables=variables)
+    _submit(jobs, job, f"{project}/{name}", parts, working_dir)
     say(f"submitted   {job}")
     sent = ClusterRun(job, name, home / safe_name(name))
     if not follow:
@@ -129,6 +119,28 @@ def generate_images_on_cluster(
     for inside in (f"{safe_name(name)}/", f"{SearchPaths(Path()).tensorboard}/{safe_name(name)}/"):
         pull(home, folder_here, eval_set.bucket.project, inside=inside)
     return ClusterRun(job, name, sent.place, folder_here / safe_name(name))
+
+
+def _submit(
+    jobs: Jobs,
+    job: str,
+    search: str,
+    parts: Mapping[str, object],
+    working_dir: str | os.PathLike[str] | None,
+) -> None:
+    """Send what a run is made of, and the user's own modules beside it."""
+    from pixaris.search.driver.jobs.calls import SUBMITTED_WITH, own_versions, write_call
+    from pixaris.search.driver.jobs.package import package_of
+
+    with tempfile.TemporaryDirectory(prefix="pixaris-run-") as folder:
+        call = Path(folder) / CALL
+        write_call(call, parts)
+        beside = Path(folder if working_dir is None else working_dir)
+        with package_of(beside, []).staged() as staged:
+            call.replace(staged / CALL)
+            words = ["python", "-m", _JOB, CALL]
+            variables = {SUBMITTED_WITH: own_versions()}
+            jobs.submit(job, words, str(staged), search=search, variables=variables)
 
 
 def _pass_on(text: str) -> None:
@@ -181,10 +193,6 @@ def _in_bucket(data_loader: DatasetLoader, bucket: BucketPath, project: str) -> 
     done = uploaded.create_dataset(data_loader.path)
     say(f"eval set    {place}: {len(done.moved)} files sent, {done.kept} were there")
     return uploaded
-
-
-def _name(args: Mapping[str, Any]) -> str:
-    return str(args.get("experiment_run_name") or time.strftime("run_%Y-%m-%d_%H-%M-%S"))
 
 
 def _free_name(home: BucketPath, name: str, gcp_project: str) -> str:

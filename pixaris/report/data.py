@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
+from pixaris.files import JsonObject
 from pixaris.report.charts.drawing import Chart
 from pixaris.report.gallery import PER_CHUNK, Gallery
 from pixaris.report.model import Report, SetRow
@@ -166,7 +167,7 @@ class Originals:
 
 def data_of(
     report: Report, facts: Sequence[Facts], gallery: Gallery, charts: Sequence[Chart], originals: Originals
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Everything that scripts need."""
     metrics = list(report.metrics)
     names = dict.fromkeys(name for row in report.sets for name in row.trial.values)
@@ -177,15 +178,15 @@ def data_of(
         "folders": [{"name": name, "role": role} for name, role in report.folders.items()],
         "items": _items(report, gallery),
         "sets": [_set(report, one, gallery, originals) for one in facts],
-        "charts": {
-            chart.identity: [[_short(p.x), _short(p.y), p.place] for p in chart.points]
-            for chart in charts
-            if chart.points
-        },
+        "charts": {chart.identity: _points(chart) for chart in charts if chart.points},
     }
 
 
-def _items(report: Report, gallery: Gallery) -> list[dict[str, Any]]:
+def _points(chart: Chart) -> list[list[object]]:
+    return [[_short(point.x), _short(point.y), point.place] for point in chart.points]
+
+
+def _items(report: Report, gallery: Gallery) -> list[JsonObject]:
     pictured = {item.name: item.pictures for item in report.first.pictures.items}
     prompts = {item.name: item.prompt for item in report.first.pictures.items}
     found = []
@@ -204,7 +205,7 @@ def _items(report: Report, gallery: Gallery) -> list[dict[str, Any]]:
     return found
 
 
-def _set(report: Report, facts: Facts, gallery: Gallery, originals: Originals) -> dict[str, Any]:
+def _set(report: Report, facts: Facts, gallery: Gallery, originals: Originals) -> dict[str, object]:
     row = report.sets[facts.place]
     trial = row.trial
     scores = [[_short(score) for score in report.scores(row, metric)] for metric in report.metrics]

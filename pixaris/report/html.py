@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from pixaris.files import plain
+from pixaris.files import JsonMapping, plain
 
 
 class Markup(str):
@@ -64,7 +63,7 @@ def _text(value: object) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def json_script(identity: str, value: Mapping[str, Any] | list[Any]) -> Markup:
+def json_script(identity: str, value: JsonMapping | list[Any]) -> Markup:
     """Data for scripts, which the browser neither runs nor parses: no text in it can end the element."""
     text = json.dumps(plain(value), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from pixaris.files import read_json
+from pixaris.files import JsonMapping, read_json
 from pixaris.report.thumbnails import Source
 from pixaris.results.evidence.eval_set import PicturedSet, Role, read_pictures
 from pixaris.results.evidence.items import ItemRow, read_items
@@ -66,9 +65,9 @@ class SearchPart:
     """
 
     result: SearchResult
-    manifest: Mapping[str, Any]
+    manifest: JsonMapping
     pictures: PicturedSet
-    record: Mapping[str, Any]
+    record: Mapping[str, object]
 
     @property
     def paths(self) -> SearchPaths:

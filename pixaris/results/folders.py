@@ -134,12 +134,12 @@ def runs(results: Path) -> list[Path]:
     """The folders of all single runs in a results folder, ``<results>/<project>/<eval set>/<run>``, by
     name.
     """
-    found = [record.parent for record in results.glob(f"*/*/*/{RunPaths.RECORD}")]
-    return sorted(
-        folder
-        for folder in found
-        if not (read_json(RunPaths(folder).record) or {"search": True}).get("search")
-    )
+    found = []
+    for file in results.glob(f"*/*/*/{RunPaths.RECORD}"):
+        record = read_json(file)
+        if record and not record.get("search"):
+            found.append(file.parent)
+    return sorted(found)
 
 
 def find_search(results: Path, name: str) -> Path:

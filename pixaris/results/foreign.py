@@ -43,10 +43,10 @@ def read_as(cls: type[T], row: object, *, without: Sequence[str] = ()) -> T:
     return cls(**given)
 
 
-_HINTS: dict[type, dict[str, Any]] = {}
+_HINTS: dict[type, dict[str, object]] = {}
 
 
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: type) -> dict[str, object]:
     """The fields' types; finding them takes longer than reading a row."""
     if cls not in _HINTS:
         _HINTS[cls] = get_type_hints(cls)
@@ -72,7 +72,7 @@ def _value(wanted: Any, value: object, name: str) -> object:  # noqa: ANN401  (a
     raise ForeignError(f"{name} has a value of another type")
 
 
-def _one_of(wanted: Sequence[Any], value: object, name: str) -> object:
+def _one_of(wanted: Sequence[object], value: object, name: str) -> object:
     for one in wanted:
         try:
             return _value(one, value, name)

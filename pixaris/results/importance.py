@@ -71,14 +71,10 @@ def _shares(columns: Mapping[str, tuple[list[float], bool]], scores: Sequence[fl
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study()
-        study.add_trials(
-            optuna.trial.create_trial(
-                params={name: column[index] for name, (column, _) in columns.items()},
-                distributions=distributions,
-                value=score,
-            )
-            for index, score in enumerate(_scaled(scores))
-        )
+        for index, score in enumerate(_scaled(scores)):
+            params = {name: column[index] for name, (column, _) in columns.items()}
+            trial = optuna.trial.create_trial(params=params, distributions=distributions, value=score)
+            study.add_trial(trial)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=list(columns))
@@ -91,10 +87,11 @@ def _scaled(values: Sequence[float]) -> list[float]:
     """Values from 0 to 1: shares do not change, and a forest, which reckons in 32 bits, tells neighbours
     apart at any size.
     """
+    # halves, because the largest minus the smallest may be too large a number
     low, high = (
         min(values) / 2,
         max(values) / 2,
-    )  # halves, because the largest minus the smallest may be too large a number
+    )
     return [(value / 2 - low) / (high - low) if high > low else 0.0 for value in values]
 
 

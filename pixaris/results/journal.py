@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pixaris.exceptions import StorageError
-from pixaris.files import append_json_line, read_json_lines, storing
+from pixaris.files import JsonMapping, append_json_line, read_json_lines, storing
 from pixaris.results.evidence.preferences import read_preferences
 from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.old_journal import old_report
@@ -71,7 +71,7 @@ class Journal:
         else:
             self._written = {}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_failed": None, "_written": {}}  # Tune keeps copies, which nobody writes to
 
     def proposed(self, number: int, values: Mapping[str, ParamValue]) -> None:
@@ -80,7 +80,7 @@ class Journal:
 
     def reported(self, number: int, report: TrialReport, stop: Stop | None) -> None:
         """A trial has told its scores, and the scheduler has decided."""
-        row: dict[str, Any] = {"reported": number, "report": self._news(number, report)}
+        row: dict[str, object] = {"reported": number, "report": self._news(number, report)}
         if stop is not None:
             row["stop"] = asdict(stop)
         self._append(row)
@@ -89,7 +89,7 @@ class Journal:
         """A trial went through, or was stopped, for good."""
         self._append({"ended": number, "report": self._news(number, report)})
 
-    def _append(self, row: Mapping[str, Any]) -> None:
+    def _append(self, row: Mapping[str, object]) -> None:
         if self._ended:
             return
         try:
@@ -101,7 +101,7 @@ class Journal:
             self._ended = True
             self._failed(error)
 
-    def _news(self, number: int, report: TrialReport) -> dict[str, Any]:
+    def _news(self, number: int, report: TrialReport) -> dict[str, object]:
         """A report without the item scores that stand in the journal already: else it grew by their
         square.
         """
@@ -177,7 +177,7 @@ class History:
         return tuple(number for number in self.values if number not in self.over)
 
 
-def _event(row: Mapping[str, Any]) -> Event | None:
+def _event(row: JsonMapping) -> Event | None:
     """A line as an event; None for what is none."""
     kind = next((kind for kind in _KINDS if kind in row), None)
     values, stop = row.get("values", {}), row.get("stop")

@@ -53,7 +53,7 @@ _SHOWN = 3
 _LONG = 60
 
 
-def write_manifest(paths: SearchPaths, manifest: Mapping[str, Any]) -> None:
+def write_manifest(paths: SearchPaths, manifest: Mapping[str, object]) -> None:
     """Keep a manifest."""
     write_json(paths.manifest, manifest)
 
@@ -81,13 +81,13 @@ def _is_table(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(row, Mapping) for row in value.values())
 
 
-def component(made: object) -> dict[str, Any]:
+def component(made: object) -> dict[str, object]:
     """A generator's or metric's class and its plain public attributes, without secrets and addresses."""
     facts = {name: value for name, value in vars(made).items() if not name.startswith("_")}
     return {"type": type(made).__name__, **plain_facts(facts)}
 
 
-def plain_facts(given: Mapping[str, Any]) -> dict[str, Any]:
+def plain_facts(given: Mapping[str, object]) -> dict[str, object]:
     """What of it is plain JSON, without secrets and addresses."""
     facts = {
         name: value
@@ -144,17 +144,18 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def changes(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """What differs between two workflows in API format, one line for each input."""
     before, after = workflow_inputs(old), workflow_inputs(new)
-    return [
-        f"{words}: {_whole(before[words]) if words in before else 'nothing'} → {_whole(after.get(words))}"
-        for words in dict.fromkeys([*before, *after])
-        if before.get(words) != after.get(words)
-    ]
+    found = []
+    for words in dict.fromkeys([*before, *after]):
+        if before.get(words) != after.get(words):
+            was = _whole(before[words]) if words in before else "nothing"
+            found.append(f"{words}: {was} → {_whole(after.get(words))}")
+    return found
 
 
-def _between(words: str, was: Any, is_: Any, joint: str = ".") -> list[str]:  # noqa: ANN401  (any JSON value)
+def _between(words: str, was: object, is_: object, joint: str = ".") -> list[str]:
     if _same(was, is_):
         return []
     if isinstance(was, Mapping) and isinstance(is_, Mapping):
@@ -176,9 +177,8 @@ def _between(words: str, was: Any, is_: Any, joint: str = ".") -> list[str]:  # 
 
 
 def _same(was: object, is_: object) -> bool:
-    return json.dumps(was, sort_keys=True) == json.dumps(
-        is_, sort_keys=True
-    )  # text, because 1, 1.0 and True are equal values
+    # text, because 1, 1.0 and True are equal values
+    return json.dumps(was, sort_keys=True) == json.dumps(is_, sort_keys=True)
 
 
 def item_differences(was: Mapping[str, Any] | None, is_: Mapping[str, Any] | None) -> list[str]:
@@ -199,7 +199,7 @@ def item_differences(was: Mapping[str, Any] | None, is_: Mapping[str, Any] | Non
     return found or ["dataset: the order of its items differs"]
 
 
-def _images(row: Mapping[str, Any]) -> dict[str, Any]:
+def _images(row: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in row.items() if name != _TEXTS}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from pixaris.results.foreign import ForeignError
 from pixaris.results.report import OBJECTIVE, TIME, TrialReport, TrialState
@@ -46,7 +45,7 @@ def _sparse(scores: object) -> dict[str, object]:
     return {str(index): score for index, score in enumerate(scores) if score is not None}
 
 
-def _state(result: Mapping[str, Any]) -> TrialState:
+def _state(result: Mapping[str, object]) -> TrialState:
     if result.get("broken"):
         return "broken"
     if result.get("interrupted"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pixaris.exceptions import ConfigurationError, PixarisError, nearest
 from pixaris.files import read_json
@@ -292,10 +292,10 @@ class SearchResult:
         if self.baseline is None or not self.baseline.values:
             return False
         others = [trial.values for trial in self.trials if trial.number != 0]
-        return all(
-            _is_among(value, [values[name] for values in others if name in values])
-            for name, value in self.baseline.values.items()
-        )
+        for name, value in self.baseline.values.items():
+            if not _is_among(value, [values[name] for values in others if name in values]):
+                return False
+        return True
 
     def table(self) -> pandas.DataFrame:
         """All trials as a table for pandas, one row each, by number.
@@ -350,10 +350,10 @@ class SearchResult:
             guardrails=head.guardrails,
         )
 
-    def head(self) -> dict[str, Any]:
+    def head(self) -> dict[str, object]:
         """Everything but the trials, as plain JSON values: what ``search.json`` holds."""
         best = self.best
-        row: dict[str, Any] = {key: getattr(self, key) for key in _HEAD if key not in _TOTALS}
+        row: dict[str, object] = {key: getattr(self, key) for key in _HEAD if key not in _TOTALS}
         row |= asdict(self.totals)
         row["failures"] = asdict(self.failures)
         row["best"] = best.name if best else None

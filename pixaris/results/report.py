@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
+from pixaris.files import JsonObject
 from pixaris.results.foreign import ForeignError, read_as
 from pixaris.results.paths import trial_name
 
@@ -145,7 +146,7 @@ class TrialReport:
         }
         return replace(self, item_scores=merged)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain JSON values; numbers come back exactly as they were."""
         row = asdict(self)
         row["item_scores"] = {

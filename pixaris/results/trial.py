@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pixaris.files import read_json_lines
 from pixaris.results.evidence.preferences import read_preferences
@@ -124,7 +124,7 @@ class TrialResult:
         known = self.report.item_scores.get(metric, {})
         return tuple(known.get(index) for index in range(len(self.item_scores)))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Plain JSON values: a line of ``trials.jsonl``."""
         report = self.report.as_dict()
         return {
@@ -168,7 +168,7 @@ class TrialResult:
         return cls(number, dict(values), status, report, each if known or report.items else (), folder)
 
     @classmethod
-    def from_dict(cls, row: Mapping[str, Any], folder: Path) -> TrialResult:
+    def from_dict(cls, row: Mapping[str, object], folder: Path) -> TrialResult:
         """Read what `as_dict` wrote, also of versions before 0.2; keys of later versions are passed over.
 
         Args:

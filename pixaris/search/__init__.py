@@ -11,7 +11,7 @@ From Python::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pixaris.endpoints.sources.credentials import Variable
@@ -63,7 +63,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module's attributes are of any type)
+def __getattr__(name: str) -> object:
     """Load a public name when it is first used: reading a search file needs no Ray."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,15 +5,14 @@ generated.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ConfigurationError
-from pixaris.files import read_json, safe_name
+from pixaris.files import JsonMapping, JsonObject, read_json, safe_name
 from pixaris.generation.base import has_own_values
 from pixaris.results.paths import SearchPaths, number_of
 from pixaris.search.algorithms.guided import guides, reason
@@ -137,7 +136,7 @@ def _time(checked: CheckedSearch, images: int) -> str:
     return f"about {_duration(images / rate)} ({each} on {at_once} endpoints){some}"
 
 
-def _rates(source: EndpointSource, speeds: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+def _rates(source: EndpointSource, speeds: Sequence[JsonMapping], name: str) -> list[float]:
     """Images per second of every endpoint of a source that was measured; of those that a search starts, its
     own last ones'.
     """
@@ -152,37 +151,30 @@ def _rates(source: EndpointSource, speeds: Sequence[Mapping[str, Any]], name: st
     return [1 / row["speeds"][url] for url in urls for row in _latest(url, speeds)]
 
 
-def _latest(url: str, speeds: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _latest(url: str, speeds: Sequence[JsonMapping]) -> list[JsonMapping]:
     return [row for row in speeds if url in row["speeds"]][:1]
 
 
-def measured(results: Path) -> list[dict[str, Any]]:
+def measured(results: Path) -> list[JsonObject]:
     """Seconds per image of every endpoint that earlier searches measured, the latest search first."""
     found = []
     for file in results.glob(f"*/*/{SearchPaths.ENDPOINTS}"):
-        content = read_json(file)
-        if content:
-            rows = content.get("endpoints")
-        else:
-            rows = None
-        if content:
-            when = content.get("time")
-        else:
-            when = None
-        speeds = {
-            row["url"]: float(row["speed"])
-            for row in (rows if isinstance(rows, list) else ())
-            if isinstance(row, dict) and isinstance(row.get("url"), str) and _is_speed(row.get("speed"))
-        }
-        if speeds:
-            found.append(
-                {
-                    "name": file.parent.name,
-                    "time": when if isinstance(when, int | float) else 0,
-                    "speeds": speeds,
-                }
-            )
+        content = read_json(file) or {}
+        speeds = dict(_speeds(content.get("endpoints")))
+        if not speeds:
+            continue
+        when = content.get("time")
+        if not isinstance(when, int | float):
+            when = 0
+        found.append({"name": file.parent.name, "time": when, "speeds": speeds})
     return sorted(found, key=lambda row: row["time"], reverse=True)
+
+
+def _speeds(rows: object) -> Iterator[tuple[str, float]]:
+    """URL and seconds per image of the endpoints that a file tells them of."""
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict) and isinstance(row.get("url"), str) and _is_speed(row.get("speed")):
+            yield row["url"], float(row["speed"])
 
 
 def _is_speed(value: object) -> bool:

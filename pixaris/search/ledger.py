@@ -148,14 +148,12 @@ class Ledger:
             now: When it said so.
         """
         fresh = [since for since in self._withdrawn if now - since < _SETTLES_SECONDS]
-        made_unseen = max(
-            0, self._before.images + made - self._spent.images
-        )  # or seen in a moment, while some are under way
+        # At most what the pool has made and nobody has settled; some of that is seen in a moment.
+        made_unseen = max(0, self._before.images + made - self._spent.images)
         self._unseen = min(self._unseen + len(self._withdrawn) - len(fresh), made_unseen)
         self._withdrawn = fresh
-        if (
-            not self._all_told
-        ):  # else the pool knows nothing more, only earlier: what is settled later would count twice
+        # Once all is told the pool knows nothing more, only earlier: what is settled later would count twice.
+        if not self._all_told:
             self._spent = replace(
                 self._spent, credits=max(self._spent.credits, self._before.credits + charged)
             )

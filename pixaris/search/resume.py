@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pixaris.cache.local import NO_LIMIT, LocalCache
 from pixaris.exceptions import ConfigurationError, Problem
-from pixaris.files import read_json, safe_name
+from pixaris.files import JsonMapping, read_json, safe_name
 from pixaris.results.folders import latest_folder
 from pixaris.results.journal import History
 from pixaris.results.manifest import MAY_CHANGE, differences, read_manifest
@@ -31,7 +30,7 @@ class Earlier:
     """
 
     result: SearchResult
-    manifest: Mapping[str, Any]
+    manifest: JsonMapping
     history: History
     differences: tuple[str, ...] = ()
 
@@ -65,10 +64,11 @@ class Earlier:
         Args:
             trials: How many trials are to run; None if that is up to the searcher.
         """
+        # "running": whoever asks holds its folder
         if trials is None or self.result.status in (
             "interrupted",
             "running",
-        ):  # "running": whoever asks holds its folder
+        ):
             return self.result.status != "finished"
         return bool(self.history.unfinished) or len(self.history.values) < trials
 

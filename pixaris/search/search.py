@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from pixaris.cache.base import CacheStore
 from pixaris.config import Config
@@ -107,22 +107,22 @@ class Search:
 
     data_loader: DatasetLoader
     image_generator: ImageGenerator
-    space: Space | Mapping[str, Any]
+    space: Space | Mapping[str, object]
     metrics: Sequence[BaseMetric]
     objective: str | Sequence[str]
     experiment_handler: ExperimentHandler | HandlerMaker
     direction: Direction | Mapping[str, Direction] | None = None
     failures: FailurePolicy = "skip"
     endpoints: Sequence[EndpointSource | str] = ()
-    args: Mapping[str, Any] = field(default_factory=dict)
+    args: Mapping[str, object] = field(default_factory=dict)
     project: str = "default"
     name: str = "search"
     algorithm: str | object = "auto"
-    algorithm_options: Mapping[str, Any] = field(default_factory=dict)
+    algorithm_options: Mapping[str, object] = field(default_factory=dict)
     scheduler: str | object = "race"
-    scheduler_options: Mapping[str, Any] = field(default_factory=dict)
+    scheduler_options: Mapping[str, object] = field(default_factory=dict)
     num_samples: int | None = DEFAULT_SAMPLES
-    points_to_evaluate: Sequence[Mapping[str, Any]] = ()
+    points_to_evaluate: Sequence[Mapping[str, object]] = ()
     budget: Budget | Mapping[str, float] | None = None
     seed: int | None = None
     seeds: int = 1
@@ -296,9 +296,9 @@ class Search:
             return [Problem("", rule, "points_to_evaluate")]
         return []
 
-    def _section(self) -> dict[str, Any]:
+    def _section(self) -> dict[str, object]:
         """The keywords as the section ``search`` of a file has them."""
-        section: dict[str, Any] = {"points_to_evaluate": [_plain(one) for one in self.points_to_evaluate]}
+        section: dict[str, object] = {"points_to_evaluate": [_plain(one) for one in self.points_to_evaluate]}
         for name in ("num_samples", "seed", "step", "max_concurrent"):
             if getattr(self, name) is not None:
                 section[name] = getattr(self, name)
@@ -311,6 +311,6 @@ class Search:
         return section
 
 
-def _plain(point: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(point: Mapping[str, object]) -> dict[str, object]:
     """A point with Python's own values: numpy's scalars come in too."""
     return {name: value.item() if hasattr(value, "item") else value for name, value in point.items()}

@@ -86,9 +86,8 @@ class Survey:
         columns = (place for places in setup.eval_set.feeds.values() for place in places)
         pending += [place for place in columns if _once(workflow, place[0])]
         found: dict[Problem, list[str]] = {}
-        known = (
-            pending if setup.eval_set.items else None
-        )  # without an eval set nobody can say which images are missing
+        # without an eval set nobody can say which images are missing
+        known = pending if setup.eval_set.items else None
         for url, info in self.infos.items():
             fed, unfed = _fed(workflow, loads, info)
             missing = [*unfed, *workflow.problems(info, None if known is None else [*fed, *known])]
@@ -100,12 +99,12 @@ class Survey:
                 faults += [replace(one, where=_within(workflow.source, one.where)) for one in unfit]
             for problem in faults:
                 found.setdefault(problem, []).append(url)
-        return [
-            problem
-            if len(urls) == len(self.infos)
-            else replace(problem, where=f"{problem.where} on {urls[0]}")
-            for problem, urls in found.items()
-        ]
+        problems = []
+        for problem, urls in found.items():
+            if len(urls) < len(self.infos):
+                problem = replace(problem, where=f"{problem.where} on {urls[0]}")
+            problems.append(problem)
+        return problems
 
 
 def graph_of(generator: ImageGenerator) -> Workflow | None:

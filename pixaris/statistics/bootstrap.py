@@ -48,6 +48,7 @@ def corrected_bootstrap(
     means = np.sort(numbers[drawn].mean(axis=1))
     mean = float(numbers.mean())
     below = (means < mean).mean() + (means == mean).mean() / 2
+    # Clipped, because a share of 0 or 1 lies infinitely many standard deviations away.
     bias = float(ndtri(np.clip(below, 0.5 / resamples, 1.0 - 0.5 / resamples)))
     deviations = (numbers - mean) / (count - 1)  # of the jackknife's means from theirs, up to sign
     acceleration = float((deviations**3).sum() / (6.0 * (deviations**2).sum() ** 1.5))

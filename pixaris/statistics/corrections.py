@@ -25,6 +25,7 @@ def holm(p: Sequence[float]) -> list[float]:
     adjusted = [0.0] * len(p)
     largest = 0.0
     for rank, place in enumerate(order):
+        # A p value is never adjusted below that of a smaller one.
         largest = max(largest, min(1.0, (len(p) - rank) * p[place]))
         adjusted[place] = largest
     return adjusted
@@ -56,5 +57,7 @@ def tied(differences: Mapping[int, Sequence[float]], alpha: float = ALPHA) -> tu
 
 def _p(values: Sequence[float], level: float) -> float:
     if smallest_p(len(values)) > level:
+        # The exact test cannot reach the level with so few items, whatever they say: all sets would stay
+        # tied.
         return student_p(values)
     return float(sign_flip_p(values))

@@ -98,6 +98,7 @@ class Kernel:
         """Squared distance in every dimension [dimensions, points, other points]."""
         difference = one.T[:, :, None] - other.T[:, None, :]
         squares: Array = difference**2
+        # The codes of categories are mere names: their distance says nothing, only whether they differ.
         squares[self.categorical] = difference[self.categorical] != 0.0
         return squares
 
@@ -112,6 +113,7 @@ class Kernel:
         correlations, _ = self.matern(self.apart(cells.points, cells.points), parameters.lengths)
         same = cells.items[:, None] == cells.items[None, :]
         covariances: Array = correlations * _variances(same, parameters) + math.exp(parameters.ease) * same
+        # Equal sets have equal rows, and the matrix no inverse, were it not for what is added here.
         covariances[np.diag_indices_from(covariances)] += _NUGGET + math.exp(parameters.noise)
         return covariances
 
@@ -168,6 +170,7 @@ class GaussianProcess:
             factor = cho_factor(kernel.covariances(every, parameters), lower=True)
             across = kernel.with_means(every, at, parameters)
         explained = (solve_triangular(factor[0], across, lower=True) ** 2).sum(axis=0)
+        # Rounding may leave less than nothing where nearly all is explained.
         variance = np.maximum(kernel.variance_of_mean(parameters) - explained, 1e-10)
         return mean, np.sqrt(variance)
 
@@ -186,6 +189,7 @@ class GaussianProcess:
         """
         from scipy.optimize import minimize
 
+        # Once for all evaluations: length scales only weigh the distances of each dimension.
         apart = kernel.apart(cells.points, cells.points)
         centre = Hyperparameters.default(cells.points.shape[1]).vector
         spread = np.concatenate([np.full(cells.points.shape[1], _SPREADS[0]), _SPREADS[1:]])
@@ -225,6 +229,8 @@ def _likelihood(
     weights = cho_solve(factor, centred)
     inverse = cho_solve(factor, np.eye(len(values)))
     value = 0.5 * float(centred @ weights) + float(np.log(np.diag(factor[0])).sum())
+    # ½ tr((K⁻¹ − αα') ∂K/∂θ) for each θ (Rasmussen and Williams 2006, 5.9), the trace as a sum of products;
+    # the chain rule's exp(θ) stands before it, as θ is a logarithm.
     outer = inverse - np.outer(weights, weights)
     shared = outer * slope * variances
     lengths = 0.5 * np.exp(-2.0 * parameters.lengths) * np.tensordot(apart, shared, axes=2)

@@ -77,5 +77,6 @@ def student_p(values: Sequence[float]) -> float:
 
     mean, spread = statistics.fmean(values), statistics.stdev(values)
     if spread == 0.0:
+        # 0 / 0 and x / 0: equal values leave no doubt, unless they are 0.
         return float(mean == 0.0)
     return float(2.0 * stdtr(len(values) - 1, -abs(mean) / spread * math.sqrt(len(values))))

@@ -132,12 +132,16 @@ def _equations(table: Numbers, winner: int, baseline: int) -> _Equations | None:
     freedom = int(known.sum()) - len(sums) - 1
     if own <= _NOTHING * sums.sum() or winner not in sets or freedom - (len(sets) - 1) < 1:
         return None
+    # Schur's complement: the baseline's effect is fixed, so that it is eliminated like an item's.
     beside = information[sets, baseline]
     reduced = information[np.ix_(sets, sets)] - np.outer(beside, beside) / own
     eigenvalues, basis = np.linalg.eigh(reduced)
+    # Where the sets move together, so does the estimate of the baseline's effect, which the gain is
+    # measured from.
     contrast = beside / own
     contrast[sets.index(winner)] += 1.0
     return _Equations(
+        # The matrix is semi-definite by construction; rounding may leave eigenvalues just below 0.
         eigenvalues=np.maximum(eigenvalues, 0.0),
         projections=basis.T @ (right[sets] - beside * right[baseline] / own),
         contrast=basis.T @ contrast,
@@ -158,6 +162,8 @@ def _variances(table: Numbers, baseline: int) -> Numbers:
     if rows < _FEW or told.sum() < _FEW:
         return np.ones(rows)
     residuals = table.copy()
+    # With gaps in the table, rows and columns are no longer at right angles: centring one shifts the other,
+    # and the rounds bring both to 0.
     for _ in range(_ROUNDS):
         residuals -= np.nanmean(residuals, axis=1, keepdims=True)
         residuals -= np.nanmean(residuals, axis=0)
@@ -171,7 +177,9 @@ def _variances(table: Numbers, baseline: int) -> Numbers:
     others = told & (np.arange(rows) != baseline)
     typical, weight = _prior(own[others], freedom[others])
     pulled: Numbers = (weight * typical + freedom * own) / (weight + freedom)
+    # The baseline is far from the others and may be the noisier; what it shows itself is not shrunk away.
     pulled[baseline] = max(pulled[baseline], own[baseline])
+    # Only their proportions count: the common σ is estimated with the rest.
     relative: Numbers = pulled / pulled.mean()
     return relative
 
@@ -207,8 +215,10 @@ def _posterior(equations: _Equations) -> _Posterior:
     ratios = np.tan(angles)[:, None] ** 2 / typical  # τ²/σ²
     growth = 1.0 + ratios * equations.eigenvalues
     shrunk = ratios / growth
+    # σ² is integrated out, with the prior 1/σ²; what is left of the squares stands in its place.
     left = np.maximum(equations.squares - (shrunk * equations.projections**2).sum(axis=1), 1e-300)
     likelihood = -0.5 * np.log(growth).sum(axis=1) - 0.5 * (equations.freedom - 1) * np.log(left)
+    # Less the largest, so that not all of them vanish in a float.
     weights = np.exp(likelihood - likelihood.max())
     weights /= weights.sum()
     means = (shrunk * equations.projections) @ equations.contrast + equations.offset
@@ -218,6 +228,7 @@ def _posterior(equations: _Equations) -> _Posterior:
     known = ratios[:, 0] * equations.winner
     return _Posterior(
         mean=mean,
+        # Within each width, and between the means of all widths.
         variance=float(weights @ (variances + (means - mean) ** 2)),
         kept=float(weights @ (known / (1.0 + known))),
         error=math.sqrt(float(weights @ noise) / equations.winner),

@@ -31,10 +31,14 @@ _ROUNDING = 1e-12
 def _subsets(count: int) -> Numbers:
     """Non-empty subsets as rows of weights that sum to 1 [subsets, values]."""
     if count <= _EXACT:
+        # The binary digits of 1 … 2^n − 1 are the memberships; 0, the empty subset, has no mean.
         members = np.arange(1, 2**count)[:, None] >> np.arange(count) & 1
     else:
+        # One less than a multiple of 40: k = 0.025 (M + 1) is then whole, and the coverage exactly what it
+        # says.
         draws = min(_DRAWS, _ENTRIES // count // 40 * 40 - 1)
         members = np.random.default_rng(count).integers(0, 2, (max(39, draws), count))
+        # A drawn subset may be empty, which has no mean; that is rare, and any value will do.
         members[~members.any(axis=1), 0] = 1
     weights: Numbers = members / members.sum(axis=1, keepdims=True)
     return weights
@@ -97,6 +101,8 @@ def sign_flips(values: npt.ArrayLike) -> tuple[tuple[Numbers, Numbers] | None, N
 
 def _ends(means: Numbers, level: float) -> tuple[Numbers, Numbers] | None:
     count = means.shape[-1]
+    # A product that is whole by arithmetic may be a little less as a float, and would be cut to the number
+    # below.
     place = int((1.0 - level) / 2.0 * (count + 1) + _ROUNDING)
     if place < 1:
         return None
@@ -106,8 +112,10 @@ def _ends(means: Numbers, level: float) -> tuple[Numbers, Numbers] | None:
 
 def _p(numbers: Numbers, means: Numbers) -> Numbers:
     toward = np.where(numbers.sum(axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
+    # A mean that is 0 by arithmetic differs from it in the last digits, by how large the values are.
     tolerance = _ROUNDING * np.abs(numbers).max(axis=-1, keepdims=True)
     beyond = (toward * means <= tolerance).sum(axis=-1)
+    # The one that was met is one of the patterns, drawn or not: so p is never 0 (Phipson and Smyth 2010).
     p: Numbers = np.minimum(1.0, 2.0 * (1.0 + beyond) / (means.shape[-1] + 1.0))
     return p
 

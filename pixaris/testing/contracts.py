@@ -44,21 +44,7 @@ def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Seque
     """
     require(len(images) == len(items) >= 2, "check_metric needs two images or more, and as many items")
     scales = metric.scales()
-    require(bool(metric.name), "a metric has a name")
-    for scale in (Scale(metric.direction, metric.range), *scales.values()):
-        require(
-            scale.direction in ("max", "min", None),
-            f'direction is "max", "min" or None (got {scale.direction!r})',
-        )
-        require(scale.range[0] < scale.range[1], f"range is (smallest, largest) (got {scale.range})")
-    require(set(metric.needs) <= set(NEEDS), f"needs names some of {', '.join(NEEDS)} (got {metric.needs})")
-    require(metric.parallel >= 1, f"parallel is a number of calls, at least 1 (got {metric.parallel})")
-    for folder in metric.reference_folders():
-        require(
-            all(_has(item, folder) for item in items),
-            f"the items given to check_metric need a folder {folder!r}",
-        )
-
+    _check_facts(metric, items)
     before = [digest(image) for image in images]
     values = _values(metric, images, items)
     require([digest(image) for image in images] == before, "a metric leaves the images as they are")
@@ -89,6 +75,20 @@ def check_metric(metric: BaseMetric, images: Sequence[Image.Image], items: Seque
                 )
             )
         require(again == values * 3, "score() gives the same values when several threads call it at once")
+
+
+def _check_facts(metric: BaseMetric, items: Sequence[EvalItem]) -> None:
+    """What a metric declares of itself."""
+    require(bool(metric.name), "a metric has a name")
+    for scale in (Scale(metric.direction, metric.range), *metric.scales().values()):
+        named = scale.direction in ("max", "min", None)
+        require(named, f'direction is "max", "min" or None (got {scale.direction!r})')
+        require(scale.range[0] < scale.range[1], f"range is (smallest, largest) (got {scale.range})")
+    require(set(metric.needs) <= set(NEEDS), f"needs names some of {', '.join(NEEDS)} (got {metric.needs})")
+    require(metric.parallel >= 1, f"parallel is a number of calls, at least 1 (got {metric.parallel})")
+    for folder in metric.reference_folders():
+        given = all(_has(item, folder) for item in items)
+        require(given, f"the items given to check_metric need a folder {folder!r}")
 
 
 def check_dataset_loader(loader: DatasetLoader) -> EvalSet:
@@ -197,9 +197,8 @@ def _values(
         rows = [metric.named(metric.calculate(images))]
     for row in rows:
         require(all(map(math.isfinite, row.values())), f"values are finite numbers (got {row})")
-    if (
-        metric.per_item and not metric.reference_folders()
-    ):  # calculate() has no eval set to read references from
+    # calculate() has no eval set to read references from
+    if metric.per_item and not metric.reference_folders():
         means = metric.calculate(images)
         for name in {name for row in rows for name in row}:
             mean = math.fsum(row[name] for row in rows if name in row) / sum(name in row for row in rows)

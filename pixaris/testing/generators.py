@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from PIL import Image
 
@@ -16,7 +15,7 @@ from pixaris.testing.rules import copied, require
 from pixaris.types import GenerationRequest
 
 
-def check_image_generator(generator: ImageGenerator, args: Sequence[Mapping[str, Any]]) -> None:
+def check_image_generator(generator: ImageGenerator, args: Sequence[Mapping[str, object]]) -> None:
     """Check a generator against the contract of `ImageGenerator`.
 
     One that makes its images itself makes some here; of one that has endpoints, only the requests are looked
@@ -52,7 +51,7 @@ def check_image_generator(generator: ImageGenerator, args: Sequence[Mapping[str,
     )
 
 
-def _facts(args: ItemArgs) -> tuple[Any, ...]:
+def _facts(args: ItemArgs) -> tuple[object, ...]:
     images = {name: image.digest for name, image in args.images.items()}
     return args.item, args.params, images, {key: args[key] for key in args if key != "pillow_images"}
 
@@ -80,7 +79,7 @@ def _check_requests(generator: ImageGenerator, items: Sequence[ItemArgs]) -> Non
         require(endpoint.kind in known, "endpoints() are of the generator's kind")
 
 
-def _contents(requests: Sequence[GenerationRequest]) -> list[tuple[Any, ...]]:
+def _contents(requests: Sequence[GenerationRequest]) -> list[tuple[object, ...]]:
     return [(one.item, one.cache_key, one.images, one.affinity_key) for one in requests]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import jsonschema
 from PIL import Image
@@ -13,7 +12,7 @@ from pixaris.images import EncodedImage
 from pixaris.metrics.judges.base import Judge, NoVerdictError, Verdict
 from pixaris.testing.rules import copied, require
 
-SCHEMA: Mapping[str, Any] = {
+SCHEMA: Mapping[str, object] = {
     "type": "object",
     "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 10}},
     "required": ["score"],

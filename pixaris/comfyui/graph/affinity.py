@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from pixaris.comfyui.graph.node import Node
 from pixaris.comfyui.object_info import ObjectInfo, is_model_file
@@ -23,14 +23,18 @@ def affinity_key(nodes: Mapping[str, Node], info: ObjectInfo | None = None) -> s
         nodes: The graph.
         info: With it, inputs whose options are model files count, whatever their name.
     """
-    files = {
-        f"{name}={value}"
-        for node in nodes.values()
-        if not _works_on_images(node, nodes, info)
-        for name, value in node.literals()
-        if isinstance(value, str) and value and _loads_model(node, name, value, info)
-    }
+    loaders = (node for node in nodes.values() if not _works_on_images(node, nodes, info))
+    files: set[str] = set()
+    for node in loaders:
+        files.update(_files(node, info))
     return "\n".join(sorted(files))
+
+
+def _files(node: Node, info: ObjectInfo | None) -> Iterator[str]:
+    """The model files that a node loads, each with the input it stands in."""
+    for name, value in node.literals():
+        if isinstance(value, str) and value and _loads_model(node, name, value, info):
+            yield f"{name}={value}"
 
 
 def _works_on_images(node: Node, nodes: Mapping[str, Node], info: ObjectInfo | None) -> bool:

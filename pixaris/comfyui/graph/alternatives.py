@@ -39,7 +39,9 @@ def merged(graphs: Mapping[str, Mapping[str, Node]], outputs: Mapping[str, str])
         raise WorkflowError(
             [Problem("", f"{rule} (got {', '.join(map(repr, graphs)) or 'none'})")], "generator"
         )
-    counts = Counter(title for graph in graphs.values() for title in {node.title for node in graph.values()})
+    counts: Counter[str] = Counter()
+    for graph in graphs.values():
+        counts.update({node.title for node in graph.values()})  # once, though two of its nodes have the title
     shared: dict[str, str] = {}
     found: dict[str, Node] = {}
     for name, graph in graphs.items():
@@ -57,7 +59,7 @@ def merged(graphs: Mapping[str, Mapping[str, Node]], outputs: Mapping[str, str])
                 title = f"{name}/{node.title}"
             found[ids[key]] = _renamed(node, ids[key], title, ids)
         outputs = {**outputs, name: ids[outputs[name]]}
-    inputs: dict[str, Any] = {CHOSEN: next(iter(graphs))}
+    inputs: dict[str, object] = {CHOSEN: next(iter(graphs))}
     inputs |= {name: (outputs[name], 0) for name in graphs}
     found[CHOOSER] = Node(CHOOSER, CHOOSER_CLASS, CHOOSER, inputs, {"_meta": {"title": CHOOSER}})
     return found

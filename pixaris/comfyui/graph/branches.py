@@ -26,15 +26,11 @@ def filled_in(node: Node, before: Node, info: ObjectInfo) -> Node:
     prefixes = tuple(f"{choice}." for choice in chosen)
     done: set[str] = set()
     while True:  # an option may bring a choice that brings inputs of its own
-        lacking = {
-            name: spec.initial
-            for name, spec in known.inputs_with(node.inputs).items()
-            if name.startswith(prefixes)
-            and name not in done
-            and spec.required
-            and spec.initial is not None
-            and _unfit(name, node, before, spec)
-        }
+        lacking = {}
+        for name, spec in known.inputs_with(node.inputs).items():
+            is_asked = name.startswith(prefixes) and spec.required and spec.initial is not None
+            if is_asked and name not in done and _unfit(name, node, before, spec):
+                lacking[name] = spec.initial
         if not lacking:
             return node
         done |= lacking.keys()

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from pixaris.comfyui.graph import structure
 from pixaris.comfyui.graph.recognise import HOW_TO_EXPORT, fault_of, fault_of_bytes
 from pixaris.exceptions import Problem, WorkflowError
+from pixaris.files import JsonMapping
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 64
@@ -34,8 +35,8 @@ class Node:
     id: str
     class_type: str
     title: str
-    inputs: Mapping[str, Any]
-    extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    inputs: JsonMapping
+    extra: JsonMapping = field(default_factory=lambda: MappingProxyType({}))
 
     def is_linked(self, name: str) -> bool:
         """Whether an input comes from another node (the server takes every list for a link)."""
@@ -56,7 +57,7 @@ class Node:
             kind = f"{self.class_type}, "
         return f"{self.title!r} ({kind}id {self.id})"
 
-    def literals(self) -> Iterator[tuple[str, Any]]:
+    def literals(self) -> Iterator[tuple[str, object]]:
         """Name and value of every literal: of inputs, and of those in structures (``lora_1.strength``)."""
         return structure.literals(self.inputs)
 
@@ -81,11 +82,11 @@ class Node:
         inputs = structure.replaced(self.inputs, self.place(name) or (name,), value)
         return Node(self.id, self.class_type, self.title, inputs, self.extra)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """A fresh dict, as in an API-format file."""
         return {"inputs": thaw(self.inputs), "class_type": self.class_type, **thaw(self.extra)}
 
-    def __reduce__(self) -> tuple[Any, ...]:  # mapping proxies do not pickle
+    def __reduce__(self) -> tuple[object, ...]:  # mapping proxies do not pickle
         return _parse_node, (self.id, self.as_dict())
 
 
@@ -100,7 +101,7 @@ def is_link(value: object) -> bool:
     )
 
 
-def read_nodes(source: str | Path | Mapping[str, Any]) -> tuple[str, dict[str, Node]]:
+def read_nodes(source: str | Path | Mapping[str, object]) -> tuple[str, dict[str, Node]]:
     """Read a graph from an API-format file or dict.
 
     Returns:
@@ -168,7 +169,7 @@ def _text(text: str) -> str:
     return str(text)
 
 
-def _read_json(source: str | Path, name: str) -> Mapping[str, Any]:
+def _read_json(source: str | Path, name: str) -> Mapping[str, object]:
     try:
         with Path(source).open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -208,8 +209,8 @@ def _read_json(source: str | Path, name: str) -> Mapping[str, Any]:
     return value
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
             raise ValueError(f"the key {key!r} stands twice in one object")
@@ -229,7 +230,7 @@ def _kind(value: object) -> str:
     return "value"
 
 
-def _nodes_of(raw: Mapping[str, Any], name: str) -> dict[str, Node]:
+def _nodes_of(raw: Mapping[str, object], name: str) -> dict[str, Node]:
     if fault := fault_of(raw):
         raise WorkflowError(fault, name)
     if not raw:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import WorkflowError
@@ -49,7 +48,7 @@ def _of_picture(path: Path) -> Workflow:
         raise WorkflowError(error.problems, source) from None
 
 
-def _json(text: str, chunk: str, source: str) -> Mapping[str, Any]:
+def _json(text: str, chunk: str, source: str) -> Mapping[str, object]:
     """An object; ComfyUI writes NaN for what it does not know, which becomes null."""
     try:
         value = json.loads(text, parse_constant=lambda _: None)
@@ -64,7 +63,7 @@ def _json(text: str, chunk: str, source: str) -> Mapping[str, Any]:
     return value
 
 
-def _titles(editor: Mapping[str, Any]) -> dict[str, str]:
+def _titles(editor: Mapping[str, object]) -> dict[str, str]:
     """Node id to title, of those that the editor's user gave one."""
     nodes = editor.get("nodes")
     if isinstance(nodes, list):

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from pixaris.files import JsonMapping
+
 WRAPPER = "__value__"
 _SWITCHES = ("on", "enabled", "active")
 
@@ -21,7 +23,7 @@ Place: TypeAlias = tuple[str | int, ...]
 """The input, then the keys and positions that lead to a value in it."""
 
 
-def find(inputs: Mapping[str, Any], name: str) -> Place | None:
+def find(inputs: Mapping[str, object], name: str) -> Place | None:
     """Where a name leads: to an input, or into the structure that one holds; None if nowhere.
 
     Of several places that are called so, one with a literal comes first, and an input with dots and all
@@ -34,7 +36,7 @@ def find(inputs: Mapping[str, Any], name: str) -> Place | None:
     return next((place for place in places if not _is_structure(inputs, place)), first)
 
 
-def value_at(inputs: Mapping[str, Any], place: Place) -> Any:  # noqa: ANN401  (any JSON value)
+def value_at(inputs: JsonMapping, place: Place) -> Any:  # noqa: ANN401  (any JSON value)
     """The value at a place that `find` gave."""
     value: Any = inputs
     for step in place:
@@ -57,14 +59,14 @@ def replaced(value: Any, place: Place, new: object) -> Any:  # noqa: ANN401  (an
     return MappingProxyType({**value, step: inner})
 
 
-def literals(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def literals(inputs: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """Every literal of a node and its name: the inputs that are no links, and what structures hold."""
     for name, value in inputs.items():
         if not isinstance(value, tuple):
             yield from _inside(name, value)
 
 
-def switched_off(inputs: Mapping[str, Any], place: Place) -> bool:
+def switched_off(inputs: Mapping[str, object], place: Place) -> bool:
     """Whether a value lies in a structure that a switch of its own turns off: ``{on: false, …}``."""
     if len(place) > 1:
         around = value_at(inputs, place[:-1])
@@ -73,7 +75,7 @@ def switched_off(inputs: Mapping[str, Any], place: Place) -> bool:
     return isinstance(around, Mapping) and any(around.get(switch) is False for switch in _SWITCHES)
 
 
-def _inside(name: str, value: object) -> Iterator[tuple[str, Any]]:
+def _inside(name: str, value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _inside(name if key == WRAPPER else f"{name}.{key}", inner)
@@ -84,12 +86,12 @@ def _inside(name: str, value: object) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _is_structure(inputs: Mapping[str, Any], place: Place) -> bool:
+def _is_structure(inputs: Mapping[str, object], place: Place) -> bool:
     value = value_at(inputs, place)
     return isinstance(value, Mapping) or (isinstance(value, tuple) and len(place) > 1)
 
 
-def _ways(inputs: Mapping[str, Any], name: str) -> Iterator[Place]:
+def _ways(inputs: Mapping[str, object], name: str) -> Iterator[Place]:
     """Every place that is called so: the input first, then what structures hold."""
     if name in inputs:
         yield from _step(name, inputs[name], None)

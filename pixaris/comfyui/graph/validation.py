@@ -110,9 +110,8 @@ def _structure_faults(node: Node, info: ObjectInfo, pending: Collection[Place] |
 
 
 def _literal_fault(value: object, spec: InputSpec, pending: Collection[Place] | None) -> str:
-    if (
-        isinstance(value, Mapping) and "__value__" in value
-    ):  # how user interfaces write a list that is no link
+    # User interfaces wrap a list so that it is not taken for a link.
+    if isinstance(value, Mapping) and "__value__" in value:
         value = value["__value__"]
     try:
         check(thaw(value) if isinstance(value, Mapping) else value, spec)

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pixaris.comfyui.messages import PromptRecord
 from pixaris.exceptions import (
@@ -50,7 +49,7 @@ class NodeNames:
             return str(title)
         return f"{node.get('class_type') or class_type or 'node'} (id {node_id})"
 
-    def _node(self, node_id: str) -> dict[str, Any]:
+    def _node(self, node_id: str) -> dict[str, object]:
         try:
             graph = json.loads(self._payload)  # parsed only when something went wrong
         except (ValueError, RecursionError):
@@ -121,6 +120,8 @@ def refusal(body: object, gist: str, names: NodeNames, url: str) -> Refusal:
             else:
                 other = f"node {names.name(fault.node_id, fault.class_type)!r}: "
             texts.append(other + fault.text)
+        # A node's own check fails so; that of LoadImage is that its file is not there. Where it was another
+        # node's, the prompt is sent once more in vain.
         missing = any(fault.kind == "custom_validation_failed" for fault in faults)
         return Refusal(
             PromptRejectedError("; ".join(texts)[: 4 * _TEXT_LIMIT], endpoint=url, node=node), missing
@@ -164,7 +165,7 @@ def _node_faults(raw: object) -> Iterator[_Fault]:
                 )
 
 
-def _fault_text(error: Mapping[str, Any]) -> str:
+def _fault_text(error: Mapping[str, object]) -> str:
     extra = error.get("extra_info")
     if isinstance(extra, dict):
         input_name = _line(extra.get("input_name"))
@@ -183,7 +184,7 @@ def _fault_text(error: Mapping[str, Any]) -> str:
     return message
 
 
-def _node_id_of(error: Mapping[str, Any]) -> str:
+def _node_id_of(error: Mapping[str, object]) -> str:
     extra = error.get("extra_info")
     if isinstance(extra, dict) and isinstance(extra.get("node_id"), str):
         return str(extra["node_id"])

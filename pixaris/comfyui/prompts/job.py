@@ -119,6 +119,8 @@ class Job:
         queued = self._api.queue().of(session).items()
         found = [prompt_id for prompt_id, request_id in queued if request_id == asked]
         prompt_id = found[0] if found else self._api.made(session).get(asked)
+        # The same request twice: the process that died had sent it a second time, not knowing that the
+        # first had arrived.
         self._server.leftovers.cancel(found[1:])
         if prompt_id is None:
             return self.generate()
@@ -140,6 +142,7 @@ class Job:
             name = text_of(each) or self._server.uploads.ensure(each.image)
             if name != upload_name(each.image):
                 renamed.append((each.node_id, each.input, name))
+        # As it is, byte for byte: the server's cache and ours know it by its text.
         if not renamed:
             return self.request.payload
         graph = json.loads(self.request.payload)
@@ -161,6 +164,7 @@ class Job:
                 self._submit(submission)
             record = self._follow(submission)
         finally:
+            # In this order: what is left behind is taken off later by whoever can reach the server.
             submission.release()
             if submission.left_behind:
                 server.leftovers.add([submission.id])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pixaris.comfyui.messages import ImageRef, PromptRecord, is_sane
 from pixaris.comfyui.outputs import Came, foreign_format, is_image
 from pixaris.comfyui.prompts.failures import NodeNames
@@ -86,15 +88,18 @@ def _images(request: GenerationRequest, record: PromptRecord) -> tuple[ImageRef,
 
 def _what_came(request: GenerationRequest, record: PromptRecord) -> str:
     names = NodeNames(request.payload, request.titles)
-    others = ", ".join(
-        repr(names.name(node_id))
-        for node_id, images in record.images.items()
-        if node_id != request.output and any(is_image(ref.filename) for ref in images)
-    )
+    others = [node for node in _with_images(record) if node != request.output]
     text = f"the prompt ended well, but this node gave {_came(request, record).words}, no image"
     if others:
-        return f"{text}; images came from {others}"
+        return f"{text}; images came from {', '.join(repr(names.name(node)) for node in others)}"
     return text
+
+
+def _with_images(record: PromptRecord) -> Iterator[str]:
+    """Ids of the nodes that gave any."""
+    for node, files in record.images.items():
+        if any(is_image(ref.filename) for ref in files):
+            yield node
 
 
 def _came(request: GenerationRequest, record: PromptRecord) -> Came:

@@ -74,6 +74,7 @@ class Submission:
             self._ours = False
             return reply
         if reply != self.id:
+            # Old servers choose ids of their own. Messages under it may have passed already.
             self._listener.rename(self.watch, reply)
             self.id = reply
             self.missed = True
@@ -165,6 +166,7 @@ class Submission:
             if self.id in self._api.queue() or self._api.history(self.id) is not None:
                 return self.id
             self.raise_if_cancelled()
+            # The server may now have it twice under one id; `ended` takes the copy away that still waits.
             self._copies = 2
             return self._send()
         except RateLimitedError:

@@ -61,6 +61,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Exception as error:  # noqa: BLE001  (as the web framework would, but without a traceback on the terminal)
         _LOG.info("%s %s failed: %r", request.method, request.path, error)
+        _LOG.debug("the failure of %s %s", request.method, request.path, exc_info=True)
         return web.Response(status=500, text="500 Internal Server Error\n\nServer got itself in trouble")
 
 

@@ -7,14 +7,14 @@ import json
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
 
 from pixaris.comfyui.server.nodes import registry
 from pixaris.comfyui.server.nodes.registry import Outputs
 from pixaris.comfyui.server.storage import Folders
+from pixaris.files import JsonMapping
 
 
-def signatures(prompt: Mapping[str, Any], folders: Folders) -> dict[str, str]:
+def signatures(prompt: Mapping[str, object], folders: Folders) -> dict[str, str]:
     """Return one signature per node: a digest of class, literal inputs, loaded files and the same of all
     ancestors.
 
@@ -27,7 +27,7 @@ def signatures(prompt: Mapping[str, Any], folders: Folders) -> dict[str, str]:
     return known
 
 
-def _sign(node_id: str, prompt: Mapping[str, Any], folders: Folders, known: dict[str, str]) -> str:
+def _sign(node_id: str, prompt: Mapping[str, object], folders: Folders, known: dict[str, str]) -> str:
     if node_id in known:
         return known[node_id]
     known[node_id] = uuid.uuid4().hex  # what a node sees that (wrongly, and never run) depends on itself
@@ -39,15 +39,17 @@ def _sign(node_id: str, prompt: Mapping[str, Any], folders: Folders, known: dict
     return known[node_id]
 
 
-def _ancestors(node: Mapping[str, Any]) -> list[str]:
+def _ancestors(node: JsonMapping) -> list[str]:
     return [value[0] for value in node["inputs"].values() if is_link(value)]
 
 
-def _digest(node: Mapping[str, Any], ancestors: Mapping[str, str], folders: Folders) -> str:
-    inputs = {
-        name: {"node": ancestors.get(value[0]), "slot": value[1]} if is_link(value) else {"is": value}
-        for name, value in sorted(node["inputs"].items())
-    }
+def _digest(node: JsonMapping, ancestors: Mapping[str, str], folders: Folders) -> str:
+    inputs = {}
+    for name, value in sorted(node["inputs"].items()):
+        if is_link(value):
+            inputs[name] = {"node": ancestors.get(value[0]), "slot": value[1]}
+        else:
+            inputs[name] = {"is": value}
     try:
         loaded = registry.fingerprint(node["class_type"], folders, node["inputs"])
         # NaN is equal to nothing, not even to itself: such a node always runs, as in ComfyUI.

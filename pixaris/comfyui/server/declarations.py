@@ -6,14 +6,15 @@ import functools
 import json
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+
+from pixaris.files import JsonObject
 
 
 @functools.cache
-def declarations() -> Mapping[str, dict[str, Any]]:
+def declarations() -> Mapping[str, JsonObject]:
     """Return ``/object_info`` as shipped: class name to declaration, with LoadImage's options empty. Do not
     change it.
     """
     text = resources.files("pixaris.comfyui.server").joinpath("object_info.json").read_text("utf-8")
-    found: dict[str, dict[str, Any]] = json.loads(text)
+    found: dict[str, JsonObject] = json.loads(text)
     return found

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pixaris.comfyui.server.declarations import declarations
+from pixaris.files import JsonMapping, JsonObject
 
 TYPE = "COMFY_DYNAMICCOMBO_V3"
 
 
-def declared(class_type: str, given: Mapping[str, Any]) -> list[tuple[str, bool, list[Any]]]:
+def declared(class_type: str, given: Mapping[str, object]) -> list[tuple[str, bool, list[object]]]:
     """List name, required and specification of the inputs that a node has.
 
     Args:
@@ -26,7 +27,7 @@ def declared(class_type: str, given: Mapping[str, Any]) -> list[tuple[str, bool,
 
 
 def _declared(
-    prefix: str, sections: Mapping[str, Any], given: Mapping[str, Any]
+    prefix: str, sections: JsonMapping, given: JsonMapping
 ) -> Iterator[tuple[str, bool, list[Any]]]:
     for section in ("required", "optional"):
         for key, spec in sections.get(section, {}).items():
@@ -40,11 +41,11 @@ def _declared(
                 yield from _declared(f"{name}.", chosen["inputs"], given)
 
 
-def nested(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def nested(inputs: JsonMapping) -> JsonObject:
     """Inputs as a node is given them: those of a dynamic combo as one mapping, the choice under its own
     name.
     """
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for name, value in inputs.items():
         *around, last = name.split(".")
         place = found

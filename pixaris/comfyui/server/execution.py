@@ -7,7 +7,6 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -21,8 +20,7 @@ from pixaris.comfyui.server.nodes.registry import Outputs
 from pixaris.comfyui.server.nodes.tensors import describe
 from pixaris.comfyui.server.queue import Ended, Item
 from pixaris.comfyui.server.storage import Folders
-
-Json = dict[str, Any]
+from pixaris.files import JsonObject
 
 _OOM_TIPS = (
     "This error means you ran out of memory on your GPU.\n\nTIPS: If the workflow worked before you might"
@@ -83,9 +81,9 @@ class _Run:
         self._signatures = signatures(item.prompt, executor.folders)
         self._results: dict[str, Outputs] = {}
         self._executed: list[str] = []
-        self._progress: dict[str, Json] = {}
-        self._shown: Json = {}
-        self._messages: list[list[Any]] = []
+        self._progress: dict[str, JsonObject] = {}
+        self._shown: JsonObject = {}
+        self._messages: list[list[object]] = []
         self._spared = True  # no fault was offered its occasion yet
 
     def run(self) -> Ended:
@@ -137,7 +135,7 @@ class _Run:
     def _sources(self, node: str) -> list[str]:
         return [value[0] for name, value in self._inputs(node).items() if is_link(value)]
 
-    def _inputs(self, node: str) -> Json:
+    def _inputs(self, node: str) -> JsonObject:
         entry = self._item.prompt[node]
         names = [name for name, _, _ in dynamic.declared(entry["class_type"], entry["inputs"])]
         return {name: entry["inputs"][name] for name in names if name in entry["inputs"]}
@@ -158,13 +156,16 @@ class _Run:
         if self._owner is not None:
             self._hub.last_node_id = node
             self._send("executing", {"node": node, "display_node": node})
-        inputs: Json = {}
+        inputs: JsonObject = {}
         try:
             self._check_interrupt()
-            inputs = {
-                name: self._results[value[0]].values[value[1]] if is_link(value) else value
-                for name, value in self._inputs(node).items()
-            }
+            given = {}
+            for name, value in self._inputs(node).items():
+                if is_link(value):
+                    given[name] = self._results[value[0]].values[value[1]]
+                else:
+                    given[name] = value
+            inputs = given  # all of them or none: a failure tells them
             self._suffer(node)
             outputs = registry.run(class_type, self._context, inputs)
         except _InterruptedError:
@@ -212,7 +213,9 @@ class _Run:
         if node is not None and faults.strike("oom", graph=graph):
             raise _TorchOutOfMemoryError("Allocation on device ")
 
-    def _failure(self, node: str, class_type: str, inputs: Mapping[str, Any], error: Exception) -> Json:
+    def _failure(
+        self, node: str, class_type: str, inputs: Mapping[str, object], error: Exception
+    ) -> JsonObject:
         quoted = {
             key: [describe(value) if isinstance(value, np.ndarray) else value]
             for key, value in inputs.items()
@@ -226,7 +229,7 @@ class _Run:
             "current_outputs": list(self._item.prompt),
         }
 
-    def _show(self, node: str, ui: Json | None, *, tell: bool = True) -> None:
+    def _show(self, node: str, ui: JsonObject | None, *, tell: bool = True) -> None:
         if tell:
             self._send("executed", {"node": node, "display_node": node, "output": ui})
         if ui is not None:
@@ -247,10 +250,10 @@ class _Run:
             "progress_state", {"prompt_id": self._item.prompt_id, "nodes": dict(self._progress)}, self._owner
         )
 
-    def _send(self, event: str, data: Json) -> None:
+    def _send(self, event: str, data: JsonObject) -> None:
         self._hub.send(event, {**data, "prompt_id": self._item.prompt_id}, self._owner)
 
-    def _tell(self, event: str, data: Json, *, to_all: bool = False) -> None:
+    def _tell(self, event: str, data: JsonObject, *, to_all: bool = False) -> None:
         """Record a message in the history, and send it to the owner (without one: to nobody, or to all)."""
         data = {"prompt_id": self._item.prompt_id, **data, "timestamp": _now()}
         self._messages.append([event, data])
@@ -262,7 +265,7 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def _exception(error: Exception) -> Json:
+def _exception(error: Exception) -> JsonObject:
     kind = type(error)
     if kind.__module__ == "builtins":
         name = kind.__qualname__

@@ -34,7 +34,6 @@ import json
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 KINDS = (
     "delay",
@@ -126,13 +125,13 @@ class Faults:
         with self._lock:
             self._rules.clear()
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, object]]:
         """Return the rules with their counts, as JSON."""
         with self._lock:
             return [asdict(rule) for rule in self._rules]
 
     def strike(
-        self, fault: str, route: str | None = None, graph: Mapping[str, Any] | None = None
+        self, fault: str, route: str | None = None, graph: Mapping[str, object] | None = None
     ) -> Rule | None:
         """Tell of an occasion for a fault; return the rule that strikes now, if one does.
 
@@ -171,7 +170,7 @@ class Faults:
         self._thawed.set()
 
 
-def _concerns(rule: Rule, route: str | None, graph: Mapping[str, Any] | None) -> bool:
+def _concerns(rule: Rule, route: str | None, graph: Mapping[str, object] | None) -> bool:
     if rule.prompt and rule.prompt not in json.dumps(graph):
         return False
     if route is None:

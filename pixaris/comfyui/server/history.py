@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import Any
+
+from pixaris.files import JsonObject
 
 MAX_HISTORY = 10_000
-
-Json = dict[str, Any]
 
 
 class History:
@@ -20,16 +19,16 @@ class History:
 
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
-        self._rows: dict[str, Json] = {}
+        self._rows: dict[str, JsonObject] = {}
 
-    def add(self, prompt_id: str, row: Json) -> None:
+    def add(self, prompt_id: str, row: JsonObject) -> None:
         """Add a row; of too many, the oldest goes."""
         with self._lock:
             if len(self._rows) >= MAX_HISTORY:
                 self._rows.pop(next(iter(self._rows)))
             self._rows[prompt_id] = row
 
-    def rows(self, max_items: int | None = None, offset: int = -1) -> Json:
+    def rows(self, max_items: int | None = None, offset: int = -1) -> JsonObject:
         """Return rows by id, oldest first: the newest ``max_items``, or so many from ``offset`` on."""
         with self._lock:
             if offset < 0 and max_items is not None:
@@ -40,7 +39,7 @@ class History:
                 rows = []
             return dict(rows if max_items is None else rows[: max(max_items, 0)])
 
-    def row(self, prompt_id: str) -> Json | None:
+    def row(self, prompt_id: str) -> JsonObject | None:
         """Return one row."""
         with self._lock:
             return self._rows.get(prompt_id)

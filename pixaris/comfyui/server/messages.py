@@ -11,9 +11,10 @@ import asyncio
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from aiohttp import WSMsgType, web
+
+from pixaris.files import JsonMapping, JsonObject
 
 # A socket with more unread messages than this is cut off, so that one stopped client does not eat the memory.
 MAX_UNREAD = 20_000
@@ -66,7 +67,7 @@ class Hub:
         """Name the loop in which the sockets live."""
         self._loop = loop
 
-    def send(self, event: str, data: Mapping[str, Any], client_id: str | None = None) -> None:
+    def send(self, event: str, data: Mapping[str, object], client_id: str | None = None) -> None:
         """Send to one client, or to all if ``client_id`` is None. ``data`` must not be changed afterwards."""
         self.call(self._deliver, event, data, client_id)
 
@@ -75,7 +76,7 @@ class Hub:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *args)
 
-    def _deliver(self, event: str, data: Mapping[str, Any], client_id: str | None) -> None:
+    def _deliver(self, event: str, data: Mapping[str, object], client_id: str | None) -> None:
         targets = list(self._sockets.values()) if client_id is None else [self._sockets.get(client_id)]
         text = ""
         for socket in targets:
@@ -89,7 +90,7 @@ class Hub:
             socket.abort()
 
     async def serve(
-        self, request: web.Request, status: Callable[[], dict[str, Any]], features: Mapping[str, Any]
+        self, request: web.Request, status: Callable[[], JsonObject], features: JsonMapping
     ) -> web.WebSocketResponse:
         """Speak with one client until it goes."""
         ws = web.WebSocketResponse()

@@ -6,9 +6,9 @@ import heapq
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from pixaris.comfyui.server.history import History, Json
+from pixaris.comfyui.server.history import History
+from pixaris.files import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class Item:
 
     number: float
     prompt_id: str
-    prompt: Json
-    extra_data: Json
+    prompt: JsonObject
+    extra_data: JsonObject
     outputs: list[str]
 
-    def row(self) -> list[Any]:
+    def row(self) -> list[object]:
         """Return the five values that ``/queue`` and ``/history`` show."""
         return [self.number, self.prompt_id, self.prompt, self.extra_data, self.outputs]
 
@@ -45,12 +45,12 @@ class Ended:
         messages: Its ``execution_…`` messages, in order, as ``[event, data]``.
     """
 
-    outputs: Json = field(default_factory=dict)
-    meta: Json = field(default_factory=dict)
+    outputs: JsonObject = field(default_factory=dict)
+    meta: JsonObject = field(default_factory=dict)
     succeeded: bool = True
-    messages: list[list[Any]] = field(default_factory=list)
+    messages: list[list[object]] = field(default_factory=list)
 
-    def row(self, item: Item) -> Json:
+    def row(self, item: Item) -> JsonObject:
         """Return the row of ``/history``."""
         status = {
             "status_str": "success" if self.succeeded else "error",

@@ -17,8 +17,7 @@ from pixaris.comfyui.server import dynamic
 from pixaris.comfyui.server.declarations import declarations
 from pixaris.comfyui.server.nodes import registry
 from pixaris.comfyui.server.storage import Folders
-
-Json = dict[str, Any]
+from pixaris.files import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +31,16 @@ class Verdict:
     """
 
     outputs: list[str] = field(default_factory=list)
-    node_errors: Json = field(default_factory=dict)
-    error: Json | None = None
+    node_errors: JsonObject = field(default_factory=dict)
+    error: JsonObject | None = None
 
 
-def problem(kind: str, message: str, details: str = "", extra_info: Json | None = None) -> Json:
+def problem(kind: str, message: str, details: str = "", extra_info: JsonObject | None = None) -> JsonObject:
     """Make one error as ComfyUI words them."""
     return {"type": kind, "message": message, "details": details, "extra_info": extra_info or {}}
 
 
-def check(prompt: Json, folders: Folders, targets: Collection[str] | None = None) -> Verdict:
+def check(prompt: JsonObject, folders: Folders, targets: Collection[str] | None = None) -> Verdict:
     """Check a graph and convert its literals in place.
 
     Args:
@@ -64,7 +63,7 @@ def check(prompt: Json, folders: Folders, targets: Collection[str] | None = None
     return _Check(prompt, folders).outputs(outputs)
 
 
-def _unknown_class(node_id: str, node: Json) -> Json | None:
+def _unknown_class(node_id: str, node: JsonObject) -> JsonObject | None:
     if not isinstance(node, dict):
         raise TypeError(f"node {node_id!r} is not an object")
     class_type = node.get("class_type")
@@ -83,17 +82,17 @@ def _unknown_class(node_id: str, node: Json) -> Json | None:
 
 
 class _Check:
-    def __init__(self, prompt: Json, folders: Folders) -> None:
+    def __init__(self, prompt: JsonObject, folders: Folders) -> None:
         self._prompt = prompt
         self._folders = folders
         # Node id to (valid, errors), in the order in which nodes were settled.
-        self._settled: dict[str, tuple[bool, list[Json]]] = {}
+        self._settled: dict[str, tuple[bool, list[JsonObject]]] = {}
         self._path: list[str] = []
-        self._cycles: dict[str, Json] = {}
+        self._cycles: dict[str, JsonObject] = {}
 
     def outputs(self, outputs: list[str]) -> Verdict:
         good, details = [], []
-        node_errors: Json = {}
+        node_errors: JsonObject = {}
         for output in outputs:
             try:
                 valid, errors = self._node(output)
@@ -123,7 +122,7 @@ class _Check:
             error=problem("prompt_outputs_failed_validation", message, "\n".join(details)),
         )
 
-    def _report(self, output: str, node_errors: Json) -> None:
+    def _report(self, output: str, node_errors: JsonObject) -> None:
         """Add every node with errors of its own that is known so far; nodes that only lie downstream have
         none.
         """
@@ -135,7 +134,7 @@ class _Check:
                 )
                 entry["dependent_outputs"].append(output)
 
-    def _node(self, node_id: str) -> tuple[bool, list[Json]]:
+    def _node(self, node_id: str) -> tuple[bool, list[JsonObject]]:
         if node_id in self._settled:
             return self._settled[node_id]
         if node_id in self._path:
@@ -143,7 +142,7 @@ class _Check:
         self._path.append(node_id)
         node = self._prompt[node_id]
         inputs, class_type = node["inputs"], node["class_type"]
-        errors: list[Json] = []
+        errors: list[JsonObject] = []
         valid = True
         for name, required, spec in dynamic.declared(class_type, inputs):
             if name not in inputs:
@@ -176,11 +175,11 @@ class _Check:
         self._settled[node_id] = (valid and not errors, errors)
         return self._settled[node_id]
 
-    def _link(self, name: str, spec: list[Any], link: list[Any]) -> tuple[bool, Json | None]:
+    def _link(self, name: str, spec: list[Any], link: list[Any]) -> tuple[bool, JsonObject | None]:
         """Check a link and the node it comes from; return whether that node is valid, and an error of the
         link itself.
         """
-        extra: Json = {"input_name": name, "input_config": spec}
+        extra: JsonObject = {"input_name": name, "input_config": spec}
         if len(link) != 2:
             message = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
             return True, problem("bad_linked_input", message, name, {**extra, "received_value": link})
@@ -208,7 +207,7 @@ class _Check:
             self._settled[source] = (False, [problem(kind, message, str(error), more)])
             return False, None
 
-    def _cycle(self, node_id: str) -> tuple[bool, list[Json]]:
+    def _cycle(self, node_id: str) -> tuple[bool, list[JsonObject]]:
         nodes = self._path[self._path.index(node_id) :]
         details = " -> ".join(
             f"{member} ({self._prompt[member]['class_type']})" for member in [*nodes, node_id]
@@ -227,7 +226,7 @@ class _Check:
 _CONVERSIONS = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 
 
-def _convert(name: str, spec: list[Any], inputs: Json) -> Json | None:
+def _convert(name: str, spec: list[object], inputs: JsonObject) -> JsonObject | None:
     """Convert a literal in place, or tell why it cannot be."""
     value = inputs[name]
     if isinstance(value, dict) and "__value__" in value:
@@ -252,10 +251,10 @@ def _convert(name: str, spec: list[Any], inputs: Json) -> Json | None:
     return None
 
 
-def _limits(class_type: str, name: str, spec: list[Any], value: Any) -> Json | None:  # noqa: ANN401  (any JSON value)
+def _limits(class_type: str, name: str, spec: list[Any], value: Any) -> JsonObject | None:  # noqa: ANN401  (any JSON value)
     if name == "image" and class_type in ("LoadImage", "LoadImageMask"):
         return None  # its list of files is not what counts: subfolders are allowed too, see `registry.refuse`
-    options: Json = spec[1]
+    options: JsonObject = spec[1]
     extra = {"input_name": name, "input_config": spec, "received_value": value}
     if "min" in options and value < options["min"]:
         return problem(

@@ -90,9 +90,8 @@ class Worker:
             except WorkerEndedError as error:
                 _LOG.info("worker ends: %s", error)
                 return
-            if (
-                self.queue.take_free_memory()
-            ):  # asked for since the last prompt began: before the next one runs
+            # asked for since the last prompt began: before the next one runs
+            if self.queue.take_free_memory():
                 self._executor.cache.clear()
             if item is not None and self.faults.strike("lose"):
                 self.queue.lose()

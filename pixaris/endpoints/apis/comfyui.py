@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pixaris.comfyui.address import Address, Timeouts
 from pixaris.comfyui.api import ComfyApi, device_memory
 from pixaris.comfyui.client import ComfyClient
@@ -29,7 +27,7 @@ class ComfyEndpointClient(ComfyClient, EndpointClient):
     def memory(self) -> int | None:
         return self._memory
 
-    def probe(self) -> dict[str, Any]:
+    def probe(self) -> dict[str, object]:
         stats = super().probe()
         memory = device_memory(stats)
         if memory is not None:

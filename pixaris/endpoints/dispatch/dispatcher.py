@@ -202,9 +202,13 @@ class Dispatcher:
         self._freed(server)
         self._release(request)
         server.done += 1
+        # An image proves the endpoint: its rests start from the shortest again, and nobody's requests are
+        # suspected of its failures.
         server.relapses = 0
         server.blamed_by.clear()
         self.health.blame.cleared(request.owner)
+        # What was out of memory there was made here: it was the endpoint that is too small, not the set
+        # that is too large.
         if request.short_on not in (None, lease.url):
             self.health.ran_out(request.short_on, request.owner, now)
         self.images += 1
@@ -229,6 +233,7 @@ class Dispatcher:
         if isinstance(error, EndpointError):
             self.health.failed(server, error, request.owner, now)
             if not isinstance(error, RateLimitedError):
+                # To be asked to wait is no failure: the request may go back there.
                 request.tried.add(lease.url)
                 request.failures += 1
             if request.failures < self.policy.max_attempts and not isinstance(error, ChargedError):

@@ -139,6 +139,7 @@ class Health:
     def _quarantine(self, server: Server, first: float, now: float) -> None:
         policy = self._policy
         server.doubted = False
+        # The exponent is bounded: 2.0 ** 1024 overflows, and an endpoint may relapse all night.
         server.rest = min(first * 2.0 ** min(server.relapses, 16), max(first, policy.max_quarantine))
         server.rest_until = now + server.rest
         server.relapses += 1

@@ -118,9 +118,8 @@ class Placement:
                 if server.loading and load is None
                 else server.silence(now) - (2 * self._load if server.loading else 0.0)
             )
-            server.pace = max(
-                server.usual(typical or 1.0, load), silence, _HAIR
-            )  # who is late with an image has become slow
+            # An endpoint that is late with an image has become slow.
+            server.pace = max(server.usual(typical or 1.0, load), silence, _HAIR)
             for key in server.models:
                 self._holders.setdefault(key, []).append(server)
         self._cheap = self._load < (typical or 0.0)
@@ -192,6 +191,7 @@ class Placement:
                 continue
             rank, request = pick
             merit = (-self._drain(key, line.count), rank)
+            # Negative, because the smallest merit wins and the longest work is to come first.
             if best is None or merit < best[0]:
                 best = merit, request
         if best:
@@ -294,7 +294,6 @@ class Placement:
         if not holders:
             return inf
         leases = sum(len(server.leases) for server in holders)
-        done = max(
-            server.silence(self._now) for server in holders
-        )  # of the image, or the load, that they are at
+        # What they have done of the image, or the load, that they are at.
+        done = max(server.silence(self._now) for server in holders)
         return (leases + count) / sum(1 / server.pace for server in holders) - done

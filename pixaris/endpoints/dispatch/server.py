@@ -119,9 +119,7 @@ class Server:
         del self.leases[request.id]
         self.loading -= request.loads
         self.disturbed = now is None
-        if now is None:
-            self._since = self._since
-        else:
+        if now is not None:
             self._since = now
 
     def answer(self, request: Request, load: MovingAverage, now: float) -> None:
@@ -139,8 +137,10 @@ class Server:
                 image without.
             now: Seconds.
         """
+        # Idle until the request came, or at work on the image before.
         seconds = now - max(request.leased, self._since)
         disturbed = self.disturbed
+        # Before the lease is released: the other one must still be among them.
         if not request.loads:
             self._swap_load(request)
         self.release(request, now)

@@ -94,6 +94,8 @@ class Queue:
 
     def remove(self, request: Request) -> None:
         del self._requests[request.order]
+        # Removed ones stay in the heap until they are its top: to take them out where they are would look
+        # through it.
         while self._orders and self._orders[0] not in self._requests:
             heapq.heappop(self._orders)
 

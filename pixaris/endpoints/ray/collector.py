@@ -7,12 +7,11 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
 
-from pixaris.endpoints.ray.messages import NAMESPACE, Delivery, Outcome
+from pixaris.endpoints.ray.messages import NAMESPACE, ActorHandle, Delivery, Outcome
 from pixaris.endpoints.unanswered import Unanswered
 from pixaris.exceptions import CancelledRequestError, NoEndpointError
 
@@ -41,7 +40,7 @@ class Collector:
 
     def __init__(
         self,
-        actor: Any,  # noqa: ANN401  (an actor handle)
+        actor: ActorHandle,
         client: str,
         unanswered: Unanswered,
         send_again: Callable[[], None],
@@ -52,7 +51,7 @@ class Collector:
         self._unanswered = unanswered
         self._send_again = send_again
         self._send_lost = send_lost
-        self._workers: dict[str, Any] = {}
+        self._workers: dict[str, ActorHandle] = {}
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -71,6 +70,7 @@ class Collector:
         while self._unanswered.wait():
             try:
                 delivery: Delivery = ray.get(self._actor.collect.remote(self._client, token, seen))
+                # Another token is another process of the pool: its count of outcomes starts at 0.
                 if delivery.token != token:
                     token, seen = delivery.token, 0
                 self._take(delivery.outcomes)
@@ -99,10 +99,13 @@ class Collector:
         for outcome in outcomes:
             if outcome.ref is None:
                 self._answer(outcome)
+            # What was cancelled meanwhile is not fetched.
             elif outcome.request_id in self._unanswered:
                 made[outcome.ref.worker].append(outcome)
         for worker, those in made.items():
             try:
+                # In batches: one call for all would hold a fetching thread of the worker for long, and
+                # would have to be answered within one time-out.
                 for first in range(0, len(those), _FETCHED_AT_ONCE):
                     self._take_images(worker, those[first : first + _FETCHED_AT_ONCE])
             except (ActorUnavailableError, GetTimeoutError) as error:
@@ -124,6 +127,7 @@ class Collector:
         """
         try:
             if worker not in self._workers:
+                # The look-up asks the cluster's control service: once for each worker, not for each image.
                 self._workers[worker] = ray.get_actor(worker, namespace=NAMESPACE)
             ref = self._workers[worker].fetch.remote(numbers)
             images: Sequence[bytes | None] = ray.get(ref, timeout=_FETCH_SECONDS)

@@ -13,12 +13,12 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from pixaris.endpoints.discovery import Discovery, Down, Emitter, Event, Failed, Note, Up, run_thread
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.endpoints.ray.nodes import this_node
 from pixaris.endpoints.sources.base import ServerCommand
 from pixaris.endpoints.sources.local_servers import Replica
@@ -78,6 +78,8 @@ class ManagedServerActor:
         self._log_file = log_file
         process = ServerProcess(server, log_file, server.probe, free_ports(1)[0], host=host)
         self._replica = Replica(name, process, self._emit)
+        # For an end in order; where this process is killed, the server's guard ends it (see
+        # `ServerProcess`).
         atexit.register(self._replica.stop)
         self._replica.start()
 
@@ -124,7 +126,7 @@ class _Placed:
 
     name: str
     server: ServerCommand
-    actor: Any
+    actor: ActorHandle
     deadline: float
     log_file: Path
     token: str = ""
@@ -203,6 +205,7 @@ class ManagedServers(Discovery):
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_CHECK_SECONDS + 1.0)
+        # Only those that are placed: a call to one that still waits for GPUs would wait with it.
         stopping = {one.actor.stop.remote(one.logged): one for one in self._placed if one.token}
         if stopping:
             ended, _ = ray.wait(list(stopping), num_returns=len(stopping), timeout=_STOP_SECONDS)
@@ -244,8 +247,10 @@ class ManagedServers(Discovery):
             if one.token:
                 _leave(one, emit)
                 emit(Note(f"the process that kept {one.name} ended, or its node; Ray has started another"))
+            # The new process has told nothing yet: its events and its log count from 0.
             one.token, one.seen, one.logged = collected.token, 0, 0
             self._last_placed = time.monotonic()
+        # Before the events are told: who reads of a failure looks into the log.
         one.keep_log(collected.log)
         one.seen += len(collected.events)
         for event in collected.events:
@@ -262,11 +267,8 @@ class ManagedServers(Discovery):
         placed after all.
         """
         waiting = [one for one in self._placed if not one.token and one.server.num_gpus]
-        fresh = [
-            one
-            for one in waiting
-            if not one.said and now - self._last_placed >= self._patience_with(one.server)
-        ]
+        quiet = now - self._last_placed
+        fresh = [one for one in waiting if not one.said and quiet >= self._patience_with(one.server)]
         for gpus, group in itertools.groupby(fresh, key=lambda one: one.server.num_gpus):
             some = list(group)
             several = len(some) > 1

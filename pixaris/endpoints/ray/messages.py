@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import ray
 
@@ -12,6 +13,11 @@ from pixaris.images import EncodedImage
 from pixaris.types import GeneratedImage, GenerationRequest
 
 NAMESPACE = "pixaris"
+
+ActorHandle: TypeAlias = Any
+"""A handle of an actor. It has the methods of the actor's class, each with ``.remote`` behind it: no type can
+say that.
+"""
 
 
 @dataclass(frozen=True)

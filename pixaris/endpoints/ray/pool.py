@@ -27,7 +27,7 @@ from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.janitor import Janitor
 from pixaris.endpoints.ray.actor import PoolActor
 from pixaris.endpoints.ray.collector import Collector
-from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, without_bytes
+from pixaris.endpoints.ray.messages import NAMESPACE, ActorHandle, Envelope, without_bytes
 from pixaris.endpoints.ray.nodes import beside_this
 from pixaris.exceptions import NoEndpointError, first_line
 from pixaris.images import EncodedImage
@@ -81,12 +81,16 @@ def start_pool(
     """
     session = str(uuid.uuid4())
     name = f"pool-{session[:13]}"
+    # A call that waits counts against its group's limit: clients that wait for outcomes must not take the
+    # places of the calls that bring these about.
     groups = {"waiting": 10_000}
     actor_class = ray.remote(concurrency_groups=groups, max_concurrency=100, num_cpus=0, max_restarts=-1)(
         PoolActor
     )
     placing = actor_class.options(name=name, namespace=NAMESPACE, scheduling_strategy=beside_this())
     actor = placing.remote(tuple(endpoints), policy, session)
+    # Put here and not in the actor: objects go with the process that put them, and the actor may be
+    # restarted.
     held = {image.digest: ray.put(image.data) for image in images}
     ray.get(actor.ready.remote())
     janitor = Janitor(session)
@@ -108,7 +112,7 @@ class RayPool(EndpointPool):
 
     def __init__(
         self,
-        actor: Any,  # noqa: ANN401  (an actor handle)
+        actor: ActorHandle,
         images: Mapping[str, ray.ObjectRef],
         janitor: Janitor | None = None,
         client: str = "",
@@ -128,6 +132,7 @@ class RayPool(EndpointPool):
                 self._sent = self._send(Submit(tuple(map(self._envelope, requests)), priority))
                 self._collector.start()
             case Promote() | Cancel():
+                # After the submission that it speaks of: an async actor may begin a later call first.
                 self._send(command, self._sent)
             case Join(endpoint):
                 self._members[endpoint.url] = endpoint
@@ -135,6 +140,8 @@ class RayPool(EndpointPool):
                     self._janitor.join(endpoint)
                 self._send(command)
             case Leave(url):
+                # Kept as a name: an actor that is started again knows the endpoint from its beginning, and
+                # must be told.
                 self._members[url] = None
                 self._send(command)
             case _:
@@ -146,6 +153,7 @@ class RayPool(EndpointPool):
         except RayError as error:
             gone = NoEndpointError(f"the endpoint pool does not answer: {first_line(str(error))}")
             return PoolStatus((), fatal=gone, first_event=since_event)
+        # The driver asks for the status every moment, so this is where a restart is noticed.
         self._correct({one.url for one in status.endpoints})
         return status
 
@@ -231,6 +239,7 @@ class RayPool(EndpointPool):
             if digest not in self._images:
                 self._images[digest] = ray.put(one.image.data)
             references[digest] = self._images[digest]
+        # The bytes stay in the object store: the actor would unpickle them for every request.
         bare = tuple(replace(one, image=without_bytes(one.image)) for one in request.images)
         return Envelope(replace(request, images=bare), references)
 
@@ -246,6 +255,8 @@ class RayPool(EndpointPool):
                 self._sent = self._send(Submit(tuple(map(self._envelope, requests)), priority))
                 sent.append(self._sent)
         if sent:
+            # Until they have arrived: the collector would ask again at once, and everything would be sent
+            # again.
             ray.wait(sent, num_returns=len(sent), timeout=_RETRY_SECONDS)
 
     def _send_lost(self, request_id: str) -> None:

@@ -30,6 +30,8 @@ class Shelf:
     def put(self, data: bytes) -> int:
         """Keep an image; gives its number."""
         with self._lock:
+            # Room is taken under the lock and the object store asked without it: a put of a large image
+            # takes milliseconds, in which others would wait.
             here = len(data) <= self._room
             self._room -= len(data) if here else 0
         if here:
@@ -46,6 +48,8 @@ class Shelf:
         image = self.get(number)
         if image is not None:
             return self.put(image)
+        # A number under which there is nothing: whoever fetches it is told that the image is lost, and asks
+        # for it again.
         return next(self._numbers)
 
     def get(self, number: int) -> bytes | None:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import ray
 from ray.exceptions import RayError
@@ -18,7 +17,7 @@ from ray.exceptions import RayError
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.connection import Connection, Probed
 from pixaris.endpoints.dispatch.waiting import Lease
-from pixaris.endpoints.ray.messages import NAMESPACE, Envelope, ImageRef, Outcome
+from pixaris.endpoints.ray.messages import NAMESPACE, ActorHandle, Envelope, ImageRef, Outcome
 from pixaris.endpoints.ray.shelf import Shelf
 from pixaris.exceptions import CancelledRequestError, PixarisError, RequestError
 from pixaris.images import EncodedImage
@@ -43,7 +42,7 @@ class Worker:
     """
 
     name: str
-    actor: Any
+    actor: ActorHandle
 
 
 def start_worker(session: str, slots: int = SLOTS) -> Worker:
@@ -101,6 +100,8 @@ class WorkerActor:
         Called again with the same lease, because the answer did not arrive, it gives the same outcome.
         """
         with self._lock:
+            # A future, put down before the run: a second call with the lease waits for the first one's
+            # result.
             known = self._outcomes.get(lease)
             outcome = known or self._outcomes.setdefault(lease, Future())
             while len(self._outcomes) > _REMEMBERED:
@@ -161,6 +162,7 @@ class WorkerActor:
     def release(self, endpoint: Endpoint) -> None:
         """Cancel what an endpoint has and close its connection."""
         with self._lock:
+            # Closed outside of the lock: that waits for the server.
             connection = self._connections.pop(endpoint.url, None)
         if connection is not None:
             connection.close()
@@ -202,6 +204,7 @@ class WorkerActor:
                 self._images.move_to_end(digest)
                 return self._images[digest]
         try:
+            # Outside of the lock: it may take a while, and others have their images here already.
             data: bytes = ray.get(envelope.images[digest])
         except RayError as error:  # no endpoint is to blame: they went with the process that held them
             raise RequestError(f"its input images are gone from the object store: {error}") from None
@@ -209,6 +212,7 @@ class WorkerActor:
             if digest not in self._images:
                 self._images[digest] = data
                 self._held += len(data)
+            # One may be larger than the limit: it is needed now.
             while self._held > _IMAGE_MEMORY and len(self._images) > 1:
                 self._held -= len(self._images.popitem(last=False)[1])
         return data

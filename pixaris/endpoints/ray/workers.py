@@ -35,6 +35,8 @@ class Workers:
         self._session = session
         slots = sum(endpoint.depth for endpoint in endpoints)
         processors = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        # More workers than processors gain nothing: each is a process, and they would wait for the same
+        # processors.
         count = max(1, min(math.ceil(slots / SLOTS), processors))
         self._slots = max(SLOTS, math.ceil(slots / count))  # of a worker
         self._workers = [self._start() for _ in range(count)]
@@ -52,6 +54,7 @@ class Workers:
         loads = [0] * len(self._workers)
         for url, home in self._homes.items():
             loads[home] += self._depths.get(url, 0)
+        # A worker that serves nobody takes any endpoint, also one with more slots than it is made for.
         if min(loads) and min(loads) + endpoint.depth > self._slots:
             self._workers.append(self._start())
             loads.append(0)
@@ -76,6 +79,7 @@ class Workers:
         if dead not in self._workers:
             return False
         ray.kill(dead.actor)
+        # In the same place: endpoints know their worker by its place.
         self._workers[self._workers.index(dead)] = self._start()
         self.deaths += 1
         return True
@@ -98,6 +102,7 @@ class Workers:
 
     async def close(self) -> None:
         """Close their connections, side by side."""
+        # A worker that died has nothing to close: its error is no reason to leave the others open.
         closing = (worker.actor.close.remote() for worker in self._workers)
         await asyncio.gather(*closing, return_exceptions=True)
 

@@ -27,9 +27,8 @@ from pixaris.exceptions import ConfigurationError, EndpointError, Problem, Unrea
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
-_LIBC = (
-    ctypes.CDLL(None) if sys.platform == "linux" else None
-)  # loaded before any fork: a forked child must not load libraries
+# loaded before any fork: a forked child must not load libraries
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _RESTART_SECONDS = 1.0
 _LONGEST_RESTART_SECONDS = 30.0
 _STEADY_SECONDS = 60.0
@@ -212,6 +211,7 @@ class ServerProcess:
                     self._ended = f"it ended with code {process.returncode}"
                 _end_group(process, self.grace, self.signals)
         except BaseException:
+            # Ctrl-C among them: a server must not outlive who started it
             _end_group(process, 0.0)
             raise
 
@@ -305,9 +305,8 @@ def command_problem(server: ServerCommand) -> Problem | None:
 
 def _can_run(command: str, folder: str | None, path: str | None) -> bool:
     if os.sep in command:
-        return (
-            shutil.which(os.path.join(folder or "", command)) is not None
-        )  # it is looked up from its working directory
+        # it is looked up from its working directory
+        return shutil.which(os.path.join(folder or "", command)) is not None
     return bool(command) and shutil.which(command, path=path) is not None
 
 

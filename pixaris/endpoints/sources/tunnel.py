@@ -300,9 +300,8 @@ class Tunnel:
 
         def ready(url: str) -> None:
             if f"Listening on port [{port}]" not in self._said():
-                raise UnreachableError(
-                    "the tunnel does not listen", endpoint=url
-                )  # whoever answers there is somebody else
+                # whoever answers there is somebody else
+                raise UnreachableError("the tunnel does not listen", endpoint=url)
             self._ready(url)
 
         process = ServerProcess(server, self._output, ready, port, grace=_ENDING_SECONDS, max_restarts=0)

@@ -7,7 +7,6 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pixaris.flux.models import ACTIVE_TASKS, Model
 from pixaris.flux.server.faults import DELIVERY, TASK, Faults
@@ -54,7 +53,7 @@ class Work:
 
     id: str
     model: Model
-    fields: Mapping[str, Any]
+    fields: Mapping[str, object]
     image: bytes
     cost: float
     done_at: float
@@ -81,7 +80,7 @@ class Asked:
     method: str
     path: str
     key: str
-    body: Any = None
+    body: object = None
 
 
 class Account:
@@ -115,7 +114,7 @@ class Account:
         """Tasks it may have at once with a model."""
         return min(self.options.active_tasks, model.active_tasks)
 
-    def accept(self, model: Model, fields: Mapping[str, Any], image: bytes, cost: float) -> Work:
+    def accept(self, model: Model, fields: Mapping[str, object], image: bytes, cost: float) -> Work:
         """Take a task."""
         struck = self.faults.strike(*TASK)
         work = Work(
@@ -128,9 +127,8 @@ class Account:
             frozenset(struck),
         )
         self.works[work.id] = work
-        self.most_active = max(
-            self.most_active, self.active() - 1
-        )  # it is still among those that arrive, too
+        # Less one: it is counted among those that arrive, too.
+        self.most_active = max(self.most_active, self.active() - 1)
         if not {"request", "content"} & work.faults:
             self.credits -= cost
         return work

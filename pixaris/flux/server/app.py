@@ -13,10 +13,11 @@ from typing import Any
 from aiohttp import web
 
 from pixaris.exceptions import ImageError
+from pixaris.files import JsonMapping, JsonObject
 from pixaris.flux.fields import UnfitError
 from pixaris.flux.models import MODELS, MOST_PIXELS, Model
 from pixaris.flux.server.account import Account, Asked, Options, Work
-from pixaris.flux.server.faults import SUBMIT, parse_rules
+from pixaris.flux.server.faults import SUBMIT, Rule, parse_rules
 from pixaris.flux.server.paint import encode, paint
 from pixaris.images import decode
 
@@ -77,27 +78,7 @@ class Server:
 
     async def _submit(self, request: web.Request) -> web.StreamResponse:
         faults = self.account.faults.strike(*SUBMIT)
-        for fault, status, detail in (
-            ("busy", 429, "Too many active tasks"),
-            ("no_credits", 402, "Insufficient credits"),
-            ("bad_key", 403, f"Not authenticated - Invalid Authentication: {request.headers.get('x-key')}"),
-        ):
-            if fault in faults:
-                seconds = faults[fault].seconds
-                if seconds is None:
-                    headers = {}
-                else:
-                    headers = {"Retry-After": f"{seconds:g}"}
-                return web.json_response({"detail": detail}, status=status, headers=headers)
-        if "error500" in faults:
-            return web.Response(
-                status=500, text="<html>Internal Server Error</html>", content_type="text/html"
-            )
-        if "redirect" in faults:
-            return web.Response(
-                status=307, headers={"Location": f"{FOREIGN}/v1/{request.match_info['model']}"}
-            )
-        refusal = self._refusal(request)
+        refusal = _injected_refusal(request, faults) or self._refusal(request)
         if refusal is not None:
             return refusal
         model = MODELS.get(request.match_info["model"])
@@ -126,7 +107,7 @@ class Server:
             home = FOREIGN
         else:
             home = self.places.region
-        row: dict[str, Any] = {"id": answer.id, "polling_url": f"{home}/v1/get_result?id={answer.id}"}
+        row: dict[str, object] = {"id": answer.id, "polling_url": f"{home}/v1/get_result?id={answer.id}"}
         row |= {"cost": answer.cost, "input_mp": None, "output_mp": None}
         for key in ("polling_url", "cost"):
             if f"no_{key}" in faults:
@@ -212,7 +193,7 @@ class Server:
         }
         return web.json_response(row, status=code)
 
-    def _state(self, work: Work) -> tuple[str, Any, Any, int]:
+    def _state(self, work: Work) -> tuple[str, object, object, int]:
         if work.done_at > self.account.now():
             return (
                 "Generating" if work.polls % 2 else "Pending",
@@ -280,20 +261,22 @@ class Server:
         return web.json_response({"detail": detail}, status=403)
 
 
-def split(model: Model, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+def split(model: Model, body: JsonMapping) -> tuple[JsonObject, dict[str, list[Any]]]:
     """A body's fields, and its images by field."""
     names = {image.name for image in model.images if image.position is None} | {model.images_field} - {""}
-    images = {
-        key: value if isinstance(value, list) else [value]
-        for key, value in body.items()
-        if key in names and value
-    }
-    return {key: value for key, value in body.items() if key not in names and value is not None}, images
+    fields: JsonObject = {}
+    images: dict[str, list[Any]] = {}
+    for key, value in body.items():
+        if key not in names and value is not None:
+            fields[key] = value
+        elif key in names and value:
+            images[key] = value if isinstance(value, list) else [value]
+    return fields, images
 
 
 def faults_of(
-    model: Model, fields: Mapping[str, Any], images: Mapping[str, list[Any]]
-) -> list[dict[str, Any]]:
+    model: Model, fields: Mapping[str, object], images: Mapping[str, list[object]]
+) -> list[dict[str, object]]:
     """What is wrong with a request, as FastAPI tells it. Most models pass over fields they do not know."""
     found = []
 
@@ -324,8 +307,29 @@ def faults_of(
     return found
 
 
-def _unprocessable(wrong: list[dict[str, Any]]) -> web.Response:
+def _unprocessable(wrong: list[dict[str, object]]) -> web.Response:
     return web.json_response({"detail": wrong}, status=422)
+
+
+def _injected_refusal(request: web.Request, faults: Mapping[str, Rule]) -> web.Response | None:
+    """What is answered in place of the account, where a fault says so."""
+    for fault, status, detail in (
+        ("busy", 429, "Too many active tasks"),
+        ("no_credits", 402, "Insufficient credits"),
+        ("bad_key", 403, f"Not authenticated - Invalid Authentication: {request.headers.get('x-key')}"),
+    ):
+        if fault in faults:
+            headers = {}
+            seconds = faults[fault].seconds
+            if seconds is not None:
+                headers["Retry-After"] = f"{seconds:g}"
+            return web.json_response({"detail": detail}, status=status, headers=headers)
+    if "error500" in faults:
+        return web.Response(status=500, text="<html>Internal Server Error</html>", content_type="text/html")
+    if "redirect" in faults:
+        elsewhere = f"{FOREIGN}/v1/{request.match_info['model']}"
+        return web.Response(status=307, headers={"Location": elsewhere})
+    return None
 
 
 def _noting(account: Account, place: str) -> Any:  # noqa: ANN401  (aiohttp's middleware type)

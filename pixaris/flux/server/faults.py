@@ -40,7 +40,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from typing import Any
 
 DELIVERY = ("truncate", "cut", "expire")
 TASK = (
@@ -102,6 +101,6 @@ class Faults:
                     struck[rule.fault] = rule
         return struck
 
-    def as_rows(self) -> list[dict[str, Any]]:
+    def as_rows(self) -> list[dict[str, object]]:
         """The rules with what they have done, as JSON."""
         return [vars(rule) for rule in self.rules]

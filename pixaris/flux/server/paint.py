@@ -7,19 +7,21 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from pixaris.files import JsonMapping
 from pixaris.images import decode
 
 _MOST_PIXELS = 2_000_000
 
 
-def paint(model: str, fields: Mapping[str, Any], images: Sequence[bytes], mask: bytes | None) -> Image.Image:
+def paint(
+    model: str, fields: Mapping[str, object], images: Sequence[bytes], mask: bytes | None
+) -> Image.Image:
     """Paint an image.
 
     Where there is a mask, its white part is filled from its surroundings: more ``steps`` reach for finer
@@ -61,7 +63,7 @@ def encode(image: Image.Image, output_format: str) -> bytes:
 
 
 def _filled(
-    image: Image.Image, mask: Image.Image, fields: Mapping[str, Any], rng: np.random.Generator
+    image: Image.Image, mask: Image.Image, fields: JsonMapping, rng: np.random.Generator
 ) -> Image.Image:
     levels = np.asarray(image, np.float64)
     hole = np.asarray(mask, np.float64)[..., None] / 255
@@ -81,7 +83,7 @@ def _filled(
     return _image(levels * (1 - hole) + guess * hole)
 
 
-def _expanded(image: Image.Image, fields: Mapping[str, Any]) -> Image.Image:
+def _expanded(image: Image.Image, fields: JsonMapping) -> Image.Image:
     margins = [int(fields.get(side) or 0) for side in ("top", "bottom", "left", "right")]
     levels = np.asarray(image, np.float64)
     return _image(
@@ -93,7 +95,7 @@ def _expanded(image: Image.Image, fields: Mapping[str, Any]) -> Image.Image:
     )
 
 
-def _size(fields: Mapping[str, Any], given: Sequence[Image.Image]) -> tuple[int, int]:
+def _size(fields: JsonMapping, given: Sequence[Image.Image]) -> tuple[int, int]:
     if fields.get("width") and fields.get("height"):
         width, height = int(fields["width"]), int(fields["height"])
     elif given:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pixaris.frontend.experiments import Run
 from pixaris.frontend.pages.experiments import parameters_of
@@ -42,14 +41,18 @@ def _differences(frame: Frame, runs: Sequence[Run]) -> Child:
 
 def _scores(runs: Sequence[Run]) -> Child:
     names = list(dict.fromkeys(name for run in runs for name in run.means))
-    rows = [
-        [name, *(f"{run.means[name]:.4f}" if name in run.means else "–" for run in runs)] for name in names
-    ]
+    rows = [[name, *(_mean(run, name) for run in runs)] for name in names]
     rows.append(["failures", *(str(run.failures) for run in runs)])
     return table(["score", *(run.name for run in runs)], rows, "Scores")
 
 
-def _data(frame: Frame, runs: Sequence[Run], cells: Sequence[Mapping[int, Cell]]) -> dict[str, Any]:
+def _mean(run: Run, name: str) -> str:
+    if name in run.means:
+        return f"{run.means[name]:.4f}"
+    return "–"
+
+
+def _data(frame: Frame, runs: Sequence[Run], cells: Sequence[Mapping[int, Cell]]) -> dict[str, object]:
     names = list(dict.fromkeys(name for run in runs for name in run.items))
     indices = [{name: index for index, name in enumerate(run.items)} for run in runs]
     items = []
@@ -59,7 +62,7 @@ def _data(frame: Frame, runs: Sequence[Run], cells: Sequence[Mapping[int, Cell]]
     return {"runs": [run.name for run in runs], "items": items}
 
 
-def _given(frame: Frame, run: Run, name: str) -> list[dict[str, Any]]:
+def _given(frame: Frame, run: Run, name: str) -> list[dict[str, object]]:
     if run.search is None:
         return []
     pictures = run.search.pictures
@@ -73,7 +76,7 @@ def _given(frame: Frame, run: Run, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _cell(frame: Frame, run: Run, cells: Mapping[int, Cell], index: int | None) -> dict[str, Any]:
+def _cell(frame: Frame, run: Run, cells: Mapping[int, Cell], index: int | None) -> dict[str, object]:
     if index is None:
         cell = None
     else:
@@ -81,7 +84,7 @@ def _cell(frame: Frame, run: Run, cells: Mapping[int, Cell], index: int | None) 
     if cell is None:
         return {"problem": "not made" if run.status != "running" else "not made yet"}
     scores = {name: value for name, value in cell.row.scores.items() if value is not None}
-    known: dict[str, Any] = {"scores": scores, "problem": cell.problem or cell.row.error or ""}
+    known: dict[str, object] = {"scores": scores, "problem": cell.problem or cell.row.error or ""}
     if cell.source is not None:
         url = frame.url(f"/image/{run.ref}/{index}")
         known |= {"url": f"{url}/768", "full": f"{url}/0"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pixaris.feedback_handlers.base import Iteration, IterationKey
 from pixaris.frontend.pages.layout import Frame, document, table, when
@@ -48,7 +47,7 @@ def iteration(
     frame: Frame,
     one: Iteration,
     identity: str,
-    totals: Mapping[str, Any],
+    totals: Mapping[str, object],
     own: Mapping[int, Mapping[str, str]],
 ) -> str:
     """The images of an iteration.

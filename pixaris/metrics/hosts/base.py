@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self
+from typing import Self
 
 from PIL import Image
 
@@ -39,14 +39,13 @@ class HostedMetric(BaseMetric):
             return this_process()
         return self._host
 
-    def services(self) -> tuple[Service[Any, Any], ...]:
+    def services(self) -> tuple[Service[object, object], ...]:
         """The services it asks, as far as they reserve something."""
         return ()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            name: value for name, value in self.__dict__.items() if name != "_host"
-        }  # a host stays in its process
+    def __getstate__(self) -> dict[str, object]:
+        # a host stays in its process
+        return {name: value for name, value in self.__dict__.items() if name != "_host"}
 
     def calculate(self, images: Sequence[Image.Image]) -> dict[str, float]:
         """Return the means of `score` over the images that have one, asked for side by side.

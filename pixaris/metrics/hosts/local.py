@@ -71,7 +71,7 @@ class _Desk:
             with self._lock:
                 self._asked -= len(batch)
 
-    def _settle(self, batch: list[tuple[Any, Future[Any]]]) -> None:
+    def _settle(self, batch: list[tuple[object, Future[object]]]) -> None:
         answers = self._answers([request for request, _ in batch])
         if (
             len(batch) > 1
@@ -86,7 +86,7 @@ class _Desk:
             else:
                 future.set_result(answer)
 
-    def _answers(self, requests: list[Any]) -> list[Any]:
+    def _answers(self, requests: list[object]) -> list[object]:
         """As many answers as requests; what cannot be asked at all is every request's answer."""
         try:
             answers = list(self._opened()(requests))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, best_match
@@ -50,7 +49,7 @@ def check_schema(schema: object, where: str = "schema") -> None:
         )
 
 
-def read_answer(texts: Sequence[str], schema: Schema) -> dict[str, Any]:
+def read_answer(texts: Sequence[str], schema: Schema) -> dict[str, object]:
     """Find the answer in what the model wrote: the first object that follows the schema.
 
     Models write their thoughts first, sentences around the JSON, fences around it of several kinds, or a list
@@ -65,7 +64,7 @@ def read_answer(texts: Sequence[str], schema: Schema) -> dict[str, Any]:
         NoVerdictError: There is no JSON object, or none follows the schema.
     """
     validator = Draft202012Validator(dict(schema))
-    unfit: dict[str, Any] | None = None
+    unfit: dict[str, object] | None = None
     for found in _objects(texts):
         if validator.is_valid(found):
             return found
@@ -83,7 +82,7 @@ def read_answer(texts: Sequence[str], schema: Schema) -> dict[str, Any]:
     raise NoVerdictError(f"the judge's answer does not follow the schema: {path}{_short(error.message)}")
 
 
-def _objects(texts: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _objects(texts: Sequence[str]) -> Iterator[dict[str, object]]:
     """The JSON objects in a model's answer, the likeliest first."""
     whole = "".join(texts)
     try:
@@ -101,10 +100,10 @@ def _objects(texts: Sequence[str]) -> Iterator[dict[str, Any]]:
             yield from _inside(said)
 
 
-def _inside(text: str) -> Iterator[dict[str, Any]]:
+def _inside(text: str) -> Iterator[dict[str, object]]:
     """The JSON objects in a text, whatever stands around them; those inside others come after these."""
     decoder = json.JSONDecoder(parse_constant=_no_number, strict=False)  # models break lines in their texts
-    inner: list[dict[str, Any]] = []
+    inner: list[dict[str, object]] = []
     end = 0
     for brace in [match.start() for match in re.finditer(r"\{", text)][:_MOST_TRIED]:
         try:
@@ -145,13 +144,13 @@ def _short(text: str) -> str:
     return f"{text[:_SHOWN]}…"
 
 
-def simplified(schema: Schema) -> dict[str, Any]:
+def simplified(schema: Schema) -> dict[str, object]:
     """What google-generativeai knows of JSON schema: types, properties, items, required, enums of text,
     descriptions.
 
     The rest (limits of numbers above all) is left out here, and held against the answer by `read_answer`.
     """
-    simple: dict[str, Any] = {}
+    simple: dict[str, object] = {}
     kind = schema.get("type")
     if isinstance(kind, list):
         simple["nullable"] = "null" in kind

@@ -20,20 +20,22 @@ class GenaiJudge(GeminiJudge):
         self._open()
 
     def _open(self) -> None:
-        self._client: Any = None  # made by the process that uses it: it neither pickles nor survives a fork
+        self._client: object = (
+            None  # made by the process that uses it: it neither pickles nor survives a fork
+        )
         self._lock = threading.Lock()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {"_account": self._account}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._open()
 
     def ask(self, images: Sequence[bytes], prompt: str, schema: Schema) -> Reply:
         from google.genai import types
 
-        parts: list[Any] = []
+        parts: list[object] = []
         for number, data in enumerate(images, 1):
             parts += [label(number), types.Part.from_bytes(data=data, mime_type=mime_type(data))]
         level = self._account.thinking_level
@@ -45,26 +47,24 @@ class GenaiJudge(GeminiJudge):
             else None,
         )
         answer = self._call("generate_content", contents=[*parts, prompt], config=config)
+        texts: tuple[str, ...] = ()
+        finish = ""
         if answer.candidates:
             candidate = answer.candidates[0]
-        else:
-            candidate = None
-        if candidate is not None and candidate.content is not None:
-            written = candidate.content.parts or []
-        else:
-            written = []
+            finish = _word(candidate.finish_reason)
+            written = (candidate.content.parts if candidate.content is not None else None) or []
+            texts = tuple(part.text for part in written if part.text and not part.thought)
         feedback, usage = answer.prompt_feedback, answer.usage_metadata
+        read = billed = 0
+        if usage:
+            read = usage.prompt_token_count or 0
+            # thoughts are billed as what is written
+            billed = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
         return Reply(
-            texts=tuple(part.text for part in written if part.text and not part.thought),
-            finish=_word(candidate.finish_reason) if candidate is not None else "",
+            texts=texts,
+            finish=finish,
             blocked=_word(feedback.block_reason) if feedback is not None else "",
-            usage=Usage(
-                calls=1,
-                prompt_tokens=(usage.prompt_token_count or 0) if usage else 0,
-                answer_tokens=((usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0))
-                if usage
-                else 0,
-            ),
+            usage=Usage(calls=1, prompt_tokens=read, answer_tokens=billed),
         )
 
     def look_up(self) -> None:
@@ -104,12 +104,11 @@ class GenaiJudge(GeminiJudge):
 
         with self._lock:
             if self._client is None:
+                # No redirects: the key travels in a header of its own, which would go to another host, too.
                 options = types.HttpOptions(
                     base_url=self._account.base_url or None,
                     timeout=int(self._account.timeout * 1000),
-                    client_args={
-                        "follow_redirects": False
-                    },  # the key travels in a header of its own, to nobody else
+                    client_args={"follow_redirects": False},
                 )
                 self._client = genai.Client(api_key=self._account.key, vertexai=False, http_options=options)
             return self._client

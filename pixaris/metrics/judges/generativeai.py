@@ -28,24 +28,24 @@ class GenerativeAIJudge(GeminiJudge):
     sdk = "google-generativeai"
 
     def ask(self, images: Sequence[bytes], prompt: str, schema: Schema) -> Reply:
-        parts: list[Any] = []
+        parts: list[object] = []
         for number, data in enumerate(images, 1):
             parts += [label(number), {"mime_type": mime_type(data), "data": data}]
         config = {"response_mime_type": "application/json", "response_schema": simplified(schema)}
         sdk = self._configured_sdk()
         model = sdk.GenerativeModel(self._account.model)
         answer = self._call(model.generate_content, [*parts, prompt], generation_config=config)
+        texts: tuple[str, ...] = ()
+        finish = ""
         if answer.candidates:
             candidate = answer.candidates[0]
-        else:
-            candidate = None
+            texts = tuple(part.text for part in candidate.content.parts if part.text)
+            finish = _word(candidate.finish_reason)
         usage = answer.usage_metadata
         blocked = answer.prompt_feedback.block_reason
         return Reply(
-            texts=tuple(part.text for part in candidate.content.parts if part.text)
-            if candidate is not None
-            else (),
-            finish=_word(candidate.finish_reason) if candidate is not None else "",
+            texts=texts,
+            finish=finish,
             blocked=_word(blocked) if blocked else "",
             usage=Usage(
                 calls=1,
@@ -73,9 +73,8 @@ class GenerativeAIJudge(GeminiJudge):
         except exceptions.GoogleAPICallError as error:
             headers = getattr(error.response, "headers", None) or {}
             after = str(headers.get("retry-after") or "")
-            message = re.sub(
-                r"^[A-Z]+ https?://\S+: ", "", str(error.message or "")
-            )  # it puts the request before the words
+            # The SDK puts the request before the server's words.
+            message = re.sub(r"^[A-Z]+ https?://\S+: ", "", str(error.message or ""))
             failure = self.failure(int(error.code or 0), message, list(error.details or ()), after)
         except (exceptions.GoogleAPIError, json_format.Error, OSError, ValueError, TypeError) as error:
             failure = self.lost(error)
@@ -102,5 +101,5 @@ class GenerativeAIJudge(GeminiJudge):
         return sdk
 
 
-def _word(reason: Any) -> str:  # noqa: ANN401  (an enum of the SDK, or a number that it does not know)
+def _word(reason: object) -> str:
     return str(getattr(reason, "name", reason))

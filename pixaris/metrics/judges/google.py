@@ -7,7 +7,6 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 from pixaris.exceptions import AccountError, PixarisError, RateLimitedError, UnreachableError
@@ -209,16 +208,16 @@ def label(number: int) -> str:
     return f"Image {number}:"
 
 
-def _by_type(details: Sequence[object]) -> dict[str, Mapping[str, Any]]:
+def _by_type(details: Sequence[object]) -> dict[str, Mapping[str, object]]:
     """``google.rpc`` details by the last word of their type."""
-    found: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, Mapping[str, object]] = {}
     for detail in details:
         if isinstance(detail, Mapping):
             found.setdefault(str(detail.get("@type", "")).rpartition(".")[2], detail)
     return found
 
 
-def _spent(failure: Mapping[str, Any]) -> str:
+def _spent(failure: Mapping[str, object]) -> str:
     """The quota that no waiting brings back soon: one per day, or one that is 0."""
     violations = failure.get("violations")
     for violation in violations if isinstance(violations, list) else []:
@@ -229,7 +228,7 @@ def _spent(failure: Mapping[str, Any]) -> str:
     return ""
 
 
-def _delay(kinds: Mapping[str, Mapping[str, Any]], message: str, retry_after: str) -> float | None:
+def _delay(kinds: Mapping[str, Mapping[str, object]], message: str, retry_after: str) -> float | None:
     """The seconds that the server asks to wait: of RetryInfo, of the header, or of its sentence."""
     given = str(kinds.get("RetryInfo", {}).get("retryDelay", ""))
     for text, pattern in ((given, r"(\d+(?:\.\d+)?)s"), (retry_after.strip(), r"(\d+(?:\.\d+)?)")):

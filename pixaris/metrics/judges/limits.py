@@ -107,9 +107,8 @@ class PatientJudge(Judge):
             try:
                 return self._judge.judge(images, prompt, schema)
             except RateLimitedError as error:
-                seconds = max(
-                    error.retry_after or delay, _SHORTEST_DELAY
-                )  # who asks for 0 s may ask for it for ever
+                # A server that asks for 0 s may ask for it for ever.
+                seconds = max(error.retry_after or delay, _SHORTEST_DELAY)
                 waited += seconds
                 if waited > self._limits.longest_wait:
                     limit = self._limits.longest_wait

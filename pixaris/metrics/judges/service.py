@@ -69,9 +69,8 @@ class _Desk:
             if self._verdicts is None:
                 return judge.judge(question.images, question.prompt, schema)
             key = question.key(judge.identity)
-            with self._turn(
-                key
-            ):  # who asks the same at the same time waits for the verdict instead of buying another
+            # who asks the same at the same time waits for the verdict instead of buying another
+            with self._turn(key):
                 known = self._verdicts.get(key)
                 if known is None:
                     known = judge.judge(question.images, question.prompt, schema)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class Prices:
 
 
 def service_of(
-    given: Judge | Mapping[str, Any] | None, environ: Mapping[str, str] | None = None
+    given: Judge | Mapping[str, object] | None, environ: Mapping[str, str] | None = None
 ) -> tuple[JudgeService, Prices]:
     """Make the judge.
 
@@ -72,64 +72,66 @@ def service_of(
     problems: list[Problem] = []
     settings = _settings({} if given is None else given, problems)
     sdk = settings.get("sdk", config.gemini_sdk)
-    model = settings.get("model", config.gemini_model)
-    base_url = settings.get("base_url", config.gemini_base_url)
     key = config.gemini_api_key or environ.get("GEMINI_API_KEY", "") or environ.get("GOOGLE_API_KEY", "")
-    if not model:
-        problems.append(
-            Problem(
-                "judge.model",
-                "is missing; name the model that judges, or set PIXARIS_GEMINI_MODEL, or gemini_model in"
-                " config.yaml",
-            )
-        )
-    if not key.strip():
-        names = "PIXARIS_GEMINI_API_KEY, GEMINI_API_KEY, GOOGLE_API_KEY"
-        message = f"is missing; set gemini_api_key in config.yaml, or one of {names}"
-        problems.append(Problem("the judge's API key", message))
-    elif not (key.isascii() and key.isprintable()):
-        problems.append(
-            Problem("the judge's API key", "must be plain text without line breaks (it is not shown)")
-        )
-    if base_url and not _is_url(base_url):
-        problems.append(
-            Problem("judge.base_url", "must be a URL such as https://proxy.example.com (it is not shown)")
-        )
-    if sdk not in SDKS:
-        problems.append(
-            Problem(
-                "judge.sdk", f"{sdk!r} is no known SDK{nearest(str(sdk), SDKS)}; known are {', '.join(SDKS)}"
-            )
-        )
-    else:
-        extra, module = SDKS[sdk]
-        try:
-            require("the LLM judge", extra, module)
-        except ConfigurationError as error:
-            problems += error.problems
-    if sdk == "google-generativeai" and "thinking_level" in settings:
-        problems.append(
-            Problem(
-                "judge.thinking_level",
-                "google-generativeai knows no thinking levels; use the SDK google-genai",
-            )
-        )
+    account = _account(settings, config, key)
+    problems += _account_problems(account, key)
+    problems += _sdk_problems(sdk, settings)
     if problems:
         raise ConfigurationError(problems)
-    account = Account(
-        model,
+    chosen = {field.name: settings[field.name] for field in fields(Limits) if field.name in settings}
+    folder = settings.get("cache", config.judge_cache)
+    if folder:
+        cache = folder.absolute()
+    else:
+        cache = None
+    service = JudgeService(_judge(sdk, account), Limits(**chosen), cache)
+    return service, settings.get("prices", Prices())
+
+
+def _account(settings: Mapping[str, Any], config: Config, key: str) -> Account:
+    """Who asks whom: what is set here wins over the configuration."""
+    base_url = settings.get("base_url", config.gemini_base_url)
+    return Account(
+        settings.get("model", config.gemini_model),
         key.strip(),
         base_url.rstrip("/"),
         settings.get("thinking_level", ""),
         settings.get("timeout", 120.0),
     )
-    limits = Limits(
-        **{field.name: settings[field.name] for field in fields(Limits) if field.name in settings}
-    )
-    cache = settings.get("cache", config.judge_cache)
-    return JudgeService(_judge(sdk, account), limits, cache.absolute() if cache else None), settings.get(
-        "prices", Prices()
-    )
+
+
+def _account_problems(account: Account, key: str) -> Iterator[Problem]:
+    if not account.model:
+        way_out = "name the model that judges, or set PIXARIS_GEMINI_MODEL, or gemini_model in config.yaml"
+        yield Problem("judge.model", f"is missing; {way_out}")
+    yield from _key_problems(key)
+    if account.base_url and not _is_url(account.base_url):
+        # a URL may hold a password
+        yield Problem("judge.base_url", "must be a URL such as https://proxy.example.com (it is not shown)")
+
+
+def _key_problems(key: str) -> Iterator[Problem]:
+    if not key.strip():
+        names = "PIXARIS_GEMINI_API_KEY, GEMINI_API_KEY, GOOGLE_API_KEY"
+        message = f"is missing; set gemini_api_key in config.yaml, or one of {names}"
+        yield Problem("the judge's API key", message)
+    elif not (key.isascii() and key.isprintable()):
+        yield Problem("the judge's API key", "must be plain text without line breaks (it is not shown)")
+
+
+def _sdk_problems(sdk: str, settings: Mapping[str, Any]) -> Iterator[Problem]:
+    if sdk not in SDKS:
+        rule = f"{sdk!r} is no known SDK{nearest(str(sdk), SDKS)}; known are {', '.join(SDKS)}"
+        yield Problem("judge.sdk", rule)
+        return
+    extra, module = SDKS[sdk]
+    try:
+        require("the LLM judge", extra, module)
+    except ConfigurationError as error:
+        yield from error.problems
+    if sdk == "google-generativeai" and "thinking_level" in settings:
+        rule = "google-generativeai knows no thinking levels; use the SDK google-genai"
+        yield Problem("judge.thinking_level", rule)
 
 
 def _judge(sdk: str, account: Account) -> Judge:

@@ -107,6 +107,7 @@ class ModelService(Service[Q, A]):
                 torch.set_num_threads(os.cpu_count() or 1)  # Ray allows its processes one
             answer = self.load(device)
         except Exception as error:
+            # torch and the models' libraries raise many kinds, and each means that the model cannot be used
             log.debug("%s could not be loaded", self.model, exc_info=True)
             first = str(error).strip().partition("\n")[0]
             what = f"the model {self.model!r} ({self.weights or 'its own weights'})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pixaris.report.charts.drawing import Chart, Frame, Point, line
 from pixaris.report.charts.scale import of_values
 from pixaris.report.charts.subject import Measured, Subject
@@ -39,7 +41,7 @@ def parallel(subject: Subject, prefix: str) -> Chart | None:
     parts: list[Markup] = []
     for shade in range(_SHADES):
         drawn = [lines[one.place] for one in subject.sets if _shade(subject, one, gains) == shade]
-        data = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) for points in drawn if points)
+        data = "".join(map(_outline, filter(None, drawn)))
         if data:
             parts.append(tag("path", class_=f"strand shade-{shade}", d=data))
     best = next((one for one in subject.sets if one.trial.number == subject.winner), None)
@@ -67,6 +69,11 @@ def parallel(subject: Subject, prefix: str) -> Chart | None:
         note = ""
     points = [Point(*lines[one.place][-1], one.place) for one in subject.sets if lines[one.place]]
     return Chart(f"{prefix}parallel", "All parameters of every set", svg, note, tuple(points))
+
+
+def _outline(points: Sequence[tuple[float, float]]) -> str:
+    """A line through points, as SVG writes it."""
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
 def _shade(subject: Subject, one: Measured, gains: list[float]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pixaris.words import number
 
@@ -134,7 +133,7 @@ def of_values(values: Sequence[object], margin: float = 0.05) -> Scale:
     return Scale(low - gap, high + gap)
 
 
-def of_domain(row: Mapping[str, Any], values: Sequence[object]) -> Scale:
+def of_domain(row: Mapping[str, object], values: Sequence[object]) -> Scale:
     """The axis of a parameter: its domain, as the manifest has it, or else what holds its values."""
     kind = next((kind for kind in (*_LINEAR, *_LOGARITHMIC) if kind in row), "")
     ends = row.get(kind)

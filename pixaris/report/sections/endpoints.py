@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pixaris.report.charts.outages import outages_chart
@@ -31,14 +31,7 @@ def endpoints_section(report: Report) -> Markup:
     for number, part in enumerate(report.parts):
         if len(report.parts) > 1:
             parts.append(tag("h3", part.title))
-        made = (
-            image
-            for row in report.sets
-            if row.search == number
-            for cell in row.cells.values()
-            for image in cell.row.each
-        )
-        parts.append(_table(part, made))
+        parts.append(_table(part, _made(report, number)))
         events = read_events(part.paths)
         out = outages(events)
         if out:
@@ -47,6 +40,14 @@ def endpoints_section(report: Report) -> Markup:
             parts.append(tag("div", figure, class_="charts"))
         parts.append(_events(events))
     return tag("section", tag("h2", "Endpoints"), join(*parts), id="endpoints")
+
+
+def _made(report: Report, search: int) -> Iterator[MadeImage]:
+    """The images of all sets of one of the searches."""
+    for row in report.sets:
+        if row.search == search:
+            for cell in row.cells.values():
+                yield from cell.row.each
 
 
 def _table(part: SearchPart, made: Iterable[MadeImage]) -> Markup:

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from pixaris.files import read_json
 from pixaris.report.commands import pasteable
@@ -49,7 +48,7 @@ def _part(part: SearchPart) -> Markup:
     return join(*how)
 
 
-def _facts(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(manifest: Mapping[str, object], record: Mapping[str, object]) -> list[tuple[str, str]]:
     versions = manifest.get("versions")
     if isinstance(versions, Mapping):
         known = versions

@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import read_json, read_json_lines, write_json
@@ -134,7 +133,7 @@ def of_folder(folder: Path) -> ScoredRun:
     )
 
 
-def workflow_digest(graph: Mapping[str, Any]) -> str:
+def workflow_digest(graph: Mapping[str, object]) -> str:
     """A workflow's digest; the order of its keys does not count."""
     return hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pixaris.comfyui.workflow import Workflow
 from pixaris.exceptions import ConfigurationError
+from pixaris.files import JsonMapping
 from pixaris.results.manifest import read_manifest
 from pixaris.results.paths import SearchPaths, trial_name
 from pixaris.results.verdict.base import Judged, NextStep, Verdict
@@ -44,7 +45,7 @@ class _Known:
 
     folder: Path
     file: str | None
-    manifest: Mapping[str, Any]
+    manifest: JsonMapping
 
     @classmethod
     def of(cls, search: Judged) -> _Known:
@@ -74,7 +75,7 @@ class _Known:
         given = {(param.get("node_name"), param.get("input")) for param in self._params()}
         return any(not {(node.title, name), (node.id, name)} & given for node, name in graph.seeds())
 
-    def _params(self) -> Sequence[Mapping[str, Any]]:
+    def _params(self) -> Sequence[Mapping[str, object]]:
         fixed = self.manifest.get("generation_params", [])
         return [*fixed, *self.manifest.get("space", {}).values()]
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pixaris.search.algorithms.options import FLAG, GUARDS, NUMBER, WHOLE, Option, options_of
 
@@ -165,7 +164,7 @@ REFUSED: Mapping[str, str] = {
 """Schedulers of Ray Tune that make no sense for images, and why."""
 
 
-def strategy_options(name: str, strategy: AlgorithmInfo, given: Mapping[str, Any]) -> dict[str, Option]:
+def strategy_options(name: str, strategy: AlgorithmInfo, given: Mapping[str, object]) -> dict[str, Option]:
     """Every option a strategy takes; those of Ray's and others' classes are asked for only where some are
     given.
     """

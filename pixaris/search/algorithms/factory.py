@@ -130,7 +130,7 @@ def make(strategy: StrategySettings, context: SearcherContext) -> Searcher:
     raise ConfigurationError(rule)
 
 
-def build(name: str, options: Mapping[str, Any], context: SearcherContext) -> Searcher:
+def build(name: str, options: Mapping[str, object], context: SearcherContext) -> Searcher:
     """Make a searcher.
 
     Args:
@@ -239,12 +239,11 @@ class TeachableOptuna(OptunaSearch):
         self._ot_study.add_trial(trial)
 
 
-def _optuna(options: Mapping[str, Any], context: SearcherContext) -> Searcher:
+def _optuna(options: Mapping[str, object], context: SearcherContext) -> Searcher:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    warnings.filterwarnings(
-        "ignore", message="Define-by-run function passed"
-    )  # some samplers think for a second or two
+    # some samplers think for a second or two
+    warnings.filterwarnings("ignore", message="Define-by-run function passed")
     settings = {key: value for key, value in options.items() if key != "sampler"}
     name = sampler_name(str(options["sampler"]))
     if not name:
@@ -268,18 +267,20 @@ class PatientZOOpt(ZOOptSearch):
     way; and it fails on points to evaluate, which it therefore does not see.
     """
 
-    def __init__(self, points_to_evaluate: Sequence[Mapping[str, ParamValue]] = (), **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self, points_to_evaluate: Sequence[Mapping[str, ParamValue]] = (), **options: object
+    ) -> None:
         super().__init__(**options)
         self._first = [dict(point) for point in points_to_evaluate]
         self._unseen: set[str] = set()
 
     def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+        self, trial_id: str, result: dict[str, object] | None = None, error: bool = False
     ) -> None:
         if trial_id not in self._unseen:
             super().on_trial_complete(trial_id, result, error)
 
-    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (as Tune's)
+    def suggest(self, trial_id: str) -> object:
         if self._first:
             self._unseen.add(trial_id)
             return self._first.pop(0)
@@ -351,6 +352,7 @@ def _telling(name: str) -> Iterator[None]:
             hint = ""
         raise ConfigurationError(f"search.algorithm {name}: {error}{hint}") from error
     except Exception as error:
+        # each searcher's library has errors of its own for options that it cannot use
         raise ConfigurationError(f"search.algorithm {name}: {str(error) or type(error).__name__}") from error
     finally:
         logger.setLevel(level)

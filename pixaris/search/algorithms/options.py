@@ -45,7 +45,7 @@ class Option:
     at_most: int | None = None
     above: float | None = None
 
-    def read(self, reader: Reader, path: str, value: object) -> Any:  # noqa: ANN401  (of the option's form)
+    def read(self, reader: Reader, path: str, value: object) -> object:
         """The value, or None after telling the reader what is wrong with it."""
         if self.form == "whole":
             return reader.whole(path, value, self.at_least or 0, self.at_most)

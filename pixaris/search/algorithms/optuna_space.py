@@ -35,7 +35,7 @@ class OptunaSpace:
             p.name: distribution(p.domain) for p in space.parameters if p.domain.kind != "constant"
         }
 
-    def __call__(self, trial: Any) -> dict[str, ParamValue]:  # noqa: ANN401  (Optuna's trial, as Tune wraps it)
+    def __call__(self, trial: object) -> dict[str, ParamValue]:
         found: dict[str, ParamValue] = {}
         for parameter in self._space.order:
             if self._space.counts(parameter, found):

@@ -33,6 +33,7 @@ def deciding(space: Space, baseline: Mapping[str, ParamValue], key_of: KeyOf) ->
         baseline: A parameter set from which each parameter is varied alone.
         key_of: Gives a set's affinity key.
     """
+    # Each is varied alone: all combinations of many parameters could not be gone through.
     own = key_of(baseline)
     return tuple(
         parameter.name
@@ -64,6 +65,7 @@ def keys(sets: Sequence[Mapping[str, ParamValue]], names: Sequence[str], key_of:
     known: dict[tuple[ParamValue | None, ...], str] = {}
     found = []
     for values in sets:
+        # The key is found by binding the whole workflow, which takes long for a grid of thousands.
         decides = tuple(values.get(name) for name in names)
         if decides not in known:
             known[decides] = key_of(values)

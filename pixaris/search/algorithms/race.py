@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
@@ -72,27 +73,31 @@ class RaceScheduler(TrialScheduler):
 
     # What Tune tells
 
-    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401  (Tune's controller)
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
         number = trial.config["number"]
         self._trials[number] = trial
         self._at_rest.discard(number)
         self._go_on(trial)  # its process may have died
         self.book.enter(number)
 
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
+    def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         self._at_rest.discard(trial.config["number"])
 
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ANN401
+    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         number = trial.config["number"]
+        # The process has it now; it would travel along with every further change of the trial.
         trial.config.pop(SNAPSHOT, None)
         self.book.hear(number, result[REPORT], result.get(SNAPSHOT))
         goes_on = number not in self.book.over and not self.stopped()
         if goes_on and self._next(tune_controller, number) is trial:
             return str(TrialScheduler.CONTINUE)
         self._at_rest.add(number)
+        # Neither goes on nor gives its process up, until it is known who needs it.
         return str(TrialScheduler.NOOP)
 
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:  # noqa: ANN401
+    def on_trial_complete(
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
+    ) -> None:
         number, report = trial.config["number"], result.get(REPORT)
         self._at_rest.discard(number)
         if isinstance(report, TrialReport) and report.is_over:
@@ -102,12 +107,12 @@ class RaceScheduler(TrialScheduler):
             self.book.withdraw(number)
             self.book.start_without_more(last=True)
 
-    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ANN401
+    def on_trial_remove(self, tune_controller: TuneController, trial: Trial) -> None:
         self._at_rest.discard(trial.config["number"])
 
     # Who has a process
 
-    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ANN401  (Tune's controller)
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         self._end_waiting(tune_controller)
         if self.stopped():
             trial = None
@@ -133,7 +138,7 @@ class RaceScheduler(TrialScheduler):
             trial.config[REPORTED] = self.book.items(number)
             trial.config[SNAPSHOT] = self.book.snapshot(number)
 
-    def _next(self, tune_controller: Any, here: int | None = None) -> Trial | None:  # noqa: ANN401
+    def _next(self, tune_controller: TuneController, here: int | None = None) -> Trial | None:
         """The trial whose turn it is: of those that are due the most urgent one.
 
         Args:
@@ -162,7 +167,7 @@ class RaceScheduler(TrialScheduler):
         running = [number for number in self._at_rest if self._trials[number].status == Trial.RUNNING]
         return sorted(running, key=lambda number: (number not in self.book.over, number))
 
-    def _free_a_process(self, tune_controller: Any, number: int) -> None:  # noqa: ANN401
+    def _free_a_process(self, tune_controller: TuneController, number: int) -> None:
         """Let a trial at rest give up its process, for the trial of a number."""
         resting = self._resting()
         if number in resting:
@@ -173,16 +178,18 @@ class RaceScheduler(TrialScheduler):
         if giver in self.book.over:
             tune_controller.stop_trial(self._trials[giver])
         else:
+            # Without a checkpoint: what it has is in its configuration, and its images in the search's
+            # store.
             tune_controller.pause_trial(self._trials[giver], should_checkpoint=False)
 
-    def _end_waiting(self, tune_controller: Any) -> None:  # noqa: ANN401
+    def _end_waiting(self, tune_controller: TuneController) -> None:
         """Let Tune end the trials that are over and have no process."""
         waiting = [trial for trial in tune_controller.get_live_trials() if trial.status in _WAITING]
         for trial in waiting:
             if trial.config["number"] in self.book.over:
                 tune_controller.stop_trial(trial)
 
-    def _end_resting(self, tune_controller: Any) -> None:  # noqa: ANN401
+    def _end_resting(self, tune_controller: TuneController) -> None:
         for number in self._resting():
             self._at_rest.discard(number)
             tune_controller.stop_trial(self._trials[number])

@@ -149,6 +149,7 @@ class Book(ABC):
             number: The trial's.
             stop: Why, where that is to be told: somebody has rejected it. Then it must have reported.
         """
+        # A trial that has told nothing has no report to end with; it is withdrawn once it has.
         if number in self.over or (stop is not None and number not in self._reports):
             return
         if stop is None:
@@ -181,6 +182,7 @@ class Book(ABC):
         if not self._told:
             return []
         told, self._told = self._told, []
+        # Once for all that fell at a look: the fit goes over every score there is.
         means = self._estimates()
         return [replace(one, estimate=_known(means.get(one.number, math.nan))) for one in told]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from ray.tune.schedulers import (
     ASHAScheduler,
@@ -92,7 +91,7 @@ def make(strategy: StrategySettings, *, items: int, direction: Direction, object
 
 
 def build(
-    name: str, options: Mapping[str, Any], *, items: int, step: int, direction: Direction
+    name: str, options: Mapping[str, object], *, items: int, step: int, direction: Direction
 ) -> TrialScheduler:
     """Make a scheduler.
 
@@ -119,7 +118,7 @@ def build(
         )
     if name in ("fifo", RACE):  # what cannot be raced runs to its end
         return FIFOScheduler()
-    settings: dict[str, Any] = {"time_attr": TIME, "metric": OBJECTIVE, "mode": direction}
+    settings: dict[str, object] = {"time_attr": TIME, "metric": OBJECTIVE, "mode": direction}
     if "grace_period" in takes:
         settings["grace_period"] = min(step, items)
     if "reduction_factor" in takes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from ray.tune.result import TRAINING_ITERATION
@@ -18,6 +18,20 @@ from pixaris.results.report import OBJECTIVE, TIME, objective_keys
 from pixaris.search.algorithms.tune_domains import to_tune
 from pixaris.search.space.space import Space
 from pixaris.types import Direction, ParamValue
+
+
+class ProposedTrial(TypedDict):
+    """A trial's configuration, as Tune hands it on.
+
+    Attributes:
+        number: The trial's; the baseline is 0.
+        values: Parameter name to value.
+        reported: Items that an earlier process has reported already; absent for none.
+    """
+
+    number: int
+    values: Mapping[str, ParamValue]
+    reported: NotRequired[int]
 
 
 class ListSearcher(Searcher):
@@ -50,7 +64,7 @@ class ListSearcher(Searcher):
         """The same with another list."""
         return ListSearcher(sets, self._metric, self._mode, self.fixed)
 
-    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config or Searcher.FINISHED)
+    def suggest(self, trial_id: str) -> object:
         if self._next == len(self.sets):
             return Searcher.FINISHED
         self._next += 1
@@ -61,7 +75,9 @@ class ListSearcher(Searcher):
         """The sets that are still to be proposed."""
         return self.sets[self._next :]
 
-    def put_back(self, proposed: Mapping[str, Any], meant: Callable[[Mapping[str, Any]], bool]) -> None:
+    def put_back(
+        self, proposed: Mapping[str, ParamValue], meant: Callable[[Mapping[str, ParamValue]], bool]
+    ) -> None:
         """Let a set that was just proposed come later, and pass over one that has had its turn.
 
         Args:
@@ -75,7 +91,7 @@ class ListSearcher(Searcher):
         self.sets = (*self.sets[: self._next], proposed, *rest)
 
     def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+        self, trial_id: str, result: dict[str, object] | None = None, error: bool = False
     ) -> None:
         """Nothing is learnt."""
 
@@ -130,10 +146,9 @@ class BaselineFirst(Searcher):
         self._baseline_trial: str | None = None
         self._latest: dict[str, dict[str, Any]] = {}
         self._under_way: set[str] = set()
-        self._repeated: tuple[int, dict[str, Any]] | None = None
-        self._foreign: dict[
-            str, dict[str, Any]
-        ] = {}  # trial to its values, where the inner searcher proposed others
+        self._repeated: tuple[int, dict[str, ParamValue]] | None = None
+        # trial to its values, where the inner searcher proposed others
+        self._foreign: dict[str, dict[str, ParamValue]] = {}
 
     def repeat(self, number: int, values: Mapping[str, ParamValue]) -> None:
         """Make the next proposal this one, of an earlier process; the inner searcher proposes too, so that it
@@ -150,7 +165,7 @@ class BaselineFirst(Searcher):
         """How many trials were proposed, the baseline included."""
         return self._count
 
-    def upcoming(self, number: int) -> list[dict[str, Any]]:
+    def upcoming(self, number: int) -> list[dict[str, ParamValue]]:
         """The values of the next trials up to this one, before they are proposed; none where they depend on
         what is still to be learnt."""
         if not isinstance(self._inner, ListSearcher) or self._repeated is not None:
@@ -166,7 +181,7 @@ class BaselineFirst(Searcher):
         following = self._inner.upcoming[: max(0, end - self._count - len(first))]
         return [*first, *map(self._values, following)][: max(0, end - self._count)]
 
-    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config, None for "not now", or Searcher.FINISHED)
+    def suggest(self, trial_id: str) -> object:
         if self._repeated is not None:
             return self._again(trial_id, *self._repeated)
         if self._stopped() or (self._limit is not None and self._count >= self._limit):
@@ -181,7 +196,7 @@ class BaselineFirst(Searcher):
             return Searcher.FINISHED
         if self._count == 0:
             self._baseline_trial = trial_id
-            values: dict[str, Any] = dict(self._baseline)
+            values = dict(self._baseline)
         else:
             with self._asking():
                 proposed = self._inner.suggest(trial_id)
@@ -190,6 +205,7 @@ class BaselineFirst(Searcher):
                     f"{self._name} proposes nothing after {self._count} trials, though none of them is"
                     " under way"
                 )
+            # None is "not now": it waits for the end of trials that are under way.
             if proposed is None or proposed == Searcher.FINISHED:
                 return proposed
             values = self._values(proposed)
@@ -197,7 +213,7 @@ class BaselineFirst(Searcher):
         self._count += 1
         return {"number": self._count - 1, "values": values}
 
-    def _again(self, trial_id: str, number: int, values: dict[str, Any]) -> dict[str, Any]:
+    def _again(self, trial_id: str, number: int, values: dict[str, ParamValue]) -> dict[str, object]:
         self._repeated = None
         self._under_way.add(trial_id)
         self._count = number + 1
@@ -216,8 +232,9 @@ class BaselineFirst(Searcher):
                     self._inner.on_trial_complete(trial_id, None, True)
         return {"number": number, "values": values}
 
-    def _values(self, proposed: Mapping[str, Any]) -> dict[str, Any]:
+    def _values(self, proposed: Mapping[str, object]) -> dict[str, ParamValue]:
         """Parameter name to value, of what the inner searcher proposes."""
+        # Conditions are ours, not the searcher's: what does not apply is left out of what it proposes.
         names = neutral(self._space)
         return dict(
             self._space.active(
@@ -225,13 +242,13 @@ class BaselineFirst(Searcher):
             )
         )
 
-    def _unknown(self, trial_id: str) -> dict[str, Any] | None:
+    def _unknown(self, trial_id: str) -> dict[str, ParamValue] | None:
         """The values of a trial that the inner searcher did not propose; None of the others."""
         if trial_id == self._baseline_trial:
             return self._baseline
         return self._foreign.get(trial_id)
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+    def on_trial_result(self, trial_id: str, result: dict[str, object]) -> None:
         self._latest[trial_id] = result
         if self._unknown(trial_id) is None and self._scored(result):
             if isinstance(self._inner, OptunaSearch):  # counts Tune's calls, which begin anew on a resume
@@ -264,7 +281,7 @@ class BaselineFirst(Searcher):
         if self._unknown(trial_id) is None and hasattr(self._inner, "on_unpause"):
             self._inner.on_unpause(trial_id)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # Tune keeps a copy of its searcher; who may stop it belongs to this process
         return {**self.__dict__, "_stopped": bool, "_affords": None}
 
@@ -278,11 +295,12 @@ class BaselineFirst(Searcher):
         try:
             yield
         except Exception as error:
+            # Tune would print the error of somebody else's searcher and end the search without a reason
             raise SearchFailedError(
                 f"{self._name} failed after {self._count} trials: {type(error).__name__}: {error}"
             ) from error
 
-    def _scored(self, result: Mapping[str, Any]) -> bool:
+    def _scored(self, result: Mapping[str, object]) -> bool:
         return all(_finite(result.get(key)) for key in self._keys)
 
     def _teach(self, given: Mapping[str, ParamValue], scores: list[float]) -> None:
@@ -292,6 +310,7 @@ class BaselineFirst(Searcher):
         varying = {parameter.name for parameter in self._space.varying}
         if hasattr(self._inner, "learn"):
             self._inner.learn(dict(given), scores)
+        # Ray's searcher for Optuna takes points from elsewhere only whole, and with one score.
         elif isinstance(self._inner, OptunaSearch) and len(scores) == 1 and varying <= given.keys():
             values = {key: given[name] for key, name in neutral(self._space).items() if name in varying}
             self._inner.add_evaluated_point(values, scores[0])
@@ -312,7 +331,7 @@ class BaselineFirst(Searcher):
         self._inner.restore(checkpoint_path)
 
 
-def tune_domains(space: Space) -> dict[str, Any]:
+def tune_domains(space: Space) -> dict[str, object]:
     """Neutral name to the domain as Tune has it; of constants Tune knows nothing."""
     named = zip(neutral(space), space.parameters, strict=True)
     return {key: to_tune(parameter.domain) for key, parameter in named if parameter.domain.kind != "constant"}

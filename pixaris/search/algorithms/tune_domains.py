@@ -27,15 +27,14 @@ from pixaris.search.space.domain import KINDS, Domain
 from pixaris.search.space.space import Space
 
 
-def to_tune(domain: Domain) -> Any:  # noqa: ANN401  (a Tune domain, or its grid_search mapping)
+def to_tune(domain: Domain) -> object:
     """A domain as the object Ray Tune samples from."""
     if domain.kind == "grid_search":
         return tune.grid_search(list(domain.options))
     if KINDS[domain.kind].listed:
         return tune.choice(list(domain.options))
-    if (
-        KINDS[domain.kind].whole and domain.q == 1
-    ):  # the same, and searchers that take over Tune's domains get `high` right
+    # Steps of 1 are no steps; and searchers that take over Tune's domains get `high` right without them.
+    if KINDS[domain.kind].whole and domain.q == 1:
         return getattr(tune, domain.kind.removeprefix("q"))(domain.low, domain.high)
     return getattr(tune, domain.kind)(*domain.arguments())
 
@@ -77,7 +76,7 @@ def from_tune(domain: object) -> Domain:
     )
 
 
-def space_of(parameters: Mapping[str, Any], *, nodes: bool = True) -> Space:
+def space_of(parameters: Mapping[str, object], *, nodes: bool = True) -> Space:
     """The space of what stands in Python: see `written_parameters`. Paths of images start at the current
     folder.
 
@@ -96,7 +95,7 @@ def space_of(parameters: Mapping[str, Any], *, nodes: bool = True) -> Space:
     return space
 
 
-def written_parameters(parameters: object, name: str = "space") -> tuple[dict[str, Any], list[Problem]]:
+def written_parameters(parameters: object, name: str = "space") -> tuple[dict[str, object], list[Problem]]:
     """Parameters as they stand in Python, in the search file's form.
 
     Args:
@@ -111,7 +110,7 @@ def written_parameters(parameters: object, name: str = "space") -> tuple[dict[st
     if not isinstance(parameters, Mapping):
         form = "{'cfg': ('KSampler', 'cfg', tune.uniform(1, 12)), ...}"
         return {}, [Problem(name, f"must be a mapping: {form} (got {type(parameters).__name__})")]
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     problems: list[Problem] = []
     for key, entry in parameters.items():
         try:
@@ -121,7 +120,7 @@ def written_parameters(parameters: object, name: str = "space") -> tuple[dict[st
     return found, problems
 
 
-def _written_entry(entry: Any) -> dict[str, Any]:  # noqa: ANN401  (what a user gave)
+def _written_entry(entry: object) -> dict[str, object]:
     if isinstance(entry, Mapping) and set(entry) != {"grid_search"}:
         fields = {str(key): _written_value(value) for key, value in entry.items() if key != "domain"}
         return {**fields, **(_written_domain(entry["domain"]) if "domain" in entry else {})}
@@ -134,8 +133,8 @@ def _written_entry(entry: Any) -> dict[str, Any]:  # noqa: ANN401  (what a user 
     raise ConfigurationError(f"must be (node title, input, domain) (got {entry!r})")
 
 
-def _written_domain(domain: Any) -> dict[str, Any]:  # noqa: ANN401  (what a user gave)
-    options: Any = None
+def _written_domain(domain: object) -> dict[str, object]:
+    options: object = None
     if isinstance(domain, Categorical):
         options, kind = domain.categories, "choice"
     elif isinstance(domain, Mapping) and set(domain) == {"grid_search"}:

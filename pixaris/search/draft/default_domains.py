@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pixaris.comfyui.graph.seeds import is_seed
 from pixaris.comfyui.object_info import InputSpec
@@ -82,7 +81,7 @@ class Suggestion:
     """
 
     kind: str
-    arguments: Any
+    arguments: object
     active: bool
     note: str = ""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pixaris.exceptions import ConfigurationError
+from pixaris.files import JsonMapping
 from pixaris.results.manifest import read_manifest
 from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
@@ -86,7 +87,7 @@ def narrower(result: SearchResult, sets: Sequence[TrialResult], home: Path) -> t
     return _text(result, sets, fields), said
 
 
-def _first_points(result: SearchResult, sets: Sequence[TrialResult], home: Path) -> Any:  # noqa: ANN401  (of a file)
+def _first_points(result: SearchResult, sets: Sequence[TrialResult], home: Path) -> object:
     """What the new search begins with: by name where these are the best sets, else value by value."""
     ranked = [trial for trial in result.ranking() if trial.number != 0]
     if list(sets) == ranked[: len(sets)]:
@@ -118,7 +119,7 @@ def _entry(entry: Any, parameter: Parameter, values: Sequence[ParamValue]) -> tu
     return {**entry, kind: found.arguments()}, words
 
 
-def _text(result: SearchResult, sets: Sequence[TrialResult], fields: Mapping[str, Any]) -> str:
+def _text(result: SearchResult, sets: Sequence[TrialResult], fields: JsonMapping) -> str:
     names = ", ".join(trial.name for trial in sets)
     lines = [f"# Around sets of {result.name}: {names}."]
     for key, value in fields.items():

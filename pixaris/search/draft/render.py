@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pixaris.search.draft.default_domains import RULE
 from pixaris.search.draft.inputs import Draft, DraftInput
@@ -48,7 +47,7 @@ class Frame:
 
 def render(draft: Draft, frame: Frame) -> str:
     """The file's text."""
-    dataset: dict[str, Any] = {
+    dataset: dict[str, object] = {
         **frame.dataset,
         **({"references": list(frame.references)} if frame.references else {}),
     }
@@ -99,7 +98,7 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
-def flow(value: Any) -> str:  # noqa: ANN401  (any value of a search file)
+def flow(value: object) -> str:
     """A value as YAML on one line."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{flow(key)}: {flow(inner)}' for key, inner in value.items())}}}"

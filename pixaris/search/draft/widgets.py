@@ -161,11 +161,11 @@ def _with_choice(widget: Widget, node: Node, known: NodeClass) -> Iterator[Widge
     own = node.get(widget.choice)
     first = [option for option in choice.options if option == own]
     wanted = known.inputs_with(node.inputs).get(widget.name, specs[widget.name])
-    alike = [
-        option
-        for option in dict.fromkeys([*first, *choice.options])
-        if _alike(choice.branch(option).get(below), wanted) and _can(widget.choice, option, known, node)
-    ]
+    alike = []
+    for option in dict.fromkeys([*first, *choice.options]):
+        same = _alike(choice.branch(option).get(below), wanted)
+        if same and _can(widget.choice, option, known, node):
+            alike.append(option)
     if alike:
         yield replace(widget, options=tuple(alike))
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.endpoints.ray.nodes import beside_this
 
 _SECONDS = 15.0
@@ -43,11 +43,12 @@ class StartBarrier:
         actor: The handle; None where nobody waits for anybody.
     """
 
-    actor: Any = None
+    actor: ActorHandle = None
 
     @classmethod
     def start(cls, processes: int) -> StartBarrier:
         """Start it for so many processes; one alone needs none."""
+        # Tune could give its process to nobody else.
         if processes == 1:
             return cls()
         actor_class = ray.remote(num_cpus=0)(_Arrivals)

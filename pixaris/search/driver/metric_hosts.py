@@ -23,6 +23,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.exceptions import ConfigurationError, MetricError, PixarisError, Problem
 from pixaris.metrics.base import BaseMetric
 from pixaris.metrics.hosts.base import A, Host, HostedMetric, Q, Service, this_process
@@ -48,6 +49,7 @@ class ServiceActor:
         except PixarisError as error:
             return error
         except Exception as error:
+            # a service may run a user's code, and the trial may be unable to unpickle what that raises
             log.debug("%s failed", type(service).__name__, exc_info=True)
             return MetricError(f"{type(service).__name__}: {type(error).__name__}: {error}")
 
@@ -56,9 +58,9 @@ class KeeperActor:
     """Starts service actors, one for each service and place."""
 
     def __init__(self) -> None:
-        self._actors: dict[tuple[str, str], Any] = {}
+        self._actors: dict[tuple[str, str], ActorHandle] = {}
 
-    def actor(self, service: Service[Any, Any], node: str) -> Any:  # noqa: ANN401  (an actor handle)
+    def actor(self, service: Service[Any, Any], node: str) -> ActorHandle:
         """The actor that answers a service's requests from a node."""
         graphic = sorted(
             each["NodeID"] for each in ray.nodes() if each["Alive"] and each["Resources"].get("GPU", 0) > 0
@@ -98,6 +100,7 @@ def nearest_gpu(node: str, graphic: Sequence[str]) -> str:
     """The node whose actor serves a node: itself, unless only others have a GPU; those are shared evenly."""
     if node in graphic or not graphic:
         return node
+    # By the node's id, so that every process of a node comes to the same one without asking.
     return graphic[int(node[:12], 16) % len(graphic)]
 
 
@@ -109,7 +112,7 @@ class RayHostConfig:
         keeper: Handle of the keeper actor.
     """
 
-    keeper: Any
+    keeper: ActorHandle
 
     def connect(self) -> RayHost:
         """Reach them from this process."""
@@ -123,10 +126,10 @@ class RayHost(Host):
         keeper: Handle of the keeper actor.
     """
 
-    def __init__(self, keeper: Any) -> None:  # noqa: ANN401  (an actor handle)
+    def __init__(self, keeper: ActorHandle) -> None:
         self._keeper = keeper
         self._node = ray.get_runtime_context().get_node_id()
-        self._actors: dict[str, Any] = {}
+        self._actors: dict[str, ActorHandle] = {}
         self._lock = threading.Lock()
 
     def submit(self, service: Service[Q, A], request: Q) -> Future[A]:
@@ -143,7 +146,7 @@ class RayHost(Host):
             return
         asked.add_done_callback(lambda done: self._settle(service, request, answer, tries, done))
 
-    def _actor(self, service: Service[Q, A]) -> Any:  # noqa: ANN401  (an actor handle)
+    def _actor(self, service: Service[Q, A]) -> ActorHandle:
         with self._lock:
             if service.key not in self._actors:
                 self._actors[service.key] = ray.get(self._keeper.actor.remote(service, self._node))
@@ -169,6 +172,7 @@ class RayHost(Host):
         with self._lock:
             self._actors.pop(service.key, None)
         if tries > 1 and isinstance(error, ray.exceptions.RayError):
+            # Not slept here: this thread is Ray's, and all other answers come in it.
             timer = threading.Timer(_AGAIN_SECONDS, self._ask, (service, request, answer, tries - 1))
             timer.daemon = True
             timer.start()
@@ -197,9 +201,8 @@ def metric_hosts(
     largest = max((each["Resources"].get("GPU", 0.0) for each in ray.nodes() if each["Alive"]), default=0.0)
     if waits := waiting_for_gpus(leaning, largest, ray.available_resources().get("GPU", 0.0)):
         tell(waits)
-    here = NodeAffinitySchedulingStrategy(
-        ray.get_runtime_context().get_node_id(), soft=True
-    )  # where the verdicts are kept
+    # where the verdicts are kept
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     keeper = (
         ray.remote(KeeperActor)
         .options(num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1)
@@ -228,14 +231,12 @@ def waiting_for_gpus(metrics: Sequence[HostedMetric], largest: float, free: floa
     }
     if not largest:
         return ""
-    if problems := [
-        Problem(
-            f"metric {name!r}",
-            f"reserves {gpus:g} GPUs, and no node has more than {largest:g}; lower num_gpus",
-        )
-        for name, gpus in wanted.values()
-        if gpus > largest
-    ]:
+    problems = []
+    for name, gpus in wanted.values():
+        if gpus > largest:
+            rule = f"reserves {gpus:g} GPUs, and no node has more than {largest:g}; lower num_gpus"
+            problems.append(Problem(f"metric {name!r}", rule))
+    if problems:
         raise ConfigurationError(problems)
     total = sum(gpus for _, gpus in wanted.values())
     if total <= free:

@@ -117,6 +117,7 @@ class Pace:
         """
         if self._strategy.max_concurrent is not None:
             return self._strategy.max_concurrent
+        # 1.5 times the slots over the images that a trial has in flight, which are those of two steps.
         filling = math.ceil(3 * self.slots / (2 * 2 * self.step * self._seeds))
         if self.beyond or self.races_ahead:
             filling = min(filling, max(_FOR_SCORING, self._situation.processors))

@@ -80,6 +80,7 @@ class StoppedProcesses:
         Returns:
             Those that have been stopped for the limit, each time somebody looked.
         """
+        # Whoever counts was stopped itself: the machine slept, and nobody is to blame.
         if self._looked is not None and now - self._looked > _FAR_SECONDS + _ASLEEP_SECONDS:
             self._since.clear()
         self._looked = now
@@ -106,6 +107,7 @@ def following_processes(
         while not over.wait(_LOOK_SECONDS):
             processes = list(_processes())
             local = sorted(process.pid for process in processes if process.node == node)
+            # Told again only where it changes: each time a message goes to the janitor.
             if local != told:
                 here(local)
                 told = local
@@ -134,10 +136,8 @@ def _stopped(processes: Iterable[Process], here: str) -> list[Process]:
 
 def has_trials() -> bool:
     """Whether Ray has given this search a place for any trial, though its process may be coming up yet."""
-    return any(
-        str(row.get("ActorClassName")).endswith("Trainable") and row.get("State") != "DEAD"
-        for row in _actors()
-    )
+    alive = (row for row in _actors() if row.get("State") != "DEAD")
+    return any(str(row.get("ActorClassName")).endswith("Trainable") for row in alive)
 
 
 def _actors() -> list[Mapping[str, Any]]:
@@ -148,6 +148,7 @@ def _actors() -> list[Mapping[str, Any]]:
     try:
         table: Mapping[str, Mapping[str, Any]] = actors()
     except Exception:
+        # a private call, whose errors differ between Ray's versions; the caller asks again in a moment
         log.debug("Ray does not say which processes there are", exc_info=True)
         return []
     return [row for row in table.values() if row.get("JobID") == job]
@@ -163,6 +164,8 @@ def _processes() -> Iterator[Process]:
 def is_stopped(pid: int) -> bool:
     """Whether a process of this machine was stopped by a signal; False where that cannot be told."""
     try:
+        # The name stands in brackets, and may hold brackets and spaces itself: the state follows the last
+        # one.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
     except (OSError, IndexError):
         return False

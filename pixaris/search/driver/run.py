@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import ray
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from pixaris.endpoints.ray import ManagedServers, RayPool, start_pool
+from pixaris.endpoints.ray import ManagedServers, RayPool, RayPoolConfig, start_pool
 from pixaris.endpoints.registry import EndpointRegistry
 from pixaris.exceptions import ClusterError, NoEndpointError, PixarisError, SearchFailedError, StorageError
 from pixaris.files import read_json, write_json
 from pixaris.results.budget import Answer
 from pixaris.results.evidence.rejected import Rejected
 from pixaris.results.journal import Journal
-from pixaris.results.paths import SearchPaths, trial_name
+from pixaris.results.paths import SearchPaths
 from pixaris.results.progress import ProgressListener, Silent
 from pixaris.results.records import SearchResult
 from pixaris.search import survey
@@ -50,8 +47,9 @@ from pixaris.search.driver.storage.base import DriverStorage, driver_storage
 from pixaris.search.driver.storage.own import known_images, own_images
 from pixaris.search.driver.tracker import SearchTracker
 from pixaris.search.driver.trial import Prefetch, Services, TrialConfig, TrialPace
-from pixaris.search.driver.tune.callbacks import TrackerCallback, TrackerStopper
+from pixaris.search.driver.tune.callbacks import TrackerCallback
 from pixaris.search.driver.tune.journaled import JournaledScheduler
+from pixaris.search.driver.tune.options import processes_at_once, run_config, tune_config
 from pixaris.search.driver.tune.replay import Replay
 from pixaris.search.driver.watching import watching
 
@@ -94,8 +92,11 @@ def run_search(
     except PixarisError as error:
         return replace(tracker.close("failed", str(error)), error=error)
     except BaseException as error:
+        # Ray that is gone shows in many ways (Tune's own errors, assertions, a thread's exit): ask first what
+        # became of it.
         lost = session.fault()
-        if lost:  # whatever Tune makes of that
+        if lost:
+            log.debug("%s ended the search", type(error).__name__, exc_info=True)
             return replace(tracker.close("interrupted", lost), error=ClusterError(lost))
         tracker.close("interrupted", f"the program was ended ({type(error).__name__})")
         raise
@@ -151,7 +152,7 @@ def _finished(plan: SearchPlan, tracker: SearchTracker) -> SearchResult:
 
 def _tune(
     plan: SearchPlan,
-    pool: tuple[Any, RayPool],
+    pool: tuple[RayPoolConfig, RayPool],
     hosts: RayHostConfig | None,
     storage: DriverStorage | None,
     tracker: SearchTracker,
@@ -162,7 +163,43 @@ def _tune(
     plan = replace(plan, endpoints=len(driver_pool.status().endpoints), processors=int(cpus))
     scheduler = plan.scheduler()
     pausing = schedulers.pauses(scheduler)
-    searcher = BaselineFirst(
+    searcher = _searcher(plan, scheduler, tracker)
+    journal = Journal(plan.paths, plan.before.history, tracker.fail)
+    journaled = _journaled(plan, scheduler, journal)
+    if pausing:
+        # How many trials are under way is the scheduler's affair: it pauses those that wait for others.
+        processes, at_once = 1, None
+    else:
+        processes = at_once = plan.pace.concurrent
+    barrier = StartBarrier.start(processes)
+    services = _services(plan, pool_config, barrier, hosts, storage, tracker)
+    config = _trial_config(plan, services, processes=processes)
+    trials = Replay(searcher, journaled, journal, plan.before.history, at_once=at_once, rerun=pausing)
+    course = Course(plan, config, journaled, trials, tracker, searcher)
+    trials.on_handed_out = course.handed_out(Prefetcher(config, driver_pool, searcher.upcoming))
+    share = _share(plan, cpus, pausing=pausing or races(plan.settings))
+    if pausing and storage:
+        resources = one_node(share)
+    else:
+        resources = {"cpu": share}
+    callback = TrackerCallback(tracker, journaled.stops, trials.run_again, journaled.over, course.reported)
+    trainable = tune.with_parameters(course.trainable, trials=config)
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, resources),
+        tune_config=tune_config(plan, trials, journaled),
+        run_config=run_config(plan, tracker, callback),
+    )
+    _settle(plan)
+    chosen = algorithm_of(plan.settings)
+    tracker.phase(f"searching by {chosen}, {plan.pace.describe()}")
+    signals.orderly(driver_pool.stop)
+    with contextlib.closing(barrier), contextlib.closing(course), processes_at_once(processes):
+        with telling_what_it_waits_for(tracker, share):
+            tuner.fit()
+
+
+def _searcher(plan: SearchPlan, scheduler: TrialScheduler, tracker: SearchTracker) -> BaselineFirst:
+    return BaselineFirst(
         _inner(plan, scheduler),
         plan.space,
         plan.baseline,
@@ -171,58 +208,31 @@ def _tune(
         stopped=lambda: tracker.stopped,
         affords=_affords(plan, tracker, scheduler),
     )
-    history = plan.before.history
-    journal = Journal(plan.paths, history, tracker.fail)
+
+
+def _journaled(plan: SearchPlan, scheduler: TrialScheduler, journal: Journal) -> JournaledScheduler:
     name = plan.settings.strategy.scheduler.name
-    journaled = JournaledScheduler(scheduler, journal, plan.identity.proposal_seed, name, history.over)
+    seed = plan.identity.proposal_seed
+    journaled = JournaledScheduler(scheduler, journal, seed, name, plan.before.history.over)
     journaled.rejected = Rejected(plan.paths).by
-    ledger = tracker.account.actor if tracker.account is not None else None
+    return journaled
+
+
+def _services(
+    plan: SearchPlan,
+    pool_config: RayPoolConfig,
+    barrier: StartBarrier,
+    hosts: RayHostConfig | None,
+    storage: DriverStorage | None,
+    tracker: SearchTracker,
+) -> Services:
+    """What the processes of trials reach outside themselves."""
+    ledger = None
+    if tracker.account is not None:
+        ledger = tracker.account.actor
     store = own_images(plan.paths)
     cache = known_images(plan.paths, plan.settings.keeping.cache)
-    processes = 1 if pausing else plan.pace.concurrent
-    barrier = StartBarrier.start(processes)
-    services = Services(pool_config, barrier, ledger, hosts, store, cache, storage)
-    config = _trial_config(plan, services, processes=processes)
-    trials = Replay(
-        searcher,
-        journaled,
-        journal,
-        history,
-        at_once=None if pausing else plan.pace.concurrent,
-        rerun=pausing,
-    )
-    course = Course(plan, config, journaled, trials, tracker, searcher)
-    trials.on_handed_out = course.handed_out(Prefetcher(config, driver_pool, searcher.upcoming))
-    trainable = tune.with_parameters(course.trainable, trials=config)
-    share = _share(plan, cpus, pausing=pausing or races(plan.settings))
-    tuner = tune.Tuner(
-        tune.with_resources(trainable, one_node(share) if pausing and storage else {"cpu": share}),
-        tune_config=tune.TuneConfig(
-            search_alg=trials,
-            scheduler=journaled,
-            num_samples=plan.size.trials or -1,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial_name(trial.config.get("number", 0)),
-        ),
-        run_config=tune.RunConfig(
-            name=f"tune-{uuid.uuid4().hex[:8]}",  # one for each process of a search that is resumed
-            storage_path=str(plan.paths.tune.resolve()),
-            stop=TrackerStopper(tracker),
-            callbacks=[
-                TrackerCallback(tracker, journaled.stops, trials.run_again, journaled.over, course.reported)
-            ],
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=2),
-        ),
-    )
-    _settle(plan)
-    chosen = algorithm_of(plan.settings)
-    tracker.phase(f"searching by {chosen}, {plan.pace.describe()}")
-    signals.orderly(driver_pool.stop)
-    with contextlib.closing(barrier), contextlib.closing(course), _processes_at_once(processes):
-        with telling_what_it_waits_for(tracker, share):
-            tuner.fit()
+    return Services(pool_config, barrier, ledger, hosts, store, cache, storage)
 
 
 def _kept(plan: SearchPlan) -> Kept:
@@ -275,19 +285,6 @@ def _share(plan: SearchPlan, cpus: float, *, pausing: bool) -> float:
         return min(share, 1.0)
     largest = max(float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["Alive"])
     return min(share, largest)
-
-
-@contextlib.contextmanager
-def _processes_at_once(count: int) -> Iterator[None]:
-    """Let Tune start so many processes side by side; else it waits for each before it starts the next."""
-    name, before = "TUNE_MAX_PENDING_TRIALS_PG", os.environ.get("TUNE_MAX_PENDING_TRIALS_PG")
-    os.environ[name] = before or str(count)
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before
 
 
 def _settle(plan: SearchPlan) -> None:
@@ -379,7 +376,7 @@ def _admitted(plan: SearchPlan, registry: EndpointRegistry, tracker: SearchTrack
 @contextlib.contextmanager
 def _pool(
     plan: SearchPlan, registry: EndpointRegistry, tracker: SearchTracker
-) -> Iterator[tuple[Any, RayPool]]:
+) -> Iterator[tuple[RayPoolConfig, RayPool]]:
     tracker.phase("starting the endpoints' workers")
     images = [image for item in plan.setup.eval_set.items for image in item.inputs.values()]
     images += [*plan.setup.args.images.values(), *plan.space.images]

@@ -14,6 +14,41 @@ from pixaris.search.driver.tracker import SearchTracker
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Handlers:
+    """Hears the signals that ask this process to stop. Python lets only the main thread do so: in others it
+    hears none.
+
+    Args:
+        handle: Called in the main thread for each of them.
+    """
+
+    def __init__(self, handle: Callable[[int, FrameType | None], None]) -> None:
+        self._handle = handle
+        # Functions, numbers, or None where somebody has set one outside Python.
+        self._before: dict[signal.Signals, Any] = {}
+
+    def take(self) -> None:
+        """Hear the signals from now on."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.getsignal(number) for number in _STOPPING}
+            self.install()
+
+    @property
+    def hears(self) -> bool:
+        """Whether signals come here."""
+        return bool(self._before)
+
+    def install(self) -> None:
+        """Take the signals, again where somebody else has taken them meanwhile."""
+        for number in self._before:
+            signal.signal(number, self._handle)
+
+    def restore(self) -> None:
+        """Give them to whom they were given before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
 class Signals:
     """Stops a search when this process is asked to, in the block; in other threads than the main one it does
     nothing.
@@ -28,12 +63,10 @@ class Signals:
     def __init__(self, tracker: SearchTracker) -> None:
         self._tracker = tracker
         self._stop: Callable[[], object] | None = None
-        self._before: dict[signal.Signals, Any] = {}
+        self._handlers = Handlers(self._handle)
 
     def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.getsignal(number) for number in _STOPPING}
-            self.install()
+        self._handlers.take()
         return self
 
     def __exit__(
@@ -42,12 +75,11 @@ class Signals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._restore()
+        self._handlers.restore()
 
     def install(self) -> None:
         """Take the signals; again after Ray has come up, which replaces handlers."""
-        for number in self._before:
-            signal.signal(number, self._handle)
+        self._handlers.install()
 
     def orderly(self, stop: Callable[[], object]) -> None:
         """From now on, let the search come to its end by itself.
@@ -61,7 +93,7 @@ class Signals:
         """Leave what the main thread waits for, because of an error that the tracker knows. From any
         thread.
         """
-        if self._before:
+        if self._handlers.hears:
             signal.raise_signal(signal.SIGINT)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -71,10 +103,6 @@ class Signals:
         again = self._tracker.stopped
         self._tracker.interrupt(f"it was interrupted ({signal.Signals(number).name})")
         if again or self._stop is None:
-            self._restore()
+            self._handlers.restore()  # the next one ends the process, as it would without us
             raise KeyboardInterrupt
         threading.Thread(target=self._stop, daemon=True).start()
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)

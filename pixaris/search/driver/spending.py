@@ -15,11 +15,11 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.endpoints.ray.nodes import beside_this
 from pixaris.exceptions import BudgetSpentError, CancelledRequestError, ChargedError, PixarisError
 from pixaris.experiment.submitters import Submitter
@@ -108,6 +108,7 @@ class Account:
         self._file = file
         self.reason = ""
         kept = Amounts(**(read_json(self._file) or {}))
+        # A killed process may have made images that it had no time to count.
         self.spent = replace(kept, images=max(kept.images, made))
         actor_class = ray.remote(num_cpus=0)(LedgerActor)
         placing = actor_class.options(scheduling_strategy=beside_this())
@@ -178,7 +179,7 @@ class BudgetedSubmitter(Submitter):
     def __init__(
         self,
         submitter: Submitter,
-        ledger: Any,  # noqa: ANN401  (an actor handle)
+        ledger: ActorHandle,
         price: Callable[[ItemArgs], float | None] | None = None,
     ) -> None:
         self._submitter = submitter
@@ -194,6 +195,7 @@ class BudgetedSubmitter(Submitter):
     def submit(self, items: Sequence[ItemArgs], priority: int) -> list[Future[GeneratedImage]]:
         entries = [_Entry(self.trial, args, priority, Future()) for args in items]
         for entry in entries:
+            # Nobody else may cancel it: its result can then always be set.
             entry.outer.set_running_or_notify_cancel()
         with self._changed:
             self._queue += entries
@@ -233,6 +235,8 @@ class BudgetedSubmitter(Submitter):
                 trial = self._queue[0].trial
                 count = sum(entry.trial == trial for entry in self._queue)
             try:
+                # Without the lock: it may take as long as other trials take to give back what they do not
+                # need.
                 tickets, refusal = ray.get(self._ledger.admit.remote(trial, self._process, count))
             except RayError:
                 tickets, refusal = [], _GONE
@@ -259,6 +263,8 @@ class BudgetedSubmitter(Submitter):
                 for entry, inner in zip(batch, futures, strict=True):
                     entry.inner = inner
                     self._started[entry.outer] = entry
+        # Without the lock: a future that is done already calls back at once, and whoever waits for the
+        # image goes on in this thread.
         for ticket, entry in zip(tickets, entries, strict=False):
             assert entry.inner is not None
             entry.inner.add_done_callback(partial(self._settle, ticket, entry))
@@ -304,10 +310,11 @@ class BudgetedSubmitter(Submitter):
             entry.outer.set_result(image)
 
     def _expected(self, entry: _Entry) -> float | None:
-        try:
-            if self._price is not None:
-                return self._price(entry.args)
+        if self._price is None:
             return None
+        try:
+            return self._price(entry.args)
         except Exception:
+            # a generator of the user's: who waits for the image gets it all the same
             log.debug("item %r has no price", entry.args.item, exc_info=True)
-            return None  # a generator of the user's: who waits for the image gets it all the same
+            return None

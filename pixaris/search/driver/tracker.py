@@ -6,9 +6,8 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from pixaris.endpoints.base import EndpointPool, PoolStatus
 from pixaris.exceptions import AccountError, PixarisError, SearchFailedError, StorageError
@@ -22,6 +21,7 @@ from pixaris.results.records import SearchResult, SearchStatus, Totals
 from pixaris.results.report import Stop, TrialReport
 from pixaris.results.trial import EvalItems, TrialResult, TrialStatus, ended_trials, over_trial
 from pixaris.search.algorithms.racing import guardrails
+from pixaris.search.algorithms.searchers import ProposedTrial
 from pixaris.search.driver.ahead.first_images import FirstImages
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.planned import planned_images
@@ -85,6 +85,7 @@ class SearchTracker:
         history, paths = self._plan.before.history, self._plan.paths
         written = ended_trials(paths) if history.events else {}
         for number in history.over:
+            # A trial that was interrupted when it was written down may have ended in the journal since.
             known = written.get(number)
             if known is None or known.status == "interrupted":
                 known = over_trial(history, number, self._eval_items)
@@ -121,11 +122,9 @@ class SearchTracker:
         if not self.stopped:
             return False
         with self._lock:
-            running = any(
-                trial.status == "running" and not self.at_rest(trial.number)
-                for trial in self._trials.values()
-            )
-        return not running or time.monotonic() > self._stop_by
+            running = [trial for trial in self._trials.values() if trial.status == "running"]
+            waited_for = any(not self.at_rest(trial.number) for trial in running)
+        return not waited_for or time.monotonic() > self._stop_by
 
     @property
     def seconds(self) -> float:
@@ -209,15 +208,16 @@ class SearchTracker:
 
     # Tune's side
 
-    def trial_started(self, config: Mapping[str, Any]) -> None:
+    def trial_started(self, config: ProposedTrial) -> None:
         """A trial begins (or begins again after its process died)."""
         with self._lock:
             known = self._trials.get(config["number"])
+            # One whose process died begins with nothing, unless it goes on from what it has reported.
             goes_on = known is not None and known.status == "running" and config.get("reported")
             report = known.report if known is not None and goes_on else TrialReport()
             self._trials[config["number"]] = self._from(config, report, "running")
 
-    def trial_reported(self, config: Mapping[str, Any], report: TrialReport) -> None:
+    def trial_reported(self, config: ProposedTrial, report: TrialReport) -> None:
         """A trial has more items."""
         with self._lock:
             self._trials[config["number"]] = self._from(config, report, "running")
@@ -233,7 +233,7 @@ class SearchTracker:
 
     def trial_ended(
         self,
-        config: Mapping[str, Any],
+        config: ProposedTrial,
         report: TrialReport | None,
         *,
         stop: Stop | None = None,
@@ -266,7 +266,7 @@ class SearchTracker:
             elif error:
                 self.fail(SearchFailedError(f"the process of {trial.name} died again and again: {error}"))
 
-    def trial_lost(self, config: Mapping[str, Any], error: str) -> None:
+    def trial_lost(self, config: ProposedTrial, error: str) -> None:
         """A trial's process died, and the trial is going to be run again."""
         with self._lock:
             number = config["number"]
@@ -314,7 +314,7 @@ class SearchTracker:
         facts = (before.status, before.objective, before.items)
         return facts == (trial.status, trial.objective, trial.items)
 
-    def _from(self, config: Mapping[str, Any], report: TrialReport, status: TrialStatus) -> TrialResult:
+    def _from(self, config: ProposedTrial, report: TrialReport, status: TrialStatus) -> TrialResult:
         return TrialResult.of_report(config["number"], config["values"], status, report, self._eval_items)
 
     # The pool's side
@@ -331,6 +331,7 @@ class SearchTracker:
         with self._lock:
             self._pool = status if self._first is None else self._first.added_to(status)
             self._write_endpoints()
+            # From the first image on, and without it: until it comes, models are loaded.
             if self._first_image is None and (done := self._images()):
                 self._first_image = (time.monotonic(), done)
             for sentence in status.events:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Iterator
 
@@ -23,6 +24,8 @@ WAY_OUT = (
     "open files, connections and models where they are first used, not when it is made, and keep its class in"
     " a module that can be imported"
 )
+
+log = logging.getLogger(__name__)
 
 
 def raise_immovable(checked: CheckedSearch) -> None:
@@ -95,6 +98,8 @@ def _is_plain(thing: object) -> bool:
     """Whether Python's own pickle takes it, which sends less than Ray's."""
     try:
         pickle.dumps(thing)
-    except Exception:  # noqa: BLE001  (Ray's may do better, or say why not)
+    except Exception:
+        # the object's own methods may raise anything; Ray's pickle is tried next, and says why where it fails
+        log.debug("%s does not pickle", type(thing).__name__, exc_info=True)
         return False
     return True

@@ -18,6 +18,7 @@ from ray import tune
 
 from pixaris.cache.base import CacheStore
 from pixaris.endpoints.ray import RayPoolConfig
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.exceptions import (
     AccountError,
     CancelledRequestError,
@@ -108,7 +109,7 @@ class Services:
 
     pool: RayPoolConfig
     barrier: StartBarrier
-    ledger: Any
+    ledger: ActorHandle
     hosts: RayHostConfig | None
     store: CacheStore
     cache: CacheStore
@@ -186,11 +187,12 @@ class ExperimentTrial(tune.Trainable):
     `reset_config` or in `cleanup`.
     """
 
-    def setup(self, config: dict[str, Any], trials: TrialConfig) -> None:
+    def setup(self, config: dict[str, object], trials: TrialConfig) -> None:
         # on the driver's machine, or where folders are shared: a folder that is gone is not made anew
         self._search_folder = trials.log_file.parent.parent
         self._shares_folder = self._search_folder.is_dir()
         self._remote = _remote(trials.services.storage, self._search_folder)
+        # A folder of this name on this node is another one: nobody looks into it.
         if self._remote is not None:
             self._shares_folder = False
             trials = kept_remotely(trials, self._remote)
@@ -200,6 +202,7 @@ class ExperimentTrial(tune.Trainable):
         self._pool = services.pool.connect()
         setup = trials.setup
         if services.hosts is not None:
+            # Networks that metrics share are held once for each node, not in every trial's process.
             setup = replace(setup, metrics=hosted(setup.metrics, services.hosts.connect()))
         self._setup = setup
         self._pooled = PoolSubmitter(setup.generator, self._pool) if setup.generator.uses_endpoints else None
@@ -228,6 +231,7 @@ class ExperimentTrial(tune.Trainable):
         if self._pooled is not None:
             self._pooled.pool, self._pooled.run = self._pool, ""
         if self._pooled is not None and self._taking_over:
+            # Under the run's own name: what the driver has queued for it is then answered here.
             self._pooled.pool, self._pooled.run = trials.services.pool.connect(self._run_id), self._run_id
         self._reported = int(config.get("reported", 0))
         self._stepped = False
@@ -287,6 +291,7 @@ class ExperimentTrial(tune.Trainable):
         scored = all(name in record.metrics for name in self._config.objectives)
         record = self._run.finish("finished" if scored else "failed")
         if self._first:
+            # Only a process's first trial: see `StartBarrier` for what Tune would do with the process.
             barrier.wait(self._run_id, lambda: self._pool.stopping)
         self._first = False
         return self._report(record, "ended")
@@ -337,7 +342,7 @@ class ExperimentTrial(tune.Trainable):
         """Go on with a run that was paused."""
         self._run.go_on_from(pickle.loads((Path(checkpoint_dir) / _CHECKPOINT).read_bytes()))
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
+    def reset_config(self, new_config: dict[str, object]) -> bool:
         """Take the next parameter set in this process."""
         self._end()
         self._begin(new_config)
@@ -346,6 +351,7 @@ class ExperimentTrial(tune.Trainable):
     def cleanup(self) -> None:
         """End with the process."""
         self._end()
+        # The run first: it stores what has been scored.
         self._scorer.close()
         self._config.handler.close()
         self._pool.close()
@@ -359,6 +365,7 @@ class ExperimentTrial(tune.Trainable):
         if self._broken or not self._stepped:
             return
         fatal = self._pool.status().fatal if self._setup.generator.charges else None
+        # What had begun is charged all the same: its images are taken before the run is stored.
         if isinstance(fatal, AccountError):
             self._run.collect_started()
         self._run.finish("interrupted" if fatal is not None or self._pool.stopping else "stopped")

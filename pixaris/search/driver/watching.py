@@ -40,6 +40,7 @@ class _Switching:
         states = {endpoint.url: endpoint.state for endpoint in status.endpoints}
         for url, use in self._switches.wanted().items():
             is_held = states.get(url) == "drained"
+            # Drained and disabled look alike from outside: which of them was asked for is known only here.
             is_so = is_held == (use != "enable") and self._told.get(url, use) == use
             if url in states and not is_so:
                 self._pool.switch(url, use)
@@ -81,5 +82,6 @@ def watching(
         with beside("pixaris-progress", watch):
             yield
     finally:
+        # Once more, for what came since the last look; a pool whose Ray has ended would not answer.
         if not isinstance(tracker.fatal, ClusterError):
             tracker.look_at(pool)

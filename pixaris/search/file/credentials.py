@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from pixaris.endpoints.sources.credentials import Headers, Variable
 from pixaris.search.file.reader import Reader
@@ -16,7 +15,7 @@ from pixaris.search.file.yaml_file import join
 CREDENTIALS = ("headers", "basic_auth")
 
 
-def read_credentials(reader: Reader, path: str, fields: Mapping[str, Any]) -> Headers:
+def read_credentials(reader: Reader, path: str, fields: Mapping[str, object]) -> Headers:
     """The headers of an endpoint's section.
 
     A variable that is not set is a problem of its line; the header is kept all the same.

@@ -119,7 +119,7 @@ def _entry(reader: Reader, path: str, value: object, folder: Path) -> list[Endpo
 # Addresses
 
 
-def _addresses(reader: Reader, path: str, fields: Mapping[str, Any]) -> list[EndpointSource]:
+def _addresses(reader: Reader, path: str, fields: Mapping[str, object]) -> list[EndpointSource]:
     """Sources that are named by an address, with what stands beside it."""
     given = [key for key in _ADDRESSED if key in fields]
     if not given:
@@ -262,7 +262,7 @@ def _section(
     fields = reader.section(path, value, [option.key for option in known.options])
     if not isinstance(value, dict):
         return []
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     whole = True
     for option in known.options:
         if option.key in fields:
@@ -282,7 +282,7 @@ def _tell_missing(reader: Reader, path: str, source: EndpointSource | None) -> N
         reader.add_problem(path, problem)
 
 
-def _value(reader: Reader, path: str, option: Option, value: object, folder: Path) -> Any:  # noqa: ANN401
+def _value(reader: Reader, path: str, option: Option, value: object, folder: Path) -> object:
     """What an option's value is to its source; None if it is wrong, which is told."""
     match option:
         case Whole():

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.results.budget import Budget
@@ -36,7 +35,7 @@ def read_budget(reader: Reader, path: str, value: object) -> Budget:
     return Budget(**read_values(reader, path, reader.section(path, value, names(BUDGET)), BUDGET))
 
 
-def read_evidence(reader: Reader, fields: Mapping[str, Any]) -> EvidenceSettings:
+def read_evidence(reader: Reader, fields: Mapping[str, object]) -> EvidenceSettings:
     """The keys ``recheck`` and ``holdout``."""
     holdout = read_values(reader, "", fields, [key_of(FILE, "holdout")]).get("holdout", 0)
     if 0 < holdout < FEWEST_HELD_OUT:

@@ -93,7 +93,7 @@ def _put(root: Any, keys: Sequence[str], value: Any) -> None:  # noqa: ANN401  (
             here = here[slot]
 
 
-def _index(items: list[Any], parents: Sequence[str], key: str) -> int:
+def _index(items: list[object], parents: Sequence[str], key: str) -> int:
     if key.isascii() and key.isdigit() and int(key[:9]) <= len(items):
         return int(key[:9])
     raise _UnusableError(

@@ -146,7 +146,7 @@ def read_parameters(
     return _space(reader, path, found, whole=sound)
 
 
-def _named_targets(entry: dict[str, Any]) -> list[tuple[str, str]]:
+def _named_targets(entry: dict[str, object]) -> list[tuple[str, str]]:
     """Node and input that a faulty entry names, as far as they can be read."""
     targets = entry.get("targets")
     rows = [

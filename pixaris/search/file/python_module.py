@@ -16,7 +16,7 @@ SPACE = "SPACE"
 SEARCH = "SEARCH"
 
 
-def read_space_module(path: Path) -> dict[str, Any]:
+def read_space_module(path: Path) -> dict[str, object]:
     """The ``SPACE`` of a module, in the form that ``parameters`` has in a search file.
 
     Raises:
@@ -56,10 +56,11 @@ def read_search_module(path: Path) -> Document:
     return Document(value)
 
 
-def _space(module: ModuleType, path: Path) -> dict[str, Any]:
+def _space(module: ModuleType, path: Path) -> dict[str, object]:
+    # it needs Ray, which takes a second to import
     from pixaris.search.algorithms.tune_domains import (
         written_parameters,
-    )  # it needs Ray, which takes a second to import
+    )
 
     if not hasattr(module, SPACE):
         names = [name for name in vars(module) if not name.startswith("_")]
@@ -89,6 +90,7 @@ def _load(path: Path) -> ModuleType:
     except ConfigurationError:
         raise
     except (Exception, SystemExit) as error:
+        # the user's module runs here, and may end the program as well
         raise ConfigurationError(_failure(error, path), str(path)) from error
     return module
 

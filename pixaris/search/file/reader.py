@@ -27,7 +27,7 @@ class ComponentSpec:
     """
 
     type: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     where: str = ""
 
 
@@ -87,20 +87,20 @@ class Reader:
             self.add_problem(path, f"has {len(unknown) - _MOST_UNKNOWN:,} more unknown keys")
         return {key: inner for key, inner in fields.items() if key in known and inner is not None}
 
-    def mapping(self, path: str, value: object) -> dict[str, Any]:
+    def mapping(self, path: str, value: object) -> dict[str, object]:
         """A mapping of any keys."""
         if isinstance(value, dict):
             return value
         self.add_problem(path, f"must be a mapping of keys and values (got {shown(value)})")
         return {}
 
-    def required(self, path: str, fields: Mapping[str, Any], key: str, hint: str) -> bool:
+    def required(self, path: str, fields: Mapping[str, object], key: str, hint: str) -> bool:
         """Whether a key is there; a problem that ends with the hint if not."""
         if key not in fields:
             self.add_problem(join(path, key), f"is missing; {hint}")
         return key in fields
 
-    def has(self, fields: Mapping[str, Any], key: str, example: str) -> bool:
+    def has(self, fields: Mapping[str, object], key: str, example: str) -> bool:
         """Whether the file has a key; a problem with an example if not."""
         return self.required("", fields, key, f"write {example}")
 
@@ -115,7 +115,7 @@ class Reader:
             self.add_problem(path, f"names a folder: {allowed} (got {shown(text)})")
         return text
 
-    def items(self, path: str, value: object, hint: str) -> list[Any]:
+    def items(self, path: str, value: object, hint: str) -> list[object]:
         """A list, or nothing."""
         if isinstance(value, list):
             return value

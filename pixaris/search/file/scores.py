@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import get_args
 
 from pixaris.exceptions import nearest
 from pixaris.results.ranking import FailurePolicy
@@ -21,7 +21,9 @@ built.
 """
 
 
-def read_metrics(reader: Reader, fields: Mapping[str, Any], *, required: bool) -> tuple[ComponentSpec, ...]:
+def read_metrics(
+    reader: Reader, fields: Mapping[str, object], *, required: bool
+) -> tuple[ComponentSpec, ...]:
     example = "metrics: [{type: ssim, reference: Original}]"
     if "metrics" not in fields and not required:
         return ()
@@ -56,7 +58,7 @@ def with_resources(metrics: Sequence[ComponentSpec], objective: object) -> tuple
 
 
 def read_objective(
-    reader: Reader, fields: Mapping[str, Any], metrics: Sequence[ComponentSpec], *, required: bool
+    reader: Reader, fields: Mapping[str, object], metrics: Sequence[ComponentSpec], *, required: bool
 ) -> ObjectiveSettings:
     """The section ``objective``; without names where there is none, or none that can be read."""
     types = [metric.type for metric in metrics if metric.type]

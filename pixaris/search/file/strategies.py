@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.results.records import SearchResult
@@ -122,7 +121,7 @@ def _strategy(reader: Reader, path: str, value: object, known: Mapping[str, Algo
     return ComponentSpec(name, options, component.where)
 
 
-def _sampler(reader: Reader, path: str, given: Mapping[str, Any]) -> None:
+def _sampler(reader: Reader, path: str, given: Mapping[str, object]) -> None:
     text = str(given.get("sampler", "TPE"))
     name, where = sampler_name(text), join(path, "sampler")
     if not name:
@@ -206,7 +205,7 @@ def _points(
     if isinstance(value, dict) and _names_a_search(value):
         return _points_of_search(reader, value, space, folder)
     names = space.names
-    points: dict[Any, dict[str, ParamValue]] = {}
+    points: dict[object, dict[str, ParamValue]] = {}
     hint = f"write points_to_evaluate: [{{{', '.join(f'{name}: ...' for name in names)}}}]"
     for index, entry in enumerate(reader.items("search.points_to_evaluate", value, hint)):
         path = join("search.points_to_evaluate", index)
@@ -232,14 +231,14 @@ def _points(
     return tuple(points.values())
 
 
-def _names_a_search(value: dict[Any, Any]) -> bool:
+def _names_a_search(value: dict[object, object]) -> bool:
     """Whether that is an earlier search, perhaps misspelt, and no single set."""
     keys = names(EARLIER)
     return any(key in keys or nearest(str(key), keys) for key in value)
 
 
 def _points_of_search(
-    reader: Reader, value: dict[Any, Any], space: Space, folder: Path
+    reader: Reader, value: dict[object, object], space: Space, folder: Path
 ) -> tuple[Mapping[str, ParamValue], ...]:
     """The best sets of an earlier search, as far as they are sets of this space."""
     path = "search.points_to_evaluate"

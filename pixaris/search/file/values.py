@@ -116,9 +116,8 @@ def read_pairs(
         values = tuple(one for one in given if one is not None)
         if not all(present) or len(values) < len(names) or len(fields) < len(entry):
             whole = False
-        elif (
-            label in found or (same := tuple((isinstance(one, bool), one) for one in values)) in seen
-        ):  # 1 is 1.0, not true
+        elif label in found or (same := tuple((isinstance(one, bool), one) for one in values)) in seen:
+            # 1 is 1.0, not true
             reader.add_problem(where, f"holds {label} twice; keep one of them")
         else:
             found[label] = values

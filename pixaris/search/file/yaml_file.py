@@ -180,7 +180,7 @@ def _at(line: int, column: int) -> str:
 class _Open:
     """A mapping or list whose end has not come yet; `key` is the mapping's key that awaits its value."""
 
-    container: dict[str, Any] | list[Any]
+    container: dict[str, object] | list[object]
     path: str
     key: str | None = None
     again: bool = False
@@ -191,7 +191,7 @@ class _Builder:
     """Makes values of events, with a stack of its own so that depth is ours to limit."""
 
     def __init__(self) -> None:
-        self.root: list[Any] = []
+        self.root: list[object] = []
         self.lines: dict[str, int] = {}
         self.faults: list[tuple[str, str]] = []
         self._stack: list[_Open] = []
@@ -223,9 +223,8 @@ class _Builder:
     def _node(self, event: yaml.NodeEvent, where: str, line: int) -> None:
         if (tag := getattr(event, "tag", None)) is not None:
             raise _RefusedError(where, f"has the tag {tag}; tags are not allowed, write a plain value")
-        if isinstance(event, yaml.ScalarEvent) and (
-            found := _UNUSABLE.search(event.value)
-        ):  # made by an escape: "\0"
+        # made by an escape: "\0"
+        if isinstance(event, yaml.ScalarEvent) and (found := _UNUSABLE.search(event.value)):
             raise _RefusedError(
                 where,
                 f"holds the character U+{ord(found[0]):04X}, which neither a file name nor a server takes",
@@ -252,7 +251,7 @@ class _Builder:
             return
         if len(self._stack) >= MAX_DEPTH:
             raise _RefusedError(where, f"is nested deeper than {MAX_DEPTH} levels")
-        container: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
+        container: dict[str, object] | list[object] = {} if isinstance(event, yaml.MappingStartEvent) else []
         self._add(parent, container)
         self._stack.append(_Open(container, path))
 

@@ -64,16 +64,16 @@ class Choices:
         owner = self._owner(node, name)
         given = {**node.inputs, **self._fixed(node), name: option}
         for one in self._setters:
-            allowed = owner is None or any(
-                _allows(one.when, owner.name, label)
-                for label, value in _values(owner, node, name)
-                if same(value, option)
-            )
+            if owner is None:
+                allowed = True
+            else:
+                labels = [label for label, value in _values(owner, node, name) if same(value, option)]
+                allowed = any(_allows(one.when, owner.name, label) for label in labels)
             if allowed:
                 given |= {target.input: one.name for target in one.targets if _is_of(target.node_name, node)}
         return lacking_for(name, option, known, {**given, name: option})
 
-    def _settings(self, node: Node, name: str, around: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    def _settings(self, node: Node, name: str, around: Sequence[str]) -> Iterator[Mapping[str, object]]:
         """The options that may be chosen around an input while its parameter counts."""
         own = self._owner(node, name)
         when = self._conditions(own.when if own is not None else ())
@@ -81,7 +81,7 @@ class Choices:
         for chosen in itertools.islice(itertools.product(*options), _MOST_SETTINGS):
             yield dict(zip(around, chosen, strict=True))
 
-    def _options(self, node: Node, choice: str, when: Sequence[Condition]) -> list[Any]:
+    def _options(self, node: Node, choice: str, when: Sequence[Condition]) -> list[object]:
         setter = self._owner(node, choice)
         if not isinstance(setter, Parameter):
             return [self._fixed(node).get(choice, node.get(choice))]

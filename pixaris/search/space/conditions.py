@@ -72,7 +72,7 @@ class Condition:
         words += [f"{name.replace('_', ' ')} {limit}" for name, limit in self.limits.items()]
         return ", ".join(words)
 
-    def written(self) -> Any:  # noqa: ANN401  (a value, a list or a mapping)
+    def written(self) -> object:
         """What stands behind the parameter's name in a search file."""
         if self.values:
             return list(self.values)
@@ -247,17 +247,18 @@ def _possible(domain: Domain, conditions: Sequence[Condition]) -> bool:
             value for value in (*condition.values, *condition.excluded) if not isinstance(value, str | bool)
         ]
     step = domain.q or (1 if domain.whole else 0)
-    near = [
-        domain.nearest(number + shift) for number in named for shift in ((-step, 0, step) if step else (0,))
-    ]
-    if not step:
-        near += [math.nextafter(number, side) for number in named for side in (-math.inf, math.inf)]
-    return any(
-        domain.contains(domain.clean(value))
-        and all(condition.holds(domain.clean(value)) for condition in conditions)
-        for value in near
-        if math.isfinite(value)
-    )
+    near: list[float] = []
+    for number in named:
+        near.append(domain.nearest(number))
+        if step:
+            near += [domain.nearest(number - step), domain.nearest(number + step)]
+        else:
+            near += [math.nextafter(number, -math.inf), math.nextafter(number, math.inf)]
+    for value in filter(math.isfinite, near):
+        cleaned = domain.clean(value)
+        if domain.contains(cleaned) and all(condition.holds(cleaned) for condition in conditions):
+            return True
+    return False
 
 
 def _names(when: tuple[Condition, ...]) -> str:

@@ -373,7 +373,7 @@ def same(one: ParamValue, other: ParamValue) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
-def _text(value: Any) -> str:  # noqa: ANN401  (whatever a user wrote)
+def _text(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_text(inner) for inner in value)}]"
     if isinstance(value, bool):

@@ -12,7 +12,7 @@ from pixaris.search.space.parameter import Parameter
 from pixaris.search.space.space import Space
 
 
-def space_of_hyperparameters(hyperparameters: Sequence[Mapping[str, Any]]) -> Space:
+def space_of_hyperparameters(hyperparameters: Sequence[Mapping[str, object]]) -> Space:
     """The space of ``[{node_name, input, value: [...]}, ...]``: the grid over all lists; a name is
     ``node_name.input``.
 
@@ -61,7 +61,7 @@ def _entry(entry: object, where: str, problems: list[Problem]) -> tuple[Target, 
     return Target(node_name, name), values
 
 
-def _listed(values: Any) -> Any:  # noqa: ANN401  (whatever the user gave)
+def _listed(values: object) -> object:
     """Arrays and ranges as lists; everything else as it is."""
     if hasattr(values, "tolist"):
         return values.tolist()

@@ -55,12 +55,10 @@ def _own_of(parameter: Parameter, workflow: Workflow, object_info: ObjectInfo | 
         name = workflow.node(parameter.targets[0].node_name).inputs.get(
             workflow.image_input(parameter.targets[0].node_name)
         )
-        named = (
-            option
-            for option in parameter.domain.options
-            if str(option).rpartition("/")[2] == str(name).rpartition("/")[2]
-        )
-        return next(named, parameter.domain.options[0])
+        for option in parameter.domain.options:
+            if str(option).rpartition("/")[2] == str(name).rpartition("/")[2]:
+                return option
+        return parameter.domain.options[0]
     loads = [parameter.loads(index) for index in range(len(parameter.targets))]
     own = [
         None if loaded else _own_value(target, workflow, object_info)

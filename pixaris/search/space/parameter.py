@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pixaris.images import EncodedImage
 from pixaris.search.space.conditions import Condition
@@ -41,27 +41,22 @@ class Parameter:
         """What each target is given for a value; None for a label that is none of the domain's."""
         if not self.gives:
             return (value,) * len(self.targets)
-        return next(
-            (
-                given
-                for option, given in zip(self.domain.options, self.gives, strict=True)
-                if same(option, value)
-            ),
-            None,
-        )
+        for option, given in zip(self.domain.options, self.gives, strict=True):
+            if same(option, value):
+                return given
+        return None
 
     def domain_of(self, index: int) -> Domain:
         """The values of one target that are no images."""
         if not self.gives:
             return self.domain
-        values = dict.fromkeys(
-            (isinstance(g[index], bool), g[index])
-            for g in self.gives
-            if not isinstance(g[index], EncodedImage)
-        )
-        return Domain(
-            "choice", options=tuple(value for _, value in values if not isinstance(value, EncodedImage))
-        )
+        # By value and by whether it is a boolean, which Python takes for 0 or 1.
+        options: dict[tuple[bool, ParamValue], ParamValue] = {}
+        for gives in self.gives:
+            value = gives[index]
+            if not isinstance(value, EncodedImage):
+                options.setdefault((isinstance(value, bool), value), value)
+        return Domain("choice", options=tuple(options.values()))
 
     def loads(self, index: int) -> bool:
         """Whether a target is given images."""
@@ -89,10 +84,10 @@ class Parameter:
             what = "images"
         return f"{what} [{separator.join(map(str, self.domain.options))}]"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """It in the search file's form, for result files; an image is told by its digest."""
         where = written_targets(self.targets)
-        values: Any = self.domain.arguments()
+        values: object = self.domain.arguments()
         kind = self.domain.kind
         if self.parts:
             where = {
@@ -113,7 +108,7 @@ class Parameter:
         return {**where, kind: values, **written_conditions(self.when)}
 
 
-def written_targets(targets: tuple[Target, ...]) -> dict[str, Any]:
+def written_targets(targets: tuple[Target, ...]) -> dict[str, object]:
     """Targets as a search file has them."""
     if not targets:
         return {}
@@ -122,19 +117,19 @@ def written_targets(targets: tuple[Target, ...]) -> dict[str, Any]:
     return {"targets": [_target(target) for target in targets]}
 
 
-def written_conditions(when: tuple[Condition, ...]) -> dict[str, Any]:
+def written_conditions(when: tuple[Condition, ...]) -> dict[str, object]:
     """Conditions as a search file has them."""
-    found: Mapping[str, Any] = {condition.parameter: condition.written() for condition in when}
+    found: Mapping[str, object] = {condition.parameter: condition.written() for condition in when}
     if found:
         return {"when": found}
     return {}
 
 
-def _target(target: Target) -> dict[str, Any]:
+def _target(target: Target) -> dict[str, object]:
     return {"node_name": target.node_name, "input": target.input}
 
 
-def _written(given: Given) -> Any:  # noqa: ANN401  (a value, or {image: digest})
+def _written(given: Given) -> object:
     if isinstance(given, EncodedImage):
         return {"image": given.digest}
     return given

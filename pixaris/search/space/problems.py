@@ -151,12 +151,8 @@ def _column_rows(eval_set: EvalSet) -> Iterator[_Row]:
     """What the eval set's columns feed, with all that they hold."""
     for column, places in eval_set.feeds.items():
         for place in places:
-            given = (
-                param.value
-                for item in eval_set.items
-                for param in item.params
-                if (param.node_name, param.input) == place
-            )
+            params = itertools.chain.from_iterable(item.params for item in eval_set.items)
+            given = (param.value for param in params if (param.node_name, param.input) == place)
             values = tuple(dict.fromkeys(given))
             yield _Row(f"dataset.columns.{column}", "", Target(*place), Domain("choice", options=values))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pixaris.search.space.conditions import Condition
 from pixaris.search.space.parameter import Parameter
@@ -43,29 +43,16 @@ def _count_group(order: Sequence[Parameter]) -> int:
     for parameter in order:
         for condition in parameter.when:
             asked.setdefault(condition.parameter, []).append(condition)
-    states: Counter[frozenset[tuple[str, int]]] = Counter(
-        {frozenset(): 1}
-    )  # which conditions hold, by name and number
+    # which conditions hold, by name and number
+    states: Counter[frozenset[tuple[str, int]]] = Counter({frozenset(): 1})
     for parameter in order:
         size, conditions = parameter.domain.size() or 0, asked.get(parameter.name, [])
         outcomes: Counter[frozenset[tuple[str, int]]] = Counter({frozenset(): size})
         if conditions and size <= _COUNTED:  # a larger grid is never run; its size need not be exact
-            outcomes = Counter(
-                frozenset(
-                    (parameter.name, number)
-                    for number, condition in enumerate(conditions)
-                    if condition.holds(value)
-                )
-                for value in parameter.domain.values()
-            )
+            outcomes = Counter(_met(parameter, conditions))
+        needed = set(_asked_by(parameter, asked))
         following: Counter[frozenset[tuple[str, int]]] = Counter()
         for state, count in states.items():
-            needed = {
-                (c.parameter, number)
-                for c in parameter.when
-                for number, one in enumerate(asked[c.parameter])
-                if one is c
-            }
             if needed <= state:
                 for outcome, times in outcomes.items():
                     following[state | outcome] += count * times
@@ -73,3 +60,18 @@ def _count_group(order: Sequence[Parameter]) -> int:
                 following[state] += count
         states = following
     return sum(states.values())
+
+
+def _met(parameter: Parameter, conditions: Sequence[Condition]) -> Iterator[frozenset[tuple[str, int]]]:
+    """For each value of a parameter the conditions that it meets, by name and number."""
+    for value in parameter.domain.values():
+        met = (number for number, condition in enumerate(conditions) if condition.holds(value))
+        yield frozenset((parameter.name, number) for number in met)
+
+
+def _asked_by(parameter: Parameter, asked: Mapping[str, Sequence[Condition]]) -> Iterator[tuple[str, int]]:
+    """The conditions under which a parameter counts, by name and number."""
+    for condition in parameter.when:
+        for number, one in enumerate(asked[condition.parameter]):
+            if one is condition:
+                yield condition.parameter, number

@@ -130,11 +130,11 @@ class Space:
         """The parameters, each after those it depends on."""
         return tuple(self.parameters[index] for index in in_order(self.parameters)[0])
 
-    def counts(self, parameter: Parameter, values: Mapping[str, Any]) -> bool:
+    def counts(self, parameter: Parameter, values: Mapping[str, object]) -> bool:
         """Whether a parameter counts, given the values of those it depends on that count themselves."""
         return met(parameter.when, values)
 
-    def lacking(self, values: Mapping[str, Any]) -> list[str]:
+    def lacking(self, values: Mapping[str, object]) -> list[str]:
         """Names of parameters that count and have no value."""
         counting = self.active(values)
         return [p.name for p in self.parameters if p.name not in counting and met(p.when, counting)]
@@ -154,7 +154,7 @@ class Space:
                     found[parameter.name] = values[parameter.name]
         return {name: found[name] for name in self.names if name in found}
 
-    def bind(self, values: Mapping[str, Any], *, partial: bool = False) -> tuple[GenerationParam, ...]:
+    def bind(self, values: Mapping[str, object], *, partial: bool = False) -> tuple[GenerationParam, ...]:
         """Turn a parameter set into generation params.
 
         The values need not lie in their domains: the workflow's own often do not.
@@ -171,11 +171,7 @@ class Space:
         plain = self._read(values, partial=partial)
         params = [
             GenerationParam(target.node_name, target.input, given)
-            for parameter in self.parameters
-            if parameter.name in plain
-            for target, given in zip(
-                parameter.targets, parameter.given(plain[parameter.name]) or (), strict=False
-            )
+            for target, given in self._given(plain)
             if not isinstance(given, EncodedImage)
         ]
         for template in self.templates:
@@ -186,24 +182,27 @@ class Space:
                 ]
         return tuple(params)
 
-    def bind_images(self, values: Mapping[str, Any]) -> dict[str, EncodedImage]:
+    def bind_images(self, values: Mapping[str, object]) -> dict[str, EncodedImage]:
         """The images that a parameter set loads: title of the node to image.
 
         Raises:
             ConfigurationError: As `bind`.
         """
         plain = self._read(values, partial=True)
-        return {
-            target.node_name: given
-            for parameter in self.parameters
-            if parameter.name in plain
-            for target, given in zip(
-                parameter.targets, parameter.given(plain[parameter.name]) or (), strict=False
-            )
-            if isinstance(given, EncodedImage)
-        }
+        images = {}
+        for target, given in self._given(plain):
+            if isinstance(given, EncodedImage):
+                images[target.node_name] = given
+        return images
 
-    def _read(self, values: Mapping[str, Any], *, partial: bool) -> dict[str, ParamValue]:
+    def _given(self, plain: Mapping[str, ParamValue]) -> Iterator[tuple[Target, ParamValue | EncodedImage]]:
+        """What every input gets of a parameter that has a value; none where it keeps the workflow's own."""
+        for parameter in self.parameters:
+            if parameter.name in plain:
+                given = parameter.given(plain[parameter.name]) or ()
+                yield from zip(parameter.targets, given, strict=False)
+
+    def _read(self, values: Mapping[str, object], *, partial: bool) -> dict[str, ParamValue]:
         problems = [
             f"{name!r} is no parameter of the space{nearest(str(name), self.names)}; it has"
             f" {', '.join(self.names) or 'none'}"
@@ -305,9 +304,9 @@ class Space:
 
         return extend(0, {})
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """The space in the search file's form, for result files."""
-        described: dict[str, Any] = {parameter.name: parameter.as_dict() for parameter in self.parameters}
+        described: dict[str, object] = {parameter.name: parameter.as_dict() for parameter in self.parameters}
         for template in self.templates:
             where = written_targets(template.targets)
             described[template.name] = {
@@ -333,7 +332,7 @@ def idle(parameters: Iterable[Parameter], templates: Iterable[Template]) -> list
     ]
 
 
-def _plain(value: Any) -> ParamValue | None:  # noqa: ANN401  (numpy scalars come in too)
+def _plain(value: object) -> ParamValue | None:
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):
@@ -349,5 +348,5 @@ def _loaders(parameter: Parameter) -> list[Target]:
     return [target for index, target in enumerate(parameter.targets) if parameter.loads(index)]
 
 
-def _repeated(items: Iterable[Any]) -> list[Any]:
+def _repeated(items: Iterable[object]) -> list[object]:
     return [item for item, count in Counter(items).items() if count > 1]

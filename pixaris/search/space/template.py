@@ -105,16 +105,17 @@ class Template:
         if found is None:
             return None
         read = {
-            name: next(
-                o
-                for o in domains[name].options
-                if found[f"p{at}"] in {_formatted(o, form) for form in self._forms(name)}
-            )
+            name: self._option(name, domains[name], found[f"p{at}"])
             for at, name in enumerate(self.placeholders)
         }
         if self.render(read) == text:
             return read
         return None
+
+    def _option(self, name: str, domain: Domain, text: str) -> ParamValue:
+        """The option that a placeholder's form writes so; the pattern has found that there is one."""
+        forms = self._forms(name)
+        return next(one for one in domain.options if any(_formatted(one, form) == text for form in forms))
 
     def _forms(self, name: str) -> list[str]:
         return [form for _, placeholder, form in self._pieces if placeholder == name]

@@ -98,11 +98,14 @@ def _half_width(variances: Array, counts: Array, items: int, level: Array) -> Ar
     left = _left(seen, items)
     clock = np.divide(1.0, left, out=np.full_like(seen, np.inf), where=left > 0)
     widths = np.full(len(seen), math.inf)
+    # All items are seen: the mean is known.
     whole = ~np.isfinite(clock)
     widths[whole] = 0.0
     known = ~whole & (seen > 1)
     grown = 1.0 + clock[known] * _SPREAD
+    # In logarithms: 1 / a² of a guarantee that many sets share is a large number.
     ratio = np.exp((np.log(grown) - 2.0 * np.log(level[known])) / seen[known])
+    # As long as R is at least 1 + n_eff g, nothing can be excluded yet.
     finite = ratio < grown
     inner = (seen[known] - 1.0) * (ratio - 1.0) / np.where(finite, 1.0 - ratio / grown, 1.0)
     widths[known] = np.where(finite, np.sqrt(variances[known] / clock[known] * inner), math.inf)

@@ -197,6 +197,7 @@ class Look:
         own = (deviations**2).sum(axis=1) / np.maximum(counts - 1.0, 1.0)
         nonzero = (filled != 0.0).sum(axis=1)
         telling = counts >= 2
+        # Its differences to itself are all 0, and would draw the median down.
         telling[against] = False
         if telling.any():
             pooled = float(np.median(own[telling]))
@@ -206,6 +207,8 @@ class Look:
         mine = list(rows)
         variances = np.maximum(moderated_variance(own[mine], counts[mine], pooled), self._floor(pooled))
         shared = pooled > 0.0 and behind >= FEWEST_NONZERO
+        # Three differences that are not 0, its own or all sets' together: ties alone, however many, show no
+        # spread to judge by.
         founded = (nonzero[mine] >= FEWEST_NONZERO) | shared
         founded &= counts[mine] > 0
         return _Margin(means[mine], counts[mine], self._rules.bound(variances, counts[mine]), founded)

@@ -144,6 +144,7 @@ class Race:
             if not living:
                 self._wave, self._round, self._closed = self._wave + 1, 0, False
                 break
+            # A look waits for the slowest set: decisions do not depend on what lands first.
             if any(self._entrants[number].items <= self._round for number in living):
                 break
             self._round += 1
@@ -164,6 +165,7 @@ class Race:
         table = np.stack([one.scores for one in self._entrants.values()], axis=1).copy()
         for place, one in enumerate(self._entrants.values()):
             if one.wave == self._wave:
+                # What has landed beyond the look is not seen: the order of landing would decide.
                 table[:, place, items:] = np.nan
         return table
 
@@ -205,6 +207,8 @@ class Race:
         rest = self.rules.items - self._round
         living = [number for number in self.living if not self._entrants[number].kept]
         reserved = sum(rest for number in self.living if self._entrants[number].kept)
+        # The leader is to be whole: it needs the rest of its items, of which the next one is counted with
+        # the others'.
         most = max(1, left - reserved - (rest - 1))
         if len(living) <= most or not may_lead:
             return []
@@ -212,6 +216,7 @@ class Race:
         relative = mean_of_known(scores - mean_of_known(scores[list(may_lead)], axis=0), axis=1)
         worst_first = sorted(
             (number for number in living if number != leader),
+            # A set without any score is the worst; of equals the later one falls first.
             key=lambda number: (np.nan_to_num(relative[numbers.index(number)], nan=-np.inf), -number),
         )
         return [self._out(Fall(number, self._round)) for number in worst_first[: len(living) - most]]

@@ -35,10 +35,13 @@ def adjusted_means(scores: Array) -> Array:
     filled = np.where(known, scores, 0.0)
     effects = np.zeros(scores.shape[1])
     means = np.zeros(scores.shape[0])
+    # By turns, as the table has gaps; a whole one is there after one round.
     for _ in range(_ROUNDS):
         before = means
         means = _mean(filled - known * effects, of_set, axis=1)
         effects = _mean(filled - known * means[:, None], of_item, axis=0)
+        # Items and sets may be shifted against each other; the items' mean is kept at 0, so that sets keep
+        # their scale.
         effects -= effects[of_item > 0].mean() if (of_item > 0).any() else 0.0
         if np.abs(means - before).max(initial=0.0) < _CLOSE:
             break

@@ -11,6 +11,7 @@ from typing import Any
 
 import resume_kit
 from cluster_kit import TwoNodes
+from kit import WORKFLOW
 from PIL import Image
 from resume_kit import Painter
 
@@ -61,6 +62,39 @@ def start(
         text=True,
         cwd=results,
     )
+
+
+def managed_search(
+    cluster: TwoNodes, results: Path, dataset: Path, options: str, *, sets: int, cache: bool = True
+) -> list[str]:
+    """Write the file of a search whose two servers Ray starts, each where a GPU is; gives the command that
+    runs it.
+
+    Args:
+        cluster: Where.
+        results: The results folder, and the command's own.
+        dataset: Of cells and their masks.
+        options: What the servers are started with besides.
+        sets: How many are tried, the baseline included; at most 29.
+        cache: As in a search file.
+    """
+    server = f"{sys.executable} -m pixaris.comfyui.server --listen 0.0.0.0 --port {{port}} {options}"
+    (results / "search.yaml").write_text(
+        f"""
+name: cells
+project: tests
+results: {results}
+dataset: {dataset}
+generator: {{type: comfyui, workflow: {WORKFLOW}}}
+endpoints: {{managed: {{command: "{server}", replicas: 2, num_gpus: 1}}}}
+parameters: {{grow: {{node_name: Grow, input: expand, randint: [-14, 15]}}}}
+metrics: [{{type: iou, reference: Mask}}]
+objective: {{metric: iou}}
+search: {{algorithm: random, num_samples: {sets}, seed: 7, scheduler: fifo, max_concurrent: 2}}
+cache: {"true" if cache else "false"}
+"""
+    )
+    return [sys.executable, "-m", "pixaris", "search", "search.yaml", "--address", cluster.address]
 
 
 def made(shared: Path) -> Counter[str]:

@@ -15,26 +15,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gray_kit import Blank, Lightness
 from PIL import Image
 from ray import tune
 
 from pixaris.cache.local import LocalCache
-from pixaris.data_loaders.base import DatasetLoader
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.files import append_json_line, read_json_lines
 from pixaris.generation.base import ImageGenerator, ItemArgs
-from pixaris.images import EncodedImage
-from pixaris.metrics.base import BaseMetric
 from pixaris.search import Search, SearchResult
-from pixaris.types import EvalItem, EvalSet, ParamValue
+from pixaris.types import ParamValue
 
 ITEMS = 6
-
-
-class Blank(DatasetLoader):
-    def load_dataset(self) -> EvalSet:
-        picture = EncodedImage.of(Image.new("RGB", (8, 8)))
-        return EvalSet("blank", tuple(EvalItem(i, f"i{i}", {}, {"Seen": picture}) for i in range(ITEMS)))
 
 
 class Painter(ImageGenerator):
@@ -60,20 +52,13 @@ class Painter(ImageGenerator):
         return Image.new("RGB", (8, 8), (max(0, level),) * 3), args.item
 
 
-class Lightness(BaseMetric):
-    direction = "max"
-
-    def score(self, image: Image.Image, item: EvalItem) -> float:
-        return float(image.getpixel((0, 0))[0]) + item.index / 7  # type: ignore[index]
-
-
 GRID = {"x": ("Any", "x", [0.1, 0.3, 0.7]), "k": ("Any", "k", [1, 3, 5])}
 SPACE = {"x": ("Any", "x", tune.uniform(0.0, 1.0)), "k": ("Any", "k", tune.randint(1, 6))}
 
 
 def search(results: Path, seconds: float = 0.05, **changes: Any) -> Search:
     settings: dict[str, Any] = {
-        "data_loader": Blank(),
+        "data_loader": Blank(ITEMS),
         "image_generator": Painter(results / "made.jsonl", seconds),
         "space": SPACE,
         "metrics": [Lightness()],

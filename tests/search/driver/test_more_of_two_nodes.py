@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import nodes_kit
 import pytest
 from cluster_kit import TwoNodes, can_have_two_nodes, two_nodes
-from kit import WORKFLOW
 from nodes_kit import all_there
 
 pytestmark = pytest.mark.skipif(
@@ -64,22 +62,7 @@ def test_the_second_search_on_a_full_cluster_says_what_it_waits_for(
 def test_servers_that_a_search_starts_on_both_nodes_log_where_the_driver_is(
     cluster: TwoNodes, results: Path, tmp_path: Path, cells: Path
 ) -> None:
-    server = f"{sys.executable} -m pixaris.comfyui.server --listen 0.0.0.0 --port {{port}} --verbose"
-    (results / "search.yaml").write_text(
-        f"""
-name: cells
-project: tests
-results: {results}
-dataset: {cells}
-generator: {{type: comfyui, workflow: {WORKFLOW}}}
-endpoints: {{managed: {{command: "{server}", replicas: 2, num_gpus: 1}}}}
-parameters: {{grow: {{node_name: Grow, input: expand, randint: [-8, 9]}}}}
-metrics: [{{type: iou, reference: Mask}}]
-objective: {{metric: iou}}
-search: {{algorithm: random, num_samples: 9, seed: 7, scheduler: fifo, max_concurrent: 2}}
-"""
-    )
-    words = [sys.executable, "-m", "pixaris", "search", "search.yaml", "--address", cluster.address]
+    words = nodes_kit.managed_search(cluster, results, cells, "--verbose", sets=9)
     done = subprocess.run(
         words, cwd=results, env=cluster.environment, capture_output=True, text=True, check=False, timeout=200
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from cluster_kit import TwoNodes, can_have_two_nodes
-from kit import WORKFLOW
-from nodes_kit import all_there
+from nodes_kit import all_there, managed_search
 
 from pixaris.results.endpoints_file import read_endpoints
 from pixaris.results.paths import SearchPaths
@@ -50,23 +48,7 @@ def test_a_node_that_joins_gets_the_server_that_waited_for_its_gpu_and_is_told_w
     cluster: TwoNodes, results: Path, cells: Path
 ) -> None:
     faults = '[{\\"fault\\": \\"delay\\", \\"seconds\\": 0.5, \\"times\\": null}]'
-    command = f"{sys.executable} -m pixaris.comfyui.server --listen 0.0.0.0 --port {{port}}"
-    (results / "search.yaml").write_text(
-        f"""
-name: cells
-project: tests
-results: {results}
-dataset: {cells}
-generator: {{type: comfyui, workflow: {WORKFLOW}}}
-endpoints: {{managed: {{command: "{command} --faults '{faults}'", replicas: 2, num_gpus: 1}}}}
-parameters: {{grow: {{node_name: Grow, input: expand, randint: [-14, 15]}}}}
-metrics: [{{type: iou, reference: Mask}}]
-objective: {{metric: iou}}
-search: {{algorithm: random, num_samples: 27, seed: 7, scheduler: fifo, max_concurrent: 2}}
-cache: false
-"""
-    )
-    words = [sys.executable, "-m", "pixaris", "search", "search.yaml", "--address", cluster.address]
+    words = managed_search(cluster, results, cells, f"--faults '{faults}'", sets=27, cache=False)
     search = subprocess.Popen(
         words,
         cwd=results,

@@ -9,29 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gray_kit import Blank, Lightness
 from PIL import Image
 
-from pixaris.data_loaders.base import DatasetLoader
 from pixaris.exceptions import ConfigurationError
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.files import append_json_line, read_json_lines, write_json
 from pixaris.generation.base import ImageGenerator, ItemArgs
-from pixaris.images import EncodedImage
-from pixaris.metrics.base import BaseMetric
 from pixaris.results.paths import SearchPaths
 from pixaris.search import Recheck, Search, SearchResult
 from pixaris.search.driver.start import rechecked
-from pixaris.types import EvalItem, EvalSet, ParamValue
+from pixaris.types import ParamValue
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 ITEMS = 20
-
-
-class Blank(DatasetLoader):
-    def load_dataset(self) -> EvalSet:
-        picture = EncodedImage.of(Image.new("RGB", (8, 8)))
-        return EvalSet("blank", tuple(EvalItem(i, f"i{i}", {}, {"Seen": picture}) for i in range(ITEMS)))
 
 
 class Painter(ImageGenerator):
@@ -52,16 +44,9 @@ class Painter(ImageGenerator):
         return Image.new("RGB", (8, 8), (int(max(0, min(255, level))),) * 3), args.item
 
 
-class Lightness(BaseMetric):
-    direction = "max"
-
-    def score(self, image: Image.Image, item: EvalItem) -> float:
-        return float(image.getpixel((0, 0))[0]) + item.index / 7  # type: ignore[index]
-
-
 def search(results: Path, **changes: Any) -> Search:
     settings: dict[str, Any] = {
-        "data_loader": Blank(),
+        "data_loader": Blank(ITEMS),
         "image_generator": Painter(results / "made.jsonl"),
         "space": {"x": ("Any", "x", [0.0, 0.2, 0.4, 0.9, 1.0])},
         "metrics": [Lightness()],

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from gray_kit import Blank
 from kit import WORKFLOW, start_servers
 from PIL import Image
 from ray import tune
@@ -24,13 +25,12 @@ from pixaris.exceptions import ConfigurationError, NoEndpointError, SearchFailed
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.generation.base import ImageGenerator, ItemArgs
 from pixaris.generation.comfyui import ComfyGenerator
-from pixaris.images import EncodedImage
 from pixaris.metrics.base import BaseMetric
 from pixaris.metrics.iou import IoUMetric
 from pixaris.results.progress import SearchProgress
 from pixaris.results.trial import TrialResult
 from pixaris.search import Search, SearchResult
-from pixaris.types import EvalItem, EvalSet
+from pixaris.types import EvalItem
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -245,16 +245,10 @@ class Darkness(BaseMetric):
         return float(image.getpixel((0, 0))[0]) + item.index  # type: ignore[index]
 
 
-class Blank(DatasetLoader):
-    def load_dataset(self) -> EvalSet:
-        picture = EncodedImage.of(Image.new("RGB", (8, 8)))
-        return EvalSet("blank", tuple(EvalItem(i, f"i{i}", {}, {"Seen": picture}) for i in range(3)))
-
-
 @pytest.mark.slow
 def test_a_generator_of_the_users_own_is_searched_too_and_lower_can_be_better(tmp_path: Path) -> None:
     result = search(
-        Blank(),
+        Blank(3),
         tmp_path,
         [],
         image_generator=Painter(),

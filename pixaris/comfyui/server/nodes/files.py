@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -32,8 +31,8 @@ class RunContext:
     """
 
     folders: Folders
-    prompt: Mapping[str, Any]
-    extra_pnginfo: Mapping[str, Any]
+    prompt: Mapping[str, object]
+    extra_pnginfo: Mapping[str, object]
 
 
 def load_image(context: RunContext, image: str) -> tuple[Image, Mask]:

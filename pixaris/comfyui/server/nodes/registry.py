@@ -6,7 +6,6 @@ import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pixaris.comfyui.server import dynamic
 from pixaris.comfyui.server.declarations import declarations
@@ -14,6 +13,7 @@ from pixaris.comfyui.server.nodes import files, images, masks, resizing
 from pixaris.comfyui.server.nodes.files import RunContext
 from pixaris.comfyui.server.nodes.tensors import Tensor
 from pixaris.comfyui.server.storage import Folders
+from pixaris.files import JsonMapping, JsonObject
 
 _PURE = {**images.NODES, **masks.NODES, "ResizeImageMaskNode": resizing.resize_image_mask}
 _LOADERS = ("LoadImage", "LoadImageMask")
@@ -29,10 +29,10 @@ class Outputs:
     """
 
     values: tuple[Tensor, ...]
-    ui: dict[str, Any] | None = None
+    ui: dict[str, object] | None = None
 
 
-def object_info(folders: Folders, class_type: str | None = None) -> dict[str, Any]:
+def object_info(folders: Folders, class_type: str | None = None) -> JsonObject:
     """Return the declarations of all nodes or of one (an unknown one: empty), listing the input folder as it
     is now.
     """
@@ -47,7 +47,7 @@ def object_info(folders: Folders, class_type: str | None = None) -> dict[str, An
     return chosen
 
 
-def refuse(class_type: str, folders: Folders, inputs: Mapping[str, Any]) -> str | None:
+def refuse(class_type: str, folders: Folders, inputs: Mapping[str, object]) -> str | None:
     """Check what declarations cannot say, before a prompt is queued: the file that a loader names must exist.
 
     Returns:
@@ -72,7 +72,7 @@ def refuse(class_type: str, folders: Folders, inputs: Mapping[str, Any]) -> str 
     return f"Invalid image file: {name}"
 
 
-def fingerprint(class_type: str, folders: Folders, inputs: Mapping[str, Any]) -> str:
+def fingerprint(class_type: str, folders: Folders, inputs: Mapping[str, object]) -> str:
     """Return what a node's result depends on beside its inputs: the digest of the file it loads, else
     nothing.
 
@@ -84,7 +84,7 @@ def fingerprint(class_type: str, folders: Folders, inputs: Mapping[str, Any]) ->
     return hashlib.sha256(folders.source(str(inputs.get("image"))).read_bytes()).hexdigest()
 
 
-def run(class_type: str, context: RunContext, inputs: Mapping[str, Any]) -> Outputs:
+def run(class_type: str, context: RunContext, inputs: JsonMapping) -> Outputs:
     """Run one node. Inputs it does not declare are ignored.
 
     Raises:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from pixaris.comfyui.server.nodes import scaling
 from pixaris.comfyui.server.nodes.images import image_scale, image_scale_by
 from pixaris.comfyui.server.nodes.tensors import Image, Tensor
+from pixaris.files import JsonMapping
 
 Size = tuple[int, int]
 
 
-def resize_image_mask(input: Tensor, scale_method: str, resize_type: Mapping[str, Any]) -> Tensor:
+def resize_image_mask(input: Tensor, scale_method: str, resize_type: JsonMapping) -> Tensor:
     """Resize an IMAGE or a MASK.
 
     Args:
@@ -39,7 +38,7 @@ def resize_image_mask(input: Tensor, scale_method: str, resize_type: Mapping[str
     return scaling.resize(input, *target, scale_method, resize_type.get("crop", "disabled"))
 
 
-def _target(size: Size, choice: str, asked: Mapping[str, Any]) -> Size:
+def _target(size: Size, choice: str, asked: JsonMapping) -> Size:
     """Width and height to resize to."""
     width, height = size
     if choice == "match size":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
 from pixaris.comfyui.server.worker import Worker
+from pixaris.files import JsonObject
 
 WORKER: web.AppKey[Worker] = web.AppKey("worker", Worker)
 
@@ -16,7 +15,7 @@ def worker_of(request: web.Request) -> Worker:
     return request.app[WORKER]
 
 
-async def json_object(request: web.Request) -> dict[str, Any]:
+async def json_object(request: web.Request) -> JsonObject:
     """Read the body as a JSON object.
 
     Raises:

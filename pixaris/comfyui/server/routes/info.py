@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from typing import Any
 
 from aiohttp import web
 
@@ -65,7 +64,7 @@ async def system_stats(request: web.Request) -> web.Response:
     return web.json_response({"system": system, "devices": [device]})
 
 
-def feature_flags(max_upload_megabytes: float) -> dict[str, Any]:
+def feature_flags(max_upload_megabytes: float) -> dict[str, object]:
     """Return what ``/features`` and the websocket's handshake say."""
     return {"supports_preview_metadata": True, "max_upload_size": int(max_upload_megabytes * 1024 * 1024)}
 

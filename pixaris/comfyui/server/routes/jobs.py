@@ -9,18 +9,17 @@ from aiohttp import web
 
 from pixaris.comfyui.server.queue import Item, PromptQueue
 from pixaris.comfyui.server.routes.context import json_object, worker_of
-
-Json = dict[str, Any]
+from pixaris.files import JsonObject
 
 STATUSES = ("pending", "in_progress", "completed", "failed", "cancelled")
 _SORT_KEYS = {"created_at": "create_time", "execution_duration": "execution_duration"}
 
 
-def _waiting(item: Item, status: str) -> Json:
+def _waiting(item: Item, status: str) -> JsonObject:
     return _head(item.row(), status) | {"outputs_count": 0} | _workflow_id(item.extra_data)
 
 
-def _head(prompt: list[Any], status: str) -> Json:
+def _head(prompt: list[Any], status: str) -> JsonObject:
     return {
         "id": prompt[1],
         "status": status,
@@ -29,7 +28,7 @@ def _head(prompt: list[Any], status: str) -> Json:
     }
 
 
-def _workflow_id(extra_data: Json) -> Json:
+def _workflow_id(extra_data: JsonObject) -> JsonObject:
     workflow = (extra_data.get("extra_pnginfo") or {}).get("workflow")
     if isinstance(workflow, dict):
         found = workflow.get("id")
@@ -40,17 +39,15 @@ def _workflow_id(extra_data: Json) -> Json:
     return {"workflow_id": found}
 
 
-def _ended(row: Json) -> Json:
+def _ended(row: JsonObject) -> JsonObject:
     """Make a job of a history row."""
     messages: list[list[Any]] = row["status"]["messages"]
     last, details = messages[-1]
     status = {"execution_error": "failed", "execution_interrupted": "cancelled"}.get(last, "completed")
-    files = [
-        {**file, "nodeId": node, "mediaType": media}
-        for node, shown in row["outputs"].items()
-        for media, found in shown.items()
-        for file in found
-    ]
+    files = []
+    for node, shown in row["outputs"].items():
+        for media, found in shown.items():
+            files += [{**file, "nodeId": node, "mediaType": media} for file in found]
     job = _head(row["prompt"], status)
     job |= {"execution_start_time": messages[0][1]["timestamp"], "execution_end_time": details["timestamp"]}
     job["outputs_count"] = len(files)
@@ -61,7 +58,7 @@ def _ended(row: Json) -> Json:
     return job | _workflow_id(row["prompt"][3])
 
 
-def _all(queue: PromptQueue) -> Iterable[Json]:
+def _all(queue: PromptQueue) -> Iterable[JsonObject]:
     running, pending = queue.current()
     yield from (_waiting(item, "in_progress") for item in running)
     yield from (_waiting(item, "pending") for item in pending)
@@ -99,7 +96,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     return web.json_response({"jobs": page, "pagination": pagination})
 
 
-def _sort_value(job: Json, key: str) -> float:
+def _sort_value(job: JsonObject, key: str) -> float:
     if key == "execution_duration":
         return float(job.get("execution_end_time", 0) - job.get("execution_start_time", 0))
     return float(job.get("create_time") or 0)

@@ -64,7 +64,7 @@ def _number(worker: Worker, body: Any) -> float:  # noqa: ANN401  (any JSON valu
     return number
 
 
-def _refusal(error: dict[str, Any], node_errors: dict[str, Any] | None = None) -> web.Response:
+def _refusal(error: dict[str, object], node_errors: dict[str, object] | None = None) -> web.Response:
     return web.json_response({"error": error, "node_errors": node_errors or {}}, status=400)
 
 

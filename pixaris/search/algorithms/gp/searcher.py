@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ray.tune.search import Searcher
 
 from pixaris.search.algorithms.gp.guide import Guide
@@ -29,7 +27,7 @@ class GpSearcher(Searcher):
         self._keys = keys
         self._next = 1
 
-    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (a config, or None for "not now")
+    def suggest(self, trial_id: str) -> object:
         if self._next >= len(self._guide.points):
             return None
         self._next += 1
@@ -37,11 +35,11 @@ class GpSearcher(Searcher):
         return {self._keys[name]: value for name, value in values.items()}
 
     def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+        self, trial_id: str, result: dict[str, object] | None = None, error: bool = False
     ) -> None:
         """Nothing is learnt here."""
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_guide": None, "_cube": None}  # Tune keeps copies, which nobody reads
 
     def save(self, checkpoint_path: str) -> None:

@@ -105,6 +105,7 @@ class Sender(Submitter):
                 missing.append(request)
         if missing:
             self._pool.send(missing, priority=self._priority)
+        # Nobody waits for these: the trial asks for the same under the same name, and is answered.
         return [Future() for _ in items]
 
     def _is_kept(self, args: ItemArgs, request: GenerationRequest) -> bool:

@@ -7,7 +7,6 @@ import pickle
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ray import cloudpickle
 
@@ -54,7 +53,7 @@ def write_call(path: Path, parts: Mapping[str, object]) -> None:
     path.write_bytes(cloudpickle.dumps(dict(parts)))
 
 
-def read_call(path: Path) -> dict[str, Any]:
+def read_call(path: Path) -> dict[str, object]:
     """Read what `write_call` has written. It runs code of whoever wrote it.
 
     Raises:
@@ -66,7 +65,7 @@ def read_call(path: Path) -> dict[str, Any]:
             " one does not read what the other writes"
         )
     try:
-        parts: dict[str, Any] = pickle.loads(path.read_bytes())
+        parts: dict[str, object] = pickle.loads(path.read_bytes())
         return parts
     except ImportError as error:
         raise ConfigurationError(

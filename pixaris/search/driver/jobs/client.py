@@ -175,6 +175,7 @@ class Jobs:
         """Pass on what a job's log has after so many characters; gives the number of all."""
         passed = 0
         async for text in self._client.tail_job_logs(job_id):
+            # A new connection tells the log from its beginning: what was passed on before is cut off.
             fresh = text[max(0, written - passed) :]
             passed += len(text)
             if fresh:

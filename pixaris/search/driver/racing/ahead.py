@@ -58,6 +58,7 @@ class RaceAhead:
         """A trial is over: what was asked for it is not wanted any more."""
         for turn in [turn for turn in self._asked if turn[0] == number]:
             self._asked.discard(turn)
+            # To close a client's connection cancels what it has asked for.
             self._config.services.pool.connect(turn_of(self._config.run_id(number), turn[1])).close()
 
     def refill(self) -> None:
@@ -98,6 +99,7 @@ class RaceAhead:
         try:
             sender = Sender(config, config.run_id(number), turn, priority)
             run = experiment_run(config, config.setup, number, values, sender, self._scorer)
+            # As if the items before were done: the run then asks for the next one.
             run.go_on_from(RunSnapshot(self._done(items), 0.0, 0.0))
             run.start_ahead(1)
         except PixarisError:  # the trial itself will meet it, and tell

@@ -57,6 +57,8 @@ class RunCloser:
         try:
             run = experiment_run(config, config.setup, number, values, _Nothing(), self._scorer)
             results = {index: self._whole(number, one) for index, one in snapshot.results.items()}
+            # A trial's process keeps nothing of a set that it gave up: the run is made again from what it
+            # told.
             run.go_on_from(RunSnapshot(results, snapshot.started, snapshot.seconds))
             with storing(config.log_file.parent.parent):
                 run.finish(status)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from pixaris.search.algorithms.race import RaceScheduler
 from pixaris.search.algorithms.race_book import Over
@@ -17,6 +16,7 @@ from pixaris.search.driver.tracker import SearchTracker
 from pixaris.search.driver.trial import ExperimentTrial, TrialConfig
 from pixaris.search.driver.tune.journaled import JournaledScheduler
 from pixaris.search.driver.tune.replay import Replay
+from pixaris.types import ParamValue
 
 
 class Course:
@@ -61,10 +61,10 @@ class Course:
         self._tracker.at_rest = race.at_rest
         scheduler.told_over = self._over
 
-    def handed_out(self, prefetcher: Prefetcher) -> Callable[[int, Mapping[str, Any]], None]:
+    def handed_out(self, prefetcher: Prefetcher) -> Callable[[int, Mapping[str, ParamValue]], None]:
         """What to do with a trial that is handed to Tune: have images queued for it and for those to come."""
 
-        def begin(number: int, values: Mapping[str, Any]) -> None:
+        def begin(number: int, values: Mapping[str, ParamValue]) -> None:
             if self._ahead is not None:
                 self._ahead.began(number, values)
             prefetcher.prefetch(number, values)
@@ -81,6 +81,7 @@ class Course:
         assert self._race is not None
         trial = self._race.trial(over.number)
         self._trials.told_over(trial, over)
+        # The earlier process has told tracker and files of it; only the searcher is made anew.
         if not fresh:
             return
         self._tracker.trial_ended(trial.config, over.report, stop=over.stop)
@@ -93,6 +94,7 @@ class Course:
         """Store how the runs ended that no process is there to end."""
         if self._race is None or self._closer is None:
             return
+        # Tune ends paused trials without a word to their processes, which run other sets by now.
         for over in self._race.book.unfinished():
             values = self._race.trial(over.number).config["values"]
             self._closer.close_run(over, values, "interrupted")

@@ -41,6 +41,7 @@ class RacedTrial(ExperimentTrial):
         whole = {index: self._whole(result) for index, result in before.results.items()}
         there = {index: result for index, result in whole.items() if result is not None}
         self._run.go_on_from(RunSnapshot(there, before.started, before.seconds))
+        # What is not there any more is made again, and does not count as new.
         self._reported = max(0, self._reported - len(there))
 
     def _whole(self, result: ItemResult) -> ItemResult | None:
@@ -53,12 +54,13 @@ class RacedTrial(ExperimentTrial):
             images += [] if kept is None else [kept.image, *kept.others]
         return with_images(result, images)
 
-    def step(self) -> dict[str, Any]:
+    def step(self) -> dict[str, object]:
         """Generate and score the next item. That a run went through is the scheduler's to say to Tune, when
         its process is needed.
         """
         result = super().step()
         report: TrialReport = result[REPORT]
+        # Done to Tune means that the process may go: only what ends the search says so by itself.
         result["done"] = report.state in ("interrupted", "broken")
         if report.state == "running":
             result[SNAPSHOT] = self._run.snapshot().pack(with_images=not self._has_store)
@@ -76,6 +78,7 @@ class RacedTrial(ExperimentTrial):
         """Ask for the next item under its name."""
         if self._pooled is None:
             return
+        # The last item is answered by now: nothing is cancelled by closing its name.
         self._give_back()
         turn = turn_of(self._run_id, len(self._run.snapshot().results) + self._reported)
         self._pooled.pool, self._pooled.run = self._config.services.pool.connect(turn), turn

@@ -50,6 +50,7 @@ class Head:
                     )
                 break
             except Exception:
+                # Ray has no one class of error for a start that fails; the second one is raised
                 log.debug("Ray did not start", exc_info=True)
                 ray.shutdown()
                 self.end_leftovers()
@@ -86,6 +87,7 @@ class Head:
             for pid in leftovers:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            # By the parents as they were before anybody was ended: orphans get another parent.
             leftovers = {pid for pid, parent in parents.items() if parent in leftovers} - ended
 
 
@@ -190,6 +192,7 @@ def _processes() -> dict[int, tuple[str, int]]:
 
 def _is_alive(pid: int) -> bool:
     try:
+        # A zombie has ended; only its parent has not asked how.
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False

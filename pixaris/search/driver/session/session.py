@@ -123,6 +123,7 @@ class RaySession:
             import ray
 
             ray.shutdown()
+            # The thread that started Ray may end now, and not before: see `_run`.
             self._over.set()
             self._thread.join()
         self._head.end_leftovers()

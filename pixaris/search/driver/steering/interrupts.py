@@ -5,9 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from pixaris.search.driver.signals import Handlers
 
 
 class Interrupts:
@@ -17,14 +16,11 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._asked = threading.Event()
-        self._before: dict[signal.Signals, Any] = {}
+        self._handlers = Handlers(self._handle)
         self.reason = ""
 
     def __enter__(self) -> Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.getsignal(number) for number in _STOPPING}
-            for number in _STOPPING:
-                signal.signal(number, self._handle)
+        self._handlers.take()
         return self
 
     def __exit__(
@@ -33,8 +29,7 @@ class Interrupts:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._handlers.restore()
 
     def wait(self, seconds: float) -> bool:
         """Wait, and tell whether the process was asked to stop."""

@@ -130,12 +130,14 @@ class StorageActor:
             True; False where something of the run is not known here, so that all of it must be told; or the
             error that keeps it from being stored.
         """
+        # One run after the other: the handler is one object, and trials of all nodes call at once.
         with self._storing:
             held = self._runs.setdefault(news.run.id, {})
             try:
                 held.update({item.index: self._with_images(item) for item in news.items})
             except KeyError:
                 return False
+            # This process was started again since the trial told the others.
             if any(index not in held for index in news.order):
                 return False
             items = tuple(held[index] for index in news.order)
@@ -150,6 +152,7 @@ class StorageActor:
                     self._kept.handler.store_results(run)
             except PixarisError as error:
                 return error
+            # A run that is over is stored once more by nobody: its items need not be held.
             if run.status != "running":
                 del self._runs[run.id]
         return True

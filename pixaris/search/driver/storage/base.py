@@ -7,11 +7,11 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.endpoints.ray.nodes import beside_this, this_node
 from pixaris.files import read_json, storing, write_json
 from pixaris.results.paths import SearchPaths
@@ -32,7 +32,7 @@ class DriverStorage:
         mark: What the file `SearchPaths.mark` says on every machine that has the search's folder.
     """
 
-    actor: Any
+    actor: ActorHandle
     node: str
     mark: str
 

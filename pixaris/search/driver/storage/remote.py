@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from pixaris.cache.base import CachedImage, CacheStore
+from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.exceptions import PixarisError, StorageError, first_line
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.images import EncodedImage
@@ -27,7 +27,7 @@ class RemoteStorage:
         actor: Its handle.
     """
 
-    def __init__(self, actor: Any) -> None:  # noqa: ANN401  (an actor handle)
+    def __init__(self, actor: ActorHandle) -> None:
         self.actor = actor
         self._there: set[str] = set()
 
@@ -77,6 +77,8 @@ class RemoteCache(CacheStore):
         try:
             kept = self._put(key, short)
             if kept is None:
+                # The bytes were to be there and are not: the actor was started again, or its cache has made
+                # room.
                 kept = self._put(key, made)
         except RayError as error:
             _help_only(error)
@@ -110,6 +112,7 @@ class RemoteHandler(ExperimentHandler):
         """
         if run.id != self._run_id:  # a process works at one run after the other
             self._run_id, self._sent = run.id, {}
+        # By identity: an item that has changed is another object.
         fresh = [item for item in run.items if self._sent.get(item.index) is not item]
         if not self._send(run, [_mapped(item, self._storage.bare) for item in fresh]):
             self._send(run, run.items)

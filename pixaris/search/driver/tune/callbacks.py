@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
-from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
@@ -42,14 +41,14 @@ class TrackerCallback(tune.Callback):
         self._over = over
         self._reported = reported
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return tune.Callback, ()  # Tune pickles its settings; a tracker belongs to this process
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         self._tracker.trial_started(trial.config)
 
     def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: object
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, object], **info: object
     ) -> None:
         result.pop(SNAPSHOT, None)  # the race has it
         report = report_of(result) or TrialReport()
@@ -84,10 +83,10 @@ class TrackerStopper(tune.Stopper):
     def __init__(self, tracker: SearchTracker) -> None:
         self._tracker = tracker
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return NoopStopper, ()
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+    def __call__(self, trial_id: str, result: dict[str, object]) -> bool:
         return False
 
     def stop_all(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from ray.tune.experiment import Trial
@@ -16,7 +16,7 @@ from pixaris.search.algorithms.race_book import Over
 from pixaris.search.algorithms.schedulers import pauses
 from pixaris.search.driver.tune.reporting import remembered_result, report_of
 
-_Result = dict[str, Any]
+_Result = dict[str, object]
 
 
 class Controller(Protocol):
@@ -94,7 +94,7 @@ class JournaledScheduler(TrialScheduler):
         self.told_over: Callable[[Over, bool], object] = _nobody_listens
         self.rejected: Callable[[int], str | None] = _nobody_rejects
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         nobody = {"told_over": _nobody_listens, "rejected": _nobody_rejects}
         return {**self.__dict__, **nobody}  # Tune keeps copies, which nobody reads
 
@@ -102,7 +102,7 @@ class JournaledScheduler(TrialScheduler):
         return self._pauses and bool(trial.config["number"] == 0)
 
     @property
-    def metric(self) -> Any:  # noqa: ANN401  (the inner scheduler's own)
+    def metric(self) -> object:
         return self._inner.metric
 
     @property
@@ -118,6 +118,7 @@ class JournaledScheduler(TrialScheduler):
             return
         if self._apart(trial):
             return
+        # Tune's schedulers draw from NumPy's own generator, which is everybody's.
         before = np.random.get_state()
         np.random.seed((self._seed + trial.config["number"]) % 2**32)
         try:
@@ -137,6 +138,8 @@ class JournaledScheduler(TrialScheduler):
         stop = decision == TrialScheduler.STOP
         if wish is not None and self.race is None:
             stop, decision = True, str(TrialScheduler.STOP)
+        # The inner scheduler goes on without it; it runs to its end all the same, as the others are
+        # compared with it.
         if stop and trial.config["number"] == 0:
             stop, decision = False, str(TrialScheduler.CONTINUE)
         report = report_of(result) or TrialReport()
@@ -144,6 +147,8 @@ class JournaledScheduler(TrialScheduler):
         if why is not None:
             self.stops[trial.config["number"]] = why
             self._stopped.add(trial.trial_id)
+        # Before Tune acts on the decision: a process that is killed in between stops the trial when it goes
+        # on.
         self._journal.reported(trial.config["number"], report, why)
         self.tell_over()
         return decision

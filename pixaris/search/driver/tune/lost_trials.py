@@ -54,7 +54,9 @@ class LostTrials:
         self._replacements[number] += 1
         if self._replacements[number] > MOST_REPLACEMENTS:
             return None
+        # A new trial with a new id: Tune never runs one again that it has given up.
         trial = lost.reset()
+        # Of its own: what the scheduler writes into it must not reach the one that is lost.
         trial.config = copy.deepcopy(lost.config)
         if lost.last_result:
             trial.config["reported"] = int(lost.last_result.get("items", 0))

@@ -23,6 +23,7 @@ from pixaris.search.algorithms.searchers import BaselineFirst
 from pixaris.search.driver.tune.journaled import JournaledScheduler
 from pixaris.search.driver.tune.lost_trials import LostTrials
 from pixaris.search.driver.tune.reporting import remembered_result
+from pixaris.types import ParamValue
 
 _Result = dict[str, Any]
 
@@ -60,7 +61,7 @@ class Replay(SearchGenerator):
         self._history = history
         self._at_once = at_once
         self._rerun = rerun
-        self.on_handed_out: Callable[[int, Mapping[str, Any]], object] | None = None
+        self.on_handed_out: Callable[[int, Mapping[str, ParamValue]], object] | None = None
         self._waiting: deque[Trial] = deque()
         self._live: set[str] = set()
         # trial to the items of the last report that the searcher heard in an earlier process
@@ -68,7 +69,7 @@ class Replay(SearchGenerator):
         self._lost = LostTrials()
         self._race = scheduler.race
 
-    def add_configurations(self, experiments: Any) -> None:  # noqa: ANN401  (as Tune has it)
+    def add_configurations(self, experiments: object) -> None:
         """Take what is to run, and remember what was."""
         super().add_configurations(experiments)
         self._remember()
@@ -86,7 +87,7 @@ class Replay(SearchGenerator):
         """Numbers of trials whose process died, and that wait to be run again."""
         return self._lost.waiting
 
-    def create_trial_if_possible(self, experiment_spec: Mapping[str, Any]) -> Trial | None:
+    def create_trial_if_possible(self, experiment_spec: Mapping[str, object]) -> Trial | None:
         """The next trial, or None while there is none."""
         if self._race is not None:
             return self._next_of_race(self._race, experiment_spec)
@@ -96,7 +97,7 @@ class Replay(SearchGenerator):
             return None
         return self._proposed(experiment_spec)
 
-    def _proposed(self, experiment_spec: Mapping[str, Any]) -> Trial | None:
+    def _proposed(self, experiment_spec: Mapping[str, object]) -> Trial | None:
         trial = super().create_trial_if_possible(experiment_spec)
         if trial is not None:
             self._journal.proposed(trial.config["number"], trial.config["values"])
@@ -104,7 +105,7 @@ class Replay(SearchGenerator):
             self._handed_out(trial)
         return trial
 
-    def _next_of_race(self, race: RaceScheduler, experiment_spec: Mapping[str, Any]) -> Trial | None:
+    def _next_of_race(self, race: RaceScheduler, experiment_spec: Mapping[str, object]) -> Trial | None:
         """The next trial of a race: one that waits and whose item is due, or a set that has room in it."""
         for trial in self._waiting:
             if race.book.is_due(trial.config["number"]):
@@ -125,8 +126,11 @@ class Replay(SearchGenerator):
             self._waiting.remove(trial)
         result = remembered_result(over.report)
         if over.estimate is not None:
+            # A set that fell early has a mean over a few items; corrected for which they were, it can be
+            # compared with the others.
             result[OBJECTIVE] = over.estimate
         own = self._lost.first_id(trial.trial_id)
+        # The searcher hears of it here, and not again when Tune ends the trial.
         self._heard[own] = math.inf
         self._proposals.on_trial_complete(own, result)
 
@@ -150,6 +154,7 @@ class Replay(SearchGenerator):
         self._lost.any_reported |= not error  # a trial of one step is told here alone
         again = self._lost.another(trial_id) if error else None
         if again is not None:
+            # Its old id is over for Tune; the searcher goes on knowing the trial by that id.
             self._waiting.append(again)
             self._live.discard(trial_id)
             self._live.add(again.trial_id)
@@ -159,7 +164,7 @@ class Replay(SearchGenerator):
         if self._heard.get(own, 0) < math.inf:
             super().on_trial_complete(own, result, error)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # Tune keeps copies, which nobody reads
         bare = {"_waiting": deque(), "_history": History(), "on_handed_out": None, "_lost": LostTrials()}
         return {**self.__dict__, **bare}
