@@ -85,8 +85,6 @@ class Health:
                 rests_for_another = owner not in server.blamed_by
                 if rests_for_another:
                     server.rest_until = min(server.rest_until, now)
-                else:
-                    server.rest_until = server.rest_until
         if not self._waiting.asks(kind) and not self.roster.has_healthy(kind):
             self._none_healthy_since[kind] = now
 
