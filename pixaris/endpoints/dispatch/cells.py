@@ -59,9 +59,8 @@ class Cells:
         if len(servers) > WHOLE:
             count = -(-len(servers) // SIZE)
         dealt = servers
-        if (
-            count > 1
-        ):  # by chance, but alike each time: equal ones often stand beside each other, or every nth
+        if count > 1:
+            # By chance, but alike each time: equal ones often stand beside each other, or every nth.
             dealt = sorted(servers, key=lambda server: zlib.crc32(server.endpoint.url.encode()))
         self._cells = [Cell(dealt[index::count]) for index in range(count)]
         self._of = {

@@ -157,7 +157,7 @@ class Dispatcher:
         else:
             expected = 1
         for kind in list(self._waiting.kinds()):
-            cells = self.health.roster.cells(kind)
+            cells = self.health.members.cells(kind)
             count = self._waiting.count
             for cell in cells.due(self._waiting.arrived, now):
                 share = cells.share(cell)
@@ -273,7 +273,7 @@ class Dispatcher:
         """
         times = self.health.due(now, working=bool(self._requests))
         for kind in self._waiting.kinds():
-            cells = self.health.roster.cells(kind)
+            cells = self.health.members.cells(kind)
             if cells.has_free and any(one.free and one.rest_until <= now for one in cells.servers):
                 times.append(now + _PLACE_AGAIN)
         if times:
@@ -312,7 +312,7 @@ class Dispatcher:
 
     def _freed(self, server: Server) -> None:
         """An endpoint has a slot more."""
-        self.health.roster.cells(server.kind).freed(server.endpoint.url)
+        self.health.members.cells(server.kind).freed(server.endpoint.url)
 
     def _server(self, lease: Lease) -> Server:
         """The endpoint of a current lease."""

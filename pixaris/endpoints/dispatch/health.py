@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
 from pixaris.endpoints.dispatch.blame import Blame
+from pixaris.endpoints.dispatch.members import Members
 from pixaris.endpoints.dispatch.policy import Policy
-from pixaris.endpoints.dispatch.roster import Roster
 from pixaris.endpoints.dispatch.server import Server
 from pixaris.endpoints.dispatch.waiting import Waiting
 from pixaris.exceptions import (
@@ -43,7 +43,7 @@ class Health:
         self.blame = Blame()
         self._policy = policy
         self._waiting = waiting
-        self.roster = Roster()
+        self.members = Members()
         self._none_healthy_since: dict[str, float] = {}
         self._told: dict[tuple[str, str], int] = {}
         self._limited: dict[str, Server] = {}
@@ -54,17 +54,17 @@ class Health:
 
     def join(self, endpoint: Endpoint, now: float, *, healthy: bool = False) -> None:
         """Add an endpoint, unless it is known. Unless it is known to be healthy, its first probe is due."""
-        if endpoint.url in self.roster.servers:
+        if endpoint.url in self.members.servers:
             return
         state: EndpointState = "healthy" if healthy else "starting"
         rest = self._policy.first_quarantine
         server = Server(endpoint, state, rest_until=now, rest=rest)
-        self.roster.add(server)
+        self.members.add(server)
         self._note(endpoint.kind, now)
 
     def leave(self, url: str, now: float) -> Server | None:
         """Remove an endpoint; None if there is none."""
-        server = self.roster.remove(url)
+        server = self.members.remove(url)
         if server is not None:
             self._limited.pop(url, None)
             self._note(server.kind, now)
@@ -72,31 +72,31 @@ class Health:
 
     def server(self, url: str) -> Server | None:
         """An endpoint, while it is part of the pool."""
-        return self.roster.servers.get(url)
+        return self.members.servers.get(url)
 
     def usable(self, kind: str) -> Sequence[Server]:
         """The endpoints of a kind that may be given requests, in the order in which they joined."""
-        return self.roster.cells(kind).servers
+        return self.members.cells(kind).servers
 
     def asked(self, kind: str, owner: str, now: float) -> None:
         """A request of a kind comes: if it is the only one, an idle pool's past does not count against it."""
-        for server in self.roster.quarantined:
+        for server in self.members.quarantined:
             if server.kind == kind and len(server.blamed_by) == 1:
                 rests_for_another = owner not in server.blamed_by
                 if rests_for_another:
                     server.rest_until = min(server.rest_until, now)
-        if not self._waiting.asks(kind) and not self.roster.has_healthy(kind):
+        if not self._waiting.asks(kind) and not self.members.has_healthy(kind):
             self._none_healthy_since[kind] = now
 
     def charge(self, url: str, cost: float | None) -> None:
         """Add what an endpoint's account was charged, whether or not anybody waits for the image any more."""
-        server = self.roster.servers.get(url)
+        server = self.members.servers.get(url)
         if server is not None and cost is not None:
             server.cost = (server.cost or 0.0) + cost
 
     def ran_out(self, url: str, owner: str, now: float) -> None:
         """An endpoint had no memory for what another one has made."""
-        server = self.roster.servers.get(url)
+        server = self.members.servers.get(url)
         if server is None or server.state != "healthy":
             return
         server.failures += 1
@@ -130,7 +130,7 @@ class Health:
         may_be_the_sets = self.blame.falls_on_owner(server, owner, is_last=is_last)
         if may_be_the_sets and self._waiting.owners(server.kind).difference([owner]):
             server.doubted = True
-            self.roster.changed(server)
+            self.members.changed(server)
         else:
             self._quarantine(server, first, now)
 
@@ -142,7 +142,7 @@ class Health:
         server.rest_until = now + server.rest
         server.relapses += 1
         server.state = "quarantined"
-        self.roster.changed(server)
+        self.members.changed(server)
         server.reset()
         self._emit_quarantine(server)
         self._note(server.kind, now)
@@ -152,7 +152,7 @@ class Health:
 
     def probes(self, now: float) -> list[Endpoint]:
         """Endpoints whose probe is due; each is named once until `probed` answers."""
-        waiting = [one for one in self.roster.awaiting if not one.probing]
+        waiting = [one for one in self.members.awaiting if not one.probing]
         due = [one for one in waiting if one.doubted or one.rest_until <= now]
         for server in due:
             server.probing = True
@@ -164,7 +164,7 @@ class Health:
         Returns:
             Whether the error ends everything: the account is refused, and there are requests for it.
         """
-        server = self.roster.servers.get(url)
+        server = self.members.servers.get(url)
         if server is None or not server.probing:
             return False
         server.probing = False
@@ -174,7 +174,7 @@ class Health:
                 self.emit(f"{url} is back")
             server.state = "healthy"
             server.doubted = False
-            self.roster.changed(server)
+            self.members.changed(server)
             self._note(kind, now)
             return False
         # the URL is told besides
@@ -185,7 +185,7 @@ class Health:
         is_new = server.state == "starting"
         if is_new:
             server.state = "quarantined"
-            self.roster.changed(server)
+            self.members.changed(server)
             self.emit(f"{url} does not answer yet: {first_line(reason)}")
         if server.state == "healthy":  # it was doubted
             server.last_failure = reason
@@ -204,7 +204,7 @@ class Health:
         """When something is due of itself: a probe; and with requests, the end of a rest or of the wait
         limit.
         """
-        times = [one.rest_until for one in self.roster.awaiting if not one.probing]
+        times = [one.rest_until for one in self.members.awaiting if not one.probing]
         self._limited = {url: one for url, one in self._limited.items() if one.rest_until > now}
         if working:
             limited = self._limited.values()
@@ -219,7 +219,7 @@ class Health:
         for kind, since in self._stranded():
             if now - since < self._policy.wait_limit:
                 continue
-            servers = [one for one in self.roster.servers.values() if one.kind == kind]
+            servers = [one for one in self.members.servers.values() if one.kind == kind]
             reasons = "; ".join(f"{one.endpoint.url}: {one.last_failure or 'no answer'}" for one in servers)
             waited = f"no endpoint has been healthy for {now - since:.0f} s"
             return NoEndpointError(f"{waited} ({reasons or 'there is none'})")
@@ -230,17 +230,17 @@ class Health:
         """Whether an endpoint is quarantined: then it may still have what it was given, because it could not
         be told.
         """
-        return any(one.state == "quarantined" for one in self.roster.servers.values())
+        return any(one.state == "quarantined" for one in self.members.servers.values())
 
     def status(self) -> tuple[EndpointStatus, ...]:
         """Every endpoint as it stands."""
-        return tuple(one.status() for one in self.roster.servers.values())
+        return tuple(one.status() for one in self.members.servers.values())
 
     def _stranded(self) -> Sequence[tuple[str, float]]:
         """Kinds that are asked for and have no healthy endpoint, nor one whose first probe is under way, and
         since when.
         """
-        starting = {one.kind for one in self.roster.awaiting if one.state == "starting"}
+        starting = {one.kind for one in self.members.awaiting if one.state == "starting"}
         since = self._none_healthy_since.items()
         return [(kind, moment) for kind, moment in since if self._waiting.asks(kind) and kind not in starting]
 
@@ -256,17 +256,17 @@ class Health:
 
     def _emit_if_none_is_left(self, kind: str, now: float) -> None:
         """Say that requests wait for nobody, unless an endpoint may still answer its first probe."""
-        states: Iterable[str] = (one.state for one in self.roster.servers.values() if one.kind == kind)
+        states: Iterable[str] = (one.state for one in self.members.servers.values() if one.kind == kind)
         if set(states) == {"quarantined"} and self._waiting.asks(kind):
             limit = self._policy.wait_limit
-            next_try = min(one.rest_until for one in self.roster.servers.values() if one.kind == kind) - now
+            next_try = min(one.rest_until for one in self.members.servers.values() if one.kind == kind) - now
             self.emit(
                 f"no endpoint is healthy; trying again in {max(0.0, next_try):.0f} s, for {limit:g} s at most"
             )
 
     def _note(self, kind: str, now: float) -> None:
         """Note since when a kind has no healthy endpoint."""
-        if self.roster.has_healthy(kind):
+        if self.members.has_healthy(kind):
             self._none_healthy_since.pop(kind, None)
         else:
             self._none_healthy_since.setdefault(kind, now)

@@ -33,7 +33,7 @@ def switch(dispatcher: Dispatcher, url: str, use: Use, now: float) -> list[Lease
     if server is None or (use == "enable" and not server.held):
         return []
     server.held = use != "enable"
-    health.roster.changed(server)
+    health.members.changed(server)
     health.emit(f"{url} {_TOLD[use]}")
     if all(one.state == "drained" for one in health.status()):
         health.emit(

@@ -8,7 +8,7 @@ from pixaris.endpoints.dispatch.cells import Cells
 from pixaris.endpoints.dispatch.server import Server
 
 
-class Roster:
+class Members:
     """The endpoints, by URL.
 
     Attributes:
