@@ -37,7 +37,7 @@ from pixaris.search.objectives import Aim
 
 INFO = object_info()
 WORKFLOWS = st.builds(image_to_image) | st.builds(structured)
-FRAME = Frame("x", "p", {"path": "./set"}, (), "./w.json", (), Aim({"ssim": {}}, "ssim"), ())
+FRAME = Frame("x", "p", {"path": "./set"}, (), "./w.json", (), Aim({"ssim": {}}, "ssim"), (), 1)
 RIGHT: dict[str, Any] = {
     "name": "cells",
     "project": "tests",

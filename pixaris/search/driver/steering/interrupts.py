@@ -6,7 +6,7 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-from pixaris.search.driver.signals import Handlers
+from pixaris.search.driver.session.handlers import Handlers
 
 
 class Interrupts:
