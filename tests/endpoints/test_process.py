@@ -157,7 +157,9 @@ def test_stop_ends_everything_a_command_started_whatever_it_ignores(
     (tmp_path / "stubborn").write_text(STUBBORN)
     one = process(shell(script, tmp_path), tmp_path, grace=0.4)
     one.start()
-    found = [*pids(tmp_path, count), one.pid or 0]
+    found = pids(tmp_path, count)
+    until(lambda: one.pid is not None, 10)  # a process may write before who started it has noted it
+    found.append(one.pid or 0)
     assert all(alive(pid) for pid in found)
     started = time.monotonic()
     one.stop()
