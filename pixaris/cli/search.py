@@ -169,7 +169,7 @@ def report(result: SearchResult, owner: str = "workflow") -> None:
     """Print what was found and where to look at it.
 
     Args:
-        result: It.
+        result: The search as it ended.
         owner: Whose values the baseline has.
     """
     _print_totals(result)

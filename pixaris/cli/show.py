@@ -66,7 +66,7 @@ def show_search(result: SearchResult, wanted: Wanted) -> None:
     """Print a search: its trials, best first, what its parameters matter, and what was found.
 
     Args:
-        result: It.
+        result: The search as it stands.
         wanted: How its trials are shown.
     """
     from pixaris.cli.search import report

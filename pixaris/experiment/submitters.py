@@ -91,7 +91,7 @@ class ThreadSubmitter:
     """Items as calls of a generator that makes its images itself.
 
     Args:
-        generator: It.
+        generator: Is called for every item.
         parallel: Calls at once.
     """
 

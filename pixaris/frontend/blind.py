@@ -93,7 +93,7 @@ class BlindQueue:
         """Take in the iteration as it is now: it may have been added to.
 
         Args:
-            iteration: It.
+            iteration: With the images it has by now.
             prior: How far its runs share what votes say [runs × runs], where that is known.
         """
         with self._lock:

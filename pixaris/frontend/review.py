@@ -43,7 +43,7 @@ class _Known:
 
     Attributes:
         looked: When, in monotonic time.
-        iteration: It.
+        iteration: As it was then.
         places: Name of an image to its place.
         prior: How far its runs share what votes say; None where that is not known.
     """

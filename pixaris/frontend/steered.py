@@ -20,7 +20,7 @@ def shared_prior(results: Path, iteration: Iteration) -> Array | None:
 
     Args:
         results: The results folder.
-        iteration: It.
+        iteration: The iteration, with its images.
 
     Returns:
         None unless all its runs are of one search, which votes steer, and lies in the folder.

@@ -78,7 +78,7 @@ class Ledger:
         """Let as many images start as the budget pays for.
 
         Args:
-            trial: Whose.
+            trial: Number of the trial that the images are for.
             process: Unique for the process that runs it: what another process had under way for this trial is
                 lost with it.
             count: How many it wants.

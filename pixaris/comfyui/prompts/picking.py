@@ -16,7 +16,7 @@ def picked(request: GenerationRequest, record: PromptRecord, url: str) -> tuple[
     """The images that a request asks for, at least one.
 
     Args:
-        request: It.
+        request: Says which images it asks for.
         record: How its prompt ended.
         url: The server.
 

@@ -30,7 +30,7 @@ class Cell:
     """Some endpoints.
 
     Attributes:
-        servers: They.
+        servers: The endpoints.
         is_changed: Whether one of them has got a free slot since it was looked at.
         arrived: How many requests had come to wait when it was looked at.
         looked: When it was looked at.

@@ -119,7 +119,7 @@ class Line:
         result: what was noted of it counts no longer.
 
         Args:
-            owner: It.
+            owner: The owner whose requests have changed.
             unanswered: Owner to its requests without a result.
         """
         queue = self.queues.get(owner)

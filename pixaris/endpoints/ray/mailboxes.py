@@ -22,7 +22,7 @@ class Mailboxes:
         """A client's mailbox, made where there is none.
 
         Args:
-            client: Whose.
+            client: The name that it calls under.
             early: Whether somebody else calls for a client that is still to come.
         """
         mailbox = self._boxes.get(client)

@@ -80,7 +80,7 @@ class PatientJudge(Judge):
     """Asks another judge at its account's pace, and again where that may help.
 
     Args:
-        judge: It.
+        judge: The one that is asked.
         limits: Its limits.
         pace: Its pace.
     """

@@ -18,7 +18,7 @@ class Measured:
 
     Attributes:
         place: The set's place in the report.
-        trial: It.
+        trial: Its values and scores.
         gain: Its difference to the baseline, item by item; its mean where there is no baseline.
     """
 

@@ -63,7 +63,7 @@ class Comparison:
 
     Attributes:
         first: What it is held against.
-        second: It.
+        second: The run that is held against it.
         values: Parameter name to its value in the first and the second, where they differ; None where one has
             none.
         scores: One for each score that both have.

@@ -81,7 +81,7 @@ class ListSearcher(Searcher):
         """Let a set that was just proposed come later, and pass over one that has had its turn.
 
         Args:
-            proposed: It.
+            proposed: The set that was just proposed.
             meant: Tells the other one.
         """
         rest = list(self.sets[self._next :])

@@ -74,7 +74,7 @@ class StoppedProcesses:
         """Take in who is stopped now.
 
         Args:
-            stopped: Them.
+            stopped: Processes that the system says are stopped.
             now: Seconds, monotonic.
 
         Returns:

@@ -18,7 +18,7 @@ def resize_image_mask(input: Tensor, scale_method: str, resize_type: JsonMapping
     """Resize an IMAGE or a MASK.
 
     Args:
-        input: It.
+        input: The IMAGE [batch, height, width, channels] or MASK [batch, height, width].
         scale_method: One of `scaling.METHODS`.
         resize_type: The choice under ``resize_type``, and what hangs on it.
     """
