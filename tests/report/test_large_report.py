@@ -11,6 +11,8 @@ from search_kit import Made, made_search
 
 from pixaris.report import write
 
+expect.set_options(timeout=30_000)  # a busy machine draws late
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 

@@ -33,7 +33,14 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> N
     assert facts(result) == facts(expected)
     assert [t.number for t in result.ranking()] == [t.number for t in expected.ranking()]
     assert facts(SearchResult.load(result.folder)) == facts(expected)
-    assert made(hurt).keys() == made(whole).keys() | made(hurt).keys()
+    told = {
+        f"{dict(trial.values)} {item}"
+        for trial in expected.trials
+        for item, score in zip(expected.items, trial.item_scores, strict=False)
+        if score is not None
+    }
+    assert len(told) > 40
+    assert made(hurt).keys() >= told, "what was made ahead for a set that is stopped then may differ"
     assert sum(count > 1 for count in made(hurt).values()) <= 1, (
         "only the image that was being made is made again"
     )

@@ -68,6 +68,7 @@ class Head:
         lost = [name for name, pid in self._main.items() if not _is_alive(pid)]
         if not lost:
             return ""
+        _let_nothing_call()
         if lost == ["gcs_server"]:
             self.end_leftovers()
         return (
@@ -89,6 +90,15 @@ class Head:
                     os.kill(pid, signal.SIGKILL)
             # By the parents as they were before anybody was ended: orphans get another parent.
             leftovers = {pid for pid, parent in parents.items() if parent in leftovers} - ended
+
+
+def _let_nothing_call() -> None:
+    """Keep what Tune leaves behind from calling a Ray that has ended, whenever it is collected: such a call
+    waits for a minute, in whichever thread it happens to come.
+    """
+    from ray.air.execution.resources.placement_group import PlacementGroupResourceManager
+
+    PlacementGroupResourceManager.__del__ = lambda manager: None
 
 
 def is_own() -> bool:
