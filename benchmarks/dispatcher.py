@@ -41,10 +41,7 @@ def play(
     """So many endpoints, at `seconds(index)` an image; requests of `owners` for `models`, always about
     `waiting` of them.
     """
-    dispatcher = Dispatcher(Policy())
-    for index in range(endpoints):
-        dispatcher.join(Endpoint(f"http://{index}"), 0.0, healthy=True)
-    speeds = {f"http://{index}": seconds(index) for index in range(endpoints)}
+    dispatcher, speeds = _pool(endpoints, seconds)
     numbers: Iterator[int] = iter(range(10**9))
     busy_until = dict.fromkeys(speeds, 0.0)
     ends: list[tuple[float, int, Lease]] = []
@@ -84,14 +81,20 @@ def say(name: str, costs: Costs) -> None:
     )
 
 
+def _pool(endpoints: int, seconds: Callable[[int], float]) -> tuple[Dispatcher, dict[str, float]]:
+    """A dispatcher of so many healthy endpoints, and how long each takes for an image, by URL."""
+    dispatcher = Dispatcher(Policy())
+    speeds = {f"http://{index}": seconds(index) for index in range(endpoints)}
+    for url in speeds:
+        dispatcher.join(Endpoint(url), 0.0, healthy=True)
+    return dispatcher, speeds
+
+
 def share(endpoints: int, searches: int, images: int, seconds: Callable[[int], float]) -> None:
     """Searches that share a large pool, each always with the same number of requests; prints what a decision
     costs, and how evenly they are served.
     """
-    dispatcher = Dispatcher(Policy())
-    for index in range(endpoints):
-        dispatcher.join(Endpoint(f"http://{index}"), 0.0, healthy=True)
-    speeds = {f"http://{index}": seconds(index) for index in range(endpoints)}
+    dispatcher, speeds = _pool(endpoints, seconds)
     numbers: Iterator[int] = iter(range(10**9))
     busy_until = dict.fromkeys(speeds, 0.0)
     ends: list[tuple[float, int, Lease]] = []

@@ -13,6 +13,7 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -20,6 +21,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import google_crc32c
+import pytest
 from aiohttp import web
 from stand_in import StandIn
 
@@ -275,3 +277,12 @@ def _error(status: int, message: str) -> web.Response:
     reason = {403: "forbidden", 404: "notFound", 412: "conditionNotMet"}.get(status, "backendError")
     errors = [{"message": message, "domain": "global", "reason": reason}]
     return web.json_response({"error": {"code": status, "message": message, "errors": errors}}, status=status)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
+    """The bucket ``pixels``, where the SDK of this process looks for it."""
+    with BucketServer("pixels") as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server

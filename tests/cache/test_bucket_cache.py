@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import pickle
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from gcs_stand_in import BucketServer, Fault
+from gcs_stand_in import server as server  # the fixture
 
 from pixaris.cache.base import CachedImage
 from pixaris.cache.bucket import BucketCache
@@ -23,14 +23,6 @@ pytest.importorskip("google.cloud.storage")
 PLACE = BucketPath.of("gs://pixels/images")
 KEY = "ab" + 62 * "0"
 NAME = f"images/ab/{KEY}"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
-    with BucketServer("pixels") as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 def image(number: int) -> CachedImage:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from gcs_stand_in import BucketServer
+from gcs_stand_in import server as server  # the fixture
 
 from pixaris.cli import main
 from pixaris.endpoints.base import EndpointStatus
@@ -34,14 +34,6 @@ endpoints: [http://10.0.0.5:8188, http://10.0.0.6:8188]
 storage: gs://pixels/team
 results: results
 """
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
-    with BucketServer("pixels") as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 @pytest.fixture

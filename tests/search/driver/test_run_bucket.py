@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import resume_kit
 from gcs_stand_in import BucketServer
+from gcs_stand_in import server as server  # the fixture
 
 from pixaris.cache.local import LocalCache
 from pixaris.experiment_handlers.gcp_tensorboard import GCPTensorboardHandler
@@ -34,14 +34,6 @@ class Told:
 
     def event(self, sentence: str) -> None:
         self.sentences.append(sentence)
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
-    with BucketServer("pixels") as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 def test_a_search_is_in_the_bucket_when_it_ends(server: BucketServer, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import resume_kit
 from gcs_stand_in import BucketServer
+from gcs_stand_in import server as server  # the fixture
 from resume_kit import facts, killed, made
 
 from pixaris.cli import main
@@ -32,14 +32,6 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 STORAGE = "gs://pixels/team"
 PLACE = f"{STORAGE}/tests/gray"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
-    with BucketServer("pixels") as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 class Told(Silent):
