@@ -60,6 +60,15 @@
     }
     row.filled = on;
     target.classList.toggle("filled", on);
+    if (on) reserve(target);
+  };
+  // Empty rows are as high as the first one that was filled: else whoever jumps to a row sees it pushed away by
+  // those above it, which fill and grow.
+  const reserved = new WeakMap();
+  const reserve = ({ parentElement: list, offsetHeight }) => {
+    if (reserved.get(list) === innerWidth) return;
+    reserved.set(list, innerWidth);
+    list.style.setProperty("--row", `${offsetHeight}px`);
   };
   const near = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {

@@ -74,6 +74,7 @@ def test_a_node_that_is_lost_takes_nothing_along_but_what_was_being_made(
     out, _ = search.communicate(timeout=150)
     cluster.start_second()
     assert "finished" in out, out
+    assert "node-1" in out, out
     (told,) = [line for line in out.splitlines() if "node-1" in line]
     assert told.startswith("event: the node node-1 (")
     assert told.endswith(") is lost; what ran there runs again elsewhere")

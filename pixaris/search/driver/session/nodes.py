@@ -96,7 +96,10 @@ def telling_nodes(emit: Callable[[str], object]) -> Iterator[None]:
     book = NodeBook()
 
     def watch(over: threading.Event) -> None:
-        while not over.wait(_LOOK_SECONDS):
+        ended = False
+        while not ended:
+            # Once more at the end: what waited for a lost node may end within a second of the news.
+            ended = over.wait(_LOOK_SECONDS)
             try:
                 told = book.look(ray.nodes())
             except RayError:  # Ray ends, which is told elsewhere

@@ -37,6 +37,11 @@ JOIN_SECONDS = 30.0
 
 _LOOK_SECONDS = 0.2
 
+_END_SECONDS = 20.0
+"""How long a search may take to end after its Ray has. Most end within ten seconds; what stands in a call to
+the Ray that is gone cannot be called back, and is ended by Ray itself after a minute, without a word.
+"""
+
 
 def begins_here() -> bool:
     """Whether a search that starts now begins a Ray of its own, on this machine."""
@@ -59,6 +64,8 @@ class RaySession:
         self._head = head.Head()
         self._thread: threading.Thread | None = None
         self._imported, self._up, self._over = threading.Event(), threading.Event(), threading.Event()
+        self._ended = threading.Event()
+        self._last_words: threading.Thread | None = None
         self._error: BaseException | None = None
 
     def __enter__(self) -> RaySession:
@@ -107,9 +114,27 @@ class RaySession:
 
     def fault(self) -> str:
         """Why Ray has ended although nobody asked it to; "" while it runs, or where that cannot be told."""
-        if self._up.is_set() and not self._address:
-            return self._head.fault()
-        return ""
+        if not self._up.is_set() or self._address:
+            return ""
+        lost = self._head.fault()
+        if lost and self._last_words is None:
+            self._last_words = threading.Thread(target=self._end_by_force, args=(lost,), daemon=True)
+            self._last_words.start()
+        return lost
+
+    def _end_by_force(self, lost: str) -> None:
+        """End this process, with its last words, where the session does not end in order.
+
+        Args:
+            lost: Why Ray has ended.
+        """
+        if self._ended.wait(_END_SECONDS):
+            return
+        sys.stdout.flush()
+        sys.stderr.write(f"error: {lost}\nresume with: the same command and --resume\n")
+        sys.stderr.flush()
+        # No exception reaches a thread that stands in Ray; and Ray would end the process without its words.
+        os._exit(1)
 
     def __exit__(
         self,
@@ -117,6 +142,12 @@ class RaySession:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        try:
+            self._end()
+        finally:
+            self._ended.set()
+
+    def _end(self) -> None:
         if self._thread is None:
             return
         if self._up.is_set():
