@@ -26,12 +26,17 @@ demo: $(if $(wildcard .venv/ready),.venv/ready,.venv/base)
 	@$(BIN)/pixaris dataset demo $(DEMO)
 	@$(BIN)/pixaris search search_spaces/restore.yaml
 
+# Two tests at a time. What fails beside others, which take the processor from it, has a second try by itself; what
+# fails twice is red, and what was tried again is printed.
+BESIDE := -n 2 --dist loadfile --no-loadscope-reorder
+AGAIN := --last-failed --last-failed-no-failures none
+
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest $(BESIDE) || $(BIN)/python -m pytest $(AGAIN) -v
 
 # whole searches of every kind, and the pool on Ray
 test-slow: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
+	$(BIN)/python -m pytest $(BESIDE) -m slow || $(BIN)/python -m pytest $(AGAIN) -v -m slow
 
 # what kills and restarts real Ray processes and servers again and again
 test-long: .venv/ready
