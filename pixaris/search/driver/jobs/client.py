@@ -28,6 +28,9 @@ INTERRUPTED = 130
 _SEARCH = "pixaris_search"
 _AGAIN_SECONDS = 1.0
 _MOST_FAILURES = 30
+_NO_AGENT = "No available agent"
+_AGENT_SECONDS = 60.0
+"""How long is waited for a node's agent, which takes jobs some seconds after the node is up."""
 _LOUD = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
 _OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 
@@ -116,13 +119,23 @@ class Jobs:
             variables: Of the job's environment; anybody who may look at the cluster's jobs can read them.
         """
         stop = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
+        deadline = time.monotonic() + _AGENT_SECONDS
         with self._explaining():
-            self._client.submit_job(
-                entrypoint=shlex.join(command),
-                submission_id=job_id,
-                runtime_env={"working_dir": folder, "env_vars": {**stop, **variables}},
-                metadata={_SEARCH: search},
-            )
+            while True:
+                try:
+                    self._client.submit_job(
+                        entrypoint=shlex.join(command),
+                        submission_id=job_id,
+                        runtime_env={"working_dir": folder, "env_vars": {**stop, **variables}},
+                        metadata={_SEARCH: search},
+                    )
+                    return
+                except RuntimeError as error:
+                    if _NO_AGENT not in str(error):
+                        raise
+                    if time.monotonic() > deadline:
+                        raise ClusterError(self._no_agent()) from None
+                time.sleep(_AGAIN_SECONDS)
 
     def list(self) -> list[Job]:
         """The searches that were submitted to the cluster, the newest first."""
@@ -202,6 +215,12 @@ class Jobs:
                     " RAY_AUTH_TOKEN as it has them"
                 ) from None
             raise ClusterError(f"the cluster at {self.address} says: {first_line(said)}") from None
+
+    def _no_agent(self) -> str:
+        return (
+            f"no node of the cluster at {self.address} takes jobs: their agents do not answer; look into"
+            " dashboard_agent.log in Ray's folder of logs on its head (a port that is taken is named there)"
+        )
 
     def _lost(self, error: BaseException) -> str:
         said = first_line(str(error)) or type(error).__name__
