@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
+from pixaris.statistics.threads import one_thread
+
 Array = npt.NDArray[np.float64]
 Items = npt.NDArray[np.int_]
 
@@ -160,6 +162,10 @@ class GaussianProcess:
             pending: Cells whose observations are on their way. The variance is as if they had come, the mean
                 is not changed by them: kriging believer with its own prediction.
         """
+        with one_thread():
+            return self._posterior(at, pending)
+
+    def _posterior(self, at: Array, pending: Cells | None) -> tuple[Array, Array]:
         kernel, parameters = self.kernel, self.parameters
         factor = cho_factor(kernel.covariances(self.cells, parameters), lower=True)
         across = kernel.with_means(self.cells, at, parameters)
@@ -202,7 +208,8 @@ class GaussianProcess:
 
         bounds = [(-_FARTHEST, _FARTHEST)] * len(centre)
         options = {"maxfun": _EVALUATIONS}
-        found = minimize(loss, start.vector, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        with one_thread():
+            found = minimize(loss, start.vector, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         return cls(kernel, Hyperparameters.of(found.x), cells, values)
 
 

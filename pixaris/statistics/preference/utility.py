@@ -21,6 +21,7 @@ from scipy.optimize import minimize
 
 from pixaris.statistics.gaussian_process import Kernel
 from pixaris.statistics.preference.davidson import Array, Comparison, Posterior, fit
+from pixaris.statistics.threads import one_thread
 
 ENOUGH = 30
 """Votes from which on variances and length scales are fitted."""
@@ -104,11 +105,12 @@ def utility(points: Array, categorical: npt.NDArray[np.bool_], votes: Sequence[C
     """
     apart = Kernel(categorical, 1).apart(points, points)
     start = Hyperparameters(np.full(points.shape[1], _LENGTH))
-    if len(votes) >= ENOUGH:
-        found = _fitted(apart, votes, start)
-    else:
-        found = start
-    return Utility(fit(len(points), votes, _covariance(apart, found)), found)
+    with one_thread():
+        if len(votes) >= ENOUGH:
+            found = _fitted(apart, votes, start)
+        else:
+            found = start
+        return Utility(fit(len(points), votes, _covariance(apart, found)), found)
 
 
 def draw(
@@ -132,11 +134,12 @@ def draw(
     across, _ = kernel.matern(kernel.apart(at, points), parameters.lengths)
     among, _ = kernel.matern(kernel.apart(at, at), parameters.lengths)
     scale = math.exp(parameters.scale)
-    weights = cho_solve(cho_factor(prior), scale * across.T).T
-    covariance = scale * among - weights @ (prior - posterior.covariance) @ weights.T
-    covariance[np.diag_indices_from(covariance)] += _JITTER
-    sample: Array = weights @ posterior.mean
-    sample += cholesky(covariance, lower=True) @ random.standard_normal(len(at))
+    with one_thread():
+        weights = cho_solve(cho_factor(prior), scale * across.T).T
+        covariance = scale * among - weights @ (prior - posterior.covariance) @ weights.T
+        covariance[np.diag_indices_from(covariance)] += _JITTER
+        sample: Array = weights @ posterior.mean
+        sample += cholesky(covariance, lower=True) @ random.standard_normal(len(at))
     return sample
 
 
