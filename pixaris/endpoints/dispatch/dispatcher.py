@@ -61,7 +61,10 @@ class Dispatcher:
         self.health = Health(self.policy, self._waiting)
         self._load = MovingAverage()
         self._order = 0
+        # The first request's time: only its first seconds are the head start in which more models are
+        # expected.
         self._began = float("inf")
+        # Never goes back, so that no two leases are equal.
         self._leases = 0
 
     # Endpoints join and leave
@@ -87,6 +90,7 @@ class Dispatcher:
             server = self.health.leave(url, now)
         if server is None:
             return []
+        # Copies: to release a request takes it from the table that is gone through.
         requests = list(server.leases.values())
         leases = [request.lease for request in requests if request.lease is not None]
         for request in requests:
@@ -132,6 +136,7 @@ class Dispatcher:
         """Give a waiting request a new priority (work done ahead has become work that is waited for)."""
         request = self._requests.get(request_id)
         if request is not None and request.priority != priority:
+            # A leased one too: its owner's share is counted by priority.
             self._waiting.move(request, priority)
 
     def cancel(self, request_id: str) -> tuple[bool, Lease | None]:
@@ -153,11 +158,16 @@ class Dispatcher:
         """Lease waiting requests to free slots, by the rules of `pixaris.endpoints.dispatch.placement`."""
         leases = []
         if now < self._began + self.policy.head_start:
+            # At the start the owners come one after the other: whoever is first must not fill all endpoints
+            # with one model.
             expected = self.policy.models_at_once
         else:
             expected = 1
+        # A copy, since placing the last request of a kind takes the kind away.
         for kind in list(self._waiting.kinds()):
             cells = self.health.members.cells(kind)
+            # Before the cells take theirs: each is given its share of what waits now, not of what the last
+            # one left.
             count = self._waiting.count
             for cell in cells.due(self._waiting.arrived, now):
                 share = cells.share(cell)
@@ -174,9 +184,11 @@ class Dispatcher:
         if request is None or request.lease is not None or server is None:
             return None
         serves = server in self.health.usable(request.kind)
+        # It may rest, or be drained: then it is no place for a lease, whatever it is doing.
         if not serves or not server.free or server.rest_until > now:
             return None
         self._waiting.remove(request)
+        # Without placement: the endpoint is at work on it, so there is nothing to choose.
         server.take(request, self.policy.models_held, now)
         server.disturbed = True  # when it began is not known
         return self._lease(request, server)
@@ -198,6 +210,7 @@ class Dispatcher:
         if request is None:
             return False
         server = self._server(lease)
+        # Learns from the time before the lease is released: how long it took depends on what else was there.
         server.answer(request, self._load, now)
         self._freed(server)
         self._release(request)
@@ -227,6 +240,8 @@ class Dispatcher:
         server = self._server(lease)
         server.release(request, now)
         self._freed(server)
+        # The first time says nothing of the endpoint yet; `succeeded` puts the blame where it belongs, if
+        # another one can.
         if isinstance(error, OutOfMemoryError) and request.short_on is None:
             self._ran_out_of_memory(request, server)
             return False
@@ -236,6 +251,7 @@ class Dispatcher:
                 # To be asked to wait is no failure: the request may go back there.
                 request.tried.add(lease.url)
                 request.failures += 1
+            # What was charged is not tried again: the account would pay twice.
             if request.failures < self.policy.max_attempts and not isinstance(error, ChargedError):
                 self._waiting.add(request)
                 return False
@@ -257,6 +273,8 @@ class Dispatcher:
         server = self._server(lease)
         server.release(request)
         self._freed(server)
+        # Counted apart from failures: a worker's death is no endpoint's fault, but a request that kills every
+        # worker must end somewhere.
         request.returns += 1
         if request.returns < self.policy.max_attempts:
             self._waiting.add(request)

@@ -57,6 +57,7 @@ class Health:
         if endpoint.url in self.members.servers:
             return
         state: EndpointState = "healthy" if healthy else "starting"
+        # The first probe is due now; this is what a failed one doubles.
         rest = self._policy.first_quarantine
         server = Server(endpoint, state, rest_until=now, rest=rest)
         self.members.add(server)
@@ -82,9 +83,11 @@ class Health:
         """A request of a kind comes: if it is the only one, an idle pool's past does not count against it."""
         for server in self.members.quarantined:
             if server.kind == kind and len(server.blamed_by) == 1:
+                # What one parameter set did to it need not keep another one waiting.
                 rests_for_another = owner not in server.blamed_by
                 if rests_for_another:
                     server.rest_until = min(server.rest_until, now)
+        # The clock of the wait limit starts with the request, not with the endpoint's failure hours ago.
         if not self._waiting.asks(kind) and not self.members.has_healthy(kind):
             self._none_healthy_since[kind] = now
 
@@ -97,6 +100,7 @@ class Health:
     def ran_out(self, url: str, owner: str, now: float) -> None:
         """An endpoint had no memory for what another one has made."""
         server = self.members.servers.get(url)
+        # It has left, or rests for something else already.
         if server is None or server.state != "healthy":
             return
         server.failures += 1
@@ -118,16 +122,21 @@ class Health:
             return  # somebody's wish, no fault of the server
         if isinstance(error, RateLimitedError):
             asked = error.retry_after or self._policy.rate_rest
+            # It stays healthy, since it has answered: it only gets nothing for a while.
             server.rest_until = max(server.rest_until, now + min(asked, self._policy.max_rate_rest))
             self._limited[server.endpoint.url] = server
             return
+        # Several requests may fail at once when it dies; only the first counts, or each would double the
+        # rest.
         if server.state == "healthy":
             self._blame(server, owner, self._policy.first_quarantine, now)
 
     def _blame(self, server: Server, owner: str, first: float, now: float) -> None:
         """Quarantine an endpoint, or doubt it where the fault may be the request's."""
+        # Also true when it is not among the usable ones any more.
         is_last = all(one is server for one in self.usable(server.kind))
         may_be_the_sets = self.blame.falls_on_owner(server, owner, is_last=is_last)
+        # With nobody else waiting there is nobody to keep it for, and a rest costs nothing.
         if may_be_the_sets and self._waiting.owners(server.kind).difference([owner]):
             server.doubted = True
             self.members.changed(server)
@@ -143,6 +152,7 @@ class Health:
         server.relapses += 1
         server.state = "quarantined"
         self.members.changed(server)
+        # It may come back as another process.
         server.reset()
         self._emit_quarantine(server)
         self._note(server.kind, now)
@@ -153,6 +163,7 @@ class Health:
     def probes(self, now: float) -> list[Endpoint]:
         """Endpoints whose probe is due; each is named once until `probed` answers."""
         waiting = [one for one in self.members.awaiting if not one.probing]
+        # A doubted one is probed at once: until it answers it gets nothing, though it may be well.
         due = [one for one in waiting if one.doubted or one.rest_until <= now]
         for server in due:
             server.probing = True
@@ -165,6 +176,7 @@ class Health:
             Whether the error ends everything: the account is refused, and there are requests for it.
         """
         server = self.members.servers.get(url)
+        # It left meanwhile, or joined anew under the same URL: the answer is that of an earlier probe.
         if server is None or not server.probing:
             return False
         server.probing = False
@@ -182,6 +194,7 @@ class Health:
             reason = error.message
         else:
             reason = str(error)
+        # From now on it is one that fails: as long as it was starting, requests waited for it without a word.
         is_new = server.state == "starting"
         if is_new:
             server.state = "quarantined"
@@ -192,6 +205,7 @@ class Health:
             self._quarantine(server, self._policy.first_quarantine, now)
             return is_fatal(error) and self._waiting.asks(kind)
         server.last_failure = reason
+        # Doubled here; `_quarantine` starts from the shortest rest again.
         server.rest = min(server.rest * 2, self._policy.max_quarantine)
         server.rest_until = now + server.rest
         if is_new:
@@ -205,6 +219,7 @@ class Health:
         limit.
         """
         times = [one.rest_until for one in self.members.awaiting if not one.probing]
+        # Thrown out when somebody looks, so that no timer is needed.
         self._limited = {url: one for url, one in self._limited.items() if one.rest_until > now}
         if working:
             limited = self._limited.values()
@@ -248,6 +263,7 @@ class Health:
         """Say why an endpoint rests; of a reason that was told before, only how often."""
         url = server.endpoint.url
         reason = first_line(server.last_failure)
+        # An endpoint that flaps all night would otherwise fill the log with one sentence.
         count = self._told[url, reason] = self._told.get((url, reason), 0) + 1
         if count == 1:
             self.emit(f"{url} is quarantined: {reason}")
@@ -269,6 +285,7 @@ class Health:
         if self.members.has_healthy(kind):
             self._none_healthy_since.pop(kind, None)
         else:
+            # Not set anew by each failure: the wait counts from the first moment without any.
             self._none_healthy_since.setdefault(kind, now)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
 from pixaris.endpoints.dispatch.waiting import Request
 
+# About the last five images count: an endpoint may get slower within a search, when somebody else uses it
+# too.
 _WEIGHT = 0.2
 
 
@@ -167,6 +169,7 @@ class Server:
 
     def reset(self) -> None:
         """It failed: it may come back as another process, with no models in its memory."""
+        # The speed stays: it is the same machine.
         self.models.clear()
         self._cold = None
 
@@ -177,6 +180,7 @@ class Server:
         if self.speed.value is not None:
             return self.speed.value
         if self._cold is not None and load is not None:
+            # Not below the typical: the load was another endpoint's, and might be longer here.
             return max(typical, self._cold - load)
         return typical
 

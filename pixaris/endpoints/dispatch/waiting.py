@@ -127,7 +127,10 @@ class Line:
             return
         order = queue.oldest.order
         heapq.heappush(self._by_age, (order, owner))
+        # The old entry stays: to find it would cost more than to pass over it when it comes up.
         heapq.heappush(self._by_unanswered, (unanswered.get(owner, 0), order, owner))
+        # Entries that no longer count are dropped when they come to the top; where many changes hit one owner
+        # they never do.
         if len(self._by_unanswered) > _STALE * (len(self.queues) + _STALE):
             orders = [(queue.oldest.order, name) for name, queue in self.queues.items()]
             self._by_age = sorted(orders)
@@ -186,6 +189,7 @@ class Level:
         return 0
 
     def add(self, request: Request) -> None:
+        # It may not go everywhere, so it cannot stand in a queue whose first one is handed to anybody.
         if request.tried:
             self.retries[request.order] = request
             return
@@ -219,6 +223,7 @@ class Level:
     def has_more(self, owner: str, count: int) -> None:
         """An owner has so many more requests without a result, or fewer."""
         self.unanswered[owner] += count
+        # Owners come and go all through a search; zeros would pile up.
         if not self.unanswered[owner]:
             del self.unanswered[owner]
         for line in self._lines_of.get(owner, {}).values():
@@ -244,6 +249,7 @@ class Level:
             return self.rank(queue.oldest, overdue), queue.oldest
         if skip == 0:
             request = line.oldest
+            # Not even the oldest has waited too long, so owners go by how near they are to their decisions.
             if request.since > overdue:
                 request = line.nearest(self.unanswered)
             return self.rank(request, overdue), request
@@ -252,6 +258,7 @@ class Level:
             skip -= len(queue)
             if skip < 0:
                 return rank, queue.oldest
+        # The caller bounds `skip` by the line's count.
         raise AssertionError("more are skipped than wait")
 
 
@@ -299,6 +306,8 @@ class Waiting:
         lease = request.lease
         self.leave(request)
         request.priority = priority
+        # Through `leave` and `enter`, so that the owner's count moves to the other priority too; that lets
+        # it wait, which a leased one must not.
         self.enter(request)
         if lease is not None:
             self.remove(request)

@@ -85,6 +85,7 @@ ALGORITHMS: Mapping[str, AlgorithmInfo] = {
     "bayesopt": AlgorithmInfo(
         homes=_tune("bayesopt", "BayesOptSearch"),
         modules=("bayes_opt",),
+        # Ray's searcher calls an interface that later versions have dropped.
         packages="bayesian-optimization==1.4.3",
         only=frozenset(("uniform", "quniform")),
         seeded="random_state",

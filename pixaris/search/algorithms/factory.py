@@ -147,6 +147,7 @@ def build(name: str, options: Mapping[str, object], context: SearcherContext) ->
             f"search.algorithm must be one of {', '.join(ALGORITHMS)} (got"
             f" {name!r}){nearest(name, ALGORITHMS)}"
         )
+    # Looked at here, because several libraries swallow keywords that they do not know.
     takes = strategy_options(name, ALGORITHMS[name], options)
     if unknown := [option for option in options if option not in takes]:
         listed = ", ".join(takes) or "no options"
@@ -178,6 +179,7 @@ def _grid(context: SearcherContext) -> ListSearcher:
     """Every combination once, the points first; the baseline's own, if it is one of them, is not run
     twice.
     """
+    # Of a grid they are moved to the front, not added.
     first = [dict(point) for point in context.points]
     rest = [
         values for values in context.space.grid() if values != dict(context.baseline) and values not in first
@@ -240,6 +242,7 @@ class TeachableOptuna(OptunaSearch):
 
 
 def _optuna(options: Mapping[str, object], context: SearcherContext) -> Searcher:
+    # Optuna writes a line for each trial to stderr, in the middle of our progress.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     # some samplers think for a second or two
@@ -251,6 +254,7 @@ def _optuna(options: Mapping[str, object], context: SearcherContext) -> Searcher
     if name == "CmaEsSampler" and len(context.directions) > 1:
         raise ConfigurationError("the sampler CmaEs knows one objective; use TPE, NSGAII, NSGAIII or GP")
     if name == "TPESampler":
+        # Trials under way count as bad ones, so that two that run side by side are not the same set twice.
         settings = {"constant_liar": context.parallel, **settings}
     sampler = getattr(optuna.samplers, name)(seed=context.seed, **settings)
     space = OptunaSpace(context.space, {parameter: key for key, parameter in neutral(context.space).items()})
@@ -286,6 +290,7 @@ class PatientZOOpt(ZOOptSearch):
             return self._first.pop(0)
         found = super().suggest(trial_id)
         if found is None and not self._live_trial_mapping:
+            # What it waits for has ended already: let it ask its own model instead.
             self.optimizer.semaphore, self.optimizer.live_num = 1, 0
             found = super().suggest(trial_id)
         return found
@@ -304,6 +309,7 @@ def _of_tune(name: str, options: Mapping[str, Any], context: SearcherContext) ->
     if strategy.seeded and context.seed is not None:
         settings.setdefault(strategy.seeded, context.seed)
     if name == "zoopt":
+        # ZOOpt must know beforehand how many sets there will be.
         settings.setdefault("budget", max(1, context.num_samples))
     if name == "nevergrad":
         settings = _for_nevergrad(settings, context)
@@ -341,6 +347,7 @@ def _telling(name: str) -> Iterator[None]:
         raise ConfigurationError(
             [f"search.algorithm {name}: {problem}" for problem in error.problems]
         ) from None
+    # A library that has moved on since Ray's searcher was written fails in this way.
     except AttributeError as error:
         if name in ALGORITHMS:
             packages = ALGORITHMS[name].packages

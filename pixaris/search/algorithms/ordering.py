@@ -87,6 +87,8 @@ def by_models(keys: Sequence[str], at_once: int) -> list[int]:
     for index, key in enumerate(keys):
         groups.setdefault(key, deque()).append(index)
     coming = deque(groups.values())
+    # A queue in turns: the models that are worked on follow each other, so that neighbours in the order go to
+    # different endpoints.
     turns = deque(coming.popleft() for _ in range(min(max(1, at_once), len(coming))))
     order = []
     while turns:

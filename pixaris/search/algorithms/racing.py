@@ -21,6 +21,7 @@ RACE = "race"
 KNOWN_AT_START = ("grid", "random")
 """Algorithms whose sets do not depend on results."""
 
+# Every look compares all living sets with each other, and each of them is a trial of Tune's.
 _MOST_AT_ONCE = 256
 _WAVE = 8
 """Sets that a searcher which learns proposes at once, before it hears how they do."""
@@ -113,6 +114,7 @@ def side_by_side(settings: SearchSettings, items: int) -> int:
     affordable = affordable_items(settings)
     if affordable is None:
         return _MOST_AT_ONCE
+    # Two at least: one alone is no race.
     return max(2, min(_MOST_AT_ONCE, int(affordable / (_COST * math.sqrt(items)))))
 
 
@@ -127,6 +129,7 @@ def described(settings: SearchSettings, items: int) -> str:
         sure = 100 * (1 - options["guarantee"])
         return f"race: with {sure:g} % the whole grid would name the same winner"
     if items:
+        # The same formula as for what a budget can afford, so that both say the same.
         part = min(1.0, _COST / math.sqrt(items))
     else:
         part = 1.0
