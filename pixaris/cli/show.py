@@ -56,6 +56,7 @@ def main(options: argparse.Namespace) -> int:
         searches.print_json({**result.head(), **told, "trials": trials})
     elif options.csv:
         order = [trial.number for trial in sorted_trials(result, wanted)]
+        # All trials, whatever the limit: who asks for CSV reads it with a program.
         print(result.table().loc[order].to_csv(), end="")
     else:
         show_search(result, wanted)
@@ -76,6 +77,7 @@ def show_search(result: SearchResult, wanted: Wanted) -> None:
     else:
         why = ""
     print(f"{result.folder.parent.name}/{result.folder.name} ({result.status}{why})\n")
+    # Cut after sorting: the first of the order that was asked for.
     trials = sorted_trials(result, wanted)
     print_trials(result, trials[: wanted.limit], wanted)
     if wanted.limit is not None and len(trials) > wanted.limit:

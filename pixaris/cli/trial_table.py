@@ -99,6 +99,7 @@ def sorted_trials(result: SearchResult, wanted: Wanted) -> list[TrialResult]:
     have = [trial for trial in trials if found[trial.number] is not None]
     lack = [trial for trial in trials if found[trial.number] is None]
     best_first = key in scores_of(result) and _higher_is_better(result, key)
+    # Best first, or the worst first where it is turned round.
     have.sort(key=lambda trial: _comparable(found[trial.number]), reverse=best_first != wanted.reverse)
     return [*have, *lack]
 
@@ -206,6 +207,7 @@ def _fitting(table: Sequence[Sequence[str]], columns: Sequence[Sequence[str]]) -
     """How many columns find room beside a table; all of them in a pipe."""
     if not sys.stdout.isatty():
         return len(columns)
+    # What does not fit is left out whole: a folded table cannot be read down.
     room = shutil.get_terminal_size().columns
     room -= sum(_width(column) + len(_GAP) for column in zip(*table, strict=True))
     for count, column in enumerate(columns):
@@ -233,6 +235,7 @@ def _linked(text: str, folder: Path | None) -> str:
     """A text that leads to a folder (OSC 8)."""
     if folder is None or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return text
+    # The padding is no part of the link.
     name = text.rstrip()
     address = folder.resolve().as_uri()
     return f"\x1b]8;;{address}\x1b\\{name}\x1b]8;;\x1b\\{text[len(name) :]}"

@@ -147,6 +147,8 @@ class Experiments:
     def __init__(self, results: Path, keyring: Keyring, clock: Callable[[], float] = time.monotonic) -> None:
         self.results = results
         self._keyring = keyring
+        # Held for looking up and keeping only: reading a large search takes seconds, and other searches need
+        # not wait for it.
         self._lock = threading.Lock()
         self._clock = clock
         self._read: dict[str, tuple[float, Search]] = {}
@@ -188,6 +190,7 @@ class Experiments:
             for trial in search.result.trials:
                 if trial.number == int(number):
                     return search.run(trial)
+        # A number after the dash means a trial, of whatever folder.
         for folder in self._single() if not number else ():
             if self._id(folder) == identity:
                 return self._run(folder)
@@ -205,9 +208,11 @@ class Experiments:
         identity, now = self._id(folder), self._clock()
         with self._lock:
             at, known = self._read.get(identity, (-math.inf, None))
+        # Before the disk is looked at: a page asks for a hundred images at once.
         if known is not None and now - at < _FRESH_SECONDS:
             return known
         version, changed = _version(folder)
+        # A search that says it runs may have been killed, which no file tells.
         if known is not None and known.version == version and known.result.status != "running":
             return known
         paths = SearchPaths(folder)
@@ -218,6 +223,7 @@ class Experiments:
         with self._lock:
             self._read[identity] = (now, search)
             while len(self._read) > _KEPT:
+                # The one that was read first; a dict keeps that order.
                 del self._read[next(iter(self._read))]
         return search
 
@@ -264,6 +270,7 @@ def _version(folder: Path) -> tuple[str, float]:
             state = file.stat()
         except OSError:
             continue
+        # Size and time: a file may change twice within the clock's tick.
         marks.append(f"{state.st_size:x}.{state.st_mtime_ns:x}")
         changed = max(changed, state.st_mtime)
     return "-".join(marks), changed

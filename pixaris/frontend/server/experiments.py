@@ -44,6 +44,7 @@ def rows(request: Request, ref: Ref, version: Annotated[str, Query(max_length=20
     found = review_of(request).experiments.search(ref)
     state = {"id": found.id, "version": found.version, "running": found.result.status == "running"}
     if found.version == version:
+        # A page that is open asks every second; mostly nothing has changed.
         return JSONResponse({**state, "rows": None})
     runs = found.runs()
     scores = pages.scores_of(found)
@@ -123,6 +124,7 @@ def around(request: Request, ref: Ref) -> Response:
     if found.search is None or found.trial is None:
         raise ConfigurationError("only a set of a search can be searched around")
     result = found.search.result
+    # Paths in the file start where the original lies, as if it were saved there.
     text, _ = narrower(result, [found.trial], file_of(result).parent)
     return _download(text, f"{safe_name(found.name)}_around.yaml", "application/yaml")
 

@@ -13,6 +13,7 @@ from pixaris.report.html import Markup, join, tag
 from pixaris.report.model import Report, SearchPart
 from pixaris.statistics.intervals import MeanInterval
 
+# The most important ones: more would be scrolled past.
 _MOST_SLICES = 12
 _NONE = MeanInterval(0.0, None, None, 0)
 """The difference of the baseline to itself."""
