@@ -121,7 +121,9 @@ def _of_kind(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
     if verdict.kind == "baseline":
         if known.manifest.get("algorithm") in _EXHAUSTIVE:
             words = "Every set of the grid was tried: widen a domain, or vary another input."
-            return [NextStep(words, ("space", known.folder / "trial_0000" / "workflow_apiformat.json"))]
+            # A generator of another kind has none, and nothing to write a file from.
+            workflow = SearchPaths(known.folder).trial(0).workflow
+            return [NextStep(words, ("space", workflow) if workflow.is_file() else ())]
         images = known.manifest.get("guided_images")
         if isinstance(images, int):
             words = "Try more sets, with twice the images; those that were made are in the cache."
