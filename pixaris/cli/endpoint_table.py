@@ -129,8 +129,10 @@ class Board:
         for url in self._present:
             cells = row(url, self._watched[url].result)
             rows.append({**cells, **(search_row(self._statuses.get(url)) if self._specs else {})})
-        for name in [name for name in _OF_ACCOUNTS if any(name in cells for cells in rows)]:
-            rows = [{**cells, name: cells.get(name, _NONE)} for cells in rows]
+        known = {name for cells in rows for name in cells}
+        for name in _OF_ACCOUNTS:
+            if name in known:
+                rows = [{**cells, name: cells.get(name, _NONE)} for cells in rows]
         return Group(*([table(rows)] if rows else []), *(Text(note, "dim") for note in self._notes))
 
 

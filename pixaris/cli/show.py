@@ -105,7 +105,11 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
     from pixaris.cli.invocation import shown
     from pixaris.words import credits, duration, number
 
-    what = ", the baseline" if trial.number == 0 else ", the winner" if result.best == trial else ""
+    what = ""
+    if trial.number == 0:
+        what = ", the baseline"
+    elif result.best == trial:
+        what = ", the winner"
     did = f"{trial.items} of {len(result.items)} items, {duration(trial.seconds)}"
     print(f"{result.name} {trial.name}{what} ({trial.status}, {did})")
     baseline = result.baseline

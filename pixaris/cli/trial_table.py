@@ -107,7 +107,11 @@ def sorted_trials(result: SearchResult, wanted: Wanted) -> list[TrialResult]:
 def _value(trial: TrialResult, key: str) -> object:
     if key in trial.scores:
         return trial.scores[key]
-    return trial.values[key] if key in trial.values else _FACTS[key](trial) if key in _FACTS else None
+    if key in trial.values:
+        return trial.values[key]
+    if key in _FACTS:
+        return _FACTS[key](trial)
+    return None
 
 
 def _comparable(value: object) -> tuple[int, float, str]:
@@ -136,7 +140,7 @@ def print_trials(result: SearchResult, trials: Sequence[TrialResult], wanted: Wa
         trial.error.splitlines()[0] if trial.error and trial.objective is None else "" for trial in trials
     ]
     names = parameters_of(result)
-    columns = [[name, *(_written(trial, name) for trial in trials)] for name in names]
+    columns = [[name, *_cells(trials, name)] for name in names]
     fitting = _fitting([heads, *rows], columns)
     for at, row in enumerate([heads, *rows]):
         row += [column[at] for column in columns[:fitting]]
@@ -148,10 +152,9 @@ def print_trials(result: SearchResult, trials: Sequence[TrialResult], wanted: Wa
         print(f"not shown for want of width: {', '.join(names[fitting:])} (--csv has all)")
 
 
-def _written(trial: TrialResult, name: str) -> str:
-    if name in trial.values:
-        return number(trial.values[name])
-    return ""
+def _cells(trials: Sequence[TrialResult], name: str) -> list[str]:
+    """A parameter's column, without its head."""
+    return [number(trial.values[name]) if name in trial.values else "" for trial in trials]
 
 
 def _row(result: SearchResult, trial: TrialResult, lead: str, others: Sequence[str]) -> list[str]:

@@ -222,7 +222,8 @@ def _json_rows(text: str, problems: list[Problem]) -> list[_Row]:
             continue
         rows.append(_Row(number, _json_cells(value, number, problems)))
     columns = dict.fromkeys(column for row in rows for column in row.cells)
-    return [_Row(row.line, {column: row.cells.get(column, "") for column in columns}) for row in rows]
+    empty = dict.fromkeys(columns, "")
+    return [_Row(row.line, {**empty, **row.cells}) for row in rows]
 
 
 def _json_cells(value: Mapping[str, object], line: int, problems: list[Problem]) -> dict[str, str]:

@@ -85,14 +85,14 @@ class Model:
             names: The fields that are set.
             images: The image fields that have an image.
         """
-        fields = [field for field in self.fields if field.required and field.name not in names]
-        return [
-            f"`{field.name}` of {self.name} is missing: it takes {field.describe()}" for field in fields
-        ] + [
-            f"{self.name} needs an image for the node {image.title!r}"
-            for image in self.images
-            if image.required and image.name not in images
-        ]
+        lacks = []
+        for field in self.fields:
+            if field.required and field.name not in names:
+                lacks.append(f"`{field.name}` of {self.name} is missing: it takes {field.describe()}")
+        for image in self.images:
+            if image.required and image.name not in images:
+                lacks.append(f"{self.name} needs an image for the node {image.title!r}")
+        return lacks
 
     def credits(self, values: Mapping[str, ParamValue], inputs: Iterable[tuple[int, int]]) -> float | None:
         """Estimate what one image costs; None if no price is listed.

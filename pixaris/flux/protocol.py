@@ -302,5 +302,8 @@ def _wait(reply: Reply) -> float | None:
 
 def _line(value: object) -> str:
     """A value as one line that a terminal can show."""
-    text = value if isinstance(value, str) else "" if value is None else str(value)
+    if value is None:
+        text = ""
+    else:
+        text = str(value)
     return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:_TOLD]

@@ -166,8 +166,7 @@ class BaseMetric(ABC):
         """
         images = self.counted(images)
         rows = [self.named(self.score(image, EvalItem(index, ""))) for index, image in enumerate(images)]
-        names = dict.fromkeys(name for row in rows for name in row)
-        return {name: _mean([row[name] for row in rows if name in row]) for name in names}
+        return means_of(rows)
 
     def counted(self, images: Sequence[Image.Image]) -> list[Image.Image]:
         """The images of a run, as many as what each is compared with.
@@ -349,5 +348,14 @@ def _number(name: str, value: object) -> float:
     return number
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+def means_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Score name to its mean over those rows that have it.
+
+    Args:
+        rows: The scores of each image.
+    """
+    means = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row[name] for row in rows if name in row]
+        means[name] = math.fsum(values) / len(values)
+    return means

@@ -196,12 +196,13 @@ def _items(report: Report, gallery: Gallery) -> list[JsonObject]:
     for name in report.items:
         pictures = pictured.get(name, {})
         digests = [pictures[folder].digest if folder in pictures else "" for folder in report.folders]
+        images = [gallery.best(digest) for digest in digests]
         found.append(
             {
                 "name": name,
                 "prompt": prompts.get(name, ""),
                 "file": RunPaths.image_name(name),
-                "images": [gallery.best(digest) for digest in digests],
+                "images": images,
                 "problems": [gallery.problems.get(digest) for digest in digests],
             }
         )
@@ -211,7 +212,9 @@ def _items(report: Report, gallery: Gallery) -> list[JsonObject]:
 def _set(report: Report, facts: Facts, gallery: Gallery, originals: Originals) -> dict[str, object]:
     row = report.sets[facts.place]
     trial = row.trial
-    scores = [[_short(score) for score in report.scores(row, metric)] for metric in report.metrics]
+    scores = []
+    for metric in report.metrics:
+        scores.append([_short(score) for score in report.scores(row, metric)])
     images: list[int | None] = []
     large: dict[int, int] = {}
     problems: dict[int, str] = {}

@@ -195,10 +195,12 @@ def read_report(results: Sequence[SearchResult]) -> Report:
     """
     parts = tuple(_part(result) for result in results)
     first, others = parts[0], parts[1:]
-    items = tuple(name for name in first.result.items if all(_same(first, other, name) for other in others))
-    metrics = [name for name in first.scores if all(name in other.scores for other in others)]
+    items, metrics = list(first.result.items), first.scores
+    for other in others:
+        items = [name for name in items if _same(first, other, name)]
+        metrics = [name for name in metrics if name in other.scores]
     sets = [row for number, part in enumerate(parts) for row in _sets(number, part, items)]
-    report = Report(parts, items, tuple(metrics), tuple(sets))
+    report = Report(parts, tuple(items), tuple(metrics), tuple(sets))
     return replace(report, sets=tuple(_ranked(report)))
 
 

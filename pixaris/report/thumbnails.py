@@ -143,7 +143,8 @@ def tiled(images: Sequence[Image.Image]) -> Image.Image:
     if len(images) == 1:
         return images[0]
     across = math.ceil(math.sqrt(len(images)))
-    width, height = max(image.width for image in images), max(image.height for image in images)
+    width = max(image.width for image in images)
+    height = max(image.height for image in images)
     whole = Image.new("RGB", (across * width, math.ceil(len(images) / across) * height), (255, 255, 255))
     for number, image in enumerate(images):
         whole.paste(image.convert("RGB"), (number % across * width, number // across * height))

@@ -204,6 +204,7 @@ def _find(name: str, paths: Sequence[Path], known: Sequence[Path], marker: str, 
     for path in paths:
         if (path / marker).is_file():
             return path
-    names = [*(folder.name for folder in known), *(f"{folder.parent.name}/{folder.name}" for folder in known)]
+    names = [folder.name for folder in known]
+    names += [f"{folder.parent.name}/{folder.name}" for folder in known]
     hint = nearest(name, names) or (f"; there are {', '.join(f.name for f in known[:8])}" if known else "")
     raise ConfigurationError(f"{missing}{hint}; pixaris runs lists them (--results names another folder)")

@@ -42,9 +42,9 @@ def importances(
     if len(samples) < FEWEST:
         raise ConfigurationError(f"needs at least {FEWEST} comparable trials ({len(samples)} so far)")
     names = dict.fromkeys(name for values, _ in samples for name in values)
-    columns = {
-        name: _numbers([values.get(name) for values, _ in samples], name in logarithmic) for name in names
-    }
+    columns = {}
+    for name in names:
+        columns[name] = _numbers([values.get(name) for values, _ in samples], name in logarithmic)
     varying = {name: column for name, column in columns.items() if len(set(column[0])) > 1}
     if not varying:
         raise ConfigurationError("needs a parameter that varies; all comparable trials have the same values")

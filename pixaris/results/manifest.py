@@ -42,6 +42,9 @@ FIXED = {
 }
 """Key of a manifest that must stay the same, and the words for it in a search file."""
 
+_JOINTS = {"baseline": " ", "workflow": ": "}
+"""What stands between the words for a key and what is inside of it; a dot for all others."""
+
 GENERATORS, WORKFLOW = "generators", "workflow"
 """Keys of a choice of generators: name to each, and of each its workflow."""
 
@@ -90,12 +93,12 @@ def component(made: object) -> dict[str, object]:
 
 def plain_facts(given: Mapping[str, object]) -> dict[str, object]:
     """What of it is plain JSON, without secrets and addresses."""
-    facts = {
-        name: value
-        for name, value in given.items()
-        if name not in _WHERE and not any(word in name.lower() for word in _SECRET)
-    }
-    return {name: value for name, value in facts.items() if _is_plain(value)}
+    facts = {}
+    for name, value in given.items():
+        is_secret = any(word in name.lower() for word in _SECRET)
+        if name not in _WHERE and not is_secret and _is_plain(value):
+            facts[name] = value
+    return facts
 
 
 def items(eval_set: EvalSet) -> dict[str, dict[str, Any]]:
@@ -144,9 +147,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             was, is_ = old.get(key), new.get(key)
             if key == "workflow":
                 was, is_ = workflow_inputs(was or {}), workflow_inputs(is_ or {})
-            found += _between(
-                words, was, is_, " " if key == "baseline" else ": " if key == "workflow" else "."
-            )
+            found += _between(words, was, is_, _JOINTS.get(key, "."))
     # Two keys may have the same words, as an algorithm and its options.
     return list(dict.fromkeys(found))
 

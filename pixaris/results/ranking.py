@@ -153,7 +153,7 @@ def ranked(rows: Sequence[Row], rules: Rules) -> list[int]:
     the leader; then those that were stopped earlier, the ones with the most items first; last those with a
     score for less than half of the items.
     """
-    scored = [row for row in rows if any(_is_finite(score) for score in row.scores)]
+    scored = [row for row in rows if any(map(_is_finite, row.scores))]
     whole = [row for row in scored if row.items >= rules.items and not is_thin(row, rules)]
     stopped = [row for row in scored if row.items < rules.items]
     thin = [row for row in scored if row.items >= rules.items and is_thin(row, rules)]

@@ -151,10 +151,9 @@ class TrialReport:
     def as_dict(self) -> JsonObject:
         """Plain JSON values; numbers come back exactly as they were."""
         row = asdict(self)
-        row["item_scores"] = {
-            name: {str(index): score for index, score in sorted(scores.items())}
-            for name, scores in self.item_scores.items()
-        }
+        row["item_scores"] = {}
+        for name, scores in self.item_scores.items():
+            row["item_scores"][name] = {str(index): score for index, score in sorted(scores.items())}
         return row
 
     @classmethod

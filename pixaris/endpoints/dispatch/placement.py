@@ -119,11 +119,11 @@ class Placement:
         # turns.
         self._tenure = max(patience, _TENURE * self._load)
         for server in self._servers:
-            silence = (
-                0.0
-                if server.loading and load is None
-                else server.silence(now) - (2 * self._load if server.loading else 0.0)
-            )
+            silence = server.silence(now)
+            if server.loading and load is None:
+                silence = 0.0  # nobody knows how much of it is the load
+            elif server.loading:
+                silence -= 2 * self._load  # a load may well take twice as long as usual
             # An endpoint that is late with an image has become slow.
             server.pace = max(server.usual(typical or 1.0, load), silence, _HAIR)
             # Resting endpoints are not among the holders: work is not to wait for them.

@@ -323,9 +323,9 @@ class Waiting:
 
     def kinds(self) -> Iterator[str]:
         """The kinds of endpoint that something waits for."""
-        return (
-            kind for kind, levels in self._levels.items() if any(level.waiting for level in levels.values())
-        )
+        for kind, levels in self._levels.items():
+            if any(level.waiting for level in levels.values()):
+                yield kind
 
     def asks(self, kind: str) -> bool:
         """Whether a request of a kind has no result yet."""

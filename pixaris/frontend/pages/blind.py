@@ -101,7 +101,11 @@ def _places(found: Opinions) -> Markup:
             rank = str(low)
         else:
             rank = f"{low}–{high}"
-        words = "tied first" if place.is_first and high > 1 else "first" if place.is_first else ""
+        words = ""
+        if place.is_first and high > 1:
+            words = "tied first"
+        elif place.is_first:
+            words = "first"
         cells = [f"{rank} {words}".strip(), f"{place.theta:+.2f}", f"{place.best:.0%}", str(place.votes)]
         rows.append([found.runs[place.number], *cells])
     return table(("set", "rank (95 %)", "worth, in logits", "is the best", "votes"), rows, "Ranks")

@@ -41,7 +41,9 @@ def _differences(frame: Frame, runs: Sequence[Run]) -> Child:
 
 def _scores(runs: Sequence[Run]) -> Child:
     names = list(dict.fromkeys(name for run in runs for name in run.means))
-    rows = [[name, *(_mean(run, name) for run in runs)] for name in names]
+    rows = []
+    for name in names:
+        rows.append([name, *(_mean(run, name) for run in runs)])
     rows.append(["failures", *(str(run.failures) for run in runs)])
     return table(["score", *(run.name for run in runs)], rows, "Scores")
 
@@ -54,12 +56,16 @@ def _mean(run: Run, name: str) -> str:
 
 def _data(frame: Frame, runs: Sequence[Run], cells: Sequence[Mapping[int, Cell]]) -> dict[str, object]:
     names = list(dict.fromkeys(name for run in runs for name in run.items))
-    indices = [{name: index for index, name in enumerate(run.items)} for run in runs]
+    indices = [_indices(run) for run in runs]
     items = []
     for name in names:
         made = [_cell(frame, run, cells[at], indices[at].get(name)) for at, run in enumerate(runs)]
         items.append({"name": name, "given": _given(frame, runs[0], name), "made": made})
     return {"runs": [run.name for run in runs], "items": items}
+
+
+def _indices(run: Run) -> dict[str, int]:
+    return {name: index for index, name in enumerate(run.items)}
 
 
 def _given(frame: Frame, run: Run, name: str) -> list[dict[str, object]]:

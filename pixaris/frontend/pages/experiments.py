@@ -20,7 +20,8 @@ def index(frame: Frame, searches: Sequence[Search], runs: Sequence[Run], problem
     """All projects, with their datasets, searches and runs."""
     body: list[Child] = [tag("h1", "Experiments")]
     body += [tag("p", problem, class_="problem") for problem in problems]
-    projects = sorted({search.project for search in searches} | {run.project for run in runs})
+    everything: list[Search | Run] = [*searches, *runs]
+    projects = sorted({one.project for one in everything})
     if not projects:
         body.append(tag("p", "There are no searches and no runs in this results folder yet."))
     for project in projects:
@@ -67,9 +68,9 @@ def search(frame: Frame, found: Search) -> str:
         tag("th", tag("span", "mark", class_="unseen"), scope="col"),
         _head("set", "name"),
         _head("status", "status"),
-        *(_head(name, f"score:{name}") for name in scores),
+        *_heads(scores, "score"),
         _head("items", "items"),
-        *(_head(name, f"value:{name}") for name in parameters),
+        *_heads(parameters, "value"),
         tag("th", "images", scope="col"),
     ]
     whole = tag(
@@ -115,6 +116,10 @@ def _verdict(found: Search) -> Markup:
 
 def _head(words: str, key: str) -> Markup:
     return tag("th", tag("button", words, type="button", data_sort=key), scope="col", aria_sort="none")
+
+
+def _heads(names: Sequence[str], kind: str) -> list[Markup]:
+    return [_head(name, f"{kind}:{name}") for name in names]
 
 
 def _asking(project: str) -> Markup:
@@ -175,13 +180,15 @@ def _row(frame: Frame, run: Run, place: int, scores: Sequence[str], parameters: 
     failures = f", {run.failures} failed" if run.failures else ""
     why = run.trial.stop.describe(len(run.items)) if run.trial.stop else ""
     stop = tag("div", why, class_="note", title=why) if why else ""
+    means = [tag("td", mean_words(run, key)) for key in scores]
+    values = [tag("td", number(run.values[key]) if key in run.values else "–") for key in parameters]
     cells = [
         tag("td", box),
         tag("th", tag("a", name, href=frame.url(f"/run/{run.ref}")), scope="row"),
         tag("td", _badge(run.status), stop),
-        *(tag("td", mean_words(run, key)) for key in scores),
+        *means,
         tag("td", f"{run.trial.items}{failures}"),
-        *(tag("td", number(run.values[key]) if key in run.values else "–") for key in parameters),
+        *values,
         tag("td", class_="strip", data_items=json.dumps(_pictured(run.trial))),
     ]
     return tag("tr", *cells, data_run=run.ref, data_facts=json.dumps(facts, default=str))

@@ -63,7 +63,9 @@ def _navigation(frame: Frame) -> Markup:
 
 def table(heads: Sequence[Child], rows: Sequence[Sequence[Child]], caption: str = "") -> Markup:
     """A plain table; the first cell of each row is its head."""
-    body = [tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows]
+    body = []
+    for first, *rest in rows:
+        body.append(tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in rest)))
     top = tag("tr", *(tag("th", head, scope="col") for head in heads))
     said = tag("caption", caption) if caption else ""
     whole = tag("table", said, tag("thead", top), tag("tbody", *body))

@@ -93,14 +93,10 @@ def _pair(first: ScoredRun, second: ScoredRun) -> Comparison:
     names = dict.fromkeys([*first.values, *second.values])
     values = {name: (first.values.get(name), second.values.get(name)) for name in names}
     both = [name for name in first.scores if name in second.scores]
+    differing = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
     changes = (score_change(first, second, name) for name in both)
-    return Comparison(
-        first,
-        second,
-        {name: pair for name, pair in values.items() if pair[0] != pair[1]},
-        tuple(change for change in changes if change is not None),
-        tuple(_problems(first, second)),
-    )
+    scores = tuple(change for change in changes if change is not None)
+    return Comparison(first, second, differing, scores, tuple(_problems(first, second)))
 
 
 def score_change(first: ScoredRun, second: ScoredRun, metric: str) -> ScoreChange | None:

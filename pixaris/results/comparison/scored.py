@@ -115,8 +115,10 @@ def of_folder(folder: Path) -> ScoredRun:
         rows = [read_as(_Item, row) for row in read_json_lines(paths.items)]
     except ForeignError as error:
         raise ConfigurationError(f"{folder} holds no run, or a damaged one: {error}") from None
-    names = dict.fromkeys([*record.metrics, *(name for row in rows for name in row.scores)])
-    scores = {name: {row.name: row.scores[name] for row in rows if name in row.scores} for name in names}
+    scores: dict[str, dict[str, float]] = {name: {} for name in record.metrics}
+    for row in rows:
+        for name, score in row.scores.items():
+            scores.setdefault(name, {})[row.name] = score
     if record.search:
         manifest = read_manifest(SearchPaths(folder.parent))
     else:

@@ -68,10 +68,10 @@ class SearcherContext:
         domains = {key: self.space.domains[name] for key, name in neutral(self.space).items()}
         varying = {key: domain for key, domain in domains.items() if domain.kind != "constant"}
         names = neutral(self.space)
-        return [
-            {key: point.get(names[key], domain.first) for key, domain in varying.items()}
-            for point in self.points
-        ]
+        found = []
+        for point in self.points:
+            found.append({key: point.get(names[key], domain.first) for key, domain in varying.items()})
+        return found
 
     @property
     def metric(self) -> str | list[str]:
@@ -193,17 +193,11 @@ def _random(context: SearcherContext) -> ListSearcher:
     """
     names, state = neutral(context.space), np.random.RandomState(context.seed)
     draws = max(0, context.num_samples - len(context.points))
-    drawn = [
-        found
-        for _ in range(draws)
-        for _, found in generate_variants(tune_domains(context.space), random_state=state)
-    ]
-    first = [dict(point) for point in context.points]
-    return _listed(
-        context,
-        [*first, *({names[key]: value for key, value in found.items()} for found in drawn)],
-        len(first),
-    )
+    sets = [dict(point) for point in context.points]
+    for _ in range(draws):
+        for _, found in generate_variants(tune_domains(context.space), random_state=state):
+            sets.append({names[key]: value for key, value in found.items()})
+    return _listed(context, sets, len(context.points))
 
 
 def _voted(context: SearcherContext, heard: Heard) -> VotedSearcher:
@@ -220,12 +214,10 @@ def _voted(context: SearcherContext, heard: Heard) -> VotedSearcher:
 
 def _listed(context: SearcherContext, sets: list[dict[str, ParamValue]], fixed: int) -> ListSearcher:
     keys = {parameter: key for key, parameter in neutral(context.space).items()}
-    return ListSearcher(
-        [{keys[name]: value for name, value in values.items()} for values in sets],
-        context.metric,
-        context.mode,
-        fixed,
-    )
+    renamed = []
+    for values in sets:
+        renamed.append({keys[name]: value for name, value in values.items()})
+    return ListSearcher(renamed, context.metric, context.mode, fixed)
 
 
 class TeachableOptuna(OptunaSearch):

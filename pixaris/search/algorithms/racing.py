@@ -138,7 +138,7 @@ def described(settings: SearchSettings, items: int) -> str:
 
 def sizes(eval_set: EvalSet) -> list[int]:
     """What every item's size makes it: 0 for those with the smaller images, 1 for those with the larger."""
-    pixels = [max((_pixels(image) for image in item.inputs.values()), default=0) for item in eval_set.items]
+    pixels = [max(map(_pixels, item.inputs.values()), default=0) for item in eval_set.items]
     if pixels:
         middle = statistics.median(pixels)
     else:

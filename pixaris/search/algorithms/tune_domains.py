@@ -169,7 +169,11 @@ def _kind(domain: TuneDomain, sampler: Sampler) -> str:
         if whole:
             return "lograndint"
         return "loguniform"
-    return ("randint" if whole else "uniform") if isinstance(sampler, Uniform) else ""
+    if isinstance(sampler, Uniform):
+        if whole:
+            return "randint"
+        return "uniform"
+    return ""
 
 
 def _plain(values: Any) -> tuple[Any, ...]:  # noqa: ANN401  (what a user gave)

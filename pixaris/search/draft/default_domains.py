@@ -305,9 +305,11 @@ def _step(own: float, limits: _Limits) -> Suggestion | None:
 def _unknown(own: float, limits: _Limits) -> Suggestion:
     """Around the value, or all that the server takes where that is little; commented out."""
     note = "purpose unknown; uncomment to search it"
-    low, high = (
-        (own / 2, own * 2) if own > 0 else (own * 2, own / 2) if own < 0 else (limits.low, limits.high)
-    )
+    low, high = limits.low, limits.high
+    if own > 0:
+        low, high = own / 2, own * 2
+    elif own < 0:
+        low, high = own * 2, own / 2
     if limits.high - limits.low <= 1:
         low, high = limits.low, limits.high
     if math.isfinite(low) and math.isfinite(high) and (limits.whole or 1e-12 < high - low <= 1e6):

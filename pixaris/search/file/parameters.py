@@ -163,16 +163,18 @@ def read_parameters(
 def _named_targets(entry: dict[str, object]) -> list[tuple[str, str]]:
     """Node and input that a faulty entry names, as far as they can be read."""
     targets = entry.get("targets")
-    rows = [
-        entry,
-        *(targets.values() if isinstance(targets, dict) else targets if isinstance(targets, list) else ()),
-    ]
-    pairs = [tuple(row.get(key) for key in _TARGET) for row in rows if isinstance(row, dict)]
-    return [
-        (node, name)
-        for node, name in pairs
-        if isinstance(node, str) and isinstance(name, str) and node and name
-    ]
+    rows: list[object] = [entry]
+    if isinstance(targets, dict):
+        rows += targets.values()
+    elif isinstance(targets, list):
+        rows += targets
+    found = []
+    for row in rows:
+        if isinstance(row, dict):
+            node, name = (row.get(key) for key in _TARGET)
+            if isinstance(node, str) and isinstance(name, str) and node and name:
+                found.append((node, name))
+    return found
 
 
 def _with_node(entry: object, name: str) -> Any:  # noqa: ANN401  (an entry as it was written)

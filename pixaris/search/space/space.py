@@ -51,7 +51,8 @@ class Space:
         object.__setattr__(self, "parameters", tuple(self.parameters))
         object.__setattr__(self, "templates", tuple(self.templates))
         everything: tuple[Parameter | Template, ...] = (*self.parameters, *self.templates)
-        problems = [f"parameter {name!r} exists twice" for name in _repeated(one.name for one in everything)]
+        names = [one.name for one in everything]
+        problems = [f"parameter {name!r} exists twice" for name in _repeated(names)]
         targets = (target for one in everything for target in one.targets)
         problems += [f"{target} is set twice; one parameter must set it" for target in _repeated(targets)]
         if not problems:
@@ -320,8 +321,9 @@ class Space:
 def idle(parameters: Iterable[Parameter], templates: Iterable[Template]) -> list[tuple[str, str]]:
     """Names of parameters that set nothing, and what to do about it."""
     used = {name for template in templates for name in template.placeholders}
-    for when in (*(parameter.when for parameter in parameters), *(template.when for template in templates)):
-        used |= {condition.parameter for condition in when}
+    settings: list[Parameter | Template] = [*parameters, *templates]
+    for setting in settings:
+        used |= {condition.parameter for condition in setting.when}
     return [
         (
             parameter.name,

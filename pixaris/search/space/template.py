@@ -115,7 +115,10 @@ class Template:
     def _option(self, name: str, domain: Domain, text: str) -> ParamValue:
         """The option that a placeholder's form writes so; the pattern has found that there is one."""
         forms = self._forms(name)
-        return next(one for one in domain.options if any(_formatted(one, form) == text for form in forms))
+        for option in domain.options:
+            if any(_formatted(option, form) == text for form in forms):
+                return option
+        raise AssertionError("the pattern is made of the options' own forms")
 
     def _forms(self, name: str) -> list[str]:
         return [form for _, placeholder, form in self._pieces if placeholder == name]

@@ -96,7 +96,8 @@ def _most_telling(posterior: Posterior, allowed: Sequence[Pair], random: np.rand
     pairs = _promising(posterior, allowed, random)
     # Half the gap each way, as Davidson's formula has it when it is divided by sqrt(p_i p_j): the tie then
     # weighs nu.
-    gaps = (draws[:, [one for one, _ in pairs]] - draws[:, [other for _, other in pairs]]) / 2
+    firsts, seconds = map(list, zip(*pairs, strict=True))
+    gaps = (draws[:, firsts] - draws[:, seconds]) / 2
     weights = np.stack([np.exp(gaps), np.exp(-gaps), np.full_like(gaps, posterior.ties)])
     answers = weights / weights.sum(axis=0)  # [answers × draws × pairs]
     # Mutual information of the answer and of which set is the best: the answer's entropy, less what is left

@@ -120,4 +120,4 @@ class Cube:
         return self._points(np.stack(columns, axis=1))
 
     def _points(self, rows: Array) -> list[Point]:
-        return [self.canonical(tuple(float(value) for value in row)) for row in rows]
+        return [self.canonical(tuple(map(float, row))) for row in rows]
