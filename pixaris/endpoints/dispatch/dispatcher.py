@@ -185,12 +185,12 @@ class Dispatcher:
             return None
         serves = server in self.health.usable(request.kind)
         # It may rest, or be drained: then it is no place for a lease, whatever it is doing.
-        if not serves or not server.free or server.rest_until > now:
+        if not serves or not server.free or server.rest.until > now:
             return None
         self._waiting.remove(request)
         # Without placement: the endpoint is at work on it, so there is nothing to choose.
         server.take(request, self.policy.models_held, now)
-        server.disturbed = True  # when it began is not known
+        server.timing.disturbed = True  # when it began is not known
         return self._lease(request, server)
 
     def lease(self, request_id: str) -> Lease | None:
@@ -214,10 +214,10 @@ class Dispatcher:
         server.answer(request, self._load, now)
         self._freed(server)
         self._release(request)
-        server.done += 1
+        server.tally.done += 1
         # An image proves the endpoint: its rests start from the shortest again, and nobody's requests are
         # suspected of its failures.
-        server.relapses = 0
+        server.rest.relapses = 0
         server.blamed_by.clear()
         self.health.blame.cleared(request.owner)
         # What was out of memory there was made here: it was the endpoint that is too small, not the set
@@ -292,7 +292,7 @@ class Dispatcher:
         times = self.health.due(now, working=bool(self._requests))
         for kind in self._waiting.kinds():
             cells = self.health.members.cells(kind)
-            if cells.has_free and any(one.free and one.rest_until <= now for one in cells.servers):
+            if cells.has_free and any(one.free and one.rest.until <= now for one in cells.servers):
                 times.append(now + _PLACE_AGAIN)
         if times:
             return max(0.0, min(times) - now)

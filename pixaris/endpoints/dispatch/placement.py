@@ -95,7 +95,7 @@ class Placement:
     ) -> None:
         servers = part.servers
         self._part = part
-        self._servers = [server for server in servers if server.rest_until <= now]
+        self._servers = [server for server in servers if server.rest.until <= now]
         self._waiting = waiting
         self._policy = policy
         self._now = now
@@ -107,7 +107,7 @@ class Placement:
         self._unknown = load is None
         self._expected = expected
         self._holders: dict[str, list[Server]] = {"": self._servers}
-        known = [server.speed.value for server in servers if server.speed.value is not None]
+        known = [server.timing.speed.value for server in servers if server.timing.speed.value is not None]
         if known:
             # The median: one slow endpoint must not make new ones look slow.
             typical = sorted(known)[len(known) // 2]
@@ -125,7 +125,7 @@ class Placement:
             elif server.loading:
                 silence -= 2 * self._load  # a load may well take twice as long as usual
             # An endpoint that is late with an image has become slow.
-            server.pace = max(server.usual(typical or 1.0, load), silence, _HAIR)
+            server.pace = max(server.timing.usual(typical or 1.0, load), silence, _HAIR)
             # Resting endpoints are not among the holders: work is not to wait for them.
             for key in server.models:
                 self._holders.setdefault(key, []).append(server)
@@ -162,7 +162,7 @@ class Placement:
         return next((request for request in found if request is not None), None)
 
     def _place(self, server: Server) -> tuple[float, float, int]:
-        return self._finish(server, 0.0), len(server.leases) / server.endpoint.depth, server.done
+        return self._finish(server, 0.0), len(server.leases) / server.endpoint.depth, server.tally.done
 
     def _give(self, request: Request, server: Server) -> None:
         self._waiting.remove(request)
