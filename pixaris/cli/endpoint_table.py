@@ -138,7 +138,7 @@ class Board:
 
 def _own(spec: SearchSpec) -> list[str]:
     """Sources of the user's own that were left out."""
-    return [line for line in spec.unread if line.startswith("endpoints: ")]
+    return [line for line in spec.source.unread if line.startswith("endpoints: ")]
 
 
 def facts(url: str, result: ProbeResult | None, status: EndpointStatus | None) -> dict[str, object]:

@@ -137,7 +137,7 @@ def foreign_code(spec: SearchSpec) -> list[str]:
     named = spec.generator.types
     named.update({one.where: one.type for one in spec.metrics})
     own = [f"{where}: {name}" for where, name in named.items() if is_foreign(name)]
-    return [*own, *spec.unread]
+    return [*own, *spec.source.unread]
 
 
 def _unknown_inputs(spec: SearchSpec, checked: CheckedSearch) -> list[Problem]:

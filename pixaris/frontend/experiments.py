@@ -32,6 +32,19 @@ that runs changes all the time.
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a trial belongs to.
+
+    Attributes:
+        search: Its search.
+        trial: The trial itself, as the search has it.
+    """
+
+    search: Search
+    trial: TrialResult
+
+
+@dataclass(frozen=True)
 class Run:
     """A trial of a search, or an experiment run of its own.
 
@@ -47,8 +60,7 @@ class Run:
         directions: Score name to what is better, where that is known.
         failures: Items without an image or a score.
         items: Names of the eval set's items, where they are known.
-        search: The search that it is a trial of, or None.
-        trial: The trial, or None.
+        origin: Where it is a trial of a search; None of a run of its own.
     """
 
     ref: str
@@ -62,8 +74,7 @@ class Run:
     directions: Mapping[str, Direction]
     failures: int
     items: Sequence[str]
-    search: Search | None = None
-    trial: TrialResult | None = None
+    origin: Origin | None = None
 
     def cells(self) -> dict[int, Cell]:
         """What it made, by index of the item."""
@@ -123,8 +134,7 @@ class Search:
             directions,
             trial.failures,
             self.result.items,
-            self,
-            trial,
+            Origin(self, trial),
         )
 
     def runs(self) -> list[Run]:

@@ -69,14 +69,15 @@ def _indices(run: Run) -> dict[str, int]:
 
 
 def _given(frame: Frame, run: Run, name: str) -> list[dict[str, object]]:
-    if run.search is None:
+    if run.origin is None:
         return []
-    pictures = run.search.pictures
+    search = run.origin.search
+    pictures = search.pictures
     place = next((at for at, item in enumerate(pictures.items) if item.name == name), None)
     if place is None:
         return []
     return [
-        {"words": f"{role}: {folder}", "url": frame.url(f"/given/{run.search.id}/{place}/{at}/768")}
+        {"words": f"{role}: {folder}", "url": frame.url(f"/given/{search.id}/{place}/{at}/768")}
         for at, (folder, role) in enumerate(pictures.folders.items())
         if folder in pictures.items[place].pictures
     ]

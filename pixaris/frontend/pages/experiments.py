@@ -165,20 +165,21 @@ def rows(frame: Frame, runs: Sequence[Run], scores: Sequence[str], parameters: S
 
 
 def _row(frame: Frame, run: Run, place: int, scores: Sequence[str], parameters: Sequence[str]) -> Markup:
-    assert run.trial is not None, "sets are trials"
-    name = run.trial.name
+    assert run.origin is not None, "sets are trials"
+    trial = run.origin.trial
+    name = trial.name
     facts = {
         "place": place,
         "name": name,
         "status": run.status,
-        "items": run.trial.items,
+        "items": trial.items,
         "failures": run.failures,
         "scores": dict(run.means),
         "values": dict(run.values),
     }
     box = tag("input", type="checkbox", aria_label=f"mark {name}", value=run.ref)
     failures = f", {run.failures} failed" if run.failures else ""
-    why = run.trial.stop.describe(len(run.items)) if run.trial.stop else ""
+    why = trial.stop.describe(len(run.items)) if trial.stop else ""
     stop = tag("div", why, class_="note", title=why) if why else ""
     means = [tag("td", mean_words(run, key)) for key in scores]
     values = [tag("td", number(run.values[key]) if key in run.values else "–") for key in parameters]
@@ -187,9 +188,9 @@ def _row(frame: Frame, run: Run, place: int, scores: Sequence[str], parameters: 
         tag("th", tag("a", name, href=frame.url(f"/run/{run.ref}")), scope="row"),
         tag("td", _badge(run.status), stop),
         *means,
-        tag("td", f"{run.trial.items}{failures}"),
+        tag("td", f"{trial.items}{failures}"),
         *values,
-        tag("td", class_="strip", data_items=json.dumps(_pictured(run.trial))),
+        tag("td", class_="strip", data_items=json.dumps(_pictured(trial))),
     ]
     return tag("tr", *cells, data_run=run.ref, data_facts=json.dumps(facts, default=str))
 
@@ -226,9 +227,9 @@ def run(frame: Frame, one: Run, cells: Mapping[int, Cell]) -> str:
 
 
 def _way(frame: Frame, one: Run) -> Markup:
-    search = one.search
     way: list[Child] = [tag("a", one.project, href=frame.url("/")), " / "]
-    if search is not None:
+    if one.origin is not None:
+        search = one.origin.search
         way.append(tag("a", search.name, href=frame.url(f"/search/{search.id}")))
     return join(*way)
 
@@ -238,10 +239,10 @@ def _actions(frame: Frame, one: Run) -> Markup:
     if one.paths.workflow.is_file():
         url = frame.url(f"/run/{one.ref}/workflow")
         actions.append(tag("a", "Download its workflow", href=url, download=True, class_="button"))
-    if one.search is not None:
+    if one.origin is not None:
         url = frame.url(f"/run/{one.ref}/around")
         actions.append(tag("a", "Search around this set", href=url, download=True, class_="button"))
-        if one.search.result.status == "running" and one.status == "running":
+        if one.origin.search.result.status == "running" and one.status == "running":
             actions.append(tag("button", "Stop this set", type="button", id="reject", data_run=one.ref))
     return tag("div", *actions, class_="tools")
 

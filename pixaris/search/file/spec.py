@@ -72,7 +72,6 @@ class SearchSpec:
         limits: What it may take.
         evidence: What is done after it for a surer answer.
         cache: The cache of images that it uses.
-        unread: What was not looked into, because that would run code that the file names.
     """
 
     source: FileSource
@@ -88,7 +87,6 @@ class SearchSpec:
     limits: LimitSettings
     evidence: EvidenceSettings
     cache: CacheSpec = CacheSpec()
-    unread: tuple[str, ...] = ()
 
     @property
     def generation_params(self) -> tuple[GenerationParam, ...]:
@@ -113,7 +111,7 @@ def read_search_file(
         endpoints: URLs that stand in for the file's ``endpoints``.
         need_parameters: False for a single run: parameters, metrics and objective may be absent.
         trust: Whether modules that the file names may be run. Without, they are left out, and told in
-            ``unread``.
+            ``source.unread``.
 
     Returns:
         The file's content, with harmless values where it is wrong, and all that is wrong. The caller adds
@@ -132,8 +130,7 @@ def read_search_file(
     spec = _spec(reader, fields, path, endpoints, scored=need_parameters)
     # Only now: while the parts are read, the reader learns what is wrong, left out and not looked into.
     source = _source(path, reader, _changes(endpoints, overrides))
-    spec = replace(spec, source=source, unread=tuple(reader.unread))
-    return spec, source.located(reader.problems)
+    return replace(spec, source=source), source.located(reader.problems)
 
 
 def _spec(
@@ -259,7 +256,8 @@ def _changes(endpoints: Sequence[str], overrides: Sequence[str]) -> tuple[str, .
 def _source(path: Path, reader: Reader, changes: tuple[str, ...]) -> FileSource:
     unbound = {where: Target(*target) for where, target in reader.unbound}
     faulty = frozenset(problem.path for problem in reader.problems)
-    return FileSource(path, reader.lines, tuple(reader.fixed_at), unbound, faulty, changes)
+    fixed_at, unread = tuple(reader.fixed_at), tuple(reader.unread)
+    return FileSource(path, reader.lines, fixed_at, unbound, faulty, changes, unread)
 
 
 def _home(reader: Reader, fields: Mapping[str, Any], path: Path) -> Home:
