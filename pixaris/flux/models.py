@@ -70,6 +70,7 @@ class Model:
             return (
                 f"`{name}` of {self.name} is an image, which the eval set provides (the node titled {titles})"
             )
+        # Without a polling URL nobody could fetch the image.
         if name.startswith("webhook"):
             return (
                 f"`{name}` cannot be set: an answer to a request with a webhook says nothing of where its"
@@ -111,6 +112,7 @@ class Model:
         own_width, own_height = values.get("width"), values.get("height")
         if isinstance(own_width, int) and isinstance(own_height, int):
             width, height = own_width, own_height
+        # Every megapixel that is begun counts, of the result and of each input.
         begun = [max(1, ceil(w * h / MEGAPIXEL)) for w, h in ((width, height), *sizes)]
         return self.price.first + self.price.more * (sum(begun) - 1)
 
