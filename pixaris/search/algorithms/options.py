@@ -127,8 +127,7 @@ def _form(argument: inspect.Parameter) -> Form | None:
         text = argument.annotation
     else:
         text = _name(argument.annotation)
-    # Objects and lists of them are left out: a file cannot hold a function, and no option of these libraries
-    # takes a list of plain values.
+    # Left out: a file cannot hold a function, and options here have no form for lists.
     if re.search(r"Callable|[Ll]ist|Sequence", text):
         word = None
     else:

@@ -122,7 +122,7 @@ def build(
         return FIFOScheduler()
     settings: dict[str, object] = {"time_attr": TIME, "metric": OBJECTIVE, "mode": direction}
     if "grace_period" in takes:
-        # Tune's own default counts in whatever unit it likes; a trial that has reported once can be judged.
+        # In items, like all else here; a trial that has reported once can be judged.
         settings["grace_period"] = min(step, items)
     if "reduction_factor" in takes:
         # Without max_t Tune reckons with a number of its own, whatever the eval set has.

@@ -27,7 +27,7 @@ _ANSWERS: dict[Answer, int] = {"first": 0, "second": 1, "tie": 2}
 # Precision of theta and of log nu before any vote. It also keeps a set that won every vote it was in from
 # running off to infinity.
 _RIDGE = 1.0
-# Newton needs fewer than ten from anywhere near; the limit is for votes that no model fits.
+# Newton needs a handful; the limit only keeps it from going on for ever.
 _STEPS, _CLOSE = 50, 1e-9
 _DRAWS = 4_000
 

@@ -21,7 +21,7 @@ from pixaris.statistics.preference.davidson import Array, Comparison, Posterior,
 Pair = tuple[int, int]
 # Draws among which a second set is looked for that differs from the first one's.
 _TRIES = 200
-# The answer is waited for by a person: 24 sets are 276 pairs, which takes milliseconds.
+# A person waits for the answer, and 24 sets are 276 pairs already.
 _DRAWS, _HOPEFUL = 300, 24
 
 
