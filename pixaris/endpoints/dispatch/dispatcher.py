@@ -222,8 +222,8 @@ class Dispatcher:
         self.health.blame.cleared(request.owner)
         # What was out of memory there was made here: it was the endpoint that is too small, not the set
         # that is too large.
-        if request.short_on not in (None, lease.url):
-            self.health.ran_out(request.short_on, request.owner, now)
+        if request.tries.short_on not in (None, lease.url):
+            self.health.ran_out(request.tries.short_on, request.owner, now)
         self.images += 1
         return True
 
@@ -242,17 +242,17 @@ class Dispatcher:
         self._freed(server)
         # The first time says nothing of the endpoint yet; `succeeded` puts the blame where it belongs, if
         # another one can.
-        if isinstance(error, OutOfMemoryError) and request.short_on is None:
+        if isinstance(error, OutOfMemoryError) and request.tries.short_on is None:
             self._ran_out_of_memory(request, server)
             return False
         if isinstance(error, EndpointError):
             self.health.failed(server, error, request.owner, now)
             if not isinstance(error, RateLimitedError):
                 # To be asked to wait is no failure: the request may go back there.
-                request.tried.add(lease.url)
-                request.failures += 1
+                request.tries.tried.add(lease.url)
+                request.tries.failures += 1
             # What was charged is not tried again: the account would pay twice.
-            if request.failures < self.policy.max_attempts and not isinstance(error, ChargedError):
+            if request.tries.failures < self.policy.max_attempts and not isinstance(error, ChargedError):
                 self._waiting.add(request)
                 return False
         self._release(request)
@@ -275,8 +275,8 @@ class Dispatcher:
         self._freed(server)
         # Counted apart from failures: a worker's death is no endpoint's fault, but a request that kills every
         # worker must end somewhere.
-        request.returns += 1
-        if request.returns < self.policy.max_attempts:
+        request.tries.returns += 1
+        if request.tries.returns < self.policy.max_attempts:
             self._waiting.add(request)
             return False
         self._release(request)
@@ -321,8 +321,8 @@ class Dispatcher:
         """Let a request wait for its second try: where there is more memory if that is anywhere, else where
         there is as much.
         """
-        request.short_on = server.endpoint.url
-        request.tried.update(unfit(server, self.health.usable(server.kind)))
+        request.tries.short_on = server.endpoint.url
+        request.tries.tried.update(unfit(server, self.health.usable(server.kind)))
         self._waiting.add(request)
 
     def _is_charged(self, request: Request) -> bool:
@@ -346,10 +346,10 @@ class Dispatcher:
         return None
 
     def _lease(self, request: Request, server: Server) -> Lease:
-        request.attempts += 1
+        request.tries.attempts += 1
         self._leases += 1
-        is_short = request.short_on is not None
-        request.lease = Lease(request.id, server.endpoint.url, request.attempts, self._leases, is_short)
+        is_short = request.tries.short_on is not None
+        request.lease = Lease(request.id, server.endpoint.url, request.tries.attempts, self._leases, is_short)
         return request.lease
 
     def _release(self, request: Request) -> None:

@@ -231,16 +231,16 @@ class Placement:
 
     def _retry(self, server: Server, level: Level) -> Request | None:
         for _, request in sorted(level.retries.items()):
-            if server.endpoint.url in request.tried:
+            if server.endpoint.url in request.tries.tried:
                 # Another one can still try it.
-                if any(one.endpoint.url not in request.tried for one in self._servers):
+                if any(one.endpoint.url not in request.tries.tried for one in self._servers):
                     continue
                 others = self._holders.get(request.affinity, [])
             else:
                 others = [
                     one
                     for one in self._holders.get(request.affinity, [])
-                    if one.endpoint.url not in request.tried
+                    if one.endpoint.url not in request.tries.tried
                 ]
             if not self._sooner(others, server, request.affinity, enough=1):
                 return request

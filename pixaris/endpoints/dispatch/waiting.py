@@ -39,7 +39,26 @@ class Lease:
     free_memory: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
+class Tries:
+    """What has become of a request so far.
+
+    Attributes:
+        attempts: Leases it has had.
+        failures: How many of them ended in the fault of an endpoint …
+        returns: … and how many in the death of a worker.
+        tried: Endpoints it failed on.
+        short_on: Where it ran out of memory; None if nowhere.
+    """
+
+    attempts: int = 0
+    failures: int = 0
+    returns: int = 0
+    tried: set[str] = field(default_factory=set)
+    short_on: str | None = None
+
+
+@dataclass(slots=True)
 class Request:
     """A request without a result.
 
@@ -51,11 +70,7 @@ class Request:
         since: When it was submitted.
         owner: Whose it is: those who ask share the endpoints.
         affinity: The models it needs; "" if that makes no difference.
-        attempts: Leases it has had.
-        failures: How many of them ended in the fault of an endpoint …
-        returns: … and how many in the death of a worker.
-        tried: Endpoints it failed on.
-        short_on: Where it ran out of memory; None if nowhere.
+        tries: What has become of it so far.
         lease: The one it has, or None while it waits.
         leased: When it got it.
         loads: Whether its endpoint had to load its models.
@@ -68,11 +83,7 @@ class Request:
     since: float
     owner: str = ""
     affinity: str = ""
-    attempts: int = 0
-    failures: int = 0
-    returns: int = 0
-    tried: set[str] = field(default_factory=set)
-    short_on: str | None = None
+    tries: Tries = field(default_factory=Tries)
     lease: Lease | None = None
     leased: float = 0.0
     loads: bool = False
@@ -190,7 +201,7 @@ class Level:
 
     def add(self, request: Request) -> None:
         # It may not go everywhere, so it cannot stand in a queue whose first one is handed to anybody.
-        if request.tried:
+        if request.tries.tried:
             self.retries[request.order] = request
             return
         line = self.lines.get(request.affinity)
