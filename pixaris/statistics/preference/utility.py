@@ -140,13 +140,12 @@ def draw(
     """
     kernel, parameters, posterior = Kernel(categorical, 1), found.parameters, found.posterior
     prior = prior_of(points, categorical, parameters)
+    # A normal given another one: what a set takes from each that was voted on, by the prior, since the votes
+    # are in theta already; and its variance before any vote, less what they have settled.
     across, _ = kernel.matern(kernel.apart(at, points), parameters.lengths)
     among, _ = kernel.matern(kernel.apart(at, at), parameters.lengths)
     scale = math.exp(parameters.scale)
-    # What a point takes from each set that was voted on; the prior instead of the posterior, since the votes
-    # have been weighed already when theta was fitted.
     weights = cho_solve(cho_factor(prior), scale * across.T).T
-    # Uncertain as before any vote, less what the votes on the sets around have settled.
     covariance = scale * among - weights @ (prior - posterior.covariance) @ weights.T
     covariance[np.diag_indices_from(covariance)] += _JITTER
     sample: Array = weights @ posterior.mean
