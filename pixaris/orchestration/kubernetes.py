@@ -112,9 +112,19 @@ def generate_images_on_cluster(
         return sent
     _wait_for(jobs, sent)
     folder_here = experiment_handler.results_dir / safe_name(project) / safe_name(eval_set.path.name)
-    for inside in (f"{safe_name(name)}/", f"{SearchPaths(Path()).tensorboard}/{safe_name(name)}/"):
-        pull(home, folder_here, eval_set.bucket.project, inside=inside)
-    return replace(sent, folder=folder_here / safe_name(name))
+    return _fetched(sent, folder_here, eval_set.bucket.project)
+
+
+def _fetched(sent: ClusterRun, folder: Path, gcp_project: str) -> ClusterRun:
+    """Bring a run and its TensorBoard events into the folder of its eval set's runs.
+
+    Raises:
+        BucketError: The bucket cannot be read.
+    """
+    own = safe_name(sent.name)
+    for inside in (f"{own}/", f"{SearchPaths(Path()).tensorboard}/{own}/"):
+        pull(sent.place.parent, folder, gcp_project, inside=inside)
+    return replace(sent, folder=folder / own)
 
 
 def _wait_for(jobs: Jobs, sent: ClusterRun) -> None:

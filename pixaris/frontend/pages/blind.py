@@ -84,6 +84,7 @@ def _sentence(found: Opinions) -> str:
     needed = found.standing.needed
     if not needed:
         rest = "no more votes are needed to name the best"
+    # Early on every guess is beyond the limit, which says nothing of the sets.
     elif needed >= MANY and found.votes < _ENOUGH * len(found.runs):
         rest = "it is too early to say how many more it takes"
     elif needed >= MANY:
@@ -112,6 +113,7 @@ def _places(found: Opinions) -> Markup:
 
 
 def _wins(found: Opinions) -> Markup:
+    # Best first in both directions: wins then gather above the diagonal.
     order = [place.number for place in found.standing.places]
     rows: list[list[Child]] = []
     for one in order:

@@ -31,6 +31,7 @@ def _differences(frame: Frame, runs: Sequence[Run]) -> Child:
     rows: list[list[Child]] = []
     for name in parameters_of(runs):
         values = [number(run.values[name]) if name in run.values else "–" for run in runs]
+        # Of forty parameters, two differ: only those explain anything.
         if len(set(values)) > 1:
             rows.append([name, *values])
     heads = ["parameter", *(tag("a", run.name, href=frame.url(f"/run/{run.ref}")) for run in runs)]
@@ -89,6 +90,7 @@ def _cell(frame: Frame, run: Run, cells: Mapping[int, Cell], index: int | None) 
     else:
         cell = cells.get(index)
     if cell is None:
+        # A set that was stopped never gets the rest of its images.
         return {"problem": "not made" if run.status != "running" else "not made yet"}
     scores = {name: value for name, value in cell.row.scores.items() if value is not None}
     known: dict[str, object] = {"scores": scores, "problem": cell.problem or cell.row.error or ""}

@@ -12,6 +12,7 @@ from pixaris.report.model import Cell
 from pixaris.results.trial import TrialResult
 from pixaris.words import listed, number
 
+# More columns would push the parameters off the screen; a set's own page has all of them.
 _MOST_SCORES = 4
 _MANY_SETS = 60
 
@@ -55,6 +56,7 @@ def _run_row(frame: Frame, run: Run) -> list[Child]:
 
 
 def _badge(status: str) -> Markup:
+    # A status comes from a file: only a plain word becomes a class of the page.
     return tag("span", status, class_=f"badge {status if status.isalpha() else ''}")
 
 
@@ -102,6 +104,7 @@ def search(frame: Frame, found: Search) -> str:
         area,
         _asking(found.project),
     ]
+    # By the version the page asks whether anything has changed since it was made.
     live = {"search": found.id, "version": found.version, "running": result.status == "running"}
     state = tag("div", id="state", data_state=json.dumps(live), hidden=True)
     return document(frame, found.name, [*body, state], ["search.js"])
@@ -168,6 +171,7 @@ def _row(frame: Frame, run: Run, place: int, scores: Sequence[str], parameters: 
     assert run.origin is not None, "sets are trials"
     trial = run.origin.trial
     name = trial.name
+    # For the scripts, which sort and filter without asking the server.
     facts = {
         "place": place,
         "name": name,
@@ -199,6 +203,7 @@ def _pictured(trial: TrialResult) -> list[int]:
     """Indexes of the items that a set has images of: a set that was stopped has not made the first ones, but
     those that the race gave it.
     """
+    # Where the objective has no value per item, nothing says which items were made but their number.
     scored = [index for index, score in enumerate(trial.item_scores) if score is not None]
     return scored or list(range(trial.items))
 

@@ -44,8 +44,10 @@ def document(frame: Frame, title: str, body: Sequence[Child], scripts: Sequence[
         *(tag("link", rel="stylesheet", href=frame.url(f"/static/{name}")) for name in STYLES),
     )
     files = ("widgets.js", "page.js", *scripts)
+    # Deferred: run in this order once the page is there, so that no script waits for an element.
     loads = [tag("script", src=frame.url(f"/static/{name}"), defer=True) for name in files]
     parts = [
+        # Whoever has not said their name can go nowhere yet.
         _navigation(frame) if frame.rater else "",
         tag("main", *body),
         tag("div", id="message", role="status", aria_live="polite"),
