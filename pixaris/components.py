@@ -157,12 +157,12 @@ def is_foreign(name: str) -> bool:
 
 
 def _cache(spec: SearchSpec, config: Config) -> CacheStore | None:
-    if not spec.cache:
+    if not spec.cache.used:
         return None
     near = cache_of(config)
-    if spec.shared_cache is None:
+    if spec.cache.shared is None:
         return near
-    return bucket_cache(spec.shared_cache, near, config)
+    return bucket_cache(spec.cache.shared, near, config)
 
 
 def bucket_cache(place: BucketPath, near: CacheStore, config: Config) -> BucketCache:

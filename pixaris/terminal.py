@@ -42,6 +42,7 @@ class SafeStream:
     def write(self, text: str) -> int:
         """Write a text; gives its length, as streams do."""
         self.raw.write(safe(text))
+        # Of what was given, not of what was written: callers reckon with their own text.
         return len(text)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  (everything else is the stream's own)
@@ -88,6 +89,7 @@ def flush() -> None:
 
 
 def _go_nowhere() -> None:
+    # The descriptor itself is turned, so that Python's own flush at the end meets no broken pipe either.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -169,6 +169,7 @@ class GenerationRequest:
         output, models, and which image it is.
         """
         parts = [self.kind, self.output, self.payload, self.models]
+        # Only where it is another one, so that keys of before there was a choice still hold.
         if self.pick != "first":
             parts.append(str(self.pick))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()

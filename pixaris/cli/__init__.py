@@ -81,6 +81,7 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         with _terminating_in_order():
             code: int = command.main(options)
+            # Inside of the `try`: a pipe that is closed shows itself with the last write.
             sys.stdout.flush()
     except PixarisError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -89,6 +90,7 @@ def _run(arguments: Sequence[str]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        # Python writes about the broken pipe when it ends; nobody is there to read it.
         sys.stderr.close()
         return 141
     return code
@@ -97,9 +99,11 @@ def _run(arguments: Sequence[str]) -> int:
 @contextlib.contextmanager
 def _terminating_in_order() -> Iterator[None]:
     """Let SIGTERM and SIGHUP (a terminal that is closed) end a command as Ctrl-C does."""
+    # Python lets only the main thread set handlers; tests call commands from others.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    # Put back afterwards: whoever calls this from Python keeps their own.
     before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
@@ -122,6 +126,7 @@ class _Help(argparse.HelpFormatter):
         paragraphs = []
         for paragraph in text.split("\n\n"):
             examples = paragraph.startswith(_EXAMPLES)
+            # Examples are pasted as they stand; a line that is broken is another command.
             paragraphs.append(paragraph if examples else super()._fill_text(paragraph, width, indent))
         return "\n\n".join(paragraphs)
 
@@ -160,8 +165,10 @@ def parser_of(arguments: Sequence[str], *, whole: bool = False) -> argparse.Argu
     )
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    # Importing every command takes a second, and only one of them is called.
     asked = next((word for word in arguments if not word.startswith("-")), None)
     if asked is not None and asked not in COMMANDS:
+        # Before argparse's own words, which list all commands and name no nearest one.
         parser.error(f"there is no command {asked!r}{nearest(asked, COMMANDS)}; pixaris --help lists them")
     for name, text in COMMANDS.items():
         command = commands.add_parser(

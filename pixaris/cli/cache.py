@@ -56,6 +56,7 @@ def main(options: argparse.Namespace) -> int:
         if options.unused_for is not None:
             since = time.time() - _told("--unused-for", options.unused_for, _seconds)
             if limit is None:
+                # Only what is old goes then, unless even that leaves too much.
                 limit = cache.limit
     count, removed = cache.prune(limit, since)
     left = sum(entry.size for entry in cache.entries())
@@ -108,6 +109,7 @@ def _in_bucket(near: LocalCache, options: argparse.Namespace) -> int:
         limit = _told("--to", options.to, size_of)
     if options.unused_for is not None:
         since = time.time() - _told("--unused-for", options.unused_for, _seconds)
+    # Without any limit nothing would go, and silence would look like success.
     if limit is None and not since:
         rule = "has no limit; write --to SIZE or --unused-for TIME, or set cache_bucket_size"
         raise ConfigurationError(f"the cache {cache.place} {rule}")
@@ -124,6 +126,7 @@ def _told(option: str, text: str, read: Callable[[str], T]) -> T:
 
 
 def _seconds(text: str) -> float:
+    # So many digits at most: a longer number is a slip, and overflows the clock.
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?) *([mhdw])", text.strip())
     if match is None:
         raise ConfigurationError(f"must be a time such as 30d, 12h or 90m (got {text!r})")

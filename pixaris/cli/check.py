@@ -49,6 +49,7 @@ def _for_scripts(options: argparse.Namespace) -> int:
     problems: tuple[Problem, ...] = ()
     code = 0
     try:
+        # What is printed must be one JSON document, whatever else is said on the way.
         with contextlib.redirect_stdout(said):
             _for_people(options)
     except ConfigurationError as error:
@@ -75,6 +76,7 @@ def _for_people(options: argparse.Namespace) -> int:
         foreign = []
     else:
         foreign = files.foreign_code(spec)
+    # Without the generator nobody knows nodes, endpoints or parameters: only the file itself can be checked.
     if foreign and any(map(is_foreign, spec.generator.types.values())):
         return _without_generator(foreign, spec, problems)
     searching = bool(spec.space.parameters)

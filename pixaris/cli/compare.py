@@ -53,6 +53,7 @@ def _print(found: Comparison, worst: int, *, several: bool) -> None:
     for problem in found.problems:
         print(f"  mind: {problem}")
     print("\n  parameters" + ("" if found.values else "  the same"))
+    # Names stand under each other, so that values can be compared down the column.
     width = max(map(len, found.values), default=0)
     for name, (before, after) in found.values.items():
         print(f"    {name:<{width}}  {_value(before)} → {_value(after)}")

@@ -32,8 +32,11 @@ EXTRAS = {
 }
 """Extra to a module that it brings, and what it is for."""
 
+# A few hundred images, and what Ray spills.
 _LEAST_DISK = 2 * 10**9
+# Ray's own processes take a good part of it before anything runs.
 _LEAST_MEMORY = 2 * 10**9
+# Docker gives 64 MB unless it is asked for more.
 _LEAST_SHARED = 500 * 10**6
 _SECRETS = {"flux_api_key": "the Flux API", "gemini_api_key": "the LLM judge"}
 
@@ -88,6 +91,7 @@ def look(endpoints: list[str]) -> Iterator[Finding]:
         config = Config.load()
     except ConfigurationError as error:
         yield Finding("config", "wrong", str(error))
+        # The rest can be looked at all the same, with what is usual.
         config = Config()
     else:
         yield from _settings(config)
@@ -134,6 +138,7 @@ def _is_there(module: str) -> bool:
 def _settings(config: Config) -> Iterator[Finding]:
     for name, source in Config.sources().items():
         if name in _SECRETS:
+            # Never its value: what a doctor prints is sent to others.
             yield Finding(name, "ok", f"is set ({source})")
         else:
             yield Finding(name, "ok", f"{getattr(config, name)} ({source})")
@@ -170,6 +175,7 @@ def _room(config: Config) -> Iterator[Finding]:
 
 def _existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
+    # The root is always there.
     return next(place for place in (folder, *folder.parents) if place.is_dir())
 
 
@@ -224,6 +230,7 @@ def _endpoints(target: str) -> Finding:
     except PixarisError as error:
         return Finding("endpoints", "wrong", str(error))
     board.update()
+    # All are asked at once, and each has a time limit of its own.
     board.wait()
     if board.answers:
         return Finding("endpoints", "ok", f"{target}: at least one answers")

@@ -17,6 +17,7 @@ from pixaris.exceptions import UnreachableError
 from pixaris.results.endpoints_file import running_search
 from pixaris.search.file.spec import SearchSpec
 
+# Longer than a probe's own limit, so that a silent one shows its error and not nothing.
 _WAIT_SECONDS = 8.0
 _NONE = "–"
 _OF_ACCOUNTS = ("credits", "charged")
@@ -35,6 +36,7 @@ class Watched:
         self.result: ProbeResult | None = None
         self.probed = threading.Event()
         self._prober = endpoint.api.prober(endpoint)
+        # Ends with the command, whatever it waits for.
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
@@ -80,11 +82,14 @@ class Board:
                 self._notes.append(str(error))
         self._statuses = self._searches()
         for url in self._statuses:
+            # A running search may have endpoints that the file no longer names, and those that it has
+            # started.
             found.setdefault(url, Endpoint(url))
         if not self._statuses:
             started = [source.label for source in self._sources if source.starts]
             self._notes += [f"{label}: started with a search, and none runs now" for label in started]
         for url, endpoint in found.items():
+            # Kept while it is gone: it may come back, and its thread goes on asking.
             if url not in self._watched:
                 self._watched[url] = Watched(endpoint)
         self._present = list(found)
@@ -124,14 +129,16 @@ class Board:
         for url in self._present:
             cells = row(url, self._watched[url].result)
             rows.append({**cells, **(search_row(self._statuses.get(url)) if self._specs else {})})
-        for name in [name for name in _OF_ACCOUNTS if any(name in cells for cells in rows)]:
-            rows = [{**cells, name: cells.get(name, _NONE)} for cells in rows]
+        known = {name for cells in rows for name in cells}
+        for name in _OF_ACCOUNTS:
+            if name in known:
+                rows = [{**cells, name: cells.get(name, _NONE)} for cells in rows]
         return Group(*([table(rows)] if rows else []), *(Text(note, "dim") for note in self._notes))
 
 
 def _own(spec: SearchSpec) -> list[str]:
     """Sources of the user's own that were left out."""
-    return [line for line in spec.unread if line.startswith("endpoints: ")]
+    return [line for line in spec.source.unread if line.startswith("endpoints: ")]
 
 
 def facts(url: str, result: ProbeResult | None, status: EndpointStatus | None) -> dict[str, object]:

@@ -25,6 +25,7 @@ from pixaris.terminal import console, say
 
 _REFRESH_SECONDS = 1.0
 _UPDATE_SECONDS = 5.0
+# A pipe has no width; rich would take 80 columns and fold addresses.
 _PIPE_WIDTH = 400
 
 
@@ -114,6 +115,7 @@ def _switch(specs: Sequence[SearchSpec], options: argparse.Namespace) -> int:
     running: dict[Path | BucketPath, list[str]] = {}
     for spec in specs:
         here = running_search(spec.home.project_folder, spec.home.name, time.time(), spec.source.path)
+        # This machine's own first: its folder answers at once.
         found = here or _in_bucket(spec)
         if found is not None:
             running[found[0]] = [status.url for status in found[1]]
@@ -125,6 +127,7 @@ def _switch(specs: Sequence[SearchSpec], options: argparse.Namespace) -> int:
     wanted = [(use, url) for use in _USES for url in getattr(options, use)]
     known = sorted({url for urls in running.values() for url in urls})
     full = {url: known_as(url, known) for _, url in wanted}
+    # Told before anything is asked for: of several switches either all are written down or none.
     has = f"is no endpoint of it; it has {', '.join(known)}"
     missing = [Problem(url, has) for url, one in full.items() if not one]
     if missing:
@@ -209,10 +212,12 @@ def read_targets(
     sources: list[EndpointSource] = []
     problems: list[Problem] = []
     for target in targets:
+        # The suffix too, so that a file that is missing is told as one, and not as a strange URL.
         if Path(target).suffix in (".yaml", ".yml") or Path(target).is_file():
             spec, found = read_search_file(target, need_parameters=False, trust=trust)
             specs.append(spec)
             sources += spec.endpoints
+            # What else is wrong with the file is none of this command's business.
             wrong = [one for one in found if one.path.startswith("endpoints")]
             problems += [replace(one, path="", where=f"{target}, {one.path}") for one in wrong]
         else:

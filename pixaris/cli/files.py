@@ -116,12 +116,15 @@ def check(
     found = [*problems, *spec.source.located(made)]
     if settings is None:
         raise ConfigurationError(tuple(dict.fromkeys(found)), str(spec.source.path))
+    # An objective of a metric that could not be made would be told as unknown.
     complete = len(settings.metrics) == len(spec.metrics)  # else its scores are not all known
     checked = check_search(settings, probing=probing, searching=searching and complete)
     later = [*spec.source.fresh(checked.problems), *_unknown_inputs(spec, checked)]
     found += spec.source.located(later)
     if found:
+        # Last, and only beside other problems: by itself it is no fault of the file.
         found += checked.unreachable
+        # Two stages may find the same.
         raise ConfigurationError(tuple(dict.fromkeys(found)), str(spec.source.path))
     checked.raise_problems()
     for silence in checked.survey.silences():
@@ -134,13 +137,14 @@ def foreign_code(spec: SearchSpec) -> list[str]:
     named = spec.generator.types
     named.update({one.where: one.type for one in spec.metrics})
     own = [f"{where}: {name}" for where, name in named.items() if is_foreign(name)]
-    return [*own, *spec.unread]
+    return [*own, *spec.source.unread]
 
 
 def _unknown_inputs(spec: SearchSpec, checked: CheckedSearch) -> list[Problem]:
     """Inputs that do not exist, of the parameters that are left out because their values are wrong."""
     found: list[Problem] = []
     infos: list[ObjectInfo | None] = [*checked.survey.infos.values()]
+    # Without any server the workflow alone tells which inputs there are.
     for info in infos or [None]:
         found += unknown_inputs(spec.source.unbound, checked.settings.generator, info)
     return found

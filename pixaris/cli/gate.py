@@ -49,6 +49,7 @@ def main(options: argparse.Namespace) -> int:
     from pixaris.results.manifest import items
 
     _check(options)
+    # Before the run: a typo must not cost an eval set.
     limits = gate.read_limits(options.max_regression)
     prepared = run.prepare(options)
     baseline = None
@@ -65,12 +66,14 @@ def main(options: argparse.Namespace) -> int:
     results = gate.gate(baseline, found, limits)
     outcome = gate.outcome_of(results)
     print(f"\n{found.name} against {baseline.name}")
+    # No problem, only worth knowing: a new workflow is what a gate is mostly run for.
     if baseline.workflow != found.workflow:
         print("  the workflow has changed")
     rows = [(one.outcome, one.metric, one.sentence) for one in results]
     searches.print_table(("", "score", "change"), rows, "  ")
     _write(results, options, found, baseline)
     if outcome == "worse":
+        # Without saving: a worse run must never become the next baseline.
         return gate.EXIT_CODES[outcome]
     _save(found, options.save)
     if options.allow_undecided:

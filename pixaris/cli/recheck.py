@@ -79,6 +79,7 @@ def _checked(options: argparse.Namespace, result: SearchResult) -> CheckedSearch
         )
     file = kept.get("file")
     if not isinstance(file, str) or not Path(file).is_file():
+        # A file that was named once and is gone has another way out than a search that never had one.
         if file:
             where = f"its file {file} is gone"
         else:
@@ -108,6 +109,7 @@ def _change_as_before(options: argparse.Namespace, words: Sequence[str]) -> None
     if not options.endpoint:
         options.endpoint = [value for name, value in said if name == "--endpoint"]
     before = [value for name, value in said if name == "--set"]
+    # Now's last, since the later one of two for a key wins.
     options.overrides = [*before, *options.overrides]
 
 

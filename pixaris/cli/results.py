@@ -66,6 +66,7 @@ def _pull(options: argparse.Namespace) -> int:
     parts = [part for part in place.prefix.split("/") if part]
     if len(parts) < 2:
         raise ConfigurationError(f"{place} names no search: write gs://BUCKET/FOLDER/PROJECT/SEARCH")
+    # PROJECT/SEARCH, as it lay where it was pushed from.
     folder = Path(searches.results_of(options), *parts[-2:])
     project = options.gcp_project or Config.load().gcp_project_id
     done = pull(place, folder, project, counting("received"))

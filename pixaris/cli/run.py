@@ -81,6 +81,7 @@ def prepare(options: argparse.Namespace) -> Prepared:
     whole = bool(options.param) and not checked.space.lacking(given)
     if unfit := _unfit(checked, options.param, given):
         raise ConfigurationError(unfit, str(options.file))
+    # With the time: two runs of one file are two runs.
     name = options.name or f"{spec.home.name}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     if safe_name(name) != name:
         raise ConfigurationError(
@@ -149,6 +150,7 @@ def chosen(
                 )
             )
         else:
+            # Read as the search file reads it, so that 0.5 is a number in both places.
             values[name] = scalar(text)[0]
     if problems:
         raise ConfigurationError(problems, source)
@@ -159,6 +161,7 @@ def _unfit(checked: CheckedSearch, arguments: list[str], given: dict[str, ParamV
     """Values of ``--param`` that no server takes, found before one is started."""
     generator = checked.settings.generator
     workflow = generator.workflow
+    # None: what can be told by the workflow alone.
     infos: list[ObjectInfo | None] = [*checked.survey.infos.values()] or [None]
     problems: list[Problem] = []
     for argument in dict.fromkeys(arguments):
@@ -178,6 +181,7 @@ def _unfit(checked: CheckedSearch, arguments: list[str], given: dict[str, ParamV
             where = f"--param {argument}"
             problems += [
                 Problem(where, f"`{param.input}` of node {param.node_name!r} {text}")
+                # Several servers say the same.
                 for text in dict.fromkeys(told)
             ]
     return problems

@@ -37,6 +37,7 @@ def main(options: argparse.Namespace) -> int:
     results = searches.results_of(options)
     if options.delete:
         return _delete(results, options.delete, really=options.yes)
+    # A --yes that does nothing would be believed to have deleted something.
     if options.yes:
         raise ConfigurationError("--yes has a meaning with --delete only")
     read = (_search(folder, results) for folder in folders.searches(results))
@@ -75,6 +76,7 @@ def _delete(results: Path, names: Sequence[str], *, really: bool) -> int:
         print(f"{'deleted' if really else 'would go'}  {one.name}  {size(one.size)}, {one.files} files")
         if really:
             deletion.delete(one)
+    # Telling first what would go is the usual, since nothing of it comes back.
     if not really:
         print("nothing was deleted; add --yes to delete")
     return 0

@@ -117,6 +117,7 @@ def _metrics(options: argparse.Namespace) -> list[BaseMetric]:
             added = {
                 option: value for option, value in values.items() if option in takes and option not in own
             }
+            # Only what the metric can take as an option: its error then names the option to add.
             lacks = [need for need in cls.needs if need in takes and need not in own and need not in values]
             try:
                 metrics.append(make(cls, {**added, **own}))
@@ -126,6 +127,7 @@ def _metrics(options: argparse.Namespace) -> list[BaseMetric]:
         except ConfigurationError as error:
             problems += [Problem(where, str(problem)) for problem in error.problems]
     scores = [name for metric in metrics for name in metric.scales()]
+    # One would overwrite the other in the table.
     for name in dict.fromkeys(name for name in scores if scores.count(name) > 1):
         problems.append(Problem("--metric", f"{name!r} is given by several metrics; name each once"))
     if problems:
@@ -173,6 +175,7 @@ def _eval_set(folder: Path, metrics: list[BaseMetric]) -> EvalSet:
 
 
 def _files(folder: Path) -> dict[str, Path]:
+    # Other files too: what is passed over is told, not hidden.
     return {file.name: file for file in sorted(folder.iterdir()) if not file.is_dir()}
 
 

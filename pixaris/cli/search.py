@@ -28,6 +28,7 @@ from pixaris.search.check import CheckedSearch
 from pixaris.search.resume import Earlier, described, earlier_of
 from pixaris.terminal import flush, say
 
+# More rows than that do not fit on a screen.
 _SHEET_ITEMS = 12
 _OWN = {"workflow": "the workflow's own values", "default": "the default values"}
 
@@ -66,6 +67,7 @@ def main(options: argparse.Namespace) -> int:
     from pixaris.search.driver.start import run  # needs Ray
     from pixaris.search.driver.storage.bucket import fetch_earlier
 
+    # By the variable, which processes that Ray starts inherit.
     if options.address is not None:
         os.environ["RAY_ADDRESS"] = options.address
     if told := other_versions():
@@ -79,6 +81,7 @@ def main(options: argparse.Namespace) -> int:
     earlier = earlier_of(checked)
     resume = options.resume or (earlier is not None and wanted(earlier, again(options)))
     if resume and earlier is not None:
+        # Before anything is made: a search that has changed cannot go on as the same one.
         earlier.raise_problems(str(options.file))
         over, begun = len(earlier.history.over), len(earlier.history.values)
         say(f"resuming    {shown(earlier.folder)}: {over} trials done, {begun - over} continue")
@@ -86,6 +89,7 @@ def main(options: argparse.Namespace) -> int:
         result = run(checked, progress, resume=resume, place=partial(voting_page, checked))
     if result.trials or result.error is None:
         report(result, files.owner(checked))
+        # What was found is out before anything on stderr, also in a log that has both.
         flush()
     if result.error is None and result.status in ("interrupted", "stopped"):
         print(f"stopped: {result.reason}; what was done is kept", file=sys.stderr)
@@ -101,6 +105,7 @@ def voting_page(checked: CheckedSearch, key: IterationKey) -> str:
     results = checked.settings.home.results
     identity = Keyring.of(results).opaque("iteration", key.project, key.name)
     own = results.resolve() == Config.load().results_dir.resolve()
+    # Without --results where the configuration says the same: a shorter command to paste.
     words = ("ui",) if own else ("ui", "--results", shown(results))
     return f"http://127.0.0.1:{PORT}/feedback/{identity}/blind ({command(*words)} serves it)"
 
@@ -123,6 +128,7 @@ def ended(result: SearchResult) -> int:
     if result.error is not None:
         return result.error.exit_code
     statuses = (result.status, "" if rechecked is None else rechecked.status)
+    # As a shell says it of a program that Ctrl-C ended, so that scripts stop too.
     if "interrupted" in statuses:
         return 130
     return 0
@@ -132,6 +138,7 @@ def wanted(earlier: Earlier, resume: str) -> bool:
     """Whether an earlier search of the same name is to be gone on with: asked on a terminal, else told
     how.
     """
+    # A search of before 0.2 without a journal has nothing that could be gone on with.
     if not earlier.unfinished or earlier.kept_no_journal:
         return False
     stopped = (
@@ -144,6 +151,7 @@ def wanted(earlier: Earlier, resume: str) -> bool:
             file=sys.stderr,
         )
         return False
+    # Nobody can answer in a pipe or a job: there it is told how.
     if sys.stdin.isatty() and sys.stdout.isatty():
         return input(f"{stopped}. Go on with it? [Y/n] ").strip().lower() in ("", "y", "yes")
     print(f"{stopped}; resume with: {resume}", file=sys.stderr)

@@ -114,7 +114,9 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], indent: str
     whole.
     """
     rows = [heads, *rows]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(heads) - 1)]
+    widths = []
+    for at in range(len(heads) - 1):
+        widths.append(max(len(row[at]) for row in rows))
     limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for row in rows:
         line = (

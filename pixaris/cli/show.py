@@ -56,6 +56,7 @@ def main(options: argparse.Namespace) -> int:
         searches.print_json({**result.head(), **told, "trials": trials})
     elif options.csv:
         order = [trial.number for trial in sorted_trials(result, wanted)]
+        # All trials, whatever the limit: who asks for CSV reads it with a program.
         print(result.table().loc[order].to_csv(), end="")
     else:
         show_search(result, wanted)
@@ -76,6 +77,7 @@ def show_search(result: SearchResult, wanted: Wanted) -> None:
     else:
         why = ""
     print(f"{result.folder.parent.name}/{result.folder.name} ({result.status}{why})\n")
+    # Cut after sorting: the first of the order that was asked for.
     trials = sorted_trials(result, wanted)
     print_trials(result, trials[: wanted.limit], wanted)
     if wanted.limit is not None and len(trials) > wanted.limit:
@@ -103,7 +105,11 @@ def show_trial(result: SearchResult, trial: TrialResult) -> None:
     from pixaris.cli.invocation import shown
     from pixaris.words import credits, duration, number
 
-    what = ", the baseline" if trial.number == 0 else ", the winner" if result.best == trial else ""
+    what = ""
+    if trial.number == 0:
+        what = ", the baseline"
+    elif result.best == trial:
+        what = ", the winner"
     did = f"{trial.items} of {len(result.items)} items, {duration(trial.seconds)}"
     print(f"{result.name} {trial.name}{what} ({trial.status}, {did})")
     baseline = result.baseline

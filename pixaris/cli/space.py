@@ -162,7 +162,10 @@ def _of_workflow(options: argparse.Namespace) -> int:
     pictured = options.workflow.suffix.lower() == ".png"
     copied = pictured or found.workflow is not workflow
     if copied:
+        # The file must name a workflow that can be loaded: a picture cannot, and titles that were added are
+        # not in the original.
         file = output.parent / f"{output.stem}{'' if pictured else '_titled'}_apiformat.json"
+        # Never the workflow it was asked for, not even with --force.
         _refuse_overwriting(file, force=options.force and file.resolve() != options.workflow.resolve())
     endpoints, advice = _endpoints(options.endpoint, found.workflow, info)
     unfed = _unfed(eval_set, found)
@@ -192,6 +195,7 @@ def _of_workflow(options: argparse.Namespace) -> int:
     _print_draft(output, found, chosen, advice)
     if advice and endpoints == [_DEFAULT_SERVER]:
         return 0  # nobody can say yet what that server takes
+    # What was written is read again: a file that we make must have no problems.
     spec, problems = read_search_file(output, need_parameters=False)
     searching = bool(spec.space.parameters and spec.objective.names)
     files.check(spec, problems, probing=True, searching=searching)
@@ -232,6 +236,7 @@ def _object_info(urls: Sequence[str]) -> ObjectInfo:
         return ObjectInfo(declarations())
     endpoints = surveys.static([source_of(url, ComfyUIApi()) for url in urls])
     survey = surveys.survey_of(endpoints[:1], Workflow({}))
+    # The first one's own words: it was named on purpose.
     for error in survey.silent.values():
         raise error
     if not survey.infos:
@@ -317,6 +322,7 @@ def _aim(names: Sequence[str], folders: Sequence[str]) -> Aim:
         names: Of metrics; one that compares gets the likeliest folder.
         folders: The eval set's that feed no node.
     """
+    # A guess is said in the file, where the user decides.
     likeliest, guessed = reference(folders)
     if guessed:
         others = [folder for folder in folders if folder != likeliest]

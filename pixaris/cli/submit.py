@@ -93,6 +93,7 @@ def _submit(options: argparse.Namespace, address: str) -> int:
         raise ConfigurationError(
             f"{options.file} is not in {folder}, the folder that travels; name another with --working-dir"
         )
+    # From before the file is read to after the check: what that opens must travel, even where git ignores it.
     reading = FilesRead(folder)
     options.file = Path(options.file)
     spec, problems = files.read(options, with_changes(options))
@@ -103,16 +104,19 @@ def _submit(options: argparse.Namespace, address: str) -> int:
     _refuse_results_inside(spec, folder)
     for outside in _outside(spec, folder):
         say(f"note: {outside} is not in {folder} and does not travel; the cluster's nodes must have it")
+    # After the check: a file that is wrong is told without a cluster.
     jobs = Jobs(address)
     package = package_of(folder, read, [spec.home.results])
     if package.rescued:
         say(f"note: sent although it is ignored: {_some(package.rescued)}")
+    # Only a note: other versions often work, and the log says where they do not.
     if jobs.ray_version != version("ray"):
         say(f"note: the cluster has Ray {jobs.ray_version}, this machine {version('ray')}")
     search = f"{spec.home.project}/{spec.home.name}"
     for other in jobs.list():
         if other.search == search and not other.is_over:
             say(f"note: {other.id} is a search of the same name and goes on; this one gets its own folder")
+    # With something of chance, since Ray refuses a second job of a name.
     job_id = f"pixaris-{safe_name(spec.home.name, 40)}-{secrets.token_hex(4)}".replace(" ", "_")
     words = ["python", "-m", "pixaris", "search", file.relative_to(folder).as_posix()]
     say(f"sending     {len(package.files)} files, {size(package.bytes)}, to {address}")
@@ -199,6 +203,7 @@ def _follow(jobs: Jobs, job_id: str, options: argparse.Namespace) -> int:
             f"\n{job_id} goes on; stop it with: {command('submit', job_id, '--stop', *at)}", file=sys.stderr
         )
         raise
+    # With an exit code of its own the search has said why, in the log that was just shown.
     if job.code and job.exit_code is None:
         print(f"error: {job_id} {job.status.lower()}: {_said(job)}", file=sys.stderr)
     return job.code
@@ -220,6 +225,7 @@ def _stop(jobs: Jobs, options: argparse.Namespace) -> int:
     code = 0
     for job in _meant(jobs, options):
         began = time.monotonic()
+        # Ray sends SIGTERM, which ends a search in order.
         jobs.stop(job.id)
         ended = jobs.wait(job.id, STOP_SECONDS + 10)
         if ended.is_over:

@@ -99,6 +99,7 @@ def sorted_trials(result: SearchResult, wanted: Wanted) -> list[TrialResult]:
     have = [trial for trial in trials if found[trial.number] is not None]
     lack = [trial for trial in trials if found[trial.number] is None]
     best_first = key in scores_of(result) and _higher_is_better(result, key)
+    # Best first, or the worst first where it is turned round.
     have.sort(key=lambda trial: _comparable(found[trial.number]), reverse=best_first != wanted.reverse)
     return [*have, *lack]
 
@@ -106,7 +107,11 @@ def sorted_trials(result: SearchResult, wanted: Wanted) -> list[TrialResult]:
 def _value(trial: TrialResult, key: str) -> object:
     if key in trial.scores:
         return trial.scores[key]
-    return trial.values[key] if key in trial.values else _FACTS[key](trial) if key in _FACTS else None
+    if key in trial.values:
+        return trial.values[key]
+    if key in _FACTS:
+        return _FACTS[key](trial)
+    return None
 
 
 def _comparable(value: object) -> tuple[int, float, str]:
@@ -135,7 +140,7 @@ def print_trials(result: SearchResult, trials: Sequence[TrialResult], wanted: Wa
         trial.error.splitlines()[0] if trial.error and trial.objective is None else "" for trial in trials
     ]
     names = parameters_of(result)
-    columns = [[name, *(_written(trial, name) for trial in trials)] for name in names]
+    columns = [[name, *_cells(trials, name)] for name in names]
     fitting = _fitting([heads, *rows], columns)
     for at, row in enumerate([heads, *rows]):
         row += [column[at] for column in columns[:fitting]]
@@ -147,10 +152,9 @@ def print_trials(result: SearchResult, trials: Sequence[TrialResult], wanted: Wa
         print(f"not shown for want of width: {', '.join(names[fitting:])} (--csv has all)")
 
 
-def _written(trial: TrialResult, name: str) -> str:
-    if name in trial.values:
-        return number(trial.values[name])
-    return ""
+def _cells(trials: Sequence[TrialResult], name: str) -> list[str]:
+    """A parameter's column, without its head."""
+    return [number(trial.values[name]) if name in trial.values else "" for trial in trials]
 
 
 def _row(result: SearchResult, trial: TrialResult, lead: str, others: Sequence[str]) -> list[str]:
@@ -206,6 +210,7 @@ def _fitting(table: Sequence[Sequence[str]], columns: Sequence[Sequence[str]]) -
     """How many columns find room beside a table; all of them in a pipe."""
     if not sys.stdout.isatty():
         return len(columns)
+    # What does not fit is left out whole: a folded table cannot be read down.
     room = shutil.get_terminal_size().columns
     room -= sum(_width(column) + len(_GAP) for column in zip(*table, strict=True))
     for count, column in enumerate(columns):
@@ -233,6 +238,7 @@ def _linked(text: str, folder: Path | None) -> str:
     """A text that leads to a folder (OSC 8)."""
     if folder is None or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return text
+    # The padding is no part of the link.
     name = text.rstrip()
     address = folder.resolve().as_uri()
     return f"\x1b]8;;{address}\x1b\\{name}\x1b]8;;\x1b\\{text[len(name) :]}"

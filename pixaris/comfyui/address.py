@@ -77,6 +77,7 @@ class Address:
         """
         text = base_url.strip()
         try:
+            # Without a scheme, "localhost:8188" would have the scheme "localhost".
             parts = urlsplit(text if "://" in text else f"http://{text}")
             host, port = parts.hostname, parts.port
         except ValueError as error:
@@ -85,8 +86,10 @@ class Address:
             raise ConfigurationError(
                 f"the URL {_shown(text)!r} must be like http://host:8188 or https://host/path"
             )
+        # Paths are put behind it, so a query would end in the middle of an address.
         if parts.query or parts.fragment:
             raise ConfigurationError(f"the URL {_shown(text)!r} must end with its path; pass keys in headers")
+        # A header that was given wins over credentials in the URL.
         sent = {**_basic(parts), **(headers or {})}
         for name, value in sent.items():
             _check_header(name, value)
@@ -137,6 +140,7 @@ class Address:
         """
         if self.verify is False:
             context = ssl.create_default_context()
+            # In this order: Python refuses to drop the certificate while the name is checked.
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
             return context

@@ -144,8 +144,10 @@ def parse_queue(body: object) -> QueueState:
         raise ValueError("it has no queue_running and queue_pending")
     running, pending = (list(_queue_items(body[key])) for key in ("queue_running", "queue_pending"))
     tags = {key: tag for _, key, tag in (*running, *pending) if tag is not None}
+    runs = tuple(key for _, key, _ in running)
+    # By number: the server sends its heap as it lies in memory.
     waiting = sorted((number, key) for number, key, _ in pending)
-    return QueueState(tuple(key for _, key, _ in running), tuple(key for _, key in waiting), tags)
+    return QueueState(runs, tuple(key for _, key in waiting), tags)
 
 
 def _queue_items(raw: object) -> Iterator[tuple[float, str, Tag | None]]:

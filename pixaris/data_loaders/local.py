@@ -63,6 +63,7 @@ class LocalDatasetLoader(DatasetLoader):
             path: The folder that holds the folders of images; its name is the eval set's.
             references: Folders that only metrics see.
         """
+        # Made absolute, so that "." has a name and parents.
         where = Path(os.path.abspath(path))
         return cls(where.parent.name, where.name, where.parent.parent, references)
 
@@ -85,6 +86,8 @@ class LocalDatasetLoader(DatasetLoader):
         loose = {name: file for name, file in beside.items() if is_used(name)}
         if not folders and not loose:
             return self._without_images()
+        # What lies there by accident must not become an input: only photographs that every other folder's
+        # names belong to.
         if not loose or not _are_inputs(loose, folders):
             return aligned(self.dataset, folders, self.references, place=str(self.path), beside=list(beside))
         others = [name for name in beside if name not in loose]
@@ -148,6 +151,7 @@ def _are_inputs(loose: Mapping[str, Path], folders: Mapping[str, Mapping[str, Pa
 
 
 def _stem(name: str) -> str:
+    # macOS writes "é" as two characters, other systems as one.
     return unicodedata.normalize("NFC", Path(name).stem)
 
 
@@ -170,6 +174,7 @@ def _inside(folders: Iterable[Path]) -> Iterator[Path]:
 
 def _listed_items(listing: Path) -> tuple[EvalItem, ...]:
     try:
+        # With `sig`: Windows editors begin a text file with a byte order mark.
         lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"cannot be read as UTF-8 text: {error}", str(listing)) from None

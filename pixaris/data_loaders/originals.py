@@ -51,6 +51,7 @@ def _item(index: int, row: Mapping[object, object], where: str, problems: list[P
     params = read_generation_params(_entries(row, "generation_params", found), found)
     inputs = {}
     for title, image in images.items():
+        # By this title an image finds its node later, as in an eval set of folders.
         folder = _TITLE.fullmatch(title)
         if folder is not None:
             inputs[folder[1]] = image
@@ -84,6 +85,7 @@ def _name(row: Mapping[object, object], index: int) -> str:
         image = first.get("pillow_image")
     else:
         image = None
+    # Pillow keeps the file's name only on images that it has opened itself.
     file = Path(str(getattr(image, "filename", ""))).stem
     return file or f"item_{index + 1:03}"
 

@@ -64,6 +64,7 @@ class PromptDatasetLoader(DatasetLoader):
         columns: Mapping[str, NodeInput | Sequence[NodeInput]] | None = None,
         references: Sequence[str] = (),
     ) -> None:
+        # Absolute at once: the loader may be used in another process, with another working directory.
         self.path = Path(os.path.abspath(path))
         self.dataset = self.path.stem
         self.columns = {name: _places(given) for name, given in (columns or {}).items()}
@@ -157,6 +158,7 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise DatasetError(f"is larger than {_MOST_BYTES // 2**20} MiB; keep fewer prompts", str(path))
+        # Excel writes a byte order mark before the first column's name.
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DatasetError("no such file; give the path of a file of prompts", str(path)) from None
@@ -168,6 +170,7 @@ def _text(path: Path) -> str:
 
 def _table_rows(text: str, problems: list[Problem]) -> list[_Row]:
     head = text.lstrip("\r\n").partition("\n")[0]
+    # By the first line alone: prompts are full of commas.
     delimiter = max(_DELIMITERS, key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[_Row] = []
@@ -196,6 +199,7 @@ def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
     for cells in reader:
         if any(cell.strip() for cell in cells):
             yield line, cells
+        # A quoted cell may go over several lines.
         line = int(getattr(reader, "line_num", line)) + 1
 
 
@@ -209,6 +213,7 @@ def _column_problems(columns: Sequence[str], line: int) -> list[Problem]:
 
 def _json_rows(text: str, problems: list[Problem]) -> list[_Row]:
     rows = []
+    # Not `splitlines`, which also splits at characters that JSON texts may hold as they are.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -222,7 +227,8 @@ def _json_rows(text: str, problems: list[Problem]) -> list[_Row]:
             continue
         rows.append(_Row(number, _json_cells(value, number, problems)))
     columns = dict.fromkeys(column for row in rows for column in row.cells)
-    return [_Row(row.line, {column: row.cells.get(column, "") for column in columns}) for row in rows]
+    empty = dict.fromkeys(columns, "")
+    return [_Row(row.line, {**empty, **row.cells}) for row in rows]
 
 
 def _json_cells(value: Mapping[str, object], line: int, problems: list[Problem]) -> dict[str, str]:
@@ -230,6 +236,7 @@ def _json_cells(value: Mapping[str, object], line: int, problems: list[Problem])
     for column, cell in value.items():
         if cell is None:
             cells[column] = ""
+        # Before numbers: True is an `int` in Python.
         elif isinstance(cell, bool):
             cells[column] = str(cell).lower()
         elif isinstance(cell, str | int | float):
@@ -243,6 +250,7 @@ def _json_cells(value: Mapping[str, object], line: int, problems: list[Problem])
 def _holds_files(column: str, rows: Sequence[_Row]) -> bool:
     """Whether a column's cells name image files, and not things that a prompt speaks of."""
     cells = [row.cells[column].strip() for row in rows]
+    # All of them, or it is text: a prompt may well end in ".png".
     return column not in _NAME_COLUMNS and all(has_image_suffix(cell) and "\n" not in cell for cell in cells)
 
 
@@ -283,6 +291,7 @@ def _names_by_prompt(rows: Sequence[_Row], column: str) -> list[str]:
     for row in rows:
         prompt = row.cells[column]
         slug = re.sub(r"\W+", "-", prompt.casefold()).strip("-")[:_SLUG].rstrip("-")
+        # By content, not by line: a prompt that is moved keeps its name, and its images.
         identity = prompt if counts[prompt] == 1 else json.dumps(row.cells, sort_keys=True)
         sha = hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:6]
         names.append(f"{slug}-{sha}" if slug else sha)

@@ -268,6 +268,7 @@ class EndpointPool(ABC):
         with self._order:
             if self._closed:
                 raise CancelledRequestError("the pool is closed")
+            # Noted before it is performed: the answer may come at once, in another thread.
             fresh, futures = self._unanswered.enter(requests, priority)
             if fresh:
                 self.perform(Submit(tuple(fresh), priority))
@@ -283,9 +284,11 @@ class EndpointPool(ABC):
     def cancel(self, request_ids: Iterable[str]) -> None:
         """Cancel requests nobody waits for any more; their futures raise CancelledRequestError."""
         with self._order:
+            # Taken first, so that an answer that comes meanwhile finds nobody.
             futures = self._unanswered.take(request_ids)
             if futures:
                 self.perform(Cancel(tuple(futures)))
+        # Outside of the lock: whoever waits goes on in this thread, and may call the pool again.
         for future in futures.values():
             future.set_exception(CancelledRequestError("the request was cancelled"))
 
@@ -294,6 +297,7 @@ class EndpointPool(ABC):
         with self._order:
             if self._closed:
                 return
+            # Under the lock and before all else: no command comes after it.
             self._closed = True
         self._unanswered.close()
         self._unanswered.answer_all(CancelledRequestError("the pool was closed"))

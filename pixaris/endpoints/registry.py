@@ -38,6 +38,7 @@ class EndpointRegistry:
     def discovering(self, discovery: Discovery) -> Iterator[None]:
         """Run a discovery."""
         with self._lock:
+            # Before the discovery starts: it may emit at once.
             self._awaits = True
             self._pending |= set(discovery.names)
         try:
@@ -51,6 +52,7 @@ class EndpointRegistry:
         """Keep a pool's endpoints as they are here, until the pool is closed."""
         with self._lock:
             self._pool = pool
+            # Under the lock, so that nothing that happens meanwhile is missed or told twice.
             for endpoint in self._members.values():
                 pool.join(endpoint)
             for sentence in self._sentences:
@@ -81,6 +83,7 @@ class EndpointRegistry:
         self._pending.discard(event.name)
         self._failed.pop(event.name, None)
         self._members[event.endpoint.url] = event.endpoint
+        # Whether it was asked already, so that the survey may ask it for its nodes.
         if event.answered:
             self._started[event.endpoint.url] = event.endpoint
         if self._pool is not None:
@@ -133,6 +136,7 @@ class EndpointRegistry:
             if "healthy" in states:
                 return
             known = {endpoint.url for endpoint in status.endpoints}
+            # Only when everybody has had a chance: the pool may not have heard of the latest one yet.
             if not pending and "starting" not in states and known >= set(self._members):
                 raise self._none(status)
             pause(_POLL_SECONDS)
@@ -143,6 +147,7 @@ class EndpointRegistry:
         wrong = [
             problem for error in errors if isinstance(error, ConfigurationError) for problem in error.problems
         ]
+        # First, since it can be mended in the file; that others did not come up may follow from it.
         if wrong:
             return ConfigurationError(list(dict.fromkeys(wrong)))
         if len(errors) == 1 and not status.endpoints:

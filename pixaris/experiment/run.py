@@ -271,7 +271,9 @@ class ExperimentRun:
         """Ask the metrics that have no value per item, once every item has an image."""
         items = [self._results[index] for index in sorted(self._results)]
         repeats = max(len(item.each) for item in items)
-        by_seed = [[_nth(item, repeat) for item in items] for repeat in range(repeats)]
+        by_seed = []
+        for repeat in range(repeats):
+            by_seed.append([_nth(item, repeat) for item in items])
         missing = sum(made is None for row in by_seed for made in row)
         for metric in (metric for metric in self.setup.metrics if not metric.per_item):
             if missing:
@@ -282,7 +284,9 @@ class ExperimentRun:
                 for made in by_seed:
                     images = [one.image.image for one in made if one]
                     rows.append(metric.named(metric.calculate(images)))
-                means = {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
+                means = {}
+                for name in rows[0]:
+                    means[name] = statistics.fmean(row[name] for row in rows)
                 self._whole.update(metric.answering(means, self.setup.objectives))
             except ConfigurationError:  # no failure of this run alone
                 raise

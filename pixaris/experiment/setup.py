@@ -84,6 +84,7 @@ class RunSetup:
         if self.seeds > 1 and not self.generator.takes_seed(self.args):
             found.append(Problem("seeds", SEEDLESS))
         scores = [name for metric in self.metrics for name in metric.scales() or metric.directions()]
+        # Told here, before a run: later one value would silently take the other's place.
         for name in sorted({name for name in scores if scores.count(name) > 1}):
             found.append(
                 Problem(
@@ -127,6 +128,7 @@ class RunSetup:
         ]
 
     def _prompt_problems(self, where: str, prompt: Prompt) -> list[Problem]:
+        # A prompt that is given as text stands in no workflow.
         if self.generator.workflow is None or not prompt.node_name:
             return []
         try:

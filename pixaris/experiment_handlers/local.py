@@ -213,6 +213,10 @@ def _item_row(item: ItemResult) -> dict[str, object]:
 
 def _image_row(result: ItemResult, number: int) -> dict[str, object]:
     made = result.generated
+    if made is not None:
+        cost = made.cost
+    else:
+        cost = None if result.error is None else result.error.cost
     return {
         "scores": dict(result.scores),
         "error": None if result.error is None else str(result.error),
@@ -222,7 +226,7 @@ def _image_row(result: ItemResult, number: int) -> dict[str, object]:
         "seconds": made.seconds if made else None,
         "attempts": made.attempts if made else None,
         "cached": made.cached if made else None,
-        "cost": made.cost if made else None if result.error is None else result.error.cost,
+        "cost": cost,
     }
 
 

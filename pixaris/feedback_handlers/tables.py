@@ -87,6 +87,7 @@ def extend(
     """
     number = number_of(database, key)
     known = {image.name for image in load(database, key, root).images}
+    # Numbered on from those that are there, so that pages that are open keep their places.
     _add_images(database, number, [image for image in images if image.name not in known], root, len(known))
 
 
@@ -148,6 +149,7 @@ def append(database: sqlite3.Connection, number: int, entry: AnyEntry) -> None:
 
 def read(database: sqlite3.Connection, number: int, after: int) -> Log:
     """What was said of an iteration after an entry's number."""
+    # By number, not by time: the clocks of several writers differ.
     rows = database.execute(
         f"select number, {_NAMES} from entries where iteration = ? and number > ? order by number",
         (number, after),
@@ -174,6 +176,7 @@ def _add_images(
 ) -> None:
     rows: list[tuple[object, ...]] = []
     for place, image in enumerate(images, already):
+        # Relative, so that the results folder can be moved with its feedback.
         file, scores = os.path.relpath(image.file, root), json.dumps(dict(image.scores))
         where = (image.item, image.run, image.dataset)
         rows.append((number, place, image.name, file, *where, image.digest, scores))

@@ -233,7 +233,10 @@ class FluxClient:
                 if state.why and state.why != why:
                     log.info("task %s at %s: %s", task.id, self.base, state.why)
                 why, wait = state.why or why, min(state.seconds or 0.0, 30.0)
-                row = row + 1 if state.lasting else 0 if state.known else row
+                if state.lasting:
+                    row += 1
+                elif state.known:
+                    row = 0
             if row >= _IN_A_ROW:
                 raise self._given_up(task, why)
         raise self._given_up(

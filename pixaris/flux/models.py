@@ -70,6 +70,7 @@ class Model:
             return (
                 f"`{name}` of {self.name} is an image, which the eval set provides (the node titled {titles})"
             )
+        # Without a polling URL nobody could fetch the image.
         if name.startswith("webhook"):
             return (
                 f"`{name}` cannot be set: an answer to a request with a webhook says nothing of where its"
@@ -85,14 +86,14 @@ class Model:
             names: The fields that are set.
             images: The image fields that have an image.
         """
-        fields = [field for field in self.fields if field.required and field.name not in names]
-        return [
-            f"`{field.name}` of {self.name} is missing: it takes {field.describe()}" for field in fields
-        ] + [
-            f"{self.name} needs an image for the node {image.title!r}"
-            for image in self.images
-            if image.required and image.name not in images
-        ]
+        lacks = []
+        for field in self.fields:
+            if field.required and field.name not in names:
+                lacks.append(f"`{field.name}` of {self.name} is missing: it takes {field.describe()}")
+        for image in self.images:
+            if image.required and image.name not in images:
+                lacks.append(f"{self.name} needs an image for the node {image.title!r}")
+        return lacks
 
     def credits(self, values: Mapping[str, ParamValue], inputs: Iterable[tuple[int, int]]) -> float | None:
         """Estimate what one image costs; None if no price is listed.
@@ -111,6 +112,7 @@ class Model:
         own_width, own_height = values.get("width"), values.get("height")
         if isinstance(own_width, int) and isinstance(own_height, int):
             width, height = own_width, own_height
+        # Every megapixel that is begun counts, of the result and of each input.
         begun = [max(1, ceil(w * h / MEGAPIXEL)) for w, h in ((width, height), *sizes)]
         return self.price.first + self.price.more * (sum(begun) - 1)
 

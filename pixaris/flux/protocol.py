@@ -96,8 +96,10 @@ def read_submission(reply: Reply, base: str) -> Task:
     body = _object(reply)
     task_id, polling_url = body.get("id"), body.get("polling_url")
     status = _status(body)
+    # Before the id is looked for: a refused request has one too, and no image ever comes of it.
     if status in MODERATED or (status in FAILED and task_id):
         raise _refused_task(status, body, base)
+    # An error with a polling URL has begun a task all the same, which is charged.
     if isinstance(task_id, str) and task_id and (reply.status < 300 or polling_url):
         if isinstance(polling_url, str) and polling_url:
             url = polling_url
@@ -116,10 +118,13 @@ def submission_error(reply: Reply, base: str) -> PixarisError:
         )
     if refused := _account_error(code, words, base):
         return refused
+    # The request went through the gateway, and nobody knows how far: to send it again might be charged twice.
     if code in (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT):
         return lost(f"a gateway lost the answer ({words})", base)
+    # Answered by the API itself, which has begun nothing.
     if code >= 500:
         return UnreachableError(f"could not take the request ({words})", endpoint=base)
+    # Not followed: the key would go wherever the redirect says.
     if 300 <= code < 400:
         return UnreachableError(
             f"redirects elsewhere (HTTP {code}), where the key must not go; correct its URL", endpoint=base
@@ -168,6 +173,7 @@ def read_state(reply: Reply, base: str, *, with_key: bool = True) -> State:
         return Ready(sample, seconds)
     if status in MODERATED or status in FAILED:
         raise _refused_task(status, body, base)
+    # Also right after the submission: a task may not be known everywhere at once.
     if status == UNKNOWN:
         return Missing()
     if status:
@@ -175,6 +181,7 @@ def read_state(reply: Reply, base: str, *, with_key: bool = True) -> State:
     words = gist(reply)
     if with_key and (refused := _account_error(reply.status, words, base)):
         raise refused
+    # These say that it is worth asking again soon.
     passing = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
     lasting = 300 <= reply.status < 500 and reply.status not in passing
     if with_key or not lasting:
@@ -210,6 +217,7 @@ def gist(reply: Reply) -> str:
     """An answer in the API's own words: ``HTTP 422: steps: Input should be less than or equal to 50``."""
     body = _object(reply)
     detail = body.get("detail")
+    # FastAPI's own errors are lists with a place each; all others are one sentence.
     if isinstance(detail, list):
         words = "; ".join(filter(None, map(_fault, detail)))
     else:
@@ -288,6 +296,7 @@ def _status(body: Mapping[str, object]) -> str:
 
 
 def _number(value: object) -> float | None:
+    # A balance or a wait that is none must not be reckoned with.
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         return None
     return float(value)
@@ -302,5 +311,8 @@ def _wait(reply: Reply) -> float | None:
 
 def _line(value: object) -> str:
     """A value as one line that a terminal can show."""
-    text = value if isinstance(value, str) else "" if value is None else str(value)
+    if value is None:
+        text = ""
+    else:
+        text = str(value)
     return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:_TOLD]

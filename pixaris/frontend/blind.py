@@ -29,9 +29,11 @@ APART = 20
 themselves.
 """
 
+# One in fourteen: enough to tell how far somebody agrees with themselves.
 REPEATS = 0.07
 """Share of questions that somebody has answered before, with sides swapped."""
 
+# A page that was left open overnight may still be answered.
 _KEPT_SECONDS = 12 * 3600.0
 
 
@@ -98,6 +100,7 @@ class BlindQueue:
         """
         with self._lock:
             self._prior = prior
+            # Images are only ever added, so their number tells.
             if len(iteration.images) == len(self._images):
                 return
             self.runs = iteration.runs
@@ -135,6 +138,7 @@ class BlindQueue:
         with self._lock:
             self._forget()
             mine = [vote for vote in votes if vote.rater == rater]
+            # Before a fresh one is looked for, and only if there is something to repeat.
             if self._random.random() < REPEATS and (again := self._again(rater, mine)) is not None:
                 return again
             return self._fresh(rater, votes, mine)
@@ -149,6 +153,7 @@ class BlindQueue:
 
     def lease(self, identity: str, rater: str) -> Lease | None:
         """A question that somebody was asked; None if it was not asked, or of another."""
+        # Without the lock: a single look at a dict, and a lease never changes.
         lease = self._leases.get(identity)
         if lease is not None and lease.rater == rater:
             return lease
@@ -189,8 +194,10 @@ class BlindQueue:
         by_name = {image.name: image for image in self._images.values()}
         held = {lease.question for lease in self._lent()}
         old = []
+        # Not what somebody has just seen and remembers.
         for vote in mine[:-APART]:
             pair = frozenset((vote.left, vote.right))
+            # Twice is enough to tell; and whoever has it open must not be asked it beside that.
             if times[pair] == 1 and pair not in held and pair <= by_name.keys():
                 old.append(vote)
         if not old:
@@ -202,8 +209,10 @@ class BlindQueue:
         asked = Counter(frozenset((vote.left, vote.right)) for vote in votes)
         barred = {frozenset((vote.left, vote.right)) for vote in mine[-APART:]}
         barred |= {lease.question for lease in self._lent()}
+        # Also those whose minute is over: the same person may have them loaded ahead.
         barred |= {lease.question for lease in self._open(rater)}
         told = comparisons(self.runs, self._images.values(), votes)
+        # Each round that does not return takes one item out, so it ends.
         while True:
             free = {pair: self._free(pair, barred) for pair in self._items}
             open_pairs = [pair for pair, items in free.items() if items]
@@ -214,11 +223,13 @@ class BlindQueue:
             item = least_asked(free[pair], counts, self._random)
             one, other = (self._images[item, self.runs[run]] for run in pair)
             if can_be_told_apart(one, other, self._visible):
+                # Who prefers a side must not prefer a set by it.
                 swap = self._random.random() < 0.5
                 if swap:
                     return self._keep(rater, other, one)
                 return self._keep(rater, one, other)
             self._items[pair].remove(item)
+            # Remembered, because `take` makes the list of items anew.
             self._alike.add(self._question(pair, item))
 
     def _free(self, pair: Pair, barred: set[frozenset[str]]) -> list[str]:
@@ -228,6 +239,7 @@ class BlindQueue:
         return frozenset(self._images[item, self.runs[run]].name for run in pair)
 
     def _keep(self, rater: str, left: FeedbackImage, right: FeedbackImage) -> Lease:
+        # Not from the seeded generator: names of questions must not be guessed.
         lease = Lease(secrets.token_hex(10), rater, left, right, self._clock())
         self._leases[lease.id] = lease
         return lease

@@ -32,6 +32,19 @@ that runs changes all the time.
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a trial belongs to.
+
+    Attributes:
+        search: Its search.
+        trial: The trial itself, as the search has it.
+    """
+
+    search: Search
+    trial: TrialResult
+
+
+@dataclass(frozen=True)
 class Run:
     """A trial of a search, or an experiment run of its own.
 
@@ -47,8 +60,7 @@ class Run:
         directions: Score name to what is better, where that is known.
         failures: Items without an image or a score.
         items: Names of the eval set's items, where they are known.
-        search: The search that it is a trial of, or None.
-        trial: The trial, or None.
+        origin: Where it is a trial of a search; None of a run of its own.
     """
 
     ref: str
@@ -62,8 +74,7 @@ class Run:
     directions: Mapping[str, Direction]
     failures: int
     items: Sequence[str]
-    search: Search | None = None
-    trial: TrialResult | None = None
+    origin: Origin | None = None
 
     def cells(self) -> dict[int, Cell]:
         """What it made, by index of the item."""
@@ -123,8 +134,7 @@ class Search:
             directions,
             trial.failures,
             self.result.items,
-            self,
-            trial,
+            Origin(self, trial),
         )
 
     def runs(self) -> list[Run]:
@@ -147,6 +157,8 @@ class Experiments:
     def __init__(self, results: Path, keyring: Keyring, clock: Callable[[], float] = time.monotonic) -> None:
         self.results = results
         self._keyring = keyring
+        # Held for looking up and keeping only: reading a large search takes seconds, and other searches need
+        # not wait for it.
         self._lock = threading.Lock()
         self._clock = clock
         self._read: dict[str, tuple[float, Search]] = {}
@@ -188,6 +200,7 @@ class Experiments:
             for trial in search.result.trials:
                 if trial.number == int(number):
                     return search.run(trial)
+        # A number after the dash means a trial, of whatever folder.
         for folder in self._single() if not number else ():
             if self._id(folder) == identity:
                 return self._run(folder)
@@ -205,9 +218,11 @@ class Experiments:
         identity, now = self._id(folder), self._clock()
         with self._lock:
             at, known = self._read.get(identity, (-math.inf, None))
+        # Before the disk is looked at: a page asks for a hundred images at once.
         if known is not None and now - at < _FRESH_SECONDS:
             return known
         version, changed = _version(folder)
+        # A search that says it runs may have been killed, which no file tells.
         if known is not None and known.version == version and known.result.status != "running":
             return known
         paths = SearchPaths(folder)
@@ -218,6 +233,7 @@ class Experiments:
         with self._lock:
             self._read[identity] = (now, search)
             while len(self._read) > _KEPT:
+                # The one that was read first; a dict keeps that order.
                 del self._read[next(iter(self._read))]
         return search
 
@@ -264,6 +280,7 @@ def _version(folder: Path) -> tuple[str, float]:
             state = file.stat()
         except OSError:
             continue
+        # Size and time: a file may change twice within the clock's tick.
         marks.append(f"{state.st_size:x}.{state.st_mtime_ns:x}")
         changed = max(changed, state.st_mtime)
     return "-".join(marks), changed

@@ -11,6 +11,7 @@ from pixaris.frontend.experiments import Run
 from pixaris.report.model import Cell
 from pixaris.types import Direction
 
+# 24 sets make 276 pairs on every item.
 MOST_RUNS = 24
 MOST_IMAGES = 2_000
 
@@ -43,6 +44,7 @@ def iteration_of(name: str, runs: Sequence[Run]) -> Iteration:
     directions: dict[str, Direction] = {}
     for run in runs:
         directions.update(run.directions)
+    # By item, so that people see the same picture of all sets one after the other.
     ordered = sorted(images, key=lambda image: _place(image.item, runs))
     return Iteration(IterationKey(projects[0], name.strip()), tuple(ordered), time.time(), directions)
 

@@ -46,6 +46,7 @@ class Logs:
     def entries(self, key: IterationKey) -> Sequence[AnyEntry]:
         """All that was said of an iteration."""
         log = self._log(key)
+        # One look for all that ask at once; other iterations have locks of their own.
         with log.lock:
             now = time.monotonic()
             if log.looked is None or now - log.looked >= self._feedback.look_seconds:

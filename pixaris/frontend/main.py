@@ -75,6 +75,7 @@ def serve(
         log_level="warning",
         access_log=False,
         server_header=False,
+        # Anybody can send these headers; what a proxy puts before the path is a setting.
         proxy_headers=False,
         timeout_keep_alive=_KEPT_ALIVE,
         timeout_graceful_shutdown=_SECONDS_TO_END,
@@ -107,6 +108,7 @@ def _listen(settings: PageSettings) -> socket.socket:
     except OSError as error:
         raise ConfigurationError(f"host {settings.host!r} cannot be listened on: {error.strerror}") from None
     try:
+        # Else the port stays taken for a minute after the last page was ended.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(place)
         listening.listen(128)

@@ -62,9 +62,11 @@ def opinions(iteration: Iteration, votes: Sequence[Vote]) -> Opinions:
 def _agreement(votes: Sequence[Vote]) -> Share:
     said: dict[tuple[str, frozenset[str]], list[str]] = {}
     for vote in votes:
+        # By image, not by side: a repeated question has its sides swapped.
         preferred = {"left": vote.left, "right": vote.right}.get(vote.outcome, "")
         said.setdefault((vote.rater, frozenset((vote.left, vote.right))), []).append(preferred)
     again = [answers for answers in said.values() if len(answers) > 1]
+    # Against the first answer, which nobody had given before.
     same = sum(answers[0] == other for answers in again for other in answers[1:])
     return Share(same, sum(len(answers) - 1 for answers in again))
 
@@ -80,6 +82,7 @@ def _metrics(iteration: Iteration, decided: Sequence[Vote]) -> dict[str, Share]:
         agree = asked = 0
         for vote in decided:
             left, right = scores[vote.left].get(name), scores[vote.right].get(name)
+            # A metric that sees no difference has no opinion.
             if left is None or right is None or left == right:
                 continue
             asked += 1

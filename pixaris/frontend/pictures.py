@@ -18,6 +18,7 @@ FULL = 0
 """… and the whole image, without loss."""
 
 _QUALITY = {128: 55, 256: 65, 768: 80}
+# Some thousand small pictures: a page that is loaded again, or by a second person, decodes none.
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -45,11 +46,13 @@ class Pictures:
         Raises:
             ImageError: It is missing or damaged.
         """
+        # With the time of change: a running search may make an image anew under the same name.
         key = (tuple(files), tuple(map(_changed, files)), side)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
+        # Outside of the lock: decoding takes longer than everything else here.
         if side == FULL:
             data = _full(files)
         else:
@@ -57,6 +60,7 @@ class Pictures:
         if isinstance(data, ImageError):
             raise data
         with self._lock:
+            # Two threads may have made the same one; it counts once.
             if key not in self._kept:
                 self._kept[key] = data
                 self._size += len(data)
@@ -75,5 +79,6 @@ def _changed(file: Path) -> int:
 
 def _full(files: Sequence[Path]) -> bytes | ImageError:
     if len(files) > 1:
+        # Several side by side have no file of their own to show in full.
         return thumbnail(files, 4096, 95)
     return EncodedImage.from_bytes(read_image_file(files[0]), files[0].name).data

@@ -75,6 +75,7 @@ class Review:
         self._keys: dict[str, IterationKey] = {}
         self._queues: dict[IterationKey, BlindQueue] = {}
         self._known: dict[IterationKey, _Known] = {}
+        # For all iterations: images of one search are in several.
         self._visible = functools.lru_cache(maxsize=_COMPARED)(differ_visibly)
 
     def iteration_id(self, key: IterationKey) -> str:
@@ -88,6 +89,7 @@ class Review:
             ConfigurationError: There is none.
         """
         with self._lock:
+            # Names in addresses are digests, so that they can only be looked up, not undone.
             known = self._keys.get(identity)
         if known is None:  # iterations come, and never go
             found = {self.iteration_id(key): key for key in self.feedback.iterations()}
@@ -126,7 +128,9 @@ class Review:
         if queue is None:
             queue = BlindQueue(known.iteration, self._visible)
             with self._lock:
+                # Another thread may have made one meanwhile: the first counts, or a pair would be lent twice.
                 queue = self._queues.setdefault(key, queue)
+        # Each time: an iteration that votes steer grows between rounds.
         queue.take(known.iteration, known.prior)
         return queue
 
@@ -135,6 +139,7 @@ class Review:
         with self._lock:
             known = self._known.get(key)
         now = time.monotonic()
+        # A store far away, or one that charges for a look, says itself how often it may be asked.
         if known is not None and now - known.looked < max(_FRESH_SECONDS, self.feedback.look_seconds):
             return known
         iteration = self.feedback.load(key)

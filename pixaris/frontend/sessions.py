@@ -18,7 +18,9 @@ KEY_FILE = ".review.key"
 COOKIE = "pixaris_review"
 DAYS = 30
 _LONGEST_NAME = 40
+# Five guesses a minute: a password of eight characters outlives whoever tries.
 _TRIES, _WINDOW = 5, 60.0
+# Addresses that are remembered: whoever has more would otherwise fill the memory.
 _MOST_KEPT = 10_000
 
 
@@ -43,6 +45,7 @@ class Keyring:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             beside = folder / f"{KEY_FILE}.{secrets.token_hex(6)}"
+            # Readable by the user alone from the beginning: a mode that is set afterwards comes too late.
             handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as opened:
                 opened.write(secrets.token_bytes(32))
@@ -76,14 +79,17 @@ class Keyring:
     def name(self, cookie: str, now: float) -> str | None:
         """Who somebody is; None if the cookie is not ours, or too old."""
         body, _, signature = cookie.rpartition(".")
+        # In constant time: how long a comparison takes must not tell how much of a guess is right.
         if not hmac.compare_digest(self._digest("session", body).encode(), signature.encode()):
             return None
         encoded, _, since = body.partition(".")
+        # Signed by us, so it is a number.
         if not 0 <= now - int(since) <= DAYS * 86_400:
             return None
         return base64.urlsafe_b64decode(encoded).decode()
 
     def _digest(self, *words: str) -> str:
+        # With a sign that no word has, so that ("a", "bc") and ("ab", "c") differ.
         message = "\0".join(words).encode("utf-8", "backslashreplace")
         return hmac.new(self._key, message, hashlib.sha256).hexdigest()
 
@@ -122,5 +128,6 @@ class Attempts:
     def failed(self, whose: str) -> None:
         """Somebody has tried a wrong one."""
         if len(self._failed) >= _MOST_KEPT:
+            # All at once, rather than a search for the oldest with every guess.
             self._failed.clear()
         self._failed.setdefault(whose, deque(maxlen=_TRIES)).append(self._clock())

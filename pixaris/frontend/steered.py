@@ -39,6 +39,7 @@ def shared_prior(results: Path, iteration: Iteration) -> Array | None:
 
 def _prior(nearness: Nearness, runs: list[str]) -> Array | None:
     points = [nearness.points.get(_number(run)) for run in runs]
+    # Only with all of them: a part would be another model than the driver's.
     if not nearness.is_sound or None in points:
         return None  # a file that somebody has edited, or a set that is just being put up
     parameters = Hyperparameters(np.array(nearness.lengths), nearness.scale, nearness.own)

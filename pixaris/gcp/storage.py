@@ -350,7 +350,7 @@ def unsafe(names: Sequence[str], *, folds_case: bool) -> dict[str, str]:
             wrong[name] = "has an empty part, or is an absolute path"
         elif "." in parts or ".." in parts:
             wrong[name] = "leads out of its folder"
-        elif any(mark in name for mark in "\\:\0") or any(ord(mark) < 32 for mark in name):
+        elif any(mark in "\\:" or ord(mark) < 32 for mark in name):
             wrong[name] = "holds a backslash, a colon or a control character"
         elif any(len(part.encode()) > 240 for part in parts):
             wrong[name] = "is too long for a file"

@@ -102,6 +102,7 @@ class ImageGenerator(ABC):
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
+        # Classes that are pickled by value are made twice, the first time without their methods.
         if half_unpickled():
             return
         cls.uses_endpoints = cls.request is not ImageGenerator.request
@@ -128,6 +129,7 @@ class ImageGenerator(ABC):
         endpoints = self.endpoints()
         if not endpoints:
             raise ConfigurationError(f"{type(self).__name__} has no endpoint; give it one")
+        # The first alone: who calls this has no pool, and wants one image.
         client = endpoints[0].connect()
         try:
             return client.run(request).image.image, f"{item.item or 'generated'}.png"
@@ -229,6 +231,7 @@ class Choice:
             ConfigurationError: There is no such generator.
         """
         names = [str(one.value) for one in params if (one.node_name, one.input) == (CHOOSER, CHOSEN)]
+        # The last one counts: a parameter stands behind the fixed values.
         name = [next(iter(self.generators)), *names][-1]
         if name not in self.generators:
             known = ", ".join(self.generators)
@@ -251,6 +254,8 @@ class Choice:
             return rest if owner == name else None
         knowing = {key: one for key, one in self.generators.items() if _knows_inputs(one)}
         having = [key for key, one in knowing.items() if _has(one, node_name, input)]
+        # A generator that cannot tell its inputs gets everything; and what nobody has is told as a fault by
+        # all, not passed over.
         if name in having or name not in knowing or not having:
             return node_name
         return None
@@ -263,6 +268,7 @@ class Choice:
         one = self.generators[name]
         if one.loads(title) or not one.uses_endpoints:
             return title
+        # An image that nobody loads stays with all: their checks then say that it feeds nothing.
         elsewhere = any(other.loads(title) for other in self.generators.values())
         return None if elsewhere else title
 

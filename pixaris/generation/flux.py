@@ -77,10 +77,10 @@ class FluxGenerator(ImageGenerator):
 
     def request(self, args: ItemArgs) -> GenerationRequest:
         images = self._images(args.images)
-        problems = [*self._faults(args.params), *self._image_problems(images)]
-        problems += [
-            Problem("", message)
-            for message in self.model.missing([param.input for param in args.params], images)
+        problems = [
+            *self._faults(args.params),
+            *self._image_problems(images),
+            *self._missing(args.params, images),
         ]
         if problems:
             raise ConfigurationError(tuple(dict.fromkeys(problems)))
@@ -105,9 +105,7 @@ class FluxGenerator(ImageGenerator):
             ]
             own = args.with_params(item.params).params
             found += self._faults(own) if item.params else []
-            found += [
-                Problem("", message) for message in self.model.missing([param.input for param in own], images)
-            ]
+            found += self._missing(own, images)
         return list(dict.fromkeys(found))
 
     def fault(self, param: GenerationParam) -> Fault | None:
@@ -189,9 +187,16 @@ class FluxGenerator(ImageGenerator):
         faults = [fault for param in params if (fault := self.fault(param))]
         fields = [param.input for param in params]
         twice = sorted({name for name in fields if fields.count(name) > 1})
-        return [Problem("", fault.message) for fault in faults] + [
-            Problem("", f"`{name}` of {self.model.name} is set twice; keep one of them") for name in twice
-        ]
+        rules = [fault.message for fault in faults]
+        rules += [f"`{name}` of {self.model.name} is set twice; keep one of them" for name in twice]
+        return [Problem("", rule) for rule in rules]
+
+    def _missing(
+        self, params: Sequence[GenerationParam], images: Mapping[str, EncodedImage]
+    ) -> list[Problem]:
+        """Fields and images that the model needs and does not get."""
+        names = [param.input for param in params]
+        return [Problem("", message) for message in self.model.missing(names, images)]
 
     def _title_problems(self, eval_set: EvalSet, args: ItemArgs) -> list[Problem]:
         titles = {

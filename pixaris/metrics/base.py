@@ -128,9 +128,11 @@ class BaseMetric(ABC):
                 re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__.removesuffix("Metric")).lower()
                 or cls.__name__
             )
+        # Told by what the class overrides, so that nobody has to declare it and forget.
         cls.per_item = (
             cls.score is not BaseMetric.score or cls.score_execution is not BaseMetric.score_execution
         )
+        # When the class is made, not in the middle of a search.
         if not cls.per_item and cls.calculate is BaseMetric.calculate:
             raise TypeError(
                 f"{cls.__name__} must implement score(image, item) or calculate(images) (or"
@@ -166,8 +168,7 @@ class BaseMetric(ABC):
         """
         images = self.counted(images)
         rows = [self.named(self.score(image, EvalItem(index, ""))) for index, image in enumerate(images)]
-        names = dict.fromkeys(name for row in rows for name in row)
-        return {name: _mean([row[name] for row in rows if name in row]) for name in names}
+        return means_of(rows)
 
     def counted(self, images: Sequence[Image.Image]) -> list[Image.Image]:
         """The images of a run, as many as what each is compared with.
@@ -209,6 +210,7 @@ class BaseMetric(ABC):
         Raises:
             ConfigurationError: It gave several, and none of them is called as the objective.
         """
+        # It says itself what it gives, or gives what is wanted.
         if self.name not in objectives or self.name in row or self.scores or not row:
             return dict(row)
         if len(row) > 1:
@@ -336,6 +338,7 @@ def _number(name: str, value: object) -> float:
         way_out = "return a number, or score names with numbers"
         raise MetricError(f"{name} returned None, which is no score; {way_out}")
     try:
+        # `float` and not a check of types: numpy and torch have number types of their own.
         number = float(value)  # type: ignore[arg-type]  # numpy's and torch's numbers come in too
     except (TypeError, ValueError, OverflowError):
         shown = repr(value)
@@ -349,5 +352,15 @@ def _number(name: str, value: object) -> float:
     return number
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+def means_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Score name to its mean over those rows that have it.
+
+    Args:
+        rows: The scores of each image.
+    """
+    means = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row[name] for row in rows if name in row]
+        # `fsum`: the mean must not depend on the order in which images were scored.
+        means[name] = math.fsum(values) / len(values)
+    return means

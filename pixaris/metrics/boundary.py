@@ -66,6 +66,7 @@ class BoundaryFMetric(PreparedMetric["TrueOutline"]):
     def prepare(self, reference: Image.Image) -> TrueOutline:
         mask = mask_of(reference)
         boundary = _boundary(mask)
+        # One pixel at least: on small images a share of the diagonal would ask for the very same pixels.
         near = max(1.0, self.tolerance * math.hypot(*reference.size))
         return TrueOutline(mask, boundary, _around(boundary, near), near)
 
@@ -73,11 +74,13 @@ class BoundaryFMetric(PreparedMetric["TrueOutline"]):
         generated = mask_at(image, size_of(prepared.mask))
         made, wanted = _boundary(generated), prepared.boundary
         if not made.any() and not wanted.any():
+            # Empty and full have no boundary either, and are as different as masks can be.
             return float(np.array_equal(generated, prepared.mask))
         if not made.any() or not wanted.any():
             return 0.0
         precision = float(prepared.around[made].mean())
         recall = float(_around(made, prepared.near)[wanted].mean())
+        # The harmonic mean divides by it.
         if precision + recall == 0:
             return 0.0
         return 2 * precision * recall / (precision + recall)

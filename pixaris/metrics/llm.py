@@ -82,6 +82,7 @@ class _AspectMetric(JudgeMetric):
         for aspect in self._aspects:
             values = [float(answer[aspect.name]) for answer in answers]
             row |= self.sampled(aspect.score, [aspect.value(value) for value in values])
+            # Of the mean, not the mean of it: for errors `1 / (1 + n)` bends, and n is what was asked.
             row[aspect.score] = aspect.value(statistics.fmean(values))
         return row
 
@@ -98,6 +99,7 @@ class _AspectMetric(JudgeMetric):
         values = {aspect.name: dict(aspect.schema) for aspect in self._aspects}
         return {
             "type": "object",
+            # The reason comes first: a judge is to look before it gives a number.
             "properties": {"reason": {"type": "string"}, **values},
             "required": list(values),
         }

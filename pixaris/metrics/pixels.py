@@ -22,6 +22,7 @@ def flat(image: Image.Image) -> Image.Image:
     """Return 8-bit RGB. Transparency is composited over black, so that what cannot be seen does not count."""
     image = as_rgb(image)
     if image.mode == "RGBA":
+        # Whatever colour lies under transparent pixels is an accident of the program that wrote them.
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, image).convert("RGB")
     return image
@@ -36,11 +37,13 @@ def mask_of(image: Image.Image) -> Mask:
     """Return which pixels belong to a mask [height, width]: those of level 128 or more. Nothing is
     dithered.
     """
+    # Pillow's own conversion to black and white would dither.
     return np.asarray(flat(image).convert("L")) > 127
 
 
 def mask_at(image: Image.Image, size: Size) -> Mask:
     """Return a generated mask at the true one's size."""
+    # No filter: it would make greys of a boundary, and a mask is one or the other.
     return mask_of(fitted(image, size, Image.Resampling.NEAREST))
 
 
@@ -93,6 +96,7 @@ def fitted(
         larger = max(width, height)
     else:
         larger = max(ref_width, ref_height)
+    # In whole numbers: a quotient of sides would need a tolerance of its own.
     if abs(width * ref_height - height * ref_width) > larger:
         raise MetricError(
             f"the {names[0]} is {width}×{height} and its {names[1]} {ref_width}×{ref_height}: sizes may"

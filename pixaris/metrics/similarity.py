@@ -97,9 +97,11 @@ class PSNRMetric(PreparedMetric[Levels]):
             import cv2
 
         generated = levels_at(image, size_of(prepared))
+        # Over bytes: OpenCV adds whole numbers exactly, and no copy as floats is made.
         mean_square = cv2.norm(generated, prepared, cv2.NORM_L2SQR) / (255**2 * prepared.size)
         if mean_square == 0:
             return PSNR_CAP
+        # Below 0 dB an image is farther off than black is from white on average: no use in telling how far.
         return min(PSNR_CAP, max(0.0, -10 * math.log10(mean_square)))
 
 

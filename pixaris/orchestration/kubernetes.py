@@ -9,7 +9,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +92,7 @@ def generate_images_on_cluster(
     from pixaris.search.driver.jobs.client import DEFAULT_ADDRESS, Jobs  # needs Ray
 
     bucket = _checked(data_loader, image_generator, experiment_handler, args)
-    where = address or os.environ.get("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS
-    jobs = Jobs(where)
+    jobs = Jobs(address or os.environ.get("RAY_API_SERVER_ADDRESS") or DEFAULT_ADDRESS)
     project = str(args.get("project", "default"))
     eval_set = _in_bucket(data_loader, bucket, project)
     home = bucket / RESULTS / safe_name(project) / safe_name(eval_set.path.name)
@@ -111,14 +110,34 @@ def generate_images_on_cluster(
     sent = ClusterRun(job, name, home / safe_name(name))
     if not follow:
         return sent
-    ended = jobs.follow(job, _pass_on)
-    if ended.code:
-        ended_so = f"{ended.status.lower()} on the cluster at {where} (exit code {ended.code})"
-        raise ClusterError(f"the run {name} {ended_so}; its log says why: pixaris submit {job} --follow")
+    _wait_for(jobs, sent)
     folder_here = experiment_handler.results_dir / safe_name(project) / safe_name(eval_set.path.name)
-    for inside in (f"{safe_name(name)}/", f"{SearchPaths(Path()).tensorboard}/{safe_name(name)}/"):
-        pull(home, folder_here, eval_set.bucket.project, inside=inside)
-    return ClusterRun(job, name, sent.place, folder_here / safe_name(name))
+    return _fetched(sent, folder_here, eval_set.bucket.project)
+
+
+def _fetched(sent: ClusterRun, folder: Path, gcp_project: str) -> ClusterRun:
+    """Bring a run and its TensorBoard events into the folder of its eval set's runs.
+
+    Raises:
+        BucketError: The bucket cannot be read.
+    """
+    own = safe_name(sent.name)
+    for inside in (f"{own}/", f"{SearchPaths(Path()).tensorboard}/{own}/"):
+        pull(sent.place.parent, folder, gcp_project, inside=inside)
+    return replace(sent, folder=folder / own)
+
+
+def _wait_for(jobs: Jobs, sent: ClusterRun) -> None:
+    """Show how a run goes until it is over.
+
+    Raises:
+        ClusterError: It failed.
+    """
+    ended = jobs.follow(sent.job, _pass_on)
+    if ended.code:
+        ended_so = f"{ended.status.lower()} on the cluster at {jobs.address} (exit code {ended.code})"
+        log = f"its log says why: pixaris submit {sent.job} --follow"
+        raise ClusterError(f"the run {sent.name} {ended_so}; {log}")
 
 
 def _submit(

@@ -23,6 +23,7 @@ Mark: TypeAlias = Literal["better", "tied", "worse", ""]
 SIGNS: Mapping[Mark, str] = {"better": "▲ better", "tied": "~ tied", "worse": "▼ worse", "": ""}
 """How a set stands against the baseline, in a sign and a word: never by colour alone."""
 
+# More than a tooltip shows, and half the bytes of a number in full.
 _DIGITS = 6
 
 
@@ -98,6 +99,7 @@ def mark_of(gain: MeanInterval | None, direction: str) -> Mark:
     """How a difference to the baseline is to be read; "" where it has no interval."""
     if gain is None or gain.low is None or gain.high is None:
         return ""
+    # Turned round where less is better, so that above 0 is better in either case.
     low, high = (gain.low, gain.high) if direction == "max" else (-gain.high, -gain.low)
     if low > 0:
         return "better"
@@ -159,6 +161,7 @@ class Originals:
             folder = part.result.folder.resolve()
             if folder.is_relative_to(home):
                 relative = folder.relative_to(home).as_posix()
+                # Relative, so that the folder can be moved or copied with its report.
                 prefixes.append("" if relative == "." else f"{relative}/")
             else:
                 prefixes.append(None)
@@ -193,12 +196,13 @@ def _items(report: Report, gallery: Gallery) -> list[JsonObject]:
     for name in report.items:
         pictures = pictured.get(name, {})
         digests = [pictures[folder].digest if folder in pictures else "" for folder in report.folders]
+        images = [gallery.best(digest) for digest in digests]
         found.append(
             {
                 "name": name,
                 "prompt": prompts.get(name, ""),
                 "file": RunPaths.image_name(name),
-                "images": [gallery.best(digest) for digest in digests],
+                "images": images,
                 "problems": [gallery.problems.get(digest) for digest in digests],
             }
         )
@@ -208,7 +212,9 @@ def _items(report: Report, gallery: Gallery) -> list[JsonObject]:
 def _set(report: Report, facts: Facts, gallery: Gallery, originals: Originals) -> dict[str, object]:
     row = report.sets[facts.place]
     trial = row.trial
-    scores = [[_short(score) for score in report.scores(row, metric)] for metric in report.metrics]
+    scores = []
+    for metric in report.metrics:
+        scores.append([_short(score) for score in report.scores(row, metric)])
     images: list[int | None] = []
     large: dict[int, int] = {}
     problems: dict[int, str] = {}
@@ -250,6 +256,7 @@ def _unusual_files(report: Report, row: SetRow) -> dict[int, str]:
     found = {}
     for place, cell in row.cells.items():
         if cell.source is not None and cell.row.image != RunPaths.image_name(report.items[place]):
+            # Only those that are unusual: a path for every image would be the largest part of the file.
             found[place] = str(cell.row.image)
     return found
 

@@ -17,15 +17,22 @@ from pixaris.report.thumbnails import Source, Thumbnails
 PER_CHUNK = 1_000
 """The number of a picture is its chunk's number times this, plus its place there."""
 
+# Sides of the small pictures that are tried, the largest first.
 _SIDES = (192, 160, 128, 112, 96, 80, 64, 48)
+# Sides of the large ones; smaller where there are many images.
 _LARGE, _LARGE_OF_MANY = 768, 512
 _QUALITY = 50
+# The browser parses a group at once when the first of its pictures is shown: large ones would make it
+# stutter.
 _CHUNK_BYTES = 600_000
+# Pictures by which the size of all is guessed.
 _SAMPLE = 24
+# Bytes that a file may have: these up to so many images, growing evenly to those of many.
 _FEW, _SMALL_FILE = 1_000, 8_000_000
 _MANY, _LARGE_FILE = 16_000, 30_000_000
 _FIXED_TEXT, _TEXT_OF_CELL = 350_000, 92
 """Bytes that the rest of the file takes: of itself, and for each image."""
+# Bytes of a large picture, as they come out on average.
 _TYPICAL_LARGE = 22_000
 
 
@@ -52,6 +59,7 @@ class Gallery:
 
     def add(self, pictures: Iterable[tuple[str, bytes]], numbers: dict[str, int]) -> None:
         """Take in pictures; a new group begins with them."""
+        # As if the last group were full.
         self._open = _CHUNK_BYTES
         for digest, data in pictures:
             if self._open >= _CHUNK_BYTES or len(self.chunks[-1]) == PER_CHUNK:
@@ -86,6 +94,7 @@ def gallery(report: Report, thumbnails: Thumbnails) -> Gallery:
     count = len(given) + sum(map(len, made.values()))
     room = _limit(count) - _FIXED_TEXT - _TEXT_OF_CELL * count
     each = [*given, *(source for sources in made.values() for source in sources)]
+    # The small tier goes by what is left when the most important large ones are in.
     found = Gallery(_side(each, room, len(given) + 2 * len(report.items), thumbnails))
     _add_small(found, [given, *made.values()], room, thumbnails)
     if count <= _FEW:
@@ -126,6 +135,7 @@ def _sources(row: SetRow) -> list[Source]:
 
 def _side(sources: Sequence[Source], room: int, important: int, thumbnails: Thumbnails) -> int:
     """The largest side of the small pictures that leaves room for the large ones of what matters most."""
+    # Evenly over all: sets may differ much in how well they compress.
     sample = sources[:: max(1, len(sources) // _SAMPLE)]
     reserve = min(room // 3, _encoded(important * _TYPICAL_LARGE))
     for side in _SIDES[:-1]:
@@ -151,6 +161,7 @@ def _add_small(found: Gallery, groups: Sequence[Sequence[Source]], room: int, th
             size += _encoded(len(data))
             fresh[source.digest] = data
         else:
+            # Told instead of left blank: the reader can open the image itself.
             found.problems[source.digest] = "this file has no room for it; open the original"
     found.add(fresh.items(), found.small)
 
@@ -168,6 +179,7 @@ def _add_large(
     if found.size + sum(_encoded(len(data)) for data in pictures.values()) > room:
         return False
     small = {source.digest: thumbnails.get(source, found.side) for source in wanted}
+    # An image that is no larger than its small picture needs no second one.
     found.add(((digest, data) for digest, data in pictures.items() if data != small[digest]), found.large)
     return True
 

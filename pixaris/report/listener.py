@@ -49,6 +49,7 @@ class ReportWriter:
         self._thread.start()
 
     def update(self, progress: SearchProgress) -> None:
+        # First, so that whoever listens may take as long as it likes.
         self._offer(progress.result)
         self._inner.update(progress)
 
@@ -64,6 +65,7 @@ class ReportWriter:
         with self._wanted:
             self._latest, self._ended = result, True
             self._wanted.notify()
+        # The process may end right after, and would take the thread with it.
         self._thread.join()
 
     def __enter__(self) -> ReportWriter:
@@ -79,6 +81,8 @@ class ReportWriter:
 
     def _offer(self, result: SearchResult) -> None:
         with self._wanted:
+            # Only the latest: what came between two reports is in it. Nobody is woken, since the thread looks
+            # by itself.
             self._latest = result
 
     def _work(self) -> None:
@@ -90,6 +94,8 @@ class ReportWriter:
                 result, ended = self._latest, self._ended
             if result is None and ended:
                 break
+            # Before the search's first line is written there is no folder to write into, and it must not be
+            # made here.
             if result is not None and SearchPaths(result.folder).head.is_file():
                 if thumbnails is None:
                     thumbnails = self._begin(result)
@@ -98,6 +104,7 @@ class ReportWriter:
                 else:
                     every = max(EVERY_SECONDS, pause)
                 spent = self._write(result, thumbnails, every)
+                # Large searches take seconds to write: the process is also the one that runs the search.
                 pause = max(EVERY_SECONDS, _SHARE * spent)
             if ended:
                 break
@@ -141,6 +148,7 @@ def write_report(result: SearchResult, thumbnails: Thumbnails, every: float) -> 
     pictures = gallery(report, thumbnails)
     pieces = page(report, pictures, Originals.beside(report, file), Written(time.time(), every))
     write_bytes(file, pieces, make_folder=False)
+    # The picture is for sharing, so it is drawn of the final state alone.
     if not every:
         write_comparison(report)
     return file

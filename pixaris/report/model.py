@@ -195,15 +195,18 @@ def read_report(results: Sequence[SearchResult]) -> Report:
     """
     parts = tuple(_part(result) for result in results)
     first, others = parts[0], parts[1:]
-    items = tuple(name for name in first.result.items if all(_same(first, other, name) for other in others))
-    metrics = [name for name in first.scores if all(name in other.scores for other in others)]
+    items, metrics = list(first.result.items), first.scores
+    for other in others:
+        items = [name for name in items if _same(first, other, name)]
+        metrics = [name for name in metrics if name in other.scores]
     sets = [row for number, part in enumerate(parts) for row in _sets(number, part, items)]
-    report = Report(parts, items, tuple(metrics), tuple(sets))
+    report = Report(parts, tuple(items), tuple(metrics), tuple(sets))
     return replace(report, sets=tuple(_ranked(report)))
 
 
 def _part(result: SearchResult) -> SearchPart:
     paths = SearchPaths(result.folder)
+    # The baseline's, as it is the first that there is; every trial has the same metrics.
     record = read_json(paths.trial(0).record) or {}
     return SearchPart(result, read_manifest(paths), read_pictures(paths), record)
 
@@ -213,6 +216,7 @@ def _same(one: SearchPart, other: SearchPart, item: str) -> bool:
     if item not in other.places:
         return False
     mine, theirs = one.digests(item), other.digests(item)
+    # A folder that one search lacks says nothing against the item.
     return all(theirs[folder] == digest for folder, digest in mine.items() if folder in theirs)
 
 
@@ -241,6 +245,7 @@ def cell_of(folder: Path, row: ItemRow) -> Cell:
         return Cell(row, None, row.error or "it has no image")
     files = tuple(folder / str(made.image) for made in row.images)
     outside = [made.image for made in row.images if not _is_inside(str(made.image))]
+    # Paths come from a file: a report is sent to others, and must hold nothing from elsewhere on this disk.
     if outside:
         return Cell(row, None, f"{outside[0]} is no file of this search")
     missing = next((file for file in files if not file.is_file()), None)
@@ -264,6 +269,7 @@ def _ranked(report: Report) -> list[SetRow]:
         order = []
     by_key = {_key(report, number, row): row for number, row in enumerate(report.sets)}
     best = [by_key[key] for key in order]
+    # What has no score comes last, in the order of trials.
     return [*best, *(row for key, row in by_key.items() if key not in set(order))]
 
 
@@ -283,6 +289,7 @@ def _ranked_together(report: Report) -> list[int]:
             if whole:
                 items = len(scores)
             else:
+                # It counts as stopped among the common items, however many its own search has.
                 items = sum(score is not None for score in scores)
             rows.append(Row(number, scores, items))
     direction = report.first.directions.get(metric, "max")

@@ -64,6 +64,7 @@ def page(report: Report, gallery: Gallery, originals: Originals, written: Writte
     since = f'data-written="{written.at:.0f}" data-every="{written.every:.0f}"'
     yield f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body {since}>'.encode()
     yield join(_header(report, title, written), _navigation(), tag("main", *sections)).encode()
+    # After the sections, so that the page can be read before its scripts have all they need.
     yield json_script("data", data).encode()
     for number, chunk in enumerate(gallery.texts()):
         yield json_script(f"pictures-{number}", chunk).encode()
@@ -80,6 +81,7 @@ def _policy(styles: Sequence[str], scripts: Sequence[str]) -> Markup:
     """Nothing is fetched, and only our own scripts and styles count."""
     rules = [
         "default-src 'none'",
+        # 'self' for the originals, which lie beside the file.
         "img-src data: 'self'",
         f"style-src {' '.join(map(_hash, styles))}",
         f"script-src {' '.join(map(_hash, scripts))}",

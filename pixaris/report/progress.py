@@ -21,6 +21,7 @@ from pixaris.results.verdict.words import counted
 from pixaris.terminal import console, safe, say
 from pixaris.words import credits, duration, listed
 
+# A log of an hour has 360 lines at most.
 _LINE_SECONDS = 10.0
 
 
@@ -62,6 +63,7 @@ def waits_for(progress: SearchProgress) -> str:
         return ""
     if all(endpoint.state == "drained" for endpoint in progress.endpoints):
         return "waiting for an endpoint: all are drained or disabled"
+    # One reason is enough: where all are out it is mostly the same.
     reason = next(
         (endpoint.last_failure for endpoint in progress.endpoints if endpoint.last_failure),
         "none has answered yet",
@@ -176,6 +178,7 @@ class LiveProgress:
             if not trial.number:
                 head = "baseline  "
             self._console.print(Text(head, "bold green") + Text(safe(trial_line(trial))))
+        # Others scroll by unmentioned: a search has hundreds of trials.
         elif trial.objective is None and trial.status == "failed":
             self._console.print(Text("failed    ", "bold red") + Text(safe(trial_line(trial))))
         self.update(progress)
@@ -245,6 +248,7 @@ def shown(progress: bool) -> Iterator[ProgressListener]:
 def listener() -> PlainProgress | LiveProgress:
     """The one that fits where the output goes."""
     screen = console()
+    # Both: rich can be told by a variable that a pipe is a terminal.
     if screen.is_terminal and sys.stdout.isatty():
         return LiveProgress(screen)
     return PlainProgress()

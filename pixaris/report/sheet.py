@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 _LARGEST = 384
 _WIDTH = 1_600
 """Pixels that a sheet may be wide before its cells become smaller."""
+# Below that nobody can compare; the sheet grows wider instead.
 _SMALLEST = 224
 _GAP = 10
 _HEAD = 50
@@ -109,6 +110,8 @@ def _paste(
 def _square(image: Image.Image, cell: int) -> Image.Image:
     scale = cell / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    # On paper, as a viewer shows it: without this, transparent pixels would have whatever colour lies under
+    # them.
     flat = Image.new("RGB", image.size, _PAPER)
     flat.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
     return flat.resize(size, Image.Resampling.LANCZOS)
@@ -127,6 +130,7 @@ def _head(prompt: str, font: Font, width: int) -> list[str]:
     """A prompt in at most so many lines."""
     lines = _wrapped(prompt, font, width)
     if len(lines) > _PROMPT_LINES:
+        # The rest goes into the last line, where it is cut with an ellipsis.
         lines = [*lines[: _PROMPT_LINES - 1], " ".join(lines[_PROMPT_LINES - 1 :])]
     return [_fitted(line, font, width) for line in lines]
 

@@ -59,6 +59,7 @@ def write(
             write_bytes(file, page(report, pictures, Originals.beside(report, file), written))
             if with_originals is not None:
                 bundled = Originals(tuple(f"{part.title}/" for part in report.parts))
+                # Made anew, because the addresses of the originals are others inside the ZIP file.
                 text = b"".join(page(report, pictures, bundled, written))
                 _bundle(Path(with_originals), text, report)
         except OSError as error:
@@ -91,6 +92,7 @@ def _bundle(file: Path, text: bytes, report: Report) -> None:
                     for image in cell.source.files if cell.source is not None else ():
                         name = image.relative_to(part.result.folder).as_posix()
                         bundle.write(image, f"{part.title}/{name}")
+        # Whole or not at all: whoever opens it never finds half a file.
         os.replace(beside, file)
     finally:
         beside.unlink(missing_ok=True)

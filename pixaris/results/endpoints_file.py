@@ -46,6 +46,7 @@ def running_search(
         for head in parent.glob(f"*/{SearchPaths.HEAD}")
         if number_of(head.parent.name, name) is not None or _is_from(head.parent, source)
     ]
+    # Several may say that they run: a search that was killed never says otherwise.
     running = [found for folder in folders if (found := _read(folder, now)) is not None]
     if not running:
         return None

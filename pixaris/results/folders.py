@@ -13,6 +13,7 @@ from pixaris.exceptions import ConfigurationError, nearest
 from pixaris.files import read_json, safe_name
 from pixaris.results.paths import RunPaths, SearchPaths, number_of, numbered, trial_name
 
+# A look holds the folder for microseconds; a second in all is many looks.
 _TRIES = 20
 _JOB_FOLDER = "_ray_pkg_"
 """How the folders begin that Ray unpacks a job's files in; it deletes them when it likes."""
@@ -35,7 +36,9 @@ def new_folder(parent: Path, name: str, taken: Collection[str] = ()) -> Path:
         if folder.name in taken:
             continue
         try:
+            # Made instead of looked for: of two processes that start at once only one gets it.
             folder.mkdir(parents=True)
+        # Before `OSError`, of which it is one: a name that is taken is no fault.
         except FileExistsError:
             continue
         except OSError as error:
@@ -60,6 +63,7 @@ def fault_of(results: Path, *, kept_elsewhere: bool = False) -> str:
             " the node; name an absolute folder that stays (results: /…, or --set results=/…)"
         )
     try:
+        # `lexists`, so that a link that leads nowhere is told instead of passed over.
         while not os.path.lexists(present):
             present = present.parent
         if not present.is_dir():
@@ -94,6 +98,8 @@ def holding(folder: Path) -> Iterator[None]:
     Raises:
         ConfigurationError: Another process holds it.
     """
+    # The kernel lets go of the lock when the process ends, however it does: a file that says "running" would
+    # outlive a kill.
     handle = os.open(SearchPaths(folder).lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         for left in reversed(range(_TRIES)):  # whoever looks whether it is held, holds it for a moment
@@ -107,6 +113,7 @@ def holding(folder: Path) -> Iterator[None]:
                 time.sleep(_TRY_SECONDS)
         yield
     finally:
+        # Lets the lock go too; the file stays, or two processes could lock two files of one name.
         os.close(handle)
 
 
@@ -117,6 +124,7 @@ def held(folder: Path) -> bool | None:
     except OSError:
         return None
     try:
+        # Shared: two that look at once must not take each other for the search.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
@@ -192,9 +200,11 @@ def _find(name: str, paths: Sequence[Path], known: Sequence[Path], marker: str, 
     if named:
         words = " or ".join(f"{folder.parent.name}/{folder.name}" for folder in named)
         raise ConfigurationError(f"several projects have a search {name!r}; write {words}")
+    # After the names: a search is more often meant than a folder that happens to be called so here.
     for path in paths:
         if (path / marker).is_file():
             return path
-    names = [*(folder.name for folder in known), *(f"{folder.parent.name}/{folder.name}" for folder in known)]
+    names = [folder.name for folder in known]
+    names += [f"{folder.parent.name}/{folder.name}" for folder in known]
     hint = nearest(name, names) or (f"; there are {', '.join(f.name for f in known[:8])}" if known else "")
     raise ConfigurationError(f"{missing}{hint}; pixaris runs lists them (--results names another folder)")

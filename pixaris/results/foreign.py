@@ -38,6 +38,7 @@ def read_as(cls: type[T], row: object, *, without: Sequence[str] = ()) -> T:
     for field in fields(cls):  # type: ignore[arg-type]  # T is a dataclass
         if field.name in row and field.name not in without:
             given[field.name] = _value(hints[field.name], row[field.name], field.name)
+        # A field with a default may be missing: older files have fewer.
         elif field.default is MISSING and field.default_factory is MISSING:
             raise ForeignError(f"{field.name} is missing")
     return cls(**given)
@@ -73,6 +74,7 @@ def _value(wanted: Any, value: object, name: str) -> object:  # noqa: ANN401  (a
 
 
 def _one_of(wanted: Sequence[object], value: object, name: str) -> object:
+    # In the order in which they are declared: of `int | float` a whole number stays one.
     for one in wanted:
         try:
             return _value(one, value, name)
@@ -85,6 +87,7 @@ def _is_of(wanted: type, value: object) -> bool:
     if wanted is NoneType:
         return value is None
     if wanted is float:
+        # JSON writes 1.0 as 1 in other programs; and True is an `int` in Python.
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if wanted is int:
         return isinstance(value, int) and not isinstance(value, bool)

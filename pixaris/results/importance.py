@@ -42,9 +42,9 @@ def importances(
     if len(samples) < FEWEST:
         raise ConfigurationError(f"needs at least {FEWEST} comparable trials ({len(samples)} so far)")
     names = dict.fromkeys(name for values, _ in samples for name in values)
-    columns = {
-        name: _numbers([values.get(name) for values, _ in samples], name in logarithmic) for name in names
-    }
+    columns = {}
+    for name in names:
+        columns[name] = _numbers([values.get(name) for values, _ in samples], name in logarithmic)
     varying = {name: column for name, column in columns.items() if len(set(column[0])) > 1}
     if not varying:
         raise ConfigurationError("needs a parameter that varies; all comparable trials have the same values")
@@ -63,11 +63,13 @@ def _shares(columns: Mapping[str, tuple[list[float], bool]], scores: Sequence[fl
         name: CategoricalDistribution(sorted(set(column))) if categories else FloatDistribution(0.0, 1.0)
         for name, (column, categories) in columns.items()
     }
+    # The seed is fixed: the same search must show the same shares each time it is looked at.
     large = len(scores) > _LARGE
     evaluator = optuna.importance.FanovaImportanceEvaluator(
         seed=0, **({"n_trees": 16, "max_depth": 8} if large else {})
     )
     verbosity = optuna.logging.get_verbosity()
+    # Put back below: the user's own program may use Optuna as well.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study()
@@ -80,6 +82,7 @@ def _shares(columns: Mapping[str, tuple[list[float], bool]], scores: Sequence[fl
             found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=list(columns))
     finally:
         optuna.logging.set_verbosity(verbosity)
+    # Shares of nothing are NaN: a forest that found no variance to explain.
     return {name: float(share) if math.isfinite(share) else 0.0 for name, share in found.items()}
 
 
@@ -105,7 +108,31 @@ def _numbers(values: Sequence[ParamValue | None], logarithmic: bool) -> tuple[li
             scaled = [math.log(value) for value in present]
         else:
             scaled = present
+        # A value that occurs, so that the median makes no new split of the trees.
         middle, each = statistics.median_low(scaled), iter(scaled)
         return _scaled([middle if value is None else next(each) for value in values]), False
+    # By `repr`, which tells 1, 1.0 and True apart and works for lists too.
     categories = {key: float(number) for number, key in enumerate(dict.fromkeys(map(repr, values)))}
     return [categories[repr(value)] for value in values], True
+
+
+def lies_among(values: Mapping[str, ParamValue], others: Sequence[Mapping[str, ParamValue]]) -> bool:
+    """Whether a parameter set lies among others: each number within theirs, anything else one of them.
+
+    Args:
+        values: The set.
+        others: What it is held against; one that lacks a parameter says nothing of it.
+    """
+    for name, value in values.items():
+        if not _is_among(value, [other[name] for other in others if name in other]):
+            return False
+    return True
+
+
+def _is_among(value: ParamValue, others: Sequence[ParamValue]) -> bool:
+    """Whether a number lies within others, or anything else is one of them."""
+    numbers = [other for other in others if isinstance(other, int | float) and not isinstance(other, bool)]
+    if isinstance(value, int | float) and not isinstance(value, bool) and numbers:
+        return min(numbers) <= value <= max(numbers)
+    # By type too: 1, 1.0 and True are equal in Python, and different choices here.
+    return any(type(other) is type(value) and other == value for other in others)

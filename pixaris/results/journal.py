@@ -93,11 +93,14 @@ class Journal:
         if self._ended:
             return
         try:
+            # Without making the folder: somebody has moved it away if it is gone, and half a search must not
+            # begin anew there.
             with storing(self._paths.folder):
                 append_json_line(self._paths.journal, row, make_folder=False)
         except StorageError as error:
             if self._failed is None:
                 raise
+            # Before it is told: whoever hears of it may cause further lines.
             self._ended = True
             self._failed(error)
 
@@ -130,6 +133,7 @@ class History:
         preferences = read_preferences(paths)
         for row in read_json_lines(paths.journal):
             event = _event(row)
+            # A number is proposed once; news of an unknown one has lost its beginning.
             if event is None or (event.kind == "proposed") == (event.number in known):
                 continue
             known.add(event.number)
@@ -148,6 +152,7 @@ class History:
                 yield event
                 continue
             latest[event.number] = event.report.after(latest.get(event.number))
+            # Whole again, as the searcher and the scheduler heard it.
             yield replace(event, report=latest[event.number])
 
     @cached_property
@@ -168,7 +173,10 @@ class History:
     @cached_property
     def over(self) -> dict[int, TrialReport]:
         """The trials that are over for good, each with the last that it told."""
+        # A trial that the scheduler stopped has no line of its own for its end if the process was killed
+        # right then.
         ended = [event.number for event in self.events if event.kind == "ended" or event.stop is not None]
+        # A trial may have both lines; it counts once, at its first.
         return {number: self.latest[number] for number in dict.fromkeys(ended)}
 
     @property

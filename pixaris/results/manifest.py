@@ -42,6 +42,9 @@ FIXED = {
 }
 """Key of a manifest that must stay the same, and the words for it in a search file."""
 
+_JOINTS = {"baseline": " ", "workflow": ": "}
+"""What stands between the words for a key and what is inside of it; a dot for all others."""
+
 GENERATORS, WORKFLOW = "generators", "workflow"
 """Keys of a choice of generators: name to each, and of each its workflow."""
 
@@ -64,6 +67,7 @@ def read_manifest(paths: SearchPaths) -> dict[str, Any]:
     for key in ("space", "workflow", "items"):
         if found.get(key) is not None and not _is_table(found[key]):
             del found[key]
+    # As the first versions wrote a search without parameters.
     if found.get("space", {}) is None:
         del found["space"]
     return found
@@ -89,12 +93,12 @@ def component(made: object) -> dict[str, object]:
 
 def plain_facts(given: Mapping[str, object]) -> dict[str, object]:
     """What of it is plain JSON, without secrets and addresses."""
-    facts = {
-        name: value
-        for name, value in given.items()
-        if name not in _WHERE and not any(word in name.lower() for word in _SECRET)
-    }
-    return {name: value for name, value in facts.items() if _is_plain(value)}
+    facts = {}
+    for name, value in given.items():
+        is_secret = any(word in name.lower() for word in _SECRET)
+        if name not in _WHERE and not is_secret and _is_plain(value):
+            facts[name] = value
+    return facts
 
 
 def items(eval_set: EvalSet) -> dict[str, dict[str, Any]]:
@@ -102,6 +106,7 @@ def items(eval_set: EvalSet) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for item in eval_set.items:
         images = {**item.inputs, **item.references}
+        # 16 hex digits tell millions of images apart, and keep the file readable.
         row: dict[str, Any] = {folder: image.digest[:16] for folder, image in images.items()}
         if item.texts:
             row[_TEXTS] = dict(item.texts)
@@ -115,6 +120,7 @@ def workflow_inputs(graph: Mapping[str, Any]) -> dict[str, Any]:
     for node_id, node in graph.items():
         title = str((node.get("_meta") or {}).get("title") or node.get("class_type"))
         words = f"node {title!r}"
+        # Titles are not unique in ComfyUI; the first of them keeps the plain words.
         if f"{words}, class" in found:
             words = f"node {title!r} ({node_id})"
         found[f"{words}, class"] = node.get("class_type")
@@ -131,16 +137,18 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         old: The manifest that is kept. A key that it lacks (an older search) is not compared.
         new: The manifest of the search that is to go on with it.
     """
+    # Through JSON, as the old one has gone: tuples have become lists, numpy's numbers plain ones.
     new = json.loads(json.dumps(plain(new)))
     found = item_differences(old.get("items"), new.get("items"))
     for key, words in FIXED.items():
+        # An older search lacks keys that came later; one that has its items was written since all these keys
+        # exist.
         if key in old or (key in new and "items" in old):
             was, is_ = old.get(key), new.get(key)
             if key == "workflow":
                 was, is_ = workflow_inputs(was or {}), workflow_inputs(is_ or {})
-            found += _between(
-                words, was, is_, " " if key == "baseline" else ": " if key == "workflow" else "."
-            )
+            found += _between(words, was, is_, _JOINTS.get(key, "."))
+    # Two keys may have the same words, as an algorithm and its options.
     return list(dict.fromkeys(found))
 
 
@@ -188,6 +196,8 @@ def item_differences(was: Mapping[str, Any] | None, is_: Mapping[str, Any] | Non
         was: As `items` gives it, of the earlier one.
         is_: Of the later one.
     """
+    # As lists, because two mappings are equal whatever their order, and the order decides which items a
+    # stopped trial has.
     if was is None or is_ is None or list(was.items()) == list(is_.items()):
         return []
     new = [name for name in is_ if name not in was]

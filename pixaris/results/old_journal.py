@@ -21,6 +21,7 @@ def old_report(result: object) -> TrialReport:
     """
     if not isinstance(result, Mapping):
         raise ForeignError("a report must be an object")
+    # They were written as objective, objective_1, …: there are never ten, so that text sorts like numbers.
     keys = [OBJECTIVE, *sorted(key for key in result if key.startswith(f"{OBJECTIVE}_"))]
     each = result.get("item_scores", ())
     scores = {key.removeprefix(_SCORES): each for key, each in result.items() if key.startswith(_SCORES)}
@@ -28,6 +29,7 @@ def old_report(result: object) -> TrialReport:
         "objectives": [_number(result.get(key)) for key in keys],
         "items": result.get(TIME, 0),
         "failures": result.get("failures", 0),
+        # Numbers that are none are left out, not refused: a metric may have failed on every item.
         "scores": {name: score for name, score in scores.items() if _number(score) is not None},
         "item_scores": {LEADING: _sparse(each)},
         "usage": {key: result[key] for key in ("seconds", "unaccounted", "cached") if key in result},

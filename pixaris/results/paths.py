@@ -31,6 +31,7 @@ def recheck_name(search: str) -> str:
 
 def number_of(folder: str, name: str) -> int | None:
     """Which search of a name a folder's name means; None if it is another name's."""
+    # In whole: `restore-2-recheck` is no search called `restore`.
     match = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", folder)
     if match:
         return int(match[1] or 1)
@@ -87,6 +88,8 @@ class RunPaths:
             seed: Which of its seeds, from 0.
         """
         if seed:
+            # The first seed's images lie where those of a run with one seed lie, so that everything that
+            # shows one image finds it.
             folder = f"{cls.IMAGES}/seed_{seed + 1}"
         else:
             folder = cls.IMAGES
@@ -95,6 +98,7 @@ class RunPaths:
     def images_of(self, item: str) -> list[Path]:
         """The item's images there are, one for each seed, in the seeds' order."""
         numbers = [int(folder.name.removeprefix("seed_")) - 1 for folder in self.images.glob("seed_*")]
+        # As numbers: `seed_10` comes after `seed_2`.
         names = [self.image_name(item, seed) for seed in (0, *sorted(numbers))]
         return [self.folder / name for name in names if (self.folder / name).is_file()]
 

@@ -25,6 +25,7 @@ FailurePolicy: TypeAlias = Literal["skip", "worst"]
 worst that can be.
 """
 
+# A set that failed on most items could otherwise win by the few easy ones.
 FEWEST = 0.5
 """A trial needs a score for this part of the eval set to win."""
 
@@ -90,6 +91,7 @@ def matrix(rows: Sequence[Row], rules: Rules) -> Scores:
 def _fill_failures(scores: Scores, rows: Sequence[Row], rules: Rules) -> None:
     """Put the worst that can be where a trial is through and has no score for an item."""
     known = ~np.isnan(scores).all(axis=0)
+    # Where no trial has a score for an item it stays NaN: an item that nobody can make tells nothing.
     worst = np.full(scores.shape[1], np.nan if rules.failures.bound is None else rules.failures.bound)
     if rules.failures.bound is None and known.any():
         if rules.direction == "max":
@@ -98,6 +100,7 @@ def _fill_failures(scores: Scores, rows: Sequence[Row], rules: Rules) -> None:
             extreme = np.nanmax
         worst[known] = extreme(scores[:, known], axis=0)
     for place, row in enumerate(rows):
+        # Of a stopped trial what is missing was not asked for, which is no failure.
         if row.items >= rules.items:
             missing = np.isnan(scores[place])
             scores[place, missing] = worst[missing]
@@ -110,6 +113,7 @@ def relative(scores: Scores, leader: int) -> npt.NDArray[np.float64]:
     counts = shared.sum(axis=1)
     sums = np.where(shared, differences, 0.0).sum(axis=1)
     means: npt.NDArray[np.float64] = np.full(len(scores), np.nan)
+    # With `where`, because numpy would warn of 0 / 0 on every call.
     np.divide(sums, counts, out=means, where=counts > 0)
     return means
 
@@ -129,9 +133,11 @@ def leader_of(scores: Scores, direction: Direction) -> int:
         sign = -1.0
     counts = (~np.isnan(scores)).sum(axis=1)
     means = sign * np.nanmean(scores, axis=1)
+    # Starts with one of those that have most items: they are compared with many.
     leader = max(range(len(scores)), key=lambda place: (counts[place], means[place], -place))
     met = {leader}
     while True:
+        # Who shares no item with the leader cannot take its place.
         gains = np.nan_to_num(sign * relative(scores, leader), nan=-math.inf)
         best = int(gains.argmax())
         if gains[best] <= 0.0 or best in met:
@@ -147,7 +153,7 @@ def ranked(rows: Sequence[Row], rules: Rules) -> list[int]:
     the leader; then those that were stopped earlier, the ones with the most items first; last those with a
     score for less than half of the items.
     """
-    scored = [row for row in rows if any(_is_finite(score) for score in row.scores)]
+    scored = [row for row in rows if any(map(_is_finite, row.scores))]
     whole = [row for row in scored if row.items >= rules.items and not is_thin(row, rules)]
     stopped = [row for row in scored if row.items < rules.items]
     thin = [row for row in scored if row.items >= rules.items and is_thin(row, rules)]
@@ -177,6 +183,8 @@ def _by_difference(rows: Sequence[Row], rules: Rules) -> list[int]:
             loss = losses[index]
         else:
             loss = math.inf
+        # Rounded: sums of the same numbers in another order differ in the last digits, and would decide over
+        # `ties`.
         return (round(loss, 12), -counts[index], *rows[index].ties, rows[index].number)
 
     return [rows[index].number for index in sorted(range(len(rows)), key=place)]

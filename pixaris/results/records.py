@@ -18,7 +18,7 @@ from pixaris.results.evidence.preferences import read_preferences
 from pixaris.results.evidence.table import trials_table
 from pixaris.results.folders import held, latest_folder
 from pixaris.results.foreign import ForeignError, read_as
-from pixaris.results.importance import importances
+from pixaris.results.importance import importances, lies_among
 from pixaris.results.manifest import read_manifest
 from pixaris.results.objective import Objective
 from pixaris.results.paths import SearchPaths, recheck_name
@@ -27,7 +27,7 @@ from pixaris.results.trial import EvalItems, TrialResult, trials_of
 from pixaris.results.verdict import Verdict, verdict_of
 from pixaris.statistics.intervals import MeanInterval
 from pixaris.statistics.paired import PairedDifference, differences
-from pixaris.types import Direction, ParamValue
+from pixaris.types import Direction
 
 if TYPE_CHECKING:
     import pandas
@@ -91,6 +91,7 @@ class SearchResult:
     budget: Budget = field(default_factory=Budget)
     spent: Amounts = field(default_factory=Amounts)
     guardrails: tuple[Guardrail, ...] = ()
+    # Not compared and not written: a search that is read again equals the one that was run.
     error: PixarisError | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
@@ -148,6 +149,7 @@ class SearchResult:
         one.
         """
         found = latest_folder(self.folder.parent, recheck_name(self.folder.name))
+        # A search of the user's own may be called so by chance.
         if found is None or read_manifest(SearchPaths(found)).get("rechecks") != self.folder.name:
             return None
         return SearchResult.load(found)
@@ -166,6 +168,7 @@ class SearchResult:
         rows, rules = self._compared(scored)
         by_number = {trial.number: trial for trial in scored}
         order = [by_number[number] for number in ranked(rows, rules)]
+        # A stable sort: within both groups the ranking stays.
         return sorted(order, key=lambda trial: bool(self.broken(trial)))
 
     def broken(self, trial: TrialResult) -> str:
@@ -192,6 +195,7 @@ class SearchResult:
             if per_item:
                 rows.append(Row(trial.number, trial.item_scores, trial.items, ties))
             else:  # the metric has one value for a whole run: it is compared as that of a single item
+                # A value over fewer items is none that could be compared.
                 through = int(trial.items >= len(self.items))
                 rows.append(Row(trial.number, (trial.objective,), through, ties))
         return rows, Rules(self.direction, count if per_item else 1, self.failures)
@@ -208,6 +212,7 @@ class SearchResult:
         losses = {}
         for trial in ranking:
             of_trial = tuple(objective.loss(trial) for objective in self.objectives)
+            # Means over fewer items are not comparable, and every one of them must be there.
             if trial.items == most and all(map(math.isfinite, of_trial)):
                 losses[trial.number] = of_trial
         front = []
@@ -221,6 +226,8 @@ class SearchResult:
         """A trial's objective minus the baseline's, over the items that both have; None without any."""
         if self.baseline is None:
             return None
+        # Over common items only, as everywhere: the difference of two means over different items says
+        # nothing.
         found = differences(trial.item_scores, self.baseline.item_scores)
         return PairedDifference.of(found) if found else None
 
@@ -231,6 +238,7 @@ class SearchResult:
         preferences = read_preferences(SearchPaths(self.folder))
         preferred = None if preferences is None else preferences.of(trial.number)
         if preferred is not None:
+            # The baseline is preferred to itself half the time by definition.
             fixed = trial.number == 0
             return None if fixed else MeanInterval(*preferred.interval, preferred.votes)
         scores = [score for score in trial.item_scores if score is not None]
@@ -269,6 +277,7 @@ class SearchResult:
         ranking = [trial for trial in self.ranking() if trial.number != 0 or among]
         if name == self.metric and self.baseline is not None and self.baseline.scored:
             own = self.baseline.item_scores
+            # Differences take out how hard the items are, which stopped trials have seen only some of.
             pairs = ((trial.values, differences(trial.item_scores, own)) for trial in ranking)
             samples = [(values, fmean(found)) for values, found in pairs if found]
         else:
@@ -291,11 +300,7 @@ class SearchResult:
         """
         if self.baseline is None or not self.baseline.values:
             return False
-        others = [trial.values for trial in self.trials if trial.number != 0]
-        for name, value in self.baseline.values.items():
-            if not _is_among(value, [values[name] for values in others if name in values]):
-                return False
-        return True
+        return lies_among(self.baseline.values, [trial.values for trial in self.trials if trial.number != 0])
 
     def table(self) -> pandas.DataFrame:
         """All trials as a table for pandas, one row each, by number.
@@ -332,7 +337,9 @@ class SearchResult:
         except ForeignError as error:
             raise ConfigurationError(f"{paths.head} is damaged, or none of a search: {error}") from None
         running = head.status == "running"
+        # Not `not held(...)`: None means that it cannot be told, and then what the file says counts.
         killed = running and held(paths.folder) is False
+        # Files of one objective have only `metric` and `direction`, as those of the first versions.
         objectives = head.objectives or (Objective(head.metric, head.direction),)
         eval_items = EvalItems(objectives[0].metric, len(head.items), paths)
         return cls(
@@ -386,11 +393,3 @@ class _Head:
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     """Whether losses are nowhere larger than others and somewhere smaller."""
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
-
-
-def _is_among(value: ParamValue, others: Sequence[ParamValue]) -> bool:
-    """Whether a number lies within others, or anything else is one of them."""
-    numbers = [other for other in others if isinstance(other, int | float) and not isinstance(other, bool)]
-    if isinstance(value, int | float) and not isinstance(value, bool) and numbers:
-        return min(numbers) <= value <= max(numbers)
-    return any(type(other) is type(value) and other == value for other in others)

@@ -80,6 +80,7 @@ class Stop:
         said = f"stopped after {self.items} of {items} items"
         if self.difference is not None and self.against is not None:
             said += f": {self.difference:+.3g}"
+            # A guardrail and a spent budget have no interval.
             said += "" if self.half_width is None else f" ± {self.half_width:.2g}"
             said += f" against {trial_name(self.against)}"
         if self.note:
@@ -133,6 +134,7 @@ class TrialReport:
         fresh = {}
         for name, scores in self.item_scores.items():
             known = before.item_scores.get(name, {})
+            # By value, not by index alone: a score that was corrected later is news.
             fresh[name] = {index: score for index, score in scores.items() if known.get(index) != score}
         return replace(self, item_scores=fresh)
 
@@ -149,10 +151,9 @@ class TrialReport:
     def as_dict(self) -> JsonObject:
         """Plain JSON values; numbers come back exactly as they were."""
         row = asdict(self)
-        row["item_scores"] = {
-            name: {str(index): score for index, score in sorted(scores.items())}
-            for name, scores in self.item_scores.items()
-        }
+        row["item_scores"] = {}
+        for name, scores in self.item_scores.items():
+            row["item_scores"][name] = {str(index): score for index, score in sorted(scores.items())}
         return row
 
     @classmethod
@@ -162,6 +163,7 @@ class TrialReport:
         Raises:
             ForeignError: It is something else.
         """
+        # JSON knows text keys only; they are numbers again below.
         report = read_as(cls, row, without=["item_scores"])
         if isinstance(row, Mapping):
             given = row.get("item_scores", {})

@@ -162,6 +162,7 @@ class TrialResult:
             report: Its last report.
             eval_items: What its item scores are of, and where.
         """
+        # Journals of before 0.2 have the leading score under "".
         known = report.item_scores.get(eval_items.objective, report.item_scores.get("", {}))
         each = tuple(known.get(index) for index in range(eval_items.count))
         folder = str(eval_items.paths.trial(number).folder)
@@ -179,6 +180,8 @@ class TrialResult:
             ForeignError: It is no such line.
         """
         known = read_as(_Line, row)
+        # Last, so that what the report itself says wins over the line's plain columns, which are there for
+        # people.
         more = known.report
         report = TrialReport.from_dict(
             {
@@ -232,6 +235,7 @@ def ended_trials(paths: SearchPaths) -> dict[int, TrialResult]:
             continue  # a line of something else
         if preferences is not None:
             trial = replace(trial, report=preferences.told(trial.number, trial.report))
+        # A trial that was resumed has several lines; the last counts.
         found[trial.number] = trial
     return found
 
@@ -242,6 +246,8 @@ def trials_of(eval_items: EvalItems, unfinished: TrialStatus) -> list[TrialResul
     found, history = ended_trials(paths), History.read(paths)
     for number, values in history.values.items():
         known = found.get(number)
+        # The journal is written first. A process that was killed in between has told the end there alone; and
+        # what another process has ended since is no longer interrupted.
         if number in history.over and (known is None or known.status == "interrupted"):
             found[number] = over_trial(history, number, eval_items)
         elif known is None or (known.status == "interrupted" and unfinished == "running"):
@@ -253,6 +259,7 @@ def trials_of(eval_items: EvalItems, unfinished: TrialStatus) -> list[TrialResul
 def over_trial(history: History, number: int, eval_items: EvalItems) -> TrialResult:
     """A trial that is over, as the journal has it."""
     report = history.over[number]
+    # Stopped by the scheduler is the only other way to be over with a score.
     status: TrialStatus = "finished" if report.state == "ended" else "stopped"
     if report.objective is None or report.state == "failed":
         status = "failed"

@@ -55,6 +55,7 @@ def export(result: SearchResult, trial: TrialResult) -> Export:
             raise ConfigurationError(f"{files.folder} holds no workflow: {reason}")
         raise ConfigurationError(_without_workflow(trial, run))
     chosen = _chosen(run or {})
+    # Parameters are called `name/Node` in a search of several generators, and `Node` in the workflow.
     run = _of_chosen(run or {}, chosen)
     bound = _as_drawn(bound, run)
     own: Mapping[str, Any] = workflow_of(manifest, chosen) or read_json(paths.trial(0).workflow) or {}
@@ -108,6 +109,7 @@ def _notes(
         for param in run.get("params", ())
         if (node := bound.find(param["node_name"]))
     }
+    # Told, because the image that is made of this workflow is none of those that were scored.
     free = [(node, name) for node, name in bound.seeds() if (node.id, name) not in set_by_trial]
     notes += [
         f"node {node.title!r}, input {name!r}: every item had a seed of its own; the workflow's stands"
@@ -129,6 +131,7 @@ def _as_drawn(bound: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any
         if node is not None and isinstance(value, float):
             inputs = graph[node.id]["inputs"]
             short = float(f"{value:.{_PRECISE}g}")
+            # Only what lies within rounding: a number that has so many digits on purpose keeps them.
             if inputs.get(param["input"]) == value and math.isclose(short, value, rel_tol=1e-14):
                 inputs[param["input"]] = short
     return graph

@@ -68,10 +68,10 @@ def _generator(generator: ImageGenerator) -> dict[str, Any]:
 def _columns(checked: CheckedSearch) -> dict[str, Any]:
     """Column to the inputs that it feeds."""
     feeds = checked.setup.eval_set.feeds
-    return {
-        column: [{"node_name": node_name, "input": name} for node_name, name in places]
-        for column, places in feeds.items()
-    }
+    columns = {}
+    for column, places in feeds.items():
+        columns[column] = [{"node_name": node_name, "input": name} for node_name, name in places]
+    return columns
 
 
 def _of_evidence(checked: CheckedSearch) -> dict[str, Any]:

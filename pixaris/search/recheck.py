@@ -18,6 +18,7 @@ from pixaris.search.manifest import manifest_of
 from pixaris.search.settings import Choice, EvidenceSettings, StrategySettings
 from pixaris.types import EvalItem
 
+# A limit of 0 is none.
 _LEAST = 1e-9
 
 
@@ -54,6 +55,7 @@ def recheck_of(checked: CheckedSearch, result: SearchResult) -> CheckedSearch:
     kept = read_manifest(SearchPaths(earlier.folder))
     begun = int(kept.get("first_seed", first))
     same = _recheck(checked, result, begun)
+    # Held-out items have no seeds to go on with: the one that was begun is the only one.
     if first == 0 or not differences(kept, manifest_of(same)):
         return same
     return _recheck(checked, result, begun + int(kept.get("seeds", 1)))
@@ -63,7 +65,9 @@ def _recheck(checked: CheckedSearch, result: SearchResult, first_seed: int) -> C
     settings, evidence = checked.settings, checked.settings.evidence
     sets = _best(result, evidence.recheck.top if evidence.recheck is not None else 1)
     strategy = StrategySettings(
+        # With all of its sets given, nothing is ever drawn.
         Choice("random"),
+        # Every image counts here: a set that is stopped early could not be compared.
         Choice("fifo"),
         num_samples=len(sets),
         points_to_evaluate=tuple(trial.values for trial in sets),
@@ -92,6 +96,7 @@ def _best(result: SearchResult, count: int) -> list[TrialResult]:
         known = [result.baseline.values]
     found = []
     for trial in result.ranking():
+        # The same set may stand twice; its second run tells nothing new.
         if trial.values not in known:
             known.append(trial.values)
             found.append(trial)
@@ -104,6 +109,7 @@ def _items(checked: CheckedSearch) -> tuple[EvalItem, ...]:
         seen = checked.setup.eval_set.items
     else:
         seen = ()
+    # Numbered anew, as the re-check is a search with an eval set of its own.
     return tuple(replace(item, index=index) for index, item in enumerate((*seen, *checked.held_out)))
 
 

@@ -201,7 +201,8 @@ def _values(
     if metric.per_item and not metric.reference_folders():
         means = metric.calculate(images)
         for name in {name for row in rows for name in row}:
-            mean = math.fsum(row[name] for row in rows if name in row) / sum(name in row for row in rows)
+            values = [row[name] for row in rows if name in row]
+            mean = math.fsum(values) / len(values)
             require(
                 math.isclose(means.get(name, math.nan), mean),
                 f"calculate() gives the mean of score() for {name!r}",

@@ -89,15 +89,16 @@ def run_record(
         spread = statistics.stdev(scores)
     else:
         spread = 0.0
+    metrics = {}
+    if scores:
+        metrics["quality"] = MetricSummary(statistics.fmean(scores), spread, len(scores))
     fields: dict[str, Any] = {
         "project": "samples",
         "params": (
             GenerationParam("KSampler", "cfg", 7.1),
             GenerationParam("KSampler", "sampler_name", "euler"),
         ),
-        "metrics": {"quality": MetricSummary(statistics.fmean(scores), spread, len(scores))}
-        if scores
-        else {},
+        "metrics": metrics,
         "directions": {"quality": "max"},
         "workflow": {"3": {"class_type": "KSampler", "inputs": {"cfg": 7.1}, "_meta": {"title": "KSampler"}}},
         "started": 1_700_000_000.0,

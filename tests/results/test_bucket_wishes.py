@@ -72,7 +72,7 @@ def test_the_command_tells_a_search_on_another_machine(
     assert main(command) == 2, "nothing is there yet"
     assert "or one with storage: gs://…" in capsys.readouterr().err
     home = BucketHome(PLACE.parent)
-    with home.held(driver.folder, print):
+    with home.held(driver.folder, print) as mirror:
         deadline = time.monotonic() + 30
         while home.bucket.find(f"{PLACE.prefix}/{SearchPaths.ENDPOINTS}") is None:
             assert time.monotonic() < deadline
@@ -86,6 +86,7 @@ def test_the_command_tells_a_search_on_another_machine(
         assert set(found[1:]) == {(URLS[0], "enable"), (URLS[1], "disable")}
         assert main(["endpoints", str(file), "--drain", "http://10.0.0.9:8188"]) == 2
         assert f"is no endpoint of it; it has {', '.join(URLS)}" in capsys.readouterr().err
+        mirror.close()  # at the end of the block nobody would wait until the hold is given back
     assert main(command) == 2, "it has ended"
 
 

@@ -209,8 +209,13 @@ def test_a_baseline_that_won_sets_that_are_all_tied_and_too_few_items_have_a_nex
 ) -> None:
     told = advised(search([-0.1, -0.05, -0.2]), tmp_path, num_samples=3)
     assert ["search", "s.yaml", "--resume", "--num-samples=6"] in told.values()
+    exhausted = "Every set of the grid was tried: widen a domain, or vary another input."
+    assert advised(search([-0.1, -0.05, -0.2]), tmp_path, algorithm="grid")[exhausted] == []
+    workflow = SearchPaths(tmp_path).trial(0).workflow
+    workflow.parent.mkdir()
+    workflow.write_text("{}")
     told = advised(search([-0.1, -0.05, -0.2]), tmp_path, algorithm="grid")
-    assert any("Every set of the grid was tried" in words for words in told)
+    assert told[exhausted] == ["space", str(workflow)]
     tied = search([0.0, 0.0, 0.0])
     told = advised(tied, tmp_path)
     (words,) = (words for words in told if words.startswith("All sets are tied: ssim does not see"))

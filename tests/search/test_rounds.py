@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,9 @@ def test_sets_are_made_when_the_votes_on_those_before_have_come(tmp_path: Path) 
         result, asked = run(tmp_path, listener)
         assert count() >= 8
     assert (result.status, result.reason, asked) == ("finished", "", [2, 4])
-    assert listener.events[0] == "waiting for about 4 votes on 'looks' (project 'tests') at <looks>"
+    # The first vote may come before the driver first looks: then it waits for one less.
+    waiting = r"waiting for about [34] votes on 'looks' \(project 'tests'\) at <looks>"
+    assert re.fullmatch(waiting, listener.events[0])
     head = read_json(SearchPaths(result.folder).head) or {}
     assert (head["status"], head["reason"]) == ("finished", "")
     assert SearchPaths(result.folder).report.is_file()

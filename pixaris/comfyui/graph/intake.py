@@ -85,6 +85,7 @@ def intake_of(node: Node, among: Mapping[str, Node], source: str, info: ObjectIn
 
 def _input(node: Node, info: ObjectInfo | None) -> str | None:
     """The input that names or holds the image."""
+    # What the workflow itself has there tells more than any name.
     if isinstance(node.inputs.get("image"), str):
         return "image"
     if node.class_type in UPLOADERS and "image" not in node.inputs:
@@ -102,6 +103,8 @@ def _input(node: Node, info: ObjectInfo | None) -> str | None:
         if _words(name) & (_BASE64 | _ADDRESS | _FOLDER | _PATH)
         and not _words(node.class_type, name) & _SAVES
     ]
+    # The surest sign first; of several of a kind none is chosen, for a wrong one would be silently
+    # overwritten.
     for candidates in (uploads, files, named):
         if len(candidates) == 1:
             return candidates[0]
@@ -116,6 +119,7 @@ def _sent_as(node: Node, name: str, spec: InputSpec | None) -> SentAs | None:
         text = value
     else:
         text = ""
+    # The server's own word, before what the value looks like.
     if node.class_type in UPLOADERS or (spec is not None and spec.upload):
         return "file"
     if text.startswith("data:image/"):
@@ -165,6 +169,7 @@ def _is_base64(text: str) -> bool:
     """Whether a text is an image in base64."""
     start = text[:_FIRST_CHARACTERS].strip()
     try:
+        # Four characters are three bytes; a cut in between would not decode.
         return base64.b64decode(start[: len(start) // 4 * 4], validate=True).startswith(_SIGNATURES)
     except binascii.Error:
         return False

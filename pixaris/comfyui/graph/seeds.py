@@ -16,6 +16,7 @@ _NUMBER_TYPES = frozenset(("INT", "FLOAT", "NUMBER", "*", ""))
 _SIZES = frozenset(
     ("width", "height", "length", "steps", "cfg", "batch_size", "frames", "fps", "denoise", "count", "index")
 )
+# Real graphs have a handful: a longer chain is no seed that anybody meant.
 _FAR = 32
 """Links that are followed from an input to its number."""
 
@@ -64,6 +65,7 @@ def _origins(
             continue
         seen.add(key)
         own = [name for name, value in node.literals() if is_seed(name) and _is_number(value)]
+        # A node with a seed of its own says which number it is; else any number that is there to be one.
         own = own or _plain_numbers(node)
         if own:
             yield from ((key, name) for name in own if is_seed(name) or not _is_a_size(nodes, key, info))
@@ -106,6 +108,7 @@ def _is_a_size(nodes: Mapping[str, Node], source: str, info: ObjectInfo | None) 
                 counts = name.rpartition(".")[2] in _SIZES
             else:
                 counts = spec.type in ("INT", "FLOAT")
+            # A number that also counts steps would change them with every item.
             if key == source and counts and not is_seed(name):
                 return True
     return False

@@ -145,6 +145,7 @@ class Faults:
             for rule in self._rules:
                 if rule.fault != fault or not _concerns(rule, route, graph):
                     continue
+                # Under the lock, so that "the third request" is one even when four come at once.
                 rule.seen += 1
                 if rule.seen > rule.after and (rule.times is None or rule.struck < rule.times):
                     rule.struck += 1

@@ -76,6 +76,7 @@ class PromptQueue:
 
     def __init__(self, changed: Callable[[int], None]) -> None:
         self._changed = changed
+        # Reentrant, as `cancel` and `knows` ask other methods.
         self._lock = threading.RLock()
         self._wake = threading.Condition(self._lock)
         self._heap: list[tuple[float, str, Item]] = []
@@ -101,6 +102,8 @@ class PromptQueue:
             try:
                 heapq.heappush(self._heap, (item.number, item.prompt_id, item))
             except TypeError:
+                # As in ComfyUI: the heap may have taken the prompt in, and its order is undefined from now
+                # on.
                 self._dead = True
                 raise
             self._changed(self.remaining())
@@ -123,12 +126,14 @@ class PromptQueue:
                 raise WorkerEndedError("the server stops")
             if not self._heap:
                 return None
+            # Asked once something is to run: an injected death must leave the prompt pending.
             self._dead = self._dead or dies()
             if self._dead:
                 raise WorkerEndedError(
                     "the queue's order is undefined, or a fault was injected; nothing runs any more"
                 )
             self._running = heapq.heappop(self._heap)[2]
+            # An interrupt that came between two prompts is none of the next one's.
             self.interrupted.clear()
             self._changed(self.remaining())
             return self._running
@@ -179,6 +184,7 @@ class PromptQueue:
             for place, (_, known, _) in enumerate(self._heap):
                 if known == prompt_id:
                     self._heap.pop(place)
+                    # Taking one out of the middle leaves no heap.
                     heapq.heapify(self._heap)
                     self._changed(self.remaining())
                     return True
@@ -193,6 +199,7 @@ class PromptQueue:
     def cancel(self, prompt_id: str) -> bool:
         """Remove a pending prompt or interrupt a running one, whichever it is."""
         with self._lock:
+            # Under one hold of the lock: between the two it could begin to run.
             return self.delete(prompt_id) or self.interrupt(prompt_id)
 
     def knows(self, prompt_id: str) -> bool:

@@ -264,9 +264,11 @@ def _limits(class_type: str, name: str, spec: list[Any], value: Any) -> JsonObje
         return problem(
             "value_bigger_than_max", f"Value {value} bigger than max of {options['max']}", name, extra
         )
-    allowed = (
-        spec[0] if isinstance(spec[0], list) else options.get("options", []) if spec[0] == "COMBO" else None
-    )
+    allowed = None
+    if isinstance(spec[0], list):
+        allowed = spec[0]
+    elif spec[0] == "COMBO":
+        allowed = options.get("options", [])
     if allowed is not None and value not in allowed:
         return problem("value_not_in_list", "Value not in list", f"{name}: '{value}' not in {allowed}", extra)
     return None

@@ -167,9 +167,11 @@ class EndpointApi(ABC):
         return 0
 
     def __eq__(self, other: object) -> bool:
+        # By value: an API that has travelled to another process is another object, and the same kind.
         return type(self) is type(other) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
+        # Attributes may be mappings, which have no hash.
         return hash(type(self))
 
     def __repr__(self) -> str:

@@ -33,9 +33,13 @@ class Blame:
             owner: Whose request it was.
             is_last: Whether no other endpoint could be used.
         """
+        # Both are noted before it is judged, so that the second endpoint that fails for one owner is doubted
+        # already.
         failed_on = self._failed_on.setdefault(owner, set())
         failed_on.add(server.endpoint.url)
         server.blamed_by.add(owner)
+        # One owner on several endpoints speaks against the owner; several owners on one endpoint against
+        # that.
         return server.blamed_by == {owner} and (is_last or len(failed_on) > 1)
 
 
@@ -47,6 +51,7 @@ def unfit(server: Server, usable: Iterable[Server]) -> set[str]:
         server: The endpoint.
         usable: All of its kind that can be used.
     """
+    # Nobody can compare: any other one may do.
     if server.memory is None:
         return {server.endpoint.url}
     known = {one.endpoint.url: one.memory for one in usable if one.memory is not None}
@@ -56,4 +61,6 @@ def unfit(server: Server, usable: Iterable[Server]) -> set[str]:
     else:
         needed = server.memory
     less = {url for url, memory in known.items() if memory < needed}
+    # Where all are equally large the request still goes elsewhere first: something else may have filled this
+    # one.
     return less or {server.endpoint.url}

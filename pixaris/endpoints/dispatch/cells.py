@@ -21,6 +21,7 @@ WHOLE = 256
 SIZE = 16
 """Endpoints of a cell, where there are more: placement costs a microsecond or so for each."""
 
+# What made those others the better choice may have changed: one of them got slow, or took other work.
 LOOK_AGAIN = 1.0
 """Seconds until a cell is looked at again whose free endpoints have left what waits to others."""
 
@@ -57,6 +58,7 @@ class Cells:
         self.servers = servers
         count = 1
         if len(servers) > WHOLE:
+            # Rounded up, so that no cell is larger than `SIZE`.
             count = -(-len(servers) // SIZE)
         dealt = servers
         if count > 1:
@@ -66,6 +68,7 @@ class Cells:
         self._of = {
             server.endpoint.url: index for index, cell in enumerate(self._cells) for server in cell.servers
         }
+        # A dict for its order: a set's would differ from run to run.
         self._open = dict.fromkeys(range(count))
         self._held: Counter[str] = Counter()
         for cell in self._cells:
@@ -91,12 +94,14 @@ class Cells:
             now: Seconds.
         """
         alone = len(self._cells) == 1
+        # A copy: whoever places requests in a cell calls `freed` meanwhile.
         for index in list(self._open):
             cell = self._cells[index]
             if not (alone or cell.is_changed or cell.arrived != arrived or cell.looked + LOOK_AGAIN <= now):
                 continue
             yield cell
             self._count(cell)
+            # After the yield, since the caller has placed requests by then.
             cell.is_changed, cell.arrived, cell.looked = False, arrived, now
             if not (alone or any(server.free for server in cell.servers)):
                 del self._open[index]
@@ -114,6 +119,7 @@ class Cells:
     def _count(self, cell: Cell) -> None:
         """Count the models that a cell's endpoints hold."""
         models = [key for server in cell.servers for key in server.models]
+        # Most rounds change no models, and counting them anew would cost more than the comparison.
         if models != cell.models:
             self._held.subtract(cell.held)
             cell.models, cell.held = models, Counter(models)

@@ -61,7 +61,10 @@ class Dispatcher:
         self.health = Health(self.policy, self._waiting)
         self._load = MovingAverage()
         self._order = 0
+        # The first request's time: only its first seconds are the head start in which more models are
+        # expected.
         self._began = float("inf")
+        # Never goes back, so that no two leases are equal.
         self._leases = 0
 
     # Endpoints join and leave
@@ -87,6 +90,7 @@ class Dispatcher:
             server = self.health.leave(url, now)
         if server is None:
             return []
+        # Copies: to release a request takes it from the table that is gone through.
         requests = list(server.leases.values())
         leases = [request.lease for request in requests if request.lease is not None]
         for request in requests:
@@ -132,6 +136,7 @@ class Dispatcher:
         """Give a waiting request a new priority (work done ahead has become work that is waited for)."""
         request = self._requests.get(request_id)
         if request is not None and request.priority != priority:
+            # A leased one too: its owner's share is counted by priority.
             self._waiting.move(request, priority)
 
     def cancel(self, request_id: str) -> tuple[bool, Lease | None]:
@@ -153,11 +158,16 @@ class Dispatcher:
         """Lease waiting requests to free slots, by the rules of `pixaris.endpoints.dispatch.placement`."""
         leases = []
         if now < self._began + self.policy.head_start:
+            # At the start the owners come one after the other: whoever is first must not fill all endpoints
+            # with one model.
             expected = self.policy.models_at_once
         else:
             expected = 1
+        # A copy, since placing the last request of a kind takes the kind away.
         for kind in list(self._waiting.kinds()):
             cells = self.health.members.cells(kind)
+            # Before the cells take theirs: each is given its share of what waits now, not of what the last
+            # one left.
             count = self._waiting.count
             for cell in cells.due(self._waiting.arrived, now):
                 share = cells.share(cell)
@@ -174,11 +184,13 @@ class Dispatcher:
         if request is None or request.lease is not None or server is None:
             return None
         serves = server in self.health.usable(request.kind)
-        if not serves or not server.free or server.rest_until > now:
+        # It may rest, or be drained: then it is no place for a lease, whatever it is doing.
+        if not serves or not server.free or server.rest.until > now:
             return None
         self._waiting.remove(request)
+        # Without placement: the endpoint is at work on it, so there is nothing to choose.
         server.take(request, self.policy.models_held, now)
-        server.disturbed = True  # when it began is not known
+        server.timing.disturbed = True  # when it began is not known
         return self._lease(request, server)
 
     def lease(self, request_id: str) -> Lease | None:
@@ -198,19 +210,20 @@ class Dispatcher:
         if request is None:
             return False
         server = self._server(lease)
+        # Learns from the time before the lease is released: how long it took depends on what else was there.
         server.answer(request, self._load, now)
         self._freed(server)
         self._release(request)
-        server.done += 1
+        server.tally.done += 1
         # An image proves the endpoint: its rests start from the shortest again, and nobody's requests are
         # suspected of its failures.
-        server.relapses = 0
+        server.rest.relapses = 0
         server.blamed_by.clear()
         self.health.blame.cleared(request.owner)
         # What was out of memory there was made here: it was the endpoint that is too small, not the set
         # that is too large.
-        if request.short_on not in (None, lease.url):
-            self.health.ran_out(request.short_on, request.owner, now)
+        if request.tries.short_on not in (None, lease.url):
+            self.health.ran_out(request.tries.short_on, request.owner, now)
         self.images += 1
         return True
 
@@ -227,16 +240,19 @@ class Dispatcher:
         server = self._server(lease)
         server.release(request, now)
         self._freed(server)
-        if isinstance(error, OutOfMemoryError) and request.short_on is None:
+        # The first time says nothing of the endpoint yet; `succeeded` puts the blame where it belongs, if
+        # another one can.
+        if isinstance(error, OutOfMemoryError) and request.tries.short_on is None:
             self._ran_out_of_memory(request, server)
             return False
         if isinstance(error, EndpointError):
             self.health.failed(server, error, request.owner, now)
             if not isinstance(error, RateLimitedError):
                 # To be asked to wait is no failure: the request may go back there.
-                request.tried.add(lease.url)
-                request.failures += 1
-            if request.failures < self.policy.max_attempts and not isinstance(error, ChargedError):
+                request.tries.tried.add(lease.url)
+                request.tries.failures += 1
+            # What was charged is not tried again: the account would pay twice.
+            if request.tries.failures < self.policy.max_attempts and not isinstance(error, ChargedError):
                 self._waiting.add(request)
                 return False
         self._release(request)
@@ -257,8 +273,10 @@ class Dispatcher:
         server = self._server(lease)
         server.release(request)
         self._freed(server)
-        request.returns += 1
-        if request.returns < self.policy.max_attempts:
+        # Counted apart from failures: a worker's death is no endpoint's fault, but a request that kills every
+        # worker must end somewhere.
+        request.tries.returns += 1
+        if request.tries.returns < self.policy.max_attempts:
             self._waiting.add(request)
             return False
         self._release(request)
@@ -274,7 +292,7 @@ class Dispatcher:
         times = self.health.due(now, working=bool(self._requests))
         for kind in self._waiting.kinds():
             cells = self.health.members.cells(kind)
-            if cells.has_free and any(one.free and one.rest_until <= now for one in cells.servers):
+            if cells.has_free and any(one.free and one.rest.until <= now for one in cells.servers):
                 times.append(now + _PLACE_AGAIN)
         if times:
             return max(0.0, min(times) - now)
@@ -303,8 +321,8 @@ class Dispatcher:
         """Let a request wait for its second try: where there is more memory if that is anywhere, else where
         there is as much.
         """
-        request.short_on = server.endpoint.url
-        request.tried.update(unfit(server, self.health.usable(server.kind)))
+        request.tries.short_on = server.endpoint.url
+        request.tries.tried.update(unfit(server, self.health.usable(server.kind)))
         self._waiting.add(request)
 
     def _is_charged(self, request: Request) -> bool:
@@ -328,10 +346,10 @@ class Dispatcher:
         return None
 
     def _lease(self, request: Request, server: Server) -> Lease:
-        request.attempts += 1
+        request.tries.attempts += 1
         self._leases += 1
-        is_short = request.short_on is not None
-        request.lease = Lease(request.id, server.endpoint.url, request.attempts, self._leases, is_short)
+        is_short = request.tries.short_on is not None
+        request.lease = Lease(request.id, server.endpoint.url, request.tries.attempts, self._leases, is_short)
         return request.lease
 
     def _release(self, request: Request) -> None:

@@ -45,6 +45,7 @@ class Joined:
         shared = self._by_content.get(content)
         if shared is None:
             shared = self._by_content[content] = _Shared(key, owner)
+        # Not noted either: it runs by itself, and nobody may follow it under this content.
         elif shared.owner == owner:
             return False
         else:
@@ -64,8 +65,11 @@ class Joined:
             return []
         content, shared = self._by_key.pop(key)
         if shared.leader != key:
+            # The leader goes on: it has an owner of its own who waits.
             shared.followers.remove(key)
             return []
+        # Whoever asks for the same from now on leads anew; the followers are handed back to be run or
+        # answered.
         del self._by_content[content]
         for follower in shared.followers:
             del self._by_key[follower]

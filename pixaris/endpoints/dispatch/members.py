@@ -54,6 +54,7 @@ class Members:
 
     def changed(self, server: Server) -> None:
         """Whether an endpoint may be given requests, or waits for a probe, is another matter than before."""
+        # Made again when somebody asks: many endpoints change at once when a pool starts.
         self._cells.pop(server.kind, None)
         is_here = server.endpoint.url in self.servers
         _keep(self._quarantined, server, is_kept=is_here and server.state == "quarantined")

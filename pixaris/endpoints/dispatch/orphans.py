@@ -40,6 +40,7 @@ class Orphans:
 
     def found(self, url: str, request_ids: Iterable[str]) -> None:
         """An endpoint was looked through."""
+        # Once is enough: after it, whatever is in the endpoint's queue was put there by this pool.
         self._searched.add(url)
         self._suspected.discard(url)
         self._found.update(dict.fromkeys(request_ids, url))
@@ -69,6 +70,8 @@ class Orphans:
         Args:
             before: A successor that was started after this time gives its clients time to submit again.
         """
+        # Those who wait for a request submit it again as soon as they hear of the new pool; cancelling before
+        # that would throw begun images away.
         if not self._found or (self._expected and self._since > before):
             return []
         unclaimed, self._found = list(self._found.items()), {}

@@ -48,7 +48,10 @@ _GIVE_UP = 1.0
 """… and these for the models that are given up for it: they will be loaded again."""
 _TENURE = 6.0
 """Loads that an endpoint works for its models at least, though others starve."""
+# So many images' time is waited in any case: on slow endpoints `Policy.patience` would be less than a few
+# images.
 _PATIENT_IMAGES = 20
+# Breaks ties between numbers that are equal but for rounding.
 _HAIR = 1e-6
 
 
@@ -92,7 +95,7 @@ class Placement:
     ) -> None:
         servers = part.servers
         self._part = part
-        self._servers = [server for server in servers if server.rest_until <= now]
+        self._servers = [server for server in servers if server.rest.until <= now]
         self._waiting = waiting
         self._policy = policy
         self._now = now
@@ -104,28 +107,34 @@ class Placement:
         self._unknown = load is None
         self._expected = expected
         self._holders: dict[str, list[Server]] = {"": self._servers}
-        known = [server.speed.value for server in servers if server.speed.value is not None]
+        known = [server.timing.speed.value for server in servers if server.timing.speed.value is not None]
         if known:
+            # The median: one slow endpoint must not make new ones look slow.
             typical = sorted(known)[len(known) // 2]
         else:
             typical = None
         patience = max(policy.patience, _PATIENT_IMAGES * (typical or 0.0))
         self._overdue = now - patience
+        # At least as long as others are patient: else two models would take an endpoint from each other in
+        # turns.
         self._tenure = max(patience, _TENURE * self._load)
         for server in self._servers:
-            silence = (
-                0.0
-                if server.loading and load is None
-                else server.silence(now) - (2 * self._load if server.loading else 0.0)
-            )
+            silence = server.silence(now)
+            if server.loading and load is None:
+                silence = 0.0  # nobody knows how much of it is the load
+            elif server.loading:
+                silence -= 2 * self._load  # a load may well take twice as long as usual
             # An endpoint that is late with an image has become slow.
-            server.pace = max(server.usual(typical or 1.0, load), silence, _HAIR)
+            server.pace = max(server.timing.usual(typical or 1.0, load), silence, _HAIR)
+            # Resting endpoints are not among the holders: work is not to wait for them.
             for key in server.models:
                 self._holders.setdefault(key, []).append(server)
+        # Then priority decides before models do; unknown, a load counts as nothing.
         self._cheap = self._load < (typical or 0.0)
 
     def run(self) -> Iterator[tuple[Request, Server]]:
         """Place what can be placed; each request has been given to its endpoint when it comes out."""
+        # The index last: it decides between equals, and endpoints themselves cannot be compared.
         free = [(*self._place(server), index) for index, server in enumerate(self._servers) if server.free]
         heapq.heapify(free)
         placed = 0
@@ -133,27 +142,31 @@ class Placement:
             index = heapq.heappop(free)[-1]
             server = self._servers[index]
             request = self._next(server)
+            # It is not put back: what it leaves to others is what they take from now on.
             if request is None:
                 continue
             self._give(request, server)
             placed += 1
             yield request, server
+            # Pushed anew, because its place depends on what it has just got.
             if server.free:
                 heapq.heappush(free, (*self._place(server), index))
 
     def _next(self, server: Server) -> Request | None:
         depths = range(len(self._levels))
         if self._cheap:
+            # Generators, so that lower priorities are only looked at where nothing is found above.
             found = (self._own(server, depth) or self._other(server, depth) for depth in depths)
         else:
             found = (choose(server, depth) for choose in (self._own, self._other) for depth in depths)
         return next((request for request in found if request is not None), None)
 
     def _place(self, server: Server) -> tuple[float, float, int]:
-        return self._finish(server, 0.0), len(server.leases) / server.endpoint.depth, server.done
+        return self._finish(server, 0.0), len(server.leases) / server.endpoint.depth, server.tally.done
 
     def _give(self, request: Request, server: Server) -> None:
         self._waiting.remove(request)
+        # To take a request may give up models, and the holders must say what is true for the next choice.
         before = list(server.models)
         server.take(request, self._policy.models_held, self._now)
         if server.models != before:
@@ -208,6 +221,7 @@ class Placement:
         holders = len(self._holders.get(affinity, ()))
         if not holders:
             return True
+        # It has work, and nobody knows what a load costs: one endpoint at a time finds out.
         if server.leases and self._unknown:
             return False
         if server.models or self._expected <= 1:
@@ -217,21 +231,24 @@ class Placement:
 
     def _retry(self, server: Server, level: Level) -> Request | None:
         for _, request in sorted(level.retries.items()):
-            if server.endpoint.url in request.tried:
-                if any(one.endpoint.url not in request.tried for one in self._servers):
+            if server.endpoint.url in request.tries.tried:
+                # Another one can still try it.
+                if any(one.endpoint.url not in request.tries.tried for one in self._servers):
                     continue
                 others = self._holders.get(request.affinity, [])
             else:
                 others = [
                     one
                     for one in self._holders.get(request.affinity, [])
-                    if one.endpoint.url not in request.tried
+                    if one.endpoint.url not in request.tries.tried
                 ]
             if not self._sooner(others, server, request.affinity, enough=1):
                 return request
         return None
 
     def _starving(self, server: Server, level: Level) -> Request | None:
+        # It has not worked for its models long enough; or it holds all that is asked for, so nobody starves
+        # by it.
         if server.turned + self._tenure > self._now or all(map(server.holds, level.lines)):
             return None
         elsewhere = self._part.elsewhere
@@ -247,11 +264,14 @@ class Placement:
 
     def _pick(self, server: Server, depth: int, line: Line) -> tuple[Rank, Request] | None:
         """The request of a line that this endpoint would be the first to finish, if there is one."""
+        # What is more urgent is done first, by the same endpoints.
         ahead = sum(level.count(line.affinity) for level in self._levels[:depth])
+        # A cell reckons with its share of the queue, for other cells take from it too.
         enough = ceil((ahead + line.count) * self._part.share)
         sooner = self._sooner(self._holders.get(line.affinity, []), server, line.affinity, enough)
         if sooner >= enough:
             return None
+        # The first ones are left to those who finish them sooner.
         skip = min(max(0, sooner - int(ahead * self._part.share)), line.count - 1)
         return self._levels[depth].pick(line, skip, self._overdue)
 
@@ -268,6 +288,7 @@ class Placement:
         if server.holds(affinity):
             load = 0.0
         else:
+            # At equal times those who hold the models go first, even while a load costs nothing.
             load = max(self._cost(server), 2 * _HAIR * server.pace)
         finish = self._finish(server, load)
         count = 0

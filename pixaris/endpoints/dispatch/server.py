@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
 from pixaris.endpoints.dispatch.waiting import Request
 
+# About the last five images count: an endpoint may get slower within a search, when somebody else uses it
+# too.
 _WEIGHT = 0.2
 
 
@@ -24,59 +26,128 @@ class MovingAverage:
             self.value = self.value + _WEIGHT * (number - self.value)
 
 
-@dataclass
-class Server:
-    """An endpoint, its leases and what was learnt about it.
+# With slots, all four of them: placement reads these fields for every endpoint again and again.
+@dataclass(slots=True)
+class Rest:
+    """How long an endpoint that failed is left alone.
 
     Attributes:
-        endpoint: How it is described.
-        state: Whether it works.
-        leases: The requests it has, by id, in the order it got them.
-        loading: How many of them need models that it must load first.
-        models: Affinity keys of the models it holds, the latest first.
-        turned: When it last took over other models.
-        speed: Seconds per image.
-        pace: Seconds per image as they are reckoned with in one round of placement.
-        disturbed: Its next image's time tells nothing about its speed.
-        kind: Its endpoint's; placement asks for it again and again.
-        rest_until: When it may be used, or probed, again.
-        rest: Seconds of its last quarantine.
-        held: Whether somebody does not want it to be used.
-        probing: Whether a probe is under way.
-        doubted: Whether it failed and works on only if its next probe succeeds.
-        memory: Bytes of memory that it generates in; None where it does not say.
-        blamed_by: Whose requests have failed on it since its last image.
+        until: When it may be used, or probed, again.
+        seconds: Of its last quarantine.
         relapses: Quarantines since its last image.
+    """
+
+    until: float = 0.0
+    seconds: float = 0.0
+    relapses: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What an endpoint has done.
+
+    Attributes:
         done: Images it has made.
         failures: Attempts that failed on it.
         last_failure: Why the last one did.
         cost: What its account was charged, or None while nothing was.
     """
 
-    endpoint: Endpoint
-    state: EndpointState
-    rest_until: float = 0.0
-    rest: float = 0.0
-    held: bool = False
-    probing: bool = False
-    doubted: bool = False
-    memory: int | None = None
-    blamed_by: set[str] = field(default_factory=set)
-    relapses: int = 0
     done: int = 0
     failures: int = 0
     last_failure: str = ""
     cost: float | None = None
+
+
+@dataclass(slots=True)
+class Timing:
+    """What was learnt of an endpoint's speed.
+
+    Attributes:
+        speed: Seconds per image.
+        since: When it began its present image.
+        cold: What its first image with other models took, until it is known how much of that was the load.
+        disturbed: Its next image's time tells nothing about its speed.
+    """
+
+    speed: MovingAverage = field(default_factory=MovingAverage)
+    since: float = 0.0
+    cold: float | None = None
+    disturbed: bool = False
+
+    def learn(self, seconds: float, load: MovingAverage, *, loads: bool) -> None:
+        """Take the time of an image into account.
+
+        Args:
+            seconds: What it took.
+            load: Learns what loading models adds: the time of the first image with them, less that of an
+                image without.
+            loads: Whether models were loaded for it.
+        """
+        if loads:
+            self.cold = seconds
+            if self.speed.value is not None:
+                self._learn_load(load, self.speed.value)
+        else:
+            self.speed.learn(seconds)
+            self._learn_load(load, seconds)
+
+    def _learn_load(self, load: MovingAverage, usual: float) -> None:
+        if self.cold is not None:
+            load.learn(max(0.0, self.cold - usual))
+            self.cold = None
+
+    def usual(self, typical: float, load: float | None) -> float:
+        """Seconds per image, as far as anybody knows: its own; what its first image took beside a load; the
+        typical ones.
+        """
+        if self.speed.value is not None:
+            return self.speed.value
+        if self.cold is not None and load is not None:
+            # Not below the typical: the load was another endpoint's, and might be longer here.
+            return max(typical, self.cold - load)
+        return typical
+
+
+@dataclass(slots=True)
+class Server:
+    """An endpoint, its leases and what was learnt about it.
+
+    Attributes:
+        endpoint: How it is described.
+        state: Whether it works.
+        rest: How long it is left alone.
+        held: Whether somebody does not want it to be used.
+        probing: Whether a probe is under way.
+        doubted: Whether it failed and works on only if its next probe succeeds.
+        blamed_by: Whose requests have failed on it since its last image.
+        memory: Bytes of memory that it generates in; None where it does not say.
+        leases: The requests it has, by id, in the order it got them.
+        loading: How many of them need models that it must load first.
+        models: Affinity keys of the models it holds, the latest first.
+        turned: When it last took over other models.
+        timing: What was learnt of its speed.
+        pace: Seconds per image as they are reckoned with in one round of placement.
+        tally: What it has done.
+        kind: Its endpoint's; placement asks for it again and again.
+    """
+
+    endpoint: Endpoint
+    state: EndpointState
+    rest: Rest = field(default_factory=Rest)
+    held: bool = False
+    probing: bool = False
+    doubted: bool = False
+    blamed_by: set[str] = field(default_factory=set)
+    memory: int | None = None
     leases: dict[str, Request] = field(default_factory=dict)
     loading: int = 0
     models: list[str] = field(default_factory=list)
     turned: float = float("-inf")
-    speed: MovingAverage = field(default_factory=MovingAverage)
+    timing: Timing = field(default_factory=Timing)
     pace: float = 1.0
-    disturbed: bool = False
+    tally: Tally = field(default_factory=Tally)
     kind: str = field(init=False)
-    _since: float = 0.0
-    _cold: float | None = None
 
     def __post_init__(self) -> None:
         self.kind = self.endpoint.kind
@@ -102,7 +173,7 @@ class Server:
         request.leased = now
         request.loads = not self.holds(request.affinity)
         if not self.leases:
-            self._since = now
+            self.timing.since = now
         self.leases[request.id] = request
         if request.loads:
             self.loading += 1
@@ -118,9 +189,9 @@ class Server:
         """
         del self.leases[request.id]
         self.loading -= request.loads
-        self.disturbed = now is None
+        self.timing.disturbed = now is None
         if now is not None:
-            self._since = now
+            self.timing.since = now
 
     def answer(self, request: Request, load: MovingAverage, now: float) -> None:
         """Take an image for a request, and learn from the time it took.
@@ -133,26 +204,20 @@ class Server:
 
         Args:
             request: The request that the image is for.
-            load: Learns what loading models adds: the time of the first image with them, less that of an
-                image without.
+            load: Learns what loading models adds.
             now: Seconds.
         """
         # Idle until the request came, or at work on the image before.
-        seconds = now - max(request.leased, self._since)
-        disturbed = self.disturbed
+        seconds = now - max(request.leased, self.timing.since)
+        disturbed = self.timing.disturbed
         # Before the lease is released: the other one must still be among them.
         if not request.loads:
             self._swap_load(request)
         self.release(request, now)
         if disturbed:
-            self._cold = None
-        elif request.loads:
-            self._cold = seconds
-            if self.speed.value is not None:
-                self._learn_load(load, self.speed.value)
+            self.timing.cold = None
         else:
-            self.speed.learn(seconds)
-            self._learn_load(load, seconds)
+            self.timing.learn(seconds, load, loads=request.loads)
 
     def _swap_load(self, request: Request) -> None:
         for other in self.leases.values():
@@ -160,25 +225,11 @@ class Server:
                 request.loads, other.loads = True, False
                 return
 
-    def _learn_load(self, load: MovingAverage, usual: float) -> None:
-        if self._cold is not None:
-            load.learn(max(0.0, self._cold - usual))
-            self._cold = None
-
     def reset(self) -> None:
         """It failed: it may come back as another process, with no models in its memory."""
+        # The speed stays: it is the same machine.
         self.models.clear()
-        self._cold = None
-
-    def usual(self, typical: float, load: float | None) -> float:
-        """Seconds per image, as far as anybody knows: its own; what its first image took beside a load; the
-        typical ones.
-        """
-        if self.speed.value is not None:
-            return self.speed.value
-        if self._cold is not None and load is not None:
-            return max(typical, self._cold - load)
-        return typical
+        self.timing.cold = None
 
     def status(self) -> EndpointStatus:
         """It as it stands."""
@@ -186,16 +237,16 @@ class Server:
             self.endpoint.url,
             "drained" if self.held else self.state,
             len(self.leases),
-            self.done,
-            self.failures,
-            self.last_failure,
-            self.speed.value,
+            self.tally.done,
+            self.tally.failures,
+            self.tally.last_failure,
+            self.timing.speed.value,
             tuple(self.models),
-            self.cost,
+            self.tally.cost,
         )
 
     def silence(self, now: float) -> float:
         """Seconds it has been working on its present image."""
         if self.leases:
-            return now - self._since
+            return now - self.timing.since
         return 0.0

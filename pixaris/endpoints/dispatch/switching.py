@@ -30,6 +30,7 @@ def switch(dispatcher: Dispatcher, url: str, use: Use, now: float) -> list[Lease
     """
     health = dispatcher.health
     server = health.server(url)
+    # To use one that is used already is no event.
     if server is None or (use == "enable" and not server.held):
         return []
     server.held = use != "enable"
@@ -39,6 +40,7 @@ def switch(dispatcher: Dispatcher, url: str, use: Use, now: float) -> list[Lease
         health.emit(
             "no endpoint is used now: all are drained or disabled; pixaris endpoints FILE --enable URL"
         )
+    # What has been paid for is fetched.
     if use != "disable" or server.endpoint.api.charges:
         return []
     return dispatcher.leave(url, now, stays=True)

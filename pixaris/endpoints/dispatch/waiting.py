@@ -39,7 +39,26 @@ class Lease:
     free_memory: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
+class Tries:
+    """What has become of a request so far.
+
+    Attributes:
+        attempts: Leases it has had.
+        failures: How many of them ended in the fault of an endpoint …
+        returns: … and how many in the death of a worker.
+        tried: Endpoints it failed on.
+        short_on: Where it ran out of memory; None if nowhere.
+    """
+
+    attempts: int = 0
+    failures: int = 0
+    returns: int = 0
+    tried: set[str] = field(default_factory=set)
+    short_on: str | None = None
+
+
+@dataclass(slots=True)
 class Request:
     """A request without a result.
 
@@ -51,11 +70,7 @@ class Request:
         since: When it was submitted.
         owner: Whose it is: those who ask share the endpoints.
         affinity: The models it needs; "" if that makes no difference.
-        attempts: Leases it has had.
-        failures: How many of them ended in the fault of an endpoint …
-        returns: … and how many in the death of a worker.
-        tried: Endpoints it failed on.
-        short_on: Where it ran out of memory; None if nowhere.
+        tries: What has become of it so far.
         lease: The one it has, or None while it waits.
         leased: When it got it.
         loads: Whether its endpoint had to load its models.
@@ -68,11 +83,7 @@ class Request:
     since: float
     owner: str = ""
     affinity: str = ""
-    attempts: int = 0
-    failures: int = 0
-    returns: int = 0
-    tried: set[str] = field(default_factory=set)
-    short_on: str | None = None
+    tries: Tries = field(default_factory=Tries)
     lease: Lease | None = None
     leased: float = 0.0
     loads: bool = False
@@ -127,7 +138,10 @@ class Line:
             return
         order = queue.oldest.order
         heapq.heappush(self._by_age, (order, owner))
+        # The old entry stays: to find it would cost more than to pass over it when it comes up.
         heapq.heappush(self._by_unanswered, (unanswered.get(owner, 0), order, owner))
+        # Entries that no longer count are dropped when they come to the top; where many changes hit one owner
+        # they never do.
         if len(self._by_unanswered) > _STALE * (len(self.queues) + _STALE):
             orders = [(queue.oldest.order, name) for name, queue in self.queues.items()]
             self._by_age = sorted(orders)
@@ -186,7 +200,8 @@ class Level:
         return 0
 
     def add(self, request: Request) -> None:
-        if request.tried:
+        # It may not go everywhere, so it cannot stand in a queue whose first one is handed to anybody.
+        if request.tries.tried:
             self.retries[request.order] = request
             return
         line = self.lines.get(request.affinity)
@@ -219,6 +234,7 @@ class Level:
     def has_more(self, owner: str, count: int) -> None:
         """An owner has so many more requests without a result, or fewer."""
         self.unanswered[owner] += count
+        # Owners come and go all through a search; zeros would pile up.
         if not self.unanswered[owner]:
             del self.unanswered[owner]
         for line in self._lines_of.get(owner, {}).values():
@@ -244,6 +260,7 @@ class Level:
             return self.rank(queue.oldest, overdue), queue.oldest
         if skip == 0:
             request = line.oldest
+            # Not even the oldest has waited too long, so owners go by how near they are to their decisions.
             if request.since > overdue:
                 request = line.nearest(self.unanswered)
             return self.rank(request, overdue), request
@@ -252,6 +269,7 @@ class Level:
             skip -= len(queue)
             if skip < 0:
                 return rank, queue.oldest
+        # The caller bounds `skip` by the line's count.
         raise AssertionError("more are skipped than wait")
 
 
@@ -299,6 +317,8 @@ class Waiting:
         lease = request.lease
         self.leave(request)
         request.priority = priority
+        # Through `leave` and `enter`, so that the owner's count moves to the other priority too; that lets
+        # it wait, which a leased one must not.
         self.enter(request)
         if lease is not None:
             self.remove(request)
@@ -314,9 +334,9 @@ class Waiting:
 
     def kinds(self) -> Iterator[str]:
         """The kinds of endpoint that something waits for."""
-        return (
-            kind for kind, levels in self._levels.items() if any(level.waiting for level in levels.values())
-        )
+        for kind, levels in self._levels.items():
+            if any(level.waiting for level in levels.values()):
+                yield kind
 
     def asks(self, kind: str) -> bool:
         """Whether a request of a kind has no result yet."""

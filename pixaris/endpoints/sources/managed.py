@@ -15,10 +15,12 @@ from pixaris.endpoints.sources.options import Folder, Number, Seconds, Variables
 from pixaris.endpoints.sources.process import command_problem
 from pixaris.exceptions import ConfigurationError, Problem
 
+# It comes up in about a second; the rest is for a machine that is busy.
 _EMBEDDED_SECONDS = 30.0
 
 
 def _gpus(number: float) -> float:
+    # Ray gives whole GPUs, or parts of one.
     if number < 0 or (number > 1 and number != int(number)):
         raise ConfigurationError(f"must be 0, a fraction below 1, or a whole number (got {number:g})")
     return float(number)
@@ -102,6 +104,8 @@ class ManagedSource(EndpointSource):
 
     def problems(self, *, here: bool) -> list[Problem]:
         if here:
+            # Of one only: replicas have the same command. On a cluster it runs elsewhere, and only that node
+            # can tell.
             problem = command_problem(self.servers()[0])
         else:
             problem = None

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,11 +127,8 @@ class Server:
         if wrong:
             return _unprocessable(wrong)
         try:
-            files = {
-                name: [base64.b64decode(text, validate=True) for text in texts]
-                for name, texts in images.items()
-            }
-            sizes = {name: [decode(one, name).size for one in several] for name, several in files.items()}
+            files = {name: _decoded(texts) for name, texts in images.items()}
+            sizes = {name: _sizes(several, name) for name, several in files.items()}
         except (binascii.Error, ValueError, ImageError) as error:
             return web.json_response({"detail": f"Invalid image: {error}"}, status=400)
         masks = {image.name for image in model.images if image.mask}
@@ -272,6 +269,14 @@ def split(model: Model, body: JsonMapping) -> tuple[JsonObject, dict[str, list[A
         elif key in names and value:
             images[key] = value if isinstance(value, list) else [value]
     return fields, images
+
+
+def _decoded(texts: Sequence[str]) -> list[bytes]:
+    return [base64.b64decode(text, validate=True) for text in texts]
+
+
+def _sizes(files: Sequence[bytes], name: str) -> list[tuple[int, int]]:
+    return [decode(file, name).size for file in files]
 
 
 def faults_of(

@@ -84,6 +84,7 @@ def _sentence(found: Opinions) -> str:
     needed = found.standing.needed
     if not needed:
         rest = "no more votes are needed to name the best"
+    # Early on every guess is beyond the limit, which says nothing of the sets.
     elif needed >= MANY and found.votes < _ENOUGH * len(found.runs):
         rest = "it is too early to say how many more it takes"
     elif needed >= MANY:
@@ -101,13 +102,18 @@ def _places(found: Opinions) -> Markup:
             rank = str(low)
         else:
             rank = f"{low}–{high}"
-        words = "tied first" if place.is_first and high > 1 else "first" if place.is_first else ""
+        words = ""
+        if place.is_first and high > 1:
+            words = "tied first"
+        elif place.is_first:
+            words = "first"
         cells = [f"{rank} {words}".strip(), f"{place.theta:+.2f}", f"{place.best:.0%}", str(place.votes)]
         rows.append([found.runs[place.number], *cells])
     return table(("set", "rank (95 %)", "worth, in logits", "is the best", "votes"), rows, "Ranks")
 
 
 def _wins(found: Opinions) -> Markup:
+    # Best first in both directions: wins then gather above the diagonal.
     order = [place.number for place in found.standing.places]
     rows: list[list[Child]] = []
     for one in order:

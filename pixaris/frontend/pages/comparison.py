@@ -31,6 +31,7 @@ def _differences(frame: Frame, runs: Sequence[Run]) -> Child:
     rows: list[list[Child]] = []
     for name in parameters_of(runs):
         values = [number(run.values[name]) if name in run.values else "–" for run in runs]
+        # Of forty parameters, two differ: only those explain anything.
         if len(set(values)) > 1:
             rows.append([name, *values])
     heads = ["parameter", *(tag("a", run.name, href=frame.url(f"/run/{run.ref}")) for run in runs)]
@@ -41,7 +42,9 @@ def _differences(frame: Frame, runs: Sequence[Run]) -> Child:
 
 def _scores(runs: Sequence[Run]) -> Child:
     names = list(dict.fromkeys(name for run in runs for name in run.means))
-    rows = [[name, *(_mean(run, name) for run in runs)] for name in names]
+    rows = []
+    for name in names:
+        rows.append([name, *(_mean(run, name) for run in runs)])
     rows.append(["failures", *(str(run.failures) for run in runs)])
     return table(["score", *(run.name for run in runs)], rows, "Scores")
 
@@ -54,7 +57,7 @@ def _mean(run: Run, name: str) -> str:
 
 def _data(frame: Frame, runs: Sequence[Run], cells: Sequence[Mapping[int, Cell]]) -> dict[str, object]:
     names = list(dict.fromkeys(name for run in runs for name in run.items))
-    indices = [{name: index for index, name in enumerate(run.items)} for run in runs]
+    indices = [_indices(run) for run in runs]
     items = []
     for name in names:
         made = [_cell(frame, run, cells[at], indices[at].get(name)) for at, run in enumerate(runs)]
@@ -62,15 +65,20 @@ def _data(frame: Frame, runs: Sequence[Run], cells: Sequence[Mapping[int, Cell]]
     return {"runs": [run.name for run in runs], "items": items}
 
 
+def _indices(run: Run) -> dict[str, int]:
+    return {name: index for index, name in enumerate(run.items)}
+
+
 def _given(frame: Frame, run: Run, name: str) -> list[dict[str, object]]:
-    if run.search is None:
+    if run.origin is None:
         return []
-    pictures = run.search.pictures
+    search = run.origin.search
+    pictures = search.pictures
     place = next((at for at, item in enumerate(pictures.items) if item.name == name), None)
     if place is None:
         return []
     return [
-        {"words": f"{role}: {folder}", "url": frame.url(f"/given/{run.search.id}/{place}/{at}/768")}
+        {"words": f"{role}: {folder}", "url": frame.url(f"/given/{search.id}/{place}/{at}/768")}
         for at, (folder, role) in enumerate(pictures.folders.items())
         if folder in pictures.items[place].pictures
     ]
@@ -82,6 +90,7 @@ def _cell(frame: Frame, run: Run, cells: Mapping[int, Cell], index: int | None) 
     else:
         cell = cells.get(index)
     if cell is None:
+        # A set that was stopped never gets the rest of its images.
         return {"problem": "not made" if run.status != "running" else "not made yet"}
     scores = {name: value for name, value in cell.row.scores.items() if value is not None}
     known: dict[str, object] = {"scores": scores, "problem": cell.problem or cell.row.error or ""}

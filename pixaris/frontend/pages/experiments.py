@@ -12,6 +12,7 @@ from pixaris.report.model import Cell
 from pixaris.results.trial import TrialResult
 from pixaris.words import listed, number
 
+# More columns would push the parameters off the screen; a set's own page has all of them.
 _MOST_SCORES = 4
 _MANY_SETS = 60
 
@@ -20,7 +21,8 @@ def index(frame: Frame, searches: Sequence[Search], runs: Sequence[Run], problem
     """All projects, with their datasets, searches and runs."""
     body: list[Child] = [tag("h1", "Experiments")]
     body += [tag("p", problem, class_="problem") for problem in problems]
-    projects = sorted({search.project for search in searches} | {run.project for run in runs})
+    everything: list[Search | Run] = [*searches, *runs]
+    projects = sorted({one.project for one in everything})
     if not projects:
         body.append(tag("p", "There are no searches and no runs in this results folder yet."))
     for project in projects:
@@ -54,6 +56,7 @@ def _run_row(frame: Frame, run: Run) -> list[Child]:
 
 
 def _badge(status: str) -> Markup:
+    # A status comes from a file: only a plain word becomes a class of the page.
     return tag("span", status, class_=f"badge {status if status.isalpha() else ''}")
 
 
@@ -67,9 +70,9 @@ def search(frame: Frame, found: Search) -> str:
         tag("th", tag("span", "mark", class_="unseen"), scope="col"),
         _head("set", "name"),
         _head("status", "status"),
-        *(_head(name, f"score:{name}") for name in scores),
+        *_heads(scores, "score"),
         _head("items", "items"),
-        *(_head(name, f"value:{name}") for name in parameters),
+        *_heads(parameters, "value"),
         tag("th", "images", scope="col"),
     ]
     whole = tag(
@@ -101,6 +104,7 @@ def search(frame: Frame, found: Search) -> str:
         area,
         _asking(found.project),
     ]
+    # By the version the page asks whether anything has changed since it was made.
     live = {"search": found.id, "version": found.version, "running": result.status == "running"}
     state = tag("div", id="state", data_state=json.dumps(live), hidden=True)
     return document(frame, found.name, [*body, state], ["search.js"])
@@ -115,6 +119,10 @@ def _verdict(found: Search) -> Markup:
 
 def _head(words: str, key: str) -> Markup:
     return tag("th", tag("button", words, type="button", data_sort=key), scope="col", aria_sort="none")
+
+
+def _heads(names: Sequence[str], kind: str) -> list[Markup]:
+    return [_head(name, f"{kind}:{name}") for name in names]
 
 
 def _asking(project: str) -> Markup:
@@ -160,29 +168,33 @@ def rows(frame: Frame, runs: Sequence[Run], scores: Sequence[str], parameters: S
 
 
 def _row(frame: Frame, run: Run, place: int, scores: Sequence[str], parameters: Sequence[str]) -> Markup:
-    assert run.trial is not None, "sets are trials"
-    name = run.trial.name
+    assert run.origin is not None, "sets are trials"
+    trial = run.origin.trial
+    name = trial.name
+    # For the scripts, which sort and filter without asking the server.
     facts = {
         "place": place,
         "name": name,
         "status": run.status,
-        "items": run.trial.items,
+        "items": trial.items,
         "failures": run.failures,
         "scores": dict(run.means),
         "values": dict(run.values),
     }
     box = tag("input", type="checkbox", aria_label=f"mark {name}", value=run.ref)
     failures = f", {run.failures} failed" if run.failures else ""
-    why = run.trial.stop.describe(len(run.items)) if run.trial.stop else ""
+    why = trial.stop.describe(len(run.items)) if trial.stop else ""
     stop = tag("div", why, class_="note", title=why) if why else ""
+    means = [tag("td", mean_words(run, key)) for key in scores]
+    values = [tag("td", number(run.values[key]) if key in run.values else "–") for key in parameters]
     cells = [
         tag("td", box),
         tag("th", tag("a", name, href=frame.url(f"/run/{run.ref}")), scope="row"),
         tag("td", _badge(run.status), stop),
-        *(tag("td", mean_words(run, key)) for key in scores),
-        tag("td", f"{run.trial.items}{failures}"),
-        *(tag("td", number(run.values[key]) if key in run.values else "–") for key in parameters),
-        tag("td", class_="strip", data_items=json.dumps(_pictured(run.trial))),
+        *means,
+        tag("td", f"{trial.items}{failures}"),
+        *values,
+        tag("td", class_="strip", data_items=json.dumps(_pictured(trial))),
     ]
     return tag("tr", *cells, data_run=run.ref, data_facts=json.dumps(facts, default=str))
 
@@ -191,6 +203,7 @@ def _pictured(trial: TrialResult) -> list[int]:
     """Indexes of the items that a set has images of: a set that was stopped has not made the first ones, but
     those that the race gave it.
     """
+    # Where the objective has no value per item, nothing says which items were made but their number.
     scored = [index for index, score in enumerate(trial.item_scores) if score is not None]
     return scored or list(range(trial.items))
 
@@ -219,9 +232,9 @@ def run(frame: Frame, one: Run, cells: Mapping[int, Cell]) -> str:
 
 
 def _way(frame: Frame, one: Run) -> Markup:
-    search = one.search
     way: list[Child] = [tag("a", one.project, href=frame.url("/")), " / "]
-    if search is not None:
+    if one.origin is not None:
+        search = one.origin.search
         way.append(tag("a", search.name, href=frame.url(f"/search/{search.id}")))
     return join(*way)
 
@@ -231,10 +244,10 @@ def _actions(frame: Frame, one: Run) -> Markup:
     if one.paths.workflow.is_file():
         url = frame.url(f"/run/{one.ref}/workflow")
         actions.append(tag("a", "Download its workflow", href=url, download=True, class_="button"))
-    if one.search is not None:
+    if one.origin is not None:
         url = frame.url(f"/run/{one.ref}/around")
         actions.append(tag("a", "Search around this set", href=url, download=True, class_="button"))
-        if one.search.result.status == "running" and one.status == "running":
+        if one.origin.search.result.status == "running" and one.status == "running":
             actions.append(tag("button", "Stop this set", type="button", id="reject", data_run=one.ref))
     return tag("div", *actions, class_="tools")
 

@@ -94,6 +94,7 @@ def iteration(
 
 def _figure(one: Iteration, url: str, place: int) -> Markup:
     image = one.images[place]
+    # Lazy: an iteration may have two thousand images.
     picture = tag("img", src=f"{url}/image/{place}/256", alt=image.name, loading="lazy")
     votes = [
         tag("button", words, type="button", data_verdict=verdict, aria_pressed="false", aria_label=label)

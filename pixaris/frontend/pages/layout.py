@@ -44,8 +44,10 @@ def document(frame: Frame, title: str, body: Sequence[Child], scripts: Sequence[
         *(tag("link", rel="stylesheet", href=frame.url(f"/static/{name}")) for name in STYLES),
     )
     files = ("widgets.js", "page.js", *scripts)
+    # Deferred: run in this order once the page is there, so that no script waits for an element.
     loads = [tag("script", src=frame.url(f"/static/{name}"), defer=True) for name in files]
     parts = [
+        # Whoever has not said their name can go nowhere yet.
         _navigation(frame) if frame.rater else "",
         tag("main", *body),
         tag("div", id="message", role="status", aria_live="polite"),
@@ -63,7 +65,9 @@ def _navigation(frame: Frame) -> Markup:
 
 def table(heads: Sequence[Child], rows: Sequence[Sequence[Child]], caption: str = "") -> Markup:
     """A plain table; the first cell of each row is its head."""
-    body = [tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:])) for row in rows]
+    body = []
+    for first, *rest in rows:
+        body.append(tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in rest)))
     top = tag("tr", *(tag("th", head, scope="col") for head in heads))
     said = tag("caption", caption) if caption else ""
     whole = tag("table", said, tag("thead", top), tag("tbody", *body))

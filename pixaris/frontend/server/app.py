@@ -41,6 +41,7 @@ def make_app(review: Review) -> ASGIApp:
     Args:
         review: What it shows.
     """
+    # FastAPI's own pages load scripts from elsewhere, which the policy forbids.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.review = review
     app.state.live = Live(review)
@@ -52,6 +53,7 @@ def make_app(review: Review) -> ASGIApp:
     app.add_exception_handler(HTTPException, _failed)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(Exception, _broken)
+    # Outermost: no route can be added that it does not see.
     return Guard(app, review)
 
 
@@ -59,6 +61,7 @@ def _static(name: str) -> Response:
     """One of our own files; a name that is not listed leads nowhere."""
     if name not in _STATIC:
         raise HTTPException(404, "there is no such file")
+    # The name was found in our own table: no path of a request ever reaches the disk.
     data = (files(_STATIC[name]) / "static" / name).read_bytes()
     return Response(data, media_type=_TYPES[name.rpartition(".")[2]], headers={"Cache-Control": "max-age=60"})
 
@@ -69,6 +72,7 @@ def _nothing() -> Response:
 
 def _failed(request: Request, error: Exception) -> Response:
     status = 404
+    # 503: it may work again in a moment, which browsers and scripts know how to handle.
     if isinstance(error, StorageError):
         status = 503
     elif isinstance(error, ImageError):

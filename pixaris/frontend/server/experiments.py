@@ -44,6 +44,7 @@ def rows(request: Request, ref: Ref, version: Annotated[str, Query(max_length=20
     found = review_of(request).experiments.search(ref)
     state = {"id": found.id, "version": found.version, "running": found.result.status == "running"}
     if found.version == version:
+        # A page that is open asks every second; mostly nothing has changed.
         return JSONResponse({**state, "rows": None})
     runs = found.runs()
     scores = pages.scores_of(found)
@@ -108,10 +109,10 @@ def given(request: Request, ref: Ref, item: int, folder: int, side: int) -> Resp
 def workflow(request: Request, ref: Ref) -> Response:
     """A run's workflow, to load into ComfyUI."""
     found = review_of(request).experiments.run(ref)
-    if found.search is None or found.trial is None:
+    if found.origin is None:
         text = found.paths.workflow.read_text(encoding="utf-8")
     else:
-        exported = export(found.search.result, found.trial)
+        exported = export(found.origin.search.result, found.origin.trial)
         text = json.dumps(exported.workflow, indent=2, ensure_ascii=False) + "\n"
     return _download(text, f"{safe_name(found.name)}_apiformat.json", "application/json")
 
@@ -120,10 +121,11 @@ def workflow(request: Request, ref: Ref) -> Response:
 def around(request: Request, ref: Ref) -> Response:
     """A search file whose domains lie around a set."""
     found = review_of(request).experiments.run(ref)
-    if found.search is None or found.trial is None:
+    if found.origin is None:
         raise ConfigurationError("only a set of a search can be searched around")
-    result = found.search.result
-    text, _ = narrower(result, [found.trial], file_of(result).parent)
+    result = found.origin.search.result
+    # Paths in the file start where the original lies, as if it were saved there.
+    text, _ = narrower(result, [found.origin.trial], file_of(result).parent)
     return _download(text, f"{safe_name(found.name)}_around.yaml", "application/yaml")
 
 
@@ -131,9 +133,10 @@ def around(request: Request, ref: Ref) -> Response:
 def stop(request: Request, ref: Ref) -> Response:
     """Ask the running search to stop a set."""
     found = review_of(request).experiments.run(ref)
-    if found.search is None or found.trial is None or found.search.result.status != "running":
+    origin = found.origin
+    if origin is None or origin.search.result.status != "running":
         raise ConfigurationError("only a set of a search that is running can be stopped")
-    reject(found.search.part.paths, found.trial.number, rater_of(request))
+    reject(origin.search.part.paths, origin.trial.number, rater_of(request))
     return JSONResponse({"said": "the search stops it with its next report"})
 
 

@@ -19,6 +19,7 @@ from pixaris.frontend.server.requests import IDENTITY, frame_of, live_of, pictur
 
 routes = APIRouter()
 Iteration = Annotated[str, Path(pattern=IDENTITY)]
+# Made by the page: a request that is sent twice, because its answer was lost, is one entry.
 EntryId = Annotated[str, Field(pattern="^[0-9a-f]{16,40}$")]
 Comment = Annotated[str, Field(max_length=2000)]
 

@@ -33,6 +33,7 @@ _HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+    # No page that opened ours keeps a hold of it.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -72,8 +73,10 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """An answer in place of the page's, or None if the request may go on."""
+        # A name of another site that resolves to 127.0.0.1 would make its scripts same-origin here.
         if self._review.settings.is_local and _name(headers.get("host", "")) not in _LOCAL_NAMES:
             return PlainTextResponse("this page is reached as localhost", 421)
+        # What says its length is refused before it is read; what does not is counted in `_limited`.
         length = headers.get("content-length", "0")
         if not length.isdigit() or len(length) > 12 or int(length) > MOST_BODY:
             return PlainTextResponse("too large", 413)
@@ -99,6 +102,7 @@ class Guard:
             return None
 
     def _ask_who(self, scope: Scope, path: str) -> Response:
+        # Scripts and pictures cannot follow to a form.
         if scope["method"] != "GET" or "image" in path or path.endswith("/live"):
             return JSONResponse({"error": "say who you are first: open the page anew"}, 401)
         query = scope["query_string"].decode("latin-1")
@@ -156,6 +160,7 @@ def _with_headers(send: Send) -> Send:
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers[name] = value
+            # Pages show what their reader may see; routes that allow keeping say so.
             headers.setdefault("Cache-Control", "no-store")
         await send(message)
 

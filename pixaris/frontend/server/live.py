@@ -19,7 +19,9 @@ from pixaris.frontend.review import Review
 MOST_STREAMS = 200
 """Pages that are told at once; another one is asked to come back later."""
 
+# Below what people notice; one look for all pages, however many are open.
 _EVERY = 0.25
+# Proxies cut connections that say nothing, mostly after 30 or 60 seconds.
 _STILL_HERE = 15.0
 _TOO_MANY = "too many pages are open; this one shows no news until it is loaded anew"
 
@@ -55,6 +57,7 @@ class Live:
 
     async def _text(self, key: IterationKey) -> str:
         lock = self._locks.setdefault(key, asyncio.Lock())
+        # Whoever comes second finds the first one's answer.
         async with lock:
             at, text = self._known.get(key, (0.0, ""))
             if time.monotonic() - at < _EVERY:
@@ -79,6 +82,7 @@ class LiveResponse(StreamingResponse):
     """
 
     def __init__(self, live: Live, key: IterationKey) -> None:
+        # nginx would collect the events until its buffer is full.
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(live.stream(key), media_type="text/event-stream", headers=headers)
         self._live = live

@@ -35,6 +35,7 @@ def blind(request: Request, identity: Iteration) -> Response:
     """The page where people vote."""
     review = review_of(request)
     key = review.key(identity)
+    # What an earlier page of the same person showed or had loaded would else be barred for a minute.
     review.queue(key).release(rater_of(request))
     return HTMLResponse(pages.blind(frame_of(request), key, identity))
 
@@ -61,6 +62,7 @@ def image(request: Request, identity: Iteration, lease: LeaseId, side: Literal["
         file = asked.left.file
     else:
         file = asked.right.file
+    # Metadata would tell which workflow made it.
     return picture(review.pictures.get([file], FULL))
 
 
@@ -83,6 +85,7 @@ def vote(request: Request, identity: Iteration, voted: Voted) -> Response:
         comment=voted.comment,
     )
     review.write(key, said)
+    # After it is kept: a vote that failed can be sent again.
     queue.answered(lease.id)
     return JSONResponse({"kept": True})
 

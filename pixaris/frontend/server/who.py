@@ -51,6 +51,7 @@ async def enter(request: Request) -> Response:
         path=review.settings.root_path or "/",
         secure=review.settings.https,
         httponly=True,
+        # Other sites' links come without it; they get the form, and nothing they send counts.
         samesite="strict",
     )
     return answer
@@ -81,12 +82,14 @@ def _problem(review: Review, name: str, secret: str, whose: str) -> tuple[int, s
 
 def _knows(given: str, password: str, token: str) -> bool:
     """Whether somebody knows the password or the token; how long this takes tells nothing of either."""
+    # Both are compared whatever the first one says, so that the time does not tell which is set.
     right = [hmac.compare_digest(given.encode(), known.encode()) for known in (password, token) if known]
     return any(right)
 
 
 def _inside(following: str) -> str:
     """Where somebody goes on: an address of ours, whatever a link says."""
+    # `//host` and `/\\host` are other sites to a browser.
     if not following.startswith("/") or following[1:2] in ("/", "\\") or "\\" in following:
         return "/"
     if any(ord(letter) < 32 for letter in following):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
@@ -11,7 +10,7 @@ from typing import Self
 from PIL import Image
 
 from pixaris.exceptions import MetricError
-from pixaris.metrics.base import BaseMetric
+from pixaris.metrics.base import BaseMetric, means_of
 from pixaris.metrics.hosts.local import this_process
 from pixaris.metrics.hosts.service import A, Host, Q, Scope, Service
 from pixaris.types import EvalItem
@@ -68,9 +67,4 @@ class HostedMetric(BaseMetric):
                     failed = failed or error
         if failed is not None and not rows:
             raise failed
-        names = dict.fromkeys(name for row in rows for name in row)
-        return {name: _mean([row[name] for row in rows if name in row]) for name in names}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+        return means_of(rows)

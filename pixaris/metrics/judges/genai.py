@@ -39,12 +39,13 @@ class GenaiJudge(GeminiJudge):
         for number, data in enumerate(images, 1):
             parts += [label(number), types.Part.from_bytes(data=data, mime_type=mime_type(data))]
         level = self._account.thinking_level
+        thinking = None
+        if level:
+            thinking = types.ThinkingConfig(thinking_level=types.ThinkingLevel(level.upper()))
         config = types.GenerateContentConfig(
             response_mime_type="application/json",
             response_json_schema=dict(schema),
-            thinking_config=types.ThinkingConfig(thinking_level=types.ThinkingLevel(level.upper()))
-            if level
-            else None,
+            thinking_config=thinking,
         )
         answer = self._call("generate_content", contents=[*parts, prompt], config=config)
         texts: tuple[str, ...] = ()

@@ -43,10 +43,8 @@ class LpipsService(ModelService[Pair, float]):
         def compare(pairs: Sequence[Pair]) -> list[float]:
             values = [0.0] * len(pairs)
             for places in grouped(pairs, lambda pair: pair[0].size):
-                these = [pairs[place] for place in places]
-                differences = (
-                    metric(tensor([a for a, _ in these]), tensor([b for _, b in these])).reshape(-1).tolist()
-                )
+                firsts, seconds = zip(*(pairs[place] for place in places), strict=True)
+                differences = metric(tensor(firsts), tensor(seconds)).reshape(-1).tolist()
                 metric.reset()  # it would keep every value it ever gave
                 for place, difference in zip(places, differences, strict=True):
                     values[place] = max(0.0, difference)

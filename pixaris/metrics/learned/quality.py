@@ -54,6 +54,8 @@ class QualityService(ModelService[EncodedImage, float]):
 
         def rate(images: Sequence[EncodedImage]) -> list[float]:
             values = [0.0] * len(images)
+            # A batch is one array, so its images must be of one size; scaling them would change what is
+            # rated.
             for places in grouped(images, lambda image: image.size):
                 pixels = np.stack(
                     [np.asarray(flat(images[place].image), dtype=np.float32) / 255 for place in places]
@@ -88,6 +90,7 @@ class _RatingMetric(LearnedMetric):
                 " better: direction"
             )
             raise ConfigurationError(Problem("model", message))
+        # A model of the user's choice may have any range.
         scale = self.known.get(model, Scale())
         self.direction, self.range = direction or scale.direction, scale.range
         self._service = QualityService(model, weights, self.placed(device, batch, num_gpus, weights))

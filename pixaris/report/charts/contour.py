@@ -10,7 +10,9 @@ from pixaris.report.charts.scale import Scale
 from pixaris.report.charts.subject import Measured, Subject
 from pixaris.report.html import Markup, tag
 
+# Squares along an axis: finer ones would promise more than the sets can tell.
 _CELLS = 24
+# As many as can be told apart, and as many elements of the drawing.
 _SHADES = 8
 _WIDTH = 0.14
 """Of the Gaussian that smooths, in parts of an axis."""
@@ -29,6 +31,7 @@ def contour(subject: Subject, prefix: str) -> Chart | None:
     """
     scales = {name: subject.scale(name) for name in subject.parameters}
     names = [name for name in subject.parameters if not scales[name].options][:2]
+    # A surface through fewer would be invention.
     if len(names) < 2 or len(subject.sets) < _FEWEST:
         return None
     frame = Frame(height=260)
@@ -69,6 +72,7 @@ def _field(
     grid = np.stack(np.meshgrid(centres, centres, indexing="ij"), axis=-1).reshape(-1, 1, 2)
     weights: Plane = np.exp(-((grid - where) ** 2).sum(axis=-1) / (2 * _WIDTH**2))
     support = weights.sum(axis=1)
+    # Where nothing is near, the weight is nearly 0; such places are not painted below.
     smooth = (weights @ gains) / np.maximum(support, 1e-12)
     known = support >= _SUPPORT
     if not known.any():

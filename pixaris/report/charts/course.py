@@ -20,11 +20,13 @@ def best_so_far(subject: Subject, prefix: str) -> Chart | None:
     steps: list[tuple[float, float]] = []
     ends: list[tuple[float, float, int]] = []
     images, best = 0, None
+    # By number, which is the order in which they were proposed: sets side by side have no other common one.
     for one in sorted(subject.sets, key=lambda one: one.trial.number):
         images += one.trial.items
         ends.append((images, one.gain.mean, one.place))
         if subject.is_whole(one.trial) and (best is None or subject.better(one.gain.mean, best)):
             if best is not None:
+                # The old best goes on until here: a step, not a slope.
                 steps.append((images, best))
             best = one.gain.mean
             steps.append((images, best))
@@ -55,6 +57,7 @@ def race(subject: Subject, prefix: str) -> Chart | None:
     if not subject.sets or not subject.whole:
         return None
     bar = min(_BAR, _TALLEST / len(subject.sets))
+    # Names need as much height as their letters.
     labelled = bar >= 11
     frame = Frame(760, len(subject.sets) * bar + 46, left=96 if labelled else 20, bottom=38, top=8)
     x = frame.across(Scale(0, subject.whole))
@@ -63,6 +66,7 @@ def race(subject: Subject, prefix: str) -> Chart | None:
     for row, one in enumerate(subject.sets):
         top = frame.top + row * bar
         end = x.at(one.trial.items) or x.start
+        # One path for all bars of a kind: a thousand elements would make the page slow.
         path = f"M{x.start:.1f} {top:.2f}H{end:.1f}v{bar * 0.8:.2f}H{x.start:.1f}z"
         if subject.is_whole(one.trial):
             whole += path

@@ -116,6 +116,7 @@ def _apart(scale: Scale, gap: float = 6.2) -> list[tuple[float, str]]:
 
 def dots(points: Iterable[tuple[float, float]], class_: str, radius: float = _RADIUS) -> Markup | None:
     """Circles as one path, however many; None without any."""
+    # Two half circles: SVG has no arc that ends where it begins.
     arc = f"a{radius:g} {radius:g} 0 1 0 {2 * radius:g} 0a{radius:g} {radius:g} 0 1 0 {-2 * radius:g} 0"
     path = "".join(f"M{x - radius:.1f} {y:.1f}{arc}" for x, y in points)
     if path:

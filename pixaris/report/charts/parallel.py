@@ -9,6 +9,7 @@ from pixaris.report.charts.scale import of_values
 from pixaris.report.charts.subject import Measured, Subject
 from pixaris.report.html import Markup, tag
 
+# As on the other charts, so that a shade means the same on all of them.
 _SHADES = 8
 _MOST = 9
 """Axes that one drawing holds, the score's besides."""

@@ -20,6 +20,7 @@ def importance(subject: Subject, prefix: str) -> Chart | None:
     if not subject.importance:
         return None
     frame = Frame(_WIDTH, len(subject.importance) * _ROW + 4)
+    # The longest bar fills the width: shares are read from the numbers, the bars compare.
     most = max(max(subject.importance.values()), 1e-9)
     parts: list[Markup] = []
     for row, (name, share) in enumerate(subject.importance.items()):
@@ -47,6 +48,7 @@ def _slice(subject: Subject, name: str, identity: str) -> Chart:
     frame = Frame()
     drawn = [one for one in subject.sets if name in one.values]
     x = frame.across(subject.scale(name))
+    # Stopped sets have wide intervals, which would press all others together.
     shown = [one for one in drawn if subject.is_whole(one.trial) and len(drawn) <= _NARROW]
     ends = [end for one in shown for end in (one.gain.low, one.gain.high) if end is not None]
     y = frame.upward(of_values([*(one.gain.mean for one in drawn), *ends]))

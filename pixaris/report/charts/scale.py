@@ -47,9 +47,11 @@ class Scale:
             word = number(value)
             if word not in self.options:
                 return None
+            # In the middle of its share of the axis, so that the first and last do not lie on the frame.
             return (self.options.index(word) + 0.5) / len(self.options)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             return None
+        # A single value stands in the middle.
         if self.high == self.low:
             return 0.5
         if not self.logarithmic:
@@ -103,6 +105,7 @@ def _powers(low: float, high: float) -> list[float]:
     powers = [10.0**power for power in range(first, last + 1)]
     if len(powers) > 1:
         return powers
+    # Within one decade no power of ten need lie.
     return [float(f"{low:.2g}"), float(f"{high:.2g}")]
 
 
@@ -112,6 +115,7 @@ def _round_values(low: float, high: float, most: int) -> list[float]:
         return [low]
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
+    # A hair less than asked for: a quotient may be 1.9999999 by rounding.
     step = next(size * power for size in (1, 2, 5, 10) if size * power >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     count = math.floor(high / step + 1e-9) - first + 1
@@ -129,6 +133,7 @@ def of_values(values: Sequence[object], margin: float = 0.05) -> Scale:
         options = tuple(dict.fromkeys(number(value) for value in values))
         return Scale(0, max(len(options) - 1, 0), options=options)
     low, high = min(numbers), max(numbers)
+    # Equal values get a width of their own size, and zeros one of 1.
     gap = (high - low or abs(high) or 1.0) * margin
     return Scale(low - gap, high + gap)
 
@@ -144,6 +149,7 @@ def of_domain(row: Mapping[str, object], values: Sequence[object]) -> Scale:
         step = float(ends[2])
     else:
         step = 0.0
+    # Tune's upper end is left out of whole numbers.
     if kind in _EXCLUSIVE or step == 1:
         high -= 1
     logarithmic = kind in _LOGARITHMIC and low > 0
@@ -152,6 +158,7 @@ def of_domain(row: Mapping[str, object], values: Sequence[object]) -> Scale:
     inside = [share for share in shares if share is not None and -1e-9 <= share <= 1 + 1e-9]
     if len(inside) == len(values):
         return scale
+    # A workflow's own value may lie far outside; drawn on the frame, it would look like one inside.
     return _widened(scale, values)
 
 

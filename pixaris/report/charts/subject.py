@@ -72,6 +72,7 @@ class Subject:
         return [name for name in names if self._varies(name)]
 
     def _varies(self, name: str) -> bool:
+        # By `repr`: 1 and True are equal, and lists have no hash.
         return len({repr(one.values.get(name)) for one in self.sets}) > 1
 
     def scale(self, name: str) -> Scale:

@@ -13,6 +13,7 @@ from pixaris.report.html import Markup, join, tag
 from pixaris.report.model import Report, SearchPart
 from pixaris.statistics.intervals import MeanInterval
 
+# The most important ones: more would be scrolled past.
 _MOST_SLICES = 12
 _NONE = MeanInterval(0.0, None, None, 0)
 """The difference of the baseline to itself."""
@@ -28,7 +29,11 @@ def subject_of(report: Report, facts: Sequence[Facts], search: int) -> Subject:
         row = report.sets[one.place]
         if row.search != search or row.trial.objective is None:
             continue
-        gain = one.own if not paired else _NONE if row.trial.number == 0 else one.gain
+        gain = one.gain
+        if not paired:
+            gain = one.own
+        elif row.trial.number == 0:
+            gain = _NONE
         if gain is not None:
             sets.append(Measured(one.place, row.trial, gain))
     shares, unknown = importance_of(part)

@@ -13,6 +13,7 @@ from pixaris.results.evidence.events import Happened, outages, read_events
 from pixaris.results.evidence.items import MadeImage
 from pixaris.words import duration
 
+# An endpoint that comes and goes all night would fill the page.
 _MOST_EVENTS = 200
 _HEADS = ("endpoint", "images", "seconds an image", "busy", "failed attempts", "last failure")
 
@@ -56,6 +57,7 @@ def _table(part: SearchPart, made: Iterable[MadeImage]) -> Markup:
     for image in made:
         if image.cached:
             cached += 1
+        # What failed has cost time too, but nobody knows how much of it was work.
         elif image.endpoint and image.image:
             of = work.setdefault(image.endpoint, _Work())
             of.images += 1
@@ -69,6 +71,8 @@ def _table(part: SearchPart, made: Iterable[MadeImage]) -> Markup:
         else:
             rate = ""
         if part.result.seconds:
+            # At most 100 %: an endpoint that works on several at once adds up more seconds than the clock
+            # has.
             busy = f"{min(did.seconds / part.result.seconds, 1):.0%}"
         else:
             busy = ""

@@ -31,6 +31,7 @@ def overview(report: Report, facts: Sequence[Facts]) -> Markup:
         tag("div", id="set-tools", class_="tools"),
         tag("p", id="set-count", class_="note", role="status"),
         tag("ol", *rows, id="sets", class_="rows"),
+        # Rows of the list are filled by scripts; this says the same without them.
         tag("noscript", _table(report, facts)),
         id="overview",
     )

@@ -42,6 +42,7 @@ def _part(part: SearchPart) -> Markup:
     if download is not None:
         how.append(tag("p", download))
     if file is not None:
+        # A file with a grid of thousands of sets would be most of the report.
         text = file.read_text(encoding="utf-8", errors="replace")[:_MOST_TEXT]
         listing = tag("pre", tag("code", text), tabindex=0, role="region", aria_label=file.name)
         how.append(tag("details", tag("summary", f"The search file ({file.name})"), listing))

@@ -61,6 +61,7 @@ def spent(result: SearchResult) -> list[str]:
     if result.reason:
         found.append(f"The search was {result.status}: {result.reason}.")
     elif result.status == "running":
+        # A file that is passed on must say that it is not the last word.
         found.append("The search is still running: this is how it stands now.")
     return found
 

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 BETWEEN_COPIES = 20.0
 """Seconds from the end of one copy to the beginning of the next."""
 
+# Somebody has pressed Ctrl-C and waits.
 _HASTE_SECONDS = 2.0
 
 
@@ -55,6 +56,7 @@ class BucketCopies:
             seconds = _HASTE_SECONDS
         else:
             seconds = None
+        # Taken out first: the same handler may keep further runs afterwards.
         copiers, self._copiers = list(self._copiers.values()), {}
         return "; ".join([copier.close(seconds) for copier in copiers])
 
@@ -93,6 +95,7 @@ class _Copier:
             self._problem = ""
 
     def _tell(self, problem: str) -> None:
+        # Once for each outage, not every twenty seconds.
         if not self._problem:
             log.warning("results are not copied to %s for now: %s", self._place, problem)
         self._problem = problem

@@ -24,6 +24,7 @@ STORE = ".store"
 """The folder there that tells, in segments, which images the search has made."""
 
 
+# Written out, because `wanted` imports from here.
 _NO_RESULTS = (JOURNAL, STORE, LEASE, ".wanted.jsonl")
 """What lies beside a search's files in a bucket and is none of them: see `lease` and `wanted`."""
 
@@ -79,16 +80,20 @@ def push(
         before = {}
     else:
         before = sent
+    # What was sent by this process needs no listing: one request less each second.
     if before:
         there = {}
     else:
         there = {one.name: one for one in bucket.objects(f"{place.prefix}/")}
     names = [name for name in files_below(folder) if not left_out(name)]
+    # None: it went away since the folder was listed.
     fresh = [name for name in names if state_of(folder / name) not in (None, before.get(name))]
     sizes: list[int] = []
 
     def send(name: str) -> None:
         path, target = folder / name, f"{place.prefix}/{name}"
+        # Before it is read: what changes while it is sent differs from this, and is sent again at the next
+        # call.
         state, known = state_of(path), there.get(target)
         try:
             if known is None or known.crc32c != checksum(path):
@@ -132,9 +137,11 @@ def pull(
     prefix = f"{place.prefix}/"
     listed = {one.name.removeprefix(prefix): one for one in bucket.objects(prefix + inside)}
     found = {name: one for name, one in listed.items() if name and not name.endswith("/")}
+    # What lies beside the results belongs to whoever runs the search there.
     found = {name: one for name, one in found.items() if name.split("/")[0] not in _NO_RESULTS}
     if not found:
         raise BucketError(f"{place} holds no results")
+    # A name in a bucket may be `../../x`; anybody who may write there would write here.
     wrong = unsafe(list(found), folds_case=False)
     if wrong:
         raise ConfigurationError([Problem(repr(name), rule) for name, rule in wrong.items()], str(place))
@@ -142,6 +149,7 @@ def pull(
 
     def fetch(name: str) -> None:
         path, one = folder / name, found[name]
+        # The size first: a checksum reads the whole file.
         same = path.is_file() and path.stat().st_size == one.size and checksum(path) == one.crc32c
         if not same:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,5 +166,6 @@ def pull(
 
 def _join_journal(path: Path, joined: bytes) -> None:
     """Write the journal of its segments, unless a file that was copied whole has more."""
+    # What is here may have gone on from what is there.
     if not path.is_file() or path.stat().st_size < len(joined):
         write_bytes(path, joined)

@@ -15,6 +15,7 @@ from pixaris.gcp.storage import Bucket, BucketObject, BucketPath
 LEASE = ".driver.json"
 """The object beside a search's files."""
 
+# Each is one small request, as long as the search runs; a takeover waits for four of them.
 BEAT_SECONDS = 5.0
 """How often the process says that it is there."""
 
@@ -62,6 +63,7 @@ class Lease:
             tell(f"waiting {self._silent:.0f} s, whether another process works at {self._place}")
             self._wait_for_silence(found)
         try:
+            # Only if nobody has written since: the bucket decides between two that come at once.
             self._held = self._write(over=False, replacing=0 if found is None else found.generation)
         except BucketChangedError:
             raise ConfigurationError(self._taken()) from None
@@ -79,6 +81,7 @@ class Lease:
         deadline = time.monotonic() + self._silent
         while time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
+            # Any change is a sign of life, whatever the clock of the other machine says.
             now = self._bucket.find(self._name)
             if now is None or now.generation != found.generation:
                 raise ConfigurationError(self._taken())
@@ -96,6 +99,7 @@ class Lease:
             try:
                 self._held = self._write(over=False, replacing=self._held.generation)
             except BucketChangedError:
+                # Not raised: this is a thread of its own. The mirror looks at it each round.
                 self.lost = StorageError(
                     f"another process goes on with the search in {self._place}; this one has stopped"
                 )
@@ -107,6 +111,7 @@ class Lease:
         """Let the next one have it at once; where the bucket cannot be written, that one has to wait."""
         if self._held is None:
             return
+        # The thread first: a beat after the last word would take the search again.
         self._over.set()
         self._thread.join()
         if self.lost is None:

@@ -68,18 +68,23 @@ class Mirror:
             self._patience = patience
         self._journal = Segments(bucket, f"{place.prefix}/{JOURNAL}")
         self._facts = Segments(bucket, f"{place.prefix}/{STORE}")
+        # Bytes of the journal that are there. The folder has been fetched, so they are its first ones here
+        # too.
         self._written = len(self._journal.read())
         self._known = _facts_of(self._facts.read())
         self._wishes = Wishes(place, bucket, self._paths)
         self._sent: Sent = {}
+        # So that the first round has them all.
         self._seldom_at = -SELDOM_SECONDS
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="pixaris-mirror", daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
+        # When the bucket was last written; one failed round is no reason to stop a search of hours.
         good, pause = time.monotonic(), BETWEEN_SECONDS
         while not self._ending.wait(pause):
+            # This thread's own work: waiting for the network burdens nobody.
             began = time.thread_time()
             if self._lease.lost is not None:
                 self.failed = self._lease.lost
@@ -111,6 +116,8 @@ class Mirror:
         """
         now = time.monotonic()
         seldom = last or now - self._seldom_at >= SELDOM_SECONDS
+        # Before the files: what a line tells of must be there before the line is, and files that came later
+        # do no harm.
         lines = self._lines()
         push(
             self._paths.folder,
@@ -122,6 +129,7 @@ class Mirror:
         if seldom:
             self._seldom_at = now
         facts = self._new_facts()
+        # After the images that they tell of, before the lines that go by them.
         if facts:
             self._facts.append("".join(f"{line}\n" for line in facts.values()).encode())
             self._known |= facts.keys()
@@ -139,6 +147,7 @@ class Mirror:
             return b""
         except OSError as error:
             raise StorageError(f"{self._paths.journal} cannot be read: {error.strerror}") from None
+        # The last line may be under way: it waits for its end.
         return data[: data.rfind(b"\n") + 1]
 
     def _elsewhere(self, name: str) -> bool:
@@ -176,10 +185,12 @@ class Mirror:
         Returns:
             Why not everything is there; None if it is.
         """
+        # Closed once already, by whoever wanted to know how it ended.
         if self._ending.is_set():
             return self.failed
         ended: list[PixarisError | None] = []
         self._ending.set()
+        # A thread of its own, as a request cannot be interrupted when the time is over.
         worker = threading.Thread(target=lambda: ended.append(self._last()), daemon=True)
         worker.start()
         worker.join(seconds)
@@ -194,6 +205,7 @@ class Mirror:
                 self._round(last=True)
         except PixarisError as error:
             self.failed = self._unkept(str(error))
+        # Also where not all was copied: nobody will copy the rest from here.
         self._lease.release()
         return self.failed
 

@@ -34,6 +34,7 @@ class Segments:
 
         side_by_side(fetch, list(found))
         self._last = max(map(_number, found), default=0)
+        # Numbers have leading zeros, so that names sort like numbers.
         return b"".join(parts[name] for name in sorted(found))
 
     def append(self, data: bytes) -> None:
@@ -46,6 +47,7 @@ class Segments:
         if self._last is None:
             names = [one.name for one in self._bucket.objects(f"{self._prefix}/")]
             self._last = max(map(_number, names), default=0)
+        # `replacing=0`: only if there is none of that name.
         self._bucket.write(data, f"{self._prefix}/{self._last + 1:08d}.jsonl", replacing=0)
         self._last += 1
 

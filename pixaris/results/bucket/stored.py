@@ -75,6 +75,7 @@ class BucketHome:
         bucket, place = self.bucket, self.place / folder.name
         if bucket.find(f"{place.prefix}/{SearchPaths.HEAD}") is None:
             return ""
+        # Journals only grow: whichever begins with the other is the later state of the same search.
         there = Segments(bucket, f"{place.prefix}/{JOURNAL}").read()
         if SearchPaths(folder).head.is_file():
             here = _journal_of(folder)
@@ -82,6 +83,8 @@ class BucketHome:
                 return ""
             if not there.startswith(here):
                 with storing(folder.parent):
+                    # Both went on by themselves. What is in the bucket counts; nothing of what was here is
+                    # lost.
                     os.replace(folder, folder.with_name(f".{folder.name}.before-{time.time_ns()}"))
         done = pull(place, folder, self.gcp_project)
         with storing(folder):
@@ -104,6 +107,7 @@ class BucketHome:
         lease = Lease(place, bucket)
         lease.take(tell)
         try:
+            # Once more, now that nobody else can write there.
             self.fetch(folder)
             mirror = Mirror(folder, place, bucket, lease)
         except PixarisError:
@@ -180,11 +184,14 @@ def _restore_store(paths: SearchPaths, lines: bytes) -> None:
         row = json.loads(line)
         facts = paths.store / row["file"]
         sums = [image["sha256"] for image in row["facts"]["images"]]
+        # The name comes from a bucket: it must not lead out of the store. And an image that is missing would
+        # be taken for one that is there.
         if facts.parent.parent != paths.store or not all(one in files for one in sums):
             continue
         for one in sums:
             target = facts.with_name(f"{facts.stem}.{one[:16]}.png")
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
+                # A link: the store has the same bytes as the results, and need not take their room twice.
                 os.link(files[one], target)
         write_json(facts, row["facts"])

@@ -43,6 +43,8 @@ def ask_in_bucket(place: BucketPath, bucket: Bucket, url: str, use: Use) -> None
         found = bucket.find(name)
         try:
             before = b"" if found is None else bucket.read(found)
+            # Read and written as a whole, since a bucket cannot append; a change in between is noticed, and
+            # then it begins again.
             bucket.write(before + line, name, replacing=0 if found is None else found.generation)
         except BucketChangedError:
             continue  # somebody else has asked for something meanwhile
@@ -108,11 +110,13 @@ class Wishes:
             lines = self._bucket.read(found)
         except BucketChangedError:  # at the next look
             return
+        # A search that goes on elsewhere has brought the earlier wishes with its folder.
         known = [_wish(row) for row in read_json_lines(self._paths.switches)]
         with storing(self._paths.folder):
             for wish in filter(_is_one, map(_row, lines.splitlines())):
                 if _wish(wish) not in known:
                     append_json_line(self._paths.switches, wish, make_folder=False)
+        # Last, so that what failed is tried again at the next look.
         self._seen = found
 
 

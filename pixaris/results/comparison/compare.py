@@ -80,6 +80,7 @@ class Comparison:
 def compare(first: ScoredRun, others: Sequence[ScoredRun]) -> list[Comparison]:
     """Hold runs against the first one."""
     found = [_pair(first, other) for other in others]
+    # Over all scores of all runs: whoever compares twenty finds one below 5 % by luck.
     adjusted = iter(holm([change.p for one in found for change in one.scores]))
     corrected = []
     for one in found:
@@ -92,19 +93,16 @@ def _pair(first: ScoredRun, second: ScoredRun) -> Comparison:
     names = dict.fromkeys([*first.values, *second.values])
     values = {name: (first.values.get(name), second.values.get(name)) for name in names}
     both = [name for name in first.scores if name in second.scores]
+    differing = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
     changes = (score_change(first, second, name) for name in both)
-    return Comparison(
-        first,
-        second,
-        {name: pair for name, pair in values.items() if pair[0] != pair[1]},
-        tuple(change for change in changes if change is not None),
-        tuple(_problems(first, second)),
-    )
+    scores = tuple(change for change in changes if change is not None)
+    return Comparison(first, second, differing, scores, tuple(_problems(first, second)))
 
 
 def score_change(first: ScoredRun, second: ScoredRun, metric: str) -> ScoreChange | None:
     """One score of two runs; None where no item has it in both."""
     before, after = first.scores.get(metric, {}), second.scores.get(metric, {})
+    # Only where both have it: an item that failed in one says nothing of the difference.
     changes = {name: after[name] - before[name] for name in before if name in after}
     if not changes:
         return None
@@ -114,6 +112,7 @@ def score_change(first: ScoredRun, second: ScoredRun, metric: str) -> ScoreChang
     else:
         sign = 1.0
     difference = PairedDifference.of(list(changes.values()))
+    # Worst first, whichever direction is better.
     ordered = dict(sorted(changes.items(), key=lambda pair: sign * pair[1]))
     return ScoreChange(metric, direction, difference, difference.p, ordered)
 

@@ -18,6 +18,7 @@ Outcome: TypeAlias = Literal["passed", "worse", "undecided"]
 
 _WORST_FIRST: tuple[Outcome, ...] = ("worse", "undecided", "passed")
 
+# 4, because 2 and 3 are those of errors.
 EXIT_CODES: Mapping[Outcome, int] = {"passed": 0, "worse": 1, "undecided": 4}
 
 
@@ -58,6 +59,7 @@ def read_limits(texts: Sequence[str]) -> dict[str, float]:
         try:
             limit = float(number)
         except ValueError:
+            # Refused below, with the rule, like any other number that is none.
             limit = -1.0
         if not name or not 0.0 <= limit < float("inf"):
             rule = "must be SCORE=NUMBER, by how much it may be worse: 0 or more, as in ssim=0.01"
@@ -106,6 +108,7 @@ def outcome_of(results: Sequence[GateResult]) -> Outcome:
 
 
 def _judged(baseline: ScoredRun, run: ScoredRun, metric: str, limit: float) -> GateResult:
+    # First: a model that fails on the hard items would score better on the rest.
     lost = [name for name in baseline.scores[metric] if name not in run.scores.get(metric, {})]
     if lost:
         sentence = f"{counted(len(lost), 'item')} without a score now: {', '.join(lost[:3])}"
@@ -114,6 +117,7 @@ def _judged(baseline: ScoredRun, run: ScoredRun, metric: str, limit: float) -> G
     if change is None:
         return GateResult(metric, limit, "undecided", "the baseline has the score of no item")
     found = change.difference
+    # Without any difference there is no spread, and no test to make.
     if not any(change.changes.values()):
         return GateResult(metric, limit, "passed", f"all {found.count} items score the same", change)
     fact = f"{found.mean:+.4f} on {found.count} items"
@@ -121,6 +125,7 @@ def _judged(baseline: ScoredRun, run: ScoredRun, metric: str, limit: float) -> G
         return GateResult(
             metric, limit, "undecided", f"{fact}: too few to be sure, it takes {FEWEST}", change
         )
+    # As losses: smallest first, whichever direction is better.
     ends = sorted((-change.sign * found.low, -change.sign * found.high))
     fact = f"{fact} (95 %: {found.low:+.4f} … {found.high:+.4f})"
     if ends[1] <= limit:

@@ -79,6 +79,7 @@ def read_run(results: Path, reference: str) -> ScoredRun:
     path = Path(reference)
     if path.is_file() or path.suffix == ".json":
         return _of_file(path)
+    # A path before a name: whoever completes one with the tab key means the folder.
     for folder in (path, results / reference):
         if (folder / RunPaths.RECORD).is_file():
             return of_folder(folder)
@@ -97,6 +98,7 @@ def _winner(result: SearchResult) -> ScoredRun:
     if result.best is None:
         raise ConfigurationError(f"{result.folder} has no winner: no trial has a score")
     found = of_folder(SearchPaths(result.folder).trial(result.best.number).folder)
+    # Told with it, because a winner's own score is too good by the luck of having been picked.
     sets = sum(trial.objective is not None and trial.number != 0 for trial in result.trials)
     return replace(found, name=f"{found.name} (the winner, picked from {sets})")
 
@@ -113,12 +115,15 @@ def of_folder(folder: Path) -> ScoredRun:
         rows = [read_as(_Item, row) for row in read_json_lines(paths.items)]
     except ForeignError as error:
         raise ConfigurationError(f"{folder} holds no run, or a damaged one: {error}") from None
-    names = dict.fromkeys([*record.metrics, *(name for row in rows for name in row.scores)])
-    scores = {name: {row.name: row.scores[name] for row in rows if name in row.scores} for name in names}
+    scores: dict[str, dict[str, float]] = {name: {} for name in record.metrics}
+    for row in rows:
+        for name, score in row.scores.items():
+            scores.setdefault(name, {})[row.name] = score
     if record.search:
         manifest = read_manifest(SearchPaths(folder.parent))
     else:
         manifest = {}
+    # A trial's eval set stands once, with its search.
     digests = manifest.get("items") or record.eval_set
     workflow = read_json(paths.workflow)
     return ScoredRun(
@@ -135,6 +140,7 @@ def of_folder(folder: Path) -> ScoredRun:
 
 def workflow_digest(graph: Mapping[str, object]) -> str:
     """A workflow's digest; the order of its keys does not count."""
+    # As many digits as an image's digest has in a manifest.
     return hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -98,6 +98,7 @@ def write_pictures(paths: SearchPaths, eval_set: EvalSet) -> None:
     for item in eval_set.items:
         pictures = {}
         for folder, image in {**item.inputs, **item.references}.items():
+            # By content: the same picture may be the input of many items.
             if image.digest not in known:
                 data = preview(image)
                 if data.startswith(b"\x89PNG"):
@@ -113,6 +114,7 @@ def write_pictures(paths: SearchPaths, eval_set: EvalSet) -> None:
     roles |= dict.fromkeys(eval_set.reference_folders, "reference")
     index = asdict(PicturedSet(eval_set.name, roles, tuple(items)))
     paths.eval_set.mkdir(exist_ok=True)
+    # Last, so that a file that it names is there.
     write_json(paths.eval_set / _INDEX, index, make_folder=False)
 
 

@@ -69,6 +69,7 @@ def outages(events: Iterable[Happened]) -> dict[str, list[Outage]]:
     for event in events:
         url, _, said = event.sentence.partition(" ")
         spans = found.get(url, [])
+        # A pool says again that an endpoint is quarantined; the outage began with the first time.
         is_out = bool(spans) and spans[-1].end == math.inf
         if said.startswith(_OUT) and not is_out:
             found.setdefault(url, []).append(Outage(event.seconds))

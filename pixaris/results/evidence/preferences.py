@@ -64,6 +64,7 @@ class Nearness:
     @property
     def is_sound(self) -> bool:
         """Whether it can have been fitted: a file that somebody has edited may hold anything."""
+        # What does not fit together would fail far from here, in the middle of a fit.
         dimensions = len(self.lengths)
         if not dimensions or len(self.categorical) != dimensions:
             return False
@@ -120,6 +121,7 @@ class Preferences:
     def told(self, number: int, report: TrialReport) -> TrialReport:
         """A trial's report with its preference as the votes have it now."""
         preferred = self.of(number)
+        # A trial that has told nothing is not made one that has.
         if preferred is None or not report.objectives:
             return report
         scores = {**report.scores, self.score: preferred.rate}

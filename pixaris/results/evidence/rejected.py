@@ -42,9 +42,11 @@ class Rejected:
             size = self._file.stat().st_size
         except OSError:
             return None
+        # The file only grows, so its size is enough; asked for each item of each trial.
         if size != self._size:
             self._size = size
             for row in read_json_lines(self._file):
                 if isinstance(row.get("trial"), int):
+                    # Who asked first is named.
                     self._by.setdefault(row["trial"], str(row.get("by", "")))
         return self._by.get(number)

@@ -44,5 +44,6 @@ class Switches:
             self._state = state
             for row in read_json_lines(self._file):
                 if row.get("use") in get_args(Use) and isinstance(row.get("url"), str):
+                    # The last word on each endpoint counts.
                     self._uses[row["url"]] = row["use"]
         return self._uses

@@ -22,7 +22,9 @@ def trials_table(trials: Sequence[TrialResult], items: int) -> pandas.DataFrame:
     """
     import pandas  # half a second, which a search does without
 
-    columns: dict[str, list[object]] = {fact: [getattr(trial, fact) for trial in trials] for fact in _FACTS}
+    columns: dict[str, list[object]] = {}
+    for fact in _FACTS:
+        columns[fact] = [getattr(trial, fact) for trial in trials]
     columns["stopped"] = [trial.stop and trial.stop.describe(items) for trial in trials]
     for name in dict.fromkeys(name for trial in trials for name in trial.values):
         columns[f"parameters.{name}"] = [trial.values.get(name) for trial in trials]

@@ -24,7 +24,9 @@ _AT_THE_EDGE = 0.05
 """Of a domain's width."""
 _FARTHER = 10
 """Times as far that a logarithmic domain is widened."""
+# Less than that no forest of so few trials tells from nothing.
 _NO_INFLUENCE = 0.01
+# Six are the fewest that give an interval, and some may fail.
 _HELD_OUT = 8
 _LEFT = 6
 """Items that a search must keep when others are held out."""
@@ -70,8 +72,10 @@ class _Known:
             return True
         try:
             graph = Workflow.load(workflow)
+        # The workflow cannot be read any more: then nobody knows, and no advice is better than a wrong one.
         except ConfigurationError:
             return False
+        # A seed that the user fixes or varies is no longer ours to choose.
         given = {(param.get("node_name"), param.get("input")) for param in self._params()}
         return any(not {(node.title, name), (node.id, name)} & given for node, name in graph.seeds())
 
@@ -93,6 +97,7 @@ def next_steps(search: Judged, verdict: Verdict) -> tuple[NextStep, ...]:
         *_of_ties(known, verdict, search),
         *_of_edges(known, search, verdict),
     ]
+    # Only of a winner that is one: what chance alone chose says nothing of the parameters.
     if verdict.kind in ("better", "needs a re-check"):
         steps += _of_influence(known, search)
     return tuple(steps)
@@ -100,6 +105,7 @@ def next_steps(search: Judged, verdict: Verdict) -> tuple[NextStep, ...]:
 
 def _of_kind(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
     again = search.recheck
+    # Most pressing: what has been begun is paid for in part.
     if again is not None and again.status != "finished":
         return [NextStep("The re-check has not come to its end; go on with it.", ("recheck", known.folder))]
     if search.status == "interrupted" and verdict.kind in ("baseline", "too few items"):
@@ -115,13 +121,16 @@ def _of_kind(known: _Known, search: Judged, verdict: Verdict) -> list[NextStep]:
     if verdict.kind == "baseline":
         if known.manifest.get("algorithm") in _EXHAUSTIVE:
             words = "Every set of the grid was tried: widen a domain, or vary another input."
-            return [NextStep(words, ("space", known.folder / "trial_0000" / "workflow_apiformat.json"))]
+            # A generator of another kind has none, and nothing to write a file from.
+            workflow = SearchPaths(known.folder).trial(0).workflow
+            return [NextStep(words, ("space", workflow) if workflow.is_file() else ())]
         images = known.manifest.get("guided_images")
         if isinstance(images, int):
             words = "Try more sets, with twice the images; those that were made are in the cache."
             return [NextStep(words, known.again("--set", f"budget.images={2 * images}"))]
         words = "Try more sets; the search goes on where it ended."
         samples = known.manifest.get("num_samples")
+        # A search without a number of sets goes by its budget.
         more = (2 * samples,) if isinstance(samples, int) else ()
         return [NextStep(words, known.again("--resume", *(f"--num-samples={count}" for count in more)))]
     if verdict.kind == "too few items":
@@ -190,6 +199,7 @@ def _widened(kind: str, domain: Sequence[Any], value: float) -> tuple[str, list[
     if not low < last:
         return None
     share = math.log(value / low) / math.log(last / low) if "log" in kind else (value - low) / (last - low)
+    # A whole number lies at an end or does not.
     near = 0.0 if kind in _WHOLE else _AT_THE_EDGE
     if share >= 1.0 - near:
         return "upper", [low, high * _FARTHER if "log" in kind else high + (last - low), *rest]
@@ -214,6 +224,7 @@ def _lower(kind: str, low: float, last: float) -> float:
 
 def _of_influence(known: _Known, search: Judged) -> list[NextStep]:
     """Parameters that explain next to nothing of the scores."""
+    # Below that the forest finds structure in noise.
     if sum(trial.objective is not None for trial in search.trials) < _ENOUGH:
         return []
     try:

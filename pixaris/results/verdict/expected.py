@@ -47,11 +47,13 @@ class ExpectedGain:
             baseline: What it is compared with.
         """
         trials = [baseline, *sets]
+        # The baseline is row 0.
         found = shrunk_gain(_table(trials), trials.index(winner), 0)
         if found is None:
             return None
         drawn = read_manifest(SearchPaths(search.folder)).get("algorithm", _DRAWN[0]) in _DRAWN
         sign = 1.0 if search.objectives[0].direction == "max" else -1.0
+        # A searcher's sets crowd together, so what shrinkage takes off for luck is too little.
         gain = found if drawn else _cautious(found, sign, len(sets))
         told = gain if drawn or found.kept >= _CLEAR else None
         if _is_gain(gain, sign):
@@ -63,6 +65,7 @@ def _cautious(found: ShrunkGain, sign: float, sets: int) -> MeanInterval:
     """The gain, its interval longer where it is least by the luck that is left if all sets are equal."""
     assert found.low is not None
     assert found.high is not None
+    # Only at the end that decides whether there is a gain.
     luck = found.luck(sets)
     low, high = (found.low - luck, found.high) if sign > 0.0 else (found.low, found.high + luck)
     return MeanInterval(found.mean, low, high, found.count)

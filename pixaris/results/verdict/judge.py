@@ -57,6 +57,7 @@ def verdict_of(search: Judged) -> Verdict:
         search: It, also one that still runs.
     """
     preferences = read_preferences(SearchPaths(search.folder))
+    # Votes have no scores per item, so nothing below would apply.
     if preferences is not None and search.objectives[0].metric == preferences.score:
         return verdict_of_votes(search, preferences)
     ranking = search.ranking()
@@ -81,6 +82,7 @@ def verdict_of(search: Judged) -> Verdict:
         picked_from=len(evidence.sets),
         tied=_numbers(ties),
     )
+    # No advice while it runs: it would change with every trial.
     if search.status == "running":
         return verdict
     return replace(verdict, next_steps=next_steps(search, verdict))
@@ -177,6 +179,7 @@ def _of_recheck(
         lines.append(f"Expect about {interval(likely)} on images like these.")
     elif held_out is None:
         lines.append("How much of it holds on other images is not known: items that are held out would tell.")
+    # Both halves may have the same remark.
     limits = dict.fromkeys((*(seen.remarks if seen else ()), *(held_out.remarks if held_out else ())))
     return Verdict(
         "better" if better else "no evidence",
@@ -213,7 +216,9 @@ def _ties(search: Judged, ranking: Sequence[TrialResult]) -> tuple[TrialResult, 
     """The sets that went through all items and cannot be told from the winner, best first."""
     winner = ranking[0]
     whole = [trial for trial in ranking[1:] if trial.items >= len(search.items) and trial.number != 0]
+    # Against the winner, not with each other: the question is whether another one would do as well.
     each = {trial.number: differences(winner.item_scores, trial.item_scores) for trial in whole}
+    # Below so few items no test can tell two sets apart, and all would count as tied.
     found = set(tied({number: values for number, values in each.items() if len(values) >= FEWEST}))
     return tuple(trial for trial in whole if trial.number in found)
 

@@ -32,6 +32,7 @@ def verdict_of_votes(search: Judged, preferences: Preferences) -> Verdict:
     preferred = preferences.of(winner.number)
     assert preferred is not None, "of the others nothing is said"
     picked = len(ranking) - 1
+    # Half of the time is what two equal sets get.
     kind: VerdictKind = "better" if preferred.low > 0.5 else "no evidence"
     sentence = _sentence(winner, preferred, preferences)
     if winner.number == 0:

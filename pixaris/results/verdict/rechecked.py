@@ -34,6 +34,7 @@ class Rechecked:
         again = search.recheck
         if again is None or again.status != "finished":
             return None
+        # By values: a re-check numbers its trials anew.
         found = next(
             (trial for trial in again.trials if trial.number and trial.values == winner.values), None
         )
@@ -56,6 +57,7 @@ class Rechecked:
     def better_ones(self, search: Judged) -> list[str]:
         """The sets that do better than the winner in the re-check, a sentence each."""
         names = {}
+        # Backwards, so that of equal sets the first one's name stays.
         for trial in reversed(search.trials):
             names[tuple(trial.values.items())] = trial.name
         found = []
@@ -63,6 +65,7 @@ class Rechecked:
             gain = self._difference(trial, self.winner, self.again.items)
             if trial.number not in (0, self.winner.number) and gain is not None and gain.low is not None:
                 found.append((names.get(tuple(trial.values.items()), trial.name), gain))
+        # Several sets are held against the winner, and one of them may look better by luck.
         adjusted = holm([gain.p for _, gain in found])
         if search.objectives[0].direction == "max":
             sign = 1.0

@@ -18,6 +18,7 @@ def signed(value: float, half: float | None) -> str:
     text = f"{value:+.{_decimals(half)}f}"
     if float(text) != 0.0:
         return text
+    # A zero that was rounded from below would read as a loss.
     return text.replace("-", "+")
 
 
@@ -44,4 +45,5 @@ def counted(count: int, noun: str) -> str:
 def _decimals(half: float | None) -> int:
     if half is None or half <= 0.0 or not math.isfinite(half):
         return _PLAIN
+    # Two digits of half the interval: more would be noise.
     return min(_MOST, max(0, _DIGITS - 1 - math.floor(math.log10(half))))

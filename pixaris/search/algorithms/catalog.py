@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from pixaris.search.algorithms.options import FLAG, GUARDS, NUMBER, WHOLE, Option, options_of
 
-_NORMAL = frozenset(("randn", "qrandn"))
 _NOT_OURS = frozenset(
     (
         "space",
@@ -26,6 +25,30 @@ _NOT_OURS = frozenset(
 
 
 @dataclass(frozen=True)
+class Draws:
+    """Which domains an algorithm can draw from.
+
+    Attributes:
+        continuous: Those without a list of values.
+        grid_search: Every value of a grid_search domain: it goes through all of them.
+        lacks: Kinds that it cannot draw from.
+        only: The only kinds that it can; empty for all but `lacks`.
+    """
+
+    continuous: bool = True
+    grid_search: bool = False
+    lacks: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
+
+    def can(self, kind: str) -> bool:
+        """Whether it can draw from a kind of domain."""
+        return kind not in self.lacks and (not self.only or kind in self.only)
+
+
+_NO_NORMAL = Draws(lacks=frozenset(("randn", "qrandn")))
+
+
+@dataclass(frozen=True)
 class AlgorithmInfo:
     """What an algorithm or scheduler takes.
 
@@ -34,11 +57,8 @@ class AlgorithmInfo:
         homes: ``module:Class`` of the classes whose arguments are options too; the first one is the searcher.
         modules: What must be importable, and …
         packages: … what to install for it.
-        continuous: It can draw from domains without a list of values.
-        grid_search: It goes through every value of a grid_search domain.
+        draws: Which domains it can draw from.
         samples: It goes by ``num_samples``.
-        lacks: Kinds of domain it cannot draw from.
-        only: The only kinds of domain it can draw from; empty for all but `lacks`.
         seeded: The searcher's argument for the seed, or "".
         many: It knows several objectives.
     """
@@ -47,11 +67,8 @@ class AlgorithmInfo:
     homes: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     packages: str = ""
-    continuous: bool = True
-    grid_search: bool = False
+    draws: Draws = Draws()
     samples: bool = True
-    lacks: frozenset[str] = frozenset()
-    only: frozenset[str] = frozenset()
     seeded: str = ""
     many: bool = False
 
@@ -63,8 +80,8 @@ def _tune(name: str, cls: str, *also: str) -> tuple[str, ...]:
 ALGORITHMS: Mapping[str, AlgorithmInfo] = {
     "auto": AlgorithmInfo(many=True),
     "gp": AlgorithmInfo({"in_flight": WHOLE}),
-    "grid": AlgorithmInfo(continuous=False, grid_search=True, samples=False, many=True),
-    "random": AlgorithmInfo(grid_search=True, many=True),
+    "grid": AlgorithmInfo(draws=Draws(continuous=False, grid_search=True), samples=False, many=True),
+    "random": AlgorithmInfo(draws=Draws(grid_search=True), many=True),
     "tpe": AlgorithmInfo(
         {
             "n_startup_trials": WHOLE,
@@ -85,15 +102,16 @@ ALGORITHMS: Mapping[str, AlgorithmInfo] = {
     "bayesopt": AlgorithmInfo(
         homes=_tune("bayesopt", "BayesOptSearch"),
         modules=("bayes_opt",),
+        # Ray's searcher calls an interface that later versions have dropped.
         packages="bayesian-optimization==1.4.3",
-        only=frozenset(("uniform", "quniform")),
+        draws=Draws(only=frozenset(("uniform", "quniform"))),
         seeded="random_state",
     ),
     "ax": AlgorithmInfo(
         homes=_tune("ax", "AxSearch", "ax.service.ax_client:AxClient"),
         modules=("ax",),
         packages="ax-platform",
-        lacks=_NORMAL,
+        draws=_NO_NORMAL,
         seeded="random_seed",
     ),
     "nevergrad": AlgorithmInfo(
@@ -101,26 +119,26 @@ ALGORITHMS: Mapping[str, AlgorithmInfo] = {
         homes=_tune("nevergrad", "NevergradSearch"),
         modules=("nevergrad",),
         packages="nevergrad",
-        lacks=_NORMAL,
+        draws=_NO_NORMAL,
     ),
     "zoopt": AlgorithmInfo(
         homes=_tune("zoopt", "ZOOptSearch"),
         modules=("zoopt",),
         packages="zoopt",
-        only=frozenset(("choice", "constant", "uniform", "quniform", "randint", "qrandint")),
+        draws=Draws(only=frozenset(("choice", "constant", "uniform", "quniform", "randint", "qrandint"))),
     ),
     "hebo": AlgorithmInfo(
         homes=_tune("hebo", "HEBOSearch", "hebo.optimizers.hebo:HEBO"),
         modules=("hebo", "torch"),
         packages="HEBO",
-        lacks=_NORMAL,
+        draws=_NO_NORMAL,
         seeded="random_state_seed",
     ),
     "bohb": AlgorithmInfo(
         homes=_tune("bohb", "TuneBOHB"),
         modules=("hpbandster", "ConfigSpace"),
         packages="hpbandster ConfigSpace",
-        lacks=_NORMAL,
+        draws=_NO_NORMAL,
         seeded="seed",
     ),
 }

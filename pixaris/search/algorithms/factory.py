@@ -68,10 +68,10 @@ class SearcherContext:
         domains = {key: self.space.domains[name] for key, name in neutral(self.space).items()}
         varying = {key: domain for key, domain in domains.items() if domain.kind != "constant"}
         names = neutral(self.space)
-        return [
-            {key: point.get(names[key], domain.first) for key, domain in varying.items()}
-            for point in self.points
-        ]
+        found = []
+        for point in self.points:
+            found.append({key: point.get(names[key], domain.first) for key, domain in varying.items()})
+        return found
 
     @property
     def metric(self) -> str | list[str]:
@@ -147,6 +147,7 @@ def build(name: str, options: Mapping[str, object], context: SearcherContext) ->
             f"search.algorithm must be one of {', '.join(ALGORITHMS)} (got"
             f" {name!r}){nearest(name, ALGORITHMS)}"
         )
+    # Looked at here, because several libraries swallow keywords that they do not know.
     takes = strategy_options(name, ALGORITHMS[name], options)
     if unknown := [option for option in options if option not in takes]:
         listed = ", ".join(takes) or "no options"
@@ -178,6 +179,7 @@ def _grid(context: SearcherContext) -> ListSearcher:
     """Every combination once, the points first; the baseline's own, if it is one of them, is not run
     twice.
     """
+    # Of a grid they are moved to the front, not added.
     first = [dict(point) for point in context.points]
     rest = [
         values for values in context.space.grid() if values != dict(context.baseline) and values not in first
@@ -191,17 +193,11 @@ def _random(context: SearcherContext) -> ListSearcher:
     """
     names, state = neutral(context.space), np.random.RandomState(context.seed)
     draws = max(0, context.num_samples - len(context.points))
-    drawn = [
-        found
-        for _ in range(draws)
-        for _, found in generate_variants(tune_domains(context.space), random_state=state)
-    ]
-    first = [dict(point) for point in context.points]
-    return _listed(
-        context,
-        [*first, *({names[key]: value for key, value in found.items()} for found in drawn)],
-        len(first),
-    )
+    sets = [dict(point) for point in context.points]
+    for _ in range(draws):
+        for _, found in generate_variants(tune_domains(context.space), random_state=state):
+            sets.append({names[key]: value for key, value in found.items()})
+    return _listed(context, sets, len(context.points))
 
 
 def _voted(context: SearcherContext, heard: Heard) -> VotedSearcher:
@@ -218,12 +214,10 @@ def _voted(context: SearcherContext, heard: Heard) -> VotedSearcher:
 
 def _listed(context: SearcherContext, sets: list[dict[str, ParamValue]], fixed: int) -> ListSearcher:
     keys = {parameter: key for key, parameter in neutral(context.space).items()}
-    return ListSearcher(
-        [{keys[name]: value for name, value in values.items()} for values in sets],
-        context.metric,
-        context.mode,
-        fixed,
-    )
+    renamed = []
+    for values in sets:
+        renamed.append({keys[name]: value for name, value in values.items()})
+    return ListSearcher(renamed, context.metric, context.mode, fixed)
 
 
 class TeachableOptuna(OptunaSearch):
@@ -240,6 +234,7 @@ class TeachableOptuna(OptunaSearch):
 
 
 def _optuna(options: Mapping[str, object], context: SearcherContext) -> Searcher:
+    # Optuna writes a line for each trial to stderr, in the middle of our progress.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     # some samplers think for a second or two
@@ -251,6 +246,7 @@ def _optuna(options: Mapping[str, object], context: SearcherContext) -> Searcher
     if name == "CmaEsSampler" and len(context.directions) > 1:
         raise ConfigurationError("the sampler CmaEs knows one objective; use TPE, NSGAII, NSGAIII or GP")
     if name == "TPESampler":
+        # Trials under way count as bad ones, so that two that run side by side are not the same set twice.
         settings = {"constant_liar": context.parallel, **settings}
     sampler = getattr(optuna.samplers, name)(seed=context.seed, **settings)
     space = OptunaSpace(context.space, {parameter: key for key, parameter in neutral(context.space).items()})
@@ -286,6 +282,7 @@ class PatientZOOpt(ZOOptSearch):
             return self._first.pop(0)
         found = super().suggest(trial_id)
         if found is None and not self._live_trial_mapping:
+            # What it waits for has ended already: let it ask its own model instead.
             self.optimizer.semaphore, self.optimizer.live_num = 1, 0
             found = super().suggest(trial_id)
         return found
@@ -304,6 +301,7 @@ def _of_tune(name: str, options: Mapping[str, Any], context: SearcherContext) ->
     if strategy.seeded and context.seed is not None:
         settings.setdefault(strategy.seeded, context.seed)
     if name == "zoopt":
+        # ZOOpt must know beforehand how many sets there will be.
         settings.setdefault("budget", max(1, context.num_samples))
     if name == "nevergrad":
         settings = _for_nevergrad(settings, context)
@@ -341,6 +339,7 @@ def _telling(name: str) -> Iterator[None]:
         raise ConfigurationError(
             [f"search.algorithm {name}: {problem}" for problem in error.problems]
         ) from None
+    # A library that has moved on since Ray's searcher was written fails in this way.
     except AttributeError as error:
         if name in ALGORITHMS:
             packages = ALGORITHMS[name].packages

@@ -16,6 +16,7 @@ MOST_IMAGES = 300
 third power of their number.
 """
 
+# More keep more endpoints busy, but each is chosen without what those on their way will show.
 IN_FLIGHT = 4
 
 
@@ -86,12 +87,15 @@ def _obstacle(settings: SearchSettings, most: int | None = MOST_IMAGES) -> str:
     images = settings.limits.budget.images
     if images is None:
         return "there is no budget of images"
+    # The process plans how many images are left; seconds or credits could end the search before it has got
+    # there.
     if len(limits) > 1:
         return "the budget limits more than images"
     if most is not None and images > most:
         return f"the budget is more than {most} images"
     if len(settings.objective.names) > 1:
         return "there are several objectives"
+    # A parameter that does not count has no place in the cube.
     if any(parameter.when for parameter in settings.space.parameters):
         return "parameters have conditions"
     if not settings.space.varying:

@@ -48,6 +48,7 @@ class Option:
     def read(self, reader: Reader, path: str, value: object) -> object:
         """The value, or None after telling the reader what is wrong with it."""
         if self.form == "whole":
+            # A whole number without a limit counts something, so it is not negative.
             return reader.whole(path, value, self.at_least or 0, self.at_most)
         if self.form == "number":
             if self.above is None:
@@ -80,6 +81,7 @@ def _guards(reader: Reader, path: str, value: object) -> list[dict[str, Any]] | 
         fields = reader.section(where, entry, ("metric", "worse_by", "than"))
         name = reader.text(join(where, "metric"), fields.get("metric", ""))
         worse_by = reader.number(join(where, "worse_by"), fields.get("worse_by", 0.0))
+        # Both in one problem: whoever forgets one needs the whole form.
         if "metric" not in fields or "worse_by" not in fields:
             reader.add_problem(where, f"needs metric and worse_by: {_GUARD}")
         elif worse_by is not None and worse_by < 0:
@@ -108,6 +110,8 @@ def options_of(homes: Collection[str], not_ours: Collection[str] = ()) -> dict[s
         except ImportError:
             continue
         for argument in inspect.signature(cls).parameters.values():
+            # Annotations in these libraries are texts or objects, `Optional[int]` or `int | None`: the first
+            # known word in it decides.
             form = _form(argument)
             if form is not None and argument.name not in not_ours:
                 found.setdefault(argument.name, Option(form))
@@ -123,6 +127,7 @@ def _form(argument: inspect.Parameter) -> Form | None:
         text = argument.annotation
     else:
         text = _name(argument.annotation)
+    # Left out: a file cannot hold a function, and options here have no form for lists.
     if re.search(r"Callable|[Ll]ist|Sequence", text):
         word = None
     else:

@@ -67,15 +67,19 @@ def distribution(domain: Domain) -> BaseDistribution:
     if kind.listed:
         return CategoricalDistribution(domain.options)
     if kind.normal:
+        # The quantile, cut off where the domain itself ends: at 0 and 1 the value would be infinite.
         return FloatDistribution(_NORMAL.cdf(-SPREAD), _NORMAL.cdf(SPREAD))
     assert domain.bounds is not None
     low, high = domain.bounds
     if kind.log and kind.whole:
         step = int(domain.q or 1)
+        # Optuna refuses a step together with a log scale, so it draws the number of steps.
         return IntDistribution(int(low) // step, int(high) // step, log=True)
     if kind.log:
         return FloatDistribution(low, high, log=True)
     if domain.whole:
+        # Before the general case: steps that are whole make whole values, which Optuna would otherwise hand
+        # out as floats.
         return IntDistribution(int(low), int(high), step=int(domain.q or 1))
     return FloatDistribution(low, high, step=domain.q)
 

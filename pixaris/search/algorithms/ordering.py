@@ -35,14 +35,12 @@ def deciding(space: Space, baseline: Mapping[str, ParamValue], key_of: KeyOf) ->
     """
     # Each is varied alone: all combinations of many parameters could not be gone through.
     own = key_of(baseline)
-    return tuple(
-        parameter.name
-        for parameter in space.parameters
-        if any(
-            isinstance(value, str) and key_of({**baseline, parameter.name: value}) != own
-            for value in parameter.domain.options
-        )
-    )
+    found = []
+    for parameter in space.parameters:
+        models = (value for value in parameter.domain.options if isinstance(value, str))
+        if any(key_of({**baseline, parameter.name: model}) != own for model in models):
+            found.append(parameter.name)
+    return tuple(found)
 
 
 def models_at_once(space: Space, names: Sequence[str], endpoints: int) -> int:
@@ -87,6 +85,8 @@ def by_models(keys: Sequence[str], at_once: int) -> list[int]:
     for index, key in enumerate(keys):
         groups.setdefault(key, deque()).append(index)
     coming = deque(groups.values())
+    # A queue in turns: the models that are worked on follow each other, so that neighbours in the order go to
+    # different endpoints.
     turns = deque(coming.popleft() for _ in range(min(max(1, at_once), len(coming))))
     order = []
     while turns:

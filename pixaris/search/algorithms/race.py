@@ -135,6 +135,8 @@ class RaceScheduler(TrialScheduler):
         """Give a trial what another process left of it."""
         number = trial.config["number"]
         if self.book.items(number):
+            # By the configuration, because that is all that Tune hands to the process that takes the trial
+            # over.
             trial.config[REPORTED] = self.book.items(number)
             trial.config[SNAPSHOT] = self.book.snapshot(number)
 
@@ -170,6 +172,7 @@ class RaceScheduler(TrialScheduler):
     def _free_a_process(self, tune_controller: TuneController, number: int) -> None:
         """Let a trial at rest give up its process, for the trial of a number."""
         resting = self._resting()
+        # Its own, if it has one: no hand-over at all.
         if number in resting:
             giver = number
         else:

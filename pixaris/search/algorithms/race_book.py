@@ -38,6 +38,7 @@ class RacedScores:
             rows.append([sign * known[index] if index in known else None for index in done])
         if self.worst is not None:
             bound = self.signs[0] * self.worst
+            # Only the leading score: guards are about scores that exist.
             rows[0] = [bound if score is None else score for score in rows[0]]
         return rows
 
@@ -233,6 +234,7 @@ class RaceBook(Book):
     @property
     def room(self) -> int:
         """How many sets may be proposed now."""
+        # A wave that has begun takes nobody in: whoever came later would be compared over fewer items.
         if not self._race.open or self.exhausted:
             return 0
         return max(0, self._field.side_by_side - self._race.entered)
@@ -248,6 +250,7 @@ class RaceBook(Book):
         if number in self._known:
             return
         self._known.add(number)
+        # The baseline runs to its end whatever happens: everything is compared with it.
         self._race.enter(number, kept=number == 0)
         last = self._field.limit is not None and number + 1 >= self._field.limit
         if last or self._race.entered >= self._field.side_by_side:
@@ -269,6 +272,7 @@ class RaceBook(Book):
         leader's.
         """
         most = max(map(self.items, self.living), default=0)
+        # The one item of every living set has been counted for the leader too.
         rest = len(self._scores.order) - most - 1
         if self.living:
             return len(self.living) + max(0, rest)
@@ -308,6 +312,8 @@ class RaceBook(Book):
         self._race.record(number, self._scores.of(report), report.items)
         if report.is_over:
             if report.items < len(self._scores.order):
+                # It failed, or was ended from outside: the others must not wait for its items at the next
+                # look.
                 self._race.leave(number)
             self._end(number, None)
         self._settle()

@@ -59,6 +59,7 @@ class RacedSearch:
         assert images is not None
         cube = ValueCube(settings.space)
         rules = rules_of(settings, len(self.order), None)
+        # The limit counts sets besides the baseline, which is the guide's first row.
         guide = Guide(cube.cube, rules, images, None if limit is None else limit + 1, self.seed)
         first = points(settings.strategy, self.baseline)
         guide.begin([cube.point(self.baseline), *map(cube.point, first)])

@@ -21,6 +21,7 @@ RACE = "race"
 KNOWN_AT_START = ("grid", "random")
 """Algorithms whose sets do not depend on results."""
 
+# Every look compares all living sets with each other, and each of them is a trial of Tune's.
 _MOST_AT_ONCE = 256
 _WAVE = 8
 """Sets that a searcher which learns proposes at once, before it hears how they do."""
@@ -113,6 +114,7 @@ def side_by_side(settings: SearchSettings, items: int) -> int:
     affordable = affordable_items(settings)
     if affordable is None:
         return _MOST_AT_ONCE
+    # Two at least: one alone is no race.
     return max(2, min(_MOST_AT_ONCE, int(affordable / (_COST * math.sqrt(items)))))
 
 
@@ -127,6 +129,7 @@ def described(settings: SearchSettings, items: int) -> str:
         sure = 100 * (1 - options["guarantee"])
         return f"race: with {sure:g} % the whole grid would name the same winner"
     if items:
+        # The same formula as for what a budget can afford, so that both say the same.
         part = min(1.0, _COST / math.sqrt(items))
     else:
         part = 1.0
@@ -135,7 +138,7 @@ def described(settings: SearchSettings, items: int) -> str:
 
 def sizes(eval_set: EvalSet) -> list[int]:
     """What every item's size makes it: 0 for those with the smaller images, 1 for those with the larger."""
-    pixels = [max((_pixels(image) for image in item.inputs.values()), default=0) for item in eval_set.items]
+    pixels = [max(map(_pixels, item.inputs.values()), default=0) for item in eval_set.items]
     if pixels:
         middle = statistics.median(pixels)
     else:

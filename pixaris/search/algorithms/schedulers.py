@@ -56,6 +56,7 @@ class HyperBand(HyperBandForBOHB):
 
 
 _CLASSES: Mapping[str, type[TrialScheduler]] = {
+    # What is not here is made in `build` itself, or refused.
     "asha": ASHAScheduler,
     "median": MedianStoppingRule,
     "hyperband": HyperBand,
@@ -82,6 +83,7 @@ def make(strategy: StrategySettings, *, items: int, direction: Direction, object
     """
     scheduler = strategy.scheduler.type
     if isinstance(scheduler, str):
+        # More than there are items would never report.
         step = min(items, strategy.step or default_step(strategy, items))
         return build(scheduler, strategy.scheduler.options, items=items, step=step, direction=direction)
     if isinstance(scheduler, TrialScheduler):
@@ -120,8 +122,10 @@ def build(
         return FIFOScheduler()
     settings: dict[str, object] = {"time_attr": TIME, "metric": OBJECTIVE, "mode": direction}
     if "grace_period" in takes:
+        # In items, like all else here; a trial that has reported once can be judged.
         settings["grace_period"] = min(step, items)
     if "reduction_factor" in takes:
+        # Without max_t Tune reckons with a number of its own, whatever the eval set has.
         settings |= {"reduction_factor": 3, "max_t": items}
     try:
         return _CLASSES[name](**{**settings, **options})
@@ -140,6 +144,7 @@ def take(scheduler: TrialScheduler, *, direction: Direction, objectives: int) ->
             raise ConfigurationError(
                 f"search.scheduler: {type(scheduler).__name__} {REFUSED[name]}; use fifo, asha or median"
             )
+    # The type itself: in Tune every other scheduler is a subclass of FIFO.
     if objectives > 1 and type(scheduler) is not FIFOScheduler:
         kind = type(scheduler).__name__
         raise ConfigurationError(
@@ -163,4 +168,5 @@ def default_step(strategy: StrategySettings, items: int) -> int:
         return items
     if strategy.scheduler.type == RACE:
         return 1
+    # Four chances to stop a set; each report costs a round through Tune.
     return max(1, math.ceil(items / 4))

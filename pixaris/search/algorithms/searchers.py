@@ -84,6 +84,7 @@ class ListSearcher(Searcher):
             proposed: The set that was just proposed.
             meant: Tells the other one.
         """
+        # What comes back takes the next place, so the list keeps its length and nothing runs twice.
         rest = list(self.sets[self._next :])
         had = next((index for index, one in enumerate(rest) if meant(one)), None)
         if had is not None:
@@ -144,6 +145,7 @@ class BaselineFirst(Searcher):
         self._limit = limit
         self._count = 0
         self._baseline_trial: str | None = None
+        # Tune gives the last result only to trials that end by themselves, so it is kept here.
         self._latest: dict[str, dict[str, Any]] = {}
         self._under_way: set[str] = set()
         self._repeated: tuple[int, dict[str, ParamValue]] | None = None
@@ -184,6 +186,8 @@ class BaselineFirst(Searcher):
     def suggest(self, trial_id: str) -> object:
         if self._repeated is not None:
             return self._again(trial_id, *self._repeated)
+        # FINISHED and not None: Tune ends when nothing is under way, where None would be asked again for
+        # ever.
         if self._stopped() or (self._limit is not None and self._count >= self._limit):
             return Searcher.FINISHED
         if self._affords is None:
@@ -191,6 +195,8 @@ class BaselineFirst(Searcher):
         else:
             answer = self._affords(self._count)
         if answer != "go":
+            # Images under way may cost less than was set aside for them, and then there is enough for another
+            # trial.
             if answer == "wait":
                 return None
             return Searcher.FINISHED
@@ -220,6 +226,8 @@ class BaselineFirst(Searcher):
         if number == 0:
             self._baseline_trial = trial_id
             return {"number": number, "values": values}
+        # Asked although its answer is known: it must draw as it did then, so that the sets after this one are
+        # those that it would have proposed.
         with self._asking():
             proposed = self._inner.suggest(trial_id)
         none = proposed is None or proposed == Searcher.FINISHED
@@ -244,6 +252,7 @@ class BaselineFirst(Searcher):
 
     def _unknown(self, trial_id: str) -> dict[str, ParamValue] | None:
         """The values of a trial that the inner searcher did not propose; None of the others."""
+        # The workflow's own values come from nobody's proposal.
         if trial_id == self._baseline_trial:
             return self._baseline
         return self._foreign.get(trial_id)
@@ -267,6 +276,7 @@ class BaselineFirst(Searcher):
             values = self._unknown(trial_id)
             if values is None:
                 self._inner.on_trial_complete(trial_id, result if scored else None, error or not scored)
+            # Only now, not with each report: it would count as a finished trial several times.
             elif scored and result is not None:
                 self._teach(values, [result[key] for key in self._keys])
         self._foreign.pop(trial_id, None)

@@ -49,8 +49,10 @@ def from_tune(domain: object) -> Domain:
         return domain
     if isinstance(domain, Mapping) and set(domain) == {"grid_search"}:
         return Domain("grid_search", options=_plain(domain["grid_search"]))
+    # As Tune has it: a plain list in a space is a grid.
     if isinstance(domain, list | tuple | range) or getattr(domain, "ndim", 0) == 1:
         return Domain("grid_search", options=_plain(domain))
+    # Numpy's scalars are neither `int` nor `float`, but all have `item`.
     if isinstance(domain, str | bool | int | float) or hasattr(domain, "item"):
         return Domain("constant", options=_plain([domain]))
     if isinstance(domain, Categorical):
@@ -90,6 +92,8 @@ def space_of(parameters: Mapping[str, object], *, nodes: bool = True) -> Space:
     mapping, problems = written_parameters(parameters)
     reader = Reader(Document(mapping))
     space = read_parameters(reader, "space", mapping, (), nodes=nodes, any_name=True)
+    # What the reader says of entries that could not be written follows from the problems that are told
+    # already.
     if found := [*problems, *(problem for problem in reader.problems if not problems)]:
         raise ConfigurationError(found)
     return space
@@ -165,7 +169,11 @@ def _kind(domain: TuneDomain, sampler: Sampler) -> str:
         if whole:
             return "lograndint"
         return "loguniform"
-    return ("randint" if whole else "uniform") if isinstance(sampler, Uniform) else ""
+    if isinstance(sampler, Uniform):
+        if whole:
+            return "randint"
+        return "uniform"
+    return ""
 
 
 def _plain(values: Any) -> tuple[Any, ...]:  # noqa: ANN401  (what a user gave)

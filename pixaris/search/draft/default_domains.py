@@ -98,6 +98,7 @@ def suggest(class_type: str, name: str, own: ParamValue, spec: InputSpec) -> Sug
     Returns:
         None where no domain can be written: a text that is too long, an option list that is empty.
     """
+    # Options first: whatever such an input is called, only these are taken.
     if spec.type == "COMBO":
         return _of_options(name, own, spec)
     if isinstance(own, bool):
@@ -109,9 +110,11 @@ def suggest(class_type: str, name: str, own: ParamValue, spec: InputSpec) -> Sug
     last = name.rpartition(".")[2]
     if is_seed(name):
         return a_seed(own)
+    # Before the rules: a size changes what an image costs, and often what it can be compared with.
     if last in _SIZES or last.endswith(("_width", "_height")):
         return Suggestion("choice", [own], False, "a size or place: write more of them into the list")
     limits = _Limits(spec)
+    # The first that fits and finds a domain: rules that stand higher are more particular.
     for pattern, rule in _RULES:
         if (
             re.fullmatch(pattern, f"{class_type}.{last}", re.IGNORECASE | re.DOTALL)
@@ -192,10 +195,12 @@ class _Limits:
         """Multiples of a step, of whole numbers for an INT; None if fewer than two are left."""
         if self.whole:
             step = max(1.0, round(step))
+        # A hair of room, since a limit of 0.3 is 2.9999999 steps of 0.1.
         first, last = (
             math.ceil(max(low, self.low) / step - 1e-9),
             math.floor(min(high, self.high) / step + 1e-9),
         )
+        # Beyond that, steps are smaller than what a float tells apart.
         if last <= first or max(abs(first), abs(last)) > 1e12:
             return None
         if self.whole and step == 1:
@@ -220,6 +225,7 @@ def _tidy(value: float) -> float:
 
 
 def _cfg(own: float, limits: _Limits) -> Suggestion | None:
+    # Halving it would leave the range in which such models work.
     if own <= 1:
         return limits.between(
             1, 4, 0.5, False, "cfg 1 is how distilled models are run, and leaves the negative prompt out"
@@ -232,12 +238,14 @@ def _guidance(own: float, limits: _Limits) -> Suggestion | None:
 
 
 def _steps(own: float, limits: _Limits) -> Suggestion | None:
+    # Few steps: each one counts. Many: fives are as near as anybody sees.
     if own < 20:
         return limits.between(max(1, own // 2), max(own * 3 // 2, own + 2), 1)
     return limits.between(max(5, own // 2), own * 2, 5)
 
 
 def _denoise(own: float, limits: _Limits) -> Suggestion | None:
+    # Text to image starts from an empty latent, of which any part that is kept is grey.
     if own >= 1:
         return limits.between(
             0.5,
@@ -305,15 +313,18 @@ def _step(own: float, limits: _Limits) -> Suggestion | None:
 def _unknown(own: float, limits: _Limits) -> Suggestion:
     """Around the value, or all that the server takes where that is little; commented out."""
     note = "purpose unknown; uncomment to search it"
-    low, high = (
-        (own / 2, own * 2) if own > 0 else (own * 2, own / 2) if own < 0 else (limits.low, limits.high)
-    )
+    low, high = limits.low, limits.high
+    if own > 0:
+        low, high = own / 2, own * 2
+    elif own < 0:
+        low, high = own * 2, own / 2
     if limits.high - limits.low <= 1:
         low, high = limits.low, limits.high
     if math.isfinite(low) and math.isfinite(high) and (limits.whole or 1e-12 < high - low <= 1e6):
         if limits.whole:
             step = 1.0
         else:
+            # A power of ten that gives between 20 and 200 steps.
             step = 10.0 ** math.floor(math.log10((high - low) / 20))
         if (found := limits.between(low, high, step, False, note)) is not None:
             return found

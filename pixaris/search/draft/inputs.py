@@ -93,6 +93,7 @@ def draft(workflow: Workflow, info: ObjectInfo, folders: Sequence[str] = ()) -> 
         info: What the server says of its nodes.
         folders: Folders of the eval set; image loaders without a folder's title get their titles first.
     """
+    # First: loaders get their titles by it, and all that follows names nodes by their titles.
     parts = roles(workflow, folders, info)
     output, output_notes = result_of(parts.workflow, info)
     notes = [*parts.notes, *output_notes]
@@ -133,6 +134,7 @@ class _Drafter:
             return Group("", ())
         rows: dict[str, DraftInput] = {}
         for widget in _choices_first(widgets(node, self._info)):
+            # What hangs on a choice names the choice's parameter, so that one must be there already.
             rows[widget.name] = self._draft_input(node, title, widget, rows)
         own = title == node.title
         return Group(
@@ -224,6 +226,8 @@ def _names(workflow: Workflow) -> dict[str, str]:
     for node in workflow.nodes.values():
         for name in (node.title, node.id):
             try:
+                # By title if that names it alone, since people know titles; ids change when a graph is saved
+                # anew.
                 alone = workflow.find(name) is node and name.strip() and not UNWRITABLE.search(name)
             except WorkflowError:
                 continue

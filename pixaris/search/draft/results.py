@@ -27,7 +27,10 @@ def result_of(workflow: Workflow, info: ObjectInfo) -> tuple[str, list[str]]:
         return "", ["no node saves an image, so nothing would run; add a SaveImage node"]
     best = max(saving, key=lambda end: len(reached(workflow, [end.id])))
     rest = [node.label for node in saving if node is not best]
-    others = f" ({', '.join(rest)} {'does' if len(rest) == 1 else 'do'} not count)" if rest else ""
+    others = ""
+    if rest:
+        verb = "does" if len(rest) == 1 else "do"
+        others = f" ({', '.join(rest)} {verb} not count)"
     note = f"the result is what node {best.label} saves{others}; generator.output_node says so"
     return _name(workflow, best), [note]
 

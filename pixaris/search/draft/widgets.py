@@ -81,9 +81,11 @@ def usable(own: ParamValue, spec: InputSpec) -> tuple[ParamValue | None, str]:
         fault = str(error)
     try:
         check(own, spec)  # servers convert: 2.9 is 2 to them
-        value: ParamValue | None = (
-            int(float(own)) if spec.type == "INT" else float(own) if spec.type == "FLOAT" else None
-        )
+        value: ParamValue | None = None
+        if spec.type == "INT":
+            value = int(float(own))
+        elif spec.type == "FLOAT":
+            value = float(own)
     except (UnfitError, ValueError, OverflowError):
         value = _nearest(own, spec)
     return value, fault
@@ -102,8 +104,10 @@ def _widget(node: Node, name: str, own: object, spec: InputSpec | None, info: Ob
     if name == "image" and loads(node, info):
         return None
     if name not in node.inputs and spec is not None and node.place(name) is None:
-        hangs = "." in name
-        own = spec.initial if hangs and spec.required else None if spec.required else spec.default
+        own = spec.default
+        if spec.required:
+            hangs = "." in name
+            own = spec.initial if hangs else None
     if not isinstance(own, str | int | float) or not _writable(own) or not _writable(name):
         return None
     if spec is None:

@@ -189,6 +189,7 @@ class Pace:
             return f"{trials} (as search.max_concurrent says)"
         if self.slots == 1:
             return f"{trials}: the endpoint takes one image at a time"
-        endpoints = self._situation.endpoints
-        where = f" on {endpoints} endpoint{'s' if endpoints > 1 else ''}" if endpoints else ""
+        where, endpoints = "", self._situation.endpoints
+        if endpoints:
+            where = f" on {endpoints} endpoint{'s' if endpoints > 1 else ''}"
         return f"{trials}{where} (up to {self.slots} images queued; change with search.max_concurrent)"

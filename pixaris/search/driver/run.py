@@ -309,7 +309,10 @@ def _inner(plan: SearchPlan, scheduler: TrialScheduler) -> Searcher:
 def _by_models(plan: SearchPlan, searcher: ListSearcher) -> Searcher:
     names = searchers.neutral(plan.space)
     fixed, free = searcher.sets[: searcher.fixed], searcher.sets[searcher.fixed :]
-    order = plan.by_models([{names[key]: value for key, value in found.items()} for found in free])
+    sets = []
+    for found in free:
+        sets.append({names[key]: value for key, value in found.items()})
+    order = plan.by_models(sets)
     return searcher.of([*fixed, *(free[index] for index in order)])
 
 

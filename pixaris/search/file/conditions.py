@@ -100,11 +100,11 @@ def _labels(reader: Reader, path: str, wanted: object, parameter: Parameter) -> 
         )
         return []
     fields = reader.section(path, wanted, parameter.parts)
-    found = [
-        option
-        for option, given in zip(parameter.domain.options, parameter.gives, strict=True)
-        if all(_is(given[parameter.parts.index(part)], value) for part, value in fields.items())
-    ]
+    found = []
+    for option, given in zip(parameter.domain.options, parameter.gives, strict=True):
+        values = dict(zip(parameter.parts, given, strict=True))
+        if all(_is(values[part], value) for part, value in fields.items()):
+            found.append(option)
     if not found and len(fields) == len(wanted):
         reader.add_problem(
             path,

@@ -76,11 +76,41 @@ def read_generation_params(
 
 @dataclass
 class _Found:
-    """What has been read of the parameters; conditions come last, when every name is known."""
+    """What has been read of the parameters; conditions come last, when every name is known.
 
+    Attributes:
+        taken: Inputs that have a value, and what gives it.
+        parameters: By name.
+        templates: By name.
+        when: Conditions as they are written, by the name of the parameter that has them.
+        whole: Whether all could be read.
+    """
+
+    taken: dict[Target, str]
     parameters: dict[str, Parameter] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)
     when: dict[str, object] = field(default_factory=dict)
+    whole: bool = True
+
+    def add(self, reader: Reader, where: str, one: Parameter | Template, when: object) -> None:
+        """Add one, without the inputs that another one sets; those are problems."""
+        free = []
+        for target in one.targets:
+            if target in self.taken:
+                reader.add_problem(where, f"{target} is also set by {self.taken[target]}; keep one of them")
+            else:
+                free.append(target)
+                self.taken[target] = f"parameter {one.name!r}"
+        is_whole = len(free) == len(one.targets)
+        self.whole = self.whole and is_whole
+        if isinstance(one, Template):
+            self.templates[one.name] = replace(one, targets=tuple(free))
+        elif is_whole:
+            self.parameters[one.name] = one
+        elif free and not one.gives:  # what it gives has a value for each of its targets
+            self.parameters[one.name] = replace(one, targets=tuple(free))
+        if when is not None:
+            self.when[one.name] = when
 
 
 def read_parameters(
@@ -106,8 +136,7 @@ def read_parameters(
         any_name: Whether a parameter's name may hold any character, as in Python.
     """
     taken = {Target(param.node_name, param.input): "the fixed value" for param in fixed}
-    found = _Found()
-    sound = True
+    found = _Found(taken)
     texts = "" if nodes else " ".join(_template_texts(value))
     for name, entry in reader.mapping(path, value).items():
         where = join(path, name)
@@ -118,47 +147,34 @@ def read_parameters(
             reader.add_problem(
                 where, f"must say where it is set and its domain (got {shown(entry)}); for example {example}"
             )
-            sound = False
+            found.whole = False
             continue
         if not nodes and not re.search(rf"{{{re.escape(name)}[:}}]", texts):
             entry = _with_node(entry, name)
         one = _entry(reader, where, name, entry, folder or Path())
         if one is None:
             reader.unbound += [(where, target) for target in _named_targets(entry)]
-            sound = False
-            continue
-        free = []
-        for target in one.targets:
-            if target in taken:
-                reader.add_problem(where, f"{target} is also set by {taken[target]}; keep one of them")
-            else:
-                free.append(target)
-                taken[target] = f"parameter {name!r}"
-        sound = sound and len(free) == len(one.targets)
-        if isinstance(one, Template):
-            found.templates[name] = replace(one, targets=tuple(free))
-        elif len(free) == len(one.targets):
-            found.parameters[name] = one
-        elif free and not one.gives:
-            found.parameters[name] = replace(one, targets=tuple(free))
-        if entry.get("when") is not None:
-            found.when[name] = entry["when"]
-    return _space(reader, path, found, whole=sound)
+            found.whole = False
+        else:
+            found.add(reader, where, one, entry.get("when"))
+    return _space(reader, path, found)
 
 
 def _named_targets(entry: dict[str, object]) -> list[tuple[str, str]]:
     """Node and input that a faulty entry names, as far as they can be read."""
     targets = entry.get("targets")
-    rows = [
-        entry,
-        *(targets.values() if isinstance(targets, dict) else targets if isinstance(targets, list) else ()),
-    ]
-    pairs = [tuple(row.get(key) for key in _TARGET) for row in rows if isinstance(row, dict)]
-    return [
-        (node, name)
-        for node, name in pairs
-        if isinstance(node, str) and isinstance(name, str) and node and name
-    ]
+    rows: list[object] = [entry]
+    if isinstance(targets, dict):
+        rows += targets.values()
+    elif isinstance(targets, list):
+        rows += targets
+    found = []
+    for row in rows:
+        if isinstance(row, dict):
+            node, name = (row.get(key) for key in _TARGET)
+            if isinstance(node, str) and isinstance(name, str) and node and name:
+                found.append((node, name))
+    return found
 
 
 def _with_node(entry: object, name: str) -> Any:  # noqa: ANN401  (an entry as it was written)
@@ -193,10 +209,8 @@ def _template_texts(value: object) -> list[str]:
     return [str(entry["template"]) for entry in entries if isinstance(entry, dict) and "template" in entry]
 
 
-def _space(reader: Reader, path: str, found: _Found, *, whole: bool) -> Space:
-    """The space with its conditions, if those make sense; a part of it (`whole` is false) is not asked what
-    is missing.
-    """
+def _space(reader: Reader, path: str, found: _Found) -> Space:
+    """The space with its conditions, if those make sense; a part of it is not asked what is missing."""
     before = len(reader.problems)
     for name, given in found.when.items():
         when = read_conditions(reader, join(join(path, name), "when"), given, found.parameters)
@@ -205,7 +219,7 @@ def _space(reader: Reader, path: str, found: _Found, *, whole: bool) -> Space:
         elif name in found.templates:
             found.templates[name] = replace(found.templates[name], when=when)
     parameters, templates = tuple(found.parameters.values()), tuple(found.templates.values())
-    if whole and len(reader.problems) == before:
+    if found.whole and len(reader.problems) == before:
         for fault in condition_faults(parameters, [(template.name, template.when) for template in templates]):
             reader.add_problem(join(join(join(path, fault.owner), "when"), fault.parameter), fault.message)
         domains = {parameter.name: parameter.domain for parameter in parameters}
@@ -214,7 +228,7 @@ def _space(reader: Reader, path: str, found: _Found, *, whole: bool) -> Space:
                 reader.add_problem(join(join(path, template.name), "template"), message)
         for name, message in idle(parameters, templates):
             reader.add_problem(join(path, name), message)
-    if len(reader.problems) > before or not whole:
+    if len(reader.problems) > before or not found.whole:
         free = [replace(parameter, when=()) for parameter in parameters if parameter.targets]
         return Space(tuple(free))  # good for finding more problems, and for nothing else
     return Space(parameters, templates)

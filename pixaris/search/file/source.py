@@ -26,6 +26,7 @@ class FileSource:
             wrong.
         faulty: Dotted paths that something was found wrong with while the file was read.
         changes: What the command line changes, as options of it: ``("--set", "name=other")``.
+        unread: What was not looked into, because that would run code that the file names.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class FileSource:
     unbound: Mapping[str, Target] = field(default_factory=dict)
     faulty: frozenset[str] = frozenset()
     changes: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def located(self, problems: Iterable[Problem]) -> list[Problem]:
         """Problems of the file, with their lines."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,19 @@ from pixaris.types import GenerationParam
 
 
 @dataclass(frozen=True)
+class CacheSpec:
+    """The cache of a search.
+
+    Attributes:
+        used: Whether images are taken from it and kept in it.
+        shared: The bucket that it is shared through, or None.
+    """
+
+    used: bool = True
+    shared: BucketPath | None = None
+
+
+@dataclass(frozen=True)
 class SearchSpec:
     """A search file's content: settings, and descriptions of what the composition root makes.
 
@@ -58,9 +71,7 @@ class SearchSpec:
         search: How the space is searched.
         limits: What it may take.
         evidence: What is done after it for a surer answer.
-        cache: Whether images are taken from the cache and kept in it.
-        shared_cache: The bucket that the cache is shared through, or None.
-        unread: What was not looked into, because that would run code that the file names.
+        cache: The cache of images that it uses.
     """
 
     source: FileSource
@@ -75,9 +86,7 @@ class SearchSpec:
     search: StrategySettings
     limits: LimitSettings
     evidence: EvidenceSettings
-    cache: bool = True
-    shared_cache: BucketPath | None = None
-    unread: tuple[str, ...] = ()
+    cache: CacheSpec = CacheSpec()
 
     @property
     def generation_params(self) -> tuple[GenerationParam, ...]:
@@ -102,7 +111,7 @@ def read_search_file(
         endpoints: URLs that stand in for the file's ``endpoints``.
         need_parameters: False for a single run: parameters, metrics and objective may be absent.
         trust: Whether modules that the file names may be run. Without, they are left out, and told in
-            ``unread``.
+            ``source.unread``.
 
     Returns:
         The file's content, with harmless values where it is wrong, and all that is wrong. The caller adds
@@ -118,29 +127,40 @@ def read_search_file(
     fields = reader.section("", document.value, names(FILE))
     if need_parameters and not fields.get("parameters"):
         _tell_missing_parameters(reader, fields)
-    folder, apis = path.parent, _apis(fields.get("generator"))
+    spec = _spec(reader, fields, path, endpoints, scored=need_parameters)
+    # Only now: while the parts are read, the reader learns what is wrong, left out and not looked into.
+    source = _source(path, reader, _changes(endpoints, overrides))
+    return replace(spec, source=source), source.located(reader.problems)
+
+
+def _spec(
+    reader: Reader, fields: Mapping[str, Any], path: Path, urls: Sequence[str], *, scored: bool
+) -> SearchSpec:
+    """The parts of the file; what is missing is told in the order in which they are read.
+
+    Args:
+        reader: Collects the problems.
+        fields: The file's keys.
+        path: The file.
+        urls: Endpoints that stand in for the file's.
+        scored: Whether metrics and an objective are needed.
+    """
+    folder = path.parent
+    apis = _apis(fields.get("generator"))
     nodes = any(api.has_nodes for api in apis)
     home = _home(reader, fields, path)
     dataset = read_dataset(reader, fields, folder)
     generator = read_generator(reader, fields, folder)
-    sources = _endpoints(reader, fields, folder, endpoints, apis)
-    params = fields.get("generation_params", [])
-    fixed = read_generation_params(reader, "generation_params", params, nodes=nodes)
-    space = _space(reader, fields, folder, fixed, nodes=nodes)
-    metrics = read_metrics(reader, fields, required=need_parameters or "objective" in fields)
-    metrics = with_resources(metrics, fields.get("objective"))
-    objective = read_objective(reader, fields, metrics, required=need_parameters)
-    budget = read_budget(reader, "budget", fields.get("budget", {}))
-    search = with_samples(
-        read_strategy(reader, fields.get("search", {}), space, len(objective.names), folder), budget
+    sources = _endpoints(reader, fields, folder, urls, apis)
+    fixed = read_generation_params(
+        reader, "generation_params", fields.get("generation_params", []), nodes=nodes
     )
-    policy = read_limits(reader, "limits", fields.get("limits", {}))
+    space = _space(reader, fields, folder, fixed, nodes=nodes)
+    metrics, objective = _scoring(reader, fields, required=scored)
+    strategy, limits = _strategy(reader, fields, folder, space, len(objective.names))
     seeds = read_values(reader, "", fields, [key_of(FILE, "seeds")]).get("seeds", 1)
-    evidence = read_evidence(reader, fields)
-    cache, shared_cache = _cache(reader, fields.get("cache", True))
-    problems = reader.problems
-    spec = SearchSpec(
-        source=_source(path, reader, problems, _changes(endpoints, overrides)),
+    return SearchSpec(
+        source=FileSource(path),
         home=home,
         dataset=dataset,
         generator=generator,
@@ -149,14 +169,30 @@ def read_search_file(
         space=space,
         metrics=metrics,
         objective=objective,
-        search=search,
-        limits=LimitSettings(budget, policy),
-        evidence=evidence,
-        cache=cache,
-        shared_cache=shared_cache,
-        unread=tuple(reader.unread),
+        search=strategy,
+        limits=limits,
+        evidence=read_evidence(reader, fields),
+        cache=_cache(reader, fields.get("cache", True)),
     )
-    return spec, spec.source.located(problems)
+
+
+def _scoring(
+    reader: Reader, fields: Mapping[str, Any], *, required: bool
+) -> tuple[tuple[ComponentSpec, ...], ObjectiveSettings]:
+    """What scores the images, and which of the scores count."""
+    found = read_metrics(reader, fields, required=required or "objective" in fields)
+    metrics = with_resources(found, fields.get("objective"))
+    return metrics, read_objective(reader, fields, metrics, required=required)
+
+
+def _strategy(
+    reader: Reader, fields: Mapping[str, Any], folder: Path, space: Space, objectives: int
+) -> tuple[StrategySettings, LimitSettings]:
+    """How the space is searched, and what that may take: a budget can say how many sets are tried."""
+    budget = read_budget(reader, "budget", fields.get("budget", {}))
+    strategy = read_strategy(reader, fields.get("search", {}), space, objectives, folder)
+    policy = read_limits(reader, "limits", fields.get("limits", {}))
+    return with_samples(strategy, budget), LimitSettings(budget, policy)
 
 
 def _document(path: Path, overrides: Sequence[str], *, trust: bool) -> Document:
@@ -217,10 +253,11 @@ def _changes(endpoints: Sequence[str], overrides: Sequence[str]) -> tuple[str, .
     return tuple(words)
 
 
-def _source(path: Path, reader: Reader, problems: Sequence[Problem], changes: tuple[str, ...]) -> FileSource:
+def _source(path: Path, reader: Reader, changes: tuple[str, ...]) -> FileSource:
     unbound = {where: Target(*target) for where, target in reader.unbound}
-    faulty = frozenset(problem.path for problem in problems)
-    return FileSource(path, reader.lines, tuple(reader.fixed_at), unbound, faulty, changes)
+    faulty = frozenset(problem.path for problem in reader.problems)
+    fixed_at, unread = tuple(reader.fixed_at), tuple(reader.unread)
+    return FileSource(path, reader.lines, fixed_at, unbound, faulty, changes, unread)
 
 
 def _home(reader: Reader, fields: Mapping[str, Any], path: Path) -> Home:
@@ -272,18 +309,17 @@ def _refuse_workflows(path: Path) -> None:
         )
 
 
-def _cache(reader: Reader, value: object) -> tuple[bool, BucketPath | None]:
-    """Whether there is one, and the bucket that it is shared through."""
+def _cache(reader: Reader, value: object) -> CacheSpec:
     if isinstance(value, bool):
-        return value, None
+        return CacheSpec(value)
     if isinstance(value, str) and value.startswith("gs://"):
-        return True, _bucket_path(reader, "cache", value)
+        return CacheSpec(shared=_bucket_path(reader, "cache", value))
     reader.add_problem(
         "cache",
         f"must be true, false or gs://BUCKET/FOLDER (got {shown(value)}); where it lies on this machine says"
         " the configuration (cache_dir)",
     )
-    return True, None
+    return CacheSpec()
 
 
 def _is_module(value: object) -> bool:

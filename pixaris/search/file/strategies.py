@@ -145,22 +145,23 @@ def _needs(name: str, modules: Sequence[str], packages: str) -> str:
 
 def _fits_space(reader: Reader, name: str, strategy: AlgorithmInfo, space: Space) -> None:
     """What the algorithm asks of the domains."""
+    draws = strategy.draws
     for parameter in space.parameters:
         kind = parameter.domain.kind
         path = f"parameters.{parameter.name}.{kind}"
-        if not strategy.continuous and parameter.domain.size() is None:
+        if not draws.continuous and parameter.domain.size() is None:
             reader.add_problem(
                 path,
                 f"is continuous, and algorithm {name} needs a list of values; use choice or quniform, or"
                 " algorithm random",
             )
-        if not strategy.grid_search and kind == "grid_search":
+        if not draws.grid_search and kind == "grid_search":
             reader.add_problem(
                 path, f"belongs to the algorithms grid and random, and {name} draws samples; use choice"
             )
-        elif kind in strategy.lacks or (strategy.only and kind not in strategy.only):
-            if strategy.only:
-                can = f"it draws from {', '.join(sorted(strategy.only))}"
+        elif not draws.can(kind):
+            if draws.only:
+                can = f"it draws from {', '.join(sorted(draws.only))}"
             else:
                 can = "most others can"
             reader.add_problem(

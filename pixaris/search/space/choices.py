@@ -78,6 +78,7 @@ class Choices:
         own = self._owner(node, name)
         when = self._conditions(own.when if own is not None else ())
         options = [self._options(node, choice, when) for choice in around]
+        # Cut off: nested options multiply, and a fault shows in the first combinations already.
         for chosen in itertools.islice(itertools.product(*options), _MOST_SETTINGS):
             yield dict(zip(around, chosen, strict=True))
 
@@ -90,6 +91,7 @@ class Choices:
         always = not setter.when or any(condition.parameter == setter.name for condition in when)
         if always:
             return found
+        # Where the setter does not count, the workflow's own value stands.
         return [*found, node.get(choice)]
 
     def _conditions(self, when: Iterable[Condition]) -> list[Condition]:
@@ -150,6 +152,7 @@ def _around(name: str, known: NodeClass) -> list[str]:
     specs = known.every_input()
     parts = name.split(".")
     prefixes = (".".join(parts[:length]) for length in range(1, len(parts)))
+    # Names with dots stand for nesting only where the part before the dot is a choice.
     return [prefix for prefix in prefixes if prefix in specs and specs[prefix].branches]
 
 

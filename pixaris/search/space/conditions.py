@@ -124,10 +124,12 @@ def in_order(parameters: Sequence[Conditional]) -> tuple[list[int], list[int]]:
     Conditions on unknown parameters are passed over.
     """
     places = {parameter.name: index for index, parameter in enumerate(parameters)}
-    waits = [len({c.parameter for c in parameter.when if c.parameter in places}) for parameter in parameters]
+    waits: list[int] = []
     children: dict[int, list[int]] = {}
     for index, parameter in enumerate(parameters):
-        for other in {condition.parameter for condition in parameter.when if condition.parameter in places}:
+        others = {condition.parameter for condition in parameter.when if condition.parameter in places}
+        waits.append(len(others))
+        for other in others:
             children.setdefault(places[other], []).append(index)
     ready = [index for index, count in enumerate(waits) if not count]
     order = []
@@ -235,10 +237,14 @@ def _contradictions(
     return faults
 
 
+def _meets(option: ParamValue, conditions: Sequence[Condition]) -> bool:
+    return all(condition.holds(option) for condition in conditions)
+
+
 def _possible(domain: Domain, conditions: Sequence[Condition]) -> bool:
     """Whether one value of the domain meets all conditions."""
     if KINDS[domain.kind].listed:
-        return any(all(condition.holds(option) for condition in conditions) for option in domain.options)
+        return any(_meets(option, conditions) for option in domain.options)
     # a value that meets them all lies at a bound, or next to a number that a condition names
     named: list[float] = [*(domain.bounds or ())]
     for condition in conditions:

@@ -124,13 +124,10 @@ def _faults(target: Target, domain: Domain, workflow: Workflow, spec: InputSpec 
     else:
         drawn = ""
     drawn += f", which reaches {SPREAD:g} standard deviations" if domain.sd is not None else ""
+    faults = [Fault(f"{target} {message}{drawn}") for message in unfit[:_MOST_TOLD]]
     if len(unfit) > _MOST_TOLD:
-        more = [f"… and {len(unfit) - _MOST_TOLD} more values do not fit"]
-    else:
-        more = []
-    return [Fault(f"{target} {message}{drawn}") for message in unfit[:_MOST_TOLD]] + [
-        Fault(f"{target}: {text}") for text in more
-    ]
+        faults.append(Fault(f"{target}: … and {len(unfit) - _MOST_TOLD} more values do not fit"))
+    return faults
 
 
 def faults_by_trying(

@@ -65,11 +65,13 @@ def _is_possible(when: Iterable[Condition], impossible: set[str], choosers: set[
 def _of_one(parameter: Parameter, choice: Choice, name: str) -> Parameter:
     """A parameter with the targets that are a generator's."""
     kept = [index for index, one in enumerate(parameter.targets) if _target(one, choice, name)]
-    gives = tuple(tuple(given[index] for index in kept) for given in parameter.gives)
+    gives = []
+    for given in parameter.gives:
+        gives.append(tuple(given[index] for index in kept))
     parts = tuple(parameter.parts[index] for index in kept if parameter.parts)
     if not kept:
-        gives = ()
-    return replace(_retargeted(parameter, choice, name), gives=gives, parts=parts)
+        gives = []
+    return replace(_retargeted(parameter, choice, name), gives=tuple(gives), parts=parts)
 
 
 def _retargeted(setting: _Setting, choice: Choice, name: str) -> _Setting:

@@ -95,10 +95,7 @@ class Parameter:
                     part: _target(target) for part, target in zip(self.parts, self.targets, strict=True)
                 }
             }
-            values = [
-                {part: _written(given) for part, given in zip(self.parts, gives, strict=True)}
-                for gives in self.gives
-            ]
+            values = [dict(zip(self.parts, map(_written, gives), strict=True)) for gives in self.gives]
         elif self.gives:
             where, kind = {"node_name": self.targets[0].node_name}, "images"
             values = {

@@ -51,7 +51,8 @@ class Space:
         object.__setattr__(self, "parameters", tuple(self.parameters))
         object.__setattr__(self, "templates", tuple(self.templates))
         everything: tuple[Parameter | Template, ...] = (*self.parameters, *self.templates)
-        problems = [f"parameter {name!r} exists twice" for name in _repeated(one.name for one in everything)]
+        names = [one.name for one in everything]
+        problems = [f"parameter {name!r} exists twice" for name in _repeated(names)]
         targets = (target for one in everything for target in one.targets)
         problems += [f"{target} is set twice; one parameter must set it" for target in _repeated(targets)]
         if not problems:
@@ -105,6 +106,7 @@ class Space:
     def shape(self) -> Space:
         """The same without templates and images: all that proposing parameter sets needs, and small."""
         inputs = (Target("", parameter.name) for parameter in self.parameters)
+        # Under its own name as the target, because a parameter without one is a fault.
         bare = (
             Parameter(p.name, (target,), p.domain, p.when)
             for p, target in zip(self.parameters, inputs, strict=True)
@@ -149,6 +151,7 @@ class Space:
         for parameter in self.order:
             if met(parameter.when, found):
                 if parameter.domain.kind == "constant":
+                    # The given value first: an earlier search may have had another constant.
                     found[parameter.name] = values.get(parameter.name, parameter.domain.options[0])
                 elif parameter.name in values:
                     found[parameter.name] = values[parameter.name]
@@ -210,6 +213,7 @@ class Space:
             if name not in self.domains
         ]
         plain: dict[str, ParamValue] = {}
+        # In the order of dependence, so that conditions see the values they ask about.
         for parameter in self.parameters if partial else self.order:
             if not partial and not met(parameter.when, plain):
                 continue
@@ -256,6 +260,7 @@ class Space:
 
     @cached_property
     def _size(self) -> int | None:
+        # Before counting, which goes through the sets one by one where conditions are.
         if any(parameter.domain.size() is None for parameter in self.parameters):
             return None
         return count(self.order)
@@ -271,6 +276,7 @@ class Space:
             own = None
             if parameter.targets and not parameter.gives and parameter.domain.kind != "constant":
                 own = generator.own_value(parameter.targets[0].node_name, parameter.targets[0].input)
+            # Left out, so that the generator's own stands.
             if own is None and has_own_values(generator) and parameter.domain.kind != "constant":
                 continue
             values[parameter.name] = parameter.domain.clean(parameter.domain.first if own is None else own)
@@ -294,6 +300,7 @@ class Space:
         values = {parameter.name: parameter.domain.values() for parameter in self.parameters}
 
         def extend(at: int, chosen: dict[str, ParamValue]) -> Iterator[dict[str, ParamValue]]:
+            # What does not count in this set is passed over, so that no set comes twice.
             while at < len(self.order) and not met(self.order[at].when, chosen):
                 at += 1
             if at == len(self.order):
@@ -320,8 +327,9 @@ class Space:
 def idle(parameters: Iterable[Parameter], templates: Iterable[Template]) -> list[tuple[str, str]]:
     """Names of parameters that set nothing, and what to do about it."""
     used = {name for template in templates for name in template.placeholders}
-    for when in (*(parameter.when for parameter in parameters), *(template.when for template in templates)):
-        used |= {condition.parameter for condition in when}
+    settings: list[Parameter | Template] = [*parameters, *templates]
+    for setting in settings:
+        used |= {condition.parameter for condition in setting.when}
     return [
         (
             parameter.name,

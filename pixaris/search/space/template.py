@@ -17,6 +17,7 @@ from pixaris.search.space.fit import Target
 from pixaris.types import ParamValue
 
 _FORMAT = re.compile(r"[-+ ]?0?[0-9]{0,3}(\.[0-9]{1,2})?[defgEG%]?|[<>^]?[0-9]{0,3}")
+# Enough to see what is wrong with texts; a grid of prompts may have millions.
 _MOST = 1000
 
 
@@ -89,6 +90,7 @@ class Template:
             text: A workflow's own prompt, as a rule.
             domains: Of the placeholders; only listed values are looked for.
         """
+        # Any number of a range could be meant, and be written in many ways.
         if not all(domains[name].options for name in self.placeholders):
             return None
         pattern, seen = "", set()
@@ -108,6 +110,7 @@ class Template:
             name: self._option(name, domains[name], found[f"p{at}"])
             for at, name in enumerate(self.placeholders)
         }
+        # A placeholder that stands twice may be written in two forms: the whole must come out again.
         if self.render(read) == text:
             return read
         return None
@@ -115,7 +118,10 @@ class Template:
     def _option(self, name: str, domain: Domain, text: str) -> ParamValue:
         """The option that a placeholder's form writes so; the pattern has found that there is one."""
         forms = self._forms(name)
-        return next(one for one in domain.options if any(_formatted(one, form) == text for form in forms))
+        for option in domain.options:
+            if any(_formatted(option, form) == text for form in forms):
+                return option
+        raise AssertionError("the pattern is made of the options' own forms")
 
     def _forms(self, name: str) -> list[str]:
         return [form for _, placeholder, form in self._pieces if placeholder == name]

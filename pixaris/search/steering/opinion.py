@@ -34,8 +34,12 @@ def preferences_of(
     """
     by_run = {stage.run_of(trial): trial for trial in trials}
     runs = [run for run in iteration.runs if run in by_run]
+    # The iteration comes from a store that others can write: runs that are no trials of this search are left
+    # out.
     shown = [image for image in iteration.images if image.run in by_run]
     said = comparisons(runs, shown, votes)
+    # Votes on one set say something of the sets near it: nearness is that of the searcher, so that both mean
+    # the same.
     cube = ValueCube(space)
     points = np.array([cube.point(by_run[run].values) for run in runs], dtype=float)
     found = utility(points, cube.cube.categorical, said)
@@ -70,6 +74,7 @@ def heard(preferences: Preferences | None, dimensions: int) -> Heard:
         preferences: As they were kept; None before the first round.
         dimensions: Of the space: what does not fit it is passed over.
     """
+    # The file may be of another version, or edited by hand: then the round begins like the first one.
     if preferences is None or not preferences.nearness.is_sound:
         return Heard()
     nearness = preferences.nearness
@@ -83,5 +88,6 @@ def heard(preferences: Preferences | None, dimensions: int) -> Heard:
     ]
     points = tuple(nearness.points.values())
     parameters = Hyperparameters(np.array(nearness.lengths), nearness.scale, nearness.own)
+    # With the hyperparameters that were kept: a search that goes on must propose what it would have proposed.
     prior = prior_of(np.array(points), np.array(nearness.categorical, dtype=bool), parameters)
     return Heard(points, Utility(fit(len(points), votes, prior), parameters))

@@ -31,8 +31,11 @@ def steering_problems(settings: SearchSettings) -> list[Problem]:
             "keeps the votes, and there is none; give feedback_handler=LocalFeedbackHandler(results folder)"
         )
         problems.append(Problem("", rule, "feedback_handler"))
+    # Only inside the job: `pixaris check` on a laptop reads the same file, and there the store is within
+    # reach.
     elif handler.is_local and os.environ.get(SUBMITTED):
         problems.append(Problem("", out_of_reach(handler), path))
+    # The store is asked last, and only for a sound search: it may be a table far away.
     elif not problems:
         problems += _of_the_iteration(settings, voting, handler, f"{path}.iteration")
     return problems
@@ -92,11 +95,13 @@ def _of_the_iteration(
     """The iteration is another's already, or the store cannot be asked."""
     key = key_of(settings, voting)
     try:
+        # Asking a store that is not there yet would make it, and a check must leave nothing behind.
         if not handler.has_begun or key not in handler.iterations():
             return []
         searches = searches_of(handler.load(key).runs)
     except PixarisError as error:
         return [Problem("", f"the store of votes cannot be read: {error}", path)]
+    # The search itself, under this name or as `name-2`, may go on with its own iteration.
     own = safe_name(settings.home.name)
     others = sorted(name for name in searches if number_of(name, own) is None)
     if not others:

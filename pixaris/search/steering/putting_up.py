@@ -65,7 +65,9 @@ class Stage:
             known = set()
         else:
             known = set(present.runs)
+        # A set of which items are missing would be voted on where it happened to succeed.
         whole = [trial for trial in result.trials if trial.status == "finished"]
+        # Trial 0 is the baseline.
         if all(trial.number for trial in whole):
             raise SearchFailedError("the baseline has no image of some item, and votes compare with it")
         fresh = [trial for trial in whole if self.run_of(trial) not in known]
@@ -73,8 +75,12 @@ class Stage:
         key, handler = self.steering.key, self.steering.handler
         if present is None:
             own = self.steering.score
+            # The votes' own score is left out: it is made of them, and must not be watched while they are
+            # given.
             directions = {name: way for name, way in self.directions.items() if name != own}
             return handler.create(Iteration(key, tuple(images), time.time(), directions))
+        # Nothing new where a round was put up already and the driver was killed after it: what is there is
+        # gone on with.
         if images:
             handler.extend(key, images)
         return handler.load(key)

@@ -16,6 +16,7 @@ from pixaris.search.settings import DEFAULT_SAMPLES
 from pixaris.search.steering.settings import key_of, voting_of
 
 _LISTED = 4
+# A vote names two sets, so each is seen about six times.
 _EACH_SET = 3
 """Votes for each set, where nobody says how many."""
 
@@ -46,7 +47,9 @@ class Steering:
         if voting is None or handler is None:
             return None
         sets = _sets(checked)
+        # The last round has what is left, however few.
         rounds = [*range(voting.sets_per_round, sets, voting.sets_per_round), sets]
+        # A grid cannot be gone on with for more sets: it has all of them.
         if not _is_divisible(checked):
             rounds = [sets]
         votes = voting.votes or _EACH_SET * sets
@@ -80,6 +83,7 @@ def _sets(checked: CheckedSearch) -> int:
     trials = checked.size.trials
     if trials is None:
         return DEFAULT_SAMPLES
+    # Without the baseline.
     return trials - 1
 
 

@@ -24,6 +24,7 @@ def differ_visibly(one: Path, other: Path) -> bool:
         ImageError: One cannot be read.
     """
     first = np.asarray(as_rgb(decode(read_image_file(one), one.name)).convert("RGB"), np.int16)
+    # In 16 bits: differences of unsigned bytes would wrap around.
     second = np.asarray(as_rgb(decode(read_image_file(other), other.name)).convert("RGB"), np.int16)
     if first.shape != second.shape:
         return True
@@ -38,6 +39,7 @@ def can_be_told_apart(one: FeedbackImage, other: FeedbackImage, visible: Visible
         other: Another of the same item.
         visible: As `differ_visibly`, which it may remember.
     """
+    # The same file needs no decoding.
     if one.digest and one.digest == other.digest:
         return False
     try:
@@ -57,6 +59,7 @@ def questions(images: Iterable[FeedbackImage], enough: int) -> int:
     of_item: defaultdict[str, list[FeedbackImage]] = defaultdict(list)
     for image in images:
         of_item[image.item].append(image)
+    # Lazily: there may be thousands of pairs, and each that is looked at decodes two images.
     pairs = (pair for same in of_item.values() for pair in itertools.combinations(same, 2))
     apart = (pair for pair in pairs if can_be_told_apart(*pair))
     return sum(1 for _ in itertools.islice(apart, enough))

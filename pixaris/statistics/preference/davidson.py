@@ -22,8 +22,12 @@ Answer: TypeAlias = Literal["first", "second", "tie"]
 TIES = math.log(0.5)
 """What log nu is drawn to, weakly, while there are few votes."""
 
+# The columns of the features' second axis.
 _ANSWERS: dict[Answer, int] = {"first": 0, "second": 1, "tie": 2}
+# Precision of theta and of log nu before any vote. It also keeps a set that won every vote it was in from
+# running off to infinity.
 _RIDGE = 1.0
+# Newton needs a handful; the limit only keeps it from going on for ever.
 _STEPS, _CLOSE = 50, 1e-9
 _DRAWS = 4_000
 
@@ -77,6 +81,7 @@ class Posterior:
     def draws(self, count: int, random: np.random.Generator) -> Array:
         """Samples of theta [count × sets]."""
         size = len(self.mean)
+        # Sets that the prior takes for nearly the same make the covariance singular but for rounding.
         root = cholesky(self.covariance + 1e-12 * np.eye(size), lower=True)
         samples: Array = self.mean + random.standard_normal((count, size)) @ root.T
         return samples
@@ -100,6 +105,7 @@ def fit(sets: int, votes: Sequence[Comparison], prior: Array | None = None) -> P
     features, chosen = _features(sets, votes)
     precision = _RIDGE * np.eye(sets + 1)
     if prior is not None:
+        # The last row stays as it is: how often people say "tie" has nothing to do with which sets are near.
         precision[:sets, :sets] = cho_solve(cho_factor(prior), np.eye(sets))
     centre = np.zeros(sets + 1)
     centre[-1] = TIES
@@ -107,13 +113,17 @@ def fit(sets: int, votes: Sequence[Comparison], prior: Array | None = None) -> P
     for _ in range(_STEPS):
         gradient, hessian = _derivatives(features, chosen, beta, centre, precision)
         step = cho_solve(cho_factor(hessian), gradient)
+        # A full step may overshoot where nearly all votes agree; two logits at once are far enough.
         beta = beta + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < _CLOSE:
             break
+    # Once more, at the maximum itself: the loop's last one belongs to the point before its last step.
     _, hessian = _derivatives(features, chosen, beta, centre, precision)
     factor = cho_factor(hessian)
     covariance = cho_solve(factor, np.eye(sets + 1))
     away = beta - centre
+    # Laplace: the height at the maximum, times the width that the Hessian gives it; the constants of prior
+    # and Hessian cancel.
     evidence = _log_likelihood(features, chosen, beta) - 0.5 * float(away @ precision @ away)
     evidence += 0.5 * float(np.linalg.slogdet(precision)[1]) - float(np.log(np.diag(factor[0])).sum())
     return Posterior(beta[:sets], covariance[:sets, :sets], math.exp(float(beta[sets])), evidence)
@@ -129,6 +139,7 @@ def _features(sets: int, votes: Sequence[Comparison]) -> tuple[Array, npt.NDArra
     second = np.array([vote.second for vote in votes], dtype=int)
     features[rows, 0, first] = 1.0
     features[rows, 1, second] = 1.0
+    # sqrt(p_i p_j) is half of each theta in the exponent.
     features[rows, 2, first] = 0.5
     features[rows, 2, second] = 0.5
     features[:, 2, sets] = 1.0
@@ -146,6 +157,7 @@ def _derivatives(
 ) -> tuple[Array, Array]:
     """Gradient, and the negative Hessian, of the logarithm of the posterior."""
     utilities = features @ beta
+    # Less the largest, so that no exponential overflows; it cancels in the shares.
     weights = np.exp(utilities - utilities.max(axis=1, keepdims=True))
     shares = weights / weights.sum(axis=1, keepdims=True)
     expected = (shares[:, None, :] @ features)[:, 0, :]

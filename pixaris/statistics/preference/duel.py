@@ -19,7 +19,9 @@ import numpy as np
 from pixaris.statistics.preference.davidson import Array, Comparison, Posterior, fit
 
 Pair = tuple[int, int]
+# Draws among which a second set is looked for that differs from the first one's.
 _TRIES = 200
+# A person waits for the answer, and 24 sets are 276 pairs already.
 _DRAWS, _HOPEFUL = 300, 24
 
 
@@ -44,6 +46,7 @@ def next_pair(
     """
     if not open_pairs:
         return None
+    # A set has no order of its own, and the same votes and seed must name the same pair.
     allowed = sorted(open_pairs)
     if prior is not None:
         return _most_telling(fit(sets, votes, prior), allowed, random)
@@ -58,6 +61,7 @@ def _joining(sets: int, votes: Sequence[Comparison], allowed: Sequence[Pair]) ->
     """Pairs that join two groups of sets which no vote connects yet; once there are votes, a set that was
     not seen meets one that was: a chain, in which whoever looks best stays.
     """
+    # Union by representative: pairs that were voted on, directly or through others, share a root.
     group = list(range(sets))
 
     def root(one: int) -> int:
@@ -90,9 +94,14 @@ def _duel(
 def _most_telling(posterior: Posterior, allowed: Sequence[Pair], random: np.random.Generator) -> Pair:
     draws = posterior.draws(_DRAWS, random)
     pairs = _promising(posterior, allowed, random)
-    gaps = (draws[:, [one for one, _ in pairs]] - draws[:, [other for _, other in pairs]]) / 2
+    # Half the gap each way, as Davidson's formula has it when it is divided by sqrt(p_i p_j): the tie then
+    # weighs nu.
+    firsts, seconds = map(list, zip(*pairs, strict=True))
+    gaps = (draws[:, firsts] - draws[:, seconds]) / 2
     weights = np.stack([np.exp(gaps), np.exp(-gaps), np.full_like(gaps, posterior.ties)])
     answers = weights / weights.sum(axis=0)  # [answers × draws × pairs]
+    # Mutual information of the answer and of which set is the best: the answer's entropy, less what is left
+    # of it when the best one is known.
     told = _entropy(answers.mean(axis=1))
     best = draws.argmax(axis=1)
     for number in np.unique(best):
@@ -103,11 +112,13 @@ def _most_telling(posterior: Posterior, allowed: Sequence[Pair], random: np.rand
 
 def _promising(posterior: Posterior, allowed: Sequence[Pair], random: np.random.Generator) -> list[Pair]:
     """Pairs of the sets that may be good; where none of them may be asked about, some others."""
+    # One standard deviation above the mean: what is uncertain may be good, and is worth asking about.
     ends = posterior.mean + np.sqrt(np.diag(posterior.covariance))
     hopeful = {int(number) for number in np.argsort(-ends)[:_HOPEFUL]}
     found = [pair for pair in allowed if hopeful.issuperset(pair)]
     if found:
         return found
+    # All pairs could be tens of thousands; a few hundred are enough to find one that tells much.
     chosen = random.permutation(len(allowed))[: _HOPEFUL**2]
     return [allowed[int(number)] for number in chosen]
 

@@ -20,6 +20,7 @@ MANY = 999
 """As many votes as more are not counted."""
 
 _Z = NormalDist().inv_cdf(0.975)
+# The page is asked for again and again: the same votes must show the same probabilities.
 _SEED = 7
 
 
@@ -45,6 +46,7 @@ class Share:
     @property
     def interval(self) -> tuple[float, float]:
         """Lower and upper end."""
+        # At no or all successes the beta distribution has no such quantile; the end is the bound itself.
         low, high = 0.0, 1.0
         if self.count > 0:
             low = float(betaincinv(self.count, self.of - self.count + 1, 0.025))
@@ -102,7 +104,11 @@ def standing(sets: int, votes: Sequence[Comparison]) -> Standing:
     """
     posterior = fit(sets, votes)
     best = posterior.best(np.random.default_rng(_SEED))
-    met = [sum(number in (vote.first, vote.second) for vote in votes) for number in range(sets)]
+    met = [0] * sets
+    for vote in votes:
+        met[vote.first] += 1
+        met[vote.second] += 1
+    # By number among equals, so that without any vote the baseline stands first.
     order = sorted(range(sets), key=lambda number: (-posterior.mean[number], number))
     places = [
         Place(
@@ -117,6 +123,7 @@ def _rank(posterior: Posterior, number: int) -> tuple[int, int]:
     better = worse = 0
     for other in range(len(posterior.mean)):
         gap, spread = posterior.difference(other, number)
+        # Only sets that are surely better push it down: the rest may stand on either side.
         if other != number and gap > _Z * spread:
             better += 1
         elif other != number and gap < -_Z * spread:
@@ -144,11 +151,15 @@ def _needed(posterior: Posterior, best: npt.NDArray[np.float64], order: Sequence
     """
     if len(order) < 2 or best[order[0]] >= SURE:
         return 0
+    # So many votes connect all sets; with fewer, the formula would count on a spread that is mostly the
+    # prior's.
     least = len(order) - 1
     ratios = []
     for rival in order[1:]:
         gap, spread = posterior.difference(order[0], rival)
+        # A rival that stands level is caught by no number of votes.
         ratios.append(math.inf if gap <= 0 else _Z * spread / gap)
+    # The spread shrinks with the root of the votes, so a ratio of 2 takes four times as many.
     times = max(ratios) ** 2
     more = max(votes, least) * (times - 1)
     if not math.isfinite(more) or more > MANY:

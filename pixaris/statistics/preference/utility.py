@@ -23,15 +23,24 @@ from pixaris.statistics.gaussian_process import Kernel
 from pixaris.statistics.preference.davidson import Array, Comparison, Posterior, fit
 from pixaris.statistics.threads import one_thread
 
+# With fewer, length scales follow single votes and the prior's own do better.
 ENOUGH = 30
 """Votes from which on variances and length scales are fitted."""
 
 _Z = NormalDist().inv_cdf(0.975)
+# Gauss–Hermite: 21 nodes integrate a smooth curve over a normal far beyond what is shown of it.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
+# The prior's middle: half a width of the cube, and sets that differ by about a logit, nearly all of it
+# smooth.
 _LENGTH, _SCALE, _OWN = math.log(0.5), math.log(0.9), math.log(0.03)
+# How far lengths, scale and own may stray from it, in logarithms, at one standard deviation …
 _SPREADS = (0.7, 0.7, 1.0)
+# … and at most, in these standard deviations.
 _FARTHEST = 2.5
+# Each one fits all votes anew, and the driver waits for it between two rounds.
 _EVALUATIONS = 120
+# Of the prior, and of draws: equal points, and points close together, have rows that are equal but for
+# rounding.
 _NUGGET, _JITTER = 1e-6, 1e-5
 
 
@@ -91,6 +100,7 @@ class Utility:
         gap, spread = self.posterior.difference(one, other)
         rates = np.array([self.posterior.wins_by(gap + spread * float(node)) for node in _NODES])
         mean = float(rates @ _WEIGHTS / _WEIGHTS.sum())
+        # A win rate rises with the gap, so the ends of the gap are the ends of the rate.
         ends = [self.posterior.wins_by(gap + sign * _Z * spread) for sign in (-1, 1)]
         return WinRate(mean, ends[0], ends[1])
 
@@ -103,6 +113,7 @@ def utility(points: Array, categorical: npt.NDArray[np.bool_], votes: Sequence[C
         categorical: Which dimensions have no order [dimensions].
         votes: What people said; without any, the prior comes back.
     """
+    # Made once: distances do not depend on what is fitted, and the fit asks for them a hundred times.
     apart = Kernel(categorical, 1).apart(points, points)
     start = Hyperparameters(np.full(points.shape[1], _LENGTH))
     with one_thread():
@@ -131,6 +142,8 @@ def draw(
     """
     kernel, parameters, posterior = Kernel(categorical, 1), found.parameters, found.posterior
     prior = prior_of(points, categorical, parameters)
+    # A normal given another one: what a set takes from each that was voted on, by the prior, since the votes
+    # are in theta already; and its variance before any vote, less what they have settled.
     across, _ = kernel.matern(kernel.apart(at, points), parameters.lengths)
     among, _ = kernel.matern(kernel.apart(at, at), parameters.lengths)
     scale = math.exp(parameters.scale)
@@ -172,6 +185,8 @@ def _fitted(apart: Array, votes: Sequence[Comparison], start: Hyperparameters) -
         (middle - _FARTHEST * spread, middle + _FARTHEST * spread)
         for middle, spread in zip(centre, spreads, strict=True)
     ]
+    # The gradient is taken by differences; the inner fit is exact to 1e-9, so steps of 1e-3 are far above its
+    # noise.
     options = {"maxfun": _EVALUATIONS, "eps": 1e-3}
     best = minimize(unlikely, centre, method="L-BFGS-B", bounds=bounds, options=options).x
     return Hyperparameters(best[:-2], float(best[-2]), float(best[-1]))

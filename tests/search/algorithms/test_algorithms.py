@@ -356,7 +356,8 @@ def test_every_name_of_tune_is_known_or_refused_with_words() -> None:
 
 
 def test_the_kinds_that_searchers_lack_are_kinds_of_tune() -> None:
-    named = {kind for strategy in ALGORITHMS.values() for kind in (*strategy.lacks, *strategy.only)}
+    drawn = [strategy.draws for strategy in ALGORITHMS.values()]
+    named = {kind for draws in drawn for kind in (*draws.lacks, *draws.only)}
     assert named - set(KINDS) <= {kind for kind in vars(tune) if kind.startswith(("q", "rand", "log"))}
 
 

@@ -27,7 +27,7 @@ from pixaris.results.budget import Budget
 from pixaris.search.algorithms.catalog import ALGORITHMS, SCHEDULERS
 from pixaris.search.file.components import DatasetSpec
 from pixaris.search.file.reader import ComponentSpec
-from pixaris.search.file.spec import SearchSpec, read_search_file
+from pixaris.search.file.spec import CacheSpec, SearchSpec, read_search_file
 from pixaris.search.settings import ObjectiveSettings
 from pixaris.search.space.domain import KINDS
 from pixaris.types import GenerationParam
@@ -98,8 +98,8 @@ def section(file: Path, **sections: str | None) -> Path:
 
 def test_the_cache_is_shared_through_a_bucket(file: Path) -> None:
     spec = read(section(file, cache="gs://my-bucket/images"))
-    assert (spec.cache, str(spec.shared_cache)) == (True, "gs://my-bucket/images")
-    assert read(section(file, cache="false")).shared_cache is None
+    assert (spec.cache.used, str(spec.cache.shared)) == (True, "gs://my-bucket/images")
+    assert read(section(file, cache="false")).cache == CacheSpec(used=False)
     (problem,) = told(section(file, cache="/images"))
     assert "must be true, false or gs://BUCKET/FOLDER (got '/images')" in problem
 

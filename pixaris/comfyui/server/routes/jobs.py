@@ -124,9 +124,10 @@ async def show_job(request: web.Request) -> web.Response:
     queue = worker_of(request).queue
     prompt_id = request.match_info["job_id"]
     running, pending = queue.current()
-    for item, status in [(item, "in_progress") for item in running] + [(item, "pending") for item in pending]:
-        if item.prompt_id == prompt_id:
-            return web.json_response(_waiting(item, status))
+    for items, status in ((running, "in_progress"), (pending, "pending")):
+        for item in items:
+            if item.prompt_id == prompt_id:
+                return web.json_response(_waiting(item, status))
     row = queue.history.row(prompt_id)
     if row is None:
         return web.json_response({"error": "Job not found"}, status=404)

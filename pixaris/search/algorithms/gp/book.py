@@ -36,8 +36,12 @@ class GuidedBook(Book):
         self._in_flight = in_flight
         self._known: set[int] = set()
         self._turns: list[Turn] = []
+        # Results in the order in which they come; the guide hears them in the order in which they were asked
+        # for.
         self._landed: dict[tuple[int, int], float | None] = {}
         self._fed = 0
+        # How much the guide had been told when it last had nothing to give: it is not asked again with the
+        # same.
         self._asked_in_vain = -1
         self._finished = False
 
@@ -117,6 +121,8 @@ class GuidedBook(Book):
         for item in range(before, report.items):
             self._landed[number, item] = row[item]
         if report.is_over:
+            # It ended early, so its other items will never land; without this their turns would be waited
+            # for.
             if report.items < len(self._scores.order):
                 self.guide.give_up(number)
             self._end(number, None)
@@ -128,6 +134,8 @@ class GuidedBook(Book):
 
     def _decide(self) -> None:
         """Give out as many turns as may be in flight."""
+        # Before the next turn all but the last few results must be in: which ones does not depend on the
+        # endpoints' speed, so the decision does not either.
         while not self._finished:
             # where it had nothing to give, it is asked again when it knows more
             needed = max(len(self._turns) - self._in_flight + 1, self._asked_in_vain + 1)
@@ -136,6 +144,7 @@ class GuidedBook(Book):
             turn = self.guide.next()
             if turn is not None:
                 self._turns.append(turn)
+            # It may think otherwise when the images that are on their way have come.
             elif self._fed < len(self._turns):
                 self._asked_in_vain = self._fed
             else:
@@ -148,6 +157,8 @@ class GuidedBook(Book):
             if not self._has_come(turn):
                 return False
             self._fed += 1
+            # A set that fell while its image was under way: whether that one came in time must change
+            # nothing.
             if self._is_lost(turn.row):
                 score = None
             else:
@@ -164,6 +175,7 @@ class GuidedBook(Book):
         return row in self.guide.losses
 
     def _fall(self, row: int) -> None:
+        # The guide knows sets that no trial has been made of yet.
         if row in self.over or row not in self._known:
             return
         loss = self.guide.losses[row]
@@ -183,6 +195,7 @@ class GuidedBook(Book):
             if number in self._reports:
                 self._end(number, self._leftover(number, best, note))
             else:
+                # It has told nothing, so there is nothing to keep of it.
                 self.over.add(number)
 
     def _leftover(self, number: int, best: int | None, note: str) -> Stop:

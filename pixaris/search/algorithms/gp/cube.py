@@ -14,10 +14,15 @@ Array = npt.NDArray[np.float64]
 Point: TypeAlias = tuple[float, ...]
 """A parameter set: one number from 0 to 1 for each dimension."""
 
+# Standard deviation of steps around a good set, in widths of the cube …
 _AROUND = 0.1
+# … and how often a category changes besides.
 _FLIPS = 0.15
+# Ordered parameters of so few levels have all of them tried one by one; of more, those some steps away …
 _ALL_VALUES = 12
+# … this far, in levels …
 _STEPS = (1, 2, 3, 5)
+# … or, of continuous ones, in widths of the cube.
 _NEAR = (0.01, 0.03, 0.1)
 
 
@@ -38,6 +43,7 @@ class Dimension:
         inside: Array = np.clip(at, 0.0, 1.0)
         if self.levels is None:
             return inside
+        # Not the formula below, which would divide by zero.
         if self.levels == 1:
             return np.zeros_like(inside)
         snapped: Array = np.round(inside * (self.levels - 1)) / (self.levels - 1)
@@ -47,6 +53,8 @@ class Dimension:
         """Values of uniform draws, every level as likely as the others [points]."""
         if self.levels is None:
             return draws
+        # Not by rounding: that would give the two ends half the share of the others. The minimum is for a
+        # draw of exactly 1.
         chosen = np.minimum((draws * self.levels).astype(int), self.levels - 1)
         values: Array = chosen / max(1, self.levels - 1)
         return values
@@ -99,6 +107,8 @@ class Cube:
     def around(self, of: Point, count: int, draws: np.random.Generator) -> list[Point]:
         """Sets near another, in all parameters."""
         moved = np.array(of) + _AROUND * draws.normal(size=(count, len(self.dimensions)))
+        # Drawn whether or not there are categories, so that one seed goes alike in spaces that differ only in
+        # them.
         drawn = draws.random((count, len(self.dimensions)))
         flips = draws.random((count, len(self.dimensions))) < _FLIPS
         columns = []
@@ -110,4 +120,4 @@ class Cube:
         return self._points(np.stack(columns, axis=1))
 
     def _points(self, rows: Array) -> list[Point]:
-        return [self.canonical(tuple(float(value) for value in row)) for row in rows]
+        return [self.canonical(tuple(map(float, row))) for row in rows]

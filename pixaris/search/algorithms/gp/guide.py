@@ -41,7 +41,10 @@ _GROWTH = 1.2
 _FINISHING, _FINISHED = 1.0 / 3.0, 4
 """The last third of the images, or as many as so many whole sets take, go to sets that were begun."""
 
+# New sets that are weighed each time: some from everywhere, some near each of the best ones.
 _RANDOM, _NEAR, _LEADERS = 250, 40, 3
+# The fit takes the third power of the images; beyond these the better ones are kept, since it is among good
+# sets that the process must tell.
 _MOST_FITTED = 300
 
 
@@ -103,10 +106,13 @@ class Guide:
     _submitted: int = 0
 
     def __post_init__(self) -> None:
+        # Late: it takes long to import, and only guided searches need it.
         from scipy.stats import qmc
 
         self._draws = np.random.default_rng(self.seed)
         sobol = qmc.Sobol(len(self.cube.dimensions), seed=self.seed)
+        # A power of two, as Sobol's sequence wants it; more than the first sets, because levels make some of
+        # them equal.
         self._first = self.cube.of_uniform(sobol.random(32))
         self._kernel = Kernel(self.cube.categorical, self.rules.items)
         self.losses: dict[int, Loss] = {}
@@ -142,11 +148,13 @@ class Guide:
     def _choose(self) -> int | None:
         left = self.images - self._submitted
         items = self.rules.items
+        # Everything is compared with the baseline, so it is whole first.
         if self._rows[0].begun < items:
             return 0
         for number, row in enumerate(self._rows):
             if row.begun == 0 and not row.out:
                 return number  # a point that was given
+        # A new set that cannot become whole can never win.
         may_begin = left >= items and (self.sets is None or len(self._rows) < self.sets)
         started = self._to_start()
         if started is not None:
@@ -185,6 +193,7 @@ class Guide:
             fresh = self._candidates()
         else:
             fresh = []
+        # Sets that were begun come first: `place` tells the two kinds apart below.
         points = [self._rows[number].point for number in begun] + fresh
         if not points:
             return None
@@ -210,9 +219,11 @@ class Guide:
         leader = -math.inf
         if whole:
             leader = float(process.posterior(np.array([self._rows[n].point for n in whole]))[0].max())
+        # Two standard deviations: one that lies further behind will hardly turn out the best.
         hopeful = mean + 2.0 * sd > leader
         if not hopeful.any():
             return None
+        # Mostly by the mean: late in a search an image is to finish good sets, no longer to explore.
         return begun[int(np.where(hopeful, mean + 0.5 * sd, -np.inf).argmax())]
 
     def _candidates(self) -> list[Point]:
@@ -236,9 +247,11 @@ class Guide:
         """
         one = self._rows[row]
         if score is None:
+            # An item that failed takes its place without a score.
             one.scores[item] = math.nan
         else:
             one.scores[item] = score
+        # Results come in item order, so a count is enough.
         one.landed += 1
         return self._fallen()
 
@@ -255,6 +268,7 @@ class Guide:
         whole = [number for number in self.whole() if not np.isnan(self._rows[number].scores).all()]
         if not whole:
             return None
+        # The earlier one of equals, so that the baseline keeps its place unless it is beaten.
         return max(whole, key=lambda number: (float(np.nanmean(self._rows[number].scores)), -number))
 
     def means(self) -> Array:
@@ -281,6 +295,7 @@ class Guide:
         may_fall = [
             number
             for number, row in enumerate(self._rows)
+            # The baseline never falls.
             if number and not row.out and 0 < row.landed < self.rules.items
         ]
         table = np.stack([row.scores for row in self._rows])
@@ -294,12 +309,15 @@ class Guide:
         """The process as of now, and the best set's mean by it."""
         seen = self._seen()
         table = np.stack([self._rows[number].scores for number in seen])
+        # How hard an item is has nothing to do with the parameters; left in, it would look like noise.
         cells = table - item_effects(table)
         rows, items = np.nonzero(~np.isnan(table))
         points = np.array([self._rows[number].point for number in seen])
         there = Cells(points[rows], items)
+        # Half-way to ranks: an image that failed badly must not bend the model where the good sets lie.
         values = half_rank(cells[rows, items])
         if self._parameters is None or len(values) >= _GROWTH * self._fitted:
+            # From where the last fit ended: a few more images hardly move it.
             start = self._parameters or Hyperparameters.default(points.shape[1])
             keep = np.argsort(-values, kind="stable")[:_MOST_FITTED]
             fitted = GaussianProcess.fit(

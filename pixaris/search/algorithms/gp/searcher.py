@@ -29,6 +29,7 @@ class GpSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> object:
         if self._next >= len(self._guide.points):
+            # "Not now": the guide has no new set until it has heard more. Tune asks again.
             return None
         self._next += 1
         values = self._cube.values(self._guide.points[self._next - 1])

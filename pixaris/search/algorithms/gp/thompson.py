@@ -15,8 +15,11 @@ import numpy as np
 from pixaris.search.algorithms.gp.cube import Cube, Point
 from pixaris.statistics.preference.utility import Utility, draw
 
+# Even points for the first round, of which as many are used as it has sets.
 _FIRST = 256
+# Candidates from everywhere; and, where the space is nearly used up, how many are tried for one that is left.
 _RANDOM, _MANY = 300, 3_000
+# Candidates around each of the best sets so far.
 _NEAR, _LEADERS = 20, 3
 
 
@@ -47,6 +50,7 @@ class Thompson:
 
         self._cube = cube
         self._heard = heard
+        # Each round draws anew: with the seed alone every round would propose around the same candidates.
         begin = None if seed is None else [seed, len(heard.points)]
         self._random = np.random.default_rng(begin)
         sobol = qmc.Sobol(len(cube.dimensions), seed=self._random)
@@ -68,6 +72,8 @@ class Thompson:
         candidates = [point for point in self._candidates(self._heard.said) if point not in out]
         if not candidates:
             return self._rest(out)
+        # One draw for all candidates together: sets that are near each other must be good or bad in the same
+        # draw.
         worth = draw(
             np.array(self._heard.points),
             self._cube.categorical,

@@ -93,6 +93,7 @@ def _ranked(domain: Domain) -> list[ParamValue]:
         if len(numbers) == len(domain.options):
             return sorted(numbers, key=float)
         return list(domain.options)
+    # On a log scale equal steps of rank would not be equal steps of effect.
     if kind.log or size is None or size > _MOST_LEVELS:
         return []
     return list(domain.values())
@@ -101,6 +102,7 @@ def _ranked(domain: Domain) -> list[ParamValue]:
 def _drawn(domain: Domain, at: float) -> float:
     """What a domain draws for a uniform draw."""
     if domain.mean is not None and domain.sd is not None:
+        # The ends 0 and 1 are infinitely far out.
         return domain.mean + domain.sd * _NORMAL.inv_cdf(min(max(at, 1e-6), 1 - 1e-6))
     assert domain.bounds is not None
     low, high = domain.bounds
@@ -115,6 +117,7 @@ def _quantile(domain: Domain, value: float) -> float:
         return _NORMAL.cdf((value - domain.mean) / domain.sd)
     assert domain.bounds is not None
     low, high = domain.bounds
+    # A baseline's own value may lie outside of what is searched.
     inside = min(max(value, low), high)
     if high == low:
         return 0.0

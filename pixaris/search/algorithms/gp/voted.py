@@ -53,6 +53,7 @@ class VotedSearcher(Searcher):
             return config
         point = self._thompson.next([*self._proposed.values(), *self._learnt])
         if point is None:
+            # Not None: votes will not come within a round, so waiting would be for ever.
             return Searcher.FINISHED
         self._proposed[trial_id] = point
         return {self._keys[name]: value for name, value in self._cube.values(point).items()}

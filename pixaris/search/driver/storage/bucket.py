@@ -95,6 +95,7 @@ def kept_whole(mirror: Mirror | None, result: SearchResult, tell: Tell) -> Searc
     if error is None:
         tell(f"kept in {mirror.place}; from anywhere: pixaris show {mirror.place}")
         return result
+    # What ended the search is worth more than that its rest could not be copied.
     if result.error is not None:
         return result
     return replace(result, error=error)
