@@ -178,6 +178,20 @@ def two_nodes(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def one_node(*, jobs: bool = False, cpus: int = 2, gpus: int = 0) -> Iterator[TwoNodes]:
+    """The first node alone."""
+    folder = Path(tempfile.mkdtemp(prefix="px-", dir="/tmp"))
+    (folder / "ray").mkdir()
+    cluster = TwoNodes(folder, (), jobs, (cpus, 0), gpus)
+    try:
+        cluster.start_head()
+        yield cluster
+    finally:
+        cluster.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def processes_of(*words: str) -> list[int]:
     """Processes that have all of these words in their command line, or in their environment."""
     found = []

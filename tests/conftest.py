@@ -119,6 +119,7 @@ SLOW = {
     "test_run_storage.py",
     "test_run_votes.py",
     "test_search_chaos.py",
+    "test_shared_pool.py",
     "test_sources_pools.py",
     "test_steered_search.py",
     "test_submit.py",

@@ -73,6 +73,9 @@ class PoolCore(Generic[R]):
             one.
         search_of: Gives the search of an owner: searches share the endpoints evenly, and what ends one does
             not end the others.
+
+    Attributes:
+        searches: Those that share the pool.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class PoolCore(Generic[R]):
         self._search_of = search_of
         self._dispatcher = Dispatcher(policy)
         self._health = self._dispatcher.health
-        self._searches = Searches(self._health.events)
+        self.searches = Searches(self._health.events)
         self._orphans = Orphans(clock())
         self._tasks: dict[str, Asked[R]] = {}
         self._joined = Joined()
@@ -114,7 +117,7 @@ class PoolCore(Generic[R]):
             case Switch(url, use):
                 self._switch(url, use, now)
             case Emit(sentence):
-                self._searches.emit(sentence, self._search_of(owner))
+                self.searches.emit(sentence, self._search_of(owner))
             case Submit(requests, priority):
                 for request in requests:
                     self._submit(owner, request, priority, now)
@@ -143,7 +146,7 @@ class PoolCore(Generic[R]):
             nobody, if it is no answer.
         """
         lease, now = run.lease, self._clock()
-        standing = self._searches.look(search := self._search_of(run.owner))
+        standing = self.searches.look(search := self._search_of(run.owner))
         # First of all: the account was charged even where nobody waits for the image any more.
         self._health.charge(lease.url, cost)
         if run.resume and isinstance(error, EndpointError):
@@ -163,7 +166,7 @@ class PoolCore(Generic[R]):
             standing.count(lease.url, error)
             answered = self._answered(lease.request_id)
         if standing.fatal is not None:
-            self._end(standing.fatal, {search})
+            self.end(standing.fatal, {search})
         self._assign(now)
         return answered
 
@@ -180,7 +183,7 @@ class PoolCore(Generic[R]):
         if server is not None and memory is not None:
             server.memory = memory
         if self._health.probed(url, error, now) and error is not None:
-            self._end(error, self._asking())
+            self.end(error, self._asking())
         self._assign(now)
 
     def keep(self) -> float | None:
@@ -196,8 +199,8 @@ class PoolCore(Generic[R]):
         reason = self._health.exhausted(now)
         if reason is not None:
             # What a search has begun and is charged for goes on, although that ended it.
-            going_on = {search for search in self._asking() if self._searches.look(search).fatal is None}
-            self._end(reason, going_on)
+            going_on = {search for search in self._asking() if self.searches.look(search).fatal is None}
+            self.end(reason, going_on)
         self._assign(now)
         return self._dispatcher.next_event(now)
 
@@ -211,7 +214,7 @@ class PoolCore(Generic[R]):
         if search is None:
             self._stopped = reason
         else:
-            self._searches.enter(search).stopped = reason
+            self.searches.enter(search).stopped = reason
         for key in self._dispatcher.unanswered():
             if search is None or self._search(key) == search:
                 self._cancel(key, reason)
@@ -223,15 +226,22 @@ class PoolCore(Generic[R]):
             self._cancel(key)
         self._assign(self._clock())
 
+    def end(self, fatal: PixarisError, searches: set[str]) -> None:
+        """These searches cannot go on: answer all their requests but those that are charged all the same."""
+        self.searches.end(searches, fatal)
+        for key in self._dispatcher.ended_by(fatal):
+            if self._search(key) in searches:
+                self._cancel(key, fatal)
+
     def leave(self, search: str) -> None:
         """Cancel all requests of a search that is gone, and keep nothing of it."""
         for owner in {task.owner for key, task in self._tasks.items() if self._search(key) == search}:
             self.release(owner)
-        self._searches.leave(search)
+        self.searches.leave(search)
 
     def lost(self, owner: str = "") -> None:
         """An image that was counted never reached its owner, who asks for it again."""
-        self._searches.look(self._search_of(owner)).lost += 1
+        self.searches.look(self._search_of(owner)).lost += 1
 
     # What goes out
 
@@ -242,15 +252,10 @@ class PoolCore(Generic[R]):
 
     def status(self, since_event: int = 0, search: str = "") -> PoolStatus:
         """The pool as it stands for a search, as `Standing.status`; "" is the whole pool."""
-        standing, endpoints = self._searches.enter(search), self._health.status()
+        standing, endpoints = self.searches.enter(search), self._health.status()
         if search:
             endpoints = tuple(map(standing.seen, endpoints))
         return standing.status(endpoints, self._dispatcher.waiting, since_event)
-
-    @property
-    def searches(self) -> tuple[str, ...]:
-        """Those that share the pool."""
-        return self._searches.names
 
     def endpoint(self, url: str) -> Endpoint | None:
         """The endpoint of a URL, while it is part of the pool."""
@@ -285,7 +290,7 @@ class PoolCore(Generic[R]):
 
     def _submit(self, owner: str, request: R, priority: int, now: float) -> None:
         search = self._search_of(owner)
-        refusal = self._stopped or self._searches.enter(search).refusal
+        refusal = self._stopped or self.searches.enter(search).refusal
         if refusal is not None:
             self._actions.append(Answer(owner, request, refusal))
             return
@@ -356,13 +361,6 @@ class PoolCore(Generic[R]):
             endpoint = None
         if lease is not None and endpoint is not None:
             self._actions.append(CancelRun(lease, endpoint))
-
-    def _end(self, fatal: PixarisError, searches: set[str]) -> None:
-        """These searches cannot go on: answer all their requests but those that are charged all the same."""
-        self._searches.end(searches, fatal)
-        for key in self._dispatcher.ended_by(fatal):
-            if self._search(key) in searches:
-                self._cancel(key, fatal)
 
     def _asking(self) -> set[str]:
         """The searches that have requests without an answer."""

@@ -34,7 +34,7 @@ from pixaris.search.driver.identity import Identity
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.driver.steering.rounds import Place, Rounds, on_the_page
 from pixaris.search.driver.storage.bucket import fetch_earlier, forget, kept_whole, mirrored, taken_names
-from pixaris.search.driver.travel import raise_immovable
+from pixaris.search.driver.travel import raise_immovable, raise_pool_out_of_reach
 from pixaris.search.manifest import manifest_of
 from pixaris.search.recheck import is_due, recheck_of
 from pixaris.search.resume import Earlier, earlier_of
@@ -104,6 +104,7 @@ def rechecked(
 
 def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: bool) -> SearchResult:
     checked.raise_problems()
+    raise_pool_out_of_reach(checked)
     raise_immovable(checked)
     home, tell = checked.settings.home, (listener or Silent()).event
     if resume:
@@ -181,6 +182,7 @@ def _steered(
     checked: CheckedSearch, steering: Steering, listener: ProgressListener, *, resume: bool, place: Place
 ) -> SearchResult:
     """Run a search that votes steer, its rounds one after the other in one folder."""
+    raise_pool_out_of_reach(checked)
     raise_immovable(checked)
     if resume:
         earlier = earlier_of(checked)
