@@ -118,6 +118,7 @@ SLOW = {
     "test_run_spaces.py",
     "test_run_storage.py",
     "test_run_votes.py",
+    "test_run_votes_in_bucket.py",
     "test_search_chaos.py",
     "test_shared_pool.py",
     "test_sources_pools.py",

@@ -184,28 +184,37 @@ def _steered(
     """Run a search that votes steer, its rounds one after the other in one folder."""
     raise_pool_out_of_reach(checked)
     raise_immovable(checked)
-    if resume:
-        earlier = earlier_of(checked)
-    else:
-        earlier = None
-    if earlier is not None:
-        with holding(earlier.folder):
-            earlier.raise_problems(checked.settings.source_name)
-            return _rounds(checked, steering, earlier.folder, listener, place)
-    try_strategies(checked)
     home = checked.settings.home
-    folder = new_folder(home.project_folder, safe_name(home.name))
+    earlier = None
+    if resume:
+        fetch_earlier(home)
+        earlier = earlier_of(checked)
+    if earlier is not None:
+        with holding(earlier.folder), mirrored(home, earlier.folder, listener.event) as mirror:
+            earlier.raise_problems(checked.settings.source_name)
+            rounds = _rounds(checked, steering, earlier.folder, listener, place, mirror)
+            return kept_whole(mirror, rounds.run(), listener.event)
+    try_strategies(checked)
+    folder = new_folder(home.project_folder, safe_name(home.name), taken_names(home))
     try:
-        with holding(folder):
-            return _rounds(checked, steering, folder, listener, place)
+        with holding(folder), mirrored(home, folder, listener.event) as mirror:
+            rounds = _rounds(checked, steering, folder, listener, place, mirror)
+            return kept_whole(mirror, rounds.run(), listener.event)
     finally:
-        _remove_unbegun(folder)
+        if _remove_unbegun(folder):
+            with contextlib.suppress(BucketError):  # what is left there only takes the name
+                forget(home, folder)
 
 
 def _rounds(
-    checked: CheckedSearch, steering: Steering, folder: Path, listener: ProgressListener, place: Place
-) -> SearchResult:
-    """Run what is left of a search that votes steer, in its folder."""
+    checked: CheckedSearch,
+    steering: Steering,
+    folder: Path,
+    listener: ProgressListener,
+    place: Place,
+    mirror: Mirror | None,
+) -> Rounds:
+    """What is left of a search that votes steer, in its folder."""
 
     def run_round(sets: int) -> SearchResult:
         part = of_round(checked, sets)
@@ -213,17 +222,17 @@ def _rounds(
         with RaySession() as session:
             if before is not None:
                 session.wait_for_import()
-                plan = replace(_plan(part, folder, None), goes_on=True).going_on(before)
+                plan = replace(_plan(part, folder, mirror), goes_on=True).going_on(before)
                 return _search(plan, session, listener)
             with _first_images(part, folder, session) as (identity, first):
                 session.wait_for_import()
-                plan = replace(_plan(part, folder, None, identity), goes_on=True)
+                plan = replace(_plan(part, folder, mirror, identity), goes_on=True)
                 return _search(plan, session, listener, first)
 
     eval_set = checked.setup.eval_set
     stage = Stage(steering, folder.name, eval_set.name, directions(checked.settings.metrics))
     stage.present()  # an iteration of somebody else's is told of before anything is made
-    return Rounds(checked, stage, SearchPaths(folder), run_round, listener, place).run()
+    return Rounds(checked, stage, SearchPaths(folder), run_round, listener, place, mirror)
 
 
 def _go_on(
@@ -266,6 +275,8 @@ def _search(
             told.append(_trimmed(plan.settings.keeping.cache))
         for sentence in filter(None, told):
             reporting.event(sentence)
+        if plan.goes_on:
+            return result
         return kept_whole(plan.mirror, result, reporting.event)
 
 
