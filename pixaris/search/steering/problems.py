@@ -77,8 +77,8 @@ def _of_the_strategy(settings: SearchSettings) -> list[Problem]:
     handler = settings.keeping.feedback
     if settings.home.storage is not None and handler is not None and handler.is_local:
         rule = (
-            f"keeps the search in a bucket, and {type(handler).__name__} keeps its votes on this machine, where"
-            " no other one that goes on with it has them; configure gcp_bq_feedback_table (and"
+            f"keeps the search in a bucket, and {type(handler).__name__} keeps its votes on this machine,"
+            " where no other one that goes on with it has them; configure gcp_bq_feedback_table (and"
             " gcp_feedback_bucket), or leave it out, and send the search there afterwards: pixaris results"
             " push"
         )
