@@ -126,7 +126,7 @@ def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: b
         folder = new_folder(home.project_folder, safe_name(home.name), taken_names(home))
         try:
             with holding(folder), mirrored(home, folder, tell) as mirror:
-                with _first_images(checked, folder, session) as (identity, first):
+                with _first_images(checked, folder) as (identity, first):
                     _announce(checked, folder, listener)
                     session.wait_for_import()
                     plan = _plan(checked, folder, mirror, identity)
@@ -159,15 +159,13 @@ def _remove_unbegun(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _first_images(
-    checked: CheckedSearch, folder: Path, session: RaySession
-) -> Iterator[tuple[Identity, FirstImages | None]]:
+def _first_images(checked: CheckedSearch, folder: Path) -> Iterator[tuple[Identity, FirstImages | None]]:
     """The identity of a new search, and its first images on their way, where they can be made here and
     now.
     """
     seed = checked.settings.strategy.seed
     identity = Identity(proposal_seed=secrets.randbelow(2**31) if seed is None else seed)
-    if session.on_cluster or not can_be_made(checked):
+    if not can_be_made(checked):
         yield identity, None
         return
     first = FirstImages(checked, SearchPaths(folder), identity.id)
@@ -224,7 +222,7 @@ def _rounds(
                 session.wait_for_import()
                 plan = replace(_plan(part, folder, mirror), goes_on=True).going_on(before)
                 return _search(plan, session, listener)
-            with _first_images(part, folder, session) as (identity, first):
+            with _first_images(part, folder) as (identity, first):
                 session.wait_for_import()
                 plan = replace(_plan(part, folder, mirror, identity), goes_on=True)
                 return _search(plan, session, listener, first)
