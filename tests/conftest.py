@@ -81,6 +81,7 @@ def _start_ray() -> None:
 
 
 LONG = {
+    "test_autoscaler.py",
     "test_flux_ray_deaths.py",
     "test_left_behind.py",
     "test_more_of_two_nodes.py",

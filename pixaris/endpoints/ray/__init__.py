@@ -8,8 +8,8 @@ Who does what:
 - `WorkerActor` (`worker`, kept by `workers`), threaded, a few per search, each serving many endpoints: it
   holds the connections and does the I/O. A generated image waits there (`shelf`) until the client has fetched
   it: an outcome says where.
-- `PoolKeeper` (`keeper`, found by `shared`) has a pool that several searches share: a detached actor, which
-  starts, watches and ends its endpoints as a driver does those of its own search.
+- `PoolKeeper` (`shared.keeper`, found by `shared.pools`) has a pool that several searches share: a detached
+  actor, which starts, watches and ends its endpoints as a driver does those of its own search.
 - `RayPool` (`pool`) is what a trial (or the driver) holds: an `EndpointPool` whose config, the actor's name,
   travels in a pickle. Its `collector` fetches what was made.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pixaris.endpoints.ray import ManagedServers, RayPool, RayPoolConfig, start_pool
-from pixaris.endpoints.ray.shared import join_shared_pool
+from pixaris.endpoints.ray.shared.pools import join_shared_pool
 from pixaris.endpoints.registry import EndpointRegistry
 from pixaris.endpoints.sources.pool import PoolSource
 from pixaris.endpoints.sources.several import discoveries, pool_of, servers, static

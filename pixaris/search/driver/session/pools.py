@@ -6,8 +6,8 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
-from pixaris.endpoints.ray.keeper import PoolFacts
-from pixaris.endpoints.ray.shared import end_shared_pool, pool_facts, shared_pools, start_shared_pool
+from pixaris.endpoints.ray.shared.keeper import PoolFacts
+from pixaris.endpoints.ray.shared.pools import end_shared_pool, pool_facts, shared_pools, start_shared_pool
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.several import static
 from pixaris.exceptions import ConfigurationError

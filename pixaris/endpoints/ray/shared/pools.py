@@ -14,9 +14,9 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.ray.keeper import PoolFacts, PoolKeeper
 from pixaris.endpoints.ray.messages import NAMESPACE, ActorHandle
 from pixaris.endpoints.ray.pool import RayPool, RayPoolConfig, held_images
+from pixaris.endpoints.ray.shared.keeper import PoolFacts, PoolKeeper
 from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ClusterError, ConfigurationError, PixarisError, first_line, nearest
 from pixaris.images import EncodedImage
