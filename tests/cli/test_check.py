@@ -151,6 +151,9 @@ def test_a_pool_is_a_clusters_and_stands_alone(tmp_path: Path, capsys: pytest.Ca
     refused = capsys.readouterr().err
     assert "endpoints.pool: the pool shared is on a Ray cluster, and none is named here; submit" in refused
     assert not (tmp_path / "results").exists()
+    assert main(["endpoints", file, "--json"]) == 3
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert "the pool shared: on its cluster, pixaris pool list tells of it" in notes
     assert main(["run", file]) == 2
     assert "name a server for this (--endpoint URL)" in capsys.readouterr().err
     both = written(tmp_path, endpoints=[{"pool": "shared"}, "http://127.0.0.1:9"])
