@@ -102,7 +102,8 @@ def share(endpoints: int, searches: int, images: int, seconds: Callable[[int], f
 
     def ask(search: str, now: float) -> None:
         key = f"{search}/{next(numbers)}"
-        dispatcher.submit(key, "comfyui", 0, now, owner=search, affinity=f"model of {search}")
+        model = f"model of {search}"
+        dispatcher.submit(key, "comfyui", 0, now, owner=search, search=search, affinity=model)
 
     def assign(now: float) -> int:
         leases = dispatcher.assign(now)

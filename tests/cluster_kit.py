@@ -8,6 +8,7 @@ that two machines would not share.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -56,6 +57,7 @@ class TwoNodes:
         jobs: Whether it takes jobs.
         cpus: CPUs of the first and of the second node.
         gpus: Made-up GPUs of each.
+        autoscaling: Whether an autoscaler starts up to two more nodes of one GPU, on this machine, too.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class TwoNodes:
     jobs: bool = False
     cpus: tuple[int, int] = (1, 1)
     gpus: int = 0
+    autoscaling: bool = False
     port: int = field(default_factory=free_port)
     dashboard_port: int = field(default_factory=free_port)
     nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -93,6 +96,8 @@ class TwoNodes:
             "RAY_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
             "RAY_USAGE_STATS_ENABLED": "0",
         }
+        if self.autoscaling:
+            own.update({"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"})
         return {**{key: value for key, value in os.environ.items() if key not in unset}, **own}
 
     def start_head(self) -> None:
@@ -100,6 +105,10 @@ class TwoNodes:
         dashboard = ["--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard_port}"]
         words = [*RAY, "start", "--head", f"--port={self.port}", f"--temp-dir={self.folder / 'ray'}"]
         words += [f"--include-dashboard={'true' if self.jobs else 'false'}", *dashboard]
+        if self.autoscaling:
+            config = self.folder / "autoscaler.json"
+            config.write_text(json.dumps(_AUTOSCALER))
+            words.append(f"--autoscaling-config={config}")
         self._start([*words, *self._common(0)])
 
     def start_second(self) -> None:
@@ -172,6 +181,75 @@ def two_nodes(
     try:
         cluster.start_head()
         cluster.start_second()
+        yield cluster
+    finally:
+        cluster.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+GCS_PORT = 6379
+"""Where the nodes that Ray's stand-in for a cloud starts look for their head; it has no option for that."""
+
+_COMMANDS = ("initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")
+_AUTOSCALER = {
+    "cluster_name": "stand-in",
+    "max_workers": 2,
+    "provider": {"type": "fake_multinode", "use_node_id_as_ip": True},
+    "available_node_types": {
+        "ray.head.default": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 0},
+        "gpu": {
+            "resources": {"CPU": 1, "GPU": 1, "object_store_memory": 80_000_000},
+            "node_config": {},
+            "min_workers": 0,
+            "max_workers": 2,
+        },
+    },
+    "head_node_type": "ray.head.default",
+    "upscaling_speed": 1.0,
+    "idle_timeout_minutes": 0.1,
+    "auth": {},
+    "docker": {},
+    "file_mounts": {},
+    "cluster_synced_files": [],
+    "file_mounts_sync_continuously": False,
+    "rsync_exclude": [],
+    "rsync_filter": [],
+    **{f"{name}_commands": [] for name in _COMMANDS},
+}
+
+
+def can_autoscale() -> bool:
+    """Whether the port is free that such a cluster needs."""
+    with socket.socket() as listener:
+        try:
+            listener.bind(("", GCS_PORT))
+        except OSError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def autoscaling_node() -> Iterator[TwoNodes]:
+    """A head without a GPU, and an autoscaler that starts nodes with one."""
+    folder = Path(tempfile.mkdtemp(prefix="px-", dir="/tmp"))
+    (folder / "ray").mkdir()
+    cluster = TwoNodes(folder, cpus=(1, 0), autoscaling=True, port=GCS_PORT)
+    try:
+        cluster.start_head()
+        yield cluster
+    finally:
+        cluster.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def one_node(*, jobs: bool = False, cpus: int = 2, gpus: int = 0) -> Iterator[TwoNodes]:
+    """The first node alone."""
+    folder = Path(tempfile.mkdtemp(prefix="px-", dir="/tmp"))
+    (folder / "ray").mkdir()
+    cluster = TwoNodes(folder, (), jobs, (cpus, 0), gpus)
+    try:
+        cluster.start_head()
         yield cluster
     finally:
         cluster.close()

@@ -81,6 +81,7 @@ def _start_ray() -> None:
 
 
 LONG = {
+    "test_autoscaler.py",
     "test_flux_ray_deaths.py",
     "test_left_behind.py",
     "test_more_of_two_nodes.py",
@@ -118,7 +119,9 @@ SLOW = {
     "test_run_spaces.py",
     "test_run_storage.py",
     "test_run_votes.py",
+    "test_run_votes_in_bucket.py",
     "test_search_chaos.py",
+    "test_shared_pool.py",
     "test_sources_pools.py",
     "test_steered_search.py",
     "test_submit.py",

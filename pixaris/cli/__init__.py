@@ -36,6 +36,7 @@ COMMANDS = {
     "space": "write a search file from a workflow, or from a PNG that ComfyUI saved",
     "schema": "print the search file's JSON Schema, by which editors complete and check it",
     "endpoints": "show endpoints: whether they answer, what runs on them, what a search made there",
+    "pool": "endpoints that several searches on a Ray cluster share: start a pool of them, list, end one",
     "metrics": "list the metrics: what is better, the range, what each needs",
     "score": "score images that exist already",
     "cache": "the images that later runs need not generate again: how many, and make room",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pixaris.cli import files, searches
 from pixaris.components import is_foreign
+from pixaris.endpoints.sources.several import pool_of
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.search.check import CheckedSearch
 from pixaris.search.estimate import estimate
@@ -87,7 +88,10 @@ def _for_people(options: argparse.Namespace) -> int:
     if checked.survey.others and options.start:
         _start(checked)
     print("no problems found")
-    if checked.survey.others and not options.start:
+    pool = pool_of(checked.sources)
+    if pool:
+        print(f"not checked: the endpoints of the pool {pool}, which a search asks when it begins")
+    elif checked.survey.others and not options.start:
         print(
             "not checked: the nodes and models of servers that are started with the search. They are held"
             " against this file when they answer; pixaris check --start starts them now"

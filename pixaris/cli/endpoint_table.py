@@ -86,8 +86,10 @@ class Board:
             # started.
             found.setdefault(url, Endpoint(url))
         if not self._statuses:
-            started = [source.label for source in self._sources if source.starts]
+            started = [source.label for source in self._sources if source.starts and not source.pool]
             self._notes += [f"{label}: started with a search, and none runs now" for label in started]
+            pools = [source.label for source in self._sources if source.pool]
+            self._notes += [f"{label}: on its cluster, pixaris pool list tells of it" for label in pools]
         for url, endpoint in found.items():
             # Kept while it is gone: it may come back, and its thread goes on asking.
             if url not in self._watched:

@@ -50,6 +50,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "pixaris endpoints mine.yaml",
         "pixaris endpoints http://gpu:8188 --json",
     ),
+    "pool": (
+        "pixaris pool start shared dns://comfyui.batch.svc:8188 --address auto",
+        "pixaris pool list --address auto",
+        "pixaris pool end shared --address auto",
+    ),
     "metrics": ("pixaris metrics", "pixaris metrics ssim"),
     "score": ("pixaris score out --reference originals --metric ssim --csv",),
     "cache": ("pixaris cache info", "pixaris cache prune --unused-for 30d"),

@@ -21,6 +21,7 @@ from pixaris.data_loaders.leftovers import PLACEHOLDER, placeholder
 from pixaris.data_loaders.local import INPUT, ITEM_LIST, LocalDatasetLoader, folders_of, is_flat
 from pixaris.endpoints.apis.comfyui import ComfyUIApi
 from pixaris.endpoints.sources.catalog import source_of
+from pixaris.endpoints.sources.several import static
 from pixaris.exceptions import ConfigurationError
 from pixaris.files import safe_name, write_bytes, write_json, write_text
 from pixaris.images import has_image_suffix
@@ -234,7 +235,7 @@ def _object_info(urls: Sequence[str]) -> ObjectInfo:
     """
     if not urls:
         return ObjectInfo(declarations())
-    endpoints = surveys.static([source_of(url, ComfyUIApi()) for url in urls])
+    endpoints = static([source_of(url, ComfyUIApi()) for url in urls])
     survey = surveys.survey_of(endpoints[:1], Workflow({}))
     # The first one's own words: it was named on purpose.
     for error in survey.silent.values():

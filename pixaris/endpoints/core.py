@@ -41,6 +41,7 @@ from pixaris.endpoints.dispatch.joined import Joined
 from pixaris.endpoints.dispatch.orphans import Orphans
 from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.dispatch.switching import switch
+from pixaris.endpoints.searches import Searches, only_search
 from pixaris.exceptions import CancelledRequestError, EndpointError, PixarisError
 
 Clock: TypeAlias = Callable[[], float]
@@ -70,21 +71,31 @@ class PoolCore(Generic[R]):
         clock: The time; every decision is made at what it says then.
         successor: Whether it succeeds a pool whose process died: then endpoints may have requests of that
             one.
+        search_of: Gives the search of an owner: searches share the endpoints evenly, and what ends one does
+            not end the others.
+
+    Attributes:
+        searches: Those that share the pool.
     """
 
     def __init__(
-        self, policy: Policy | None = None, clock: Clock = time.monotonic, *, successor: bool = False
+        self,
+        policy: Policy | None = None,
+        clock: Clock = time.monotonic,
+        *,
+        successor: bool = False,
+        search_of: Callable[[str], str] = only_search,
     ) -> None:
         self._clock = clock
+        self._search_of = search_of
         self._dispatcher = Dispatcher(policy)
         self._health = self._dispatcher.health
+        self.searches = Searches(self._health.events)
         self._orphans = Orphans(clock())
         self._tasks: dict[str, Asked[R]] = {}
         self._joined = Joined()
         self._actions: list[Action[R]] = []
-        self._fatal: PixarisError | None = None
         self._stopped: PixarisError | None = None
-        self._lost = 0
         if successor:
             self._orphans.expect()
 
@@ -106,7 +117,7 @@ class PoolCore(Generic[R]):
             case Switch(url, use):
                 self._switch(url, use, now)
             case Emit(sentence):
-                self._health.emit(sentence)
+                self.searches.emit(sentence, self._search_of(owner))
             case Submit(requests, priority):
                 for request in requests:
                     self._submit(owner, request, priority, now)
@@ -135,6 +146,7 @@ class PoolCore(Generic[R]):
             nobody, if it is no answer.
         """
         lease, now = run.lease, self._clock()
+        standing = self.searches.look(search := self._search_of(run.owner))
         # First of all: the account was charged even where nobody waits for the image any more.
         self._health.charge(lease.url, cost)
         if run.resume and isinstance(error, EndpointError):
@@ -148,13 +160,13 @@ class PoolCore(Generic[R]):
         else:
             final = self._dispatcher.failed(lease, error, now)
             if is_fatal(error):
-                self._fatal = self._fatal or error
+                standing.fatal = standing.fatal or error
+        answered: tuple[Asked[R], ...] = ()
         if final:
+            standing.count(lease.url, error)
             answered = self._answered(lease.request_id)
-        else:
-            answered = ()
-        if self._fatal is not None:
-            self._end(self._fatal)
+        if standing.fatal is not None:
+            self.end(standing.fatal, {search})
         self._assign(now)
         return answered
 
@@ -171,7 +183,7 @@ class PoolCore(Generic[R]):
         if server is not None and memory is not None:
             server.memory = memory
         if self._health.probed(url, error, now) and error is not None:
-            self._end(error)
+            self.end(error, self._asking())
         self._assign(now)
 
     def keep(self) -> float | None:
@@ -184,20 +196,29 @@ class PoolCore(Generic[R]):
         self._actions += [ProbeEndpoint(endpoint) for endpoint in self._health.probes(now)]
         for request_id, url in self._orphans.unclaimed(now - self._dispatcher.policy.client_limit):
             self._cancel_orphan(request_id, url)
-        if self._fatal:
-            reason = None
-        else:
-            reason = self._health.exhausted(now)
+        reason = self._health.exhausted(now)
         if reason is not None:
-            self._end(reason)
+            # What a search has begun and is charged for goes on, although that ended it.
+            going_on = {search for search in self._asking() if self.searches.look(search).fatal is None}
+            self.end(reason, going_on)
         self._assign(now)
         return self._dispatcher.next_event(now)
 
-    def stop(self, reason: CancelledRequestError) -> None:
-        """Answer every request with a reason, those that are still to come too."""
-        self._stopped = reason
+    def stop(self, reason: CancelledRequestError, search: str | None = None) -> None:
+        """Answer every request with a reason, those that are still to come too.
+
+        Args:
+            reason: What they are answered with.
+            search: Only this search's; by default all searches'.
+        """
+        if search is None:
+            self._stopped = reason
+        else:
+            self.searches.enter(search).stopped = reason
         for key in self._dispatcher.unanswered():
-            self._cancel(key, reason)
+            if search is None or self._search(key) == search:
+                self._cancel(key, reason)
+        self._assign(self._clock())
 
     def release(self, owner: str) -> None:
         """Cancel all requests of an owner who is gone."""
@@ -205,9 +226,22 @@ class PoolCore(Generic[R]):
             self._cancel(key)
         self._assign(self._clock())
 
-    def lost(self) -> None:
+    def end(self, fatal: PixarisError, searches: set[str]) -> None:
+        """These searches cannot go on: answer all their requests but those that are charged all the same."""
+        self.searches.end(searches, fatal)
+        for key in self._dispatcher.ended_by(fatal):
+            if self._search(key) in searches:
+                self._cancel(key, fatal)
+
+    def leave(self, search: str) -> None:
+        """Cancel all requests of a search that is gone, and keep nothing of it."""
+        for owner in {task.owner for key, task in self._tasks.items() if self._search(key) == search}:
+            self.release(owner)
+        self.searches.leave(search)
+
+    def lost(self, owner: str = "") -> None:
         """An image that was counted never reached its owner, who asks for it again."""
-        self._lost += 1
+        self.searches.look(self._search_of(owner)).lost += 1
 
     # What goes out
 
@@ -216,26 +250,12 @@ class PoolCore(Generic[R]):
         actions, self._actions = self._actions, []
         return actions
 
-    def status(self, since_event: int = 0) -> PoolStatus:
-        """The pool as it stands; all events, if there never were `since_event` (the number is another
-        core's).
-        """
-        # Events are only ever added, so that "since" is a position; a pool that was started again has fewer
-        # than its caller knows.
-        events = self._health.events
-        if since_event <= len(events):
-            first = since_event
-        else:
-            first = 0
-        return PoolStatus(
-            endpoints=self._health.status(),
-            waiting=self._dispatcher.waiting,
-            done=max(0, self._dispatcher.images - self._lost),
-            failed=self._dispatcher.errors,
-            fatal=self._fatal,
-            events=tuple(events[first:]),
-            first_event=first,
-        )
+    def status(self, since_event: int = 0, search: str = "") -> PoolStatus:
+        """The pool as it stands for a search, as `Standing.status`; "" is the whole pool."""
+        standing, endpoints = self.searches.enter(search), self._health.status()
+        if search:
+            endpoints = tuple(map(standing.seen, endpoints))
+        return standing.status(endpoints, self._dispatcher.waiting, since_event)
 
     def endpoint(self, url: str) -> Endpoint | None:
         """The endpoint of a URL, while it is part of the pool."""
@@ -269,7 +289,8 @@ class PoolCore(Generic[R]):
     # Inside
 
     def _submit(self, owner: str, request: R, priority: int, now: float) -> None:
-        refusal = self._fatal or self._stopped
+        search = self._search_of(owner)
+        refusal = self._stopped or self.searches.enter(search).refusal
         if refusal is not None:
             self._actions.append(Answer(owner, request, refusal))
             return
@@ -280,7 +301,8 @@ class PoolCore(Generic[R]):
         if self._joined.enter(key, request.cache_key, owner):
             self._promote(key, priority)
             return
-        self._dispatcher.submit(key, request.kind, priority, now, owner=owner, affinity=affinity)
+        asker = {"owner": owner, "search": search}
+        self._dispatcher.submit(key, request.kind, priority, now, **asker, affinity=affinity)
         self._orphans.submitted(key, request.id)
 
     def _promote(self, key: str, priority: int) -> None:
@@ -340,11 +362,13 @@ class PoolCore(Generic[R]):
         if lease is not None and endpoint is not None:
             self._actions.append(CancelRun(lease, endpoint))
 
-    def _end(self, fatal: PixarisError) -> None:
-        """Nothing can go on: answer every request but those that are charged all the same."""
-        self._fatal = self._fatal or fatal
-        for key in self._dispatcher.ended_by(self._fatal):
-            self._cancel(key, self._fatal)
+    def _asking(self) -> set[str]:
+        """The searches that have requests without an answer."""
+        return set(map(self._search, self._tasks))
+
+    def _search(self, key: str) -> str:
+        """The search of a request without an answer."""
+        return self._search_of(self._tasks[key].owner)
 
     def _answered(self, key: str) -> tuple[Asked[R], ...]:
         """Keep a request no longer that has its answer, nor those that asked for the same."""

@@ -12,6 +12,7 @@ from pixaris.comfyui.workflow import Workflow
 from pixaris.data_loaders.base import load
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.sources.base import EndpointSource
+from pixaris.endpoints.sources.several import static
 from pixaris.exceptions import ConfigurationError, NoEndpointError, Problem
 from pixaris.experiment.eval_sets import placed
 from pixaris.experiment.setup import SEEDLESS, RunSetup
@@ -100,7 +101,7 @@ class CheckedSearch:
     def generator(self) -> ImageGenerator:
         """The generator, knowing its servers or its account."""
         generator = self.settings.generator.for_servers(list(self.survey.infos.values()))
-        return generator.for_accounts(surveys.static(self.sources))
+        return generator.for_accounts(static(self.sources))
 
     def baseline(self) -> dict[str, ParamValue]:
         """The workflow's own values; without a workflow, the generator's, as far as it says them (see
@@ -286,6 +287,7 @@ def _place_problems(settings: SearchSettings) -> list[Problem]:
     problems = surveys.program_problems(settings.sources)
     generator = settings.generator
     problems += surveys.kind_problems(settings.sources, generator, "endpoints")
+    problems += surveys.pool_problems(settings.sources, "endpoints")
     home = settings.home
     if unkept := fault_of(home.results, kept_elsewhere=home.storage is not None):
         problems.append(Problem("", unkept, "results"))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pixaris.endpoints.local import LocalPool
 from pixaris.endpoints.registry import EndpointRegistry
-from pixaris.search import survey
+from pixaris.endpoints.sources.several import discoveries, pool_of, static
+from pixaris.exceptions import ConfigurationError
 from pixaris.search.check import CheckedSearch
 from pixaris.threads import beside
 
@@ -34,13 +35,18 @@ def local_pool(
 
     Raises:
         ConfigurationError: No server comes up and the user's words are to blame, or one lacks what the
-            workflow needs.
+            workflow needs; or the endpoints are a cluster's pool.
         UnreachableError: No server comes up.
     """
+    shared = pool_of(checked.sources)
+    if shared:
+        rule = f"the pool {shared} is reached by searches on its cluster"
+        way_out = "name a server for this (--endpoint URL)"
+        raise ConfigurationError(f"{rule}; {way_out}", checked.settings.source_name)
     started = [one for source in checked.sources for one in source.servers()]
-    registry = EndpointRegistry(survey.static(checked.sources))
+    registry = EndpointRegistry(static(checked.sources))
     with contextlib.ExitStack() as stack:
-        for discovery in survey.discoveries(checked.sources, started, logs):
+        for discovery in discoveries(checked.sources, started, logs):
             stack.enter_context(registry.discovering(discovery))
         pool = LocalPool((), policy=checked.settings.limits.policy)
         stack.enter_context(contextlib.closing(pool))

@@ -7,12 +7,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from pixaris.endpoints.sources.several import static
 from pixaris.generation.base import ImageGenerator
 from pixaris.results.manifest import GENERATORS, WORKFLOW, component, items
 from pixaris.search.algorithms.guided import algorithm_of, guides
 from pixaris.search.algorithms.racing import races
 from pixaris.search.check import CheckedSearch
-from pixaris.search.survey import static
 
 
 def manifest_of(checked: CheckedSearch) -> dict[str, Any]:

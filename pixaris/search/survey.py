@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 from pixaris.comfyui.graph.intake import intake_of
 from pixaris.comfyui.object_info import ObjectInfo
 from pixaris.comfyui.workflow import Workflow, alternatives_of
 from pixaris.endpoints.base import Endpoint, EndpointApi
-from pixaris.endpoints.discovery import Discovery
-from pixaris.endpoints.sources.base import EndpointSource, ServerCommand
+from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.endpoints.sources.catalog import serving
-from pixaris.endpoints.sources.local_servers import LocalServers
+from pixaris.endpoints.sources.several import pool_of
 from pixaris.exceptions import (
     AccountError,
     EndpointError,
@@ -178,6 +176,15 @@ def _kind_problems(sources: Sequence[EndpointSource], api: EndpointApi, path: st
     return [Problem("", f"the generator needs {wanted} (got {shown})", path)]
 
 
+def pool_problems(sources: Sequence[EndpointSource], path: str) -> list[Problem]:
+    """What is wrong with sharing a pool: it stands alone."""
+    pool = pool_of(sources)
+    if not pool or len(sources) == 1:
+        return []
+    rule = f"endpoints are either a pool's ({pool}) or the search's own"
+    return [Problem("", f"{rule} (got {', '.join(source.label for source in sources)}); keep one", path)]
+
+
 def variable_problems(sources: Sequence[EndpointSource]) -> list[Problem]:
     """Environment variables with credentials that are missing or wrong."""
     problems = []
@@ -195,40 +202,6 @@ def program_problems(sources: Sequence[EndpointSource]) -> list[Problem]:
     for source in sources:
         problems.update(dict.fromkeys(source.problems(here=here)))
     return list(problems)
-
-
-def static(sources: Sequence[EndpointSource]) -> list[Endpoint]:
-    """The endpoints that somebody else runs, at addresses of their own."""
-    found: list[Endpoint] = []
-    for source in sources:
-        found += source.endpoints()
-    return found
-
-
-def servers(
-    sources: Sequence[EndpointSource], *, on_cluster: bool
-) -> tuple[list[ServerCommand], list[ServerCommand]]:
-    """The servers to start: those that this process starts itself, and those that Ray is to place."""
-    own: list[ServerCommand] = []
-    placed: list[ServerCommand] = []
-    for source in sources:
-        (placed if source.needs_ray(on_cluster=on_cluster) else own).extend(source.servers())
-    return own, placed
-
-
-def discoveries(
-    sources: Sequence[EndpointSource], own: Sequence[ServerCommand], logs: Path
-) -> list[Discovery]:
-    """What brings endpoints up from this process.
-
-    Args:
-        sources: Where endpoints come from.
-        own: The servers to start on this machine.
-        logs: Where their logs go.
-    """
-    found: list[Discovery] = [LocalServers(own, logs)] if own else []
-    found += [one for source in sources if (one := source.discovery(logs)) is not None]
-    return found
 
 
 def survey(sources: Sequence[EndpointSource], workflow: Workflow | None) -> Survey:

@@ -139,3 +139,41 @@ def test_scripts_get_every_problem_with_its_key_and_line(
         found = json.loads(capsys.readouterr().out)
         assert found["problems"] == []
         assert found["notes"][-1] == "no problems found"
+
+
+def test_a_pool_is_a_clusters_and_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path, endpoints={"pool": "shared"})
+    assert main(["check", file]) == 0
+    said = capsys.readouterr().out
+    assert "endpoints   the pool shared" in said
+    assert "not checked: the endpoints of the pool shared, which a search asks when it begins" in said
+    assert main(["search", file]) == 2
+    refused = capsys.readouterr().err
+    assert "endpoints.pool: the pool shared is on a Ray cluster, and none is named here; submit" in refused
+    assert not (tmp_path / "results").exists()
+    assert main(["endpoints", file, "--json"]) == 3
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert "the pool shared: on its cluster, pixaris pool list tells of it" in notes
+    assert main(["run", file]) == 2
+    assert "name a server for this (--endpoint URL)" in capsys.readouterr().err
+    both = written(tmp_path, endpoints=[{"pool": "shared"}, "http://127.0.0.1:9"])
+    assert main(["check", both]) == 2
+    assert "endpoints are either a pool's (shared) or the search's own (got the pool shared, " in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["list"], "pools are on a Ray cluster: a Ray of a search's own ends with it; name the cluster with"),
+        (["start", "a b", "http://h:1"], "NAME must be the name of a pool: up to 40 letters"),
+        (["end", "shared", "--address", "ray://h:1"], "a search must run inside the cluster"),
+    ],
+)
+def test_a_pool_needs_a_name_and_a_cluster(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert main(["pool", *words]) == 2
+    assert told in capsys.readouterr().err

@@ -24,11 +24,11 @@ from pixaris.endpoints.apis.flux import flux_endpoint
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.registry import EndpointRegistry
 from pixaris.endpoints.sources.managed import EmbeddedSource
+from pixaris.endpoints.sources.several import discoveries
 from pixaris.experiment_handlers.local import LocalExperimentHandler
 from pixaris.images import encode_png
 from pixaris.orchestration.base import generate_images_based_on_dataset
 from pixaris.search import Search
-from pixaris.search.survey import discoveries
 from pixaris.testing import samples
 
 

@@ -94,6 +94,21 @@ def test_what_no_node_can_give_is_told_and_nothing_at_all_is_an_error(
 
 
 @pytest.mark.usefixtures("one_gpu")
+def test_what_no_worker_group_can_ever_give_is_told_at_once(tmp_path: Path, local_pool: OpenPool) -> None:
+    registry, pool = EndpointRegistry(), local_pool()
+    servers = (*with_gpu(8), *with_gpu(2, replicas=3))
+    discovery = ManagedServers(servers, tmp_path, on_cluster=True, limits=lambda: (2.0, 4.0))
+    with registry.discovering(discovery), registry.serving(pool):
+        until(lambda: len(pool.status().events) == 2)
+        assert pool.status().events == (
+            "managed-0 wants num_gpus: 8, and no node of this cluster can have more than 2; ask for fewer, or"
+            " add a worker group that has them",
+            "managed servers want 6 GPUs, and this cluster can have 4 at most; the others wait: ask for fewer"
+            " replicas, or raise the limits of the worker groups",
+        )
+
+
+@pytest.mark.usefixtures("one_gpu")
 def test_a_server_comes_back_after_its_own_death_and_after_its_actors(tmp_path: Path) -> None:
     discovery = ManagedServers(with_gpu(0), tmp_path)
     with running(discovery) as events:

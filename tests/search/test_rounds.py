@@ -37,7 +37,15 @@ class Listener(Silent):
         self.phases.append(progress.phase)
 
 
-def run(results: Path, listener: Listener, **changes: Any) -> tuple[SearchResult, list[int]]:
+class FailedMirror:
+    """A bucket in which nothing can be kept any more."""
+
+    failed = StorageError("the search cannot be kept in gs://pixels/team: the bucket is gone")
+
+
+def run(
+    results: Path, listener: Listener, mirror: Any = None, **changes: Any
+) -> tuple[SearchResult, list[int]]:
     """Run the rounds of a search whose sets are there as soon as they are asked for."""
     checked = search(results, num_samples=4, metrics=[VotesMetric("looks", 8, 2)], **changes).check()
     assert checked.problems == ()
@@ -56,7 +64,8 @@ def run(results: Path, listener: Listener, **changes: Any) -> tuple[SearchResult
     folder.mkdir(parents=True)
     with holding(folder):
         stage = Stage(steering, "gray", "photos", {})
-        rounds = Rounds(checked, stage, SearchPaths(folder), run_round, listener, lambda key: f"<{key.name}>")
+        paths, place = SearchPaths(folder), lambda key: f"<{key.name}>"
+        rounds = Rounds(checked, stage, paths, run_round, listener, place, mirror)
         return rounds.run(), asked
 
 
@@ -94,3 +103,9 @@ def test_where_the_store_fails_nothing_is_lost(tmp_path: Path) -> None:
     assert result.error is not None
     assert "feedback.sqlite cannot be read" in result.reason
     assert (read_json(SearchPaths(result.folder).head) or {})["status"] == "interrupted"
+
+
+def test_where_its_bucket_cannot_be_written_any_more_nobody_waits_for_votes(tmp_path: Path) -> None:
+    result, asked = run(tmp_path, Listener(), FailedMirror())
+    assert (result.status, asked) == ("interrupted", [2])
+    assert result.error is FailedMirror.failed

@@ -93,7 +93,7 @@ def test_a_look_leaves_nothing_behind(tmp_path: Path) -> None:
             "put all sets up in one iteration",
         ),
         ({"space": {}}, "parameters", "nothing to compare it with"),
-        ({"storage": "gs://bucket/searches"}, "storage", "pixaris results push"),
+        ({"storage": "gs://bucket/searches"}, "storage", "keeps its votes on this machine"),
     ],
 )
 def test_what_cannot_be_is_told(tmp_path: Path, changes: dict[str, Any], path: str, words: str) -> None:

@@ -109,6 +109,7 @@ class Dispatcher:
         now: float,
         *,
         owner: str = "",
+        search: str = "",
         affinity: str = "",
     ) -> bool:
         """Queue a request; False if it is known already (the same id is the same request).
@@ -120,6 +121,8 @@ class Dispatcher:
             now: Seconds.
             owner: Who waits for it: owners share the endpoints, the one with the fewest unanswered requests
                 goes first.
+            search: The owner's: searches that share a pool share its slots, the one with the fewest goes
+                first.
             affinity: Equal for requests that need the same models; "" if that makes no difference.
         """
         if request_id in self._requests:
@@ -127,7 +130,7 @@ class Dispatcher:
         self.health.asked(kind, owner, now)
         self._began = min(self._began, now)
         self._order += 1
-        request = Request(request_id, kind, priority, self._order, now, owner, affinity)
+        request = Request(request_id, kind, priority, self._order, now, owner, search, affinity)
         self._requests[request_id] = request
         self._waiting.enter(request)
         return True

@@ -10,9 +10,10 @@ The rules, in words:
 2. **Which endpoint.** The one that would have finished first; of equals the emptier one, then the one that
    has done less.
 3. **Which request.** Work whose models it holds (no affinity key: everybody holds it) before other work,
-   whatever the priority; if a load costs less than an image, priority comes first. Of one priority: what
-   waited longer than `Policy.patience` or 20 images, oldest first; then the owner with the fewest unanswered
-   requests of that priority; then the oldest.
+   whatever the priority; if a load costs less than an image, priority comes first. Of one priority: the
+   search that has the fewest slots, where several share the pool; of one search what waited longer than
+   `Policy.patience` or 20 images, oldest first; then the owner with the fewest unanswered requests of that
+   priority; then the oldest.
 4. **Taking over other models.** Only with no work that it holds the models for, and only by rule 1 with more
    than the load itself reckoned: half a load of gain, and a load to come back if it gives up models. So what
    nobody holds is taken at once, what others hold only if it would wait much longer than a load. Of several

@@ -1,8 +1,8 @@
 """The requests that wait, kept so that the next one is found without looking at all of them.
 
-By kind of endpoint, by priority (a `Level`), by affinity key (a `Line`), by owner (a `Queue`). Requests that
-have failed on an endpoint stand apart in their level: they cannot go to any endpoint, and there are few of
-them.
+By kind of endpoint, by priority (a `Level`), by affinity key (a `Line`), by search (a `Share`), by owner (a
+`Queue`). Requests that have failed on an endpoint stand apart in their level: they cannot go to any endpoint,
+and there are few of them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from pixaris.endpoints.dispatch.slots import Slots, Turn
+
 _STALE = 8
 """Entries of an owner in a heap, beyond which those that count no longer are thrown out."""
 
-Rank: TypeAlias = tuple[bool, int, int]
-"""Smaller goes first: has it not waited too long; unanswered requests of its owner; its age."""
+Rank: TypeAlias = tuple[Turn, bool, int, int]
+"""Smaller goes first: the turn of its search; has it not waited too long; unanswered requests of its owner;
+its age.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Request:
         order: Its age: smaller is older.
         since: When it was submitted.
         owner: Whose it is: those who ask share the endpoints.
+        search: The owner's search: searches share the endpoints evenly.
         affinity: The models it needs; "" if that makes no difference.
         tries: What has become of it so far.
         lease: The one it has, or None while it waits.
@@ -82,6 +87,7 @@ class Request:
     order: int
     since: float
     owner: str = ""
+    search: str = ""
     affinity: str = ""
     tries: Tries = field(default_factory=Tries)
     lease: Lease | None = None
@@ -115,12 +121,10 @@ class Queue:
         return self._requests[self._orders[0]]
 
 
-class Line:
-    """The requests of one priority that need the same models, by owner. Never empty."""
+class Share:
+    """One search's requests in a line, by owner. Never empty."""
 
-    def __init__(self, affinity: str) -> None:
-        self.affinity = affinity
-        self.count = 0
+    def __init__(self) -> None:
         self.queues: dict[str, Queue] = {}
         self._by_age: list[tuple[int, str]] = []
         self._by_unanswered: list[tuple[int, int, str]] = []
@@ -171,8 +175,30 @@ class Line:
             heapq.heappop(self._by_unanswered)
 
 
+class Line:
+    """The requests of one priority that need the same models, by search. Never empty."""
+
+    def __init__(self, affinity: str) -> None:
+        self.affinity = affinity
+        self.count = 0
+        self.shares: dict[str, Share] = {}
+
+    def changed(self, owner: str, unanswered: Mapping[str, int]) -> None:
+        """As `Share.changed`."""
+        for share in self.shares.values():
+            share.changed(owner, unanswered)
+
+    @property
+    def oldest(self) -> Request:
+        """The one that waits the longest."""
+        return min((share.oldest for share in self.shares.values()), key=lambda request: request.order)
+
+
 class Level:
     """The requests of one priority.
+
+    Args:
+        slots: Those that searches have, of endpoints of this kind.
 
     Attributes:
         lines: Affinity key to the requests that need it.
@@ -181,7 +207,8 @@ class Level:
             included.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
         self.lines: dict[str, Line] = {}
         self.retries: dict[int, Request] = {}
         self.unanswered: Counter[str] = Counter()
@@ -207,9 +234,12 @@ class Level:
         line = self.lines.get(request.affinity)
         if line is None:
             line = self.lines[request.affinity] = Line(request.affinity)
-        queue = line.queues.get(request.owner)
+        share = line.shares.get(request.search)
+        if share is None:
+            share = line.shares[request.search] = Share()
+        queue = share.queues.get(request.owner)
         if queue is None:
-            queue = line.queues[request.owner] = Queue()
+            queue = share.queues[request.owner] = Queue()
         queue.add(request)
         line.count += 1
         self._lines_of.setdefault(request.owner, {})[request.affinity] = line
@@ -219,11 +249,14 @@ class Level:
         if self.retries.pop(request.order, None) is not None:
             return
         line = self.lines[request.affinity]
-        queue = line.queues[request.owner]
+        share = line.shares[request.search]
+        queue = share.queues[request.owner]
         queue.remove(request)
         line.count -= 1
         if not queue:
-            del line.queues[request.owner]
+            del share.queues[request.owner]
+            if not share.queues:
+                del line.shares[request.search]
             del self._lines_of[request.owner][request.affinity]
             if not self._lines_of[request.owner]:
                 del self._lines_of[request.owner]
@@ -241,36 +274,50 @@ class Level:
             line.changed(owner, self.unanswered)
 
     def rank(self, request: Request, overdue: float) -> Rank:
-        """Who goes first: what waits since `overdue` or longer, oldest first; then the owner whose decision
-        is nearest.
+        """Who goes first: the search that has the fewest slots, of equal ones the one that has waited longer
+        for its next; of one search what waits since `overdue` or longer, oldest first; then the owner whose
+        decision is nearest.
 
         The owner with the fewest unanswered requests is the nearest to its decision; among equals the older
         request goes first.
         """
+        turn = self._slots.turn(request.search)
         if request.since <= overdue:
-            return False, 0, request.order
-        return True, self.unanswered[request.owner], request.order
+            return turn, False, 0, request.order
+        return turn, True, self.unanswered[request.owner], request.order
 
     def pick(self, line: Line, skip: int, overdue: float) -> tuple[Rank, Request]:
         """The most urgent request of a line after the first `skip` (fewer than it has), each queue taken as a
         whole.
         """
-        if len(line.queues) == 1:
-            (queue,) = line.queues.values()
-            return self.rank(queue.oldest, overdue), queue.oldest
+        shares = line.shares.values()
+        if len(shares) == 1:
+            (share,) = shares
+            if skip == 0 or len(share.queues) == 1:
+                return self._first(share, overdue)
         if skip == 0:
-            request = line.oldest
-            # Not even the oldest has waited too long, so owners go by how near they are to their decisions.
-            if request.since > overdue:
-                request = line.nearest(self.unanswered)
-            return self.rank(request, overdue), request
-        heads = [(self.rank(queue.oldest, overdue), queue) for queue in line.queues.values()]
+            firsts = [self._first(share, overdue) for share in shares]
+            return min(firsts, key=lambda first: first[0])
+        heads = [
+            (self.rank(queue.oldest, overdue), queue) for share in shares for queue in share.queues.values()
+        ]
         for rank, queue in sorted(heads, key=lambda head: head[0]):
             skip -= len(queue)
             if skip < 0:
                 return rank, queue.oldest
         # The caller bounds `skip` by the line's count.
         raise AssertionError("more are skipped than wait")
+
+    def _first(self, share: Share, overdue: float) -> tuple[Rank, Request]:
+        """The most urgent request of a search in a line."""
+        if len(share.queues) == 1:
+            (queue,) = share.queues.values()
+            return self.rank(queue.oldest, overdue), queue.oldest
+        request = share.oldest
+        # Not even the oldest has waited too long, so owners go by how near they are to their decisions.
+        if request.since > overdue:
+            request = share.nearest(self.unanswered)
+        return self.rank(request, overdue), request
 
 
 class Waiting:
@@ -285,6 +332,7 @@ class Waiting:
         self.count = 0
         self.arrived = 0
         self._levels: dict[str, dict[int, Level]] = {}
+        self._slots: dict[str, Slots] = {}
 
     def enter(self, request: Request) -> None:
         """Take a new request, which waits."""
@@ -293,20 +341,24 @@ class Waiting:
 
     def add(self, request: Request) -> None:
         """Let a request wait (again)."""
+        if request.lease is not None:
+            self._slots[request.kind].take(request.search)
         request.lease = None
         self._level(request).add(request)
         self.count += 1
         self.arrived += 1
 
     def remove(self, request: Request) -> None:
-        """A request waits no longer: it has a lease."""
-        self._level(request).remove(request)
-        self.count -= 1
+        """A request waits no longer: it has a slot, and is given its lease next."""
+        self._take_out(request)
+        self._slots[request.kind].give(request.search)
 
     def leave(self, request: Request) -> None:
         """Keep a request no longer that has its result or was cancelled."""
         if request.lease is None:
-            self.remove(request)
+            self._take_out(request)
+        else:
+            self._slots[request.kind].take(request.search)
         level = self._level(request)
         level.has_more(request.owner, -1)
         if not level.unanswered:
@@ -316,9 +368,9 @@ class Waiting:
         """Change a request's priority."""
         lease = request.lease
         self.leave(request)
-        request.priority = priority
         # Through `leave` and `enter`, so that the owner's count moves to the other priority too; that lets
         # it wait, which a leased one must not.
+        request.priority, request.lease = priority, None
         self.enter(request)
         if lease is not None:
             self.remove(request)
@@ -342,9 +394,14 @@ class Waiting:
         """Whether a request of a kind has no result yet."""
         return bool(self._levels.get(kind))
 
+    def _take_out(self, request: Request) -> None:
+        self._level(request).remove(request)
+        self.count -= 1
+
     def _level(self, request: Request) -> Level:
+        slots = self._slots.setdefault(request.kind, Slots())
         levels = self._levels.setdefault(request.kind, {})
         level = levels.get(request.priority)
         if level is None:
-            level = levels[request.priority] = Level()
+            level = levels[request.priority] = Level(slots)
         return level

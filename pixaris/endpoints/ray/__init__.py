@@ -8,6 +8,8 @@ Who does what:
 - `WorkerActor` (`worker`, kept by `workers`), threaded, a few per search, each serving many endpoints: it
   holds the connections and does the I/O. A generated image waits there (`shelf`) until the client has fetched
   it: an outcome says where.
+- `PoolKeeper` (`shared.keeper`, found by `shared.pools`) has a pool that several searches share: a detached
+  actor, which starts, watches and ends its endpoints as a driver does those of its own search.
 - `RayPool` (`pool`) is what a trial (or the driver) holds: an `EndpointPool` whose config, the actor's name,
   travels in a pickle. Its `collector` fetches what was made.
 
@@ -19,6 +21,8 @@ What dies and what follows:
   one knows nothing of it, and sends what is unanswered again. The requests of the old workers are taken over,
   or cancelled.
 - A process that holds a `RayPool`: it is silent for `Policy.client_limit`; then its requests are cancelled.
+- The driver of a search that shares a pool: the pool finds its job ended (`presence`), and cancels the
+  requests of the search.
 """
 
 from pixaris.endpoints.ray.managed import ManagedServers

@@ -20,10 +20,11 @@ from pixaris.endpoints.core import PoolCore
 from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.ray.mailbox import Kept, Mailbox
 from pixaris.endpoints.ray.mailboxes import Mailboxes
-from pixaris.endpoints.ray.messages import Delivery, Envelope, Outcome
+from pixaris.endpoints.ray.messages import Delivery, Envelope, Outcome, search_of
+from pixaris.endpoints.ray.presence import Presence, ended_jobs
 from pixaris.endpoints.ray.worker import Worker
 from pixaris.endpoints.ray.workers import Workers, refs_of
-from pixaris.exceptions import CancelledRequestError, UnreachableError
+from pixaris.exceptions import CancelledRequestError, NoEndpointError, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ class PoolActor:
         self._policy = policy or Policy()
         succeeds = bool(ray.get_runtime_context().was_current_actor_reconstructed)
         self._died = succeeds
-        self._core: PoolCore[Envelope] = PoolCore(self._policy, successor=succeeds)
+        self._core: PoolCore[Envelope] = PoolCore(self._policy, successor=succeeds, search_of=search_of)
+        self._presence = Presence(self._policy.client_limit)
         self._workers = Workers(session, endpoints)
         self._mailboxes = Mailboxes()
         self._stopping = False
@@ -60,7 +62,9 @@ class PoolActor:
         for endpoint in endpoints:
             self._join(endpoint)
         if succeeds:
-            self._emit("the endpoint pool's process ended and was started again; it counts from zero")
+            self._core.perform(
+                Emit("the endpoint pool's process ended and was started again; it counts from zero")
+            )
 
     async def ready(self) -> None:
         """Return once the actor serves calls; starts its housekeeping."""
@@ -79,6 +83,7 @@ class PoolActor:
             after: What an earlier call returned; Ray thereby makes this call after that one.
         """
         await self.ready()
+        self._presence.hear(search_of(client))
         if isinstance(command, Join):
             if not self._stopping:
                 self._join(command.endpoint)
@@ -91,6 +96,7 @@ class PoolActor:
     async def submit_early(self, client: str, command: Submit[Envelope]) -> None:
         """Queue requests for a client who may come much later."""
         await self.ready()
+        self._presence.hear(search_of(client))
         self._submit(command, client, self._mailboxes.of(client, early=True))
         self._carry_out()
 
@@ -99,7 +105,7 @@ class PoolActor:
         await self.ready()
         self._mailboxes.of(client)
         for _ in command.requests:
-            self._core.lost()
+            self._core.lost(client)
         self._core.perform(command, client)
         self._carry_out()
 
@@ -132,19 +138,61 @@ class PoolActor:
         mailbox.hear(time.monotonic())
         return Delivery(token, outcomes)
 
-    async def status(self, since_event: int) -> PoolStatus:
-        """The pool as it is now."""
-        return self._core.status(since_event)
+    async def status(self, since_event: int, search: str = "", job: str = "") -> PoolStatus:
+        """The pool as it is now.
 
-    async def stop(self) -> None:
-        """Take no more requests and cancel those there are; whoever waits is answered at once."""
-        self._stopping = True
-        self._core.stop(CancelledRequestError("the search is stopping"))
+        Args:
+            since_event: As for `PoolCore.status`.
+            search: Who asks, in a pool that several share; else "".
+            job: Id of the Ray job that the search's driver is.
+        """
+        self._presence.hear(search, job)
+        return self._core.status(since_event, search)
+
+    async def stop(self, search: str = "") -> None:
+        """Take no more requests and cancel those there are; whoever waits is answered at once.
+
+        Args:
+            search: Only this search's requests; "" means everybody's.
+        """
+        reason = CancelledRequestError("the search is stopping")
+        if search:
+            self._core.stop(reason, search)
+        else:
+            self._stopping = True
+            self._core.stop(reason)
         self._carry_out()
 
-    async def stopping(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopping
+    async def stopping(self, search: str = "") -> bool:
+        """Whether `stop` was called, for a search or for everybody."""
+        return self._stopping or self._core.searches.look(search).stopped is not None
+
+    async def leave(self, search: str) -> None:
+        """Cancel all requests of a search that is over, and keep nothing of it."""
+        for client in self._mailboxes.clients:
+            if search_of(client) == search:
+                self._release(client)
+        self._core.leave(search)
+        self._presence.leave(search)
+        self._carry_out()
+
+    async def end(self, sentence: str) -> None:
+        """Let no search go on that shares the pool: it is about to close.
+
+        Args:
+            sentence: Tells their users why.
+        """
+        self._core.end(NoEndpointError(sentence), set(self._core.searches.names))
+        self._carry_out()
+
+    async def searches(self) -> tuple[str, ...]:
+        """Those that share the pool now."""
+        return self._core.searches.names
+
+    async def members(self) -> tuple[Endpoint, ...]:
+        """The endpoints, with all that is needed to reach them."""
+        found = (self._core.endpoint(one.url) for one in self._core.status().endpoints)
+        return tuple(filter(None, found))
 
     async def pids(self) -> tuple[int, ...]:
         """Process ids of this actor and of its workers, on their nodes."""
@@ -165,9 +213,6 @@ class PoolActor:
     def _join(self, endpoint: Endpoint) -> None:
         self._workers.join(endpoint)
         self._core.perform(Join(endpoint))
-
-    def _emit(self, sentence: str) -> None:
-        self._core.perform(Emit(sentence))
 
     def _submit(self, command: Submit[Envelope], client: str, mailbox: Mailbox) -> None:
         fresh = [one for one in command.requests if not mailbox.holds(one.id)]
@@ -265,7 +310,16 @@ class PoolActor:
     def _replace(self, dead: Worker) -> None:
         if not self._stopping and self._workers.replace(dead):
             log.warning("an endpoint worker died; starting another")
-            self._emit("an endpoint worker's process ended; another one takes over")
+            self._core.perform(Emit("an endpoint worker's process ended; another one takes over"))
+
+    async def _leave_who_is_gone(self) -> None:
+        """Let searches leave whose driver was killed, or has been silent for too long."""
+        if self._presence.jobs:
+            # beside the event loop: it asks the cluster's control service, and waits
+            ended = await asyncio.to_thread(ended_jobs)
+            for search in self._presence.gone(ended):
+                self._core.perform(Emit(f"the search {search} is gone; its requests are cancelled"))
+                await self.leave(search)
 
     def _release(self, client: str) -> None:
         self._core.release(client)
@@ -280,6 +334,7 @@ class PoolActor:
                 self._release(client)
             if now - self._tidied > _TIDY_SECONDS:
                 self._tidied = now
+                await self._leave_who_is_gone()
                 self._workers.unwanted(self._mailboxes.take_unwanted())
                 self._workers.tidy()
             due = self._core.keep()

@@ -32,6 +32,11 @@ class Mailboxes:
             mailbox.hear(time.monotonic())
         return mailbox
 
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """Those that have one."""
+        return tuple(self._boxes)
+
     def put(self, kept: Kept, client: str) -> None:
         """Keep an outcome for a client; where that one is gone, for others that may ask for the same."""
         mailbox = self._boxes.get(client)

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from pixaris.endpoints.discovery import Discovery, Down, Emitter, Event, Failed, Note, Up, run_thread
+from pixaris.endpoints.ray.demand import Demand, most_gpus
 from pixaris.endpoints.ray.messages import ActorHandle
 from pixaris.endpoints.ray.nodes import this_node
 from pixaris.endpoints.sources.base import ServerCommand
@@ -161,6 +162,7 @@ class ManagedServers(Discovery):
         on_cluster: Whether there are, or may be, other nodes: then servers are reached at their nodes'
             addresses.
         patience: Seconds since the last one was placed, after which the user is told what waits for GPUs.
+        limits: Says which GPUs the cluster can have, as `most_gpus`.
     """
 
     def __init__(
@@ -170,11 +172,14 @@ class ManagedServers(Discovery):
         *,
         on_cluster: bool = False,
         patience: float = 5.0,
+        limits: Callable[[], tuple[float, float] | None] = most_gpus,
     ) -> None:
         self._wanted = [(f"managed-{number}", server) for number, server in enumerate(servers)]
         self._folder = folder
         self._on_cluster = on_cluster
         self._patience = patience
+        self._limits = limits
+        self._demand = Demand([server.num_gpus for server in servers])
         self._placed: list[_Placed] = []
         self._last_placed = 0.0
         self._stop = threading.Event()
@@ -186,6 +191,9 @@ class ManagedServers(Discovery):
 
     def start(self, emit: Emitter) -> None:
         self._last_placed = time.monotonic()
+        if self._on_cluster:
+            # Ahead of the processes that wait for them: all of it at once.
+            self._demand.ask(_total(), _free())
         actor_class = ray.remote(num_cpus=0, max_concurrency=4, max_restarts=_MAX_RESTARTS)(
             ManagedServerActor
         )
@@ -202,6 +210,12 @@ class ManagedServers(Discovery):
         self._thread = run_thread(self.names, lambda: self._follow(emit), emit)
 
     def stop(self) -> None:
+        try:
+            self._end()
+        finally:
+            self._demand.release()
+
+    def _end(self) -> None:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_CHECK_SECONDS + 1.0)
@@ -221,12 +235,17 @@ class ManagedServers(Discovery):
         return tuple(pids)
 
     def _follow(self, emit: Emitter) -> None:
+        if self._on_cluster:
+            self._tell_what_can_never_be(emit)
         asked = {one.ask(): one for one in self._placed}
         while asked and not self._stop.is_set():
             for ref in ray.wait(list(asked), num_returns=1, timeout=_CHECK_SECONDS)[0]:
                 one = asked.pop(ref)
                 if self._take(one, ref, emit):
                     asked[one.ask()] = one
+            if all(one.token or one.late for one in self._placed):
+                # Those that are placed hold their nodes themselves; a killed search leaves no demand behind.
+                self._demand.release()
             if not self._stop.is_set():
                 self._note_what_waits(emit, time.monotonic())
 
@@ -261,6 +280,30 @@ class ManagedServers(Discovery):
             if not self._stop.is_set():
                 emit(event)
         return True
+
+    def _tell_what_can_never_be(self, emit: Emitter) -> None:
+        """Say at once which servers no node can take that the autoscaler may start, nor any that is there."""
+        limits = self._limits()
+        if limits is None:
+            return
+        there = max(float(node["Resources"].get("GPU", 0.0)) for node in ray.nodes() if node["Alive"])
+        largest, together = max(limits[0], there), max(limits[1], _total())
+        for one in self._placed:
+            if one.server.num_gpus > largest:
+                one.said = one.late = True
+                reason = (
+                    f"{one.name} wants num_gpus: {one.server.num_gpus:g}, and no node of this cluster can"
+                    f" have more than {largest:g}; ask for fewer, or add a worker group that has them"
+                )
+                emit(Failed(one.name, UnreachableError(reason)))
+        wanted = sum(one.server.num_gpus for one in self._placed if not one.late)
+        if wanted > together:
+            emit(
+                Note(
+                    f"managed servers want {wanted:g} GPUs, and this cluster can have {together:g} at most;"
+                    " the others wait: ask for fewer replicas, or raise the limits of the worker groups"
+                )
+            )
 
     def _note_what_waits(self, emit: Emitter, now: float) -> None:
         """Say which servers wait for GPUs. After its start-up time-out one has failed; it joins if it is
@@ -308,12 +351,21 @@ def _leave(one: _Placed, emit: Emitter) -> None:
     one.urls.clear()
 
 
+def _total() -> float:
+    """GPUs that the cluster has."""
+    return float(ray.cluster_resources().get("GPU", 0.0))
+
+
+def _free() -> float:
+    """Those of them that nobody uses."""
+    return float(ray.available_resources().get("GPU", 0.0))
+
+
 def _gpus() -> str:
     """What the cluster has, in words."""
-    total = ray.cluster_resources().get("GPU", 0.0)
-    free = ray.available_resources().get("GPU", 0.0)
+    total = _total()
     if total:
-        return f"the cluster has {total:g} GPU(s), {free:g} of them free"
+        return f"the cluster has {total:g} GPU(s), {_free():g} of them free"
     return "the cluster has no GPU"
 
 

@@ -14,6 +14,9 @@ from pixaris.types import GeneratedImage, GenerationRequest
 
 NAMESPACE = "pixaris"
 
+_BEHIND_SEARCH = "|"
+"""Stands in a client's name between its search's and its own."""
+
 ActorHandle: TypeAlias = Any
 """A handle of an actor. It has the methods of the actor's class, each with ``.remote`` behind it: no type can
 say that.
@@ -27,10 +30,12 @@ class Envelope:
     Attributes:
         request: The request, its images without bytes.
         images: Image digest to the reference of its bytes.
+        search: Whose it is, in a pool that several share; else "".
     """
 
     request: GenerationRequest
     images: Mapping[str, ray.ObjectRef]
+    search: str = ""
 
     @property
     def id(self) -> str:
@@ -49,7 +54,9 @@ class Envelope:
 
     @property
     def cache_key(self) -> str:
-        """The request's."""
+        """The request's, among those of its search: no search is given what was made for another one."""
+        if self.search:
+            return f"{self.search}{_BEHIND_SEARCH}{self.request.cache_key}"
         return self.request.cache_key
 
 
@@ -111,6 +118,23 @@ class Delivery:
 
     token: str
     outcomes: tuple[Outcome, ...] = ()
+
+
+def client_of(search: str, name: str) -> str:
+    """What a client is called in a pool.
+
+    Args:
+        search: Whose it is, in a pool that several share; else "".
+        name: Its own.
+    """
+    if search:
+        return f"{search}{_BEHIND_SEARCH}{name}"
+    return name
+
+
+def search_of(client: str) -> str:
+    """The search of a client; "" in a pool that one has for itself."""
+    return client.rpartition(_BEHIND_SEARCH)[0]
 
 
 def without_bytes(image: EncodedImage) -> EncodedImage:

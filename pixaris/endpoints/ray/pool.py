@@ -27,7 +27,7 @@ from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.janitor import Janitor
 from pixaris.endpoints.ray.actor import PoolActor
 from pixaris.endpoints.ray.collector import Collector
-from pixaris.endpoints.ray.messages import NAMESPACE, ActorHandle, Envelope, without_bytes
+from pixaris.endpoints.ray.messages import NAMESPACE, ActorHandle, Envelope, client_of, without_bytes
 from pixaris.endpoints.ray.nodes import beside_this
 from pixaris.exceptions import NoEndpointError, first_line
 from pixaris.images import EncodedImage
@@ -51,10 +51,12 @@ class RayPoolConfig:
     Attributes:
         name: The pool actor's name in the namespace `NAMESPACE`.
         images: Digest to reference of images that the driver holds for everybody.
+        search: Which of the searches asks that share the pool; "" where it is one's own.
     """
 
     name: str
     images: Mapping[str, ray.ObjectRef]
+    search: str = ""
 
     def connect(self, client: str = "") -> RayPool:
         """Reach the pool from this process.
@@ -63,24 +65,30 @@ class RayPoolConfig:
             client: Who asks, by default somebody new. Whoever connects under the name of somebody who is gone
                 gets what that one asked for, if it asks for it again.
         """
-        return RayPool(ray.get_actor(self.name, namespace=NAMESPACE), self.images, client=client)
+        actor = ray.get_actor(self.name, namespace=NAMESPACE)
+        return RayPool(actor, self.images, client=client, search=self.search)
 
 
 def start_pool(
-    endpoints: Sequence[Endpoint], *, images: Iterable[EncodedImage] = (), policy: Policy | None = None
+    endpoints: Sequence[Endpoint],
+    *,
+    images: Iterable[EncodedImage] = (),
+    policy: Policy | None = None,
+    name: str = "",
 ) -> tuple[RayPoolConfig, RayPool]:
-    """Start the pool actor. It ends with the job that started it.
+    """Start the pool actor. It ends with the process that started it.
 
     Args:
         endpoints: The endpoints to start with.
         images: Input images to put in the object store once, for every trial.
         policy: Limits of retries and quarantine.
+        name: The pool actor's, by default one that nobody else has.
 
     Returns:
         The config for trials, and the driver's own pool.
     """
     session = str(uuid.uuid4())
-    name = f"pool-{session[:13]}"
+    name = name or f"pool-{session[:13]}"
     # A call that waits counts against its group's limit: clients that wait for outcomes must not take the
     # places of the calls that bring these about.
     groups = {"waiting": 10_000}
@@ -91,13 +99,18 @@ def start_pool(
     actor = placing.remote(tuple(endpoints), policy, session)
     # Put here and not in the actor: objects go with the process that put them, and the actor may be
     # restarted.
-    held = {image.digest: ray.put(image.data) for image in images}
+    held = held_images(images)
     ray.get(actor.ready.remote())
     janitor = Janitor(session)
     for endpoint in endpoints:
         janitor.join(endpoint)
     janitor.start()
     return RayPoolConfig(name, held), RayPool(actor, held, janitor)
+
+
+def held_images(images: Iterable[EncodedImage]) -> dict[str, ray.ObjectRef]:
+    """Put images in the object store, for as long as this process lives; gives digest to reference."""
+    return {image.digest: ray.put(image.data) for image in images}
 
 
 class RayPool(EndpointPool):
@@ -108,6 +121,9 @@ class RayPool(EndpointPool):
         images: Digest to reference of images that are in the object store already.
         janitor: Takes the pool's requests off the servers if this process, the driver, is killed.
         client: As for `RayPoolConfig.connect`.
+        search: As `RayPoolConfig.search`.
+        job: Id of the Ray job that this process is, where it is the driver of such a search: the pool lets
+            the search leave when the job has ended.
     """
 
     def __init__(
@@ -116,12 +132,15 @@ class RayPool(EndpointPool):
         images: Mapping[str, ray.ObjectRef],
         janitor: Janitor | None = None,
         client: str = "",
+        search: str = "",
+        job: str = "",
     ) -> None:
         super().__init__()
         self._actor = actor
         self._janitor = janitor
         self._images = dict(images)
-        self._client = client or uuid.uuid4().hex
+        self._search, self._job = search, job
+        self._client = client_of(search, client or uuid.uuid4().hex)
         self._sent: ray.ObjectRef | None = None
         self._members: dict[str, Endpoint | None] = {}
         self._collector = Collector(actor, self._client, self._unanswered, self._send_again, self._send_lost)
@@ -149,7 +168,7 @@ class RayPool(EndpointPool):
 
     def status(self, since_event: int = 0) -> PoolStatus:
         try:
-            status: PoolStatus = self._ask(self._actor.status, since_event)
+            status: PoolStatus = self._ask(self._actor.status, since_event, self._search, self._job)
         except RayError as error:
             gone = NoEndpointError(f"the endpoint pool does not answer: {first_line(str(error))}")
             return PoolStatus((), fatal=gone, first_event=since_event)
@@ -169,14 +188,14 @@ class RayPool(EndpointPool):
         ray.wait([self._actor.pids.remote()], timeout=_ANSWER_SECONDS)
 
     def stop(self) -> None:
-        """Take no more requests from anybody and cancel those there are."""
-        self._ask(self._actor.stop)
+        """Take no more requests from anybody of this search and cancel those there are."""
+        self._ask(self._actor.stop, self._search)
 
     @property
     def stopping(self) -> bool:
         """Whether anybody has stopped the pool; True also when it is gone."""
         try:
-            return bool(self._ask(self._actor.stopping))
+            return bool(self._ask(self._actor.stopping, self._search))
         except RayError:
             return True
 
@@ -191,7 +210,12 @@ class RayPool(EndpointPool):
             self._janitor.workers(pids)
 
     def shut_down(self) -> None:
-        """End the pool for everybody: cancel every request, close every connection, end the actors."""
+        """End the pool for everybody: cancel every request, close every connection, end the actors. One that
+        several searches share goes on for the others.
+        """
+        if self._search:
+            self._leave()
+            return
         clean = False
         try:
             clean = ray.get(self._actor.close.remote(), timeout=_ANSWER_SECONDS)
@@ -201,6 +225,32 @@ class RayPool(EndpointPool):
         ray.kill(self._actor)
         if self._janitor is not None:
             self._janitor.dismiss(sweep=not clean)
+
+    def searches(self) -> tuple[str, ...]:
+        """The searches that share the pool now."""
+        searches: tuple[str, ...] = self._ask(self._actor.searches)
+        return searches
+
+    def end(self, reason: str) -> None:
+        """Let no search go on that shares the pool, which is about to be shut down.
+
+        Args:
+            reason: Tells their users why.
+        """
+        self._ask(self._actor.end, reason)
+
+    def members(self) -> tuple[Endpoint, ...]:
+        """The pool's endpoints, with all that is needed to reach them."""
+        members: tuple[Endpoint, ...] = self._ask(self._actor.members)
+        return members
+
+    def _leave(self) -> None:
+        """End this search's part in a pool that others share."""
+        self.close()
+        try:
+            ray.get(self._actor.leave.remote(self._search), timeout=_ANSWER_SECONDS)
+        except RayError as error:  # it is gone, or finds out by itself when this job ends
+            log.debug("the shared pool was not told that the search is over: %s", first_line(str(error)))
 
     def _release(self) -> None:
         """Cancel what this process waits for. The pool itself goes on for others."""
@@ -241,7 +291,7 @@ class RayPool(EndpointPool):
             references[digest] = self._images[digest]
         # The bytes stay in the object store: the actor would unpickle them for every request.
         bare = tuple(replace(one, image=without_bytes(one.image)) for one in request.images)
-        return Envelope(replace(request, images=bare), references)
+        return Envelope(replace(request, images=bare), references, self._search)
 
     # In the collector's thread
 

@@ -88,6 +88,11 @@ class EndpointSource(ABC):
     starts: bool = False
     """Whether its endpoints come up with the search, so that nobody can ask them before."""
 
+    pool: str = ""
+    """Name of the cluster's pool that it stands for, which searches share; "" where its endpoints are the
+    search's own.
+    """
+
     @classmethod
     def at(cls, address: str) -> EndpointSource:
         """The source of an address of one of its schemes.

@@ -14,12 +14,21 @@ from pixaris.endpoints.sources.dns import DnsSource
 from pixaris.endpoints.sources.flux import FluxSource
 from pixaris.endpoints.sources.given import GivenSource
 from pixaris.endpoints.sources.managed import EmbeddedSource, ManagedSource
+from pixaris.endpoints.sources.pool import PoolSource
 from pixaris.endpoints.sources.static import StaticSource
 from pixaris.endpoints.sources.tunnel import TunnelSource
 
 SOURCES: Mapping[str, type[EndpointSource]] = {
     source.key: source
-    for source in (StaticSource, DnsSource, EmbeddedSource, ManagedSource, TunnelSource, FluxSource)
+    for source in (
+        StaticSource,
+        DnsSource,
+        EmbeddedSource,
+        ManagedSource,
+        TunnelSource,
+        PoolSource,
+        FluxSource,
+    )
 }
 """Key to class, in the order in which users are told the keys."""
 

@@ -10,6 +10,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from pixaris.endpoints.base import Endpoint
+from pixaris.endpoints.sources.base import EndpointSource
 from pixaris.exceptions import ConfigurationError
 from pixaris.experiment.setup import RunSetup
 from pixaris.experiment_handlers.base import ExperimentHandler
@@ -131,6 +132,11 @@ class SearchPlan:
             ConfigurationError: They lack something that the search needs.
         """
         return replace(self, setup=self.checked.admit(endpoints).setup_in(self.setup.search))
+
+    def on(self, source: EndpointSource) -> SearchPlan:
+        """The plan with these endpoints alone."""
+        settings = replace(self.checked.settings, sources=(source,))
+        return replace(self, checked=replace(self.checked, settings=settings))
 
     def going_on(self, earlier: Earlier) -> SearchPlan:
         """The plan of a search that goes on with an earlier one, in its folder."""

@@ -13,8 +13,7 @@ from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from pixaris.endpoints.ray import ManagedServers, RayPool, RayPoolConfig, start_pool
-from pixaris.endpoints.registry import EndpointRegistry
+from pixaris.endpoints.ray import RayPool, RayPoolConfig
 from pixaris.exceptions import ClusterError, NoEndpointError, PixarisError, SearchFailedError, StorageError
 from pixaris.files import read_json, write_json
 from pixaris.results.budget import Answer
@@ -23,7 +22,6 @@ from pixaris.results.journal import Journal
 from pixaris.results.paths import SearchPaths
 from pixaris.results.progress import ProgressListener, Silent
 from pixaris.results.records import SearchResult
-from pixaris.search import survey
 from pixaris.search.algorithms import schedulers, searchers
 from pixaris.search.algorithms.guided import algorithm_of, guides
 from pixaris.search.algorithms.race import RaceScheduler
@@ -37,6 +35,7 @@ from pixaris.search.driver.metric_hosts import RayHostConfig, metric_hosts
 from pixaris.search.driver.plan import SearchPlan
 from pixaris.search.driver.processes import following_processes
 from pixaris.search.driver.racing.course import Course
+from pixaris.search.driver.session.endpoints import admitted, bringing_up, placing, pooled
 from pixaris.search.driver.session.imports import raise_missing
 from pixaris.search.driver.session.nodes import one_node, telling_nodes, telling_what_it_waits_for
 from pixaris.search.driver.session.session import RaySession
@@ -115,12 +114,12 @@ def _search(
     first: FirstImages | None,
 ) -> None:
     """Start everything, and let Tune run."""
-    with _registry(plan, session) as registry:
+    with bringing_up(plan, session) as registry:
         session.wait()
         signals.install()
         if session.on_cluster:
             raise_missing(plan.checked)
-        with _managed(plan, session, registry), _pool(plan, registry, tracker) as (config, pool):
+        with placing(plan, session, registry), pooled(plan, registry, tracker) as (config, pool):
             nodes = telling_nodes(tracker.emit) if session.on_cluster else contextlib.nullcontext()
             hosting = metric_hosts(plan.setup.metrics, pool.emit)
             processes = following_processes(tracker.emit, pool.workers)
@@ -129,7 +128,7 @@ def _search(
                     first.hand_over()
                     tracker.emit(*first.status.events)
                 with nodes, processes, _account(plan, tracker, pool, first), hosting as hosts:
-                    plan = _admitted(plan, registry, tracker)
+                    plan = admitted(plan, registry, pool, tracker)
                     with driver_storage(plan.paths, _kept(plan), on_cluster=session.on_cluster) as storage:
                         _tune(plan, (config, pool), hosts, storage, tracker, signals)
 
@@ -341,54 +340,3 @@ def _account(
         status = pool.status()
         tracker.account.look(status.done, status.cost or 0.0)
         tracker.account.close()
-
-
-@contextlib.contextmanager
-def _registry(plan: SearchPlan, session: RaySession) -> Iterator[EndpointRegistry]:
-    """The endpoints that need no Ray, on their way: what takes long is begun first."""
-    sources = plan.checked.sources
-    registry = EndpointRegistry(survey.static(sources))
-    own, _ = survey.servers(sources, on_cluster=session.on_cluster)
-    with contextlib.ExitStack() as stack:
-        for discovery in survey.discoveries(sources, own, plan.paths.logs):
-            stack.enter_context(registry.discovering(discovery))
-        yield registry
-
-
-@contextlib.contextmanager
-def _managed(plan: SearchPlan, session: RaySession, registry: EndpointRegistry) -> Iterator[None]:
-    """The servers that Ray places."""
-    on_cluster = session.on_cluster
-    _, wanted = survey.servers(plan.checked.sources, on_cluster=on_cluster)
-    if not wanted:
-        yield
-        return
-    with registry.discovering(ManagedServers(wanted, plan.paths.logs, on_cluster=on_cluster)):
-        yield
-
-
-def _admitted(plan: SearchPlan, registry: EndpointRegistry, tracker: SearchTracker) -> SearchPlan:
-    """The plan, made for the first servers that answer."""
-    if not registry.awaits:
-        return plan
-    tracker.phase("waiting for the first endpoint")
-    registry.wait()
-    return plan.admitted(registry.started)
-
-
-@contextlib.contextmanager
-def _pool(
-    plan: SearchPlan, registry: EndpointRegistry, tracker: SearchTracker
-) -> Iterator[tuple[RayPoolConfig, RayPool]]:
-    tracker.phase("starting the endpoints' workers")
-    images = [image for item in plan.setup.eval_set.items for image in item.inputs.values()]
-    images += [*plan.setup.args.images.values(), *plan.space.images]
-    # where all sets are known, the order of trials keeps as many models under way
-    models = plan.models_at_once if plan.pace.known else 1
-    policy = replace(plan.settings.limits.policy, models_at_once=models)
-    config, pool = start_pool(survey.static(plan.checked.sources), images=images, policy=policy)
-    try:
-        with registry.serving(pool):
-            yield config, pool
-    finally:
-        pool.shut_down()

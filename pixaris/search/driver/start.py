@@ -34,7 +34,7 @@ from pixaris.search.driver.identity import Identity
 from pixaris.search.driver.session.session import RaySession
 from pixaris.search.driver.steering.rounds import Place, Rounds, on_the_page
 from pixaris.search.driver.storage.bucket import fetch_earlier, forget, kept_whole, mirrored, taken_names
-from pixaris.search.driver.travel import raise_immovable
+from pixaris.search.driver.travel import raise_immovable, raise_pool_out_of_reach
 from pixaris.search.manifest import manifest_of
 from pixaris.search.recheck import is_due, recheck_of
 from pixaris.search.resume import Earlier, earlier_of
@@ -104,6 +104,7 @@ def rechecked(
 
 def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: bool) -> SearchResult:
     checked.raise_problems()
+    raise_pool_out_of_reach(checked)
     raise_immovable(checked)
     home, tell = checked.settings.home, (listener or Silent()).event
     if resume:
@@ -125,7 +126,7 @@ def _run(checked: CheckedSearch, listener: ProgressListener | None, *, resume: b
         folder = new_folder(home.project_folder, safe_name(home.name), taken_names(home))
         try:
             with holding(folder), mirrored(home, folder, tell) as mirror:
-                with _first_images(checked, folder, session) as (identity, first):
+                with _first_images(checked, folder) as (identity, first):
                     _announce(checked, folder, listener)
                     session.wait_for_import()
                     plan = _plan(checked, folder, mirror, identity)
@@ -158,15 +159,13 @@ def _remove_unbegun(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _first_images(
-    checked: CheckedSearch, folder: Path, session: RaySession
-) -> Iterator[tuple[Identity, FirstImages | None]]:
+def _first_images(checked: CheckedSearch, folder: Path) -> Iterator[tuple[Identity, FirstImages | None]]:
     """The identity of a new search, and its first images on their way, where they can be made here and
     now.
     """
     seed = checked.settings.strategy.seed
     identity = Identity(proposal_seed=secrets.randbelow(2**31) if seed is None else seed)
-    if session.on_cluster or not can_be_made(checked):
+    if not can_be_made(checked):
         yield identity, None
         return
     first = FirstImages(checked, SearchPaths(folder), identity.id)
@@ -181,29 +180,39 @@ def _steered(
     checked: CheckedSearch, steering: Steering, listener: ProgressListener, *, resume: bool, place: Place
 ) -> SearchResult:
     """Run a search that votes steer, its rounds one after the other in one folder."""
+    raise_pool_out_of_reach(checked)
     raise_immovable(checked)
-    if resume:
-        earlier = earlier_of(checked)
-    else:
-        earlier = None
-    if earlier is not None:
-        with holding(earlier.folder):
-            earlier.raise_problems(checked.settings.source_name)
-            return _rounds(checked, steering, earlier.folder, listener, place)
-    try_strategies(checked)
     home = checked.settings.home
-    folder = new_folder(home.project_folder, safe_name(home.name))
+    earlier = None
+    if resume:
+        fetch_earlier(home)
+        earlier = earlier_of(checked)
+    if earlier is not None:
+        with holding(earlier.folder), mirrored(home, earlier.folder, listener.event) as mirror:
+            earlier.raise_problems(checked.settings.source_name)
+            rounds = _rounds(checked, steering, earlier.folder, listener, place, mirror)
+            return kept_whole(mirror, rounds.run(), listener.event)
+    try_strategies(checked)
+    folder = new_folder(home.project_folder, safe_name(home.name), taken_names(home))
     try:
-        with holding(folder):
-            return _rounds(checked, steering, folder, listener, place)
+        with holding(folder), mirrored(home, folder, listener.event) as mirror:
+            rounds = _rounds(checked, steering, folder, listener, place, mirror)
+            return kept_whole(mirror, rounds.run(), listener.event)
     finally:
-        _remove_unbegun(folder)
+        if _remove_unbegun(folder):
+            with contextlib.suppress(BucketError):  # what is left there only takes the name
+                forget(home, folder)
 
 
 def _rounds(
-    checked: CheckedSearch, steering: Steering, folder: Path, listener: ProgressListener, place: Place
-) -> SearchResult:
-    """Run what is left of a search that votes steer, in its folder."""
+    checked: CheckedSearch,
+    steering: Steering,
+    folder: Path,
+    listener: ProgressListener,
+    place: Place,
+    mirror: Mirror | None,
+) -> Rounds:
+    """What is left of a search that votes steer, in its folder."""
 
     def run_round(sets: int) -> SearchResult:
         part = of_round(checked, sets)
@@ -211,17 +220,17 @@ def _rounds(
         with RaySession() as session:
             if before is not None:
                 session.wait_for_import()
-                plan = replace(_plan(part, folder, None), goes_on=True).going_on(before)
+                plan = replace(_plan(part, folder, mirror), goes_on=True).going_on(before)
                 return _search(plan, session, listener)
-            with _first_images(part, folder, session) as (identity, first):
+            with _first_images(part, folder) as (identity, first):
                 session.wait_for_import()
-                plan = replace(_plan(part, folder, None, identity), goes_on=True)
+                plan = replace(_plan(part, folder, mirror, identity), goes_on=True)
                 return _search(plan, session, listener, first)
 
     eval_set = checked.setup.eval_set
     stage = Stage(steering, folder.name, eval_set.name, directions(checked.settings.metrics))
     stage.present()  # an iteration of somebody else's is told of before anything is made
-    return Rounds(checked, stage, SearchPaths(folder), run_round, listener, place).run()
+    return Rounds(checked, stage, SearchPaths(folder), run_round, listener, place, mirror)
 
 
 def _go_on(
@@ -264,6 +273,8 @@ def _search(
             told.append(_trimmed(plan.settings.keeping.cache))
         for sentence in filter(None, told):
             reporting.event(sentence)
+        if plan.goes_on:
+            return result
         return kept_whole(plan.mirror, result, reporting.event)
 
 

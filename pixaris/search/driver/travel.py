@@ -1,4 +1,4 @@
-"""What cannot be sent to the trials' processes, told before anything runs."""
+"""What cannot be sent to the trials' processes, or is out of a search's reach, told before anything runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import logging
 import pickle
 from collections.abc import Iterator
 
+from pixaris.endpoints.sources.several import pool_of
 from pixaris.exceptions import ConfigurationError, Problem
 from pixaris.experiment_handlers.base import ExperimentHandler
 from pixaris.generation.base import ImageGenerator, each
 from pixaris.search.check import CheckedSearch
+from pixaris.search.driver.session.session import begins_here
 
 HAVING_MODULES = (
     "send its folder with the search (pixaris submit --working-dir FOLDER), install its package on every"
@@ -24,6 +26,8 @@ WAY_OUT = (
     "open files, connections and models where they are first used, not when it is made, and keep its class in"
     " a module that can be imported"
 )
+
+_POOL = "endpoints.pool"
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +46,22 @@ def raise_immovable(checked: CheckedSearch) -> None:
             problems.append(Problem("", f"{rule}; {WAY_OUT}", path))
     if problems:
         raise ConfigurationError(problems, checked.settings.source_name)
+
+
+def raise_pool_out_of_reach(checked: CheckedSearch) -> None:
+    """Refuse a shared pool where a search begins a Ray of its own: that has no pools, and ends with it.
+
+    Raises:
+        ConfigurationError: There is no cluster.
+    """
+    pool = pool_of(checked.sources)
+    if pool and begins_here():
+        ways_out = (
+            "submit the search (pixaris submit FILE --address URL), or name the cluster (--address host:port,"
+            " or auto on one of its nodes), or write the endpoints themselves (endpoints: [http://...])"
+        )
+        rule = f"the pool {pool} is on a Ray cluster, and none is named here"
+        raise ConfigurationError([Problem("", f"{rule}; {ways_out}", _POOL)], checked.settings.source_name)
 
 
 def own_modules(checked: CheckedSearch) -> dict[str, str]:

@@ -77,10 +77,13 @@ def _of_the_strategy(settings: SearchSettings) -> list[Problem]:
     if evidence.recheck is not None or evidence.holdout:
         rule = "runs sets once more without anybody's votes; leave it out, and let people vote more instead"
         problems.append(Problem("", rule, "recheck" if evidence.recheck is not None else "holdout"))
-    if settings.home.storage is not None:
+    handler = settings.keeping.feedback
+    if settings.home.storage is not None and handler is not None and handler.is_local:
         rule = (
-            "votes steer searches that are kept in a folder; leave it out, and send it there afterwards:"
-            " pixaris results push"
+            f"keeps the search in a bucket, and {type(handler).__name__} keeps its votes on this machine,"
+            " where no other one that goes on with it has them; configure gcp_bq_feedback_table (and"
+            " gcp_feedback_bucket), or leave it out, and send the search there afterwards: pixaris results"
+            " push"
         )
         problems.append(Problem("", rule, "storage"))
     if not settings.space.parameters or settings.strategy.num_samples == 0:

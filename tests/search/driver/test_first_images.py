@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -143,3 +144,28 @@ def test_a_search_makes_every_image_once_and_counts_it_once(
 def test_asking_for_them_does_not_wait_for_the_import_of_ray() -> None:
     code = "import sys, pixaris.search.driver.start; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_they_are_made_before_a_cluster_has_let_the_search_in(cells: Path, tmp_path: Path) -> None:
+    with start_servers(tmp_path, 1) as servers, socket.create_server(("127.0.0.1", 0)) as silent:
+        url = servers.processes[0].url
+        content = {
+            "name": "first",
+            "project": "tests",
+            "dataset": str(cells),
+            "generator": {"type": "comfyui", "workflow": str(WORKFLOW)},
+            "endpoints": [url],
+            "parameters": {"value": {"node_name": "Threshold", "input": "value", "grid_search": [0.3, 0.7]}},
+            "metrics": [{"type": "iou", "reference": "Mask"}],
+            "objective": {"metric": "iou"},
+            "search": {"algorithm": "grid", "scheduler": "fifo"},
+            "results": str(tmp_path / "results"),
+        }
+        (tmp_path / "search.yaml").write_text(json.dumps(content))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        words = [sys.executable, "-m", "pixaris", "search", "search.yaml", "--address", address]
+        process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: len(requests.get(f"{url}/history", timeout=5).json()) == 6)
+        assert process.poll() is None, "it waits for the cluster"
+        process.kill()
+        process.wait()

@@ -20,6 +20,7 @@ from pixaris.endpoints.dispatch.policy import Policy
 from pixaris.endpoints.sources.credentials import Variable
 from pixaris.endpoints.sources.dns import DnsSource
 from pixaris.endpoints.sources.managed import EmbeddedSource, ManagedSource
+from pixaris.endpoints.sources.pool import PoolSource
 from pixaris.endpoints.sources.static import StaticSource
 from pixaris.endpoints.sources.tunnel import TunnelSource
 from pixaris.exceptions import ConfigurationError
@@ -223,6 +224,8 @@ def test_endpoints_have_many_forms(file: Path) -> None:
         ManagedSource(("server", "-p", "{port}", "5")),
     )
     assert read(section(file, endpoints="http://h:1")).endpoints == (StaticSource("http://h:1"),)
+    assert read(section(file, endpoints="{pool: shared}")).endpoints == (PoolSource("shared"),)
+    assert read(section(file, endpoints="{pool: {name: gpu-2}}")).endpoints == (PoolSource("gpu-2"),)
 
 
 def test_endpoints_come_from_names_tunnels_and_graphics_cards(file: Path) -> None:
@@ -460,6 +463,14 @@ def test_endpoints_of_the_caller_stand_in_for_the_files(file: Path) -> None:
         (
             "{iap: {instance: a, port: 70000}}",
             "endpoints.iap.port (line 5): must be at most 65535 (got 70000)",
+        ),
+        (
+            "{pool: 'two words'}",
+            "endpoints.pool (line 5): must be the name of a pool: up to 40 letters",
+        ),
+        (
+            "{pool: {}}",
+            "endpoints.pool.name (line 5): is missing; it is the pool's: endpoints: {pool: sh",
         ),
         ("{iap: 5}", "endpoints.iap (line 5): must be a mapping of keys and values (got 5)"),
         (

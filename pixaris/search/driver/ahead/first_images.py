@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from pixaris.endpoints.base import EndpointStatus, PoolStatus
 from pixaris.endpoints.local import LocalPool
+from pixaris.endpoints.sources.several import static
 from pixaris.experiment.caching import CachingSubmitter, Layer
 from pixaris.experiment.submitters import AHEAD, PoolSubmitter
 from pixaris.generation.base import ItemArgs, has_own_values, makes_itself
@@ -22,7 +23,6 @@ from pixaris.search.algorithms.racing import order_of
 from pixaris.search.check import CheckedSearch
 from pixaris.search.driver.identity import run_id_of
 from pixaris.search.driver.storage.own import known_images, own_images, own_key
-from pixaris.search.survey import static
 from pixaris.types import GeneratedImage
 
 _GRACE_SECONDS = 5.0

@@ -12,6 +12,7 @@ from pixaris.exceptions import PixarisError, SearchFailedError, StorageError
 from pixaris.feedback_handlers.base import AnyEntry, Iteration, IterationKey, Vote, votes_of
 from pixaris.files import storing, write_json
 from pixaris.report.listener import ReportWriter
+from pixaris.results.bucket.mirror import Mirror
 from pixaris.results.evidence.preferences import keep_preferences
 from pixaris.results.journal import History
 from pixaris.results.paths import SearchPaths
@@ -61,6 +62,7 @@ class Rounds:
             count.
         listener: Is told how it goes.
         place: Says where people vote.
+        mirror: Keeps its folder in a bucket; None where that is not wished.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Rounds:
         run_round: Callable[[int], SearchResult],
         listener: ProgressListener,
         place: Place = on_the_page,
+        mirror: Mirror | None = None,
     ) -> None:
         self._checked = checked
         self._stage = stage
@@ -79,6 +82,7 @@ class Rounds:
         self._run_round = run_round
         self._listener = listener
         self._place = place
+        self._mirror = mirror
 
     def run(self) -> SearchResult:
         """Make, put up and wait until there are as many sets and votes as were asked for, the budget is spent
@@ -131,6 +135,8 @@ class Rounds:
             due = min(due, questions(iteration.images, due))  # of few sets not more can be asked
             while True:
                 waited = time.monotonic() - began
+                if self._mirror is not None and self._mirror.failed is not None:
+                    raise self._mirror.failed
                 log = self._steering.handler.read(iteration.key, until)
                 entries, until = [*entries, *log.entries], log.until
                 votes = votes_of(entries)
