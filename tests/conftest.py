@@ -102,8 +102,10 @@ runs them.
 
 SLOW = {
     "test_chaos.py",
+    "test_docs_cluster_tutorial.py",
     "test_docs_tutorials.py",
     "test_flux_search.py",
+    "test_judge_tutorial.py",
     "test_metric_hosts.py",
     "test_page_in_browser.py",
     "test_results_commands.py",

@@ -13,15 +13,14 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from page_kit import Visitor, command, visitor
+from page_kit import command, visitor
 from PIL import Image, ImageFilter
+from voting_kit import SECONDS, originals_of, vote
 
-from pixaris.images import decode
 from pixaris.results.paths import SearchPaths
 from pixaris.search import SearchResult
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 120.0
 
 
 @pytest.fixture
@@ -96,39 +95,11 @@ def children(pid: int) -> list[str]:
     return found
 
 
-def vote(person: Visitor, path: str, originals: list[np.ndarray], count: int) -> None:
-    """Vote through the page, for the image that is nearer to its original."""
-    for _ in range(count):
-        deadline = time.monotonic() + SECONDS
-        while (pair := person.post(f"{path}/next").json()["pair"]) is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        left, right = (shown(person, pair[side]) for side in ("left", "right"))
-        one, other = (
-            min(float(np.abs(image - true).mean()) for true in originals) for image in (left, right)
-        )
-        said = {"id": f"{time.time_ns():020x}", "lease": pair["lease"]}
-        answer = person.post(f"{path}/vote", {**said, "outcome": "left" if one < other else "right"})
-        assert answer.status_code == 200, answer.text
-
-
-def far_off(image: np.ndarray, originals: list[np.ndarray]) -> float:
-    """How far an image is from the original that it is nearest to."""
-    return min(float(np.abs(image - original).mean()) for original in originals)
-
-
-def shown(person: Visitor, url: str) -> np.ndarray:
-    answer = person.get(url)
-    return np.asarray(decode(answer.content, "shown").convert("RGB"), dtype=float)
-
-
 def test_a_search_on_endpoints_waits_for_votes_of_the_page_and_survives_being_killed(
     tmp_path: Path, photos: Path
 ) -> None:
     results = tmp_path / "results"
-    originals = [
-        np.asarray(Image.open(file), dtype=float) for file in sorted((photos / "Original").glob("*.png"))
-    ]
+    originals = originals_of(photos / "Original")
     with Steered(photos, results) as steered, command(results) as page:
         where = r"on 'restored' \(project 'demo'\) at (http://\S+)"
         address = steered.says(f"waiting for about 8 votes {where}")[1]

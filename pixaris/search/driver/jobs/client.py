@@ -28,7 +28,11 @@ INTERRUPTED = 130
 _SEARCH = "pixaris_search"
 _AGAIN_SECONDS = 1.0
 _MOST_FAILURES = 30
-_LOUD = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+_LOUD = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 _OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
