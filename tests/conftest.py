@@ -105,6 +105,7 @@ SLOW = {
     "test_docs_cluster_tutorial.py",
     "test_docs_tutorials.py",
     "test_flux_search.py",
+    "test_in_notebook.py",
     "test_judge_tutorial.py",
     "test_metric_hosts.py",
     "test_page_in_browser.py",
