@@ -123,6 +123,7 @@ SLOW = {
     "test_run_votes.py",
     "test_search_chaos.py",
     "test_sources_pools.py",
+    "test_steered_in_browser.py",
     "test_steered_search.py",
     "test_submit.py",
     "test_two_nodes.py",
