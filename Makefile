@@ -64,7 +64,7 @@ docs: .venv/ready
 	@! grep -rlE '(src|srcset)="https?://' build/site --include='*.html'
 
 bench: .venv/ready
-	@for file in embedded_server dispatcher latency start grid raw_tune failures throughput memory scoring cache bucket defaults racing few_images report review preference; do file=benchmarks/$$file.py; echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in embedded_server dispatcher latency start grid raw_tune failures throughput memory scoring cache bucket defaults racing few_images report report_share review review_memory preference; do file=benchmarks/$$file.py; echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 # what the statistics promise, simulated: minutes
 simulate: .venv/ready

@@ -103,8 +103,11 @@ runs them.
 
 SLOW = {
     "test_chaos.py",
+    "test_docs_cluster_tutorial.py",
     "test_docs_tutorials.py",
     "test_flux_search.py",
+    "test_in_notebook.py",
+    "test_judge_tutorial.py",
     "test_metric_hosts.py",
     "test_page_in_browser.py",
     "test_results_commands.py",
@@ -123,6 +126,7 @@ SLOW = {
     "test_search_chaos.py",
     "test_shared_pool.py",
     "test_sources_pools.py",
+    "test_steered_in_browser.py",
     "test_steered_search.py",
     "test_submit.py",
     "test_two_nodes.py",

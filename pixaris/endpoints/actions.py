@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from pixaris.endpoints.base import Endpoint
-from pixaris.endpoints.dispatch.waiting import Lease
+from pixaris.endpoints.dispatch.request import Lease
 from pixaris.exceptions import PixarisError
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pixaris.endpoints.base import EndpointClient
-from pixaris.endpoints.dispatch.waiting import Lease
+from pixaris.endpoints.dispatch.request import Lease
 from pixaris.exceptions import CancelledRequestError, InterruptedPromptError, PixarisError, UnreachableError
 from pixaris.types import GeneratedImage, GenerationRequest
 

@@ -139,7 +139,7 @@ def _side(sources: Sequence[Source], room: int, important: int, thumbnails: Thum
     sample = sources[:: max(1, len(sources) // _SAMPLE)]
     reserve = min(room // 3, _encoded(important * _TYPICAL_LARGE))
     for side in _SIDES[:-1]:
-        thumbnails.make(sample, side, _QUALITY)
+        thumbnails.make(sample, side, _QUALITY, always=True)
         sizes = [len(data) for data in _pictures(sample, side, thumbnails).values()]
         mean = sum(sizes) / max(len(sizes), 1)
         if _encoded(mean * len(sources)) + reserve <= room:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 import time
 from pathlib import Path
@@ -23,8 +25,13 @@ from pixaris.types import EvalSet
 
 EVERY_SECONDS = 10.0
 """How often the report is written, at most."""
-_SHARE = 50.0
-"""A report that takes a second to write is written every so many seconds: two per cent of the time."""
+_SHARE = 64.0
+"""A report that takes a second to write is written every so many seconds. All in all that is about two per
+cent of the time, also of a search that ends before its last report's pause is over.
+"""
+
+_LEAST_PICTURES = 0.25
+"""Seconds for new pictures in every report, so that each has some."""
 
 
 class ReportWriter:
@@ -87,7 +94,7 @@ class ReportWriter:
 
     def _work(self) -> None:
         thumbnails: Thumbnails | None = None
-        pause = EVERY_SECONDS
+        pause, spent, began = EVERY_SECONDS, 0.0, time.monotonic()
         while True:
             with self._wanted:
                 self._wanted.wait_for(lambda: self._ended, timeout=pause)
@@ -100,12 +107,15 @@ class ReportWriter:
                 if thumbnails is None:
                     thumbnails = self._begin(result)
                 if ended:
-                    every = 0.0
+                    every, most = 0.0, math.inf
+                    thumbnails.workers = os.cpu_count() or 1  # nobody else needs them now
                 else:
                     every = max(EVERY_SECONDS, pause)
-                spent = self._write(result, thumbnails, every)
+                    most = seconds_for_pictures(time.monotonic() - began, spent)
+                seconds = self._write(result, thumbnails, every, most)
+                spent += seconds
                 # Large searches take seconds to write: the process is also the one that runs the search.
-                pause = max(EVERY_SECONDS, _SHARE * spent)
+                pause = pause_after(seconds)
             if ended:
                 break
         if thumbnails is not None:
@@ -120,11 +130,11 @@ class ReportWriter:
             self._tell(f"pictures of the eval set cannot be kept: {error}")
         return Thumbnails(paths.thumbnails)
 
-    def _write(self, result: SearchResult, thumbnails: Thumbnails, every: float) -> float:
+    def _write(self, result: SearchResult, thumbnails: Thumbnails, every: float, most: float) -> float:
         """Write the report; gives the seconds that took."""
         began = time.monotonic()
         try:
-            write_report(result, thumbnails, every)
+            write_report(result, thumbnails, every, most)
         except (OSError, PixarisError) as error:
             self._tell(f"the report cannot be written: {error}")
         return time.monotonic() - began
@@ -135,16 +145,37 @@ class ReportWriter:
             self._inner.event(sentence)
 
 
-def write_report(result: SearchResult, thumbnails: Thumbnails, every: float) -> Path:
+def seconds_for_pictures(elapsed: float, spent: float) -> float:
+    """How long a running search's report may make pictures that it has not yet.
+
+    Args:
+        elapsed: Seconds since the search began.
+        spent: Seconds that its reports have taken.
+    """
+    return max(_LEAST_PICTURES, elapsed / _SHARE - spent)
+
+
+def pause_after(spent: float) -> float:
+    """Seconds until a running search's report is written again.
+
+    Args:
+        spent: Seconds that writing it took.
+    """
+    return max(EVERY_SECONDS, _SHARE * spent)
+
+
+def write_report(result: SearchResult, thumbnails: Thumbnails, every: float, most: float = math.inf) -> Path:
     """Write a search's report into its folder; of one that has ended, the small picture too.
 
     Args:
         result: The search as it stands.
         thumbnails: Those that there are.
         every: Seconds until it is written again; 0 for the last one.
+        most: Seconds for making pictures; those for which there was no time are left out.
     """
     file = SearchPaths(result.folder).report
     report = read_report([result])
+    thumbnails.hurry(most)
     pictures = gallery(report, thumbnails)
     pieces = page(report, pictures, Originals.beside(report, file), Written(time.time(), every))
     write_bytes(file, pieces, make_folder=False)

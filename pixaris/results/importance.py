@@ -4,6 +4,7 @@ Ray-free.
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 import warnings
@@ -51,14 +52,25 @@ def importances(
     scores = [score for _, score in samples]
     if min(scores) == max(scores):
         return dict.fromkeys(varying, 0.0)
-    shares = _shares(varying, scores)
-    return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+    hashable = tuple((name, tuple(column), categories) for name, (column, categories) in varying.items())
+    return dict(sorted(_shares(hashable, tuple(scores)), key=lambda pair: -pair[1]))
 
 
-def _shares(columns: Mapping[str, tuple[list[float], bool]], scores: Sequence[float]) -> dict[str, float]:
+@functools.lru_cache(maxsize=8)
+def _shares(
+    given: tuple[tuple[str, tuple[float, ...], bool], ...], scores: tuple[float, ...]
+) -> tuple[tuple[str, float], ...]:
+    """Each parameter's share. Kept for who asks again: a verdict and a chart do, and it takes a second where
+    there are hundreds of trials.
+
+    Args:
+        given: Name of each parameter, its values, and whether they only number categories.
+        scores: Of the trials.
+    """
     import optuna  # a second, which results do without
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
+    columns = {name: (column, categories) for name, column, categories in given}
     distributions: dict[str, BaseDistribution] = {
         name: CategoricalDistribution(sorted(set(column))) if categories else FloatDistribution(0.0, 1.0)
         for name, (column, categories) in columns.items()
@@ -83,7 +95,7 @@ def _shares(columns: Mapping[str, tuple[list[float], bool]], scores: Sequence[fl
     finally:
         optuna.logging.set_verbosity(verbosity)
     # Shares of nothing are NaN: a forest that found no variance to explain.
-    return {name: float(share) if math.isfinite(share) else 0.0 for name, share in found.items()}
+    return tuple((name, float(share) if math.isfinite(share) else 0.0) for name, share in found.items())
 
 
 def _scaled(values: Sequence[float]) -> list[float]:

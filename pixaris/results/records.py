@@ -313,8 +313,10 @@ class SearchResult:
         return trials_table(self.trials, len(self.items))
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the verdict and the best trials."""
-        return notebook_html(self.name, self.metric, self.verdict(), self.ranking())
+        """What a notebook shows: the verdict, the best trials, and where the report is."""
+        report = SearchPaths(self.folder).report
+        written = report if report.is_file() else None
+        return notebook_html(self.name, self.metric, self.verdict(), self.ranking(), written)
 
     def with_trials(self, trials: Sequence[TrialResult]) -> SearchResult:
         """The same search with these trials."""

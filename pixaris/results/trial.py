@@ -14,6 +14,7 @@ from pixaris.results.journal import History
 from pixaris.results.paths import SearchPaths, trial_name
 from pixaris.results.report import Stop, TrialReport, Usage
 from pixaris.types import ParamValue
+from pixaris.words import listed
 
 TrialStatus: TypeAlias = Literal["running", "finished", "stopped", "interrupted", "failed"]
 
@@ -61,8 +62,7 @@ class TrialResult:
             score = "None"
         else:
             score = f"{self.objective:.4f}"
-        values = ", ".join(f"{name}: {value!r}" for name, value in self.values.items())
-        return f"<{self.name} {self.status}, objective={score} on {self.scored} items, {{{values}}}>"
+        return f"<{self.name} {self.status}, objective={score} on {self.scored} items, {listed(self.values)}>"
 
     @property
     def name(self) -> str:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from page_kit import Visitor, command, visitor
+from page_kit import command, visitor
 from PIL import Image, ImageFilter
+from steered_kit import SearchProcess
+from voting_kit import originals_of, vote
 
-from pixaris.images import decode
 from pixaris.results.paths import SearchPaths
 from pixaris.search import SearchResult
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 120.0
 
 
 @pytest.fixture
@@ -36,51 +33,13 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-class Steered:
-    """``pixaris search search_spaces/preferred.yaml`` with less of everything, in a process of its own."""
-
-    def __init__(self, photos: Path, results: Path, *more: str) -> None:
-        changes = [f"dataset={{path: {photos}, references: [Original]}}", f"results={results}"]
-        changes += ["endpoints.embedded=1", "search.num_samples=4"]
-        changes += ["metrics.0.votes=16", "metrics.0.sets_per_round=2"]
-        words = [word for change in changes for word in ("--set", change)]
-        file = str(ROOT / "search_spaces" / "preferred.yaml")
-        argv = [sys.executable, "-u", "-m", "pixaris", "search", file, *words, "--no-cache", *more]
-        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.said = ""
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said += line
-
-    def __enter__(self) -> Steered:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(SECONDS)
-        self._thread.join()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    def says(self, words: str) -> re.Match[str]:
-        """Wait until it says something."""
-        deadline = time.monotonic() + SECONDS
-        while not (found := re.search(words, self.said)):
-            assert self.process.poll() is None or self._thread.is_alive(), self.said
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.1)
-        return found
-
-    def ends(self) -> int:
-        """Wait for its end; gives its exit code."""
-        code = self.process.wait(SECONDS)
-        self._thread.join()
-        return code
+def steered(photos: Path, results: Path, *more: str) -> SearchProcess:
+    """``pixaris search search_spaces/preferred.yaml`` with less of everything."""
+    changes = [f"dataset={{path: {photos}, references: [Original]}}", f"results={results}"]
+    changes += ["endpoints.embedded=1", "search.num_samples=4"]
+    changes += ["metrics.0.votes=16", "metrics.0.sets_per_round=2"]
+    words = [word for change in changes for word in ("--set", change)]
+    return SearchProcess(ROOT / "search_spaces" / "preferred.yaml", *words, *more)
 
 
 def children(pid: int) -> list[str]:
@@ -96,56 +55,28 @@ def children(pid: int) -> list[str]:
     return found
 
 
-def vote(person: Visitor, path: str, originals: list[np.ndarray], count: int) -> None:
-    """Vote through the page, for the image that is nearer to its original."""
-    for _ in range(count):
-        deadline = time.monotonic() + SECONDS
-        while (pair := person.post(f"{path}/next").json()["pair"]) is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        left, right = (shown(person, pair[side]) for side in ("left", "right"))
-        one, other = (
-            min(float(np.abs(image - true).mean()) for true in originals) for image in (left, right)
-        )
-        said = {"id": f"{time.time_ns():020x}", "lease": pair["lease"]}
-        answer = person.post(f"{path}/vote", {**said, "outcome": "left" if one < other else "right"})
-        assert answer.status_code == 200, answer.text
-
-
-def far_off(image: np.ndarray, originals: list[np.ndarray]) -> float:
-    """How far an image is from the original that it is nearest to."""
-    return min(float(np.abs(image - original).mean()) for original in originals)
-
-
-def shown(person: Visitor, url: str) -> np.ndarray:
-    answer = person.get(url)
-    return np.asarray(decode(answer.content, "shown").convert("RGB"), dtype=float)
-
-
 def test_a_search_on_endpoints_waits_for_votes_of_the_page_and_survives_being_killed(
     tmp_path: Path, photos: Path
 ) -> None:
     results = tmp_path / "results"
-    originals = [
-        np.asarray(Image.open(file), dtype=float) for file in sorted((photos / "Original").glob("*.png"))
-    ]
-    with Steered(photos, results) as steered, command(results) as page:
+    originals = originals_of(photos / "Original")
+    with steered(photos, results) as first, command(results) as page:
         where = r"on 'restored' \(project 'demo'\) at (http://\S+)"
-        address = steered.says(f"waiting for about 8 votes {where}")[1]
-        assert re.search(rf"\(\S*pixaris ui --results {results} serves it\)", steered.said)
+        address = first.says(f"waiting for about 8 votes {where}")[1]
+        assert re.search(rf"\(\S*pixaris ui --results {results} serves it\)", first.said)
         ends = time.monotonic() + 15.0  # Ray's last processes take their time to go
-        while (left_over := children(steered.process.pid)) and time.monotonic() < ends:
+        while (left_over := children(first.process.pid)) and time.monotonic() < ends:
             time.sleep(0.2)
         assert left_over == [], "while it waits no trial, server or Ray is up"
         path = urlsplit(address).path.removesuffix("/blind")
         person = visitor(page)
         assert person.get(f"{path}/blind").status_code == 200
         vote(person, path, originals, 3)
-        steered.process.kill()
-        steered.ends()
+        first.process.kill()
+        first.ends()
         left = SearchResult.load(results / "demo" / "preferred")
         assert (left.status, len(left.trials)) == ("interrupted", 3)
-        with Steered(photos, results, "--resume") as goes_on:
+        with steered(photos, results, "--resume") as goes_on:
             goes_on.says(r"waiting for about 5 votes")
             vote(person, path, originals, 5)
             goes_on.says(r"waiting for about 8 votes")
@@ -153,7 +84,7 @@ def test_a_search_on_endpoints_waits_for_votes_of_the_page_and_survives_being_ki
             goes_on.process.send_signal(signal.SIGINT)
             assert goes_on.ends() == 130
             assert "while it waited for votes; what was done is kept" in goes_on.said
-        with Steered(photos, results, "--resume") as last:
+        with steered(photos, results, "--resume") as last:
             last.says(r"waiting for about 6 votes")
             vote(person, path, originals, 6)
             assert last.ends() == 0, last.said

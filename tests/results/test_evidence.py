@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
@@ -114,3 +115,15 @@ def test_a_notebook_shows_verdict_and_table_and_no_foreign_markup(tmp_path: Path
     assert "&lt;i&gt;14&lt;/i&gt;" in shown
     assert "<i>" not in shown
     assert "… and 3 more" in shown
+    assert "report.html" not in shown, "there is none yet"
+
+
+def test_a_notebook_shows_next_steps_and_where_the_report_is(tmp_path: Path) -> None:
+    sets = [trial_of(number, {"x": number}, (0.1 * number,) * 6) for number in range(3)]
+    SearchPaths(tmp_path).report.write_text("<html>")
+    found = search_of(*sets, folder=tmp_path, items=tuple("abcdef"))
+    shown = found._repr_html_()
+    assert f"<code>{SearchPaths(tmp_path).report}</code>" in shown
+    (step,) = found.verdict().next_steps
+    assert f"<p>Next: {html.escape(step.words)}</p>" in found.verdict()._repr_html_()
+    assert f"<p>Next: {html.escape(step.words)}</p>" in shown

@@ -12,7 +12,7 @@ import pytest
 from results_kit import search_of, trial_of
 
 from pixaris.exceptions import ConfigurationError
-from pixaris.results.importance import importances
+from pixaris.results.importance import _shares, importances
 from pixaris.results.objective import Objective
 from pixaris.results.paths import SearchPaths
 from pixaris.results.records import SearchResult
@@ -44,7 +44,18 @@ def test_shares_are_those_of_the_variance() -> None:
     assert sum(found.values()) == pytest.approx(1.0)
     assert "same" not in found
     assert all(type(share) is float for share in found.values())
+    _shares.cache_clear()
     assert found == importances(rows)
+
+
+def test_whoever_asks_again_gets_the_same_without_reckoning() -> None:
+    rows = samples(lambda v: 3 * v["a"] + v["b"], 12)
+    importances(rows)
+    before = _shares.cache_info()
+    assert importances(list(rows)) == importances(rows)
+    assert _shares.cache_info().hits == before.hits + 2
+    importances([*rows[:-1], (rows[-1][0], 0.5)])
+    assert _shares.cache_info().misses == before.misses + 1
 
 
 def test_words_and_logarithmic_numbers_matter_too() -> None:

@@ -89,8 +89,8 @@ def test_what_becomes_of_failures_is_kept_with_the_search(policy: FailurePolicy,
 
 
 def test_a_result_is_shown_in_one_line() -> None:
-    result = search_of(trial_of(0, {"x": 1}, (0.5, 0.5)), trial_of(1, {"x": 2}, (0.9, 0.7)))
-    best = "<trial_0001 finished, objective=0.8000 on 2 items, {x: 2}>"
+    result = search_of(trial_of(0, {"x": 1}, (0.5, 0.5)), trial_of(1, {"x": 2 / 3}, (0.9, 0.7)))
+    best = "<trial_0001 finished, objective=0.8000 on 2 items, x=0.6667>"
     assert repr(result) == f"<search 'restore' finished, 2 trials, best {best}>"
     assert repr(search_of()) == "<search 'restore' finished, 0 trials, no scores>"
 

@@ -21,8 +21,9 @@ from pixaris.endpoints.dispatch.blame import unfit
 from pixaris.endpoints.dispatch.health import Health
 from pixaris.endpoints.dispatch.placement import Part, Placement
 from pixaris.endpoints.dispatch.policy import Policy
+from pixaris.endpoints.dispatch.request import Lease, Request
 from pixaris.endpoints.dispatch.server import MovingAverage, Server
-from pixaris.endpoints.dispatch.waiting import Lease, Request, Waiting
+from pixaris.endpoints.dispatch.waiting import Waiting
 from pixaris.exceptions import (
     AccountError,
     ChargedError,

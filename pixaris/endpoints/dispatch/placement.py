@@ -40,8 +40,9 @@ from dataclasses import dataclass
 from math import ceil, inf
 
 from pixaris.endpoints.dispatch.policy import Policy
+from pixaris.endpoints.dispatch.request import Request
 from pixaris.endpoints.dispatch.server import Server
-from pixaris.endpoints.dispatch.waiting import Level, Line, Rank, Request, Waiting
+from pixaris.endpoints.dispatch.waiting import Level, Line, Rank, Waiting
 
 _TAKE_OVER = 1.5
 """Loads reckoned for work whose models are not held: it must save more than it costs …"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pixaris.endpoints.base import Endpoint, EndpointState, EndpointStatus
-from pixaris.endpoints.dispatch.waiting import Request
+from pixaris.endpoints.dispatch.request import Request
 
 # About the last five images count: an endpoint may get slower within a search, when somebody else uses it
 # too.

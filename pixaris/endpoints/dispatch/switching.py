@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pixaris.endpoints.base import Use
 from pixaris.endpoints.dispatch.dispatcher import Dispatcher
-from pixaris.endpoints.dispatch.waiting import Lease
+from pixaris.endpoints.dispatch.request import Lease
 
 _TOLD: dict[Use, str] = {
     "drain": "is drained: it ends what it has, and gets no more",

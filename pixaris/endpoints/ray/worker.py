@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 
 from pixaris.endpoints.base import Endpoint
 from pixaris.endpoints.connection import Connection, Probed
-from pixaris.endpoints.dispatch.waiting import Lease
+from pixaris.endpoints.dispatch.request import Lease
 from pixaris.endpoints.ray.messages import NAMESPACE, ActorHandle, Envelope, ImageRef, Outcome
 from pixaris.endpoints.ray.shelf import Shelf
 from pixaris.exceptions import CancelledRequestError, PixarisError, RequestError

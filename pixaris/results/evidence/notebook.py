@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from pixaris.results.trial import TrialResult
 from pixaris.results.verdict import Verdict
@@ -12,7 +13,9 @@ from pixaris.words import number
 _ROWS = 12
 
 
-def notebook_html(name: str, metric: str, verdict: Verdict, trials: Sequence[TrialResult]) -> str:
+def notebook_html(
+    name: str, metric: str, verdict: Verdict, trials: Sequence[TrialResult], report: Path | None = None
+) -> str:
     """The HTML.
 
     Args:
@@ -20,15 +23,17 @@ def notebook_html(name: str, metric: str, verdict: Verdict, trials: Sequence[Tri
         metric: Name of the leading score.
         verdict: What the search says.
         trials: Those with a score, best first.
+        report: The search's report; None where it has none yet.
     """
-    parts = [f"<h4>{escape(name)}</h4>", f"<p><b>{escape(verdict.sentence)}</b></p>"]
-    parts += [f"<p>{escape(line)}</p>" for line in verdict.lines]
+    parts = [f"<h4>{escape(name)}</h4>", verdict.html()]
     names = list(dict.fromkeys(key for trial in trials for key in trial.values))
     heads = "".join(f"<th>{escape(head)}</th>" for head in ("trial", "status", metric, "items", *names))
     rows = "".join(_row(trial, names) for trial in trials[:_ROWS])
     parts.append(f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>")
     if len(trials) > _ROWS:
         parts.append(f"<p>… and {len(trials) - _ROWS} more: <code>.table()</code></p>")
+    if report is not None:
+        parts.append(f"<p>The images, in any browser: <code>{escape(str(report))}</code></p>")
     return "".join(parts)
 
 

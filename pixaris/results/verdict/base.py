@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -73,6 +74,16 @@ class Verdict:
     expected: MeanInterval | None = None
     rechecked: PairedDifference | None = None
     tied: tuple[int, ...] = ()
+
+    def html(self) -> str:
+        """Its words as paragraphs of HTML, the answer in bold."""
+        steps = [f"Next: {step.words}" for step in self.next_steps]
+        rest = "".join(f"<p>{escape(line)}</p>" for line in (*self.lines, *steps))
+        return f"<p><b>{escape(self.sentence)}</b></p>{rest}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.html()
 
 
 class Judged(Protocol):

@@ -31,7 +31,11 @@ _MOST_FAILURES = 30
 _NO_AGENT = "No available agent"
 _AGENT_SECONDS = 60.0
 """How long is waited for a node's agent, which takes jobs some seconds after the node is up."""
-_LOUD = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+_LOUD = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 _OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ray import tune
+from ray.tune.experiment import Trial
 
 from pixaris.results.paths import trial_name
 from pixaris.search.driver.plan import SearchPlan
@@ -28,6 +29,18 @@ def tune_config(plan: SearchPlan, trials: Replay, scheduler: JournaledScheduler)
     )
 
 
+class NoReporter(tune.ProgressReporter):
+    """Shows nothing: how a search goes is shown by its listener. In a notebook Tune's own reporter clears
+    what was printed before, also where it is told to be quiet.
+    """
+
+    def should_report(self, trials: Sequence[Trial], done: bool = False) -> bool:
+        return False
+
+    def report(self, trials: Sequence[Trial], done: bool, *sys_info: str) -> None:
+        return
+
+
 def run_config(plan: SearchPlan, tracker: SearchTracker, callback: TrackerCallback) -> tune.RunConfig:
     """Where Tune keeps what it keeps, whom it tells, and what it does when a process dies."""
     return tune.RunConfig(
@@ -36,6 +49,7 @@ def run_config(plan: SearchPlan, tracker: SearchTracker, callback: TrackerCallba
         stop=TrackerStopper(tracker),
         callbacks=[callback],
         verbose=0,
+        progress_reporter=NoReporter(),
         # Tune would ask for a checkpoint at every trial's end; a trial that cannot give one ends in error,
         # and nobody reads it: the journal and the run's folder have it all.
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
