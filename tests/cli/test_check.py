@@ -141,6 +141,13 @@ def test_scripts_get_every_problem_with_its_key_and_line(
         assert found["notes"][-1] == "no problems found"
 
 
+@pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has no Ray: another test's may be up in this one."""
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+
+
+@pytest.mark.usefixtures("without_ray")
 def test_a_pool_is_a_clusters_and_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = written(tmp_path, endpoints={"pool": "shared"})
     assert main(["check", file]) == 0
@@ -163,6 +170,7 @@ def test_a_pool_is_a_clusters_and_stands_alone(tmp_path: Path, capsys: pytest.Ca
     )
 
 
+@pytest.mark.usefixtures("without_ray")
 @pytest.mark.parametrize(
     ("words", "told"),
     [
