@@ -71,5 +71,5 @@ def test_a_search_runs_on_the_cluster_that_the_page_starts(cluster: TwoNodes, tm
     assert listed is not None, done.stdout
     shown = done.stdout[listed.end() :]
     assert result.verdict().sentence in " ".join(shown.split())
-    assert "core_worker.cc" not in done.stdout, "what Ray says to those who develop it"
+    assert ".cc:" not in done.stdout + done.stderr, "what Ray says to those who develop it"
     assert "packaging.py" not in done.stdout + done.stderr

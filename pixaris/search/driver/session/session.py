@@ -5,13 +5,11 @@ What Ray says of its own troubles is for those who develop it. Here it becomes o
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from types import TracebackType
 
 from pixaris.exceptions import ClusterError, PixarisError
@@ -188,24 +186,10 @@ def _silence() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-@contextlib.contextmanager
-def _without_native_words() -> Iterator[None]:
-    """Keep the native part of Ray, which is begun in this block, from writing to the terminal: no logger of
-    Python's holds it back. The cluster's own processes are up already and write their logs as before.
-    """
-    given = "RAY_BACKEND_LOG_LEVEL" in os.environ
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    try:
-        yield
-    finally:
-        if not given:
-            del os.environ["RAY_BACKEND_LOG_LEVEL"]
-
-
 def _join() -> None:
     """Join the cluster of the environment."""
     import ray
 
-    with head.import_paths(), _without_native_words():
+    with head.import_paths():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     head.keep_quiet()

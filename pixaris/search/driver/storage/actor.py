@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -83,11 +84,11 @@ class StorageActor:
     It may be started again at any time: what it must know of a run it asks its trial for.
 
     Args:
-        held: Reference to what says where everything belongs.
+        held: Pickled reference to what says where everything belongs.
     """
 
-    def __init__(self, held: Sequence[ray.ObjectRef]) -> None:
-        kept: Kept = ray.get(held[0])
+    def __init__(self, held: bytes) -> None:
+        kept: Kept = ray.get(pickle.loads(held))
         self._kept = kept
         self._stores: dict[Which, CacheStore] = {"store": kept.store, "cache": kept.cache}
         self._files: dict[str, Path] = {}

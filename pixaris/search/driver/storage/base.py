@@ -69,9 +69,10 @@ def driver_storage(paths: SearchPaths, kept: Kept, *, on_cluster: bool) -> Itera
     actor_class = ray.remote(num_cpus=0, max_concurrency=_THREADS, max_restarts=-1, max_task_retries=-1)(
         StorageActor
     )
-    # held here, and in a list, which Ray leaves as it is: a process that is started again needs it
-    held = [ray.put(kept)]
-    actor = actor_class.options(scheduling_strategy=beside_this()).remote(held)
+    # Held here, because a process that is started again needs it; and pickled, because Ray warns the user of
+    # references among an actor's arguments, though nothing is lost while one of them is held.
+    held = ray.put(kept)
+    actor = actor_class.options(scheduling_strategy=beside_this()).remote(ray.cloudpickle.dumps(held))
     try:
         yield DriverStorage(actor, this_node(), mark)
         with contextlib.suppress(RayError):  # who has no time left has stored what it has
