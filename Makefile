@@ -36,7 +36,7 @@ test: .venv/ready
 
 # whole searches of every kind, and the pool on Ray
 test-slow: .venv/ready
-	$(BIN)/python -m pytest $(BESIDE) -m 'slow and not long' || $(BIN)/python -m pytest $(AGAIN) -v -m 'slow and not long'
+	$(BIN)/python -m pytest $(BESIDE) -m slow || $(BIN)/python -m pytest $(AGAIN) -v -m slow
 
 # what kills and restarts real Ray processes and servers again and again
 test-long: .venv/ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import resume_kit
 from PIL import Image
 from resume_kit import GRID, facts, killed, made
 
-from pixaris.files import read_json
+from pixaris.files import read_json, write_json
 from pixaris.metrics.base import BaseMetric
+from pixaris.results.paths import SearchPaths
 from pixaris.search import SearchResult
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -88,13 +90,32 @@ def test_a_race_with_a_seed_decides_alike_however_many_processes_it_has(
 
 
 @pytest.mark.slow
+def test_a_race_goes_on_alike_wherever_its_journal_ends(tmp_path: Path) -> None:
+    changes = {**LEARNING, **RACE}
+    expected = resume_kit.search(tmp_path / "whole", 0.0, **changes).run()
+    journal = SearchPaths(expected.folder).journal
+    lines = journal.read_text().splitlines(keepends=True)
+    baseline = next(place for place, line in enumerate(lines, 1) if line.startswith('{"ended": 0,'))
+    proposed = [place for place, line in enumerate(lines, 1) if line.startswith('{"proposed":')]
+    assert proposed[-1] > baseline + 1, "sets are proposed after the baseline has ended"
+    for count in (baseline, proposed[-1] - 1, proposed[-1]):
+        copy = tmp_path / f"after {count}"
+        shutil.copytree(tmp_path / "whole", copy)
+        paths = SearchPaths(copy / expected.folder.relative_to(tmp_path / "whole"))
+        paths.journal.write_text("".join(lines[:count]))
+        write_json(paths.head, {**(read_json(paths.head) or {}), "status": "running"})
+        result = resume_kit.search(copy, 0.0, **changes).run(resume=True)
+        assert facts(result) == facts(expected), count
+        assert stops(result) == stops(expected), count
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
         (KNOWN, "{'space': GRID, 'algorithm': 'grid', 'algorithm_options': {}, 'num_samples': None,"),
-        # Not held yet: killed at certain moments, the sets that TPE proposes differ from the twelfth on.
-        pytest.param(LEARNING, "{'num_samples': 15,", marks=pytest.mark.long),
+        (LEARNING, "{'num_samples': 15,"),
         (
             GUIDED,
             "{'algorithm': 'auto', 'algorithm_options': {}, 'num_samples': None, 'budget': {'images': 60},",

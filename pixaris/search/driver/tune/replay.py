@@ -202,5 +202,8 @@ class Replay(SearchGenerator):
         self._heard[trial.trial_id] = max(report.items, self._heard.get(trial.trial_id, 0))
 
     def _hear_the_end(self, trial: Trial, report: TrialReport) -> None:
+        # A race has told it already (`told_over`), and the searcher would take it for another set.
+        if self._heard.get(trial.trial_id) == math.inf:
+            return
         self._proposals.on_trial_complete(trial.trial_id, remembered_result(report))
         self._heard[trial.trial_id] = math.inf
