@@ -19,8 +19,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 _START_SECONDS = 150.0
@@ -171,20 +173,30 @@ class TwoNodes:
 
 
 @contextlib.contextmanager
-def two_nodes(
-    hidden: Sequence[Path] = (), *, jobs: bool = False, cpus: tuple[int, int] = (1, 1), gpus: int = 0
-) -> Iterator[TwoNodes]:
-    """Both nodes, up; they end with the block."""
+def first_node(hidden: Sequence[Path] = (), **given: Any) -> Iterator[TwoNodes]:
+    """A cluster of which the first node is up; both end with the block.
+
+    Args:
+        hidden: Folders that a second node does not see.
+        given: Other attributes of `TwoNodes`.
+    """
     folder = Path(tempfile.mkdtemp(prefix="px-", dir="/tmp"))  # sockets have paths of 107 bytes at most
     (folder / "ray").mkdir()
-    cluster = TwoNodes(folder, hidden, jobs, cpus, gpus)
+    cluster = TwoNodes(folder, hidden, **given)
     try:
         cluster.start_head()
-        cluster.start_second()
         yield cluster
     finally:
         cluster.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def two_nodes(hidden: Sequence[Path] = (), **given: Any) -> Iterator[TwoNodes]:
+    """Both nodes, up; arguments as for `first_node`."""
+    with first_node(hidden, **given) as cluster:
+        cluster.start_second()
+        yield cluster
 
 
 GCS_PORT = 6379
@@ -228,32 +240,14 @@ def can_autoscale() -> bool:
     return True
 
 
-@contextlib.contextmanager
-def autoscaling_node() -> Iterator[TwoNodes]:
+def autoscaling_node() -> AbstractContextManager[TwoNodes]:
     """A head without a GPU, and an autoscaler that starts nodes with one."""
-    folder = Path(tempfile.mkdtemp(prefix="px-", dir="/tmp"))
-    (folder / "ray").mkdir()
-    cluster = TwoNodes(folder, cpus=(1, 0), autoscaling=True, port=GCS_PORT)
-    try:
-        cluster.start_head()
-        yield cluster
-    finally:
-        cluster.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    return first_node(cpus=(1, 0), autoscaling=True, port=GCS_PORT)
 
 
-@contextlib.contextmanager
-def one_node(*, jobs: bool = False, cpus: int = 2, gpus: int = 0) -> Iterator[TwoNodes]:
-    """The first node alone."""
-    folder = Path(tempfile.mkdtemp(prefix="px-", dir="/tmp"))
-    (folder / "ray").mkdir()
-    cluster = TwoNodes(folder, (), jobs, (cpus, 0), gpus)
-    try:
-        cluster.start_head()
-        yield cluster
-    finally:
-        cluster.close()
-        shutil.rmtree(folder, ignore_errors=True)
+def one_node(cpus: int) -> AbstractContextManager[TwoNodes]:
+    """The first node alone, with so many CPUs."""
+    return first_node(cpus=(cpus, 0))
 
 
 def processes_of(*words: str) -> list[int]:

@@ -8,12 +8,11 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster_kit import TwoNodes
+from cluster_kit import TwoNodes, first_node
 from gcs_stand_in import BucketServer, Fault
 from kit import WORKFLOW, start_servers
 from PIL import ImageChops, ImageOps
@@ -49,18 +48,11 @@ def bucket() -> Iterator[BucketServer]:
 @pytest.fixture(scope="module")
 def cluster(bucket: BucketServer) -> Iterator[TwoNodes]:
     """One node that takes jobs."""
-    folder = Path(tempfile.mkdtemp(prefix="px-", dir="/tmp"))
-    (folder / "ray").mkdir()
-    cluster = TwoNodes(folder, jobs=True)
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in bucket.environment.items():
-                patch.setenv(name, value)
-            cluster.start_head()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in bucket.environment.items():
+            patch.setenv(name, value)
+        with first_node(jobs=True) as cluster:
             yield cluster
-    finally:
-        cluster.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

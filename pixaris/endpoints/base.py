@@ -247,7 +247,9 @@ class EndpointPool(ABC):
         self._perform(Switch(url, use))
 
     def emit(self, sentence: str) -> None:
-        """Add an event for the user."""
+        """Add an event for the user. Of two at once, either may come first where the pool is another process:
+        Ray keeps no order of an asynchronous actor's calls.
+        """
         self._perform(Emit(sentence))
 
     def submit(

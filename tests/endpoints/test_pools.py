@@ -100,7 +100,9 @@ def test_urgent_requests_go_first_and_the_same_one_is_executed_once(
     assert first is same is again
     ahead = [colour(number) for number in (10, 11, 12)]
     later = pool.submit([one.request for one in ahead], priority=10)
+    until(lambda: pool.status().waiting == 3)  # asked for at once, what follows could overtake them
     urgent = pool.submit([colour(20).request])
+    until(lambda: pool.status().waiting == 4)
     pool.promote([ahead[2].id], 0)
     for future in (first, *later, *urgent):
         future.result(40)

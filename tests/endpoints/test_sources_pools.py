@@ -61,6 +61,7 @@ def test_what_an_endpoint_had_when_it_left_goes_to_others_and_is_withdrawn(
 def test_sentences_become_events(open_pool: OpenPool) -> None:
     pool = open_pool()
     pool.emit("a tunnel dropped")
+    until(lambda: len(pool.status().events) == 1)
     pool.emit("a tunnel is open")
     until(lambda: len(pool.status().events) == 2)
     assert pool.status(1).events == ("a tunnel is open",)

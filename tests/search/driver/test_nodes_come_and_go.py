@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cluster_kit import TwoNodes, can_have_two_nodes
+from cluster_kit import TwoNodes, can_have_two_nodes, first_node
 from nodes_kit import all_there, managed_search
 
 from pixaris.results.endpoints_file import read_endpoints
@@ -24,15 +22,8 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def cluster(hidden: Path) -> Iterator[TwoNodes]:
     """A cluster that has only its first node yet."""
-    folder = Path(tempfile.mkdtemp(prefix="px-", dir="/tmp"))
-    (folder / "ray").mkdir()
-    cluster = TwoNodes(folder, [hidden], gpus=1)
-    try:
-        cluster.start_head()
+    with first_node([hidden], gpus=1) as cluster:
         yield cluster
-    finally:
-        cluster.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def until(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 90) -> float:
